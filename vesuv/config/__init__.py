@@ -1,0 +1,6 @@
+"""YAML into frozen, typed sections; unknown, missing or mistyped keys stop the run by name."""
+
+from vesuv.config.load import check, dump_config, load_config, parse_yaml
+from vesuv.config.root import Config
+
+__all__ = ["Config", "check", "dump_config", "load_config", "parse_yaml"]

@@ -1,0 +1,180 @@
+"""Sections that say what is trained on: data, labels, sampling, augment."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from vesuv.config.section import Section
+
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Size = Annotated[int, Field(ge=1)]
+Triple = tuple[Size, Size, Size]
+Range = tuple[float, float]
+
+
+class FoldsConfig(Section):
+    num: int = Field(default=5, ge=2)
+    """Number of folds."""
+    seed: int = 0
+    """Seed of the shuffle."""
+    by: Literal["random", "grouped", "stratified"] = "random"
+    """random: every case by itself; grouped: a group never crosses folds; stratified: every fold
+    holds each group in proportion. Groups come from the `scroll_id` column of train.csv."""
+
+
+class ZScore(Section):
+    name: Literal["zscore"] = "zscore"
+    """Subtract each case's own mean and divide by its own standard deviation, per channel."""
+
+
+class Percentile(Section):
+    name: Literal["percentile"]
+    """Clip to percentiles of the training cases' foreground, then z-score with the foreground's
+    mean and deviation over all cases (what CT wants: intensities have absolute meaning)."""
+    low: float = Field(default=0.5, ge=0.0, le=100.0)
+    high: float = Field(default=99.5, ge=0.0, le=100.0)
+
+
+class FixedRange(Section):
+    name: Literal["range"]
+    """Clip to [low, high] and map linearly to [-1, 1]."""
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> FixedRange:
+        if self.low >= self.high:
+            raise ValueError(f"low must be below high, found {self.low} and {self.high}")
+        return self
+
+
+Normalize = Annotated[ZScore | Percentile | FixedRange, Field(discriminator="name")]
+
+
+class DataConfig(Section):
+    root: str
+    """Folder of the raw data."""
+    layout: Literal["kaggle", "nnunet", "folders"] = "kaggle"
+    """kaggle: train_images/, train_labels/, train.csv; nnunet: imagesTr/, labelsTr/, dataset.json;
+    folders: two folders whose files are matched by name."""
+    images: str = "train_images"
+    """Image folder inside root (layouts kaggle and folders)."""
+    labels: str = "train_labels"
+    """Label folder inside root (layouts kaggle and folders)."""
+    store: str | None = None
+    """Folder of the prepared cases; log/prepared/<configuration name> when left out."""
+    spacing: tuple[Positive, Positive, Positive] | None = None
+    """Resample every case to this (z, y, x) spacing, in the files' unit; left out: as it came."""
+    normalize: Normalize = ZScore()
+    """How intensities are scaled on the training device; the store keeps them as they came."""
+    folds: FoldsConfig = FoldsConfig()
+    """How cases are split."""
+
+
+class LabelsConfig(Section):
+    classes: dict[str, int | tuple[int, ...]]
+    """Class name -> label value (or values) in the files; the first is the background."""
+    ignore: int | None = None
+    """Label value that is not judged: masked in every loss, sampler, statistic and measure."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> LabelsConfig:
+        if len(self.classes) < 2:
+            raise ValueError(f"classes needs a background and a foreground, found {self.classes}")
+        values = [v for _, vs in self.values() for v in vs]
+        values += [] if self.ignore is None else [self.ignore]
+        for value in values:
+            if values.count(value) > 1:
+                raise ValueError(f"label value {value} is declared twice; give it to one class")
+        return self
+
+    def values(self) -> list[tuple[str, tuple[int, ...]]]:
+        """Return (class name, file values) in class-index order."""
+        return [(n, v if isinstance(v, tuple) else (v,)) for n, v in self.classes.items()]
+
+    @property
+    def names(self) -> list[str]:
+        """Class names in class-index order; index 0 is the background."""
+        return list(self.classes)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, background counted, ignore not."""
+        return len(self.classes)
+
+
+class SamplingConfig(Section):
+    patch_size: Triple = (128, 128, 128)
+    """Patch edge lengths in voxels, (z, y, x)."""
+    batch_size: Size = 2
+    """Patches in one step."""
+    foreground_share: Probability = 0.7
+    """Share of patches centred on a foreground voxel; the rest is uniform over valid voxels."""
+
+
+class Rotation(Section):
+    p: Probability = 0.2
+    """Share of patches that are rotated."""
+    degrees: float = Field(default=30.0, ge=0.0, le=180.0)
+    """Largest angle about each axis."""
+
+
+class Scaling(Section):
+    p: Probability = 0.2
+    """Share of patches that are scaled."""
+    range: Range = (0.7, 1.4)
+    """Zoom factor; above 1 the structure appears larger."""
+
+    @field_validator("range")
+    @classmethod
+    def _positive(cls, value: Range) -> Range:
+        return _ordered_positive(value)
+
+
+class Ranged(Section):
+    p: Probability
+    """Share of patches it is applied to."""
+    range: Range
+    """Interval that the strength is drawn from, uniformly."""
+
+    @field_validator("range")
+    @classmethod
+    def _positive(cls, value: Range) -> Range:
+        return _ordered_positive(value)
+
+
+class Gamma(Ranged):
+    p_inverted: Probability = 0.1
+    """Share of patches it is applied to with intensities inverted first."""
+
+
+def _ordered_positive(value: Range) -> Range:
+    if not 0.0 <= value[0] <= value[1]:
+        raise ValueError(f"a range is [low, high] with 0 <= low <= high, found {list(value)}")
+    return value
+
+
+class AugmentConfig(Section):
+    flips: bool = True
+    """Flip each axis with probability one half."""
+    quarter_turns: bool = True
+    """Exchange axes of equal patch edge and spacing (with flips: the 48 exact symmetries)."""
+    rotation: Rotation = Rotation()
+    """Rotation by any angle."""
+    scaling: Scaling = Scaling()
+    """Isotropic zoom."""
+    noise: Ranged = Ranged(p=0.1, range=(0.0, 0.3))
+    """Additive Gaussian noise; the range is its standard deviation in normalised units."""
+    blur: Ranged = Ranged(p=0.2, range=(0.5, 1.0))
+    """Gaussian blur; the range is sigma in voxels."""
+    brightness: Ranged = Ranged(p=0.15, range=(0.75, 1.25))
+    """Multiply intensities."""
+    contrast: Ranged = Ranged(p=0.15, range=(0.75, 1.25))
+    """Stretch intensities about the patch mean, clipped to the former extremes."""
+    low_resolution: Ranged = Ranged(p=0.25, range=(0.5, 1.0))
+    """Down-sample by this factor and interpolate back (image only)."""
+    gamma: Gamma = Gamma(p=0.3, range=(0.7, 1.5))
+    """Gamma curve on intensities rescaled to [0, 1], mean and deviation kept."""

@@ -1,0 +1,257 @@
+"""YAML files, `base:` inheritance and `--set` changes into one checked configuration."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from vesuv.config.root import Config
+from vesuv.errors import InputError, InputErrors
+
+Tree = dict[str, Any]
+Origins = dict[tuple[str, ...], str]
+
+_WHOLE = {("labels", "classes")}
+"""Mappings that a file replaces rather than extends."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2 scalars: 1e-5 is a number, only true and false are booleans, a key stands once."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if not isinstance(key, str):
+                raise yaml.MarkedYAMLError(
+                    problem=f"keys are text, found {key!r}", problem_mark=key_node.start_mark
+                )
+            if key in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"key {key!r} stands twice", problem_mark=key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep=deep)
+
+
+for _tag, _pattern, _first in (
+    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
+    ("int", r"^[-+]?[0-9]+$", list("-+0123456789")),
+    (
+        "float",
+        r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf)|\.nan)$",
+        list("-+0123456789."),
+    ),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
+
+
+def load_config(path: str | Path, changes: list[str] | tuple[str, ...] = ()) -> Config:
+    """Read a configuration file with its bases, apply changes, check every key and value.
+
+    Args:
+        path: YAML file; `base:` inside it names the file it inherits from, relative to itself.
+        changes: `section.key=value` strings, the value in YAML.
+
+    Raises:
+        InputError: Names file, key, rule, value found and the nearest valid name.
+    """
+    path = Path(path)
+    tree, origins = _read_with_bases(path, ())
+    tree.setdefault("name", path.stem)
+    for change in changes:
+        _apply_change(tree, origins, change)
+    return check(tree, str(path), origins)
+
+
+def check(tree: Tree, source: str, origins: Origins | None = None) -> Config:
+    """Turn plain nested dictionaries into a `Config`, naming `source` in every fault."""
+    try:
+        return Config.model_validate(_frozen(tree))
+    except ValidationError as fault:
+        faults = [_sentence(error, source, origins or {}) for error in fault.errors()]
+        raise InputErrors(list(dict.fromkeys(faults))) from None
+
+
+def _frozen(value: Any) -> Any:
+    """Lists as tuples, the only sequence in a frozen section."""
+    if isinstance(value, dict):
+        return {key: _frozen(item) for key, item in value.items()}
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+
+
+def dump_config(config: Config) -> str:
+    """Return the resolved configuration as YAML that `load_config` reads back unchanged."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, default_flow_style=None)
+
+
+def parse_yaml(text: str, source: str) -> Any:
+    """Parse YAML 1.2 scalars safely; a fault is one sentence with the line."""
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except yaml.MarkedYAMLError as fault:
+        mark = fault.problem_mark
+        where = f" line {mark.line + 1}" if mark else ""
+        raise InputError(f"{source}:{where} not valid YAML: {fault.problem}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as fault:
+        raise InputError(f"{source}: not valid YAML: {fault}") from None
+
+
+def _read_with_bases(path: Path, seen: tuple[Path, ...]) -> tuple[Tree, Origins]:
+    if path.resolve() in seen:
+        raise InputError(f"{path}: base: files inherit from each other in a circle; break it")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such configuration file{_similar_file(path)}") from None
+    except (OSError, UnicodeDecodeError) as fault:
+        raise InputError(f"{path}: cannot be read as a configuration: {fault}") from None
+    tree = parse_yaml(text, str(path))
+    if not isinstance(tree, dict):
+        raise InputError(f"{path}: a configuration is a mapping of sections, found {tree!r:.60}")
+    base = tree.pop("base", None)
+    origins: Origins = {}
+    if base is None:
+        return _merge({}, tree, origins, str(path), ()), origins
+    if not isinstance(base, str):
+        raise InputError(f"{path}: base: must be a file name, found {base!r}")
+    inherited, origins = _read_with_bases(path.parent / base, (*seen, path.resolve()))
+    inherited.pop("name", None)
+    return _merge(inherited, tree, origins, str(path), ()), origins
+
+
+def _merge(base: Tree, over: Tree, origins: Origins, source: str, at: tuple[str, ...]) -> Tree:
+    """Lay `over` on `base`; a mapping whose `name` changes replaces the inherited one whole."""
+    renamed = bool(at) and "name" in over and base.get("name") != over["name"]
+    merged = {} if renamed else dict(base)
+    for key, value in over.items():
+        below = (*at, key)
+        origins[below] = source
+        inherited = merged.get(key)
+        if isinstance(value, dict):
+            start = inherited if isinstance(inherited, dict) and below not in _WHOLE else {}
+            merged[key] = _merge(start, value, origins, source, below)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _apply_change(tree: Tree, origins: Origins, change: str) -> None:
+    dotted, equals, text = change.partition("=")
+    if not equals or not all(dotted.split(".")):
+        raise InputError(f"--set {change}: write section.key=value, for example train.epochs=50")
+    value = parse_yaml(text, f"--set {change}")
+    keys = dotted.split(".")
+    for index, key in enumerate(keys):
+        origins[tuple(keys[: index + 1])] = f"--set {change}"
+    node: Any = tree
+    for key in keys[:-1]:
+        node = _step_into(node, key, change)
+    last = keys[-1]
+    if isinstance(node, list):
+        node[_position(node, last, change)] = value
+    elif last == "name" and len(keys) > 1 and node.get("name") != value:
+        node.clear()
+        node["name"] = value
+    else:
+        node[last] = value
+
+
+def _step_into(node: Any, key: str, change: str) -> Any:
+    if isinstance(node, list):
+        return node[_position(node, key, change)]
+    if node.get(key) is None:
+        node[key] = {}
+    child = node[key]
+    if not isinstance(child, (dict, list)):
+        raise InputError(f"--set {change}: {key} is a value ({child!r}), not a section")
+    return child
+
+
+def _position(node: list[Any], key: str, change: str) -> int:
+    if not key.isdigit() or int(key) >= len(node):
+        raise InputError(f"--set {change}: {key} must be a position from 0 to {len(node) - 1}")
+    return int(key)
+
+
+def _sentence(error: Any, source: str, origins: Origins) -> str:
+    """One fault as `file: key: rule, found value; hint`."""
+    keys = [str(part) for part in error["loc"]]
+    message = str(error["msg"]).removeprefix("Value error, ")
+    unknown = re.match(r"unknown key '(.*?)'; (.*)", message)
+    if unknown:
+        keys.append(unknown[1])
+        message = f"unknown key; {_hint(keys, unknown[2])}"
+    elif error["type"] == "missing":
+        message = "missing; this key has no default, give it a value"
+    elif error["type"] == "literal_error" and keys[-1] == "[key]":
+        message = f"unknown loss; {_closest_choice(error)}"
+    elif error["type"] == "union_tag_invalid":
+        keys.append("name")
+        message = f"must be one of {error['ctx']['expected_tags']}, found {error['ctx']['tag']!r}"
+    elif error["type"] != "value_error":
+        message = f"{message}, found {_shown(error['input'])}"
+    keys = [key for key in keys if key != "[key]"]
+    place = ".".join(_without_tags(keys))
+    return f"{_origin(keys, source, origins)}: {place + ': ' if place else ''}{message}"
+
+
+def _shown(value: Any) -> str:
+    text = repr(list(value) if isinstance(value, tuple) else value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def _origin(keys: list[str], source: str, origins: Origins) -> str:
+    for length in range(len(keys), 0, -1):
+        if tuple(_without_tags(keys)[:length]) in origins:
+            return origins[tuple(_without_tags(keys)[:length])]
+    return source
+
+
+def _without_tags(keys: list[str]) -> list[str]:
+    """Drop the union tags that the validator puts into a location: model.plain_unet.depth."""
+    tagged = {"model", "optimizer", "scheduler", "normalize"}
+    return [k for i, k in enumerate(keys) if not (i and keys[i - 1] in tagged and i + 1 < len(keys))]
+
+
+def _closest_choice(error: Any) -> str:
+    choices = re.findall(r"'([^']+)'", str(error["ctx"]["expected"]))
+    close = difflib.get_close_matches(str(error["input"]), choices, n=1, cutoff=0.5)
+    return f"nearest valid name: {close[0]}" if close else f"valid names: {', '.join(choices)}"
+
+
+def _hint(keys: list[str], local: str) -> str:
+    """Prefer a key of the same name in another section over a merely similar one here."""
+    elsewhere = [name for name in _all_names(Config) if name.split(".")[-1] == keys[-1]]
+    return f"nearest valid name: {elsewhere[0]}" if elsewhere else local
+
+
+def _all_names(section: type[BaseModel], prefix: str = "") -> list[str]:
+    names: list[str] = []
+    for key, field in section.model_fields.items():
+        names.append(prefix + key)
+        for part in _sections_in(field.annotation):
+            names += _all_names(part, f"{prefix}{key}.")
+    return names
+
+
+def _sections_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [s for part in getattr(annotation, "__args__", ()) for s in _sections_in(part)]
+
+
+def _similar_file(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f"; the folder {path.parent} does not exist"
+    names = [p.name for p in path.parent.glob("*.yaml")]
+    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.4)
+    return f"; did you mean {path.parent / close[0]}?" if close else ""

@@ -1,0 +1,117 @@
+"""The whole configuration and the rules that span sections."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from vesuv.config.data import AugmentConfig, DataConfig, LabelsConfig, SamplingConfig
+from vesuv.config.network import LossConfig, ModelConfig, Phase, PlainUNetConfig
+from vesuv.config.section import Section
+from vesuv.config.training import (
+    AdamWConfig,
+    AveragingConfig,
+    CheckpointConfig,
+    EarlyStoppingConfig,
+    InferenceConfig,
+    NoiseConfig,
+    OptimizerConfig,
+    PlateauConfig,
+    PlateauScheduler,
+    RuntimeConfig,
+    SchedulerConfig,
+    SelectionConfig,
+    TrainConfig,
+    ValidationConfig,
+)
+
+
+class Config(Section):
+    """Everything that a run depends on. Only entry points see it whole."""
+
+    name: str
+    """Name of the run's folder under log/; the file's own name when left out."""
+    data: DataConfig
+    labels: LabelsConfig
+    sampling: SamplingConfig = SamplingConfig()
+    augment: AugmentConfig = AugmentConfig()
+    model: ModelConfig = PlainUNetConfig()
+    loss: LossConfig = LossConfig()
+    phases: tuple[Phase, ...] = Field(min_length=1)
+    train: TrainConfig = TrainConfig()
+    optimizer: OptimizerConfig = AdamWConfig()
+    scheduler: SchedulerConfig = PlateauScheduler()
+    averaging: AveragingConfig = AveragingConfig()
+    noise: NoiseConfig | None = None
+    plateau: PlateauConfig | None = None
+    early_stopping: EarlyStoppingConfig | None = None
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    validation: ValidationConfig = ValidationConfig()
+    selection: SelectionConfig = SelectionConfig()
+    inference: InferenceConfig = InferenceConfig()
+    runtime: RuntimeConfig = RuntimeConfig()
+
+    @model_validator(mode="after")
+    def _phases_cover_the_run(self) -> Config:
+        expected = 0
+        for index, phase in enumerate(self.phases):
+            first, last = phase.epochs
+            if first != expected:
+                fault = "overlaps the one before" if first < expected else "leaves a gap"
+                raise ValueError(
+                    f"phases.{index}.epochs: phase {fault}: it starts at epoch {first}, must start "
+                    f"at {expected}"
+                )
+            if last is None:
+                if index != len(self.phases) - 1:
+                    raise ValueError(
+                        f"phases.{index}.epochs: only the last phase may end with null"
+                    )
+                return self
+            if last < first:
+                raise ValueError(f"phases.{index}.epochs: ends at {last}, before it starts ({first})")
+            expected = last + 1
+        if expected < self.train.epochs:
+            raise ValueError(
+                f"phases: leave a gap: they end at epoch {expected - 1}, train.epochs is "
+                f"{self.train.epochs}; extend the last phase or end it with null"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _classes_agree(self) -> Config:
+        classes, outputs = self.labels.num_classes, self.model.out_channels
+        if outputs == 1 and classes != 2:
+            raise ValueError(
+                f"model.out_channels: one logit tells two classes apart, labels.classes names "
+                f"{classes}; set it to {classes}"
+            )
+        if outputs > 1 and outputs != classes:
+            raise ValueError(
+                f"model.out_channels: must equal the {classes} labels.classes (or 1 for two "
+                f"classes), found {outputs}"
+            )
+        weights = self.loss.class_weights
+        if weights is not None and len(weights) != classes:
+            raise ValueError(
+                f"loss.class_weights: needs one weight for each of the {classes} classes, found "
+                f"{len(weights)}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _patch_fits_network(self) -> Config:
+        model = self.model
+        levels = len(model.blocks_down) - 1 if model.name == "segresnet" else 4
+        levels = model.depth if model.name in ("plain_unet", "dynunet") else levels
+        divisor = 2**levels
+        if any(edge % divisor for edge in self.sampling.patch_size):
+            raise ValueError(
+                f"sampling.patch_size: each edge must be a multiple of {divisor} for this network, "
+                f"found {list(self.sampling.patch_size)}"
+            )
+        return self
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """Losses named by any phase, in the order of their first mention."""
+        return tuple(dict.fromkeys(term for phase in self.phases for term in phase.weights))

@@ -1,0 +1,32 @@
+"""The base of every configuration section: frozen, strict, and no key that nothing reads."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
+
+
+class Section(BaseModel):
+    """A part of the configuration; its fields hold the only defaults there are."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_keys(cls, values: Any) -> Any:
+        if isinstance(values, dict):
+            for key in values:
+                if key not in cls.model_fields:
+                    raise ValueError(f"unknown key {str(key)!r}; {nearest(str(key), cls)}")
+        return values
+
+
+def nearest(key: str, section: type[BaseModel]) -> str:
+    """Return the hint that names the valid key closest to `key` within `section`."""
+    names = list(section.model_fields)
+    close = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
+    if close:
+        return f"nearest valid name: {close[0]}"
+    return f"valid names: {', '.join(names)}"

@@ -1,0 +1,198 @@
+"""Sections that say how it is trained, watched, selected and run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from vesuv.config.data import Positive, Probability, Size
+from vesuv.config.section import Section
+
+Epochs = Annotated[int, Field(ge=0)]
+
+
+class TrainConfig(Section):
+    epochs: Size = 300
+    """Epochs of the whole run."""
+    steps_per_epoch: Size | None = 250
+    """Optimiser steps in one epoch; null: as many as show one patch of each training case."""
+    gradient_clip: Positive | None = 2.0
+    """Largest gradient norm; null: no clipping."""
+    non_finite_limit: Size = 20
+    """Steps with a non-finite loss or gradient that are skipped before the run stops."""
+
+
+class AdamWConfig(Section):
+    name: Literal["adamw"] = "adamw"
+    lr: Positive = 5e-4
+    """Learning rate after warm-up."""
+    weight_decay: float = Field(default=1e-4, ge=0.0)
+    betas: tuple[Probability, Probability] = (0.9, 0.999)
+
+
+class SGDConfig(Section):
+    name: Literal["sgd"]
+    lr: Positive = 1e-2
+    """Learning rate after warm-up."""
+    weight_decay: float = Field(default=3e-5, ge=0.0)
+    momentum: Probability = 0.99
+    nesterov: bool = True
+
+
+OptimizerConfig = Annotated[AdamWConfig | SGDConfig, Field(discriminator="name")]
+
+
+class Warmup(Section):
+    warmup_epochs: Epochs = 2
+    """Epochs over which the learning rate rises linearly to its value."""
+
+
+class PlateauScheduler(Warmup):
+    name: Literal["plateau"] = "plateau"
+    """ReduceLROnPlateau on the watched measure."""
+    factor: float = Field(default=0.5, gt=0.0, lt=1.0)
+    patience: Epochs = 8
+    """Epochs without improvement that are let pass."""
+    threshold: float = Field(default=5e-4, ge=0.0)
+    """Smallest change of the measure that counts as improvement, absolute."""
+    min_lr: float = Field(default=1e-6, ge=0.0)
+
+
+class CosineScheduler(Warmup):
+    name: Literal["cosine"]
+    """Cosine annealing with warm restarts."""
+    t_0: Size = 10
+    """Epochs of the first cycle."""
+    t_mult: Size = 2
+    """Each cycle is this many times as long as the one before."""
+    eta_min: float = Field(default=1e-6, ge=0.0)
+
+
+class PolyScheduler(Warmup):
+    name: Literal["poly"]
+    """lr * (1 - progress) ** power, progress counted from the end of the warm-up, by step."""
+    power: Positive = 0.9
+
+
+SchedulerConfig = Annotated[
+    PlateauScheduler | CosineScheduler | PolyScheduler, Field(discriminator="name")
+]
+
+
+class SWAConfig(Section):
+    start_epoch: Epochs
+    """First epoch whose weights are averaged."""
+    lr: Positive | None = None
+    """Learning rate while averaging; null: the scheduler's."""
+
+
+class EMAConfig(Section):
+    decay: float = Field(default=0.999, gt=0.0, lt=1.0)
+    """Share of the old average kept at each step (smaller in the first steps)."""
+
+
+class AveragingConfig(Section):
+    swa: SWAConfig | None = None
+    """Stochastic weight averaging, once an epoch; null: off."""
+    ema: EMAConfig | None = None
+    """Exponential moving average, once a step; null: off."""
+
+
+class NoiseConfig(Section):
+    start_epoch: Epochs
+    """First epoch that may receive noise."""
+    every: Size
+    """Epochs between two injections."""
+    std: Positive
+    """Standard deviation relative to each weight tensor's own."""
+    decay: float = Field(gt=0.0, le=1.0)
+    """Factor on std after each injection."""
+    layers: tuple[str, ...] = ("decoder", "output")
+    """Parameters whose name begins with one of these receive noise."""
+
+
+class PlateauConfig(Section):
+    patience: Size = 3
+    """Epochs worse than the best before an escape."""
+    formula: Literal["conservative", "aggressive"] = "conservative"
+    """Learning-rate multiplier at the n-th escape: 1.0 + (n - 1) * 0.15 or 1.5 + (n - 1) * 0.85."""
+    cap: float = Field(default=5.0, ge=1.0)
+    """The learning rate never exceeds this multiple of optimizer.lr."""
+    tolerance: float = Field(default=0.15, gt=0.0)
+    """A measure worse than the best by this share rolls back at once."""
+
+
+class EarlyStoppingConfig(Section):
+    patience: Size
+    """Epochs without a new best after which the run ends."""
+
+
+class CheckpointConfig(Section):
+    every_epochs: Size | None = None
+    """Keep checkpoints/epoch_<n>.pt this often; null: only best, last and averages."""
+
+
+class ValidationConfig(Section):
+    measure: Literal["dice", "iou", "precision", "recall", "accuracy"] = "dice"
+    """What the scheduler, early stopping and "best" watch; masked, pooled over the tiles."""
+    threshold: Probability = 0.5
+    """Probability from which a voxel counts as foreground (binary head)."""
+    every: Size = 1
+    """Epochs between two validations."""
+    tiles: Size = 16
+    """Number of fixed validation patches, spread over the fold's cases."""
+    foreground_share: Probability = 0.5
+    """Share of tiles centred on a foreground voxel."""
+    seed: int = 0
+    """Seed of the tiles; the same in every run and phase."""
+    full_every: Size | None = None
+    """Epochs between two validations on whole volumes; null: none while training."""
+
+
+class SelectionConfig(Section):
+    thresholds: tuple[Probability, ...] = tuple(round(0.05 * i, 2) for i in range(2, 19))
+    """Thresholds that are tried."""
+    tolerance: float = Field(default=0.02, ge=0.0)
+    """Choices whose foreground fraction is off by at most this much are ranked by Dice."""
+    band: tuple[Probability, Probability] | None = None
+    """Absolute interval that the predicted foreground fraction must lie in; null: none."""
+
+    @model_validator(mode="after")
+    def _checks(self) -> SelectionConfig:
+        if not self.thresholds:
+            raise ValueError("thresholds needs at least one value")
+        if self.band is not None and self.band[0] >= self.band[1]:
+            raise ValueError(f"band is [low, high] with low < high, found {list(self.band)}")
+        return self
+
+
+class InferenceConfig(Section):
+    overlap: float = Field(default=0.5, ge=0.0, lt=1.0)
+    """Share of a window that its neighbour covers."""
+    batch_size: Size = 1
+    """Windows in one forward pass."""
+    mirror: bool = False
+    """Average over the eight flips (eight times the work)."""
+
+
+class RuntimeConfig(Section):
+    seed: int = 0
+    """Seed of initial weights, patches and augmentation."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """auto: bfloat16 autocast where the device has it in hardware."""
+    workers: int | None = Field(default=None, ge=0)
+    """Loader processes; null: chosen for the machine."""
+    threads: Size | None = None
+    """CPU threads of the training process; null: chosen for the machine."""
+    augment_on: Literal["auto", "worker", "device"] = "auto"
+    """Where augmentation runs; auto: on an accelerator when there is one, else in the loader."""
+    max_minutes: Positive | None = None
+    """End the run in good order after this much training; null: no limit."""
+    accumulate: Size = 1
+    """Micro-batches summed into one optimiser step."""
+    channels_last: bool = False
+    """channels_last_3d memory layout."""
+    compile: bool = False
+    """Compile the network with torch.compile."""

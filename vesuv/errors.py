@@ -1,0 +1,16 @@
+"""The one exception a user meets."""
+
+
+class InputError(ValueError):
+    """Something the user gave is wrong: the command line prints it without a traceback, status 2.
+
+    The message is one sentence: file or key, the rule, the value found, what to do.
+    """
+
+
+class InputErrors(InputError):
+    """Several independent faults found in one pass, one sentence each."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
