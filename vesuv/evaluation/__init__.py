@@ -1,0 +1,1 @@
+"""Scores that no loss weight can change: overlap, foreground fractions, choice of a threshold."""
