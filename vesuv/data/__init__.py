@@ -1,0 +1,1 @@
+"""Volumes in, prepared cases out: formats, labels, store, census, folds, sampling."""

@@ -1,0 +1,260 @@
+"""Prepared cases on disk: one Zarr v3 group a case, read as plain memory maps.
+
+Each array is one uncompressed chunk in C order, so that its chunk file is the array itself: a
+patch is a slice of `numpy.memmap` without any decoding, and any Zarr v3 reader opens it too.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vesuv.config import Config
+from vesuv.data.labels import IGNORE
+from vesuv.data.statistics import CaseStatistics, DatasetStatistics
+from vesuv.errors import InputError
+
+Array = npt.NDArray[Any]
+Shape = tuple[int, int, int]
+Spacing = tuple[float, float, float]
+
+VERSION = 1
+BLOCK_SIZE = 16
+"""Edge of the blocks that class counts are kept for, in voxels."""
+INDEX = "store.json"
+
+
+@dataclass(frozen=True)
+class StoredCase:
+    """One prepared case; light, picklable, and its arrays are opened when first asked for.
+
+    Args:
+        path: The case's Zarr group.
+        id: Name of the case.
+        group: What folds are grouped or stratified by; None when not known.
+        shape: Voxels, (z, y, x).
+        spacing: In the file's unit, (z, y, x).
+        num_channels: Channels of the image.
+        dtype: Type of the image on disk.
+        statistics: Intensities of this case.
+        values: Label value in the file -> voxels, before any resampling.
+    """
+
+    path: Path
+    id: str
+    group: str | None
+    shape: Shape
+    spacing: Spacing
+    num_channels: int
+    num_classes: int
+    dtype: str
+    statistics: CaseStatistics = field(repr=False)
+    values: dict[int, int] = field(repr=False, compare=False)
+    block_size: int = BLOCK_SIZE
+
+    @cached_property
+    def image(self) -> Array:
+        """Intensities as they came, (c, z, y, x), a read-only memory map."""
+        return _map(self.path / "image", np.dtype(self.dtype), (self.num_channels, *self.shape))
+
+    @cached_property
+    def label(self) -> Array:
+        """Class indices and `IGNORE`, (z, y, x) uint8, a read-only memory map."""
+        return _map(self.path / "label", np.dtype(np.uint8), self.shape)
+
+    @cached_property
+    def block_counts(self) -> Array:
+        """Voxels of each class in each block, (num_classes + 1, bz, by, bx) int64; last: valid."""
+        blocks = tuple(-(-edge // self.block_size) for edge in self.shape)
+        shape = (self.num_classes + 1, *blocks)
+        return _map(self.path / "blocks", np.dtype("<u2"), shape).astype(np.int64)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave memory maps behind: a loader process opens its own."""
+        maps = ("image", "label", "block_counts")
+        return {key: value for key, value in self.__dict__.items() if key not in maps}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore fields of the frozen class."""
+        self.__dict__.update(state)
+
+
+@dataclass(frozen=True)
+class Store:
+    """All prepared cases of a data set.
+
+    Args:
+        path: Folder of the store.
+        cases: Case id -> case, sorted by id.
+        census: What census.json holds.
+        dataset_statistics: Foreground intensities pooled over all cases.
+        fingerprint: Hash over settings and source files (names, sizes, times).
+        settings: The settings that shaped the store, dotted key -> value.
+    """
+
+    path: Path
+    cases: dict[str, StoredCase]
+    census: dict[str, Any]
+    dataset_statistics: DatasetStatistics
+    fingerprint: str
+    settings: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: Path) -> Store:
+        """Open a prepared store without reading a voxel.
+
+        Raises:
+            InputError: There is no complete store at `path`, or another version wrote it.
+        """
+        index = _read_json(path / INDEX)
+        if index.get("version") != VERSION:
+            raise InputError(
+                f"{path / INDEX}: this vesuv reads stores of version {VERSION}, found "
+                f"{index.get('version')}; prepare again with --overwrite"
+            )
+        cases = {case_id: _open_case(case_path(path, case_id)) for case_id in index["cases"]}
+        return cls(
+            path=path,
+            cases=cases,
+            census=_read_json(path / "census.json"),
+            dataset_statistics=DatasetStatistics.from_state(index["dataset_statistics"]),
+            fingerprint=index["fingerprint"],
+            settings=index["settings"],
+        )
+
+
+def store_path(config: Config) -> Path:
+    """Return the folder of the prepared cases that this configuration uses."""
+    return Path(config.data.store) if config.data.store else Path("log/prepared") / config.name
+
+
+def case_path(store: Path, case_id: str) -> Path:
+    """Return the Zarr group of one case."""
+    return store / "cases" / f"{case_id}.zarr"
+
+
+def count_blocks(label: Array, num_classes: int, size: int = BLOCK_SIZE) -> Array:
+    """Count each class in each block.
+
+    Args:
+        label: Class indices and `IGNORE`, (z, y, x).
+        num_classes: Classes, background counted.
+        size: Block edge in voxels, at most 16.
+
+    Returns:
+        (num_classes + 1, bz, by, bx) uint16; the last entry counts all valid voxels.
+    """
+    padding = [(0, -edge % size) for edge in label.shape]
+    padded = np.pad(label, padding, constant_values=IGNORE) if any(p for _, p in padding) else label
+    bz, by, bx = (edge // size for edge in padded.shape)
+    counts = np.empty((num_classes + 1, bz, by, bx), np.uint16)
+    for index in range(num_classes):
+        mask = (padded == index).view(np.uint8)
+        columns = mask.reshape(bz, size, by * size, bx * size).sum(axis=1, dtype=np.uint8)
+        rows = columns.reshape(bz, by, size, bx * size).sum(axis=2, dtype=np.uint16)
+        counts[index] = rows.reshape(bz, by, bx, size).sum(axis=3, dtype=np.uint16)
+    counts[num_classes] = counts[:num_classes].sum(axis=0, dtype=np.uint16)
+    return counts
+
+
+def write_case(path: Path, arrays: dict[str, Array], attributes: dict[str, Any]) -> None:
+    """Write one case as a Zarr v3 group, under another name first.
+
+    Args:
+        path: The group's folder; replaced when it exists.
+        arrays: Array name -> array.
+        attributes: JSON attributes of the group.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    _write_json(
+        partial / "zarr.json",
+        {"zarr_format": 3, "node_type": "group", "attributes": attributes},
+    )
+    for name, array in arrays.items():
+        _write_array(partial / name, array)
+    shutil.rmtree(path, ignore_errors=True)
+    partial.rename(path)
+
+
+def _write_array(folder: Path, array: Array) -> None:
+    """One Zarr v3 array in a single raw little-endian chunk."""
+    folder.mkdir()
+    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    _write_json(
+        folder / "zarr.json",
+        {
+            "zarr_format": 3,
+            "node_type": "array",
+            "shape": list(array.shape),
+            "data_type": array.dtype.name,
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(array.shape)}},
+            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+            "fill_value": 0.0 if array.dtype.kind == "f" else 0,
+            "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}],
+            "attributes": {},
+        },
+    )
+    chunk = _chunk(folder, array.ndim)
+    chunk.parent.mkdir(parents=True)
+    little.tofile(chunk)
+
+
+def _chunk(folder: Path, ndim: int) -> Path:
+    return folder.joinpath("c", *("0",) * ndim)
+
+
+def _map(folder: Path, dtype: np.dtype[Any], shape: Sequence[int]) -> Array:
+    chunk = _chunk(folder, len(shape))
+    expected = math.prod(shape) * dtype.itemsize
+    found = chunk.stat().st_size if chunk.is_file() else 0
+    if found != expected:
+        raise InputError(
+            f"{chunk}: a damaged store: {expected} bytes expected, found {found}; "
+            "prepare again with --overwrite"
+        )
+    return np.memmap(chunk, dtype.newbyteorder("<"), "r", shape=tuple(shape))
+
+
+def _open_case(path: Path) -> StoredCase:
+    attributes = _read_json(path / "zarr.json")["attributes"]
+    z, y, x = attributes["shape"]
+    dz, dy, dx = attributes["spacing"]
+    return StoredCase(
+        path=path,
+        id=attributes["id"],
+        group=attributes["group"],
+        shape=(z, y, x),
+        spacing=(dz, dy, dx),
+        num_channels=attributes["num_channels"],
+        num_classes=attributes["num_classes"],
+        dtype=attributes["dtype"],
+        statistics=CaseStatistics.from_state(attributes["statistics"]),
+        values={int(value): number for value, number in attributes["values"].items()},
+    )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no prepared store here; run prepare first") from None
+    except (OSError, ValueError) as fault:
+        raise InputError(
+            f"{path}: a damaged store ({fault}); prepare again with --overwrite"
+        ) from None
+    return content
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
