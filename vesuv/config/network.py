@@ -34,15 +34,15 @@ class DynUNetConfig(Channels):
     """MONAI's DynUNet with residual blocks."""
     filters: Size = 32
     """Channels of the first level; doubled at each level down, at most 320."""
-    depth: Size = 4
+    depth: int = Field(default=4, ge=2)
     """Number of down-samplings."""
 
 
 class SegResNetConfig(Channels):
     name: Literal["segresnet"]
     """MONAI's SegResNet."""
-    filters: Size = 16
-    """Channels of the first level."""
+    filters: int = Field(default=16, ge=8, multiple_of=8)
+    """Channels of the first level; its group norm has eight groups."""
     blocks_down: tuple[Size, ...] = (1, 2, 2, 4)
     """Residual blocks at each level down."""
     blocks_up: tuple[Size, ...] = (1, 1, 1)

@@ -1,0 +1,28 @@
+"""Networks by the name that `model.name` gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from vesuv.config.network import ModelConfig
+from vesuv.models.heads import activate, initialise_output_bias
+from vesuv.models.monai_networks import build_dynunet, build_mednext, build_segresnet
+from vesuv.models.plain_unet import PlainUNet, build_plain_unet
+
+MODELS: dict[str, Callable[[Any], nn.Module]] = {
+    "plain_unet": build_plain_unet,
+    "dynunet": build_dynunet,
+    "segresnet": build_segresnet,
+    "mednext": build_mednext,
+}
+
+
+def build_model(config: ModelConfig) -> nn.Module:
+    """Build the network that the `model` section names; it returns logits (b, k, z, y, x)."""
+    return MODELS[config.name](config)
+
+
+__all__ = ["MODELS", "PlainUNet", "activate", "build_model", "initialise_output_bias"]

@@ -1,0 +1,51 @@
+"""What a network's logits mean, and where they start."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+SMALLEST_FRACTION = 1e-4
+"""A class rarer than this starts as if it were this frequent, so that no bias is infinite."""
+
+
+def activate(logits: Tensor) -> Tensor:
+    """Turn logits (b, k, z, y, x) into probabilities: sigmoid of one logit, softmax of several."""
+    return torch.sigmoid(logits) if logits.shape[1] == 1 else torch.softmax(logits, dim=1)
+
+
+def initialise_output_bias(network: nn.Module, class_fractions: Sequence[float]) -> None:
+    """Set the last bias so that the first prediction already has the labels' proportions.
+
+    Args:
+        network: One of the networks of this package.
+        class_fractions: Share of valid voxels in each class, background first.
+
+    Source:
+        Lin et al. 2017, Focal Loss for Dense Object Detection, section 3.3.
+    """
+    bias = output_layer(network).bias
+    assert bias is not None, "the output layer has no bias"
+    fractions = [min(max(f, SMALLEST_FRACTION), 1.0 - SMALLEST_FRACTION) for f in class_fractions]
+    if len(bias) == 1:
+        foreground = fractions[1]
+        start = [math.log(foreground / (1.0 - foreground))]
+    else:
+        assert len(bias) == len(fractions), f"{len(bias)} logits, {len(fractions)} fractions"
+        start = [math.log(fraction) for fraction in fractions]
+    with torch.no_grad():
+        bias.copy_(torch.tensor(start))
+
+
+def output_layer(network: nn.Module) -> nn.Conv3d | nn.ConvTranspose3d:
+    """Return the 1x1x1 convolution that makes the logits: the last one a network declares."""
+    layers = [
+        module
+        for module in network.modules()
+        if isinstance(module, (nn.Conv3d, nn.ConvTranspose3d))
+        and tuple(module.kernel_size) == (1, 1, 1)
+    ]
+    return layers[-1]
