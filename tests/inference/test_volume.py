@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from monai.inferers import sliding_window_inference
+from torch import Tensor, nn
+
+from vesuv.inference.volume import predict_volume
+
+CPU = torch.device("cpu")
+
+
+def _predict(network, image: Tensor, patch_size=(8, 8, 8), **changes) -> Tensor:
+    settings = {"overlap": 0.5, "batch_size": 3, "mirror": False, "precision": "float32"}
+    return predict_volume(network, image, patch_size=patch_size, device=CPU, **(settings | changes))
+
+
+def _convolution(seed: int = 0, channels: int = 1, outputs: int = 2) -> nn.Module:
+    torch.manual_seed(seed)
+    network = nn.Sequential(nn.Conv3d(channels, outputs, 3, padding=1), nn.Sigmoid())
+    return network.requires_grad_(False)
+
+
+def test_blending_agrees_with_monai() -> None:
+    image = torch.randn(1, 16, 12, 20, generator=torch.Generator().manual_seed(1))
+    offset = torch.arange(8) - 3.5
+    bell = torch.exp(-0.5 * offset**2)
+    # MONAI raises weights below 1e-3; the factor lifts all of them above it
+    weights = 1e12 * bell[:, None, None] * bell[:, None] * bell
+    network = _convolution()
+
+    expected = sliding_window_inference(
+        image[None], (8, 8, 8), 4, network, overlap=0.5, roi_weight_map=weights
+    )
+
+    assert torch.allclose(_predict(network, image), expected[0], atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(11, 9, 17), (8, 23, 8), (5, 13, 3), (2, 3, 4)])
+@pytest.mark.parametrize("overlap", [0.0, 0.3, 0.75])
+def test_a_pointwise_network_is_reproduced_exactly(shape, overlap: float) -> None:
+    image = torch.randn(2, *shape, generator=torch.Generator().manual_seed(2))
+
+    probs = _predict(torch.sigmoid, image, overlap=overlap)
+
+    assert probs.dtype == torch.float32
+    assert torch.allclose(probs, torch.sigmoid(image), atol=1e-6)
+
+
+def test_windows_of_unequal_edges_and_rows_that_do_not_touch() -> None:
+    image = torch.randn(1, 13, 6, 9, generator=torch.Generator().manual_seed(3))
+
+    probs = _predict(torch.tanh, image, patch_size=(4, 6, 2), overlap=0.0)
+
+    assert torch.allclose(probs, torch.tanh(image), atol=1e-6)
+
+
+def test_a_small_volume_is_centred_in_zeros() -> None:
+    image = torch.ones(1, 3, 8, 8)
+    seen = []
+
+    def network(batch: Tensor) -> Tensor:
+        seen.append(batch.clone())
+        return batch
+
+    _predict(network, image)
+
+    assert seen[0][0, 0, :, 4, 4].tolist() == [0, 0, 1, 1, 1, 0, 0, 0]
+
+
+def test_mirroring_averages_the_eight_flips() -> None:
+    image = torch.randn(1, 8, 8, 8, generator=torch.Generator().manual_seed(4))
+    network = _convolution()
+    flips = [axes for n in range(4) for axes in itertools.combinations((2, 3, 4), n)]
+
+    expected = sum(network(image[None].flip(axes)).flip(axes) for axes in flips) / 8
+
+    assert torch.allclose(_predict(network, image, mirror=True), expected[0], atol=1e-6)
+
+
+def test_mirroring_leaves_the_batch_alone_when_the_network_returns_its_input() -> None:
+    image = torch.randn(1, 9, 9, 9, generator=torch.Generator().manual_seed(5))
+
+    assert torch.allclose(_predict(lambda batch: batch, image, mirror=True), image, atol=1e-6)
+
+
+def test_the_batch_size_does_not_change_the_result() -> None:
+    image = torch.randn(1, 12, 14, 10, generator=torch.Generator().manual_seed(6))
+    network = _convolution()
+
+    one, many = (_predict(network, image, batch_size=size) for size in (1, 7))
+
+    assert torch.allclose(one, many, atol=1e-6)
+
+
+def test_bfloat16_runs_the_network_under_autocast_and_sums_in_float32() -> None:
+    image = torch.randn(1, 12, 12, 12, generator=torch.Generator().manual_seed(7))
+    network = _convolution()
+    kinds = []
+
+    def watched(batch: Tensor) -> Tensor:
+        kinds.append(network[0](batch).dtype)
+        return network(batch)
+
+    probs = _predict(watched, image, precision="bfloat16")
+
+    assert set(kinds) == {torch.bfloat16}
+    assert probs.dtype == torch.float32
+    assert torch.allclose(probs, _predict(network, image), atol=2e-2)
+
+
+def test_progress_counts_windows_up_to_the_last() -> None:
+    told = []
+
+    _predict(
+        torch.sigmoid, torch.zeros(1, 12, 12, 12), progress=lambda *counts: told.append(counts)
+    )
+
+    assert [total for _, total in told] == [8] * len(told)
+    assert [done for done, _ in told] == [3, 4, 7, 8]
