@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.image import imread
+
+from vesuv.report.figures import ThresholdLine, distribution, triptych
+
+
+def test_the_distribution_figure_is_a_picture(tmp_path: Path) -> None:
+    path = tmp_path / "distribution" / "histogram.png"
+    thresholds = [0.3, 0.5, 0.7]
+    lines = [
+        ThresholdLine("best", thresholds, [0.4, 0.3, 0.2], [0.5, 0.7, 0.6]),
+        ThresholdLine("swa", thresholds, [0.35, 0.28, 0.22], [0.55, 0.72, 0.66]),
+    ]
+
+    distribution(
+        path,
+        histogram=np.vstack([np.arange(50)[::-1] * 90 + 1, np.arange(50) * 5]),
+        lines=lines,
+        labelled_fraction=0.25,
+        threshold=0.5,
+        title="best at threshold 0.5",
+    )
+
+    assert imread(path).std() > 0.05
+
+
+def test_a_distribution_without_thresholds_shows_the_histogram_alone(tmp_path: Path) -> None:
+    path = tmp_path / "histogram.png"
+
+    distribution(
+        path,
+        histogram=np.zeros((2, 50), dtype=np.int64) + 1,
+        lines=[],
+        labelled_fraction=0.0,
+        threshold=None,
+        title="softmax",
+    )
+
+    height, width = imread(path).shape[:2]
+    assert width < 2 * height
+
+
+def test_the_triptych_shows_the_slice_with_most_foreground(tmp_path: Path) -> None:
+    image = np.zeros((4, 20, 20), dtype=np.uint8)
+    image[2] = 200
+    image[2, 5:9] = 90
+    label = np.zeros((4, 20, 20), dtype=np.uint8)
+    label[2, 5:9] = 1
+    label[1] = 255  # ignored voxels are no foreground
+    path = tmp_path / "triptych.png"
+
+    triptych(image, label, label % 255, path, "demo")
+    red = imread(path)[..., 0] - imread(path)[..., 2]
+
+    assert red.max() > 0.2  # the foreground colour is there, in the label and in the prediction
+    halves = red[:, red.shape[1] // 3 : 2 * red.shape[1] // 3], red[:, 2 * red.shape[1] // 3 :]
+    assert all((half > 0.2).sum() > 500 for half in halves)
+
+
+def test_a_flat_image_and_an_empty_label_are_drawn_too(tmp_path: Path) -> None:
+    path = tmp_path / "triptych.png"
+    empty = np.zeros((3, 8, 8), dtype=np.uint8)
+
+    triptych(np.ones((3, 8, 8), dtype=np.float32), empty, empty, path, "nothing here")
+
+    assert path.stat().st_size > 1000

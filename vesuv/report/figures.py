@@ -1,0 +1,128 @@
+"""PNG figures, drawn without a display and without matplotlib's global state."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+_BACKGROUND, _FOREGROUND, _CHOSEN = "#9aa5b1", "#c8553d", "#1f4e79"
+_CLASSES = ("#00000000", "#c8553d", "#2e86ab", "#6a994e", "#f2a541", "#7b5ea7", "#3d405b")
+_IGNORED = "#b8b8b8"
+
+
+@dataclass(frozen=True)
+class ThresholdLine:
+    """A checkpoint over its thresholds."""
+
+    name: str
+    thresholds: Sequence[float]
+    predicted_fraction: Sequence[float]
+    dice: Sequence[float]
+
+
+def distribution(
+    path: Path,
+    *,
+    histogram: NDArray[np.int64],
+    lines: Sequence[ThresholdLine],
+    labelled_fraction: float,
+    threshold: float | None,
+    title: str,
+) -> None:
+    """Draw the chosen checkpoint's probabilities, and every checkpoint over its thresholds.
+
+    Args:
+        path: PNG to write.
+        histogram: Voxels by probability, (2, bins): labelled background, labelled foreground.
+        lines: One a checkpoint; none for several classes.
+        labelled_fraction: Foreground share of the labels, drawn as the level to meet.
+        threshold: The chosen cut; None for several classes.
+        title: Above the figure.
+    """
+    figure = Figure(figsize=(13, 4) if lines else (6, 4), layout="constrained")
+    axes = figure.subplots(1, 3 if lines else 1, squeeze=False)[0]
+    _draw_histogram(axes[0], histogram)
+    if lines:
+        for line in lines:
+            axes[1].plot(line.thresholds, line.predicted_fraction, marker=".", label=line.name)
+            axes[2].plot(line.thresholds, line.dice, marker=".", label=line.name)
+        axes[1].axhline(labelled_fraction, color="black", linestyle=":", label="labels")
+        axes[1].set(xlabel="threshold", ylabel="predicted foreground fraction", ylim=(0, None))
+        axes[2].set(xlabel="threshold", ylabel="Dice, mean over cases", ylim=(0, 1))
+        axes[1].legend(fontsize="small")
+        axes[2].legend(fontsize="small")
+    if threshold is not None:
+        for axis in axes:
+            axis.axvline(threshold, color=_CHOSEN, linestyle="--")
+    figure.suptitle(title)
+    _save(figure, path)
+
+
+def triptych(
+    image: NDArray[np.generic],
+    label: NDArray[np.integer[Any]],
+    prediction: NDArray[np.integer[Any]],
+    path: Path,
+    title: str,
+) -> None:
+    """Draw image | label | prediction on the slice with most labelled foreground.
+
+    Args:
+        image: (z, y, x).
+        label: Class index (z, y, x); 255 is drawn grey as ignored.
+        prediction: Class index (z, y, x).
+        path: PNG to write.
+        title: Above the figure.
+    """
+    foreground = (label > 0) & (label != 255)
+    index = int(np.argmax(foreground.sum(axis=(1, 2))))
+    grey = np.asarray(image[index], dtype=np.float32)
+    low, high = np.percentile(grey, (0.5, 99.5))
+    figure = Figure(figsize=(12, 4.4), layout="constrained")
+    axes = figure.subplots(1, 3)
+    names = (f"image, slice {index}", "label (grey: ignored)", "prediction")
+    for axis, name, classes in zip(axes, names, (None, label, prediction), strict=True):
+        axis.imshow(grey, cmap="gray", vmin=low, vmax=max(high, low + 1e-6))
+        if classes is not None:
+            _draw_classes(axis, np.asarray(classes[index]))
+        axis.set_title(name, fontsize="medium")
+        axis.set_axis_off()
+    figure.suptitle(title)
+    _save(figure, path)
+
+
+def _draw_histogram(axis: Axes, histogram: NDArray[np.int64]) -> None:
+    edges = np.linspace(0, 1, histogram.shape[1] + 1)
+    for counts, name, colour in zip(
+        histogram, ("background", "foreground"), (_BACKGROUND, _FOREGROUND), strict=True
+    ):
+        share = counts / max(int(counts.sum()), 1)
+        axis.stairs(share, edges, fill=True, alpha=0.6, color=colour, label=f"labelled {name}")
+    axis.set(xlabel="foreground probability", ylabel="share of the label's voxels", yscale="log")
+    axis.legend(fontsize="small")
+
+
+def _draw_classes(axis: Axes, classes: NDArray[np.integer[Any]]) -> None:
+    """Lay colours on a slice: background clear, ignored grey, foreground classes in turn."""
+    num_colours = len(_CLASSES)
+    shown = classes.astype(np.int64)
+    shown = np.where(shown == 255, num_colours, np.where(shown > 0, (shown - 1) % 6 + 1, 0))
+    colours = ListedColormap([*_CLASSES, _IGNORED])
+    axis.imshow(
+        shown, cmap=colours, vmin=-0.5, vmax=num_colours + 0.5, alpha=0.65, interpolation="nearest"
+    )
+
+
+def _save(figure: Figure, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    FigureCanvasAgg(figure)
+    figure.savefig(path, dpi=110)
