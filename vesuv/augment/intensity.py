@@ -1,0 +1,145 @@
+"""Noise, blur, brightness, contrast, low resolution and gamma on one normalised patch.
+
+Every function takes and returns (c, z, y, x) float32 on any device, treats all channels alike and
+waits for nothing on the host. The definitions are those of nnU-Net's default augmentation.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vesuv.config.data import AugmentConfig, Ranged
+
+_EPSILON = 1e-7
+
+
+@dataclass(frozen=True)
+class Intensity:
+    """Strength of each effect on one patch; None leaves it out."""
+
+    noise: float | None = None
+    noise_seed: int = 0
+    blur: float | None = None
+    brightness: float | None = None
+    contrast: float | None = None
+    low_resolution: float | None = None
+    gamma_inverted: float | None = None
+    gamma: float | None = None
+
+    def apply(self, image: Tensor) -> Tensor:
+        """Return the image with the drawn effects, in the order of the fields."""
+        if self.noise is not None:
+            image = add_noise(image, self.noise, self.noise_seed)
+        if self.blur is not None:
+            image = blur(image, self.blur)
+        if self.brightness is not None:
+            image = image * self.brightness
+        if self.contrast is not None:
+            image = stretch_contrast(image, self.contrast)
+        if self.low_resolution is not None:
+            image = lower_resolution(image, self.low_resolution)
+        if self.gamma_inverted is not None:
+            image = -bend_gamma(-image, self.gamma_inverted)
+        if self.gamma is not None:
+            image = bend_gamma(image, self.gamma)
+        return image
+
+
+UNCHANGED = Intensity()
+
+
+def draw_intensity(rng: np.random.Generator, config: AugmentConfig) -> Intensity:
+    """Draw which effects a patch receives and how strongly.
+
+    Every number is drawn whether it is used or not, so that the probability of one effect does not
+    change the others.
+    """
+    gamma = config.gamma
+    return Intensity(
+        noise=_strength(rng, config.noise),
+        noise_seed=int(rng.integers(2**63)),
+        blur=_strength(rng, config.blur),
+        brightness=_strength(rng, config.brightness),
+        contrast=_strength(rng, config.contrast),
+        low_resolution=_strength(rng, config.low_resolution),
+        gamma_inverted=_strength(rng, Ranged(p=gamma.p_inverted, range=gamma.range)),
+        gamma=_strength(rng, gamma),
+    )
+
+
+def add_noise(image: Tensor, std: float, seed: int) -> Tensor:
+    """Add white Gaussian noise."""
+    generator = torch.Generator(device=image.device).manual_seed(seed)
+    noise = torch.empty_like(image).normal_(generator=generator)
+    return torch.add(image, noise, alpha=std)
+
+
+def blur(image: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur as three passes of shifted sums, cut at three sigma, edges repeated.
+
+    A sum of shifted views is some fifteen times as fast on a CPU as a one-channel `conv3d`.
+    """
+    if sigma == 0.0:
+        return image
+    radius = math.ceil(3 * sigma)
+    weights = [math.exp(-0.5 * (i / sigma) ** 2) for i in range(radius + 1)]
+    norm = weights[0] + 2 * sum(weights[1:])
+    for dim in range(1, 4):
+        pad = [0, 0, 0, 0, 0, 0]
+        pad[2 * (3 - dim)] = pad[2 * (3 - dim) + 1] = radius
+        length = image.shape[dim]
+        padded = F.pad(image[None], pad, mode="replicate")[0]
+        image = padded.narrow(dim, radius, length) * (weights[0] / norm)
+        for shift, weight in enumerate(weights[1:], start=1):
+            for start in (radius - shift, radius + shift):
+                image.add_(padded.narrow(dim, start, length), alpha=weight / norm)
+    return image
+
+
+def stretch_contrast(image: Tensor, factor: float) -> Tensor:
+    """Scale about the mean of each channel, clipped to the channel's former extremes."""
+    low, high = _extremes(image)
+    mean = image.mean(dim=(1, 2, 3), keepdim=True)
+    return torch.lerp(mean, image, factor).clamp_(low, high)
+
+
+def lower_resolution(image: Tensor, factor: float) -> Tensor:
+    """Drop voxels down to `factor` of each edge and interpolate back linearly."""
+    size = [max(1, round(length * factor)) for length in image.shape[1:]]
+    small = F.interpolate(image[None], size=size, mode="nearest-exact")
+    return F.interpolate(small, size=image.shape[1:], mode="trilinear", align_corners=False)[0]
+
+
+def bend_gamma(image: Tensor, exponent: float) -> Tensor:
+    """Raise the channel rescaled to [0, 1] to a power, then restore its mean and deviation."""
+    low, high = _extremes(image)
+    scale = (high - low).clamp_min(_EPSILON)
+    bent = ((image - low) / scale).pow_(exponent)
+    mean, std = _moments(image)
+    bent_mean, bent_std = _moments(bent)
+    ratio = std / bent_std.clamp_min(_EPSILON)
+    return bent.sub_(bent_mean).mul_(ratio).add_(mean)
+
+
+def _moments(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each channel; two plain passes, far faster here than `std_mean`."""
+    mean = image.mean(dim=(1, 2, 3), keepdim=True)
+    variance = (image - mean).square_().mean(dim=(1, 2, 3), keepdim=True)
+    return mean, variance.sqrt()
+
+
+def _extremes(image: Tensor) -> tuple[Tensor, Tensor]:
+    low, high = torch.aminmax(image.flatten(1), dim=1)
+    return low[:, None, None, None], high[:, None, None, None]
+
+
+def _strength(rng: np.random.Generator, effect: Ranged) -> float | None:
+    applied = rng.random() < effect.p
+    strength = float(rng.uniform(*effect.range))
+    return strength if applied else None
