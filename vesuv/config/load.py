@@ -44,10 +44,10 @@ class _Loader(yaml.SafeLoader):
 for _tag, _pattern, _first in (
     ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
     ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
-    ("int", r"^[-+]?[0-9]+$", list("-+0123456789")),
+    ("int", r"^[-+]?(?:0|[1-9][0-9]*)$", list("-+0123456789")),
     (
         "float",
-        r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf)|\.nan)$",
+        r"^[-+]?(?:(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.inf)$",
         list("-+0123456789."),
     ),
 ):
@@ -75,7 +75,7 @@ def load_config(path: str | Path, changes: list[str] | tuple[str, ...] = ()) -> 
 def check(tree: Tree, source: str, origins: Origins | None = None) -> Config:
     """Turn plain nested dictionaries into a `Config`, naming `source` in every fault."""
     try:
-        return Config.model_validate(_frozen(tree))
+        return Config.model_validate(_with_default_names(_frozen(tree), Config))
     except ValidationError as fault:
         faults = [_sentence(error, source, origins or {}) for error in fault.errors()]
         raise InputErrors(list(dict.fromkeys(faults))) from None
@@ -86,6 +86,23 @@ def _frozen(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _frozen(item) for key, item in value.items()}
     return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+
+
+def _with_default_names(tree: Any, section: type[BaseModel]) -> Any:
+    """Give a section that leaves `name` out the name of its default: optimizer: {lr: 1e-3}."""
+    if not isinstance(tree, dict):
+        return tree
+    named = dict(tree)
+    for key, field in section.model_fields.items():
+        value, default = named.get(key), field.default
+        if not isinstance(value, dict):
+            continue
+        default_name = getattr(default, "name", None)
+        if default_name is not None:
+            named[key] = {"name": default_name, **value}
+        elif len(parts := _sections_in(field.annotation)) == 1:
+            named[key] = _with_default_names(value, parts[0])
+    return named
 
 
 def dump_config(config: Config) -> str:

@@ -1,0 +1,42 @@
+# The words a newcomer needs. All of them set up .venv first when that was not done.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DEMO := log/demo
+
+.PHONY: setup demo test check format clean
+
+setup: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+test: setup
+	$(BIN)/pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+demo: setup
+	$(BIN)/python bin/phantom.py --output $(DEMO)/data --overwrite
+	$(BIN)/python bin/train.py --config configs/demo.yaml --fold 0 --overwrite
+	$(BIN)/python bin/validate_distribution.py --run $(DEMO)/fold_0
+	$(BIN)/python bin/predict.py --run $(DEMO)/fold_0 --input $(DEMO)/data/test_images --output $(DEMO)/predictions --overwrite
+	$(BIN)/python bin/evaluate.py --predictions $(DEMO)/predictions --labels $(DEMO)/data/test_labels --images $(DEMO)/data/test_images --output $(DEMO)/scores --require-dice 0.80
+	@echo "Run:          $(DEMO)/fold_0 (train.log, metrics.csv, checkpoints/, distribution/)"
+	@echo "Prediction:   $(DEMO)/predictions"
+	@echo "Picture:      $(DEMO)/scores (image | label | prediction)"
+	@echo "Curves:       $(BIN)/tensorboard --logdir log"
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

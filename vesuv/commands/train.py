@@ -1,0 +1,133 @@
+"""Train one fold or several, each into its own run folder."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from vesuv.commands.prepare import open_prepared
+from vesuv.config import Config, dump_config
+from vesuv.data.store import Store
+from vesuv.errors import InputError
+from vesuv.training.checkpoints import read_checkpoint
+from vesuv.training.fold_data import Fold, fold_data
+from vesuv.training.machine import Machine, resolve
+from vesuv.training.run import RunFolder, differences
+from vesuv.training.trainer import Trainer
+
+_MAY_CHANGE = ("train.epochs", "phases", "runtime.", "early_stopping", "checkpoint.", "data.root")
+"""Keys that a resumed run may be given anew; anything else would make it another run."""
+_OURS = ("checkpoints", "distribution")
+_OUR_FILES = ("config.yaml", "run.json", "train.log", "metrics.csv", "selected.json")
+
+
+def train(
+    config: Config,
+    folds: Sequence[Fold],
+    *,
+    output: Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> list[RunFolder]:
+    """Train each fold in turn; prepares the data when that was not done yet.
+
+    Args:
+        config: The whole configuration.
+        folds: Fold numbers, or "all".
+        output: The run's folder; log/<configuration>/fold_<k> when left out.
+        resume: Go on from checkpoints/last.pt.
+        overwrite: Start again where a run lies already.
+
+    Raises:
+        InputError: Bad configuration or data, or a run in the way.
+    """
+    if output is not None and len(folds) > 1:
+        raise InputError(
+            f"--output: holds one run, found folds {', '.join(map(str, folds))}; "
+            "leave it out to write log/<config>/fold_<k>"
+        )
+    runs = [RunFolder(output or Path("log") / config.name / f"fold_{fold}") for fold in folds]
+    for run in runs:
+        _check_way(run, resume=resume, overwrite=overwrite)
+    machine = resolve(config.runtime)
+    torch.set_num_threads(machine.threads)
+    Console(highlight=False).print(dump_config(config), markup=False)
+    store = open_prepared(config)
+    for fold, run in zip(folds, runs, strict=True):
+        _train_fold(config, store, fold, run, machine, resume=resume, overwrite=overwrite)
+    return runs
+
+
+def _train_fold(
+    config: Config,
+    store: Store,
+    fold: Fold,
+    run: RunFolder,
+    machine: Machine,
+    *,
+    resume: bool,
+    overwrite: bool,
+) -> None:
+    data = fold_data(store, config, fold)
+    trainer = Trainer(config, data, run, machine)
+    if resume:
+        _check_same_run(config, store, fold, run)
+        trainer.resume(read_checkpoint(run.checkpoint("last")))
+    elif overwrite:
+        _clear(run.path)
+    facts = {
+        "fold": fold,
+        "seed": config.runtime.seed,
+        "device": str(machine.device),
+        "precision": machine.precision,
+        "data_fingerprint": store.fingerprint,
+        "store": str(store.path),
+        "train_cases": [case.id for case in data.train],
+        "validation_cases": [case.id for case in data.validation] if fold != "all" else [],
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+    run.create(config, facts)
+    trainer.fit()
+
+
+def _check_way(run: RunFolder, *, resume: bool, overwrite: bool) -> None:
+    there = (run.path / "run.json").is_file()
+    if resume and not there:
+        raise InputError(f"{run.path}: no run to resume; leave --resume out to start one")
+    if there and not resume and not overwrite:
+        raise InputError(
+            f"{run.path}: holds a run already; --resume goes on with it, --overwrite starts again, "
+            "--output DIR writes elsewhere"
+        )
+
+
+def _check_same_run(config: Config, store: Store, fold: Fold, run: RunFolder) -> None:
+    changed = [
+        key
+        for key in differences(run.config, config)
+        if not key.startswith(_MAY_CHANGE) and key != "name"
+    ]
+    if changed:
+        raise InputError(
+            f"{run.config_file}: a resumed run keeps its configuration, found other values for "
+            f"{', '.join(changed)}; put them back, or start a new run with --output DIR"
+        )
+    if run.fold != fold:
+        raise InputError(f"{run.path}: is a run of fold {run.fold}, asked to resume fold {fold}")
+    if run.fingerprint != store.fingerprint:
+        raise InputError(
+            f"{run.path}: was trained on other data than {store.path} holds now; start a new run"
+        )
+
+
+def _clear(folder: Path) -> None:
+    """Remove what an earlier run wrote, and nothing else."""
+    for name in _OURS:
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for file in (*(folder / name for name in _OUR_FILES), *folder.glob("events.out.tfevents.*")):
+        file.unlink(missing_ok=True)

@@ -1,0 +1,45 @@
+"""Validation on whole volumes while training goes on."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from vesuv.config import Config
+from vesuv.data.labels import IGNORE
+from vesuv.evaluation.overlap import Overlap, confusion, scores
+from vesuv.inference.volume import predict_volume
+from vesuv.models.heads import activate
+from vesuv.training.fold_data import FoldData
+from vesuv.training.machine import Machine
+
+
+def score_volumes(
+    network: nn.Module, data: FoldData, config: Config, machine: Machine
+) -> Overlap:
+    """Predict every validation case whole and pool the overlap."""
+    num_classes = config.labels.num_classes
+    matrix = torch.zeros((num_classes, num_classes), dtype=torch.int64)
+    was_training = network.training
+    network.eval()
+
+    def probabilities(batch: Tensor) -> Tensor:
+        return activate(network(batch))
+
+    for case in data.validation:
+        image = data.normalizer.for_case(case.statistics).apply(torch.from_numpy(case.image.copy()))
+        probs = predict_volume(
+            probabilities,
+            image,
+            patch_size=config.sampling.patch_size,
+            overlap=config.inference.overlap,
+            batch_size=config.inference.batch_size,
+            mirror=False,
+            device=machine.device,
+            precision=machine.precision,
+        )
+        label = torch.from_numpy(case.label.copy())
+        mask = probs[0] >= config.validation.threshold if len(probs) == 1 else probs.argmax(0)
+        matrix += confusion(mask.to(torch.int64), label, label != IGNORE, num_classes)
+    network.train(was_training)
+    return scores(matrix)

@@ -1,0 +1,94 @@
+"""What the machine offers, and what a run therefore uses."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from vesuv.config.training import RuntimeConfig
+from vesuv.errors import InputError
+
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Resolved runtime settings; nothing in here is `auto`."""
+
+    device: torch.device
+    precision: Precision
+    workers: int
+    threads: int
+    augment_on: Literal["worker", "device"]
+
+    def __str__(self) -> str:
+        """One line for the log."""
+        return (
+            f"device {self.device}, {self.precision}, {self.threads} threads, "
+            f"{self.workers} loader workers, augmentation on the {self.augment_on}"
+        )
+
+
+def resolve(runtime: RuntimeConfig) -> Machine:
+    """Fill in whatever the configuration leaves to the machine.
+
+    Raises:
+        InputError: The configuration asks for a device that is not there.
+    """
+    device = _device(runtime.device)
+    cores = usable_cores()
+    on_accelerator = device.type != "cpu"
+    workers = runtime.workers
+    if workers is None:
+        # On a CPU the network keeps every core busy: a loader process would only compete with it.
+        workers = min(8, max(1, cores - 1)) if on_accelerator else 0
+    threads = runtime.threads or (max(1, cores - workers) if on_accelerator else cores)
+    if runtime.augment_on == "auto":
+        augment_on: Literal["worker", "device"] = "device" if on_accelerator else "worker"
+    else:
+        augment_on = runtime.augment_on
+    return Machine(device, _precision(runtime.precision, device), workers, threads, augment_on)
+
+
+def usable_cores() -> int:
+    """Return the cores this process may run on, which on a cluster are fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _device(wanted: str) -> torch.device:
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if wanted == "auto":
+        return torch.device(next(name for name in ("cuda", "mps", "cpu") if there[name]))
+    if not there[wanted]:
+        found = ", ".join(name for name, present in there.items() if present)
+        raise InputError(f"runtime.device: {wanted} is not available here, found {found}; use auto")
+    return torch.device(wanted)
+
+
+def _precision(wanted: str, device: torch.device) -> Precision:
+    if wanted == "float32" or wanted == "bfloat16":
+        return wanted
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    if device.type == "cpu":
+        return "bfloat16" if _cpu_has_bfloat16() else "float32"
+    return "float32"
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether products of bfloat16 run in hardware; emulated they are slower than float32."""
+    cpu_info = getattr(torch.cpu, "get_capabilities", None)
+    if cpu_info is not None:
+        capabilities = cpu_info()
+        return bool(capabilities.get("avx512_bf16") or capabilities.get("bf16"))
+    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(probe and probe())

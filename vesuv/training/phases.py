@@ -1,0 +1,29 @@
+"""Loss weights as a function of the epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vesuv.config.network import Phase
+
+
+def phase_at(phases: Sequence[Phase], epoch: int) -> int:
+    """Return the index of the phase that holds `epoch`."""
+    return max(i for i, phase in enumerate(phases) if phase.epochs[0] <= epoch)
+
+
+def weights_at(phases: Sequence[Phase], epoch: int, terms: Sequence[str]) -> dict[str, float]:
+    """Return the weight of each term in `epoch`.
+
+    A phase with `ramp: n` moves linearly from the previous phase's weights and reaches its own at
+    its n-th epoch (counted from 0); without a ramp it has them from its first epoch on.
+    """
+    index = phase_at(phases, epoch)
+    phase = phases[index]
+    own: dict[str, float] = {term: phase.weights.get(term, 0.0) for term in terms}  # type: ignore[call-overload]
+    into = epoch - phase.epochs[0]
+    if index == 0 or into >= phase.ramp:
+        return own
+    before = weights_at(phases, phase.epochs[0] - 1, terms)
+    share = (into + 1) / (phase.ramp + 1)
+    return {term: before[term] + share * (own[term] - before[term]) for term in terms}

@@ -1,0 +1,165 @@
+"""A run's folder: what lies in it and under which name."""
+
+from __future__ import annotations
+
+import json
+import platform
+import subprocess
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from vesuv import __version__
+from vesuv.config import Config, dump_config, load_config
+from vesuv.errors import InputError
+
+VERSION = 1
+_ORDER = ("best", "last", "swa", "ema")
+
+
+@dataclass(frozen=True)
+class Selected:
+    """What selection chose for a run; threshold is None for a softmax head."""
+
+    checkpoint: str
+    threshold: float | None
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """log/<configuration>/fold_<k>/ and the files inside it."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """Open a folder that training wrote.
+
+        Raises:
+            InputError: It is not there or holds no run.
+        """
+        run = cls(path)
+        if not (path / "run.json").is_file() or not run.config_file.is_file():
+            raise InputError(f"{path}: not a run folder (no run.json); name log/<config>/fold_<k>")
+        return run
+
+    @property
+    def config_file(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def config(self) -> Config:
+        """The configuration that the run was trained with."""
+        return load_config(self.config_file)
+
+    @property
+    def fold(self) -> int | str:
+        """The fold number, or "all"."""
+        fold: int | str = self._facts()["fold"]
+        return fold
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the prepared data that the run was trained on."""
+        return str(self._facts()["data_fingerprint"])
+
+    @property
+    def checkpoint_folder(self) -> Path:
+        """Where checkpoints lie."""
+        return self.path / "checkpoints"
+
+    def checkpoint(self, name: str) -> Path:
+        """Return the path of a checkpoint by name: best, last, swa, ema, epoch_0049."""
+        return self.checkpoint_folder / f"{name}.pt"
+
+    def available(self) -> list[str]:
+        """Return the names of the checkpoints that are there, best first."""
+        names = sorted(path.stem for path in self.checkpoint_folder.glob("*.pt"))
+        return [n for n in _ORDER if n in names] + [n for n in names if n not in _ORDER]
+
+    def selected(self) -> Selected | None:
+        """Read selected.json; None when nothing was selected yet."""
+        path = self.path / "selected.json"
+        if not path.is_file():
+            return None
+        content = _read_json(path)
+        try:
+            name, threshold = str(content["checkpoint"]), content["threshold"]
+            chosen = Selected(name, None if threshold is None else float(threshold))
+        except (KeyError, TypeError, ValueError):
+            raise InputError(
+                f"{path}: needs checkpoint and threshold; write it anew with validate_distribution"
+            ) from None
+        if name not in self.available():
+            raise InputError(
+                f"{path}: checkpoint must be one of {', '.join(self.available())}, found {name!r}"
+            )
+        return chosen
+
+    def create(self, config: Config, facts: dict[str, Any]) -> None:
+        """Make the folder with config.yaml and run.json."""
+        try:
+            self.checkpoint_folder.mkdir(parents=True, exist_ok=True)
+            self.config_file.write_text(dump_config(config), encoding="utf-8")
+            text = json.dumps({"version": VERSION, **facts, **_software()}, indent=2)
+            (self.path / "run.json").write_text(text + "\n", encoding="utf-8")
+        except OSError as fault:
+            raise InputError(f"{self.path}: cannot write the run there: {fault.strerror}") from None
+
+    def _facts(self) -> dict[str, Any]:
+        return _read_json(self.path / "run.json")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as fault:
+        raise InputError(f"{path}: cannot be read as JSON: {fault}") from None
+    if not isinstance(content, dict) or content.get("version") != VERSION:
+        raise InputError(f"{path}: version must be {VERSION}; it was not written by this vesuv")
+    return content
+
+
+def _software() -> dict[str, Any]:
+    packages = ("torch", "monai", "numpy", "zarr")
+    return {
+        "vesuv": __version__,
+        "git_commit": _git_commit(),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in packages},
+    }
+
+
+def _git_commit() -> str | None:
+    """Commit of the source tree that runs; None when it is an installed package."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=5,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """Return the dotted keys in which two configurations differ."""
+    flat_old, flat_new = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    return sorted(
+        key for key in flat_old.keys() | flat_new.keys() if flat_old.get(key) != flat_new.get(key)
+    )
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat

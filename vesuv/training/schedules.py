@@ -1,0 +1,117 @@
+"""The learning rate: warm-up, then a schedule of torch.optim, with a cap on what escapes may do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import (
+    CosineAnnealingWarmRestarts,
+    LambdaLR,
+    LRScheduler,
+    ReduceLROnPlateau,
+)
+
+from vesuv.config.training import PlateauScheduler, PolyScheduler, SchedulerConfig, Warmup
+
+
+class Schedule:
+    """Sets the optimiser's learning rate before every step.
+
+    Plateau reacts to the watched measure (higher is better), the others follow the step number,
+    counted from the end of the warm-up.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, config: SchedulerConfig, *, steps_per_epoch: int, epochs: int
+    ) -> None:
+        self.optimizer = optimizer
+        self.steps_per_epoch = steps_per_epoch
+        self.warmup_steps = _warmup_steps(config, steps_per_epoch, epochs)
+        self.base_lr: float = optimizer.param_groups[0]["lr"]
+        self.plateau: ReduceLROnPlateau | None = None
+        self.curve: LRScheduler | None = None
+        if isinstance(config, PlateauScheduler):
+            self.plateau = ReduceLROnPlateau(
+                optimizer,
+                mode="max",
+                factor=config.factor,
+                patience=config.patience,
+                threshold=config.threshold,
+                threshold_mode="abs",
+                min_lr=config.min_lr,
+            )
+        elif isinstance(config, PolyScheduler):
+            length, power = max(1, steps_per_epoch * epochs - self.warmup_steps), config.power
+            self.curve = LambdaLR(optimizer, lambda step: max(0.0, 1 - step / length) ** power)
+        else:
+            self.curve = CosineAnnealingWarmRestarts(
+                optimizer,
+                T_0=config.t_0 * steps_per_epoch,
+                T_mult=config.t_mult,
+                eta_min=config.eta_min,
+            )
+
+    @property
+    def lr(self) -> float:
+        """The learning rate in force."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def before_step(self, step: int) -> None:
+        """Set the rate of global step `step` while warming up."""
+        if step < self.warmup_steps:
+            self._set(self.base_lr * (step + 1) / self.warmup_steps)
+        elif step == self.warmup_steps and self.warmup_steps:
+            self._set(self.base_lr)
+
+    def after_step(self, step: int) -> None:
+        """Move on by one step once the warm-up is over."""
+        if self.curve is not None and step >= self.warmup_steps:
+            self.curve.step()
+
+    def after_validation(self, measure: float, step: int) -> None:
+        """Let the plateau schedule see the watched measure; not while warming up."""
+        if self.plateau is not None and step > self.warmup_steps:
+            self.plateau.step(measure)
+
+    def multiply(self, factor: float, cap: float) -> float:
+        """Multiply the rate, never beyond `cap` times the configured one; return the new rate."""
+        scaled = min(self.lr * factor, self.base_lr * cap)
+        applied = scaled / self.lr if self.lr else 1.0
+        if self.curve is not None:
+            self.curve.base_lrs = [lr * applied for lr in self.curve.base_lrs]
+        self._set(scaled)
+        return scaled
+
+    def override(self, lr: float) -> None:
+        """Use this rate for the coming step whatever the schedule says (averaging)."""
+        self._set(lr)
+
+    def state(self) -> dict[str, Any]:
+        """Return plain state for a checkpoint."""
+        part = self.plateau or self.curve
+        assert part is not None
+        kept = {k: v for k, v in part.state_dict().items() if _is_plain(v)}
+        return {"lr": self.lr, "schedule": kept}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from `state()`."""
+        part = self.plateau or self.curve
+        assert part is not None
+        part.load_state_dict(state["schedule"])
+        self._set(state["lr"])
+
+    def _set(self, lr: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+
+
+def _warmup_steps(config: Warmup, steps_per_epoch: int, epochs: int) -> int:
+    """Steps of the warm-up; a run shortened below it warms up for its first half at most."""
+    return min(config.warmup_epochs, epochs // 2) * steps_per_epoch
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(_is_plain(item) for item in value)
+    return value is None or isinstance(value, (bool, int, float, str))

@@ -1,0 +1,118 @@
+"""One optimiser step: forward, loss, backward, clip, update; nothing here waits for the device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, AdamW, Optimizer
+
+from vesuv.config.training import AdamWConfig, OptimizerConfig
+from vesuv.data.labels import IGNORE
+from vesuv.losses.compound import Compound
+from vesuv.training.loader import Batch
+from vesuv.training.machine import Machine
+from vesuv.training.tiles import forward
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """Device scalars of one step; `skipped` is 1 where loss or gradient was not finite."""
+
+    loss: Tensor
+    components: dict[str, Tensor]
+    gradient_norm: Tensor
+    skipped: Tensor
+
+
+class TrainingStep:
+    """Callable on a batch.
+
+    A step whose loss or gradient is not finite leaves weights and moments as they were: the fused
+    optimisers read `found_inf` on the device, so that the host never has to look.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimizer: Optimizer,
+        compound: Compound,
+        machine: Machine,
+        *,
+        gradient_clip: float | None,
+        accumulate: int,
+        memory_format: torch.memory_format = torch.contiguous_format,
+    ) -> None:
+        self.network = network
+        self.optimizer = optimizer
+        self.compound = compound
+        self.machine = machine
+        self.max_norm = gradient_clip if gradient_clip is not None else float("inf")
+        self.accumulate = accumulate
+        self.memory_format = memory_format
+        self.parameters = list(network.parameters())
+
+    def __call__(self, batch: Batch, weights: Mapping[str, float]) -> StepResult:
+        """Update the weights on one batch with the loss weights given."""
+        self.optimizer.zero_grad(set_to_none=True)
+        size = batch.image.shape[0]
+        loss = torch.zeros((), device=batch.image.device)
+        components: dict[str, Tensor] = {}
+        for image, label in zip(
+            batch.image.chunk(self.accumulate), batch.label.chunk(self.accumulate), strict=True
+        ):
+            share = image.shape[0] / size
+            image = image.contiguous(memory_format=self.memory_format)
+            logits = forward(self.network, image, self.machine)
+            part, terms = self.compound(logits, label, label != IGNORE, weights)
+            (part * share).backward()
+            loss = loss + part.detach() * share
+            for name, value in terms.items():
+                components[name] = components.get(name, torch.zeros_like(loss)) + value * share
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.max_norm)
+        skipped = 1.0 - (torch.isfinite(loss) & torch.isfinite(norm)).float()
+        self.optimizer.found_inf = skipped  # type: ignore[attr-defined]
+        self.optimizer.step()
+        return StepResult(loss, components, norm.detach(), skipped)
+
+
+def build_optimizer(network: nn.Module, config: OptimizerConfig) -> Optimizer:
+    """Build the fused optimiser that the configuration names."""
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    optimizer: Optimizer
+    if isinstance(config, AdamWConfig):
+        optimizer = AdamW(
+            parameters,
+            lr=config.lr,
+            betas=config.betas,
+            weight_decay=config.weight_decay,
+            fused=True,
+        )
+    else:
+        optimizer = SGD(
+            parameters,
+            lr=config.lr,
+            momentum=config.momentum,
+            weight_decay=config.weight_decay,
+            nesterov=config.nesterov,
+            fused=True,
+        )
+    optimizer.grad_scale = None  # type: ignore[attr-defined]
+    forget_moments(optimizer)
+    return optimizer
+
+
+def forget_moments(optimizer: Optimizer) -> None:
+    """Drop what the optimiser remembers of past gradients.
+
+    SGD's momentum starts from zeros rather than from nothing: the two give the same first update,
+    but fused SGD leaves an unset buffer behind when it skips its first step.
+    """
+    optimizer.state.clear()
+    if isinstance(optimizer, SGD):
+        for group in optimizer.param_groups:
+            if group["momentum"]:
+                for parameter in group["params"]:
+                    optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)

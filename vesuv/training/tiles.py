@@ -1,0 +1,129 @@
+"""Validation on a fixed, seeded set of tiles: the one measure that no loss weight can change."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vesuv.config.training import ValidationConfig
+from vesuv.data.labels import IGNORE
+from vesuv.data.normalize import IntensityMap
+from vesuv.data.sampling import fixed_tiles, read_region
+from vesuv.data.store import StoredCase
+from vesuv.errors import InputError
+from vesuv.evaluation.overlap import Overlap, confusion, scores
+from vesuv.losses.compound import Compound
+from vesuv.models.heads import activate
+from vesuv.training.machine import Machine
+
+
+@dataclass(frozen=True)
+class TileScores:
+    """What one pass over the tiles gives."""
+
+    measure: float
+    components: dict[str, float]
+    overlap: Overlap
+
+
+class ValidationTiles:
+    """Tiles read once, kept in memory, and scored with the same code for every set of weights."""
+
+    def __init__(
+        self,
+        cases: Sequence[StoredCase],
+        intensity_maps: Sequence[IntensityMap],
+        config: ValidationConfig,
+        patch_size: tuple[int, int, int],
+        num_classes: int,
+    ) -> None:
+        self.config = config
+        self.num_classes = num_classes
+        tiles = fixed_tiles(cases, patch_size, config.tiles, config.foreground_share, config.seed)
+        self.images: list[Tensor] = []
+        self.labels: list[Tensor] = []
+        for tile in tiles:
+            region = read_region(cases[tile.case], tile.corner, patch_size)
+            image, label = region.tensors(intensity_maps[tile.case])
+            self.images.append(image[None])
+            self.labels.append(label[None])
+        if all(bool((label == IGNORE).all()) for label in self.labels):
+            raise InputError(
+                "validation.tiles: every voxel of every tile is ignored; use more tiles or another "
+                "fold"
+            )
+
+    @torch.no_grad()
+    def score(
+        self, network: nn.Module, compound: Compound, machine: Machine, *, losses: bool = True
+    ) -> TileScores:
+        """Run `network` over the tiles.
+
+        Components are means over the tiles that hold a judged voxel; the measure and the overlap
+        are pooled over all their voxels.
+        """
+        was_training = network.training
+        network.eval()
+        matrix = torch.zeros((self.num_classes,) * 2, dtype=torch.int64, device=machine.device)
+        sums: dict[str, Tensor] = {}
+        judged = 0
+        for image, label in zip(self.images, self.labels, strict=True):
+            label = label.to(machine.device)
+            valid = label != IGNORE
+            if not bool(valid.any()):
+                continue
+            judged += 1
+            logits = forward(network, image.to(machine.device), machine).float()
+            matrix += confusion(
+                predicted_classes(logits, self.config.threshold), label, valid, self.num_classes
+            )
+            if losses:
+                for name, value in compound.components(logits, label, valid).items():
+                    sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value
+        network.train(was_training)
+        overlap = scores(matrix)
+        measure = float(getattr(overlap, self.config.measure))
+        assert not math.isnan(measure), "a judged voxel gives a measure"
+        components = {name: float(value) / judged for name, value in sums.items()}
+        return TileScores(measure, components, overlap)
+
+    @torch.no_grad()
+    def picture(self, network: nn.Module, machine: Machine) -> tuple[Tensor, Tensor, Tensor]:
+        """Return image, label and foreground probability, (y, x) in [0, 1], of one tile's slice.
+
+        The tile is the one with most foreground, the slice its middle one.
+        """
+        share = [float(((label > 0) & (label != IGNORE)).sum()) for label in self.labels]
+        tile = share.index(max(share))
+        image, label = self.images[tile], self.labels[tile]
+        was_training = network.training
+        network.eval()
+        probs = activate(forward(network, image.to(machine.device), machine).float()).cpu()
+        network.train(was_training)
+        middle = image.shape[2] // 2
+        grey = image[0, 0, middle]
+        grey = (grey - grey.min()) / (grey.max() - grey.min()).clamp_min(1e-6)
+        ignored = label[0, middle] == IGNORE
+        shown = (label[0, middle].float() / (self.num_classes - 1)).masked_fill(ignored, 0.3)
+        foreground = probs[0, 0] if probs.shape[1] == 1 else 1.0 - probs[0, 0]
+        return grey, shown, foreground[middle]
+
+
+def forward(network: nn.Module, image: Tensor, machine: Machine) -> Tensor:
+    """Return the logits of a batch under the machine's precision."""
+    with torch.autocast(
+        machine.device.type, dtype=torch.bfloat16, enabled=machine.precision == "bfloat16"
+    ):
+        logits: Tensor = network(image)
+    return logits
+
+
+def predicted_classes(logits: Tensor, threshold: float) -> Tensor:
+    """Turn logits (b, K, z, y, x) into class indices (b, z, y, x)."""
+    if logits.shape[1] == 1:
+        return (activate(logits)[:, 0] >= threshold).to(torch.int64)
+    return logits.argmax(dim=1)
