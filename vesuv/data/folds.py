@@ -1,0 +1,194 @@
+"""Which cases validate which fold; a file in the store that may be edited."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import yaml
+
+from vesuv.config import parse_yaml
+from vesuv.config.data import FoldsConfig
+from vesuv.data.store import Store, StoredCase
+from vesuv.errors import InputError, InputErrors
+
+FILE = "folds.yaml"
+_HEAD = """\
+# Validation cases of each fold; every other case trains it. Edit freely: each case stands once.
+# Delete this file to have it drawn again from data.folds.
+"""
+
+
+@dataclass(frozen=True)
+class Folds:
+    """A partition of the cases.
+
+    Args:
+        ids: Every case.
+        validation: Validation cases of each fold; empty when there are too few cases to split.
+        num: Folds asked for.
+    """
+
+    ids: tuple[str, ...]
+    validation: tuple[tuple[str, ...], ...]
+    num: int
+
+    def split(self, fold: int | Literal["all"]) -> tuple[list[str], list[str]]:
+        """Return (training ids, validation ids); "all" trains on every case and validates none.
+
+        Raises:
+            InputError: There is no such fold.
+        """
+        if fold == "all":
+            return list(self.ids), []
+        if not self.validation:
+            raise InputError(_too_few(len(self.ids), self.num))
+        if not 0 <= fold < len(self.validation):
+            raise InputError(
+                f"--fold {fold}: folds go from 0 to {len(self.validation) - 1} (data.folds.num); "
+                "give one of them, or all"
+            )
+        held = set(self.validation[fold])
+        return [i for i in self.ids if i not in held], list(self.validation[fold])
+
+
+def make_folds(cases: Sequence[StoredCase], config: FoldsConfig) -> Folds:
+    """Draw the folds; the same seed and cases give the same folds on every machine.
+
+    Raises:
+        InputError: Fewer cases (or groups, where groups stay together) than folds.
+    """
+    ids = tuple(sorted(case.id for case in cases))
+    if len(ids) < config.num:
+        raise InputError(_too_few(len(ids), config.num))
+    draw = np.random.default_rng(config.seed)
+    if config.by == "random":
+        parts = _dealt([_shuffled(ids, draw)], config.num)
+    else:
+        groups = _groups(cases, config)
+        shuffled = [_shuffled(group, draw) for group in groups]
+        if config.by == "stratified":
+            parts = _dealt(shuffled, config.num)
+        else:
+            parts = _whole_groups(shuffled, config.num)
+    return Folds(ids, tuple(tuple(sorted(part)) for part in parts), config.num)
+
+
+def load_folds(store: Store, config: FoldsConfig) -> Folds:
+    """Return the folds of the store's folds.yaml, drawn and written when it is missing.
+
+    Raises:
+        InputErrors: The file was made for other settings, or is no partition of the cases.
+    """
+    path = store.path / FILE
+    cases = list(store.cases.values())
+    if path.is_file():
+        return read_folds(path, list(store.cases), config)
+    if len(cases) < config.num:
+        return Folds(tuple(sorted(store.cases)), (), config.num)
+    folds = make_folds(cases, config)
+    _write(path, folds, config)
+    return folds
+
+
+def read_folds(path: Path, ids: Sequence[str], config: FoldsConfig) -> Folds:
+    """Read an edited file and check that each case validates exactly one fold.
+
+    Raises:
+        InputErrors: Every fault of the file, one sentence each.
+    """
+    content = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    faults = _form_faults(content, path, config)
+    if faults:
+        raise InputErrors(faults)
+    parts = [[str(case) for case in part] for part in content["folds"]]
+    listed = [case for part in parts for case in part]
+    known = set(ids)
+    faults = [
+        f"{path}: case {case} is not in the store; take it out"
+        for case in dict.fromkeys(listed)
+        if case not in known
+    ]
+    for case in sorted(known):
+        if listed.count(case) != 1:
+            faults.append(
+                f"{path}: case {case} must stand in exactly one fold, found in "
+                f"{listed.count(case)}; correct the file, or delete it to draw folds again"
+            )
+    if faults:
+        raise InputErrors(faults)
+    return Folds(tuple(sorted(ids)), tuple(tuple(part) for part in parts), config.num)
+
+
+def _form_faults(content: Any, path: Path, config: FoldsConfig) -> list[str]:
+    if not isinstance(content, dict) or not isinstance(content.get("folds"), list):
+        return [f"{path}: needs a list `folds` of lists of case ids; delete it to draw folds again"]
+    if any(not isinstance(part, list) or not part for part in content["folds"]):
+        return [f"{path}: each fold is a list of at least one case id; correct the file"]
+    wanted = {"num": config.num, "seed": config.seed, "by": config.by}
+    return [
+        f"{path}: was made with data.folds.{key} {content.get(key)}, the configuration says "
+        f"{value}; set the key back, or delete the file to draw folds again"
+        for key, value in wanted.items()
+        if content.get(key) != value
+    ]
+
+
+def _write(path: Path, folds: Folds, config: FoldsConfig) -> None:
+    content = {
+        "version": 1,
+        "num": config.num,
+        "seed": config.seed,
+        "by": config.by,
+        "folds": [list(part) for part in folds.validation],
+    }
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(_HEAD + yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    partial.replace(path)
+
+
+def _groups(cases: Sequence[StoredCase], config: FoldsConfig) -> list[list[str]]:
+    without = [case.id for case in cases if case.group is None]
+    if without:
+        raise InputError(
+            f"data.folds.by: {config.by} needs a group (scroll_id in train.csv) for every case, "
+            f"{len(without)} have none, first {without[0]}; add it or use random"
+        )
+    names = sorted({case.group for case in cases if case.group is not None})
+    groups = [sorted(case.id for case in cases if case.group == name) for name in names]
+    if config.by == "grouped" and len(groups) < config.num:
+        raise InputError(
+            f"data.folds.num: {config.num} folds cannot keep {len(groups)} groups together; set it "
+            f"to at most {len(groups)} or use stratified"
+        )
+    return groups
+
+
+def _shuffled(ids: Sequence[str], draw: np.random.Generator) -> list[str]:
+    return [ids[place] for place in draw.permutation(len(ids))]
+
+
+def _dealt(groups: list[list[str]], num: int) -> list[list[str]]:
+    """Deal like cards, group after group, so that folds differ by at most one case."""
+    every = [case for group in groups for case in group]
+    return [every[start::num] for start in range(num)]
+
+
+def _whole_groups(groups: list[list[str]], num: int) -> list[list[str]]:
+    """Largest group first, each into the fold that has fewest cases."""
+    parts: list[list[str]] = [[] for _ in range(num)]
+    for group in sorted(groups, key=len, reverse=True):
+        min(parts, key=len).extend(group)
+    return parts
+
+
+def _too_few(found: int, num: int) -> str:
+    cases = "1 case" if found == 1 else f"{found} cases"
+    return (
+        f"data.folds.num: {cases} cannot be split into {num} folds; lower it, or train on every "
+        "case with --fold all"
+    )

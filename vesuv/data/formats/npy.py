@@ -1,0 +1,20 @@
+"""NumPy's own files: voxels and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from vesuv.data.formats.volume import Array, Volume, require_volume
+
+
+def read(path: Path) -> Volume:
+    """Read (z, y, x) or (c, z, y, x); the spacing is 1, the format knows none."""
+    array = np.load(path, allow_pickle=False)
+    return Volume(require_volume(array, "shape"), (1.0, 1.0, 1.0), None)
+
+
+def write(path: Path, array: Array, like: Volume | None) -> None:  # noqa: ARG001 - no geometry
+    """Write in C order."""
+    np.save(path, np.ascontiguousarray(array), allow_pickle=False)
