@@ -66,6 +66,12 @@ class RunFolder:
         return str(self._facts()["data_fingerprint"])
 
     @property
+    def validation_cases(self) -> list[str]:
+        """Cases that training never saw, as they were split then; none for fold "all"."""
+        names: list[str] = self._facts()["validation_cases"]
+        return names
+
+    @property
     def checkpoint_folder(self) -> Path:
         """Where checkpoints lie."""
         return self.path / "checkpoints"
