@@ -34,24 +34,39 @@ class RawCase:
     group: str | None
 
 
+Found = tuple[list[RawCase], list[str]]
+
+
 def find_cases(config: DataConfig) -> list[RawCase]:
     """List the training cases of a data set, sorted by id.
 
     Raises:
         InputErrors: A folder is missing or empty, or a listed case lacks a file; all at once.
     """
+    cases, faults = scan_cases(config)
+    if faults:
+        raise InputErrors(faults)
+    return cases
+
+
+def scan_cases(config: DataConfig) -> tuple[list[RawCase], list[str]]:
+    """As `find_cases`, but return (complete cases, faults of the others).
+
+    Raises:
+        InputError: Nothing can be listed: a folder or the list itself is missing.
+    """
     root = Path(config.root)
     if not root.is_dir():
         raise InputError(f"data.root: {root} is no folder; give the folder of the raw data")
     if config.layout == "kaggle":
-        found = _kaggle(root, config)
+        found, faults = _kaggle(root, config)
     elif config.layout == "nnunet":
-        found = _nnunet(root)
+        found, faults = _nnunet(root)
     else:
-        found = _folders(root, config)
-    if not found:
+        found, faults = _folders(root, config)
+    if not found and not faults:
         raise InputError(f"{root}: no case found in layout {config.layout}; see data.layout")
-    return sorted(found, key=lambda case: case.id)
+    return sorted(found, key=lambda case: case.id), faults
 
 
 def check_dataset_json(root: Path, labels: LabelsConfig) -> None:
@@ -75,7 +90,7 @@ def check_dataset_json(root: Path, labels: LabelsConfig) -> None:
         )
 
 
-def _kaggle(root: Path, config: DataConfig) -> list[RawCase]:
+def _kaggle(root: Path, config: DataConfig) -> Found:
     groups = _groups(root / "train.csv")
     if groups is None:
         raise InputError(
@@ -101,12 +116,10 @@ def _kaggle(root: Path, config: DataConfig) -> list[RawCase]:
             )
         else:
             cases.append(RawCase(case_id, (images[case_id],), labels[case_id], group))
-    if faults:
-        raise InputErrors(faults)
-    return cases
+    return cases, faults
 
 
-def _nnunet(root: Path) -> list[RawCase]:
+def _nnunet(root: Path) -> Found:
     ending = _dataset_json(root).get("file_ending")
     labels = _by_stem(root / "labelsTr", ending)
     channels: dict[str, dict[int, Path]] = {}
@@ -118,27 +131,26 @@ def _nnunet(root: Path) -> list[RawCase]:
         else:
             channels.setdefault(case_id, {})[int(digits)] = path
     num = max((max(files) + 1 for files in channels.values()), default=0)
-    for case_id, files in sorted(channels.items()):
+    groups = _groups(root / "train.csv") or {}
+    cases = []
+    for case_id, files in channels.items():
         absent = [f"{case_id}_{index:04d}" for index in range(num) if index not in files]
         if absent:
             faults.append(f"{root / 'imagesTr'}: channel {absent[0]} is missing; add its file")
-        if case_id not in labels:
+        elif case_id not in labels:
             faults.append(f"{root / 'labelsTr'}: case {case_id} has no label; add its file")
+        else:
+            images = tuple(files[channel] for channel in sorted(files))
+            cases.append(RawCase(case_id, images, labels[case_id], groups.get(case_id)))
     faults += [
         f"{path}: a label without an image in imagesTr; add {name}_0000"
         for name, path in labels.items()
         if name not in channels
     ]
-    if faults:
-        raise InputErrors(faults)
-    groups = _groups(root / "train.csv") or {}
-    return [
-        RawCase(i, tuple(files[c] for c in sorted(files)), labels[i], groups.get(i))
-        for i, files in channels.items()
-    ]
+    return cases, faults
 
 
-def _folders(root: Path, config: DataConfig) -> list[RawCase]:
+def _folders(root: Path, config: DataConfig) -> Found:
     images, labels = _by_stem(root / config.images), _by_stem(root / config.labels)
     groups = _groups(root / "train.csv") or {}
     faults = [
@@ -149,9 +161,8 @@ def _folders(root: Path, config: DataConfig) -> list[RawCase]:
         )
         for name in sorted(set(there) - set(others))
     ]
-    if faults:
-        raise InputErrors(faults)
-    return [RawCase(i, (images[i],), labels[i], groups.get(i)) for i in images]
+    both = sorted(set(images) & set(labels))
+    return [RawCase(i, (images[i],), labels[i], groups.get(i)) for i in both], faults
 
 
 def _by_stem(folder: Path, ending: str | None = None) -> dict[str, Path]:
