@@ -91,7 +91,7 @@ def check_dataset_json(root: Path, labels: LabelsConfig) -> None:
 
 
 def _kaggle(root: Path, config: DataConfig) -> Found:
-    groups = _groups(root / "train.csv")
+    groups = read_groups(root / "train.csv")
     if groups is None:
         raise InputError(
             f"{root / 'train.csv'}: no such file; layout kaggle lists its cases there (columns "
@@ -131,7 +131,7 @@ def _nnunet(root: Path) -> Found:
         else:
             channels.setdefault(case_id, {})[int(digits)] = path
     num = max((max(files) + 1 for files in channels.values()), default=0)
-    groups = _groups(root / "train.csv") or {}
+    groups = read_groups(root / "train.csv") or {}
     cases = []
     for case_id, files in channels.items():
         absent = [f"{case_id}_{index:04d}" for index in range(num) if index not in files]
@@ -152,7 +152,7 @@ def _nnunet(root: Path) -> Found:
 
 def _folders(root: Path, config: DataConfig) -> Found:
     images, labels = _by_stem(root / config.images), _by_stem(root / config.labels)
-    groups = _groups(root / "train.csv") or {}
+    groups = read_groups(root / "train.csv") or {}
     faults = [
         f"{there[name]}: no file of this name in {root / other}; add it or take this one out"
         for there, others, other in (
@@ -180,8 +180,12 @@ def _by_stem(folder: Path, ending: str | None = None) -> dict[str, Path]:
     return found
 
 
-def _groups(path: Path) -> dict[str, str | None] | None:
-    """Return id -> scroll_id in the file's order; None when there is no such file."""
+def read_groups(path: Path) -> dict[str, str | None] | None:
+    """Return id -> scroll_id of a train.csv in the file's order; None when there is no such file.
+
+    Raises:
+        InputError: No column `id`, an id twice, or not readable as CSV.
+    """
     if not path.is_file():
         return None
     try:
