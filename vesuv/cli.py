@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -76,9 +76,9 @@ def train(
     entry(loaded, folds, output=output, resume=resume, overwrite=overwrite)
 
 
-def _fold(text: str) -> int | str:
+def _fold(text: str) -> int | Literal["all"]:
     if text == "all":
-        return text
+        return "all"
     if not text.isdigit():
         raise InputError(f"--fold: must be a number from 0, or all; found {text!r}")
     return int(text)

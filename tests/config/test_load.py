@@ -137,7 +137,9 @@ def test_classes_are_replaced_not_extended(tmp_path: Path) -> None:
 def test_changes_are_read_as_yaml(tmp_path: Path) -> None:
     path = write(tmp_path, MINIMAL)
 
-    config = load_config(path, ["optimizer.lr=1e-5", "phases.0.ramp=3", "averaging.ema={decay: 0.9}"])
+    config = load_config(
+        path, ["optimizer.lr=1e-5", "phases.0.ramp=3", "averaging.ema={decay: 0.9}"]
+    )
 
     assert config.optimizer.lr == 1e-5
     assert config.phases[0].ramp == 3
@@ -217,7 +219,10 @@ def test_a_fault_names_the_file_it_stands_in(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("train: {epochs: 1}\ntrain: {epochs: 2}", r"line 2 not valid YAML: key 'train' stands twice"),
+        (
+            "train: {epochs: 1}\ntrain: {epochs: 2}",
+            r"line 2 not valid YAML: key 'train' stands twice",
+        ),
         ("train: [", r"line \d+ not valid YAML"),
         ("1: 2", r"keys are text, found 1"),
         ("just words", r"a configuration is a mapping"),

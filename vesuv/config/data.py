@@ -122,18 +122,6 @@ class Rotation(Section):
     """Largest angle about each axis."""
 
 
-class Scaling(Section):
-    p: Probability = 0.2
-    """Share of patches that are scaled."""
-    range: Range = (0.7, 1.4)
-    """Zoom factor; above 1 the structure appears larger."""
-
-    @field_validator("range")
-    @classmethod
-    def _positive(cls, value: Range) -> Range:
-        return _ordered_positive(value)
-
-
 class Ranged(Section):
     p: Probability
     """Share of patches it is applied to."""
@@ -146,7 +134,46 @@ class Ranged(Section):
         return _ordered_positive(value)
 
 
+class Scaling(Ranged):
+    p: Probability = 0.2
+    range: Range = (0.7, 1.4)
+    """Zoom factor; above 1 the structure appears larger."""
+
+
+class Noise(Ranged):
+    p: Probability = 0.1
+    range: Range = (0.0, 0.3)
+    """Standard deviation in normalised units."""
+
+
+class Blur(Ranged):
+    p: Probability = 0.2
+    range: Range = (0.5, 1.0)
+    """Sigma in voxels."""
+
+
+class Brightness(Ranged):
+    p: Probability = 0.15
+    range: Range = (0.75, 1.25)
+    """Factor on intensities."""
+
+
+class Contrast(Ranged):
+    p: Probability = 0.15
+    range: Range = (0.75, 1.25)
+    """Stretch about the patch mean."""
+
+
+class LowResolution(Ranged):
+    p: Probability = 0.25
+    range: Range = (0.5, 1.0)
+    """Factor on the number of voxels along each axis."""
+
+
 class Gamma(Ranged):
+    p: Probability = 0.3
+    range: Range = (0.7, 1.5)
+    """Exponent on intensities rescaled to [0, 1]."""
     p_inverted: Probability = 0.1
     """Share of patches it is applied to with intensities inverted first."""
 
@@ -166,15 +193,15 @@ class AugmentConfig(Section):
     """Rotation by any angle."""
     scaling: Scaling = Scaling()
     """Isotropic zoom."""
-    noise: Ranged = Ranged(p=0.1, range=(0.0, 0.3))
-    """Additive Gaussian noise; the range is its standard deviation in normalised units."""
-    blur: Ranged = Ranged(p=0.2, range=(0.5, 1.0))
-    """Gaussian blur; the range is sigma in voxels."""
-    brightness: Ranged = Ranged(p=0.15, range=(0.75, 1.25))
+    noise: Noise = Noise()
+    """Additive Gaussian noise."""
+    blur: Blur = Blur()
+    """Gaussian blur."""
+    brightness: Brightness = Brightness()
     """Multiply intensities."""
-    contrast: Ranged = Ranged(p=0.15, range=(0.75, 1.25))
+    contrast: Contrast = Contrast()
     """Stretch intensities about the patch mean, clipped to the former extremes."""
-    low_resolution: Ranged = Ranged(p=0.25, range=(0.5, 1.0))
-    """Down-sample by this factor and interpolate back (image only)."""
-    gamma: Gamma = Gamma(p=0.3, range=(0.7, 1.5))
-    """Gamma curve on intensities rescaled to [0, 1], mean and deviation kept."""
+    low_resolution: LowResolution = LowResolution()
+    """Down-sample and interpolate back (image only)."""
+    gamma: Gamma = Gamma()
+    """Gamma curve, mean and deviation kept."""

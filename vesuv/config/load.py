@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -23,12 +23,12 @@ _WHOLE = {("labels", "classes")}
 class _Loader(yaml.SafeLoader):
     """YAML 1.2 scalars: 1e-5 is a number, only true and false are booleans, a key stands once."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise yaml.MarkedYAMLError(
                     problem=f"keys are text, found {key!r}", problem_mark=key_node.start_mark
@@ -113,7 +113,7 @@ def dump_config(config: Config) -> str:
 def parse_yaml(text: str, source: str) -> Any:
     """Parse YAML 1.2 scalars safely; a fault is one sentence with the line."""
     try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a SafeLoader
+        return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as fault:
         mark = fault.problem_mark
         where = f" line {mark.line + 1}" if mark else ""
@@ -167,7 +167,7 @@ def _apply_change(tree: Tree, origins: Origins, change: str) -> None:
         raise InputError(f"--set {change}: write section.key=value, for example train.epochs=50")
     value = parse_yaml(text, f"--set {change}")
     keys = dotted.split(".")
-    for index, key in enumerate(keys):
+    for index in range(len(keys)):
         origins[tuple(keys[: index + 1])] = f"--set {change}"
     node: Any = tree
     for key in keys[:-1]:
@@ -236,7 +236,9 @@ def _origin(keys: list[str], source: str, origins: Origins) -> str:
 def _without_tags(keys: list[str]) -> list[str]:
     """Drop the union tags that the validator puts into a location: model.plain_unet.depth."""
     tagged = {"model", "optimizer", "scheduler", "normalize"}
-    return [k for i, k in enumerate(keys) if not (i and keys[i - 1] in tagged and i + 1 < len(keys))]
+    return [
+        k for i, k in enumerate(keys) if not (i and keys[i - 1] in tagged and i + 1 < len(keys))
+    ]
 
 
 def _closest_choice(error: Any) -> str:

@@ -68,7 +68,9 @@ class Config(Section):
                     )
                 return self
             if last < first:
-                raise ValueError(f"phases.{index}.epochs: ends at {last}, before it starts ({first})")
+                raise ValueError(
+                    f"phases.{index}.epochs: ends at {last}, before it starts ({first})"
+                )
             expected = last + 1
         if expected < self.train.epochs:
             raise ValueError(

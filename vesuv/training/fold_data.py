@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from vesuv.data.statistics import merge_statistics
 from vesuv.data.store import Store, StoredCase
 from vesuv.errors import InputError
 
-Fold = int | str
+Fold = int | Literal["all"]
 """A fold number, or "all": every case in training."""
 
 

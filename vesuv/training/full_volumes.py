@@ -14,9 +14,7 @@ from vesuv.training.fold_data import FoldData
 from vesuv.training.machine import Machine
 
 
-def score_volumes(
-    network: nn.Module, data: FoldData, config: Config, machine: Machine
-) -> Overlap:
+def score_volumes(network: nn.Module, data: FoldData, config: Config, machine: Machine) -> Overlap:
     """Predict every validation case whole and pool the overlap."""
     num_classes = config.labels.num_classes
     matrix = torch.zeros((num_classes, num_classes), dtype=torch.int64)

@@ -74,8 +74,8 @@ def _device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
-def _precision(wanted: str, device: torch.device) -> Precision:
-    if wanted == "float32" or wanted == "bfloat16":
+def _precision(wanted: Literal["auto", "float32", "bfloat16"], device: torch.device) -> Precision:
+    if wanted != "auto":
         return wanted
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"

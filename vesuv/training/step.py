@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -36,7 +36,8 @@ class TrainingStep:
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Callable[[Tensor], Tensor],
+        parameters: list[nn.Parameter],
         optimizer: Optimizer,
         compound: Compound,
         machine: Machine,
@@ -52,7 +53,7 @@ class TrainingStep:
         self.max_norm = gradient_clip if gradient_clip is not None else float("inf")
         self.accumulate = accumulate
         self.memory_format = memory_format
-        self.parameters = list(network.parameters())
+        self.parameters = parameters
 
     def __call__(self, batch: Batch, weights: Mapping[str, float]) -> StepResult:
         """Update the weights on one batch with the loss weights given."""
@@ -73,7 +74,7 @@ class TrainingStep:
                 components[name] = components.get(name, torch.zeros_like(loss)) + value * share
         norm = nn.utils.clip_grad_norm_(self.parameters, self.max_norm)
         skipped = 1.0 - (torch.isfinite(loss) & torch.isfinite(norm)).float()
-        self.optimizer.found_inf = skipped  # type: ignore[attr-defined]
+        setattr(self.optimizer, "found_inf", skipped)  # noqa: B010 - read by the fused kernels
         self.optimizer.step()
         return StepResult(loss, components, norm.detach(), skipped)
 
@@ -99,7 +100,7 @@ def build_optimizer(network: nn.Module, config: OptimizerConfig) -> Optimizer:
             nesterov=config.nesterov,
             fused=True,
         )
-    optimizer.grad_scale = None  # type: ignore[attr-defined]
+    setattr(optimizer, "grad_scale", None)  # noqa: B010 - read by the fused kernels
     forget_moments(optimizer)
     return optimizer
 

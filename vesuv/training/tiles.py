@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -113,13 +113,12 @@ class ValidationTiles:
         return grey, shown, foreground[middle]
 
 
-def forward(network: nn.Module, image: Tensor, machine: Machine) -> Tensor:
+def forward(network: Callable[[Tensor], Tensor], image: Tensor, machine: Machine) -> Tensor:
     """Return the logits of a batch under the machine's precision."""
     with torch.autocast(
         machine.device.type, dtype=torch.bfloat16, enabled=machine.precision == "bfloat16"
     ):
-        logits: Tensor = network(image)
-    return logits
+        return network(image)
 
 
 def predicted_classes(logits: Tensor, threshold: float) -> Tensor:

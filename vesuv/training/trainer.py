@@ -64,7 +64,7 @@ class Trainer:
         layout = torch.channels_last_3d if config.runtime.channels_last else torch.contiguous_format
         network = build_model(config.model)
         initialise_output_bias(network, data.class_fractions)
-        self.network: nn.Module = network.to(machine.device, memory_format=layout)
+        self.network = network.to(machine.device).to(memory_format=layout)  # type: ignore[call-overload]
         self.optimizer = build_optimizer(self.network, config.optimizer)
         self.schedule = Schedule(
             self.optimizer,
@@ -79,6 +79,7 @@ class Trainer:
         self.plateau = PlateauEscape(config.plateau) if config.plateau else None
         self.step = TrainingStep(
             torch.compile(self.network) if config.runtime.compile else self.network,
+            list(self.network.parameters()),
             self.optimizer,
             self.compound,
             machine,
@@ -95,9 +96,7 @@ class Trainer:
         num_classes = config.labels.num_classes
         patch_size = config.sampling.patch_size
         maps = [data.normalizer.for_case(case.statistics) for case in data.validation]
-        tiles = ValidationTiles(
-            data.validation, maps, config.validation, patch_size, num_classes
-        )
+        tiles = ValidationTiles(data.validation, maps, config.validation, patch_size, num_classes)
         loader = PatchLoader(
             data.train,
             [data.normalizer.for_case(case.statistics) for case in data.train],
@@ -153,9 +152,8 @@ class Trainer:
         if complete:
             self.averages.after_epoch(self.network, epoch)
         last = epoch + 1 == config.train.epochs
-        end = None
-        if not complete:
-            end = f"Stopped after runtime.max_minutes={config.runtime.max_minutes}; --resume goes on"
+        out_of_time = f"Stopped after runtime.max_minutes={config.runtime.max_minutes}"
+        end = None if complete else f"{out_of_time}; --resume goes on"
         if (epoch + 1) % config.validation.every == 0 or last or end:
             row |= self._validate(epoch, weights, tiles, telemetry)
             end = end or self._patience_is_over(epoch)
@@ -167,7 +165,7 @@ class Trainer:
                 self._save(f"epoch_{epoch:04d}", epoch, self.network)
         self._save("last", epoch, self.network, training=self._state())
         if end is None and not last and time.monotonic() > self.deadline:
-            end = f"Stopped after runtime.max_minutes={config.runtime.max_minutes}; --resume goes on"
+            end = f"{out_of_time}; --resume goes on"
         return end
 
     def _before_epoch(self, epoch: int, weights: dict[str, float], telemetry: Telemetry) -> None:
@@ -179,9 +177,7 @@ class Trainer:
         if std is not None:
             telemetry.event(epoch, "noise", f"Weight noise injected, relative deviation {std:.2g}")
 
-    def _train(
-        self, loader: PatchLoader, weights: dict[str, float], telemetry: Telemetry
-    ) -> Row:
+    def _train(self, loader: PatchLoader, weights: dict[str, float], telemetry: Telemetry) -> Row:
         """Run the rest of the epoch's steps, or as many as there is time for."""
         progress, epoch = self.progress, self.progress.epoch
         sums = _Sums(self.machine.device)
@@ -285,8 +281,9 @@ class Trainer:
         if stopping is None or epoch - progress.best_epoch < stopping.patience:
             return None
         return (
-            f"Early stopping: no better {self.config.validation.measure} than "
-            f"{progress.best_measure:.4f} (epoch {progress.best_epoch}) for {stopping.patience} epochs"
+            f"Early stopping: no {self.config.validation.measure} above "
+            f"{progress.best_measure:.4f} (epoch {progress.best_epoch}) for {stopping.patience} "
+            "epochs"
         )
 
     def _save(
@@ -319,10 +316,10 @@ class Trainer:
 
     def _announce(self, telemetry: Telemetry) -> None:
         count = sum(p.numel() for p in self.network.parameters())
+        cases = f"{len(self.data.train)} training, {len(self.data.validation)} validation cases"
         telemetry.say(
-            f"{self.config.name} into {self.run.path}: {count:,} parameters, {len(self.data.train)} "
-            f"training and {len(self.data.validation)} validation cases, {self.config.train.epochs} "
-            f"epochs of {self.steps_per_epoch} steps"
+            f"{self.config.name} into {self.run.path}: {count:,} parameters, {cases}, "
+            f"{self.config.train.epochs} epochs of {self.steps_per_epoch} steps"
         )
         telemetry.say(str(self.machine))
         if self.progress.epoch or self.progress.step:

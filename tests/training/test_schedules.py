@@ -1,0 +1,124 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from vesuv.config.training import (
+    AdamWConfig,
+    CosineScheduler,
+    PlateauScheduler,
+    PolyScheduler,
+    SchedulerConfig,
+)
+from vesuv.training.schedules import Schedule
+from vesuv.training.step import build_optimizer
+
+
+def schedule(config: SchedulerConfig, steps_per_epoch: int = 10, epochs: int = 20) -> Schedule:
+    optimizer = build_optimizer(nn.Linear(2, 2), AdamWConfig(lr=1.0))
+    return Schedule(optimizer, config, steps_per_epoch=steps_per_epoch, epochs=epochs)
+
+
+def rates(part: Schedule, steps: int) -> list[float]:
+    seen = []
+    for step in range(steps):
+        part.before_step(step)
+        seen.append(part.lr)
+        part.optimizer.step()
+        part.after_step(step)
+    return seen
+
+
+def test_the_warm_up_rises_linearly() -> None:
+    config = PolyScheduler(name="poly", warmup_epochs=1, power=1.0)
+
+    assert rates(schedule(config), 10) == pytest.approx([0.1 * n for n in range(1, 11)])
+
+
+def test_poly_falls_to_zero_at_the_end() -> None:
+    seen = rates(schedule(PolyScheduler(name="poly", warmup_epochs=0, power=0.9)), 200)
+
+    assert seen[100] == pytest.approx(0.5**0.9)
+    assert seen[199] == pytest.approx((1 / 200) ** 0.9)
+
+
+def test_cosine_restarts_after_t_0_and_then_twice_as_long() -> None:
+    config = CosineScheduler(name="cosine", warmup_epochs=0, t_0=2, t_mult=2, eta_min=0.0)
+
+    seen = rates(schedule(config), 60)
+
+    assert seen[10] == pytest.approx(0.5)
+    assert (seen[20], seen[40]) == pytest.approx((1.0, 0.5))
+    assert seen[19] == pytest.approx((1 + math.cos(math.pi * 19 / 20)) / 2)
+
+
+def test_plateau_halves_after_its_patience_and_not_before() -> None:
+    part = schedule(PlateauScheduler(warmup_epochs=0, patience=2, threshold=0.01, factor=0.5))
+    seen = []
+
+    for epoch, measure in enumerate([0.5, 0.505, 0.5, 0.5, 0.5]):
+        part.after_validation(measure, step=10 * (epoch + 1))
+        seen.append(part.lr)
+
+    assert seen == [1.0, 1.0, 1.0, 0.5, 0.5]
+
+
+def test_a_multiplied_rate_never_passes_the_cap() -> None:
+    part = schedule(PlateauScheduler(warmup_epochs=0))
+
+    assert part.multiply(3.0, cap=5.0) == 3.0
+    assert part.multiply(3.0, cap=5.0) == 5.0
+
+
+def test_a_multiplied_curve_keeps_its_shape() -> None:
+    part = schedule(PolyScheduler(name="poly", warmup_epochs=0, power=1.0))
+    rates(part, 100)
+    part.multiply(2.0, cap=5.0)
+
+    part.optimizer.step()
+    part.after_step(100)
+
+    assert part.lr == pytest.approx(2 * (1 - 101 / 200))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        PlateauScheduler(warmup_epochs=0, patience=1),
+        CosineScheduler(name="cosine", t_0=2, warmup_epochs=1),
+        PolyScheduler(name="poly", warmup_epochs=1),
+    ],
+    ids=lambda config: config.name,
+)
+def test_a_restored_schedule_goes_on_the_same(config: SchedulerConfig) -> None:
+    def go_on(part: Schedule) -> list[float]:
+        seen = []
+        for step in range(35, 70):
+            part.before_step(step)
+            part.optimizer.step()
+            part.after_step(step)
+            if step % 10 == 9:
+                part.after_validation(0.5, step + 1)
+            seen.append(part.lr)
+        return seen
+
+    first, second = schedule(config), schedule(config)
+    rates(first, 35)
+    second.restore(first.state())
+
+    assert go_on(second) == go_on(first)
+
+
+def test_a_shortened_run_warms_up_for_half_of_it_at_most() -> None:
+    part = schedule(PolyScheduler(name="poly", warmup_epochs=5), epochs=2)
+
+    assert part.warmup_steps == 10
+
+
+def test_its_state_is_plain_data() -> None:
+    part = schedule(CosineScheduler(name="cosine"))
+    torch.save(part.state(), path := "/dev/null")
+
+    assert path
+    assert all(not isinstance(v, torch.Tensor) for v in part.state()["schedule"].values())
