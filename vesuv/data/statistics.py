@@ -122,7 +122,8 @@ def _moments(channel: Array) -> tuple[float, float, float, float]:
     if channel.dtype.kind == "b" or channel.dtype in (np.uint8, np.int8):
         return _moments_by_count(channel)
     slabs = channel.reshape(channel.shape[0], -1)
-    total = sum(float(slab.sum(dtype=np.float64)) for slab in slabs)
+    with np.errstate(invalid="ignore"):
+        total = sum(float(slab.sum(dtype=np.float64)) for slab in slabs)
     mean = total / channel.size
     if not np.isfinite(mean):
         _refuse_non_finite(channel)

@@ -31,6 +31,7 @@ VERSION = 1
 BLOCK_SIZE = 16
 """Edge of the blocks that class counts are kept for, in voxels."""
 INDEX = "store.json"
+CENSUS = "census.json"
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,7 @@ class Store:
         dataset_statistics: Foreground intensities pooled over all cases.
         fingerprint: Hash over settings and source files (names, sizes, times).
         settings: The settings that shaped the store, dotted key -> value.
+        sources: Raw file below data.root -> [bytes, time of last change in ns].
     """
 
     path: Path
@@ -107,6 +109,7 @@ class Store:
     dataset_statistics: DatasetStatistics
     fingerprint: str
     settings: dict[str, Any]
+    sources: dict[str, list[int]] = field(repr=False)
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -121,14 +124,15 @@ class Store:
                 f"{path / INDEX}: this vesuv reads stores of version {VERSION}, found "
                 f"{index.get('version')}; prepare again with --overwrite"
             )
-        cases = {case_id: _open_case(case_path(path, case_id)) for case_id in index["cases"]}
+        cases = {case_id: open_case(case_path(path, case_id)) for case_id in index["cases"]}
         return cls(
             path=path,
             cases=cases,
-            census=_read_json(path / "census.json"),
+            census=_read_json(path / CENSUS),
             dataset_statistics=DatasetStatistics.from_state(index["dataset_statistics"]),
             fingerprint=index["fingerprint"],
             settings=index["settings"],
+            sources=index["sources"],
         )
 
 
@@ -226,7 +230,12 @@ def _map(folder: Path, dtype: np.dtype[Any], shape: Sequence[int]) -> Array:
     return np.memmap(chunk, dtype.newbyteorder("<"), "r", shape=tuple(shape))
 
 
-def _open_case(path: Path) -> StoredCase:
+def open_case(path: Path) -> StoredCase:
+    """Open one case from its group's attributes.
+
+    Raises:
+        InputError: There is none, or it is damaged.
+    """
     attributes = _read_json(path / "zarr.json")["attributes"]
     z, y, x = attributes["shape"]
     dz, dy, dx = attributes["spacing"]

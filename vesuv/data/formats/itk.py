@@ -47,7 +47,8 @@ def read(path: Path) -> Volume:
     metadata = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
     geometry = ItkGeometry(spacing, origin, direction, metadata)
     array = require_volume(array, "channels, z, y, x")
-    return Volume(array, (spacing[2], spacing[1], spacing[0]), geometry)
+    axes = tuple(np.reshape(direction, (3, 3)).T.ravel().tolist())
+    return Volume(array, (spacing[2], spacing[1], spacing[0]), geometry, axes)
 
 
 def write(path: Path, array: Array, like: Volume | None) -> None:

@@ -32,7 +32,10 @@ def read(path: Path) -> Volume:
     raw = raw.astype(np.float32) if raw.dtype == np.float64 else raw
     array = require_volume(raw.T, "channels, z, y, x")
     dx, dy, dz = (float(edge) for edge in image.header.get_zooms()[:3])
-    return Volume(array, (dz, dy, dx), NiftiGeometry(image.affine, image.header.copy()))
+    geometry = NiftiGeometry(image.affine, image.header.copy())
+    axes = image.affine[:3, :3].T
+    lengths = np.maximum(np.linalg.norm(axes, axis=1, keepdims=True), np.finfo(float).tiny)
+    return Volume(array, (dz, dy, dx), geometry, tuple((axes / lengths).ravel().tolist()))
 
 
 def write(path: Path, array: Array, like: Volume | None) -> None:

@@ -24,11 +24,14 @@ class Volume:
         array: (z, y, x), or (c, z, y, x) where the file holds channels; the file's own type.
         spacing: Voxel edges in the file's unit, (z, y, x); 1 where the file says nothing.
         geometry: The format's own record of place and orientation, for writing alike.
+        direction: Unit vectors of the axes as the rows of a 3 x 3 matrix, in the format's own
+            coordinates; None where it knows no orientation.
     """
 
     array: Array
     spacing: Spacing
     geometry: object
+    direction: tuple[float, ...] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:

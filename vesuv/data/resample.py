@@ -1,0 +1,149 @@
+"""Images, labels and probabilities on another grid, axis by axis."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vesuv.data.labels import IGNORE
+
+Array = npt.NDArray[Any]
+Spacing = tuple[float, float, float]
+Shape = tuple[int, int, int]
+Kernel = Literal["linear", "cubic"]
+
+_CUBIC = -0.5
+"""Slope at 1 of Keys' cubic that reproduces quadratics."""
+_TIE = 1e-4
+"""A share this close below its threshold counts as reaching it."""
+
+
+def resampled_shape(shape: Shape, spacing: Spacing, target: Spacing) -> Shape:
+    """Return the voxels that cover the same extent at the target spacing."""
+    z, y, x = (
+        max(1, round(n * old / new)) for n, old, new in zip(shape, spacing, target, strict=True)
+    )
+    return z, y, x
+
+
+def resample_image(image: Array, spacing: Spacing, target: Spacing) -> Array:
+    """Interpolate with cubics, smoothed first along axes that get coarser.
+
+    Args:
+        image: (c, z, y, x).
+        spacing: The image's, (z, y, x).
+        target: The wanted one.
+
+    Returns:
+        The same type; integers are rounded and stay within the range of the input.
+    """
+    shape = resampled_shape(_spatial(image), spacing, target)
+    if shape == _spatial(image):
+        return image
+    result = np.empty((len(image), *shape), image.dtype)
+    for channel, out in zip(image, result, strict=True):
+        dense = torch.from_numpy(np.ascontiguousarray(channel, np.float32))
+        values = _interpolated(dense, shape, "cubic").clamp_(dense.min(), dense.max())
+        out[...] = (values.round_() if image.dtype.kind in "iu" else values).numpy()
+    return result
+
+
+def resample_label(label: Array, spacing: Spacing, target: Spacing, num_classes: int) -> Array:
+    """Interpolate each class's share linearly and decide by it; ignored voxels by the nearest.
+
+    A voxel becomes foreground where the foreground's share of its judged neighbourhood reaches
+    one half, divided by the coarsening factor: a sheet one voxel thick survives any factor.
+
+    Args:
+        label: Class indices and `IGNORE`, (z, y, x).
+        spacing: The label's, (z, y, x).
+        target: The wanted one.
+        num_classes: Classes, background counted.
+    """
+    shape = resampled_shape(_spatial(label), spacing, target)
+    if shape == _spatial(label):
+        return label
+    factor = max(1.0, *(old / new for old, new in zip(label.shape, shape, strict=True)))
+    valid = _share(label != IGNORE, shape).clamp_(min=1e-6)
+    best = torch.zeros(shape)
+    chosen = torch.ones(shape, dtype=torch.uint8)
+    total = torch.zeros(shape)
+    for index in range(1, num_classes):
+        share = _share(label == index, shape)
+        total += share
+        chosen[share > best] = index
+        best = torch.maximum(best, share)
+    chosen[total / valid < 0.5 / factor - _TIE] = 0
+    chosen[torch.from_numpy(_nearest(label, shape) == IGNORE)] = IGNORE
+    return chosen.numpy()
+
+
+def resample_probs(probs: Tensor, shape: Shape) -> Tensor:
+    """Interpolate probabilities linearly to another shape; they stay within [0, 1].
+
+    Args:
+        probs: (k, z, y, x).
+        shape: Wanted spatial shape.
+    """
+    if tuple(probs.shape[1:]) == shape:
+        return probs
+    return torch.stack([_interpolated(one.float(), shape, "linear") for one in probs])
+
+
+def _share(mask: npt.NDArray[np.bool_], shape: Shape) -> Tensor:
+    return _interpolated(torch.from_numpy(mask.astype(np.float32)), shape, "linear")
+
+
+def _interpolated(volume: Tensor, shape: Shape, kernel: Kernel) -> Tensor:
+    """Apply one weight matrix an axis, the axis that shrinks most first."""
+    order = sorted(range(3), key=lambda axis: shape[axis] / volume.shape[axis])
+    for axis in order:
+        old, new = volume.shape[axis], shape[axis]
+        if old != new:
+            weights = _weights(old, new, kernel).to(volume.device)
+            volume = torch.movedim(torch.tensordot(weights, volume, dims=([1], [axis])), 0, axis)
+    return volume.contiguous()
+
+
+def _weights(old: int, new: int, kernel: Kernel) -> Tensor:
+    """Weights of the old voxels in each new one, (new, old); voxel centres, edges repeated.
+
+    Source:
+        Keys, Cubic convolution interpolation, 1981, eq. 15; widened when the grid gets coarser.
+    """
+    scale = max(1.0, old / new)
+    radius = (2.0 if kernel == "cubic" else 1.0) * scale
+    centre = (np.arange(new) + 0.5) * old / new - 0.5
+    reach = int(np.ceil(radius))
+    places = np.floor(centre)[:, np.newaxis] + np.arange(-reach, reach + 2)
+    distance = np.abs(places - centre[:, np.newaxis]) / scale
+    linear = np.maximum(0.0, 1.0 - distance)
+    weights = _keys(distance) if kernel == "cubic" else linear
+    weights /= weights.sum(axis=1, keepdims=True)
+    matrix = np.zeros((new, old))
+    rows = np.broadcast_to(np.arange(new)[:, np.newaxis], places.shape)
+    np.add.at(matrix, (rows, np.clip(places, 0, old - 1).astype(np.intp)), weights)
+    return torch.from_numpy(matrix.astype(np.float32))
+
+
+def _keys(distance: Array) -> Array:
+    near = ((_CUBIC + 2) * distance - (_CUBIC + 3)) * distance**2 + 1
+    far = _CUBIC * (((distance - 5) * distance + 8) * distance - 4)
+    return np.where(distance <= 1, near, np.where(distance < 2, far, 0.0))
+
+
+def _nearest(label: Array, shape: Shape) -> Array:
+    places = [
+        np.minimum(((np.arange(new) + 0.5) * old / new).astype(np.intp), old - 1)
+        for old, new in zip(label.shape, shape, strict=True)
+    ]
+    return np.asarray(label[np.ix_(*places)])
+
+
+def _spatial(array: Array) -> Shape:
+    z, y, x = array.shape[-3:]
+    return z, y, x
