@@ -1,0 +1,48 @@
+"""The weighted sum of losses that a phase asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from vesuv.losses.prediction import Loss, Prediction
+
+
+class Compound:
+    """Sum of w_k L_k over one shared prediction; a term of weight 0 is not computed.
+
+    Args:
+        losses: Loss by name.
+    """
+
+    def __init__(self, losses: Mapping[str, Loss]) -> None:
+        self.losses = dict(losses)
+
+    def __call__(
+        self, logits: Tensor, label: Tensor, valid: Tensor, weights: Mapping[str, float]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the weighted sum and each of its terms, unweighted and detached.
+
+        Args:
+            logits: (b, k, z, y, x).
+            label: Class index of each voxel, (b, z, y, x).
+            valid: False where the label is ignored, (b, z, y, x).
+            weights: Weight by loss name; a loss that is not named has weight 0.
+        """
+        unknown = weights.keys() - self.losses.keys()
+        assert not unknown, f"weights for losses that were not built: {sorted(unknown)}"
+        prediction = Prediction(logits, label, valid)
+        values = {
+            name: self.losses[name].of(prediction) for name, weight in weights.items() if weight
+        }
+        assert values, "every loss has weight 0"
+        total = torch.stack([weights[name] * value for name, value in values.items()]).sum()
+        return total, {name: value.detach() for name, value in values.items()}
+
+    @torch.no_grad()
+    def components(self, logits: Tensor, label: Tensor, valid: Tensor) -> dict[str, Tensor]:
+        """Return every loss, whatever its weight, without gradient."""
+        prediction = Prediction(logits, label, valid)
+        return {name: loss.of(prediction) for name, loss in self.losses.items()}

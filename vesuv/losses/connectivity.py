@@ -1,0 +1,46 @@
+"""Difference of what lies near each voxel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from vesuv.config.network import LossConfig
+from vesuv.losses.prediction import Loss, Prediction
+
+
+@dataclass(frozen=True)
+class Connectivity(Loss):
+    """Mean squared difference of max-pooled p and max-pooled y over valid voxels.
+
+    Ignored voxels take no part in the pooling. The mean over foreground classes. Range [0, 1];
+    perfect mask 0; constant prediction c at share g of voxels near foreground:
+    g (1 - c)**2 + (1 - g) c**2; nothing valid 0.
+
+    Args:
+        kernel_size: Edge of the pooling window in voxels, odd.
+
+    Source:
+        The fifth term of the training diary's compound loss.
+    """
+
+    kernel_size: int
+
+    @classmethod
+    def from_config(cls, config: LossConfig) -> Self:
+        """Build it from the loss section."""
+        return cls(config.connectivity.kernel_size)
+
+    def of(self, prediction: Prediction) -> Tensor:
+        """Return the loss of one batch."""
+        near_p = self._pool(prediction.probs)
+        near_y = self._pool(prediction.target.to(near_p.dtype))
+        error = (near_p - near_y).square() * prediction.valid
+        num_voxels = prediction.num_valid.sum().clamp_min(1)
+        return error.sum() / (num_voxels * near_p.shape[1])
+
+    def _pool(self, values: Tensor) -> Tensor:
+        return F.max_pool3d(values, self.kernel_size, stride=1, padding=self.kernel_size // 2)

@@ -1,0 +1,119 @@
+"""What all losses share: one prediction beside its label, each derived tensor made once."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from vesuv.config.network import LossConfig
+
+VOXELS = (2, 3, 4)
+"""Spatial dimensions of (b, c, z, y, x)."""
+
+
+class Loss(ABC):
+    """A scalar measure of a batch, differentiable in its logits."""
+
+    @classmethod
+    @abstractmethod
+    def from_config(cls, config: LossConfig) -> Self:
+        """Build it from the loss section."""
+
+    @abstractmethod
+    def of(self, prediction: Prediction) -> Tensor:
+        """Return the loss of a prediction whose shared tensors other losses may have made."""
+
+    def __call__(self, logits: Tensor, label: Tensor, valid: Tensor) -> Tensor:
+        """Return the loss.
+
+        Args:
+            logits: (b, k, z, y, x); k = 1 is one foreground logit, else one logit a class.
+            label: Class index of each voxel, (b, z, y, x); arbitrary where not valid.
+            valid: False where the label is ignored, (b, z, y, x).
+        """
+        return self.of(Prediction(logits, label, valid))
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Logits, class indices and valid mask of one batch, with what the losses derive from them.
+
+    Everything derived has a channel for each foreground class (one for a single logit) and is
+    zero on ignored voxels, so no value there reaches a loss or its gradient. Sums run in float32
+    (float64 when the logits are).
+    """
+
+    raw_logits: Tensor
+    label: Tensor
+    valid_voxels: Tensor
+
+    @cached_property
+    def logits(self) -> Tensor:
+        """Logits (b, k, z, y, x) in float32 or float64."""
+        return (
+            self.raw_logits if self.raw_logits.dtype == torch.float64 else self.raw_logits.float()
+        )
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether one logit tells foreground from background."""
+        return self.raw_logits.shape[1] == 1
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, background counted."""
+        return max(2, self.raw_logits.shape[1])
+
+    @cached_property
+    def valid(self) -> Tensor:
+        """Valid mask with a channel dimension, (b, 1, z, y, x)."""
+        return self.valid_voxels.bool().unsqueeze(1)
+
+    @cached_property
+    def target(self) -> Tensor:
+        """Whether each valid voxel belongs to each foreground class, boolean."""
+        classes = range(1, self.num_classes)
+        return torch.stack([self.label == index for index in classes], dim=1) & self.valid
+
+    @cached_property
+    def probs(self) -> Tensor:
+        """Probability of each foreground class."""
+        logits = self.logits
+        probs = torch.sigmoid(logits) if self.is_binary else torch.softmax(logits, dim=1)[:, 1:]
+        return probs * self.valid
+
+    @cached_property
+    def num_valid(self) -> Tensor:
+        """Valid voxels of each patch, (b, 1)."""
+        return self.valid.sum(dim=VOXELS).to(self.logits.dtype)
+
+    @cached_property
+    def size(self) -> Tensor:
+        """Labelled voxels of each patch and foreground class, (b, c)."""
+        return self.target.sum(dim=VOXELS).to(self.logits.dtype)
+
+    @cached_property
+    def mass(self) -> Tensor:
+        """Sum of the probabilities of each patch and foreground class, (b, c)."""
+        return self.probs.sum(dim=VOXELS)
+
+    @cached_property
+    def overlap(self) -> Tensor:
+        """Sum of the probabilities on labelled voxels, (b, c)."""
+        return (self.probs * self.target).sum(dim=VOXELS)
+
+
+def ratio(numerator: Tensor, denominator: Tensor, empty: float) -> Tensor:
+    """Divide; where the denominator is zero return `empty`, with a zero gradient."""
+    nothing = denominator == 0
+    return torch.where(nothing, empty, numerator / denominator.masked_fill(nothing, 1.0))
+
+
+def mean_where(values: Tensor, counted: Tensor) -> Tensor:
+    """Mean of the values that are counted; 0 when none is."""
+    return (values * counted).sum() / counted.sum().clamp_min(1)

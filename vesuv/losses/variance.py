@@ -1,0 +1,90 @@
+"""How far the prediction moves with the label."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import torch
+from torch import Tensor
+
+from vesuv.config.network import LossConfig
+from vesuv.losses.prediction import VOXELS, Loss, Prediction, mean_where, ratio
+
+
+@dataclass(frozen=True)
+class Variance(Loss):
+    """One of three measures, each the mean over foreground classes.
+
+    separation: one minus the gap between the mean probability on foreground and on background.
+    Range [0, 2]; perfect mask 0; any constant prediction 1, with a gradient that does not vanish.
+
+    ccc: one minus the concordance correlation of p and y. Range [0, 2]; perfect mask 0; any
+    constant prediction 1.
+
+    original: (1 - Var p)**2 + max(0, 1/2 - H), H the mean binary entropy in nats. It never sees the
+    label. Range [0.828, 1.5]; perfect mask 1.06 to 1.5; constant one half 1. For reproducing the
+    diary's runs.
+
+    The first two are means over the patches that hold both classes, 0 when none does.
+
+    Source:
+        separation: 1 - Cov(p, y) / Var(y), the slope of p regressed on a binary y.
+        ccc: Lin 1989, A Concordance Correlation Coefficient to Evaluate Reproducibility, eq. 2.
+    """
+
+    form: Literal["separation", "ccc", "original"]
+
+    @classmethod
+    def from_config(cls, config: LossConfig) -> Self:
+        """Build it from the loss section."""
+        return cls(config.variance.form)
+
+    def of(self, prediction: Prediction) -> Tensor:
+        """Return the loss of one batch."""
+        form = {"separation": _separation, "ccc": _ccc, "original": _original}[self.form]
+        return form(prediction)
+
+
+def _separation(prediction: Prediction) -> Tensor:
+    size, count = prediction.size, prediction.num_valid
+    on_foreground = ratio(prediction.overlap, size, empty=0.0)
+    on_background = ratio(prediction.mass - prediction.overlap, count - size, empty=0.0)
+    return mean_where(1 - (on_foreground - on_background), _holds_both(prediction))
+
+
+def _ccc(prediction: Prediction) -> Tensor:
+    count = prediction.num_valid.clamp_min(1)
+    mean_p, mean_y = prediction.mass / count, prediction.size / count
+    covariance = prediction.overlap / count - mean_p * mean_y
+    spread = mean_y * (1 - mean_y) + (mean_p - mean_y) ** 2 + _spread(prediction)
+    return mean_where(1 - ratio(2 * covariance, spread, empty=0.0), _holds_both(prediction))
+
+
+def _spread(prediction: Prediction) -> Tensor:
+    """Variance of p over the valid voxels of each patch and class, in two passes."""
+    count = prediction.num_valid.clamp_min(1)
+    mean = (prediction.mass / count)[..., None, None, None]
+    deviation = (prediction.probs - mean) * prediction.valid
+    return deviation.square().sum(dim=VOXELS) / count
+
+
+def _original(prediction: Prediction) -> Tensor:
+    count = prediction.num_valid.sum()
+    mean = prediction.mass.sum(dim=0) / count.clamp_min(1)
+    deviation = (prediction.probs - mean[None, :, None, None, None]) * prediction.valid
+    spread = deviation.square().sum(dim=(0, *VOXELS)) / count.clamp_min(1)
+    # Ignored voxels hold probability 0, whose entropy is 0.
+    uncertain = _entropy(prediction.probs).sum(dim=(0, *VOXELS)) / count.clamp_min(1)
+    loss = (1 - spread) ** 2 + (0.5 - uncertain).clamp_min(0)
+    return (loss * (count > 0)).mean()
+
+
+def _entropy(probs: Tensor) -> Tensor:
+    # Kept off 0 and 1, where the logarithm's slope is infinite and p log p is 0.
+    inside = probs.clamp(1e-7, 1 - 1e-7)
+    return -(torch.xlogy(inside, inside) + torch.xlogy(1 - inside, 1 - inside))
+
+
+def _holds_both(prediction: Prediction) -> Tensor:
+    return (prediction.size > 0) & (prediction.size < prediction.num_valid)

@@ -1,0 +1,80 @@
+"""Cross-entropy of each voxel, focused and weighted: the core of three losses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from vesuv.losses.prediction import Prediction
+
+
+def class_weight(prediction: Prediction, weights: Sequence[float]) -> Tensor:
+    """Return each voxel's weight by its class, background first; (b, 1, z, y, x)."""
+    if prediction.is_binary:
+        background, foreground = weights
+        return prediction.target * (foreground - background) + background
+    table = torch.tensor(weights, dtype=prediction.logits.dtype, device=prediction.label.device)
+    return table[_class_index(prediction)].unsqueeze(1)
+
+
+def focal_mean(prediction: Prediction, weight: Tensor, gamma: float) -> Tensor:
+    """Mean over valid voxels of weight * (1 - p_y)**gamma * -log(p_y); 0 when none is valid.
+
+    Args:
+        prediction: One batch.
+        weight: Weight of each voxel, (b, 1, z, y, x).
+        gamma: 0 is cross-entropy.
+    """
+    weight = weight * prediction.valid
+    if prediction.is_binary:
+        sign = prediction.target.to(weight.dtype).mul_(-2.0).add_(1.0)
+        total = _binary_focal_sum(prediction.logits, sign, weight, gamma)
+    else:
+        total = (_focal(prediction, gamma).unsqueeze(1) * weight).sum()
+    return total / prediction.num_valid.sum().clamp_min(1)
+
+
+def _class_index(prediction: Prediction) -> Tensor:
+    return prediction.label.long().masked_fill(~prediction.valid[:, 0], 0)
+
+
+def _focal(prediction: Prediction, gamma: float) -> Tensor:
+    surprise = F.cross_entropy(prediction.logits, _class_index(prediction), reduction="none")
+    if gamma == 0:
+        return surprise
+    # Below the clamp the gradient is cut, which keeps 0 ** (gamma - 1) out of it.
+    doubt = (-torch.expm1(-surprise)).clamp_min(torch.finfo(surprise.dtype).tiny)
+    return doubt**gamma * surprise
+
+
+class _BinaryFocalSum(torch.autograd.Function):
+    """The gradient has a closed form: it is made with the value and is all that is kept."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, sign: Tensor, weight: Tensor, gamma: float) -> Tensor:
+        margin = logits * sign
+        doubt = torch.sigmoid(margin)
+        surprise = F.softplus(margin)
+        focus = weight if gamma == 0 else weight * doubt**gamma
+        value = (focus * surprise).sum()
+        if ctx.needs_input_grad[0]:
+            # d/dm [q**g softplus(m)] = q**g (g (1 - q) softplus(m) + q), with q = sigmoid(m).
+            slope = doubt if gamma == 0 else surprise.mul_(1 - doubt).mul_(gamma).add_(doubt)
+            ctx.save_for_backward(slope.mul_(focus).mul_(sign))
+        return value
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None, None]:
+        (slope,) = ctx.saved_tensors
+        return slope * upstream, None, None, None
+
+
+def _binary_focal_sum(logits: Tensor, sign: Tensor, weight: Tensor, gamma: float) -> Tensor:
+    total: Tensor = _BinaryFocalSum.apply(logits, sign, weight, gamma)  # type: ignore[no-untyped-call]
+    return total
