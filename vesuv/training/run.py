@@ -24,6 +24,8 @@ class Selected:
 
     checkpoint: str
     threshold: float | None
+    checkpoint_sha256: str | None = None
+    """Digest of the file that was selected; None in a selected.json written by hand."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ class RunFolder:
         content = _read_json(path)
         try:
             name, threshold = str(content["checkpoint"]), content["threshold"]
-            chosen = Selected(name, None if threshold is None else float(threshold))
+            cut = None if threshold is None else float(threshold)
+            chosen = Selected(name, cut, content.get("checkpoint_sha256"))
         except (KeyError, TypeError, ValueError):
             raise InputError(
                 f"{path}: needs checkpoint and threshold; write it anew with validate_distribution"
