@@ -1,0 +1,98 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from vesuv.config import Config, check
+from vesuv.data.normalize import Normalizer
+from vesuv.errors import InputError
+from vesuv.models import build_model
+from vesuv.training.checkpoints import read_checkpoint, restore_network, write_checkpoint
+
+CONFIG: Config = check(
+    {
+        "name": "tiny",
+        "data": {"root": "nowhere"},
+        "labels": {"classes": {"background": 0, "sheet": 1}, "ignore": 2},
+        "sampling": {"patch_size": [8, 8, 8]},
+        "model": {"name": "plain_unet", "filters": 2, "depth": 1},
+        "phases": [{"epochs": [0, None], "weights": {"dice": 1.0}}],
+    },
+    "test",
+)
+
+
+def write(path: Path) -> torch.nn.Module:
+    network = build_model(CONFIG.model)
+    write_checkpoint(
+        path,
+        model=network.state_dict(),
+        config=CONFIG,
+        normalizer=Normalizer("zscore"),
+        epoch=3,
+        measure=0.5,
+    )
+    return network.eval()
+
+
+def test_a_restored_network_computes_the_same(tmp_path: Path) -> None:
+    network = write(tmp_path / "a.pt")
+    image = torch.randn(1, 1, 8, 8, 8)
+
+    checkpoint = read_checkpoint(tmp_path / "a.pt")
+
+    assert (checkpoint.config, checkpoint.epoch, checkpoint.measure) == (CONFIG, 3, 0.5)
+    restored = restore_network(checkpoint, torch.device("cpu"))
+    assert torch.equal(restored(image), network(image))
+
+
+def test_it_opens_without_running_code_and_holds_the_weights_under_model(tmp_path: Path) -> None:
+    network = write(tmp_path / "a.pt")
+
+    content = torch.load(tmp_path / "a.pt", weights_only=True)
+
+    assert content["model"].keys() == network.state_dict().keys()
+
+
+def test_nothing_else_is_left_in_the_folder(tmp_path: Path) -> None:
+    write(tmp_path / "a.pt")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["a.pt"]
+
+
+def test_a_missing_checkpoint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no\.pt: no such checkpoint"):
+        read_checkpoint(tmp_path / "no.pt")
+
+
+@pytest.mark.parametrize("kept", [0, 10, 2000])
+def test_a_truncated_checkpoint_is_refused(tmp_path: Path, kept: int) -> None:
+    write(path := tmp_path / "a.pt")
+    path.write_bytes(path.read_bytes()[:kept])
+
+    with pytest.raises(InputError, match=r"a\.pt: damaged or no checkpoint"):
+        read_checkpoint(path)
+
+
+def test_another_file_is_refused(tmp_path: Path) -> None:
+    torch.save({"version": 99}, tmp_path / "a.pt")
+
+    with pytest.raises(InputError, match="checkpoint version must be 1, found 99"):
+        read_checkpoint(tmp_path / "a.pt")
+
+
+class _Hostile:
+    def __reduce__(self):
+        return (open, ("owned", "w"))
+
+
+def test_a_hostile_checkpoint_runs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"version": 1, "model": _Hostile()}, "a.pt")
+
+    with pytest.raises(InputError, match="damaged or no checkpoint"):
+        read_checkpoint(Path("a.pt"))
+
+    assert not Path("owned").exists()
