@@ -21,7 +21,7 @@ from vesuv.inference.ensemble import Ensemble
 from vesuv.inference.volume import Progress, predict_volume
 from vesuv.training.checkpoints import Checkpoint, read_checkpoint, restore_network
 from vesuv.training.machine import Machine
-from vesuv.training.run import RunFolder
+from vesuv.training.run import RunFolder, Selected
 
 Image = npt.NDArray[Any]
 
@@ -40,9 +40,20 @@ class Member:
 
     run: RunFolder
     name: str
-    threshold: float | None
-    """The run's selected threshold; None where nothing was selected for this checkpoint."""
+    selected: Selected | None
+    """The run's choice, where it fell on this checkpoint."""
     checkpoint: Checkpoint
+
+    @property
+    def threshold(self) -> float | None:
+        """The selected threshold; None where nothing was selected for this checkpoint."""
+        return self.selected.threshold if self.selected else None
+
+    @property
+    def outdated(self) -> bool:
+        """Whether the checkpoint was trained on after it was selected."""
+        chosen = self.selected.checkpoint_sha256 if self.selected else None
+        return chosen is not None and chosen != self.sha256
 
     @cached_property
     def sha256(self) -> str:
@@ -87,8 +98,8 @@ def checkpoint_path(run: RunFolder, name: str) -> Path:
 def _open_member(run: RunFolder, wanted: str | None) -> Member:
     selected = run.selected()
     name = wanted or (selected.checkpoint if selected else "best")
-    threshold = selected.threshold if selected and selected.checkpoint == name else None
-    return Member(run, name, threshold, read_checkpoint(checkpoint_path(run, name)))
+    chosen = selected if selected and selected.checkpoint == name else None
+    return Member(run, name, chosen, read_checkpoint(checkpoint_path(run, name)))
 
 
 def inference_settings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -89,9 +90,11 @@ def validate_distribution(
     candidates = [choice for name in names for choice in choices(name, curves[name])]
     chosen, why = select(candidates, config.selection)
     measured = Distribution(folder, cases, curves, candidates)
-    _write(measured, chosen, why, {**settings.model_dump(), "precision": machine.precision})
+    selected = _write(
+        measured, chosen, why, {**settings.model_dump(), "precision": machine.precision}
+    )
     _show(console, measured, chosen, why)
-    return Selected(chosen.checkpoint, chosen.threshold)
+    return selected
 
 
 def _validation_cases(run: RunFolder, store: Store) -> list[StoredCase]:
@@ -114,19 +117,21 @@ def _validation_cases(run: RunFolder, store: Store) -> list[StoredCase]:
 
 def _distinct(paths: dict[str, Path]) -> Iterator[tuple[str, Checkpoint, str | None]]:
     """Yield checkpoints with the name of an earlier one of the same weights, if there is one."""
-    seen: dict[str, dict[str, torch.Tensor]] = {}
+    seen: dict[str, str] = {}
     for name, path in paths.items():
         checkpoint = read_checkpoint(path)
-        twin = next((old for old, weights in seen.items() if _equal(weights, checkpoint)), None)
-        yield name, checkpoint, twin
-        if twin is None:
-            seen[name] = checkpoint.model
+        digest = _weights_digest(checkpoint)
+        yield name, checkpoint, seen.get(digest)
+        seen.setdefault(digest, name)
 
 
-def _equal(weights: dict[str, torch.Tensor], checkpoint: Checkpoint) -> bool:
-    return weights.keys() == checkpoint.model.keys() and all(
-        torch.equal(value, checkpoint.model[key]) for key, value in weights.items()
-    )
+def _weights_digest(checkpoint: Checkpoint) -> str:
+    """Tell weights apart without keeping them: best and last are often the same."""
+    digest = hashlib.sha256()
+    for key, value in sorted(checkpoint.model.items()):
+        digest.update(key.encode())
+        digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _measure(
@@ -152,15 +157,17 @@ def _measure(
     return found
 
 
-def _write(measured: Distribution, chosen: Choice, why: str, settings: dict[str, Any]) -> None:
+def _write(measured: Distribution, chosen: Choice, why: str, settings: dict[str, Any]) -> Selected:
+    """Write the run's distribution folder, and selected.json last."""
     run = measured.run
+    digest = file_digest(run.checkpoint(chosen.checkpoint))
     selection = run.config.selection
     selected = {
         **asdict(chosen),
         "why": why,
         "tolerance": selection.tolerance,
         "band": selection.band,
-        "checkpoint_sha256": file_digest(run.checkpoint(chosen.checkpoint)),
+        "checkpoint_sha256": digest,
         "inference": settings,
     }
     summary = {
@@ -176,6 +183,7 @@ def _write(measured: Distribution, chosen: Choice, why: str, settings: dict[str,
     write_json(folder / "summary.json", summary)
     _draw(folder / "histogram.png", measured, chosen)
     write_json(run.path / "selected.json", selected)
+    return Selected(chosen.checkpoint, chosen.threshold, digest)
 
 
 def _rows(measured: Distribution) -> list[dict[str, Cell]]:

@@ -105,3 +105,11 @@ def _class_scores(both: int, predicted: int, labelled: int) -> tuple[float, floa
         both / predicted if predicted else 0.0,
         both / labelled if labelled else 0.0,
     )
+
+
+def one_against_rest(matrix: Tensor, index: int) -> Tensor:
+    """Reduce a confusion matrix (C, C) to one class against all others, (2, 2)."""
+    both = matrix[index, index]
+    missed = matrix[index].sum() - both
+    false = matrix[:, index].sum() - both
+    return torch.stack([matrix.sum() - both - missed - false, false, missed, both]).reshape(2, 2)
