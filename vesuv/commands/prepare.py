@@ -57,7 +57,8 @@ def prepare(config: Config, *, overwrite: bool = False, workers: int | None = No
         load_folds(store, config.data.folds)
     _show(store, config, console)
     seconds = time.monotonic() - start
-    console.print(f"{path}: {len(store.cases)} cases, {verb} ({seconds:.1f} s)", markup=False)
+    number = "1 case" if len(store.cases) == 1 else f"{len(store.cases)} cases"
+    console.print(f"{path}: {number}, {verb} ({seconds:.1f} s)", markup=False)
     return store
 
 
@@ -183,7 +184,9 @@ def _building(path: Path) -> Iterator[Path]:
         partial.mkdir(parents=True)
         yield partial
     except OSError as fault:
-        raise InputError(f"{path}: cannot be written ({fault}); check folder and space") from None
+        raise InputError(
+            f"{path}: cannot be written ({fault.strerror or fault}); check folder and space"
+        ) from None
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

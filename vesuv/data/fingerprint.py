@@ -59,12 +59,11 @@ def check_fits(store: Path, made: Settings, sources: Sources, config: Config) ->
         InputErrors: Each differing setting with both values, or the file that changed.
     """
     asked = settings_of(config)
-    keys = sorted((set(made) | set(asked)) - {_ROOT})
     faults = [
-        f"{store}: was prepared with {key} {made.get(key)}, the configuration says "
-        f"{asked.get(key)}; {_REMEDY}"
-        for key in keys
-        if made.get(key) != asked.get(key)
+        f"{store}: was prepared with {key} {json.dumps(made[key])}, the configuration says "
+        f"{json.dumps(asked[key])}; {_REMEDY}"
+        for key in sorted((set(made) & set(asked)) - {_ROOT})
+        if made[key] != asked[key]
     ]
     if faults:
         raise InputErrors(faults)

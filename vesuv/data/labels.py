@@ -102,9 +102,9 @@ def _whole_numbers(label: Array) -> Array:
     if label.dtype.kind != "f":
         raise InputError(f"a label holds whole numbers, found type {label.dtype}")
     if not np.isfinite(label).all():
-        share = 1.0 - float(np.isfinite(label).mean())
+        number = label.size - int(np.isfinite(label).sum())
         raise InputError(
-            f"a label holds whole numbers, found NaN or infinite values in {share:.2%} of the "
+            f"a label holds whole numbers, found NaN or infinite in {number} of {label.size} "
             "voxels; write a class or the ignore value there"
         )
     whole = np.rint(label).astype(np.int64)
@@ -124,12 +124,15 @@ def _refuse_undeclared(counts: Counts, config: LabelsConfig) -> None:
         return
     total = sum(counts.values())
     largest = sorted(unknown, key=lambda value: -unknown[value])
-    named = ", ".join(f"{v} ({_share(unknown[v] / total)})" for v in largest[:_NAMED_VALUES])
+    named = ", ".join(
+        f"{value} ({_share(unknown[value] / total)} of the voxels)"
+        for value in largest[:_NAMED_VALUES]
+    )
     more = f" and {len(largest) - _NAMED_VALUES} more" if len(largest) > _NAMED_VALUES else ""
-    plural = "values" if len(largest) > 1 else "value"
+    values = f"values {named}{more} are" if len(largest) > 1 else f"value {named} is"
     raise InputError(
-        f"label {plural} {named}{more} of the voxels not declared; labels.classes declares "
-        f"{_listed(config)}; name it there as a class, or as labels.ignore if it means unlabelled"
+        f"label {values} not declared; labels.classes declares {_listed(config)}: add it there as "
+        "a class, or as labels.ignore if it means unlabelled"
     )
 
 

@@ -151,10 +151,10 @@ def _moments_by_count(channel: Array) -> tuple[float, float, float, float]:
 
 
 def _refuse_non_finite(channel: Array) -> None:
-    share = 1.0 - float(np.isfinite(channel).mean())
+    number = channel.size - int(np.isfinite(channel).sum())
     raise InputError(
-        f"an image holds finite values, found NaN or infinite in {share:.2%} of the voxels; "
-        "replace them (for instance by the background's intensity)"
+        f"an image holds finite values, found NaN or infinite in {number} of {channel.size} "
+        "voxels; replace them (for instance by the background's intensity)"
     )
 
 

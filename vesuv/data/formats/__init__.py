@@ -88,7 +88,9 @@ def write(path: str | Path, array: Array, like: Volume | None = None) -> None:
             shutil.rmtree(path)
         partial.replace(path)
     except OSError as fault:
-        raise InputError(f"{path}: cannot be written ({fault}); check folder and space") from None
+        raise InputError(
+            f"{path}: cannot be written ({fault.strerror or fault}); check folder and space"
+        ) from None
     finally:
         if partial.is_dir():
             shutil.rmtree(partial, ignore_errors=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -40,7 +39,10 @@ def read(path: Path) -> Volume:
     """Read all pages as one volume; refuse files cut short, which decoders fill with zeros."""
     import tifffile
 
-    with _faults() as faults, tifffile.TiffFile(path) as tif:
+    faults = _COLLECTOR.messages()
+    faults.clear()
+    logging.getLogger("tifffile").addHandler(_COLLECTOR)
+    with tifffile.TiffFile(path) as tif:
         _refuse_cut(tif, path.stat().st_size)
         if len(tif.series) != 1:
             shapes = ", ".join(str(tuple(series.shape)) for series in tif.series[:3])
@@ -52,7 +54,8 @@ def read(path: Path) -> Volume:
         array = _ordered(series.asarray(), series.axes)
         spacing, geometry = _spacing(tif), _geometry(tif)
     if faults:
-        raise FormatError(f"truncated or damaged TIFF ({faults[0]:.200}); copy it again")
+        reason = faults[0].rpartition("> ")[2]
+        raise FormatError(f"the TIFF is truncated or damaged ({reason:.200}); copy it again")
     return Volume(array, spacing, geometry)
 
 
@@ -83,24 +86,26 @@ def write(path: Path, array: Array, like: Volume | None) -> None:
     tifffile.imwrite(path, array, photometric="minisblack", compression=compression, **options)
 
 
-@contextmanager
-def _faults() -> Iterator[list[str]]:
-    """Collect what tifffile logs about broken pages instead of raising."""
-    found: list[str] = []
+class _Collector(logging.Handler):
+    """Keeps what tifffile logs about broken pages instead of raising, apart for each thread."""
 
-    class _Collect(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            found.append(record.getMessage())
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.own = threading.local()
 
-    logger, handler = logging.getLogger("tifffile"), _Collect(logging.ERROR)
-    propagate = logger.propagate
-    logger.addHandler(handler)
-    logger.propagate = False
-    try:
-        yield found
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = propagate
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the message for the thread that reads."""
+        self.messages().append(record.getMessage())
+
+    def messages(self) -> list[str]:
+        """Messages of the calling thread, which it may clear."""
+        if not hasattr(self.own, "messages"):
+            self.own.messages = []
+        messages: list[str] = self.own.messages
+        return messages
+
+
+_COLLECTOR = _Collector()
 
 
 def _refuse_cut(tif: Any, size: int) -> None:
@@ -110,8 +115,8 @@ def _refuse_cut(tif: Any, size: int) -> None:
         end = max((o + c for o, c in zip(offsets, counts, strict=False)), default=0)
         if end > size:
             raise FormatError(
-                f"the TIFF is truncated: page {number} of {len(tif.pages)} ends at byte {end}, "
-                f"the file at {size}; copy it again"
+                f"the TIFF is truncated: page {number} reaches to byte {end}, the file has {size}; "
+                "copy it again"
             )
 
 
