@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vesuv.config.data import AugmentConfig, Ranged
+from vesuv.config.data import AugmentConfig
 
 _EPSILON = 1e-7
 
@@ -62,14 +62,14 @@ def draw_intensity(rng: np.random.Generator, config: AugmentConfig) -> Intensity
     """
     gamma = config.gamma
     return Intensity(
-        noise=_strength(rng, config.noise),
+        noise=_strength(rng, config.noise.p, config.noise.range),
         noise_seed=int(rng.integers(2**63)),
-        blur=_strength(rng, config.blur),
-        brightness=_strength(rng, config.brightness),
-        contrast=_strength(rng, config.contrast),
-        low_resolution=_strength(rng, config.low_resolution),
-        gamma_inverted=_strength(rng, Ranged(p=gamma.p_inverted, range=gamma.range)),
-        gamma=_strength(rng, gamma),
+        blur=_strength(rng, config.blur.p, config.blur.range),
+        brightness=_strength(rng, config.brightness.p, config.brightness.range),
+        contrast=_strength(rng, config.contrast.p, config.contrast.range),
+        low_resolution=_strength(rng, config.low_resolution.p, config.low_resolution.range),
+        gamma_inverted=_strength(rng, gamma.p_inverted, gamma.range),
+        gamma=_strength(rng, gamma.p, gamma.range),
     )
 
 
@@ -135,11 +135,12 @@ def _moments(image: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _extremes(image: Tensor) -> tuple[Tensor, Tensor]:
-    low, high = torch.aminmax(image.flatten(1), dim=1)
-    return low[:, None, None, None], high[:, None, None, None]
+    """Least and greatest value of each channel; reducing whole tensors is the vectorised way."""
+    low, high = zip(*(torch.aminmax(channel) for channel in image), strict=True)
+    return torch.stack(low)[:, None, None, None], torch.stack(high)[:, None, None, None]
 
 
-def _strength(rng: np.random.Generator, effect: Ranged) -> float | None:
-    applied = rng.random() < effect.p
-    strength = float(rng.uniform(*effect.range))
+def _strength(rng: np.random.Generator, p: float, interval: tuple[float, float]) -> float | None:
+    applied = rng.random() < p
+    strength = float(rng.uniform(*interval))
     return strength if applied else None

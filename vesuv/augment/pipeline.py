@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -37,20 +36,20 @@ class RawPatch:
     label: Tensor
     """(z, y, x), cut to the volume."""
     offset: Voxel
-    """Voxels of the transform's box before the first voxel of `image`."""
+    """Voxels of the box before the first voxel of `image`, per axis of the volume."""
+    box: Voxel
+    """Edges of the box that was asked for."""
     transform: Transform
 
     def to(self, device: torch.device) -> RawPatch:
         """Move the voxels."""
         image = self.image.to(device, non_blocking=True)
         label = self.label.to(device, non_blocking=True)
-        return RawPatch(image, label, self.offset, self.transform)
+        return replace(self, image=image, label=label)
 
     def pin_memory(self) -> RawPatch:
         """Copy the voxels to page-locked memory; PyTorch's loader calls this."""
-        return RawPatch(
-            self.image.pin_memory(), self.label.pin_memory(), self.offset, self.transform
-        )
+        return replace(self, image=self.image.pin_memory(), label=self.label.pin_memory())
 
 
 def draw(
@@ -64,58 +63,51 @@ def draw(
 
 def read(case: StoredCase, corner: Voxel, transform: Transform) -> RawPatch:
     """Read the box of voxels that the transform of the patch at `corner` needs, and no more."""
-    margin = transform.spatial.margin(transform.patch_size)
-    region = read_region(
-        case,
-        _triple(c - m for c, m in zip(corner, margin, strict=True)),
-        _triple(s + 2 * m for s, m in zip(transform.patch_size, margin, strict=True)),
-    )
+    margin = [0, 0, 0]
+    for axis, reach in zip(
+        transform.spatial.order, transform.spatial.margin(transform.patch_size), strict=True
+    ):
+        margin[axis] = reach
+    size = transform.patch_size
+    z, y, x = (c - m for c, m in zip(corner, margin, strict=True))
+    box_z, box_y, box_x = (s + 2 * m for s, m in zip(size, margin, strict=True))
+    region = read_region(case, (z, y, x), (box_z, box_y, box_x))
     image, label = torch.from_numpy(region.image), torch.from_numpy(region.label)
-    return RawPatch(image, label, region.offset, transform)
+    return RawPatch(image, label, region.offset, region.size, transform)
 
 
 def apply(patch: RawPatch, intensity_map: IntensityMap, num_classes: int) -> tuple[Tensor, Tensor]:
     """Normalise and augment.
 
+    Voxels are turned as stored, when they are fewest bytes, then normalised, then padded or warped.
+
     Returns:
         Image (c, *patch_size) float32, 0 outside the volume before the intensity effects, and uint8
         label (*patch_size), IGNORE outside the volume.
     """
-    transform = patch.transform
-    if transform.spatial.matrix is None:
-        image, label = _cut(patch, intensity_map)
-    else:
-        margin = transform.spatial.margin(transform.patch_size)
-        z, y, x = (
-            (edge - 1) / 2 + m - offset
-            for edge, m, offset in zip(transform.patch_size, margin, patch.offset, strict=True)
-        )
-        image, label = warp(
-            intensity_map.apply(patch.image),
-            patch.label,
-            transform.spatial,
-            (z, y, x),
-            transform.patch_size,
-            num_classes,
-        )
-    return transform.intensity.apply(image), label
-
-
-def _cut(patch: RawPatch, intensity_map: IntensityMap) -> tuple[Tensor, Tensor]:
-    """Permute the voxels as stored (few bytes), then normalise, then pad."""
     spatial, size = patch.transform.spatial, patch.transform.patch_size
     image = intensity_map.apply(permute(patch.image, spatial))
     label = permute(patch.label, spatial)
-    if tuple(label.shape) == size:
-        return image, label
-    pad: list[int] = []
-    for i in reversed(range(3)):
-        before = patch.offset[spatial.order[i]]
-        after = size[i] - label.shape[i] - before
-        pad += [after, before] if spatial.flips[i] else [before, after]
-    return F.pad(image, pad), F.pad(label, pad, value=IGNORE)
+    before = _offset_after_turning(patch)
+    if spatial.matrix is not None:
+        z, y, x = (
+            (patch.box[axis] - 1) / 2 - b for axis, b in zip(spatial.order, before, strict=True)
+        )
+        image, label = warp(image, label, spatial.matrix, (z, y, x), size, num_classes)
+    elif tuple(label.shape) != size:
+        pad: list[int] = []
+        for b, length, edge in zip(before, label.shape, size, strict=True):
+            pad = [b, edge - length - b, *pad]
+        image, label = F.pad(image, pad), F.pad(label, pad, value=IGNORE)
+    return patch.transform.intensity.apply(image), label
 
 
-def _triple(values: Iterable[int]) -> Voxel:
-    z, y, x = values
-    return z, y, x
+def _offset_after_turning(patch: RawPatch) -> list[int]:
+    """Voxels of the turned box before the first voxel of the turned arrays."""
+    spatial = patch.transform.spatial
+    return [
+        patch.box[axis] - patch.label.shape[axis] - patch.offset[axis]
+        if flip
+        else patch.offset[axis]
+        for axis, flip in zip(spatial.order, spatial.flips, strict=True)
+    ]

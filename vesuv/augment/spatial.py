@@ -1,14 +1,15 @@
 """Flips, quarter turns, rotation and scaling, drawn before anything is read.
 
 A patch that is only flipped or turned is an index permutation of the very voxels it covers. A
-rotated or scaled one is a single affine map, symmetry included, that samples image and label
-together from the smallest box that holds what it needs.
+rotated or scaled one is a single affine map that samples image and label together from the smallest
+box that holds what it needs; the box is turned first, so that the sampling runs along memory.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,25 +22,29 @@ from vesuv.config.data import AugmentConfig
 from vesuv.data.labels import IGNORE
 from vesuv.data.sampling import Voxel
 
-_JUDGED = 7 / 8 + 1e-4
-"""The nearest voxel weighs at least 1/8 in a trilinear sum, so a sample with more than 7/8 of its
-weight on labelled voxels has a labelled nearest voxel."""
+Matrix = tuple[tuple[float, float, float], ...]
+Positions = tuple[Tensor, Tensor, Tensor]
+
+_SLAB = 8
+"""Planes warped at a time on a CPU, so that intermediate results stay in its cache."""
 
 
 @dataclass(frozen=True)
 class Spatial:
-    """Where each voxel of a patch comes from."""
+    """Where each voxel of a patch comes from: first turned and flipped, then warped."""
 
     order: Voxel
     """Axis of the volume that becomes axis i of the patch."""
     flips: tuple[bool, bool, bool]
     """Patch axes that run backwards."""
-    matrix: tuple[tuple[float, float, float], ...] | None
-    """Offsets from the patch centre -> offsets in the volume, in voxels, symmetry included; None
-    when order and flips say it all."""
+    matrix: Matrix | None
+    """Offsets from the patch centre -> offsets in the turned volume, in voxels; None: the same."""
 
     def margin(self, patch_size: Voxel) -> Voxel:
-        """Return voxels to read beyond the patch on each side of (z, y, x), negative if fewer."""
+        """Return voxels of the turned volume that are needed beyond each side of the patch.
+
+        Negative where the patch needs fewer than its own size.
+        """
         if self.matrix is None:
             return 0, 0, 0
         half = (np.array(patch_size) - 1) / 2
@@ -74,10 +79,8 @@ def draw_spatial(
     if zoom == 1.0 and not angles.any():
         return Spatial(order, (z, y, x), None)
     scale = np.array(spacing)
-    warp = _rotation(angles) * scale[None, :] / scale[:, None] / zoom
-    symmetry = np.zeros((3, 3))
-    symmetry[list(order), [0, 1, 2]] = np.where(flips, -1.0, 1.0)
-    rows = [(float(a), float(b), float(c)) for a, b, c in warp @ symmetry]
+    matrix = _rotation(angles) * scale[None, :] / scale[:, None] / zoom
+    rows = [(float(a), float(b), float(c)) for a, b, c in matrix]
     return Spatial(order, (z, y, x), tuple(rows))
 
 
@@ -98,67 +101,139 @@ def permute(volume: Tensor, spatial: Spatial) -> Tensor:
 def warp(
     image: Tensor,
     label: Tensor,
-    spatial: Spatial,
+    matrix: Matrix,
     center: tuple[float, float, float],
     patch_size: Voxel,
     num_classes: int,
 ) -> tuple[Tensor, Tensor]:
     """Sample image and label of a rotated or scaled patch in one pass.
 
-    Classes are interpolated linearly as one-hot channels and decided by majority (foreground
-    against background first, then between foreground classes), which keeps a sheet of two voxels
-    whole where nearest-neighbour sampling frays it.
+    Classes are interpolated linearly and decided by majority (foreground against background first,
+    then between foreground classes; ignored neighbours do not vote), which keeps a sheet of two
+    voxels whole where nearest-neighbour sampling frays it.
 
     Args:
         image: Normalised float32, (c, z, y, x); 0 is taken outside of it.
         label: Class index or IGNORE, (z, y, x); IGNORE is taken outside of it.
-        spatial: Has a matrix.
+        matrix: Offsets from the patch centre -> offsets in `image`.
         center: Position of the patch's centre in `image`, in voxels.
         patch_size: Size of the result.
         num_classes: Classes, background counted.
 
     Returns:
         Image (c, *patch_size) and uint8 label (*patch_size). A sample whose nearest voxel is
-        ignored is ignored.
+        ignored is ignored, all others are not.
     """
-    channels = image.shape[0]
-    source = image.new_empty((1, channels + num_classes, *image.shape[1:]))
-    source[0, :channels] = image
-    for class_index in range(num_classes):
-        source[0, channels + class_index] = label == class_index
-    grid = _sampling_grid(spatial, center, patch_size, image)
-    sampled = F.grid_sample(source, grid, mode="bilinear", align_corners=False)[0]
-    return sampled[:channels], _decide(sampled[channels:])
+    channels = (*image, *_votes(label, num_classes))
+    on_cpu = image.device.type == "cpu"
+    source = _fold(channels) if on_cpu else torch.stack(channels)[None]
+    interpolate = _interpolate_folded if on_cpu else _interpolate
+    warped = image.new_empty((image.shape[0], *patch_size))
+    decided = label.new_empty(patch_size)
+    depth = _SLAB if on_cpu else patch_size[0]
+    for start in range(0, patch_size[0], depth):
+        slab = slice(start, start + depth)
+        positions = _positions(matrix, center, patch_size, slab, image.device)
+        sampled = interpolate(source, positions, label.shape)
+        warped[:, slab] = sampled[: image.shape[0]]
+        ignored = _ignored_nearest(label, positions)
+        decided[slab] = _decide(sampled[image.shape[0] :]).masked_fill_(ignored, IGNORE)
+    return warped, decided
 
 
-def _decide(weights: Tensor) -> Tensor:
-    """Class index from interpolated one-hot channels, (num_classes, z, y, x)."""
-    foreground = weights[1:]
-    total = foreground.sum(dim=0) if len(foreground) > 1 else foreground[0]
-    present = total >= weights[0]
-    if len(foreground) > 1:
-        decided = (foreground.argmax(dim=0) + 1).mul_(present).to(torch.uint8)
-    else:
-        decided = present.to(torch.uint8)
-    return decided.masked_fill_(total + weights[0] < _JUDGED, IGNORE)
+def _votes(label: Tensor, num_classes: int) -> tuple[Tensor, ...]:
+    """Channels whose interpolation decides the class.
+
+    Two classes: +1 on foreground, -1 on background, 0 on ignored. More: one channel a class.
+    """
+    if num_classes > 2:
+        return tuple((label == index).to(torch.float32) for index in range(num_classes))
+    vote = (label == 1).to(torch.float32).mul_(2).sub_(1)
+    return (vote.add_(label == IGNORE),)
 
 
-def _sampling_grid(
-    spatial: Spatial, center: tuple[float, float, float], patch_size: Voxel, image: Tensor
-) -> Tensor:
-    """Source positions in `grid_sample`'s terms, (1, z, y, x, 3), last dim (x, y, z) in [-1, 1]."""
-    assert spatial.matrix is not None
-    grid = image.new_empty((1, *patch_size, 3))
-    for axis in range(3):
-        length = image.shape[1 + axis]
-        parts = []
-        for dim, edge in enumerate(patch_size):
-            offsets = torch.arange(edge, dtype=torch.float32, device=image.device) - (edge - 1) / 2
-            shape = [edge if i == dim else 1 for i in range(3)]
-            parts.append((offsets * (spatial.matrix[axis][dim] * 2 / length)).reshape(shape))
-        parts[0] += (2 * center[axis] + 1) / length - 1
-        torch.add(parts[0] + parts[1], parts[2], out=grid[0, ..., 2 - axis])
-    return grid
+def _decide(votes: Tensor) -> Tensor:
+    """Class index from interpolated votes."""
+    if len(votes) == 1:
+        return (votes[0] >= 0).to(torch.uint8)
+    foreground = votes[1:]
+    present = foreground.sum(dim=0) >= votes[0]
+    return (foreground.argmax(dim=0) + 1).mul_(present).to(torch.uint8)
+
+
+def _positions(
+    matrix: Matrix,
+    center: tuple[float, float, float],
+    patch_size: Voxel,
+    slab: slice,
+    device: torch.device,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Source z, y and x of every voxel of some planes of the patch, in voxels."""
+    found = []
+    for row, middle in zip(matrix, center, strict=True):
+        total = torch.full((1, 1, 1), middle, device=device)
+        for axis, (slope, edge) in enumerate(zip(row, patch_size, strict=True)):
+            offsets = torch.arange(edge, dtype=torch.float32, device=device) - (edge - 1) / 2
+            shape = [1, 1, 1]
+            shape[axis] = -1
+            total = total + (offsets[slab if axis == 0 else ...] * slope).reshape(shape)
+        found.append(total)
+    z, y, x = found
+    return z, y, x
+
+
+def _interpolate(source: Tensor, positions: Positions, shape: Sequence[int]) -> Tensor:
+    """Sample trilinearly, 0 outside, from (1, channels, z, y, x)."""
+    parts = [
+        position * (2 / length) + (1 / length - 1)
+        for position, length in zip(positions, shape, strict=True)
+    ]
+    grid = torch.stack(parts[::-1], dim=-1)[None]
+    return F.grid_sample(source, grid, align_corners=False)[0]
+
+
+def _fold(channels: Sequence[Tensor]) -> Tensor:
+    """Lay channels out for `_interpolate_folded`: (z + 2, channel, y + 1, x), the rim empty."""
+    depth, height, width = channels[0].shape
+    source = channels[0].new_empty((depth + 2, len(channels), height + 1, width))
+    source[0] = source[-1] = source[:, :, height] = 0
+    for index, channel in enumerate(channels):
+        source[1:-1, index, :height] = channel
+    return source
+
+
+def _interpolate_folded(source: Tensor, positions: Positions, shape: Sequence[int]) -> Tensor:
+    """Sample trilinearly, 0 outside, by PyTorch's two-dimensional sampler.
+
+    On a CPU that one is vectorised and the three-dimensional one is not. The volume is read as one
+    tall image, plane under plane, each followed by an empty row; channels of plane z are followed
+    by those of plane z + 1 at the same stride, so one call samples both planes and a lerp finishes
+    the job. Positions are off by up to 0.005 voxel, float32's resolution on so tall an image.
+    """
+    depth, height, width = shape
+    num = source.shape[1]
+    block = height + 1
+    rows = (depth * num + 1) * block
+    z, y, x = positions
+    z = z.clamp(-1, depth)
+    lower = z.floor().clamp_(max=depth - 1)
+    row = (lower + 1).mul_(num * block).add_(y.clamp(-1, height))
+    grid = torch.stack((x * (2 / width) + (1 / width - 1), row * (2 / rows) + (1 / rows - 1)), -1)
+    image = source.as_strided((1, 2 * num, rows, width), (0, block * width, width, 1))
+    sampled = F.grid_sample(image, grid.flatten(0, 1)[None], align_corners=False)
+    below, above = sampled.view(2, num, *row.shape)
+    return torch.lerp(below, above, z.sub_(lower))
+
+
+def _ignored_nearest(label: Tensor, positions: Positions) -> Tensor:
+    """Tell where the nearest voxel is ignored or outside."""
+    inside = torch.ones((), dtype=torch.bool, device=label.device)
+    index = torch.zeros((), dtype=torch.int32, device=label.device)
+    for position, length in zip(positions, label.shape, strict=True):
+        nearest = position.round().to(torch.int32)
+        inside = inside & (nearest >= 0) & (nearest < length)
+        index = index * length + nearest.clamp_(0, length - 1)
+    return (label.take(index.to(torch.int64)) == IGNORE).logical_or_(~inside)
 
 
 def _rotation(angles: NDArray[np.float64]) -> NDArray[np.float64]:

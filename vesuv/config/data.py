@@ -137,7 +137,14 @@ class Ranged(Section):
 class Scaling(Ranged):
     p: Probability = 0.2
     range: Range = (0.7, 1.4)
-    """Zoom factor; above 1 the structure appears larger."""
+    """Zoom factor, above 0, drawn uniformly in its logarithm; above 1 enlarges the structure."""
+
+    @field_validator("range")
+    @classmethod
+    def _above_zero(cls, value: Range) -> Range:
+        if value[0] <= 0.0:
+            raise ValueError(f"a zoom range starts above 0, found {list(value)}")
+        return value
 
 
 class Noise(Ranged):

@@ -1,0 +1,163 @@
+"""The same batches whatever the workers, faults by name, and padding in a mixed batch."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+import numpy as np
+import pytest
+import torch
+
+from vesuv.config.data import AugmentConfig, SamplingConfig
+from vesuv.data.labels import IGNORE
+from vesuv.data.normalize import IntensityMap
+from vesuv.data.store import count_blocks
+from vesuv.errors import InputError
+from vesuv.training.loader import Batch, PatchLoader, collate
+
+PLAIN = IntensityMap((-np.inf,), (np.inf,), (128.0,), (64.0,))
+
+
+@dataclass
+class Case:
+    """A stored case in memory; `fault` is raised when its image is read."""
+
+    id: str
+    shape: tuple[int, int, int] = (24, 24, 24)
+    fault: Exception | None = None
+    spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    block_size: int = 16
+    label: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.label = np.zeros(self.shape, np.uint8)
+        self.label[self.shape[0] // 2] = 1
+
+    @property
+    def image(self) -> np.ndarray:
+        if self.fault:
+            raise self.fault
+        values = np.arange(self.label.size) * 7919 % 251
+        return values.astype(np.uint8).reshape(1, *self.shape)
+
+    @property
+    def block_counts(self) -> np.ndarray:
+        return count_blocks(self.label, 2).astype(np.int64)
+
+
+def a_loader(
+    cases: list[Case] | None = None,
+    *,
+    workers: int = 0,
+    augment_on: Literal["worker", "device"] = "worker",
+    augment: AugmentConfig | None = AugmentConfig(),  # noqa: B008 - frozen
+    steps: int = 3,
+) -> PatchLoader:
+    cases = cases or [Case("a"), Case("b", (10, 30, 24)), Case("c")]
+    return PatchLoader(
+        cast("Any", cases),
+        [PLAIN] * len(cases),
+        SamplingConfig(patch_size=(16, 16, 16), batch_size=2),
+        augment,
+        seed=5,
+        steps_per_epoch=steps,
+        workers=workers,
+        augment_on=augment_on,
+        device=torch.device("cpu"),
+        num_classes=2,
+    )
+
+
+def all_equal(one: list[Batch], other: list[Batch]) -> bool:
+    return len(one) == len(other) and all(
+        torch.equal(a.image, b.image) and torch.equal(a.label, b.label) and a.cases == b.cases
+        for a, b in zip(one, other, strict=True)
+    )
+
+
+def test_a_batch_holds_normalised_patches_and_names_their_cases() -> None:
+    batches = list(a_loader().epoch(0))
+
+    assert len(batches) == 3
+    assert batches[0].image.shape == (2, 1, 16, 16, 16)
+    assert batches[0].image.dtype == torch.float32
+    assert batches[0].label.shape == (2, 16, 16, 16)
+    assert batches[0].label.dtype == torch.uint8
+    assert {name for batch in batches for name in batch.cases} == {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("augment_on", ["worker", "device"])
+def test_two_workers_make_the_batches_that_none_makes(
+    augment_on: Literal["worker", "device"],
+) -> None:
+    alone = a_loader(augment_on=augment_on)
+    expected = [batch for epoch in range(2) for batch in alone.epoch(epoch)]
+
+    loader = a_loader(workers=2, augment_on=augment_on)
+    found = [batch for epoch in range(2) for batch in loader.epoch(epoch)]
+    again = list(loader.epoch(1))
+    loader.close()
+
+    assert all_equal(found, expected)
+    assert all_equal(again, expected[3:])
+
+
+def test_on_the_cpu_it_does_not_matter_where_augmentation_runs() -> None:
+    on_device = list(a_loader(augment_on="device").epoch(0))
+
+    assert all_equal(on_device, list(a_loader().epoch(0)))
+
+
+def test_an_epoch_can_be_entered_in_the_middle() -> None:
+    loader = a_loader()
+
+    whole = list(loader.epoch(2))
+
+    assert all_equal(list(loader.epoch(2, start_step=1)), whole[1:])
+
+
+def test_leaving_an_epoch_early_does_not_shift_the_next() -> None:
+    loader = a_loader()
+    next(iter(loader.epoch(0)))
+
+    assert all_equal(list(loader.epoch(1)), list(a_loader().epoch(1)))
+
+
+def test_without_augmentation_every_voxel_is_one_of_the_case() -> None:
+    batch = next(iter(a_loader([Case("a")], augment=None).epoch(0)))
+
+    grey = (batch.image * 64 + 128).round()
+    assert grey.min() >= 0
+    assert grey.max() <= 250
+    assert torch.equal(grey / 64 - 2, batch.image)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_case_that_cannot_be_read_is_named(workers: int) -> None:
+    loader = a_loader([Case("good"), Case("bad", fault=InputError("damaged"))], workers=workers)
+
+    with pytest.raises(InputError, match=r"^case bad: damaged$"):
+        list(loader.epoch(0))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_any_other_fault_names_case_type_and_place(workers: int) -> None:
+    loader = a_loader([Case("bad", fault=ZeroDivisionError("oops"))], workers=workers)
+
+    with pytest.raises(RuntimeError, match=r"case bad: ZeroDivisionError: oops\nTraceback") as info:
+        list(loader.epoch(0))
+    assert not isinstance(info.value, InputError)
+
+
+def test_smaller_patches_are_padded_and_their_padding_ignored() -> None:
+    small = torch.ones(1, 2, 3, 1), torch.ones(2, 3, 1, dtype=torch.uint8)
+    large = torch.ones(1, 1, 4, 2), torch.zeros(1, 4, 2, dtype=torch.uint8)
+
+    batch = collate([small, large], ("small", "large"))
+
+    assert batch.image.shape == (2, 1, 2, 4, 2)
+    assert batch.cases == ("small", "large")
+    assert batch.image[0].sum() == 6
+    assert (batch.label[0] == 1).sum() == 6
+    assert (batch.label[0] == IGNORE).sum() == 10
+    assert batch.label[1, 0].eq(0).all()
+    assert batch.label[1, 1].eq(IGNORE).all()
