@@ -1,0 +1,90 @@
+import pytest
+import torch
+from torch import Tensor
+
+from vesuv.config.network import LossConfig
+from vesuv.losses import LOSSES, Compound, build_losses
+
+LABEL = torch.tensor([1, 1, 0, 0, 0, 255, 0, 1]).view(2, 1, 1, 4)
+VALID = LABEL != 255
+
+
+def random_logits() -> Tensor:
+    return torch.randn(2, 1, 1, 1, 4, generator=torch.Generator().manual_seed(0))
+
+
+def test_the_total_is_the_weighted_sum_of_losses_called_alone() -> None:
+    losses = build_losses(LossConfig(), list(LOSSES))
+    weights = {name: 0.1 * (index + 1) for index, name in enumerate(LOSSES)}
+    logits = random_logits()
+
+    total, components = Compound(losses)(logits, LABEL, VALID, weights)
+
+    alone = {name: losses[name](logits, LABEL, VALID).item() for name in LOSSES}
+    assert {name: value.item() for name, value in components.items()} == pytest.approx(alone)
+    assert total.item() == pytest.approx(sum(weights[name] * alone[name] for name in LOSSES))
+
+
+def test_the_gradient_is_the_weighted_sum_of_theirs() -> None:
+    losses = build_losses(LossConfig(), ["dice", "focal", "boundary"])
+    weights = {"dice": 0.7, "focal": 0.2, "boundary": 0.1}
+    logits = random_logits().requires_grad_()
+
+    total, _ = Compound(losses)(logits, LABEL, VALID, weights)
+    (together,) = torch.autograd.grad(total, logits)
+
+    apart = [torch.autograd.grad(losses[n](logits, LABEL, VALID), logits)[0] for n in weights]
+    expected = sum(w * g for w, g in zip(weights.values(), apart, strict=True))
+    torch.testing.assert_close(together, expected)
+
+
+def test_a_term_of_weight_zero_is_not_computed() -> None:
+    losses = build_losses(LossConfig(), ["dice"]) | {"focal": object()}
+
+    _, components = Compound(losses)(random_logits(), LABEL, VALID, {"dice": 1.0, "focal": 0.0})
+
+    assert list(components) == ["dice"]
+
+
+def test_components_are_all_computed_and_detached() -> None:
+    compound = Compound(build_losses(LossConfig(), ["dice", "cldice"]))
+    logits = random_logits().requires_grad_()
+
+    _, stepped = compound(logits, LABEL, VALID, {"dice": 1.0})
+    everything = compound.components(logits, LABEL, VALID)
+
+    assert list(everything) == ["dice", "cldice"]
+    assert not any(value.requires_grad for value in (*stepped.values(), *everything.values()))
+    assert everything["dice"] == stepped["dice"]
+
+
+def test_weights_for_a_loss_that_was_not_built_are_a_fault_of_ours() -> None:
+    with pytest.raises(AssertionError, match=r"not built: \['focal'\]"):
+        Compound(build_losses(LossConfig(), ["dice"]))(
+            random_logits(), LABEL, VALID, {"focal": 1.0}
+        )
+
+
+def test_no_weight_at_all_is_a_fault_of_ours() -> None:
+    with pytest.raises(AssertionError, match="every loss has weight 0"):
+        Compound(build_losses(LossConfig(), ["dice"]))(random_logits(), LABEL, VALID, {"dice": 0.0})
+
+
+def test_a_step_keeps_less_than_thirty_bytes_a_voxel_for_backward() -> None:
+    terms = ["dice", "focal", "variance", "boundary", "cldice"]
+    label = torch.zeros(1, 16, 16, 16, dtype=torch.uint8)
+    label[:, 4:6] = 1
+    logits = torch.zeros(1, 1, 16, 16, 16, requires_grad=True)
+    kept: dict[int, Tensor] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        Compound(build_losses(LossConfig(), terms))(
+            logits, label, label != 255, dict.fromkeys(terms, 1.0)
+        )
+
+    kept_bytes = sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+    assert kept_bytes / label.numel() < 30

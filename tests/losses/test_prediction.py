@@ -1,0 +1,51 @@
+import pytest
+import torch
+
+from vesuv.losses.prediction import Prediction, mean_where, ratio
+
+LABEL = torch.tensor([0, 1, 2, 255]).view(1, 1, 1, 4)
+VALID = LABEL != 255
+
+
+def test_a_target_channel_for_each_foreground_class_without_ignored_voxels() -> None:
+    prediction = Prediction(torch.zeros(1, 3, 1, 1, 4), LABEL, VALID)
+
+    assert prediction.target.shape == (1, 2, 1, 1, 4)
+    assert prediction.target[0, :, 0, 0].long().tolist() == [[0, 1, 0, 0], [0, 0, 1, 0]]
+
+
+def test_sums_leave_ignored_voxels_out() -> None:
+    logits = torch.tensor([0.1, 0.2, 0.4, 0.9]).logit().view(1, 1, 1, 1, 4)
+    prediction = Prediction(logits, LABEL, VALID)
+
+    assert prediction.num_valid.item() == 3
+    assert prediction.size.item() == 1
+    assert prediction.mass.item() == pytest.approx(0.7)
+    assert prediction.overlap.item() == pytest.approx(0.2)
+
+
+def test_half_precision_logits_are_taken_in_float32() -> None:
+    prediction = Prediction(torch.zeros(1, 1, 1, 1, 4, dtype=torch.bfloat16), LABEL, VALID)
+
+    assert prediction.probs.dtype == torch.float32
+
+
+def test_an_empty_ratio_has_the_given_value_and_no_gradient() -> None:
+    numerator = torch.tensor([1.0, 0.0], requires_grad=True)
+    denominator = torch.tensor([2.0, 0.0], requires_grad=True)
+
+    result = ratio(numerator, denominator, empty=7.0)
+    result.sum().backward()
+
+    assert result.tolist() == [0.5, 7.0]
+    assert numerator.grad is not None
+    assert denominator.grad is not None
+    assert numerator.grad.tolist() == [0.5, 0.0]
+    assert denominator.grad.tolist() == [-0.25, 0.0]
+
+
+def test_the_mean_of_nothing_is_zero() -> None:
+    values = torch.tensor([3.0, 5.0])
+
+    assert mean_where(values, torch.tensor([False, True])) == 5
+    assert mean_where(values, torch.tensor([False, False])) == 0
