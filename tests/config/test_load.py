@@ -153,6 +153,7 @@ def test_changes_are_read_as_yaml(tmp_path: Path) -> None:
         ("train.batch_size=2", r"unknown key; nearest valid name: sampling\.batch_size"),
         ("loss.dise.smooth=1", r"loss\.dise: unknown key; nearest valid name: dice"),
         ("bogus=1", r"bogus: unknown key; valid names: name, data"),
+        ("scheduler.t_0=3", r"t_0: unknown key; it belongs to another scheduler\.name"),
         ("train.epochs=abc", r"train\.epochs: .*valid integer, found 'abc'"),
         ("train.epochs=true", r"train\.epochs: .*valid integer, found True"),
         ("train.epochs='3'", r"train\.epochs: .*valid integer, found '3'"),

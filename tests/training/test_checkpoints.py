@@ -86,9 +86,7 @@ class _Hostile:
         return (open, ("owned", "w"))
 
 
-def test_a_hostile_checkpoint_runs_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hostile_checkpoint_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"version": 1, "model": _Hostile()}, "a.pt")
 

@@ -56,7 +56,7 @@ def train(
         _check_way(run, resume=resume, overwrite=overwrite)
     machine = resolve(config.runtime)
     torch.set_num_threads(machine.threads)
-    Console(highlight=False).print(dump_config(config), markup=False)
+    Console(highlight=False, soft_wrap=True).print(dump_config(config), markup=False)
     store = open_prepared(config)
     for fold, run in zip(folds, runs, strict=True):
         _train_fold(config, store, fold, run, machine, resume=resume, overwrite=overwrite)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -23,8 +23,6 @@ _WHOLE = {("labels", "classes")}
 class _Loader(yaml.SafeLoader):
     """YAML 1.2 scalars: 1e-5 is a number, only true and false are booleans, a key stands once."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
-
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
@@ -41,6 +39,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
+_Loader.yaml_implicit_resolvers = {}
 for _tag, _pattern, _first in (
     ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
     ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
@@ -249,7 +248,11 @@ def _closest_choice(error: Any) -> str:
 
 def _hint(keys: list[str], local: str) -> str:
     """Prefer a key of the same name in another section over a merely similar one here."""
+    here = ".".join(_without_tags(keys))
     elsewhere = [name for name in _all_names(Config) if name.split(".")[-1] == keys[-1]]
+    if here in elsewhere:
+        section = here.rpartition(".")[0]
+        return f"it belongs to another {section}.name than the one chosen; {local}"
     return f"nearest valid name: {elsewhere[0]}" if elsewhere else local
 
 

@@ -68,7 +68,7 @@ class TrainingStep:
             image = image.contiguous(memory_format=self.memory_format)
             logits = forward(self.network, image, self.machine)
             part, terms = self.compound(logits, label, label != IGNORE, weights)
-            (part * share).backward()
+            (part * share).backward()  # type: ignore[no-untyped-call]
             loss = loss + part.detach() * share
             for name, value in terms.items():
                 components[name] = components.get(name, torch.zeros_like(loss)) + value * share

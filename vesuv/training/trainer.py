@@ -147,6 +147,7 @@ class Trainer:
         if progress.step == 0:
             self._before_epoch(epoch, weights, telemetry)
         row = self._train(loader, weights, telemetry)
+        telemetry.say(self._train_line(row))
         row |= {f"weight/{name}": weight for name, weight in weights.items()}
         complete = progress.step == self.steps_per_epoch
         if complete:
@@ -324,6 +325,16 @@ class Trainer:
         telemetry.say(str(self.machine))
         if self.progress.epoch or self.progress.step:
             telemetry.say(f"Resumed at epoch {self.progress.epoch}, step {self.progress.step}")
+
+    def _train_line(self, row: Row) -> str:
+        done = self.progress.epoch * self.steps_per_epoch + self.progress.step
+        total = self.config.train.epochs * self.steps_per_epoch
+        size, rate = self.config.sampling.batch_size, row["patches_per_second"]
+        left = min((total - done) * size / (rate or 1), self.deadline - time.monotonic())
+        return (
+            f"Epoch {self.progress.epoch} Train - Loss: {row['train/loss']:.4f} lr: {row['lr']:.3g} "
+            f"{rate:.2f} patches/s, {max(0.0, left) / 60:.1f} min left"
+        )
 
     def _summary(self) -> str:
         best = self.progress.best_measure

@@ -1,0 +1,239 @@
+import csv
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from vesuv.commands.train import train
+from vesuv.config import Config, check
+from vesuv.errors import InputError
+from vesuv.training.checkpoints import read_checkpoint
+from vesuv.training.run import RunFolder
+
+
+def changed(config: Config, **sections: Any) -> Config:
+    tree = config.model_dump(mode="json")
+    for section, values in sections.items():
+        old = tree[section] or {}
+        same_kind = isinstance(values, dict) and values.get("name", None) in (None, old.get("name"))
+        tree[section] = old | values if same_kind else values
+    return check(tree, "test")
+
+
+def rows(run: RunFolder) -> list[dict[str, str]]:
+    with (run.path / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def weights(run: RunFolder, name: str) -> dict[str, torch.Tensor]:
+    return read_checkpoint(run.checkpoint(name)).model
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_run_learns_and_leaves_everything_behind(tiny_config: Config, tmp_path: Path) -> None:
+    config = changed(
+        tiny_config,
+        train={"epochs": 8, "steps_per_epoch": 10},
+        averaging={"swa": {"start_epoch": 4}, "ema": {"decay": 0.9}},
+        noise={"start_epoch": 2, "every": 2, "std": 0.001, "decay": 0.9},
+        checkpoint={"every_epochs": 4},
+        validation={"full_every": 8},
+    )
+
+    [run] = train(config, [0], output=tmp_path / "run")
+
+    table = rows(run)
+    assert len(table) == 8
+    assert float(table[-1]["val/dice"]) > max(0.6, float(table[0]["val/dice"]))
+    assert float(table[-1]["val/full_dice"]) > 0.6
+    assert (float(table[1]["weight/focal"]), float(table[2]["weight/focal"])) == (0.0, 0.2)
+    assert table[1]["val/loss_focal"] != ""
+    assert run.available() == ["best", "last", "swa", "ema", "epoch_0003", "epoch_0007"]
+    log = (run.path / "train.log").read_text()
+    line = re.search(r"Epoch 6 Val - Loss: (\S+) \(dice: (\S+), focal: (\S+)\)", log)
+    assert line is not None
+    assert float(line[1]) == pytest.approx(0.8 * float(line[2]) + 0.2 * float(line[3]), abs=2e-4)
+    assert "Epoch 2 Phase 2 begins: dice 0.8, focal 0.2" in log
+    assert "Epoch 4 Weight noise injected, relative deviation 0.0009" in log
+    assert list(run.path.glob("events.out.tfevents.*"))
+
+
+def test_equal_seeds_give_equal_weights_and_others_do_not(
+    tiny_config: Config, tmp_path: Path
+) -> None:
+    [first] = train(tiny_config, [0], output=tmp_path / "a")
+    [second] = train(tiny_config, [0], output=tmp_path / "b")
+    [third] = train(changed(tiny_config, runtime={"seed": 1}), [0], output=tmp_path / "c")
+
+    assert same(weights(first, "last"), weights(second, "last"))
+    assert not same(weights(first, "last"), weights(third, "last"))
+
+
+FULL_STATE = {
+    "averaging": {"swa": {"start_epoch": 1}, "ema": {"decay": 0.9}},
+    "noise": {"start_epoch": 1, "every": 1, "std": 0.01, "decay": 0.9},
+    "plateau": {"patience": 1, "tolerance": 0.01},
+    "scheduler": {"name": "plateau", "patience": 0, "warmup_epochs": 1},
+}
+
+
+def test_a_resumed_run_ends_with_the_same_weights(tiny_config: Config, tmp_path: Path) -> None:
+    config = changed(tiny_config, **FULL_STATE)
+    [whole] = train(config, [0], output=tmp_path / "whole")
+
+    train(changed(config, train={"epochs": 2}), [0], output=tmp_path / "parts")
+    [parts] = train(config, [0], output=tmp_path / "parts", resume=True)
+
+    for name in ("last", "ema", "swa", "best"):
+        assert same(weights(whole, name), weights(parts, name)), name
+    timed = {"seconds", "patches_per_second", "loader_wait_share"}
+    for one, other in zip(rows(whole), rows(parts), strict=True):
+        assert {k: v for k, v in one.items() if k not in timed} == {
+            k: v for k, v in other.items() if k not in timed
+        }
+
+
+def test_loader_processes_change_nothing(tiny_config: Config, tmp_path: Path) -> None:
+    [alone] = train(tiny_config, [0], output=tmp_path / "a")
+    [helped] = train(changed(tiny_config, runtime={"workers": 2}), [0], output=tmp_path / "b")
+
+    assert same(weights(alone, "last"), weights(helped, "last"))
+
+
+def test_out_of_time_a_run_ends_in_good_order_and_goes_on(
+    tiny_config: Config, tmp_path: Path
+) -> None:
+    short = changed(tiny_config, runtime={"max_minutes": 1e-9})
+    [run] = train(short, [0], output=tmp_path / "run")
+
+    assert "Stopped after runtime.max_minutes" in (run.path / "train.log").read_text()
+    assert len(rows(run)) == 1
+    assert run.available() == ["best", "last"]
+
+    train(tiny_config, [0], output=tmp_path / "run", resume=True)
+    [whole] = train(tiny_config, [0], output=tmp_path / "whole")
+    assert [row["epoch"] for row in rows(run)] == ["0", "1", "2", "3"]
+    assert same(weights(run, "last"), weights(whole, "last"))
+
+
+def test_escapes_roll_back_to_the_best_and_are_logged(tiny_config: Config, tmp_path: Path) -> None:
+    config = changed(
+        tiny_config,
+        noise={"start_epoch": 2, "every": 1, "std": 5.0, "decay": 1.0},
+        plateau={"patience": 1, "formula": "aggressive", "cap": 2.0},
+        train={"epochs": 6},
+        scheduler={"name": "plateau", "warmup_epochs": 0},
+    )
+
+    [run] = train(config, [0], output=tmp_path / "run")
+
+    log = (run.path / "train.log").read_text()
+    assert re.search(r"Epoch \d Adaptive intervention 1: .* rolled back to epoch \d", log)
+    assert max(float(row["lr"]) for row in rows(run)) == pytest.approx(2.0 * 5e-3)
+
+
+def test_early_stopping_ends_a_run_that_no_longer_improves(
+    tiny_config: Config, tmp_path: Path
+) -> None:
+    config = changed(
+        tiny_config,
+        optimizer={"lr": 1e-12},
+        early_stopping={"patience": 2},
+        train={"epochs": 30},
+    )
+
+    [run] = train(config, [0], output=tmp_path / "run")
+
+    assert "Early stopping: no dice above" in (run.path / "train.log").read_text()
+    assert len(rows(run)) < 30
+
+
+def test_non_finite_steps_stop_the_run_after_the_limit(tiny_config: Config, tmp_path: Path) -> None:
+    config = changed(
+        tiny_config,
+        optimizer={"lr": 1e30},
+        scheduler={"name": "poly", "warmup_epochs": 0},
+        train={"non_finite_limit": 3, "gradient_clip": None},
+    )
+
+    with pytest.raises(InputError, match=r"train\.non_finite_limit: \d+ steps had a non-finite"):
+        train(config, [0], output=tmp_path / "run")
+
+
+def test_all_cases_can_be_in_training(tiny_config: Config, tmp_path: Path) -> None:
+    config = changed(tiny_config, train={"epochs": 1})
+
+    [run] = train(config, ["all"], output=tmp_path / "run")
+
+    assert run.fold == "all"
+    assert "4 training, 4 validation cases" in (run.path / "train.log").read_text()
+
+
+def test_folds_run_in_sequence_into_folders_of_their_own(
+    tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    runs = train(changed(tiny_config, train={"epochs": 1}), [0, 1])
+
+    assert [str(run.path) for run in runs] == ["log/tiny/fold_0", "log/tiny/fold_1"]
+    cases = [run.config and (run.path / "run.json").read_text() for run in runs]
+    assert cases[0] != cases[1]
+
+
+def test_softmax_over_three_classes_trains(tiny_config: Config, tmp_path: Path) -> None:
+    config = changed(
+        tiny_config,
+        labels={"classes": {"background": 0, "sheet": 1, "corner": 2}, "ignore": None},
+        model={"out_channels": 3},
+        train={"epochs": 2},
+    )
+
+    [run] = train(config, [0], output=tmp_path / "run")
+
+    assert float(rows(run)[-1]["val/dice"]) > 0
+
+
+def test_a_run_in_the_way_is_not_overwritten_unasked(tiny_config: Config, tmp_path: Path) -> None:
+    config = changed(tiny_config, train={"epochs": 1})
+    train(config, [0], output=tmp_path / "run")
+    (tmp_path / "run/notes.txt").write_text("mine")
+
+    with pytest.raises(InputError, match=r"holds a run already; --resume goes on with it"):
+        train(config, [0], output=tmp_path / "run")
+    train(config, [0], output=tmp_path / "run", overwrite=True)
+
+    assert (tmp_path / "run/notes.txt").read_text() == "mine"
+
+
+def test_resuming_refuses_another_configuration_fold_or_nothing(
+    tiny_config: Config, tmp_path: Path
+) -> None:
+    config = changed(tiny_config, train={"epochs": 1})
+    with pytest.raises(InputError, match="no run to resume"):
+        train(config, [0], output=tmp_path / "run", resume=True)
+    train(config, [0], output=tmp_path / "run")
+
+    other = changed(config, optimizer={"lr": 1e-3})
+    with pytest.raises(InputError, match=r"found other values for optimizer\.lr"):
+        train(other, [0], output=tmp_path / "run", resume=True)
+    with pytest.raises(InputError, match="is a run of fold 0, asked to resume fold 1"):
+        train(config, [1], output=tmp_path / "run", resume=True)
+
+
+def test_one_folder_holds_one_run(tiny_config: Config, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--output: holds one run, found folds 0, 1"):
+        train(tiny_config, [0, 1], output=tmp_path / "run")
+
+
+def test_other_channels_than_the_networks_are_refused(tiny_config: Config, tmp_path: Path) -> None:
+    config = changed(tiny_config, model={"in_channels": 2})
+
+    with pytest.raises(InputError, match=r"model\.in_channels: must equal the images' channels"):
+        train(config, [0], output=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
