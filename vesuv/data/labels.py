@@ -19,6 +19,8 @@ Counts = dict[int, int]
 
 _TABLE_SPAN = 1 << 16
 """Largest range of label values that is looked up in a table."""
+_FILE_TYPES = (np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64)
+"""Types of labels that are written, smallest first."""
 _NAMED_VALUES = 5
 """Undeclared values that a message spells out."""
 
@@ -68,7 +70,8 @@ def decode(classes: ClassArray, config: LabelsConfig) -> Array:
     """
     table = [values[0] for _, values in config.values()]
     declared = [*table, *([] if config.ignore is None else [config.ignore])]
-    kind = np.result_type(*(np.min_scalar_type(value) for value in declared))
+    low, high = min(declared), max(declared)
+    kind = next(k for k in _FILE_TYPES if np.iinfo(k).min <= low and high <= np.iinfo(k).max)
     lookup = np.zeros(IGNORE + 1, kind)
     lookup[: len(table)] = table
     if config.ignore is not None:

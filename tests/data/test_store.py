@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+
+from vesuv.data.labels import IGNORE
+from vesuv.data.statistics import case_statistics
+from vesuv.data.store import Store, StoredCase, case_path, count_blocks, open_case, write_case
+from vesuv.errors import InputError
+
+RNG = np.random.default_rng(0)
+LABEL = RNG.choice(np.array([0, 1, 2, IGNORE], np.uint8), (20, 33, 16))
+
+
+def stored(folder: Path, image: np.ndarray[Any, Any]) -> StoredCase:
+    attributes = {
+        "version": 1,
+        "id": "a",
+        "group": "s1",
+        "shape": list(LABEL.shape),
+        "spacing": [6.5, 0.5, 0.25],
+        "num_channels": len(image),
+        "num_classes": 3,
+        "dtype": image.dtype.name,
+        "values": {"-1": 3, "0": 5},
+        "statistics": case_statistics(image, LABEL).state(),
+    }
+    arrays = {"image": image, "label": LABEL, "blocks": count_blocks(LABEL, 3)}
+    path = case_path(folder, "a")
+    write_case(path, arrays, attributes)
+    return open_case(path)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int16", ">i2", "uint16", "float32", "float16"])
+def test_a_case_reads_back_through_memory_maps_and_through_zarr(tmp_path: Path, kind: str) -> None:
+    image = RNG.integers(0, 100, (2, *LABEL.shape)).astype(kind)
+
+    case = stored(tmp_path, image)
+
+    group = zarr.open_group(str(case.path), mode="r")
+    assert group.attrs["id"] == "a"
+    for name, ours, wanted in (
+        ("image", case.image, image),
+        ("label", case.label, LABEL),
+        ("blocks", case.block_counts, count_blocks(LABEL, 3)),
+    ):
+        assert np.array_equal(ours, wanted), name
+        assert np.array_equal(np.asarray(group[name]), wanted), name
+    assert isinstance(case.image, np.memmap)
+    assert case.image.dtype == image.dtype.newbyteorder("=")
+
+
+def test_an_image_of_zeros_has_a_chunk_too(tmp_path: Path) -> None:
+    case = stored(tmp_path, np.zeros((1, *LABEL.shape), np.uint8))
+
+    assert not case.image.any()
+
+
+def test_maps_cannot_be_written(tmp_path: Path) -> None:
+    case = stored(tmp_path, np.zeros((1, *LABEL.shape), np.uint8))
+
+    with pytest.raises(ValueError, match="read-only"):
+        case.label[0, 0, 0] = 1
+
+
+def test_what_the_attributes_say_comes_back_typed(tmp_path: Path) -> None:
+    case = stored(tmp_path, np.zeros((1, *LABEL.shape), np.uint8))
+
+    assert (case.id, case.group, case.shape) == ("a", "s1", (20, 33, 16))
+    assert case.spacing == (6.5, 0.5, 0.25)
+    assert case.values == {-1: 3, 0: 5}
+
+
+def test_a_pickled_case_is_light_and_opens_its_maps_anew(tmp_path: Path) -> None:
+    case = stored(tmp_path, RNG.integers(0, 9, (1, *LABEL.shape), dtype=np.uint8))
+    assert case.image.any()
+    assert case.block_counts.any()
+
+    sent = pickle.dumps(case)
+
+    copy = pickle.loads(sent)
+    assert len(sent) < len(pickle.dumps(case.statistics)) + 2_000
+    assert copy == case
+    assert np.array_equal(copy.image, case.image)
+
+
+def test_blocks_count_each_class_and_all_valid_voxels() -> None:
+    counts = count_blocks(LABEL, 3)
+
+    assert counts.shape == (4, 2, 3, 1)
+    for z in range(2):
+        for y in range(3):
+            block = LABEL[16 * z : 16 * z + 16, 16 * y : 16 * y + 16]
+            expected = [int((block == index).sum()) for index in range(3)]
+            assert counts[:, z, y, 0].tolist() == [*expected, sum(expected)]
+
+
+def test_a_full_block_does_not_overflow() -> None:
+    assert count_blocks(np.ones((16, 16, 16), np.uint8), 2).ravel().tolist() == [0, 4096, 4096]
+
+
+def test_a_cut_chunk_is_named_when_it_is_opened(tmp_path: Path) -> None:
+    case = stored(tmp_path, np.ones((1, *LABEL.shape), np.uint8))
+    chunk = case.path / "label" / "c" / "0" / "0" / "0"
+    chunk.write_bytes(chunk.read_bytes()[:-5])
+
+    with pytest.raises(InputError, match=r"damaged store: 10560 bytes expected, found 10555"):
+        _ = case.label
+
+
+def test_a_missing_store_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no prepared store here; run prepare first"):
+        Store.open(tmp_path)
+
+
+def test_a_store_that_is_no_json_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "store.json").write_text("{")
+
+    with pytest.raises(InputError, match=r"store\.json: a damaged store"):
+        Store.open(tmp_path)
+
+
+def test_a_store_of_another_version_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "store.json").write_text(json.dumps({"version": 99}))
+
+    with pytest.raises(InputError, match=r"stores of version 1, found 99"):
+        Store.open(tmp_path)
