@@ -32,6 +32,14 @@ Changes = Annotated[
     typer.Option("--set", help="Changes to the configuration: section.key=value …"),
 ]
 Runs = Annotated[list[Path], typer.Option("--run", help="Run folders, log/<config>/fold_<k> …")]
+Overlap = Annotated[
+    float | None, typer.Option(help="Share that windows overlap (default: the run's).")
+]
+Mirror = Annotated[
+    bool | None,
+    typer.Option("--mirror/--no-mirror", help="Average over flips (default: the run's)."),
+]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps (default: the run's).")]
 
 
 @app.callback(invoke_without_command=True)
@@ -43,7 +51,7 @@ def _version(
         raise typer.Exit
 
 
-@app.command()
+@app.command("prepare")
 def prepare(
     config: ConfigFile,
     changes: Changes = None,
@@ -74,6 +82,109 @@ def train(
     folds = [_fold(text) for text in fold]
     loaded = load_config(config, changes or ())
     entry(loaded, folds, output=output, resume=resume, overwrite=overwrite)
+
+
+@app.command("validate_distribution")
+def validate_distribution(
+    run: Runs,
+    checkpoint: Annotated[
+        list[str] | None, typer.Option("--checkpoint", help="Checkpoints to try … (default all).")
+    ] = None,
+    overlap: Overlap = None,
+    mirror: Mirror = None,
+    device: Device = None,
+) -> None:
+    """Measure whole validation volumes; choose checkpoint and threshold by foreground fraction."""
+    from vesuv.commands.validate_distribution import validate_distribution as entry
+
+    for folder in run:
+        entry(folder, checkpoints=checkpoint, overlap=overlap, mirror=mirror, device=device)
+
+
+@app.command("predict")
+def predict(
+    run: Runs,
+    source: Annotated[Path, typer.Option("--input", help="A volume, or a folder of volumes.")],
+    output: Annotated[Path, typer.Option(help="Folder of masks and provenance.json.")],
+    checkpoint: Annotated[
+        str | None, typer.Option("--checkpoint", help="Checkpoint (default: the selected one).")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option(help="Threshold (default: the selected one).")
+    ] = None,
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Write probabilities as well.")
+    ] = False,
+    submission: Annotated[
+        Path | None, typer.Option(help="Write a submission.zip of uint8 <id>.tif masks.")
+    ] = None,
+    overlap: Overlap = None,
+    mirror: Mirror = None,
+    device: Device = None,
+) -> None:
+    """Predict volumes with one run, or with several averaged (fold ensemble)."""
+    from vesuv.commands.predict import PredictOptions
+    from vesuv.commands.predict import predict as entry
+
+    options = PredictOptions(
+        checkpoint=checkpoint,
+        threshold=threshold,
+        probabilities=probabilities,
+        submission=submission,
+        mirror=mirror,
+        overlap=overlap,
+        device=device,
+    )
+    entry(run, source, output, options)
+
+
+@app.command("evaluate")
+def evaluate(
+    predictions: Annotated[Path, typer.Option(help="Folder of masks.")],
+    labels: Annotated[Path, typer.Option(help="Folder of labels, matched by name.")],
+    run: Annotated[Path | None, typer.Option(help="Run whose label values are used.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Configuration whose label values are used.")
+    ] = None,
+    groups: Annotated[Path | None, typer.Option(help="CSV with columns id,scroll_id.")] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of images: draw image | label | prediction.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder of the results.")] = None,
+    require_dice: Annotated[
+        float | None, typer.Option(help="Fail when the mean Dice is below this.")
+    ] = None,
+) -> None:
+    """Score predictions against labels, case by case and group by group."""
+    from vesuv.commands.evaluate import evaluate as entry
+    from vesuv.config import load_config
+
+    loaded = load_config(config) if config else None
+    entry(
+        predictions,
+        labels,
+        run=run,
+        config=loaded,
+        groups=groups,
+        images=images,
+        output=output,
+        require_dice=require_dice,
+    )
+
+
+@app.command("phantom")
+def phantom(
+    output: Annotated[Path, typer.Option(help="Folder of the data set.")],
+    cases: Annotated[int, typer.Option(min=2, help="Training volumes.")] = 6,
+    held_out: Annotated[int, typer.Option(min=0, help="Volumes kept out, test_images/.")] = 1,
+    size: Annotated[int, typer.Option(min=32, help="Edge in voxels.")] = 96,
+    seed: Annotated[int, typer.Option(help="Seed.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+) -> None:
+    """Make a data set of rolled sheets in the Kaggle layout."""
+    from vesuv.commands.phantom import phantom as entry
+
+    entry(output, cases=cases, held_out=held_out, size=size, seed=seed, overwrite=overwrite)
 
 
 def _fold(text: str) -> int | Literal["all"]:
