@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vesuv.evaluation.overlap import confusion, scores
+from vesuv.evaluation.overlap import confusion, one_against_rest, scores
 
 
 def _score(prediction: list[int], label: list[int], ignore: int = 255, classes: int = 2):
@@ -97,3 +97,9 @@ def test_counting_on_an_accelerator_never_asks_the_host_for_a_value() -> None:
     matrix = confusion(torch.zeros(4, dtype=torch.int64, device="meta"), label, label < 2, 2)
 
     assert matrix.shape == (2, 2)  # a meta tensor has no values to give
+
+
+def test_one_class_against_the_rest_keeps_its_counts() -> None:
+    matrix = torch.tensor([[5, 1, 2], [3, 7, 4], [6, 8, 9]])
+
+    assert one_against_rest(matrix, 1).tolist() == [[5 + 2 + 6 + 9, 1 + 8], [3 + 4, 7]]

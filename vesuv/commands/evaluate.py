@@ -223,7 +223,7 @@ def _means(
 
 def _show(found: Sequence[CaseScores], summary: dict[str, Any], folder: Path) -> None:
     """Print the worst cases first, then the groups and the mean."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     sizes = Counter(case.group for case in found)
     table = Table(title=f"{len(found)} cases, worst first" if len(found) > 1 else None)
     for column in ("case", "group", "Dice", "IoU", "prec.", "recall", "pred.", "label"):
@@ -231,12 +231,12 @@ def _show(found: Sequence[CaseScores], summary: dict[str, Any], folder: Path) ->
     for case in found[:_SHOWN]:
         table.add_row(case.id, case.group or "", *_cells(case.overlap.as_dict()))
     if len(found) > _SHOWN:
-        table.add_row(f"… {len(found) - _SHOWN} better ones", *[""] * 7)
+        table.add_row(f"… {len(found) - _SHOWN} better", *[""] * 7)
     table.add_section()
     for name, group in summary["groups"].items():
         table.add_row(f"mean of {sizes[name]}", name, *_cells(group["mean"]))
     table.add_row(f"mean of {len(found)}", "", *_cells(summary["mean"]), style="bold")
-    table.add_row("all voxels together", "", *_cells(summary["pooled"]))
+    table.add_row("all voxels", "", *_cells(summary["pooled"]))
     console.print(table)
     if summary["num_labels_without_prediction"]:
         left_out = summary["num_labels_without_prediction"]

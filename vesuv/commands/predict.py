@@ -143,20 +143,15 @@ def _threshold(members: Sequence[Member], asked: float | None) -> tuple[float | 
         if not 0.0 <= asked <= 1.0:
             raise InputError(f"--threshold: must be from 0 to 1, found {asked}")
         return asked, f"threshold {asked:g}, from the command line"
-    selected = [member.threshold for member in members if member.threshold is not None]
-    if len(selected) == len(members):
-        mean = round(sum(selected) / len(selected), 6)
-        whose = "selected for the run" if len(members) == 1 else "the mean of the runs' selected"
-        return mean, f"threshold {mean:g}, {whose}"
-    default = config.validation.threshold
-    return default, (
-        f"threshold {default:g}, from validation.threshold: nothing was selected for "
-        f"{_without_threshold(members)} (validate_distribution.py does)"
-    )
-
-
-def _without_threshold(members: Sequence[Member]) -> str:
-    return ", ".join(f"{m.run.path} ({m.name})" for m in members if m.threshold is None)
+    chosen = [member.threshold for member in members if member.threshold is not None]
+    missing = ", ".join(f"{m.run.path} ({m.name})" for m in members if m.threshold is None)
+    without = f"; nothing was selected for {missing}: validate_distribution.py does"
+    if not chosen:
+        default = config.validation.threshold
+        return default, f"threshold {default:g}, from validation.threshold{without}"
+    mean = round(sum(chosen) / len(chosen), 6)
+    whose = "selected for the run" if len(members) == 1 else "the mean of the runs' selected"
+    return mean, f"threshold {mean:g}, {whose}{without if missing else ''}"
 
 
 def _check_output(source: Path, output: Path) -> None:

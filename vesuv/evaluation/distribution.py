@@ -20,7 +20,7 @@ from vesuv.evaluation.overlap import Overlap, confusion, scores
 NUM_BINS = 50
 """Bins of the probability histogram over [0, 1]."""
 
-_CHUNK = 1 << 22  # voxels counted at once: the bin numbers take four bytes each
+_CHUNK = 1 << 20  # voxels counted at once, so that they stay in the cache over all thresholds
 
 
 @dataclass(frozen=True)
@@ -72,24 +72,27 @@ def threshold_curve(
 
 def _binary_counts(probs: Tensor, label: Tensor, valid: Tensor, thresholds: list[float]) -> Tensor:
     """Confusion matrices (threshold, 2, 2) of one channel of probabilities."""
-    cuts = torch.tensor(thresholds, dtype=torch.float32)
     num = len(thresholds) + 1
-    counts = torch.zeros(2 * num, dtype=torch.int64)
+    cell_type = torch.uint8 if 2 * num < 256 else torch.int16
+    counts = torch.zeros(2 * num + 1, dtype=torch.int64)
     for p, y, v in _chunks(probs, label, valid):
-        passed = torch.bucketize(p[v], cuts, right=True, out_int32=True)  # cuts at or below p
-        counts += torch.bincount(passed + num * (y[v] > 0), minlength=2 * num)
-    by_label = counts.reshape(2, num)
+        cell = (y > 0).to(cell_type) * num  # and then the number of thresholds that p reaches
+        for threshold in thresholds:
+            cell += p >= threshold
+        counts += torch.bincount(cell.masked_fill_(~v, 2 * num), minlength=2 * num + 1)
+    by_label = counts[:-1].reshape(2, num)
     above = by_label.flip(1).cumsum(1).flip(1)[:, 1:]  # (label, threshold): voxels at or above it
     below = by_label.sum(dim=1, keepdim=True) - above
     return torch.stack([below, above], dim=-1).permute(1, 0, 2).contiguous()
 
 
 def _histogram(foreground: Tensor, label: Tensor, valid: Tensor) -> Tensor:
-    counts = torch.zeros(2 * NUM_BINS, dtype=torch.int64)
+    counts = torch.zeros(2 * NUM_BINS + 1, dtype=torch.int64)
     for p, y, v in _chunks(foreground, label, valid):
-        bins = (p[v] * NUM_BINS).to(torch.uint8).clamp_(max=NUM_BINS - 1)
-        counts += torch.bincount(bins + NUM_BINS * (y[v] > 0), minlength=2 * NUM_BINS)
-    return counts.reshape(2, NUM_BINS)
+        cell = (p * NUM_BINS).to(torch.uint8).clamp_(max=NUM_BINS - 1)
+        cell += (y > 0).to(torch.uint8) * NUM_BINS
+        counts += torch.bincount(cell.masked_fill_(~v, 2 * NUM_BINS), minlength=2 * NUM_BINS + 1)
+    return counts[:-1].reshape(2, NUM_BINS)
 
 
 def _chunks(probs: Tensor, label: Tensor, valid: Tensor) -> zip[tuple[Tensor, Tensor, Tensor]]:
