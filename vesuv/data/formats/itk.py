@@ -73,5 +73,5 @@ def write(path: Path, array: Array, like: Volume | None) -> None:
 def _reason(message: str, path: Path) -> str:
     """What ITK says last, without its source lines, addresses and the path over again."""
     last = message.rsplit("ERROR:", 1)[-1].replace(f'"{path}"', "").replace(str(path), "")
-    words = " ".join(re.sub(r"\w+\(0x[0-9a-f]+\):", "", last).split())
+    words = " ".join(re.sub(r"\w+\(0x[0-9a-f]+\):", "", last).split()).rsplit("[nrrd] ", 1)[-1]
     return f"truncated, damaged or not a {path.suffix} file ({words}); copy it again"

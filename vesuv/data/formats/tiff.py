@@ -44,6 +44,7 @@ def read(path: Path) -> Volume:
     logging.getLogger("tifffile").addHandler(_COLLECTOR)
     with tifffile.TiffFile(path) as tif:
         _refuse_cut(tif, path.stat().st_size)
+        _refuse_logged(faults)
         if len(tif.series) != 1:
             shapes = ", ".join(str(tuple(series.shape)) for series in tif.series[:3])
             raise FormatError(
@@ -51,11 +52,11 @@ def read(path: Path) -> Volume:
                 "save its pages with one shape and type"
             )
         series = tif.series[0]
-        array = _ordered(series.asarray(), series.axes)
+        _refuse_short(series, path.stat().st_size)
+        array = series.asarray()
+        _refuse_logged(faults)
+        array = _ordered(array, series.axes)
         spacing, geometry = _spacing(tif), _geometry(tif)
-    if faults:
-        reason = faults[0].rpartition("> ")[2]
-        raise FormatError(f"the TIFF is truncated or damaged ({reason:.200}); copy it again")
     return Volume(array, spacing, geometry)
 
 
@@ -108,16 +109,33 @@ class _Collector(logging.Handler):
 _COLLECTOR = _Collector()
 
 
+def _refuse_logged(faults: list[str]) -> None:
+    """A broken chain of pages or strip is only logged; a strange tag alone does no harm."""
+    for fault in faults:
+        if "TiffTag" not in fault:
+            reason = fault.rpartition("> ")[2]
+            raise FormatError(f"the TIFF is truncated or damaged ({reason:.200}); copy it again")
+
+
 def _refuse_cut(tif: Any, size: int) -> None:
-    """Every strip and tile of every page must lie within the file."""
+    """Every strip and tile of every page must lie within the file, where decoders fill in zeros."""
     for number, page in enumerate(tif.pages):
-        offsets, counts = page.dataoffsets, page.databytecounts
-        end = max((o + c for o, c in zip(offsets, counts, strict=False)), default=0)
-        if end > size:
+        ends = [o + c for o, c in zip(page.dataoffsets, page.databytecounts, strict=False)]
+        if not ends or max(ends) > size:
             raise FormatError(
-                f"the TIFF is truncated: page {number} reaches to byte {end}, the file has {size}; "
-                "copy it again"
+                f"the TIFF is truncated: page {number} reaches to byte {max(ends, default=0)}, the "
+                f"file has {size}; copy it again"
             )
+
+
+def _refuse_short(series: Any, size: int) -> None:
+    """Slices that follow the first page without pages of their own must lie within the file."""
+    end = 0 if series.dataoffset is None else series.dataoffset + series.nbytes
+    if end > size:
+        raise FormatError(
+            f"the TIFF is truncated: its volume reaches to byte {end}, the file has {size}; "
+            "copy it again"
+        )
 
 
 def _ordered(array: Array, axes: str) -> Array:
