@@ -45,7 +45,7 @@ def test_weights_start_with_he_variance_and_zero_biases() -> None:
     torch.manual_seed(0)
     network = PlainUNet(in_channels=1, out_channels=1, filters=16, depth=1)
 
-    weight = network.bottleneck[3].weight
+    weight = network.bottleneck[2].weight
     expected = (2 / (1 + 0.01**2) / (32 * 27)) ** 0.5
 
     assert abs(weight.std().item() / expected - 1) < 0.05

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
 from vesuv.config.network import PlainUNetConfig
+from vesuv.models.normalization import NormActivation
 
 SLOPE = 0.01
 """Negative slope of every LeakyReLU, and of the He initialisation that goes with it."""
@@ -72,18 +71,12 @@ class _Up(nn.Module):
 
 
 def _two_convolutions(before: int, width: int) -> nn.Sequential:
-    # In place: the backward of LeakyReLU reads its result and that of the norm its input, so
-    # nothing is lost and one activation a convolution less is kept.
-    layers: Sequence[nn.Module] = [
-        layer
-        for channels in (before, width)
-        for layer in (
-            nn.Conv3d(channels, width, kernel_size=3, padding=1),
-            nn.InstanceNorm3d(width),
-            nn.LeakyReLU(SLOPE, inplace=True),
-        )
-    ]
-    return nn.Sequential(*layers)
+    return nn.Sequential(
+        nn.Conv3d(before, width, kernel_size=3, padding=1),
+        NormActivation(SLOPE),
+        nn.Conv3d(width, width, kernel_size=3, padding=1),
+        NormActivation(SLOPE),
+    )
 
 
 def initialise_weights(network: nn.Module) -> None:
