@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vesuv.config import Config, check
+from vesuv.data.cases import find_cases
+from vesuv.data.fingerprint import check_fits, fingerprint, settings_of, sources_of
+from vesuv.errors import InputError, InputErrors
+
+
+def config(root: Path, data: dict[str, Any] | None = None, **labels: Any) -> Config:
+    tree = {
+        "name": "a",
+        "data": {"root": str(root), "layout": "folders", "images": "i", "labels": "l"},
+        "labels": {"classes": {"background": 0, "surface": 1}, **labels},
+        "phases": [{"epochs": [0, None], "weights": {"dice": 1.0}}],
+    }
+    tree["data"] |= data or {}
+    return check(tree, "here")
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    for name in ("i/a.tif", "i/b.tif", "l/a.tif", "l/b.tif"):
+        (tmp_path / "raw" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "raw" / name).write_text(name)
+    return tmp_path / "raw"
+
+
+def sources(root: Path) -> dict[str, list[int]]:
+    return sources_of(root, find_cases(config(root).data))
+
+
+def fits(made: Path, asked: Config) -> None:
+    check_fits(Path("store"), settings_of(config(made)), sources(made), asked)
+
+
+def test_sources_are_files_below_the_root_with_size_and_time(raw: Path) -> None:
+    found = sources(raw)
+
+    assert list(found) == ["i/a.tif", "i/b.tif", "l/a.tif", "l/b.tif"]
+    assert found["i/a.tif"] == [7, (raw / "i/a.tif").stat().st_mtime_ns]
+
+
+def test_a_zarr_folder_counts_all_that_lies_in_it(raw: Path) -> None:
+    for folder in ("i", "l"):
+        (raw / folder / "z.zarr" / "c").mkdir(parents=True)
+        (raw / folder / "z.zarr" / "c" / "0").write_text("12345")
+        (raw / folder / "z.zarr" / "zarr.json").write_text("{}")
+
+    assert sources(raw)["i/z.zarr"][0] == 7
+
+
+def test_the_fingerprint_follows_settings_and_files_but_not_their_place(
+    raw: Path, tmp_path: Path
+) -> None:
+    same = fingerprint(settings_of(config(raw)), sources(raw))
+    shutil.copytree(raw, tmp_path / "copy")
+    moved = config(tmp_path / "copy")
+
+    assert fingerprint(settings_of(moved), sources(tmp_path / "copy")) == same
+    assert fingerprint(settings_of(config(raw, ignore=2)), sources(raw)) != same
+    os.utime(raw / "i/a.tif", ns=(1, 1))
+    assert fingerprint(settings_of(config(raw)), sources(raw)) != same
+
+
+def test_the_same_settings_and_data_fit_wherever_they_lie(raw: Path, tmp_path: Path) -> None:
+    fits(raw, config(raw))
+    shutil.copytree(raw, tmp_path / "copy")
+    fits(raw, config(tmp_path / "copy"))
+
+
+def test_each_differing_setting_is_named_with_both_values(raw: Path) -> None:
+    with pytest.raises(InputErrors) as caught:
+        fits(raw, config(raw, {"spacing": (1.0, 2.0, 3.0)}, ignore=2))
+
+    assert len(caught.value.faults) == 2
+    assert "with data.spacing null, the configuration says [1.0, 2.0, 3.0]" in str(caught.value)
+    assert "with labels.ignore null, the configuration says 2" in str(caught.value)
+
+
+def test_a_changed_a_new_and_a_lost_file_are_named(raw: Path) -> None:
+    made, before = settings_of(config(raw)), sources(raw)
+    os.utime(raw / "i/b.tif", ns=(1, 1))
+    with pytest.raises(InputError, match=r"raw file i/b\.tif changed since it was made; prepare"):
+        check_fits(Path("store"), made, before, config(raw))
+    (raw / "l/b.tif").unlink()
+    with pytest.raises(InputError, match=r"raw file i/b\.tif vanished and 1 more differ"):
+        check_fits(Path("store"), made, before, config(raw))
+    (raw / "i/c.tif").touch()
+    (raw / "l/c.tif").touch()
+    with pytest.raises(InputError, match=r"raw file i/c\.tif appeared and 3 more differ"):
+        check_fits(Path("store"), made, before, config(raw))
+
+
+def test_other_data_elsewhere_are_refused_by_both_roots(raw: Path, tmp_path: Path) -> None:
+    shutil.copytree(raw, tmp_path / "other")
+    (tmp_path / "other" / "i" / "a.tif").write_text("changed")
+
+    with pytest.raises(InputError, match=r"data\.root .*raw, the configuration says .*other"):
+        fits(raw, config(tmp_path / "other"))
+
+
+def test_raw_data_that_are_gone_do_not_matter_where_they_were_named(raw: Path) -> None:
+    made, before = settings_of(config(raw)), sources(raw)
+    shutil.rmtree(raw)
+
+    check_fits(Path("store"), made, before, config(raw))
+    with pytest.raises(InputError, match=r"elsewhere is no folder"):
+        check_fits(Path("store"), made, before, config(raw.with_name("elsewhere")))
