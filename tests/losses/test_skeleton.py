@@ -107,6 +107,18 @@ def test_only_the_input_is_kept_for_backward() -> None:
     assert [tensor.data_ptr() for tensor in kept] == [probs.data_ptr()]
 
 
+def test_channels_last_probabilities_give_the_same() -> None:
+    direction = random_probs().flip(0)
+    plain = random_probs().requires_grad_()
+    last = random_probs().to(memory_format=torch.channels_last_3d).requires_grad_()
+
+    for probs in (plain, last):
+        (soft_skeleton(probs, 2, cube=True) * direction).sum().backward()
+
+    torch.testing.assert_close(soft_skeleton(last, 2, True), soft_skeleton(plain, 2, True))
+    torch.testing.assert_close(last.grad, plain.grad)
+
+
 def test_eroding_a_mask_takes_a_layer_each_time_and_none_at_the_edge() -> None:
     mask = torch.ones(1, 1, 5, 5, 9, dtype=torch.bool)
     mask[..., 2, 2, 8] = False

@@ -81,7 +81,7 @@ class DiceConfig(Section):
 
 class CrossEntropyConfig(Section):
     positive_weight: Positive = 1.0
-    """Weight of foreground voxels in the binary loss."""
+    """Weight of foreground voxels, on top of class_weights."""
 
 
 class FocalConfig(Section):

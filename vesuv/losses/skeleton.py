@@ -62,7 +62,7 @@ class _SoftSkeleton(torch.autograd.Function):
     def forward(ctx: Any, probs: Tensor, iterations: int, cube: bool) -> Tensor:
         ctx.save_for_backward(probs)
         ctx.iterations, ctx.cube = iterations, cube
-        result = torch.empty_like(probs)
+        result = torch.empty_like(probs, memory_format=torch.contiguous_format)
         for volume, out in _volumes(probs, result):
             out.fill_(1.0)
             eroded = volume
@@ -77,7 +77,7 @@ class _SoftSkeleton(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
         (probs,) = ctx.saved_tensors
-        gradient = torch.empty_like(probs)
+        gradient = torch.empty_like(probs, memory_format=torch.contiguous_format)
         upstream = upstream.contiguous()
         for index, (volume, out) in enumerate(_volumes(probs, gradient)):
             slope = upstream.flatten(0, 1)[index]
