@@ -11,6 +11,7 @@ import tifffile
 
 from vesuv.commands.prepare import open_prepared, prepare
 from vesuv.config import Config
+from vesuv.data.cases import RawCase
 from vesuv.data.store import Store
 from vesuv.errors import InputError, InputErrors
 
@@ -195,6 +196,20 @@ def test_a_store_that_cannot_be_written_is_named(tiny_config: Config, tmp_path: 
 
     with pytest.raises(InputError, match=r"cannot be written \((File exists|Not a directory)\)"):
         prepare(with_data(tiny_config, store=str(tmp_path / "note" / "store")))
+
+
+def test_a_full_disk_ends_at_once_and_leaves_nothing(
+    tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(case: RawCase, config: Config, folder: Path) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("vesuv.commands.prepare.prepare_case", full)
+
+    with pytest.raises(InputError, match=r"store: cannot be written \(No space left on device\)"):
+        prepare(tiny_config, workers=1)
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_a_killed_prepare_left_is_cleared_away(tiny_config: Config, tmp_path: Path) -> None:

@@ -134,13 +134,14 @@ def _prepare_cases(
     channels: dict[str, int] = {}
     with ThreadPoolExecutor(workers or min(_cores(), _MOST_WORKERS)) as pool:
         running = {pool.submit(prepare_case, case, config, folder): case.id for case in cases}
-        for done in _shown(as_completed(running), len(cases), console):
-            try:
-                channels[running[done]] = done.result()
-            except InputErrors as fault:
-                faults += fault.faults
-            except InputError as fault:
-                faults.append(str(fault))
+        try:
+            for done in _shown(as_completed(running), len(cases), console):
+                try:
+                    channels[running[done]] = done.result()
+                except InputError as fault:
+                    faults += fault.faults if isinstance(fault, InputErrors) else [str(fault)]
+        finally:  # Ctrl-C or a full disk: do not go through the remaining cases first
+            pool.shutdown(wait=True, cancel_futures=True)
     usual = Counter(channels.values()).most_common(1)
     faults += [
         f"case {case_id}: cases have one number of channels, found {num} against {usual[0][0]} in "
