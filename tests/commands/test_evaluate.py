@@ -202,3 +202,41 @@ def test_a_long_table_is_cut_and_the_file_is_not(tmp_path: Path, capsys) -> None
     assert "3 better" in printed
     assert "case41" not in printed
     assert len(_rows(predictions / "scores.csv")) == 43
+
+
+def test_each_case_is_drawn_beside_its_scores(tmp_path: Path) -> None:
+    predictions, labels = _folders(tmp_path, a=GOOD, b=POOR)
+    images = tmp_path / "images"
+    images.mkdir()
+    np.save(images / "a.npy", np.arange(8, dtype=np.float32).reshape(2, 2, 2))
+    np.save(images / "b_0000.npy", np.arange(8, dtype=np.float32).reshape(2, 2, 2))
+
+    evaluate(predictions, labels, images=images, output=tmp_path / "scores")
+
+    pictures = sorted((tmp_path / "scores").glob("*.png"))
+    assert [path.name for path in pictures] == ["a.png", "b.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
+
+
+def test_images_that_do_not_fit_are_named_and_the_scores_stay(tmp_path: Path) -> None:
+    predictions, labels = _folders(tmp_path, a=GOOD, b=POOR)
+    images = tmp_path / "images"
+    images.mkdir()
+    np.save(images / "a.npy", np.zeros((2, 2, 3)))
+
+    with pytest.raises(InputErrors) as caught:
+        evaluate(predictions, labels, images=images)
+
+    first, second = caught.value.faults
+    assert "a.npy: an image has its label's shape (2, 2, 2), found (2, 2, 3)" in first
+    assert second == f"--images: {images} holds no image of case b; add it"
+    assert len(_rows(predictions / "scores.csv")) == 2
+
+
+def test_a_required_dice_that_is_missed_fails_after_everything_is_written(tmp_path: Path) -> None:
+    predictions, labels = _folders(tmp_path, a=POOR)
+
+    assert evaluate(predictions, labels, require_dice=0.3)["num_cases"] == 1
+    with pytest.raises(InputError, match=r"--require-dice: .* at least 0\.8, found 0\.3333"):
+        evaluate(predictions, labels, require_dice=0.8)
+    assert (predictions / "summary.json").is_file()

@@ -24,7 +24,10 @@ from vesuv.data.labels import IGNORE, encode
 from vesuv.errors import InputError, InputErrors
 from vesuv.evaluation.overlap import Overlap, confusion, one_against_rest, scores
 from vesuv.evaluation.table import Cell, mean, write_csv, write_json
+from vesuv.report.figures import triptych
 from vesuv.training.run import RunFolder
+
+ClassArray = npt.NDArray[np.uint8]
 
 _DEFAULT_LABELS = LabelsConfig(classes={"background": 0, "foreground": 1}, ignore=2)
 """Label values where neither a run nor a configuration says: those of the scroll data."""
@@ -60,7 +63,9 @@ def evaluate(
     run: Path | None = None,
     config: Config | None = None,
     groups: Path | None = None,
+    images: Path | None = None,
     output: Path | None = None,
+    require_dice: float | None = None,
 ) -> dict[str, Any]:
     """Score every prediction against the label of its name; ignored voxels are not judged.
 
@@ -73,38 +78,57 @@ def evaluate(
         config: Configuration that names them; without either, 0 is background, 1 foreground and 2
             ignored.
         groups: CSV with columns id,scroll_id; the train.csv beside `labels` when left out.
-        output: Folder for the two files; `predictions` when left out.
+        images: Folder of images: draws <id>.png, image | label | prediction, for each case.
+        output: Folder for what is written; `predictions` when left out.
+        require_dice: Smallest mean Dice that is let pass.
 
     Returns:
         The content of summary.json.
 
     Raises:
-        InputError: Nothing to match, or pairs that cannot be compared, all of them named.
+        InputError: Nothing to match, pairs that cannot be compared (all of them named), or a mean
+            Dice below `require_dice`.
     """
     schema = _schema(run, config)
     pairs, unmatched = _pairs(predictions, labels)
     by_id = _groups(groups, labels)
-    found: list[CaseScores] = []
-    faults = list(unmatched)
-    for name, prediction, label in pairs:
-        try:
-            matrix = _compare(prediction, label, schema)
-        except InputError as fault:
-            faults.append(str(fault))
-            continue
-        found.append(CaseScores(name, by_id.get(name), matrix, scores(matrix)))
+    folder = output or predictions
+    pictures = None if images is None else _Pictures(_by_id(images), images, folder)
+    found, bad = _score(pairs, schema, by_id, pictures)
+    faults = unmatched + bad
     if not found:
         raise InputErrors(faults)
-    found.sort(key=lambda case: (np.nan_to_num(case.overlap.dice, nan=2.0), case.id))
     num_left_out = len(volumes_in(labels)) - len(pairs)
     summary = _summary(found, schema, num_left_out, faults)
-    folder = output or predictions
     write_csv(folder / "scores.csv", [case.row() for case in found])
     write_json(folder / "summary.json", summary)
     _show(found, summary, folder)
+    faults += _below(summary["mean"]["dice"], require_dice)
     if faults:
         raise InputErrors(faults)
     return summary
+
+
+def _score(
+    pairs: Sequence[tuple[str, Path, Path]],
+    schema: LabelsConfig,
+    groups: dict[str, str | None],
+    pictures: _Pictures | None,
+) -> tuple[list[CaseScores], list[str]]:
+    """Score each pair, worst first, unjudged ones last; also return what is wrong with others."""
+    found: list[CaseScores] = []
+    faults: list[str] = []
+    for name, prediction, label in pairs:
+        try:
+            truth, classes = _pair(prediction, label, schema)
+            matrix = _count(truth, classes, schema.num_classes)
+            found.append(CaseScores(name, groups.get(name), matrix, scores(matrix)))
+            if pictures is not None:
+                pictures.draw(found[-1], truth, classes)
+        except InputError as fault:
+            faults.append(str(fault))
+    found.sort(key=lambda case: (np.nan_to_num(case.overlap.dice, nan=2.0), case.id))
+    return found, faults
 
 
 def _schema(run: Path | None, config: Config | None) -> LabelsConfig:
@@ -152,30 +176,57 @@ def _groups(given: Path | None, labels: Path) -> dict[str, str | None]:
     return groups or {}
 
 
-def _compare(prediction: Path, label: Path, schema: LabelsConfig) -> Tensor:
-    """Count one pair; the prediction must judge every voxel that the label judges."""
+def _pair(prediction: Path, label: Path, schema: LabelsConfig) -> tuple[ClassArray, ClassArray]:
+    """Read label and prediction, which must judge every voxel that the label judges."""
     truth, found = _classes(label, schema), _classes(prediction, schema)
     if truth.shape != found.shape:
         raise InputError(
             f"{prediction}: a prediction has its label's shape {truth.shape}, found {found.shape}; "
             "predict on the image that was labelled"
         )
-    valid = truth != IGNORE
-    undecided = int(np.count_nonzero(valid & (found == IGNORE)))
+    undecided = int(np.count_nonzero((truth != IGNORE) & (found == IGNORE)))
     if undecided:
         raise InputError(
             f"{prediction}: a prediction names a class wherever the label does, found the ignore "
             f"value {schema.ignore} in {undecided} of those voxels; is it a label?"
         )
-    return confusion(
-        torch.from_numpy(found),
-        torch.from_numpy(truth),
-        torch.from_numpy(valid),
-        schema.num_classes,
-    )
+    return truth, found
 
 
-def _classes(path: Path, schema: LabelsConfig) -> npt.NDArray[np.uint8]:
+def _count(truth: ClassArray, found: ClassArray, num_classes: int) -> Tensor:
+    valid = torch.from_numpy(truth != IGNORE)
+    return confusion(torch.from_numpy(found), torch.from_numpy(truth), valid, num_classes)
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """Images by case id, and where to draw."""
+
+    images: dict[str, Path]
+    source: Path
+    folder: Path
+
+    def draw(self, case: CaseScores, truth: ClassArray, found: ClassArray) -> None:
+        """Draw one case; the first channel of its image."""
+        path = self.images.get(case.id) or self.images.get(f"{case.id}_0000")
+        if path is None:
+            raise InputError(f"--images: {self.source} holds no image of case {case.id}; add it")
+        image = read(path).channels[0]
+        if image.shape != truth.shape:
+            raise InputError(
+                f"{path}: an image has its label's shape {truth.shape}, found {image.shape}"
+            )
+        title = f"{case.id}: Dice {case.overlap.dice:.4f}"
+        triptych(image, truth, found, self.folder / f"{case.id}.png", title)
+
+
+def _below(dice: float, required: float | None) -> list[str]:
+    if required is None or dice >= required:
+        return []
+    return [f"--require-dice: the mean Dice must be at least {required:g}, found {dice:.4f}"]
+
+
+def _classes(path: Path, schema: LabelsConfig) -> ClassArray:
     volume = read(path)
     if len(volume.channels) != 1:
         raise InputError(
