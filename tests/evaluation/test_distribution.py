@@ -110,7 +110,9 @@ def test_the_best_dice_wins_among_choices_within_the_tolerance() -> None:
     chosen, why = select(candidates, SelectionConfig(tolerance=0.02))
 
     assert (chosen.checkpoint, chosen.threshold) == ("best", 0.4)
-    assert why.startswith("best at threshold 0.4: the highest Dice, 0.7500, among the 2 of 3")
+    assert why.startswith(
+        "best at threshold 0.4: the highest Dice, 0.7500, of the choices (2 of 3)"
+    )
 
 
 def test_the_smallest_gap_wins_when_none_is_within_the_tolerance() -> None:
@@ -132,7 +134,7 @@ def test_a_band_comes_first() -> None:
     nearest, why_nearest = select(candidates, SelectionConfig(band=(0.5, 0.7)))
 
     assert inside.threshold == nearest.threshold == 0.3
-    assert "1 choices predict within the band of 20.00% to 40.00%" in why_inside
+    assert "Choices within the band of 20.00% to 40.00%: 1 of 2." in why_inside
     assert "No choice predicts within the band of 50.00% to 70.00%" in why_nearest
 
 

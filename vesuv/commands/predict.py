@@ -123,7 +123,10 @@ def predict(
                 f"--submission: {options.submission} not written, volumes are missing"
             )
     write_json(output / PROVENANCE, _provenance(job, why))
-    console.print(f"written: {len(job.done)} masks and {PROVENANCE} in {output}", markup=False)
+    console.print(
+        f"written: {len(job.done)} of {len(volumes)} masks and {PROVENANCE} in {output}",
+        markup=False,
+    )
     if job.faults:
         raise InputErrors(job.faults)
     return [output / volume.output_name for volume in job.done]

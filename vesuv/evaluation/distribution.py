@@ -165,8 +165,8 @@ def select(candidates: Sequence[Choice], config: SelectionConfig) -> tuple[Choic
     if close:
         best = min(close, key=lambda choice: (-choice.dice, choice.gap, middle(choice)))
         rule = (
-            f"the highest Dice, {best.dice:.4f}, among the {len(close)} of {len(candidates)} "
-            f"choices whose foreground fraction is off by at most {config.tolerance:.2%} a case"
+            f"the highest Dice, {best.dice:.4f}, of the choices "
+            f"({len(close)} of {len(candidates)}) whose foreground fraction is off by at most {config.tolerance:.2%} a case"
         )
     else:
         best = min(in_band, key=lambda choice: (choice.gap, -choice.dice, middle(choice)))
@@ -195,4 +195,4 @@ def _within_band(candidates: Sequence[Choice], config: SelectionConfig) -> tuple
     band = f"{low:.2%} to {high:.2%}"
     if least > 0.0:
         return kept, f" No choice predicts within the band of {band}; this one comes nearest."
-    return kept, f" {len(kept)} choices predict within the band of {band}."
+    return kept, f" Choices within the band of {band}: {len(kept)} of {len(candidates)}."
