@@ -126,7 +126,7 @@ def warp(
     """
     channels = (*image, *_votes(label, num_classes))
     on_cpu = image.device.type == "cpu"
-    source = _fold(channels) if on_cpu else torch.stack(channels)[None]
+    source = _fold(channels) if on_cpu else torch.stack([c.float() for c in channels])[None]
     interpolate = _interpolate_folded if on_cpu else _interpolate
     warped = image.new_empty((image.shape[0], *patch_size))
     decided = label.new_empty(patch_size)
@@ -144,12 +144,13 @@ def warp(
 def _votes(label: Tensor, num_classes: int) -> tuple[Tensor, ...]:
     """Channels whose interpolation decides the class.
 
-    Two classes: +1 on foreground, -1 on background, 0 on ignored. More: one channel a class.
+    Two classes: +1 on foreground, -1 on background, 0 on ignored. More: one channel a class. They
+    are int8 until they are laid beside the image: a quarter of the bytes.
     """
     if num_classes > 2:
-        return tuple((label == index).to(torch.float32) for index in range(num_classes))
-    vote = (label == 1).to(torch.float32).mul_(2).sub_(1)
-    return (vote.add_(label == IGNORE),)
+        return tuple((label == index).view(torch.int8) for index in range(num_classes))
+    vote = (label == 1).view(torch.int8).mul_(2).sub_(1)
+    return (vote.add_((label == IGNORE).view(torch.int8)),)
 
 
 def _decide(votes: Tensor) -> Tensor:
