@@ -166,7 +166,8 @@ def select(candidates: Sequence[Choice], config: SelectionConfig) -> tuple[Choic
         best = min(close, key=lambda choice: (-choice.dice, choice.gap, middle(choice)))
         rule = (
             f"the highest Dice, {best.dice:.4f}, of the choices "
-            f"({len(close)} of {len(candidates)}) whose foreground fraction is off by at most {config.tolerance:.2%} a case"
+            f"({len(close)} of {len(candidates)}) whose foreground fraction is off by at most "
+            f"{config.tolerance:.2%} a case"
         )
     else:
         best = min(in_band, key=lambda choice: (choice.gap, -choice.dice, middle(choice)))
