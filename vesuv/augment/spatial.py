@@ -219,7 +219,9 @@ def _interpolate_folded(source: Tensor, positions: Positions, shape: Sequence[in
     z = z.clamp(-1, depth)
     lower = z.floor().clamp_(max=depth - 1)
     row = (lower + 1).mul_(num * block).add_(y.clamp(-1, height))
-    grid = torch.stack((x * (2 / width) + (1 / width - 1), row * (2 / rows) + (1 / rows - 1)), -1)
+    grid = torch.empty((*row.shape, 2))
+    torch.add(x * (2 / width), 1 / width - 1, out=grid[..., 0])
+    torch.add(row.mul_(2 / rows), 1 / rows - 1, out=grid[..., 1])
     image = source.as_strided((1, 2 * num, rows, width), (0, block * width, width, 1))
     sampled = F.grid_sample(image, grid.flatten(0, 1)[None], align_corners=False)
     below, above = sampled.view(2, num, *row.shape)
@@ -228,13 +230,14 @@ def _interpolate_folded(source: Tensor, positions: Positions, shape: Sequence[in
 
 def _ignored_nearest(label: Tensor, positions: Positions) -> Tensor:
     """Tell where the nearest voxel is ignored or outside."""
-    inside = torch.ones((), dtype=torch.bool, device=label.device)
+    outside = torch.zeros((), dtype=torch.bool, device=label.device)
     index = torch.zeros((), dtype=torch.int32, device=label.device)
     for position, length in zip(positions, label.shape, strict=True):
         nearest = position.round().to(torch.int32)
-        inside = inside & (nearest >= 0) & (nearest < length)
-        index = index * length + nearest.clamp_(0, length - 1)
-    return (label.take(index.to(torch.int64)) == IGNORE).logical_or_(~inside)
+        kept = nearest.clamp(0, length - 1)
+        outside = outside | (nearest != kept)
+        index = torch.add(kept, index, alpha=length)
+    return (label.take(index.to(torch.int64)) == IGNORE).logical_or_(outside)
 
 
 def _rotation(angles: NDArray[np.float64]) -> NDArray[np.float64]:
