@@ -7,6 +7,7 @@ import torch
 from monai.inferers import sliding_window_inference
 from torch import Tensor, nn
 
+from vesuv.inference import volume
 from vesuv.inference.volume import predict_volume
 
 CPU = torch.device("cpu")
@@ -120,3 +121,17 @@ def test_progress_counts_windows_up_to_the_last() -> None:
 
     assert [total for _, total in told] == [8] * len(told)
     assert [done for done, _ in told] == [3, 4, 7, 8]
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.5, 0.8])
+def test_sums_kept_row_by_row_on_an_accelerator_give_the_same(
+    monkeypatch: pytest.MonkeyPatch, overlap: float
+) -> None:
+    image = torch.randn(1, 27, 11, 9, generator=torch.Generator().manual_seed(8))
+    network = _convolution()
+
+    on_host = _predict(network, image, overlap=overlap)
+    monkeypatch.setattr(volume, "_on_host", lambda _: False)
+    by_row = _predict(network, image, overlap=overlap)
+
+    assert torch.allclose(on_host, by_row, atol=1e-7)

@@ -1,9 +1,9 @@
 """One volume through a network that sees patches: windows, mirrored copies, a weighted sum.
 
-Windows advance row by row along z. Sums are kept on the device for one row only (patch height × y
-× x); slices that no later row touches are final and leave for the host. Device memory therefore
-does not grow with the volume's height, and each voxel of the image goes to the device about
-1 / (1 - overlap) times.
+Windows advance row by row along z. An accelerator keeps the sums of one row only (patch height × y
+× x); slices that no later row touches are final and leave for the host. Its memory therefore does
+not grow with the volume's height, and each voxel of the image goes there about 1 / (1 - overlap)
+times. On the host the result itself holds the sums.
 """
 
 from __future__ import annotations
@@ -71,16 +71,15 @@ def predict_volume(
             corners = [(grid.y.corners[j], grid.x.corners[i]) for j, i in batch]
             probs = forward(torch.stack([_window(source, at, patch_size) for at in corners]))
             if done == 0:
-                result = torch.empty((probs.shape[1], depth, height, width))
-                slab = probs.new_zeros((probs.shape[1], patch_size[0], height, width))
+                result = torch.zeros((probs.shape[1], depth, height, width))
+                slab = _first_slab(result, patch_size[0], device)
             for window, at, (j, i) in zip(probs, corners, batch, strict=True):
                 plane = weights_y[j, :, None] * weights_x[i]
                 _window(slab, at, patch_size).addcmul_(window, weight_z[:, None, None] * plane)
             done += len(batch)
             if progress is not None:
                 progress(done, len(grid))
-        result[:, top:end].copy_(slab[:, : end - top])
-        slab = _advance(slab, end - top)
+        slab = _next_slab(slab, result, top, end, device)
     return result[(slice(None), *inside)]
 
 
@@ -90,12 +89,25 @@ def _window(slab: Tensor, corner: tuple[int, int], patch_size: Triple) -> Tensor
     return slab[:, :, y : y + patch_size[1], x : x + patch_size[2]]
 
 
-def _advance(slab: Tensor, rows: int) -> Tensor:
-    """Drop the first rows of the slab and open as many empty ones at its end."""
+def _first_slab(result: Tensor, height: int, device: torch.device) -> Tensor:
+    """Open the sums of the first row: part of the result, or as much memory on the device."""
+    slab = result[:, :height]
+    return slab if _on_host(device) else torch.zeros_like(slab, device=device)
+
+
+def _next_slab(slab: Tensor, result: Tensor, top: int, end: int, device: torch.device) -> Tensor:
+    """Move on to the row at `end`; what lies before it is final."""
+    height, rows = slab.shape[1], end - top
+    if _on_host(device):
+        return result[:, end : end + height]
+    result[:, top:end].copy_(slab[:, :rows])
     moved = torch.zeros_like(slab)
-    if rows < slab.shape[1]:
-        moved[:, : slab.shape[1] - rows].copy_(slab[:, rows:])
+    moved[:, : max(height - rows, 0)].copy_(slab[:, rows:])
     return moved
+
+
+def _on_host(device: torch.device) -> bool:
+    return device.type == "cpu"
 
 
 def _pad_to_patch(image: Tensor, patch_size: Triple) -> tuple[Tensor, tuple[slice, ...]]:
