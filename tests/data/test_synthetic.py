@@ -37,11 +37,15 @@ def best_threshold_dice(image: np.ndarray, label: np.ndarray) -> float:
 
 @pytest.mark.parametrize("scroll", SCROLLS)
 def test_no_threshold_finds_the_surface(scroll: int) -> None:
-    image, label = phantom_volume(0, 96, scroll)
-    smoothed = ndimage.gaussian_filter(image.astype(np.float32), 1.0).astype(np.uint8)
+    found, smoothed = [], []
+    for seed in range(3):
+        image, label = phantom_volume(seed, 96, scroll)
+        blurred = ndimage.gaussian_filter(image.astype(np.float32), 1.0).astype(np.uint8)
+        found.append(best_threshold_dice(image, label))
+        smoothed.append(best_threshold_dice(blurred, label))
 
-    assert best_threshold_dice(image, label) < 0.5
-    assert best_threshold_dice(smoothed, label) < 0.52
+    assert np.mean(found) < 0.5
+    assert np.mean(smoothed) < 0.5
 
 
 @pytest.mark.parametrize("scroll", SCROLLS)
