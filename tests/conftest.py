@@ -58,7 +58,7 @@ def tiny_tree(data: Path, store: Path) -> dict[str, Any]:
         "optimizer": {"name": "adamw", "lr": 5e-3},
         "scheduler": {"name": "poly", "warmup_epochs": 1},
         "validation": {"tiles": 4},
-        "runtime": {"device": "cpu", "precision": "float32"},
+        "runtime": {"device": "cpu", "precision": "float32", "threads": 1},
     }
 
 

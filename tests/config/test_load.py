@@ -160,6 +160,7 @@ def test_changes_are_read_as_yaml(tmp_path: Path) -> None:
         ("model.name=unet", r"model\.name: must be one of 'plain_unet'.*found 'unet'"),
         ("model.out_channels=3", r"model\.out_channels: must equal the 2 labels\.classes"),
         ("sampling.patch_size=[100, 128, 128]", r"sampling\.patch_size: .*multiple of 16"),
+        ("sampling.patch_size=[16, 16, 16]", r"one edge must be at least 32"),
         ("sampling.patch_size=[128, 128]", r"sampling\.patch_size"),
         ("loss.class_weights=[1.0, 2.0, 3.0]", r"loss\.class_weights: needs one weight"),
         ("labels.classes={a: 0, b: 0}", r"label value 0 is declared twice"),

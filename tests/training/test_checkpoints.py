@@ -81,6 +81,15 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
         read_checkpoint(tmp_path / "a.pt")
 
 
+def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    write(tmp_path / "a.pt")
+    checkpoint = read_checkpoint(tmp_path / "a.pt")
+    checkpoint.model.popitem()
+
+    with pytest.raises(InputError, match=r"a\.pt: its weights do not fit model\.name=plain_unet"):
+        restore_network(checkpoint, torch.device("cpu"))
+
+
 class _Hostile:
     def __reduce__(self):
         return (open, ("owned", "w"))

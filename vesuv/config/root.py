@@ -106,10 +106,16 @@ class Config(Section):
         levels = len(model.blocks_down) - 1 if model.name == "segresnet" else 4
         levels = model.depth if model.name in ("plain_unet", "dynunet") else levels
         divisor = 2**levels
-        if any(edge % divisor for edge in self.sampling.patch_size):
+        patch_size = self.sampling.patch_size
+        if any(edge % divisor for edge in patch_size):
             raise ValueError(
                 f"sampling.patch_size: each edge must be a multiple of {divisor} for this network, "
-                f"found {list(self.sampling.patch_size)}"
+                f"found {list(patch_size)}"
+            )
+        if max(patch_size) == divisor:
+            raise ValueError(
+                f"sampling.patch_size: this network would shrink it to a single voxel, whose norm "
+                f"is always zero; one edge must be at least {2 * divisor}, found {list(patch_size)}"
             )
         return self
 

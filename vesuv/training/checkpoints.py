@@ -94,7 +94,27 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def restore_network(checkpoint: Checkpoint, device: torch.device) -> nn.Module:
-    """Build the checkpoint's network with its weights, on `device`, in evaluation mode."""
+    """Build the checkpoint's network with its weights, on `device`, in evaluation mode.
+
+    Raises:
+        InputError: The weights are another network's.
+    """
     network = build_model(checkpoint.config.model)
-    network.load_state_dict(checkpoint.model)
+    load_weights(network, checkpoint)
     return network.to(device).eval()
+
+
+def load_weights(network: nn.Module, checkpoint: Checkpoint) -> None:
+    """Put a checkpoint's weights into a network.
+
+    Raises:
+        InputError: The weights are another network's.
+    """
+    try:
+        network.load_state_dict(checkpoint.model)
+    except RuntimeError as fault:
+        detail = " ".join(str(fault).split())[:160]
+        raise InputError(
+            f"{checkpoint.path}: its weights do not fit model.name={checkpoint.config.model.name} "
+            f"of this version ({detail}…); train anew or use the version that wrote it"
+        ) from None

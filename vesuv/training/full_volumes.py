@@ -22,7 +22,7 @@ def score_volumes(network: nn.Module, data: FoldData, config: Config, machine: M
     network.eval()
 
     def probabilities(batch: Tensor) -> Tensor:
-        return activate(network(batch))
+        return activate(network(batch).float())
 
     for case in data.validation:
         image = data.normalizer.for_case(case.statistics).apply(torch.from_numpy(case.image.copy()))

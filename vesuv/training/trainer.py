@@ -22,7 +22,12 @@ from vesuv.losses.compound import Compound
 from vesuv.models import build_model
 from vesuv.models.heads import initialise_output_bias
 from vesuv.training.averaging import Averages
-from vesuv.training.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
+from vesuv.training.checkpoints import (
+    Checkpoint,
+    load_weights,
+    read_checkpoint,
+    write_checkpoint,
+)
 from vesuv.training.fold_data import FoldData
 from vesuv.training.full_volumes import score_volumes
 from vesuv.training.loader import PatchLoader
@@ -129,7 +134,7 @@ class Trainer:
         state = checkpoint.training
         if state is None:
             raise InputError(f"{checkpoint.path}: holds no training state; resume from last.pt")
-        self.network.load_state_dict(checkpoint.model)
+        load_weights(self.network, checkpoint)
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.restore(state["schedule"])
         self.averages.restore(state["averages"])
@@ -267,7 +272,7 @@ class Trainer:
             return
         assert self.config.plateau is not None
         best = read_checkpoint(self.run.checkpoint("best"))
-        self.network.load_state_dict(best.model)
+        load_weights(self.network, best)
         forget_moments(self.optimizer)
         lr = self.schedule.multiply(escape.multiplier, self.config.plateau.cap)
         telemetry.event(
