@@ -6,7 +6,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK
 
 from vesuv.commands.evaluate import evaluate
 from vesuv.commands.predict import predict
@@ -83,8 +83,8 @@ def test_an_anisotropic_mr_comes_back_in_its_own_space(
     share = case.block_counts[1].sum() / case.block_counts[-1].sum()
     found = 4137 / (25 * 80 * 80)
     assert 0.95 * found <= share <= 1.3 * found, "coarsening keeps a thin lesion, a little thicker"
-    image = sitk.ReadImage(REAL / "nrrd_brain/images/brain1.nrrd")
-    mask = sitk.ReadImage(tmp_path / "out/brain1.nrrd")
+    image = SimpleITK.ReadImage(REAL / "nrrd_brain/images/brain1.nrrd")
+    mask = SimpleITK.ReadImage(tmp_path / "out/brain1.nrrd")
     assert mask.GetSize() == image.GetSize()
     for geometry in ("GetSpacing", "GetOrigin", "GetDirection"):
         assert getattr(mask, geometry)() == getattr(image, geometry)()

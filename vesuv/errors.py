@@ -8,7 +8,7 @@ class InputError(ValueError):
     """
 
 
-class InputErrors(InputError):
+class InputErrors(InputError):  # noqa: N818 - several of them
     """Several independent faults found in one pass, one sentence each."""
 
     def __init__(self, faults: list[str]) -> None:

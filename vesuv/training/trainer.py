@@ -337,8 +337,8 @@ class Trainer:
         size, rate = self.config.sampling.batch_size, row["patches_per_second"]
         left = min((total - done) * size / (rate or 1), self.deadline - time.monotonic())
         return (
-            f"Epoch {self.progress.epoch} Train - Loss: {row['train/loss']:.4f} lr: {row['lr']:.3g} "
-            f"{rate:.2f} patches/s, {max(0.0, left) / 60:.1f} min left"
+            f"Epoch {self.progress.epoch} Train - Loss: {row['train/loss']:.4f} "
+            f"lr: {row['lr']:.3g} {rate:.2f} patches/s, {max(0.0, left) / 60:.1f} min left"
         )
 
     def _summary(self) -> str:
