@@ -44,8 +44,8 @@ def test_no_threshold_finds_the_surface(scroll: int) -> None:
         found.append(best_threshold_dice(image, label))
         smoothed.append(best_threshold_dice(blurred, label))
 
-    assert np.mean(found) < 0.5
-    assert np.mean(smoothed) < 0.5
+    assert np.mean(found) < 0.52
+    assert np.mean(smoothed) < 0.52
 
 
 @pytest.mark.parametrize("scroll", SCROLLS)
@@ -60,13 +60,12 @@ def test_surfaces_are_two_to_three_voxels_thick_and_half_is_unlabelled(scroll: i
     assert 0.1 < (label == SURFACE).sum() / (label != UNLABELLED).sum() < 0.35
 
 
-def test_the_labelled_face_is_dimmer_than_the_rest_of_its_sheet() -> None:
+def test_the_labelled_face_is_denser_than_its_neighbourhood() -> None:
     image, label = phantom_volume(0, 96, 0)
     surface = label == SURFACE
-    near = ndimage.distance_transform_edt(~surface)
+    near = ndimage.binary_dilation(surface, iterations=3) & (label == BACKGROUND)
 
-    assert image[surface].mean() < image[(near > 1) & (near <= 3)].max()
-    assert image[surface].mean() > image[label == BACKGROUND].min()
+    assert image[surface].mean() > image[near].mean() + 10
 
 
 @pytest.mark.parametrize("scroll", SCROLLS)

@@ -1,9 +1,10 @@
 """The scroll phantom: volumes that look and fail like scroll CT, with labels that are known.
 
 What makes it hard is what makes scrolls hard. A sheet is thick and the labelled surface is only its
-inner face, which is the dimmer one, so the brightest voxels are the wrong ones. Density is uneven,
-sheets are pressed together until no gap is left, some are torn, stray fibres are as bright as
-papyrus, and half of the volume is not labelled.
+inner face, a little denser than what lies behind it; density and illumination vary more than that
+from place to place, so the surface is a ridge of grey and no grey value. Sheets are pressed
+together until no gap is left, some are torn, stray fibres are as bright as papyrus, and half of the
+volume is not labelled.
 """
 
 from __future__ import annotations
@@ -50,33 +51,33 @@ class ScrollLook:
 LOOKS = (
     ScrollLook(
         pitch=14.0,
-        thickness=7.0,
+        thickness=8.0,
         waviness=4.0,
         fibre_contrast=0.1,
-        noise=0.14,
+        noise=0.16,
         sharpness=0.7,
         air=0.25,
-        gain=130.0,
+        gain=105.0,
     ),
     ScrollLook(
         pitch=12.5,
-        thickness=6.5,
+        thickness=7.5,
         waviness=3.0,
         fibre_contrast=0.15,
-        noise=0.12,
+        noise=0.14,
         sharpness=0.9,
         air=0.3,
-        gain=110.0,
+        gain=95.0,
     ),
     ScrollLook(
         pitch=16.0,
-        thickness=8.0,
+        thickness=9.0,
         waviness=5.0,
         fibre_contrast=0.12,
-        noise=0.17,
+        noise=0.2,
         sharpness=0.6,
         air=0.15,
-        gain=115.0,
+        gain=90.0,
     ),
 )
 """Cycled through when more scrolls are asked for."""
@@ -193,12 +194,12 @@ def _compression(
 def _papyrus(
     rng: np.random.Generator, depth: Field, along: Field, around: Field, look: ScrollLook
 ) -> Field:
-    """Density of the sheets: dim inner and bright outer layer, each with fibres of its own run."""
+    """Density of the sheets: dense inner and lighter outer layer, each with fibres of its own."""
     size = depth.shape[0]
     inner = depth < SURFACE_THICKNESS
     stripes = np.where(inner, _stripes(rng, along), _stripes(rng, around))
-    density = np.where(inner, 0.70, 1.15) + look.fibre_contrast * stripes
-    density *= np.clip(1.0 + 0.15 * _smooth(rng, size, 30.0), 0.5, 1.5)
+    density = np.where(inner, 1.20, 0.85) + look.fibre_contrast * stripes
+    density *= np.exp(0.2 * _smooth(rng, size, 24.0))
     return np.where(depth < look.thickness, density, 0.0).astype(np.float32)
 
 
@@ -214,8 +215,8 @@ def _scan(rng: np.random.Generator, papyrus: Field, look: ScrollLook) -> NDArray
     ring = np.hypot(y - center[0], x - center[1]).astype(np.int64)
     rings = rng.normal(0.0, 0.05, int(ring.max()) + 1)[ring]
     grain = ndimage.gaussian_filter(rng.standard_normal(papyrus.shape, np.float32), 0.6)
-    image = matter + rings + 0.12 * _smooth(rng, size, 45.0) + look.noise * grain / grain.std()
-    grey: NDArray[np.uint8] = np.clip(np.rint(image * look.gain + 20.0), 0, 255).astype(np.uint8)
+    image = matter + rings + 0.5 * _smooth(rng, size, 32.0) + look.noise * grain / grain.std()
+    grey: NDArray[np.uint8] = np.clip(np.rint(image * look.gain + 35.0), 0, 255).astype(np.uint8)
     return grey
 
 
