@@ -1,0 +1,147 @@
+"""How much GPU memory does training the default network at 128³ x 8 take?
+
+Computed, not measured: one bfloat16 step is run on a small patch on the CPU while every tensor that
+is made is followed until it is let go. Whatever grows with the patch grows in proportion to its
+voxels, so two patch sizes give the cost of a voxel and the constant part (weights, gradients,
+moments of AdamW), and these the figure for any patch. Work space of the GPU's libraries, and what
+its allocator loses to fragments, come on top.
+"""
+
+from __future__ import annotations
+
+import functools
+import weakref
+from argparse import Namespace
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from harness import Report, options
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.checkpoint import checkpoint
+
+from vesuv.config.network import LossConfig, PlainUNetConfig
+from vesuv.config.training import AdamWConfig
+from vesuv.losses import Compound, build_losses
+from vesuv.models.plain_unet import build_plain_unet
+from vesuv.training.loader import Batch
+from vesuv.training.machine import Machine
+from vesuv.training.step import TrainingStep, build_optimizer
+
+GIB = 2.0**30
+TERMS = ("dice", "focal", "variance", "boundary", "cldice")
+
+
+class Follower(TorchDispatchMode):
+    """Adds up the bytes of all storages that are alive, and keeps the greatest sum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alive: dict[int, int] = {}
+        self.now = self.most = 0
+
+    def follow(self, tensor: Tensor) -> None:
+        """Count a tensor's storage until it is freed."""
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        if key in self.alive:
+            return
+        self.alive[key] = storage.nbytes()
+        self.now += storage.nbytes()
+        self.most = max(self.most, self.now)
+        weakref.finalize(storage, self._free, key)
+
+    def _free(self, key: int) -> None:
+        self.now -= self.alive.pop(key, 0)
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(made):
+            if isinstance(leaf, Tensor):
+                self.follow(leaf)
+        return made
+
+
+def main() -> None:
+    parser = options(__doc__ or "", repeats=1)
+    parser.add_argument("--patch", type=int, default=128, help="edge of the patches")
+    parser.add_argument("--batch", type=int, default=8, help="patches in a step")
+    parser.add_argument("--small", type=int, default=48, help="edge that is really run")
+    parser.add_argument("--limit", type=float, default=24.0, help="GB (10⁹ bytes) to fit into")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    report = Report(f"memory of training at {arguments.patch}³ x {arguments.batch}", arguments)
+    ways = {
+        "as it is": 0,
+        "top level checkpointed": 1,
+        "two top levels checkpointed": 2,
+        "all levels checkpointed": 99,
+    }
+    for name, levels in ways.items():
+        constant, voxel = costs(levels, arguments)
+        report.row(f"{name}, a voxel", [voxel], "bytes/voxel")
+        for accumulate in (1, 2, 4, 8):
+            if accumulate <= arguments.batch:
+                total = constant + voxel * arguments.patch**3 * arguments.batch / accumulate
+                report.row(f"{name}, accumulate {accumulate}", [total / 1e9], "GB")
+        report.fact(f"{name}, constant MB", round(constant / 1e6, 1))
+        report.fact(
+            f"{name}, largest micro-batch in {arguments.limit} GB",
+            int((arguments.limit * 1e9 - constant) / (voxel * arguments.patch**3)),
+        )
+    report.finish()
+
+
+def costs(levels: int, arguments: Namespace) -> tuple[float, float]:
+    """Return the bytes that do not depend on the patch, and those of a voxel."""
+    edges = (arguments.small, 2 * arguments.small)
+    low, high = (peak(edge, levels) for edge in edges)
+    voxel = (high - low) / (edges[1] ** 3 - edges[0] ** 3)
+    return low - voxel * edges[0] ** 3, voxel
+
+
+def peak(edge: int, levels: int) -> int:
+    """Most bytes alive in the second step, weights and moments counted."""
+    network = build_plain_unet(PlainUNetConfig())
+    save_levels(network, levels)
+    compound = Compound(build_losses(LossConfig(), TERMS))
+    step = TrainingStep(
+        network,
+        list(network.parameters()),
+        build_optimizer(network, AdamWConfig()),
+        compound,
+        Machine(torch.device("cpu"), "bfloat16", 0, 1, "worker"),
+        gradient_clip=2.0,
+        accumulate=1,
+    )
+    image = torch.randn((1, 1, edge, edge, edge))
+    batch = Batch(image, (image[:, 0] > 1).to(torch.uint8), ())
+    weights = dict.fromkeys(TERMS, 1.0)
+    step(batch, weights)
+    follower = Follower()
+    moments = [leaf for state in step.optimizer.state.values() for leaf in state.values()]
+    held = [*network.parameters(), *moments, batch.image, batch.label]
+    held += [p.grad for p in network.parameters() if p.grad is not None]
+    for tensor in held:
+        follower.follow(tensor)
+    del held, moments
+    with follower:
+        step(batch, weights)
+    return follower.most
+
+
+def save_levels(network: nn.Module, levels: int) -> None:
+    """Recompute the convolutions of the `levels` largest levels in backward."""
+    parts = [*list(network.encoder)[:levels], *list(network.decoder)[::-1][:levels]]
+    for part in parts:
+        part.forward = recomputed(part.forward)
+
+
+def recomputed(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    return functools.partial(checkpoint, forward, use_reentrant=False)
+
+
+if __name__ == "__main__":
+    main()

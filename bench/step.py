@@ -1,0 +1,199 @@
+"""How long is one training step of the default network, and does bfloat16 train the same?
+
+The peer's step is nnU-Net's on a CPU: float32, the same architecture in PyTorch's own modules
+(InstanceNorm3d, LeakyReLU), two logits, its Dice and cross-entropy, SGD with Nesterov momentum,
+gradients clipped at 12. With `--curves` the script trains instead: three float32 seeds and bfloat16
+on the same phantom patches, and tells whether the bfloat16 losses lie within the seeds' spread.
+"""
+
+from __future__ import annotations
+
+import copy
+import statistics
+from argparse import Namespace
+from collections.abc import Callable
+
+import torch
+from harness import Report, options, phantom, phantom_config, side_by_side
+from torch import Tensor, nn
+
+from vesuv.commands.prepare import open_prepared
+from vesuv.config.network import LossConfig, PlainUNetConfig
+from vesuv.config.training import AdamWConfig
+from vesuv.data.normalize import build_normalizer
+from vesuv.losses import Compound, build_losses
+from vesuv.models.normalization import NormActivation
+from vesuv.models.plain_unet import build_plain_unet
+from vesuv.training.loader import Batch, PatchLoader
+from vesuv.training.machine import Machine, Precision
+from vesuv.training.step import TrainingStep, build_optimizer
+
+TERMS = {"dice": 1.0, "cross_entropy": 1.0}
+SMOOTHED = 20
+"""Steps that a point of a curve is the mean of."""
+
+
+def main() -> None:
+    parser = options(__doc__ or "", repeats=3)
+    parser.add_argument("--patch", type=int, default=96, help="edge of the patches")
+    parser.add_argument("--batch", type=int, default=2, help="patches")
+    parser.add_argument("--filters", type=int, default=32, help="32: 22.6 M parameters")
+    parser.add_argument("--curves", action="store_true", help="train; compare the loss curves")
+    parser.add_argument("--steps", type=int, default=200, help="steps of a curve")
+    parser.add_argument("--seeds", type=int, default=3, help="float32 seeds")
+    parser.add_argument("--size", type=int, default=64, help="edge of the phantom cubes (curves)")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    (curves if arguments.curves else steps)(arguments)
+
+
+def steps(arguments: Namespace) -> None:
+    """Time one step of each."""
+    edge = arguments.patch
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randn((arguments.batch, 1, edge, edge, edge), generator=generator)
+    label = (torch.rand(image[:, 0].shape, generator=generator) < 0.1).to(torch.uint8)
+    batch = Batch(image, label, ())
+    network = new_network(arguments.filters, seed=0)
+    contenders: dict[str, Callable[[], object]] = {
+        "nnU-Net's step, float32": nnunet_step(arguments.filters, image, label)
+    }
+    for precision in ("float32", "bfloat16"):
+        step = our_step(copy.deepcopy(network), precision, arguments.threads)
+        contenders[f"vesuv, {precision}"] = lambda step=step: step(batch, TERMS)
+    seconds = side_by_side(contenders, repeats=arguments.repeats, warm_up=arguments.warm_up)
+    report = Report(f"one training step, batch {arguments.batch} at {edge}³", arguments)
+    report.fact("parameters", sum(p.numel() for p in network.parameters()))
+    peer = next(iter(contenders))
+    for name, values in seconds.items():
+        report.row(name, values, "s", against=None if name == peer else peer)
+    error = forward_error(network, image)
+    report.fact("bfloat16 error of a logit, relative to the logits' deviation", error)
+    report.finish()
+
+
+def curves(arguments: Namespace) -> None:
+    """Train float32 with several seeds and bfloat16 with the first of them."""
+    runs = {f"float32, seed {seed}": (seed, "float32") for seed in range(arguments.seeds)}
+    runs["bfloat16, seed 0"] = (0, "bfloat16")
+    losses = {name: train(arguments, seed, kind) for name, (seed, kind) in runs.items()}
+    report = Report(f"loss over {arguments.steps} steps at {arguments.patch}³", arguments)
+    smooth = {name: smoothed(values) for name, values in losses.items()}
+    for name, points in smooth.items():
+        report.row(name, points[-1:], "loss, mean of the last steps")
+        report.fact(f"curve, {name}", [round(point, 4) for point in points])
+    *seeds, low = smooth.values()
+    gaps = [
+        max(min(others) - value, value - max(others), 0.0)
+        for value, *others in zip(low, *seeds, strict=True)
+    ]
+    widths = [max(others) - min(others) for others in zip(*seeds, strict=True)]
+    report.fact("points of the bfloat16 curve inside the seeds' range", gaps.count(0.0))
+    report.fact("points", len(gaps))
+    report.fact("furthest outside", max(gaps))
+    report.fact("median width of the seeds' range", statistics.median(widths))
+    report.finish()
+
+
+def train(arguments: Namespace, seed: int, precision: Precision) -> list[float]:
+    """Return the loss of each step; the seed settles weights and patches."""
+    config = phantom_config(
+        phantom(arguments.data, 6, arguments.size),
+        arguments.patch,
+        augment={"rotation": {"p": 0.0}, "scaling": {"p": 0.0}, "low_resolution": {"p": 0.0}},
+    )
+    store = open_prepared(config)
+    cases = list(store.cases.values())
+    normalizer = build_normalizer(config.data.normalize, store.dataset_statistics)
+    loader = PatchLoader(
+        cases,
+        [normalizer.for_case(case.statistics) for case in cases],
+        config.sampling.model_copy(update={"batch_size": arguments.batch}),
+        config.augment,
+        seed=seed,
+        steps_per_epoch=arguments.steps,
+        workers=0,
+        augment_on="worker",
+        device=torch.device("cpu"),
+        num_classes=2,
+    )
+    step = our_step(new_network(arguments.filters, seed), precision, arguments.threads)
+    return [float(step(batch, TERMS).loss) for batch in loader.epoch(0)]
+
+
+def smoothed(values: list[float]) -> list[float]:
+    return [
+        statistics.fmean(values[start : start + SMOOTHED])
+        for start in range(0, len(values) - SMOOTHED + 1, SMOOTHED)
+    ]
+
+
+def new_network(filters: int, seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    return build_plain_unet(PlainUNetConfig(filters=filters))
+
+
+def our_step(network: nn.Module, precision: Precision, threads: int) -> TrainingStep:
+    """Build the trainer's step."""
+    return TrainingStep(
+        network,
+        list(network.parameters()),
+        build_optimizer(network, AdamWConfig()),
+        Compound(build_losses(LossConfig(), list(TERMS))),
+        Machine(torch.device("cpu"), precision, 0, threads, "worker"),
+        gradient_clip=2.0,
+        accumulate=1,
+    )
+
+
+def nnunet_step(filters: int, image: Tensor, label: Tensor) -> Callable[[], object]:
+    """Spell `nnUNetTrainer.train_step` on a CPU, with nnU-Net's loss and optimiser."""
+    from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
+    from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
+
+    network = build_plain_unet(PlainUNetConfig(filters=filters, out_channels=2))
+    plain_norms(network)
+    optimizer = torch.optim.SGD(
+        network.parameters(), lr=1e-2, weight_decay=3e-5, momentum=0.99, nesterov=True
+    )
+    loss = DC_and_CE_loss(
+        {"batch_dice": False, "smooth": 1e-5, "do_bg": False, "ddp": False},
+        {},
+        ignore_label=255,
+        dice_class=MemoryEfficientSoftDiceLoss,
+    )
+    target = label[:, None].to(torch.int16)
+
+    def step() -> object:
+        optimizer.zero_grad(set_to_none=True)
+        value = loss(network(image), target)
+        value.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 12)
+        optimizer.step()
+        return value.detach().cpu().numpy()
+
+    return step
+
+
+def plain_norms(network: nn.Module) -> None:
+    """Put PyTorch's own norm and activation in the place of our fused one."""
+    for name, child in network.named_children():
+        if isinstance(child, NormActivation):
+            pair = nn.Sequential(nn.Identity(), nn.LeakyReLU(child.slope, inplace=True))
+            pair[0] = nn.InstanceNorm3d(1, affine=False)
+            setattr(network, name, pair)
+        else:
+            plain_norms(child)
+
+
+@torch.no_grad()
+def forward_error(network: nn.Module, image: Tensor) -> float:
+    """Root mean square difference of the logits, over their deviation."""
+    exact = network(image[:1])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = network(image[:1]).float()
+    return float((rough - exact).square().mean().sqrt() / exact.std())
+
+
+if __name__ == "__main__":
+    main()
