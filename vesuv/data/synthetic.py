@@ -53,9 +53,9 @@ LOOKS = (
         pitch=14.0,
         thickness=8.0,
         waviness=4.0,
-        fibre_contrast=0.1,
-        noise=0.16,
-        sharpness=0.7,
+        fibre_contrast=0.08,
+        noise=0.1,
+        sharpness=0.6,
         air=0.25,
         gain=105.0,
     ),
@@ -63,9 +63,9 @@ LOOKS = (
         pitch=12.5,
         thickness=7.5,
         waviness=3.0,
-        fibre_contrast=0.15,
-        noise=0.14,
-        sharpness=0.9,
+        fibre_contrast=0.12,
+        noise=0.09,
+        sharpness=0.7,
         air=0.3,
         gain=95.0,
     ),
@@ -74,8 +74,8 @@ LOOKS = (
         thickness=9.0,
         waviness=5.0,
         fibre_contrast=0.12,
-        noise=0.2,
-        sharpness=0.6,
+        noise=0.12,
+        sharpness=0.5,
         air=0.15,
         gain=90.0,
     ),
@@ -141,7 +141,7 @@ def phantom_volume(
     rng = np.random.default_rng([seed, scroll])
     look = LOOKS[scroll % len(LOOKS)]
     depth, along, around = _sheets(rng, size, look)
-    torn = _smooth(rng, size, 14.0) > 1.6
+    torn = _smooth(rng, size, 14.0) > 1.9
     papyrus = _papyrus(rng, depth, along, around, look)
     papyrus[torn] = 0.0
     surface = (depth >= 0.0) & (depth < SURFACE_THICKNESS) & ~torn
@@ -215,7 +215,7 @@ def _scan(rng: np.random.Generator, papyrus: Field, look: ScrollLook) -> NDArray
     ring = np.hypot(y - center[0], x - center[1]).astype(np.int64)
     rings = rng.normal(0.0, 0.05, int(ring.max()) + 1)[ring]
     grain = ndimage.gaussian_filter(rng.standard_normal(papyrus.shape, np.float32), 0.6)
-    image = matter + rings + 0.5 * _smooth(rng, size, 32.0) + look.noise * grain / grain.std()
+    image = matter + rings + 0.6 * _smooth(rng, size, 32.0) + look.noise * grain / grain.std()
     grey: NDArray[np.uint8] = np.clip(np.rint(image * look.gain + 35.0), 0, 255).astype(np.uint8)
     return grey
 
