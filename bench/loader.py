@@ -9,6 +9,8 @@ quarters, which is measured as a row of its own.
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import time
 from argparse import Namespace
 from collections.abc import Callable
@@ -68,6 +70,9 @@ def measure(raw: Path, arguments: Namespace) -> None:
                 batch()
             if turn >= arguments.warm_up:
                 rates[name].append(2 * number / (time.process_time() - began))
+    rates["vesuv: the same, handed over by one worker process"] = [
+        worker_rate(turning, arguments.batches) for _ in range(arguments.repeats)
+    ]
     report = Report("training patches a second and core", arguments)
     for name, values in rates.items():
         report.row(name, values, "patches/CPU-s", against=None if name == PEER else PEER)
@@ -117,6 +122,25 @@ def vesuv_raw_batches(config: Config) -> Callable[[], Any]:
     steps = replace(vesuv_loader(config)._steps, finish_here=False)
     position = iter(range(10**9))
     return lambda: steps[divmod(next(position), 250)]
+
+
+def worker_rate(config: Config, number: int) -> float:
+    """Return raw patches a CPU second of a worker and of this process, which takes them."""
+    loader = vesuv_loader(config, workers=1, augment_on="device")
+    stream = loader._open(0, 0)
+    next(stream)
+    (worker,) = multiprocessing.active_children()
+    began = seconds_of(os.getpid()) + seconds_of(worker.pid)
+    for _ in range(4 * number):
+        next(stream)
+    work = seconds_of(os.getpid()) + seconds_of(worker.pid) - began
+    return 8 * number / work
+
+
+def seconds_of(pid: int | None) -> float:
+    """CPU time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def nnunet_batches(raw: Path, patch: int, *, augmented: bool) -> Callable[[], Any]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 import torch.nn.functional as F
-from harness import Report, options, side_by_side
+from harness import CLOCKS, Report, options, side_by_side
 from monai.losses.cldice import soft_skel
 from scipy import ndimage
 from torch import Tensor
@@ -46,6 +46,7 @@ def main() -> None:
         {name: lambda loss=loss: step(loss, logits) for name, loss in contenders.items()},
         repeats=arguments.repeats,
         warm_up=arguments.warm_up,
+        clock=CLOCKS[arguments.clock],
     )
     report = Report(f"compound loss at {arguments.batch} x {arguments.patch}³", arguments)
     peer = next(iter(contenders))
@@ -55,13 +56,15 @@ def main() -> None:
         what = f"{name}, kept for backward"
         against = None if name == peer else f"{peer}, kept for backward"
         report.row(what, [kept(loss, logits)], "bytes/voxel", against=against)
-    each(report, cross, logits, label, valid)
+    each(report, cross, logits, label, valid, arguments.clock)
     values = {name: round(float(loss(logits).detach()), 6) for name, loss in contenders.items()}
     report.fact("value of the loss", values)
     report.finish()
 
 
-def each(report: Report, config: LossConfig, logits: Tensor, label: Tensor, valid: Tensor) -> None:
+def each(
+    report: Report, config: LossConfig, logits: Tensor, label: Tensor, valid: Tensor, clock: str
+) -> None:
     """Add a row for each term alone, plain and ours."""
     for name, term in plain(config).items():
         loss = build_losses(config, [name])[name]
@@ -73,6 +76,7 @@ def each(report: Report, config: LossConfig, logits: Tensor, label: Tensor, vali
             {what: lambda run=run: step(run, logits) for what, run in both.items()},
             repeats=1,
             warm_up=0,
+            clock=CLOCKS[clock],
         )
         for what, run in both.items():
             against = None if what == f"{name}, plain" else f"{name}, plain"

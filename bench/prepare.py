@@ -8,7 +8,10 @@ so both leave the data ready for training.
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import yaml
@@ -47,24 +50,39 @@ def main() -> None:
         quiet([*vesuv(), "prepare", "--config", str(file)])
 
     name = "nnUNetv2_plan_and_preprocess -c 3d_fullres, 2 processes"
+    contenders = {name: spent(peer), "vesuv prepare, 2 threads": spent(ours)}
     seconds = side_by_side(
-        {name: peer, "vesuv prepare, 2 threads": ours},
+        {what: measured for what, (measured, _) in contenders.items()},
         repeats=arguments.repeats,
         warm_up=arguments.warm_up,
     )
     report = Report("preparation of raw cases, seconds", arguments)
     for what, values in seconds.items():
         report.row(what, values, "s", against=None if what == name else name)
+    for what, (_, work) in contenders.items():
+        against = None if what == name else f"{name}, CPU time"
+        report.row(f"{what}, CPU time", work[-arguments.repeats :], "s", against=against)
     for what, folder in (("nnU-Net", made), ("vesuv", Path(str(config.data.store)))):
         size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         report.fact(f"bytes on disk, {what}", size)
     report.finish()
 
 
+def spent(run: Callable[[], None]) -> tuple[Callable[[], None], list[float]]:
+    """Return `run` and a list that receives the CPU seconds of the processes it starts."""
+    work: list[float] = []
+
+    def measured() -> None:
+        before = os.times()
+        run()
+        after = os.times()
+        work.append(sum(after[2:4]) - sum(before[2:4]))
+
+    return measured, work
+
+
 def vesuv() -> list[str]:
     """Return the command of this interpreter's vesuv."""
-    import sys
-
     return [str(Path(sys.executable).with_name("vesuv"))]
 
 

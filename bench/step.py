@@ -14,7 +14,7 @@ from argparse import Namespace
 from collections.abc import Callable
 
 import torch
-from harness import Report, options, phantom, phantom_config, side_by_side
+from harness import CLOCKS, Report, options, phantom, phantom_config, side_by_side
 from torch import Tensor, nn
 
 from vesuv.commands.prepare import open_prepared
@@ -61,7 +61,12 @@ def steps(arguments: Namespace) -> None:
     for precision in ("float32", "bfloat16"):
         step = our_step(copy.deepcopy(network), precision, arguments.threads)
         contenders[f"vesuv, {precision}"] = lambda step=step: step(batch, TERMS)
-    seconds = side_by_side(contenders, repeats=arguments.repeats, warm_up=arguments.warm_up)
+    seconds = side_by_side(
+        contenders,
+        repeats=arguments.repeats,
+        warm_up=arguments.warm_up,
+        clock=CLOCKS[arguments.clock],
+    )
     report = Report(f"one training step, batch {arguments.batch} at {edge}³", arguments)
     report.fact("parameters", sum(p.numel() for p in network.parameters()))
     peer = next(iter(contenders))
