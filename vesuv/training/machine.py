@@ -47,7 +47,8 @@ def resolve(runtime: RuntimeConfig) -> Machine:
         workers = min(8, max(1, cores - 1)) if on_accelerator else 0
     threads = runtime.threads or (max(1, cores - workers) if on_accelerator else cores)
     if runtime.augment_on == "auto":
-        augment_on: Literal["worker", "device"] = "device" if on_accelerator else "worker"
+        # Metal has no volumetric grid_sample, so only CUDA warps patches itself.
+        augment_on: Literal["worker", "device"] = "device" if device.type == "cuda" else "worker"
     else:
         augment_on = runtime.augment_on
     return Machine(device, _precision(runtime.precision, device), workers, threads, augment_on)

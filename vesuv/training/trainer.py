@@ -188,7 +188,7 @@ class Trainer:
         progress, epoch = self.progress, self.progress.epoch
         sums = _Sums(self.machine.device)
         began = time.monotonic()
-        waited = 0.0
+        waited, lr = 0.0, self.schedule.lr
         first = progress.step
         swa_lr = self.averages.learning_rate(epoch)
         self.network.train()
@@ -203,6 +203,7 @@ class Trainer:
                 self.schedule.before_step(number)
                 if swa_lr is not None:
                     self.schedule.override(swa_lr)
+                lr = self.schedule.lr
                 sums.add(self.step(batch, weights))
                 self.schedule.after_step(number)
                 self.averages.after_step(self.network)
@@ -217,7 +218,7 @@ class Trainer:
         seconds = time.monotonic() - began
         patches = (progress.step - first) * self.config.sampling.batch_size
         return sums.means() | {
-            "lr": self.schedule.lr,
+            "lr": lr,
             "seconds": seconds,
             "patches_per_second": patches / seconds,
             "loader_wait_share": waited / seconds,
