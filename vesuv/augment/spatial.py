@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vesuv.config.data import AugmentConfig
-from vesuv.data.allocation import empty_float32
 from vesuv.data.labels import IGNORE
 from vesuv.data.sampling import Voxel
 
@@ -197,7 +196,7 @@ def _interpolate(source: Tensor, positions: Positions, shape: Sequence[int]) -> 
 def _fold(channels: Sequence[Tensor]) -> Tensor:
     """Lay channels out for `_interpolate_folded`: (z + 2, channel, y + 1, x), the rim empty."""
     depth, height, width = channels[0].shape
-    source = empty_float32((depth + 2, len(channels), height + 1, width), channels[0].device)
+    source = channels[0].new_empty((depth + 2, len(channels), height + 1, width))
     source[0] = source[-1] = source[:, :, height] = 0
     for index, channel in enumerate(channels):
         source[1:-1, index, :height] = channel

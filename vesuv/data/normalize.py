@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from vesuv.config.data import FixedRange, Normalize, Percentile
-from vesuv.data.allocation import empty_float32
 from vesuv.data.statistics import CaseStatistics, DatasetStatistics, Floats
 from vesuv.errors import InputError
 
@@ -30,7 +30,7 @@ class IntensityMap:
         Args:
             image: (c, z, y, x), any real type.
         """
-        mapped = empty_float32(image.shape, image.device).copy_(image)
+        mapped = image.to(torch.float32, copy=True)
         for channel, low, high, shift, scale in zip(
             mapped, self.low, self.high, self.shift, self.scale, strict=True
         ):
