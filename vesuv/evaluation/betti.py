@@ -1,0 +1,77 @@
+"""Betti numbers of a mask: components, loops and cavities, from two labellings and a count.
+
+Foreground is 6-connected, so background is 26-connected; what lies outside the volume is
+background, so that only an enclosed hollow is a cavity.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+
+from vesuv.evaluation.run_graph import Mask
+
+Labels = NDArray[np.unsignedinteger]
+
+
+class Betti(NamedTuple):
+    """Betti numbers of dimension 0, 1 and 2."""
+
+    components: int
+    loops: int
+    cavities: int
+
+
+def betti_numbers(mask: Mask) -> Betti:
+    """Return the Betti numbers of a boolean volume; all 0 for an empty one."""
+    if not mask.any():
+        return Betti(0, 0, 0)
+    _, components = label_foreground(mask)
+    _, cavities = label_background(mask)
+    return Betti(components, components + cavities - euler_characteristic(mask), cavities)
+
+
+def betti_error(prediction: Mask, label: Mask) -> Betti:
+    """Return the absolute difference of the Betti numbers, dimension by dimension."""
+    pairs = zip(betti_numbers(prediction), betti_numbers(label), strict=True)
+    return Betti(*(abs(predicted - labelled) for predicted, labelled in pairs))
+
+
+def label_foreground(mask: Mask) -> tuple[Labels, int]:
+    """Label the 6-connected components 1, 2, ...; return the labels and how many there are."""
+    labels, num = cc3d.connected_components(mask, connectivity=6, return_N=True, binary_image=True)
+    return labels, num
+
+
+def label_background(mask: Mask) -> tuple[Labels, int]:
+    """Label the 26-connected background of a volume with a rim of background one voxel wide.
+
+    Returns:
+        Labels two voxels longer along each axis, the outside with the label of their first voxel;
+        and the number of cavities.
+    """
+    background = np.ones([length + 2 for length in mask.shape], bool)
+    np.logical_not(mask, out=background[1:-1, 1:-1, 1:-1])
+    labels, num = cc3d.connected_components(
+        background, connectivity=26, return_N=True, binary_image=True
+    )
+    return labels, num - 1
+
+
+def euler_characteristic(mask: Mask) -> int:
+    """Return vertices - edges + squares - cubes of the complex with a vertex for each voxel.
+
+    Counted line by line: along the last axis a run of voxels, or of edges or squares across it,
+    leaves exactly one of its cells.
+    """
+    rows = mask[:-1] & mask[1:]
+    total = _runs(mask) - _runs(rows) - _runs(mask[:, :-1] & mask[:, 1:])
+    return total + _runs(rows[:, :-1] & rows[:, 1:])
+
+
+def _runs(mask: Mask) -> int:
+    joins = np.count_nonzero(mask[..., :-1] & mask[..., 1:])
+    return int(np.count_nonzero(mask)) - int(joins)

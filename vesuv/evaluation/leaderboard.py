@@ -1,0 +1,145 @@
+"""The score of the Vesuvius Challenge's surface detection, number for number, in seconds.
+
+score = 0.30 TopoScore + 0.35 surface Dice at 2 voxels + 0.35 / (1 + 0.3 VOI). Foreground is any
+value but 0; ignored voxels become background on both sides. TopoScore is the weighted mean over
+dimensions of F1 = 2 matched / (predicted + labelled), from Betti matching in each of the eight
+octants; dimensions without features on either side are left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vesuv.errors import InputError
+from vesuv.evaluation.betti_matching import MatchCounts, match_octants
+from vesuv.evaluation.betti_wheel import Counts
+from vesuv.evaluation.surface import surface_dice
+from vesuv.evaluation.voi import Voi, component_voi
+
+TOPO_WEIGHT, SURFACE_WEIGHT, VOI_WEIGHT = 0.30, 0.35, 0.35
+DIMENSION_WEIGHTS = (0.34, 0.33, 0.33)
+
+
+@dataclass(frozen=True)
+class LeaderboardScore:
+    """The score and what it is made of; everything in [0, 1] but the counts and VOI (bits)."""
+
+    score: float
+    topo_score: float
+    topo_f1: tuple[float | None, float | None, float | None]
+    """By dimension (components, loops, cavities); None without features on either side."""
+    topo_counts: tuple[Counts, Counts, Counts]
+    """(matched, predicted, labelled) by dimension."""
+    surface_dice: float
+    voi_score: float
+    voi_split: float
+    voi_merge: float
+    score_low: float
+    """The score, and `score_high` too, unless some matched loops could not be counted."""
+    score_high: float
+
+
+def leaderboard_score(
+    prediction: NDArray[np.generic],
+    label: NDArray[np.generic],
+    *,
+    ignore: int | None = 2,
+    mode: Literal["exact", "bounds"] = "exact",
+    tolerance: float = 2.0,
+    voi_alpha: float = 0.3,
+    ignored: Literal["background", "excluded"] = "background",
+) -> LeaderboardScore:
+    """Score a predicted mask as the competition does.
+
+    Args:
+        prediction: Any value but 0 is foreground, (z, y, x).
+        label: The same, and `ignore`.
+        ignore: Label value of voxels that are not judged; None: there is none.
+        mode: What to do with an octant of so many loops (30,000 in the union: noise) that they are
+            too many to count in closed form: "exact" runs the full matching of the extra
+            `topology`; "bounds" takes none of them as matched, and all that can be in `score_high`.
+        tolerance: Of the surface Dice, in voxels.
+        voi_alpha: How fast the VOI score falls.
+        ignored: "background": ignored voxels are background on both sides, as in the competition,
+            so that the cut through a predicted sheet is surface, and breaks it. "excluded": surface
+            elements beside ignored voxels do not count, and predicted components are those of the
+            whole prediction; for TopoScore they stay background.
+
+    Returns:
+        The scores. Empty on both sides, or all ignored: 1, as in the competition. Empty on one
+        side: surface Dice and F1 are 0, but with an empty label F1 is 0.5 / (predicted + 0.5).
+
+    Raises:
+        InputError: The shapes differ or are not three axes; a mode or an `ignored` that is none;
+            or "exact" needs the extra `topology` and it is not installed.
+    """
+    _check(prediction, label, mode, ignored)
+    valid = np.ones(label.shape, bool) if ignore is None else label != ignore
+    labelled = (label != 0) & valid
+    predicted = (prediction != 0) & valid
+    judged, shown = (None, predicted) if ignored == "background" else (valid, prediction != 0)
+    surface = surface_dice(shown, labelled, (tolerance,), judged)
+    voi = component_voi(shown, labelled, judged)
+    counts = match_octants(predicted, labelled, exact=mode == "exact")
+    return _assemble(counts, surface[0], voi, voi_alpha)
+
+
+def _check(
+    prediction: NDArray[np.generic], label: NDArray[np.generic], mode: str, ignored: str
+) -> None:
+    if prediction.shape != label.shape or prediction.ndim != 3:
+        raise InputError(
+            f"a prediction of shape {prediction.shape} and a label of shape {label.shape} cannot "
+            "be scored; give two volumes (z, y, x) of one shape"
+        )
+    for name, value, choices in (
+        ("mode", mode, ("exact", "bounds")),
+        ("ignored", ignored, ("background", "excluded")),
+    ):
+        if value not in choices:
+            raise InputError(f"{name} is {value!r}; choose {' or '.join(choices)}")
+
+
+def _assemble(counts: MatchCounts, surface: float, voi: Voi, voi_alpha: float) -> LeaderboardScore:
+    f1 = tuple(map(_f1, counts.matched, counts.predicted, counts.labelled))
+    high = tuple(map(_f1, counts.matched_high, counts.predicted, counts.labelled))
+    voi_score = 1.0 / (1.0 + voi_alpha * (voi.split + voi.merge))
+    rest = SURFACE_WEIGHT * surface + VOI_WEIGHT * voi_score
+    topo = _weighted(f1)
+    score = TOPO_WEIGHT * topo + rest
+    by_dimension = zip(counts.matched, counts.predicted, counts.labelled, strict=True)
+    components, loops, cavities = by_dimension
+    return LeaderboardScore(
+        score=score,
+        topo_score=topo,
+        topo_f1=(f1[0], f1[1], f1[2]),
+        topo_counts=(components, loops, cavities),
+        surface_dice=surface,
+        voi_score=voi_score,
+        voi_split=voi.split,
+        voi_merge=voi.merge,
+        score_low=score,
+        score_high=TOPO_WEIGHT * _weighted(high) + rest,
+    )
+
+
+def _f1(matched: int, predicted: int, labelled: int) -> float | None:
+    if predicted + labelled == 0:
+        return None
+    if labelled == 0:
+        return 0.5 / (predicted + 0.5)
+    return 2 * matched / (predicted + labelled)
+
+
+def _weighted(f1: Sequence[float | None]) -> float:
+    """Return the weighted mean over the dimensions that have features; 1 when none has."""
+    known = [(w, f) for w, f in zip(DIMENSION_WEIGHTS, f1, strict=True) if f is not None]
+    if not known:
+        return 1.0
+    return math.fsum(w * f for w, f in known) / math.fsum(w for w, _ in known)

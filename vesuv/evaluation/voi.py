@@ -1,0 +1,94 @@
+"""Variation of information between two segmentations, in bits.
+
+Source:
+    Meila, Comparing clusterings, J. Multivariate Analysis 2007; Nunez-Iglesias et al., PLoS ONE
+    2013 (its two halves as the cost of splits and of merges).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+
+from vesuv.evaluation.run_graph import Mask
+
+_DENSE = 1 << 22  # pairs of segments up to which a table of all of them is counted
+
+
+class Voi(NamedTuple):
+    """The two conditional entropies whose sum is the variation of information."""
+
+    split: float
+    """H(prediction | truth): what it costs that true segments are cut up."""
+    merge: float
+    """H(truth | prediction): what it costs that true segments run together."""
+
+
+def variation_of_information(
+    prediction: NDArray[np.integer], truth: NDArray[np.integer], counted: Mask | None = None
+) -> Voi:
+    """Compare two segmentations; names of segments do not matter, and 0 is a segment as any other.
+
+    Args:
+        prediction: Name of the segment of each voxel, any shape, not negative.
+        truth: The same, same shape.
+        counted: Voxels to compare; None: all.
+
+    Returns:
+        Split and merge, each at least 0; both 0 when no voxel is counted.
+    """
+    chosen = np.ones(prediction.shape, bool) if counted is None else counted
+    predicted, true = prediction[chosen], truth[chosen]
+    if len(predicted) == 0:
+        return Voi(0.0, 0.0)
+    width = int(true.max()) + 1
+    pairs = predicted.astype(np.int64) * width + true
+    if (int(predicted.max()) + 1) * width <= _DENSE:
+        counts = np.bincount(pairs)
+        names = np.flatnonzero(counts)
+        counts = counts[names]
+    else:
+        names, counts = np.unique(pairs, return_counts=True)
+    joint = _entropy(counts)
+    rows, columns = np.divmod(names, width)
+    return Voi(
+        split=max(joint - _entropy(_sum_by(columns, counts)), 0.0),
+        merge=max(joint - _entropy(_sum_by(rows, counts)), 0.0),
+    )
+
+
+def component_voi(prediction: Mask, label: Mask, counted: Mask | None = None) -> Voi:
+    """Compare the 26-connected components of two masks over the voxels that either holds.
+
+    A voxel of one mask only falls in the other's background, which counts as one segment.
+
+    Args:
+        prediction: Foreground (z, y, x).
+        label: Foreground, same shape.
+        counted: Of the voxels that either holds, those to compare; None: all. Components are
+            found before.
+
+    Returns:
+        Split and merge; both 0 when no voxel is compared.
+    """
+    either = prediction | label
+    return variation_of_information(
+        cc3d.connected_components(prediction, connectivity=26, binary_image=True),
+        cc3d.connected_components(label, connectivity=26, binary_image=True),
+        either if counted is None else either & counted,
+    )
+
+
+def _sum_by(names: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    _, dense = np.unique(names, return_inverse=True)
+    sums = np.zeros(int(dense.max()) + 1, np.int64)
+    np.add.at(sums, dense, counts)
+    return sums
+
+
+def _entropy(counts: NDArray[np.int64]) -> float:
+    share = counts / counts.sum()
+    return float(-(share * np.log2(share)).sum())
