@@ -1,0 +1,34 @@
+import math
+
+import numpy as np
+import pytest
+
+from vesuv.evaluation.calibration import expected_calibration_error
+
+ALL = np.ones(4, bool)
+
+
+def test_probabilities_that_are_frequencies_have_no_error() -> None:
+    probs = np.array([0.25, 0.25, 0.25, 0.25])
+
+    assert expected_calibration_error(probs, np.array([1, 0, 0, 0], bool), ALL) == 0.0
+
+
+def test_each_bin_counts_by_its_share() -> None:
+    probs = np.array([0.9, 0.9, 0.1, 0.1])
+    label = np.array([1, 0, 0, 0], bool)
+
+    # two voxels 0.9 against 1/2, two 0.1 against 0
+    expected = 0.5 * 0.4 + 0.5 * 0.1
+    assert expected_calibration_error(probs, label, ALL) == pytest.approx(expected)
+
+
+def test_a_sure_mistake_is_an_error_of_one() -> None:
+    assert expected_calibration_error(np.ones(4), np.zeros(4, bool), ALL) == 1.0
+
+
+def test_voxels_that_are_not_judged_do_not_count() -> None:
+    probs, label = np.array([1.0, 0.0]), np.array([True, True])
+
+    assert expected_calibration_error(probs, label, np.array([True, False])) == 0.0
+    assert math.isnan(expected_calibration_error(probs, label, np.array([False, False])))
