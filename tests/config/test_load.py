@@ -152,6 +152,10 @@ def test_changes_are_read_as_yaml(tmp_path: Path) -> None:
         ("train.epoch=3", r"train\.epoch: unknown key; nearest valid name: epochs"),
         ("train.batch_size=2", r"unknown key; nearest valid name: sampling\.batch_size"),
         ("loss.dise.smooth=1", r"loss\.dise: unknown key; nearest valid name: dice"),
+        (
+            "variance_weight=0.1",
+            r"variance_weight: unknown key; nearest valid name: loss\.variance",
+        ),
         ("bogus=1", r"bogus: unknown key; valid names: name, data"),
         ("scheduler.t_0=3", r"t_0: unknown key; it belongs to another scheduler\.name"),
         ("train.epochs=abc", r"train\.epochs: .*valid integer, found 'abc'"),
@@ -205,6 +209,13 @@ def test_a_bad_phase_list_is_refused(tmp_path: Path, phases: str, sentence: str)
 
     with pytest.raises(InputError, match=sentence):
         load_config(write(tmp_path, text))
+
+
+def test_a_refused_phase_is_one_fault(tmp_path: Path) -> None:
+    with pytest.raises(InputErrors) as caught:
+        load_config(write(tmp_path, MINIMAL), ["phases.0.weights={dise: 1.0}"])
+
+    assert len(caught.value.faults) == 1
 
 
 def test_a_fault_names_the_file_it_stands_in(tmp_path: Path) -> None:

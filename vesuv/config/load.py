@@ -76,7 +76,7 @@ def check(tree: Tree, source: str, origins: Origins | None = None) -> Config:
     try:
         return Config.model_validate(_with_default_names(_frozen(tree), Config))
     except ValidationError as fault:
-        faults = [_sentence(error, source, origins or {}) for error in fault.errors()]
+        faults = [_sentence(error, source, origins or {}) for error in _causes(fault.errors())]
         raise InputErrors(list(dict.fromkeys(faults))) from None
 
 
@@ -198,6 +198,21 @@ def _position(node: list[Any], key: str, change: str) -> int:
     return int(key)
 
 
+def _causes(errors: list[Any]) -> list[Any]:
+    """Leave out that a list is too short where that is only because its entries were refused."""
+    places = [error["loc"] for error in errors]
+    return [
+        error
+        for error in errors
+        if error["type"] != "too_short"
+        or not any(
+            place[: len(error["loc"])] == error["loc"]
+            for place in places
+            if len(place) > len(error["loc"])
+        )
+    ]
+
+
 def _sentence(error: Any, source: str, origins: Origins) -> str:
     """One fault as `file: key: rule, found value; hint`."""
     keys = [str(part) for part in error["loc"]]
@@ -248,11 +263,15 @@ def _closest_choice(error: Any) -> str:
 
 def _hint(keys: list[str], local: str) -> str:
     """Prefer a key of the same name in another section over a merely similar one here."""
-    here = ".".join(_without_tags(keys))
-    elsewhere = [name for name in _all_names(Config) if name.split(".")[-1] == keys[-1]]
+    here, names = ".".join(_without_tags(keys)), _all_names(Config)
+    elsewhere = [name for name in names if name.split(".")[-1] == keys[-1]]
     if here in elsewhere:
         section = here.rpartition(".")[0]
         return f"it belongs to another {section}.name than the one chosen; {local}"
+    if not elsewhere and local.startswith("valid names"):
+        leaves = {name.split(".")[-1]: name for name in reversed(names)}
+        close = difflib.get_close_matches(keys[-1], leaves, n=1, cutoff=0.6)
+        elsewhere = [leaves[leaf] for leaf in close]
     return f"nearest valid name: {elsewhere[0]}" if elsewhere else local
 
 
