@@ -20,7 +20,7 @@ from vesuv.evaluation.betti_wheel import Counts, full_matching
 from vesuv.evaluation.loops import matched_loops
 from vesuv.evaluation.run_graph import Mask
 
-MOST_LOOPS = 30_000
+MOST_LOOPS = 50_000
 """Loops of an octant's union beyond which vectors of that many bits would fill the memory."""
 
 

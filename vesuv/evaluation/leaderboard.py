@@ -61,7 +61,7 @@ def leaderboard_score(
         prediction: Any value but 0 is foreground, (z, y, x).
         label: The same, and `ignore`.
         ignore: Label value of voxels that are not judged; None: there is none.
-        mode: What to do with an octant of so many loops (30,000 in the union: noise) that they are
+        mode: What to do with an octant of so many loops (50,000 in the union: noise) that they are
             too many to count in closed form: "exact" runs the full matching of the extra
             `topology`; "bounds" takes none of them as matched, and all that can be in `score_high`.
         tolerance: Of the surface Dice, in voxels.
