@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from vesuv.commands import progress
-from vesuv.commands.progress import windows_progress
+from vesuv.commands.progress import cases_progress, windows_progress
 
 
 def test_without_a_terminal_a_line_with_rate_and_time_left_comes_now_and_then(
@@ -33,3 +33,14 @@ def test_on_a_terminal_a_bar_shows_windows_and_rate() -> None:
 
     assert "case a" in console.file.getvalue()
     assert "4/4" in console.file.getvalue()
+
+
+def test_cases_are_told_as_cases() -> None:
+    console = Console(file=io.StringIO(), width=100, force_terminal=True)
+
+    with cases_progress(console, "Scoring") as tell:
+        tell(1, 4)
+        tell(3, 4)
+
+    assert "3/4" in console.file.getvalue()
+    assert "windows" not in console.file.getvalue()

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from vesuv.commands.progress import cases_progress
 from vesuv.config import Config
 from vesuv.data.cases import RawCase, check_dataset_json, scan_cases
 from vesuv.data.census import take_census
@@ -32,8 +32,6 @@ from vesuv.errors import InputError, InputErrors
 _MOST_WORKERS = 8
 """Threads beyond this wait for the disk."""
 _TABLE_ROWS = 24
-_LINE_EVERY = 15.0
-"""Seconds between two plain lines where there is no terminal."""
 
 
 def prepare(config: Config, *, overwrite: bool = False, workers: int | None = None) -> Store:
@@ -132,14 +130,18 @@ def _prepare_cases(
     """
     faults: list[str] = []
     channels: dict[str, int] = {}
-    with ThreadPoolExecutor(workers or min(_cores(), _MOST_WORKERS)) as pool:
+    with (
+        ThreadPoolExecutor(workers or min(_cores(), _MOST_WORKERS)) as pool,
+        cases_progress(console, "Preparing") as tell,
+    ):
         running = {pool.submit(prepare_case, case, config, folder): case.id for case in cases}
         try:
-            for done in _shown(as_completed(running), len(cases), console):
+            for number, done in enumerate(as_completed(running), start=1):
                 try:
                     channels[running[done]] = done.result()
                 except InputError as fault:
                     faults += fault.faults if isinstance(fault, InputErrors) else [str(fault)]
+                tell(number, len(cases))
         finally:  # Ctrl-C or a full disk: do not go through the remaining cases first
             pool.shutdown(wait=True, cancel_futures=True)
     usual = Counter(channels.values()).most_common(1)
@@ -150,28 +152,6 @@ def _prepare_cases(
         if num != usual[0][0]
     ]
     return faults
-
-
-def _shown(done: Iterator[Any], total: int, console: Console) -> Iterator[Any]:
-    """Pass on what is done, with a bar and the time left, or a plain line now and then."""
-    if console.is_terminal:
-        columns = (
-            TextColumn("Preparing"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=console, transient=True) as bar:
-            yield from bar.track(done, total=total)
-        return
-    start = last = time.monotonic()
-    for number, one in enumerate(done, 1):
-        yield one
-        now = time.monotonic()
-        if now - last > _LINE_EVERY and number < total:
-            last, rate = now, number / (now - start)
-            left = (total - number) / rate
-            console.print(f"{number}/{total} cases, {rate:.2f} a second, {left:.0f} s left")
 
 
 @contextmanager

@@ -36,7 +36,7 @@ def sources_of(root: Path, cases: Iterable[RawCase]) -> Sources:
     """Return file below root -> [bytes, time of last change in ns] for all that is read."""
     files = [path for case in cases for path in (*case.images, case.label) if path is not None]
     files += [root / name for name in _LISTS if (root / name).is_file()]
-    return {path.relative_to(root).as_posix(): _stamp(path) for path in sorted(files)}
+    return {path.relative_to(root).as_posix(): stamp(path) for path in sorted(files)}
 
 
 def fingerprint(settings: Settings, sources: Sources) -> str:
@@ -96,7 +96,8 @@ def _difference(before: Sources, now: Sources) -> str:
     return f"raw file {names[0]} {kind}" + (f" and {more} more differ" if more else "")
 
 
-def _stamp(path: Path) -> list[int]:
+def stamp(path: Path) -> list[int]:
+    """Return bytes and time of last change in ns of a file, or of all files of a folder."""
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
     stats = [file.stat() for file in files]
     return [sum(s.st_size for s in stats), max((s.st_mtime_ns for s in stats), default=0)]

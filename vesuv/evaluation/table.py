@@ -1,4 +1,4 @@
-"""Score tables as CSV and JSON, written whole or not at all."""
+"""Score tables as CSV and JSON, and other text, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Cell]]) -> None:
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows({name: _text(value) for name, value in row.items()} for row in rows)
-    _write(path, text.getvalue())
+    write_text(path, text.getvalue())
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -43,7 +43,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         InputError: The file cannot be written.
     """
     plain = _plain({"version": VERSION, **content})
-    _write(path, json.dumps(plain, indent=2, allow_nan=False) + "\n")
+    write_text(path, json.dumps(plain, indent=2, allow_nan=False) + "\n")
 
 
 def mean(values: Sequence[float]) -> float:
@@ -68,7 +68,12 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _write(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all; its folder is made when missing.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
     temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
