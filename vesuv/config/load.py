@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from vesuv.config.root import Config
+from vesuv.config.section import frozen
 from vesuv.errors import InputError, InputErrors
 
 Tree = dict[str, Any]
@@ -74,17 +75,10 @@ def load_config(path: str | Path, changes: list[str] | tuple[str, ...] = ()) -> 
 def check(tree: Tree, source: str, origins: Origins | None = None) -> Config:
     """Turn plain nested dictionaries into a `Config`, naming `source` in every fault."""
     try:
-        return Config.model_validate(_with_default_names(_frozen(tree), Config))
+        return Config.model_validate(_with_default_names(frozen(tree), Config))
     except ValidationError as fault:
         faults = [_sentence(error, source, origins or {}) for error in _causes(fault.errors())]
         raise InputErrors(list(dict.fromkeys(faults))) from None
-
-
-def _frozen(value: Any) -> Any:
-    """Lists as tuples, the only sequence in a frozen section."""
-    if isinstance(value, dict):
-        return {key: _frozen(item) for key, item in value.items()}
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
 
 
 def _with_default_names(tree: Any, section: type[BaseModel]) -> Any:
@@ -229,7 +223,7 @@ def _sentence(error: Any, source: str, origins: Origins) -> str:
         keys.append("name")
         message = f"must be one of {error['ctx']['expected_tags']}, found {error['ctx']['tag']!r}"
     elif error["type"] != "value_error":
-        message = f"{message}, found {_shown(error['input'])}"
+        message = f"{message.replace('valid tuple', 'list')}, found {_shown(error['input'])}"
     keys = [key for key in keys if key != "[key]"]
     place = ".".join(_without_tags(keys))
     return f"{_origin(keys, source, origins)}: {place + ': ' if place else ''}{message}"
@@ -250,9 +244,12 @@ def _origin(keys: list[str], source: str, origins: Origins) -> str:
 def _without_tags(keys: list[str]) -> list[str]:
     """Drop the union tags that the validator puts into a location: model.plain_unet.depth."""
     tagged = {"model", "optimizer", "scheduler", "normalize"}
-    return [
+    kept = [
         k for i, k in enumerate(keys) if not (i and keys[i - 1] in tagged and i + 1 < len(keys))
     ]
+    if "postprocess" in kept[:-2]:  # and behind the position in a list: postprocess.0.closing
+        del kept[kept.index("postprocess") + 2]
+    return kept
 
 
 def _closest_choice(error: Any) -> str:
@@ -263,7 +260,8 @@ def _closest_choice(error: Any) -> str:
 
 def _hint(keys: list[str], local: str) -> str:
     """Prefer a key of the same name in another section over a merely similar one here."""
-    here, names = ".".join(_without_tags(keys)), _all_names(Config)
+    here = ".".join(key for key in _without_tags(keys) if not key.isdigit())
+    names = _all_names(Config)
     elsewhere = [name for name in names if name.split(".")[-1] == keys[-1]]
     if here in elsewhere:
         section = here.rpartition(".")[0]

@@ -32,3 +32,10 @@ def nearest(key: str, section: type[BaseModel]) -> str:
     if close:
         return f"nearest valid name: {close[0]}"
     return f"valid names: {', '.join(names)}"
+
+
+def frozen(value: Any) -> Any:
+    """Return lists as tuples, the only sequence in a frozen section."""
+    if isinstance(value, dict):
+        return {key: frozen(item) for key, item in value.items()}
+    return tuple(frozen(item) for item in value) if isinstance(value, list) else value

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from vesuv.config.data import Positive, Probability, Size
+from vesuv.config.postprocess import Chain
 from vesuv.config.section import Section
 
 Epochs = Annotated[int, Field(ge=0)]
@@ -174,6 +175,9 @@ class InferenceConfig(Section):
     """Windows in one forward pass."""
     mirror: bool = False
     """Average over the eight flips (eight times the work)."""
+    postprocess: Chain = ()
+    """Steps from probabilities to the mask where selection chose none; empty: the threshold
+    alone."""
 
 
 class RuntimeConfig(Section):
