@@ -23,7 +23,7 @@ app = typer.Typer(
     help="Train, select and explain 3D segmentation of thin, rare, self-touching structures.",
 )
 
-_SEVERAL = ("--set", "--fold", "--run", "--checkpoint")
+_SEVERAL = ("--set", "--fold", "--run", "--checkpoint", "--predictions", "--measures")
 """Options that take several values after one name, as in --fold 0 1 2 or --set a.b=1 c.d=2."""
 
 ConfigFile = Annotated[Path, typer.Option("--config", help="Configuration file (YAML).")]
@@ -140,8 +140,25 @@ def predict(
 
 @app.command("evaluate")
 def evaluate(
-    predictions: Annotated[Path, typer.Option(help="Folder of masks.")],
+    predictions: Annotated[
+        list[Path], typer.Option("--predictions", help="Folder of masks; more: compared with it.")
+    ],
     labels: Annotated[Path, typer.Option(help="Folder of labels, matched by name.")],
+    measures: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--measures",
+            help="Beside the overlap: surface_dice@1,2 hd95 assd cldice surface_cldice betti voi "
+            "fraction …, or all.",
+        ),
+    ] = None,
+    leaderboard: Annotated[
+        str, typer.Option(help="Leaderboard score: exact, bounds (cheaper in noise) or none.")
+    ] = "none",
+    ignored: Annotated[
+        str,
+        typer.Option(help="To leaderboard, surface Dice, VOI ignored is: background or excluded."),
+    ] = "background",
     run: Annotated[Path | None, typer.Option(help="Run whose label values are used.")] = None,
     config: Annotated[
         Path | None, typer.Option(help="Configuration whose label values are used.")
@@ -154,17 +171,24 @@ def evaluate(
     require_dice: Annotated[
         float | None, typer.Option(help="Fail when the mean Dice is below this.")
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes (default: for the machine).")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Score again what was scored before.")
+    ] = False,
 ) -> None:
-    """Score predictions against labels, case by case and group by group."""
+    """Score predictions against labels, by case and group; compare folders of predictions."""
+    from vesuv.commands.evaluate import ScoreOptions
     from vesuv.commands.evaluate import evaluate as entry
     from vesuv.config import load_config
 
-    loaded = load_config(config) if config else None
     entry(
         predictions,
         labels,
+        ScoreOptions(measures or (), leaderboard, ignored, workers, overwrite),
         run=run,
-        config=loaded,
+        config=load_config(config) if config else None,
         groups=groups,
         images=images,
         output=output,
