@@ -93,12 +93,19 @@ def validate_distribution(
     overlap: Overlap = None,
     mirror: Mirror = None,
     device: Device = None,
+    changes: Changes = None,
 ) -> None:
-    """Measure whole validation volumes; choose checkpoint and threshold by foreground fraction."""
+    """Choose checkpoint, cut and post-processing on whole held-out volumes, jointly for folds."""
     from vesuv.commands.validate_distribution import validate_distribution as entry
 
-    for folder in run:
-        entry(folder, checkpoints=checkpoint, overlap=overlap, mirror=mirror, device=device)
+    entry(
+        *run,
+        checkpoints=checkpoint,
+        overlap=overlap,
+        mirror=mirror,
+        device=device,
+        changes=changes or (),
+    )
 
 
 @app.command("predict")

@@ -6,13 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vesuv.config.training import SelectionConfig
 from vesuv.evaluation import distribution
-from vesuv.evaluation.distribution import Choice, choices, select, threshold_curve
-
-
-def _choice(checkpoint: str, threshold: float | None, gap: float, dice: float, predicted=0.1):
-    return Choice(checkpoint, threshold, gap, dice, predicted, labelled_fraction=0.1)
+from vesuv.evaluation.distribution import threshold_curve
 
 
 def test_counts_at_each_threshold_of_a_hand_made_volume() -> None:
@@ -79,81 +74,3 @@ def test_curves_of_two_volumes_pool() -> None:
     curve = threshold_curve(probs, label, label != 255, [0.5], num_classes=2)
 
     assert (curve + curve).matrices.tolist() == [[[2, 0], [0, 2]]]
-
-
-def test_gap_and_dice_are_means_over_cases_and_unjudged_cases_are_left_out() -> None:
-    def volume(prob: list[float], label: list[int]):
-        truth = torch.tensor(label).reshape(1, 1, -1)
-        return threshold_curve(
-            torch.tensor(prob).reshape(1, 1, 1, -1), truth, truth != 255, [0.5], 2
-        )
-
-    # too much in one case and too little in the other: pooled fractions agree, cases do not
-    over = volume([0.9, 0.9, 0.1, 0.1], [1, 0, 0, 0])
-    under = volume([0.9, 0.1, 0.1, 0.1], [1, 1, 0, 0])
-    unjudged = volume([0.9], [255])
-
-    (choice,) = choices("best", [over, unjudged, under])
-
-    assert choice.predicted_fraction == choice.labelled_fraction == pytest.approx(3 / 8)
-    assert choice.gap == pytest.approx(0.25)
-    assert choice.dice == pytest.approx(2 / 3)
-
-
-def test_the_best_dice_wins_among_choices_within_the_tolerance() -> None:
-    candidates = [
-        _choice("best", 0.5, gap=0.001, dice=0.70),
-        _choice("best", 0.4, gap=0.019, dice=0.75),
-        _choice("swa", 0.3, gap=0.021, dice=0.90),
-    ]
-
-    chosen, why = select(candidates, SelectionConfig(tolerance=0.02))
-
-    assert (chosen.checkpoint, chosen.threshold) == ("best", 0.4)
-    assert why.startswith(
-        "best at threshold 0.4: the highest Dice, 0.7500, of the choices (2 of 3)"
-    )
-
-
-def test_the_smallest_gap_wins_when_none_is_within_the_tolerance() -> None:
-    candidates = [_choice("best", 0.5, 0.30, 0.9), _choice("last", 0.9, 0.10, 0.5)]
-
-    chosen, why = select(candidates, SelectionConfig(tolerance=0.02))
-
-    assert chosen.checkpoint == "last"
-    assert "none is within the tolerance of 2.00%" in why
-
-
-def test_a_band_comes_first() -> None:
-    candidates = [
-        _choice("best", 0.5, gap=0.0, dice=0.9, predicted=0.10),
-        _choice("best", 0.3, gap=0.2, dice=0.6, predicted=0.30),
-    ]
-
-    inside, why_inside = select(candidates, SelectionConfig(band=(0.2, 0.4)))
-    nearest, why_nearest = select(candidates, SelectionConfig(band=(0.5, 0.7)))
-
-    assert inside.threshold == nearest.threshold == 0.3
-    assert "Choices within the band of 20.00% to 40.00%: 1 of 2." in why_inside
-    assert "No choice predicts within the band of 50.00% to 70.00%" in why_nearest
-
-
-def test_equal_choices_prefer_the_middle_threshold_then_the_first_checkpoint() -> None:
-    candidates = [
-        _choice("best", 0.3, 0.01, 0.8),
-        _choice("best", 0.6, 0.01, 0.8),
-        _choice("swa", 0.6, 0.01, 0.8),
-    ]
-
-    chosen, _ = select(candidates, SelectionConfig())
-
-    assert (chosen.checkpoint, chosen.threshold) == ("best", 0.6)
-
-
-def test_several_classes_are_chosen_by_checkpoint_alone() -> None:
-    chosen, why = select(
-        [_choice("best", None, 0.01, 0.7), _choice("ema", None, 0.01, 0.8)], SelectionConfig()
-    )
-
-    assert chosen.checkpoint == "ema"
-    assert why.startswith("ema: the highest Dice")

@@ -151,11 +151,23 @@ class ValidationConfig(Section):
     """Epochs between two validations on whole volumes; null: none while training."""
 
 
+Objective = Literal["distribution", "dice", "leaderboard_bounds", "leaderboard_exact"]
+
+
 class SelectionConfig(Section):
+    objective: Objective = "dice"
+    """What decides among choices within the tolerance; distribution: the fraction's error alone."""
     thresholds: tuple[Probability, ...] = tuple(round(0.05 * i, 2) for i in range(2, 19))
     """Thresholds that are tried."""
+    hysteresis: tuple[tuple[Probability, Probability], ...] = ()
+    """Pairs [low, high] that are tried in place of a threshold."""
+    postprocess: tuple[Chain, ...] = ()
+    """Chains of steps that are tried, beside none and inference.postprocess."""
+    survivors: Size = 3
+    """Hysteresis, chains and leaderboard scores are tried on this many checkpoints with their
+    threshold: the best by the rule, and as many by Dice whatever their foreground fraction."""
     tolerance: float = Field(default=0.02, ge=0.0)
-    """Choices whose foreground fraction is off by at most this much are ranked by Dice."""
+    """Choices whose foreground fraction is off by at most this much are ranked by the objective."""
     band: tuple[Probability, Probability] | None = None
     """Absolute interval that the predicted foreground fraction must lie in; null: none."""
 
@@ -165,6 +177,9 @@ class SelectionConfig(Section):
             raise ValueError("thresholds needs at least one value")
         if self.band is not None and self.band[0] >= self.band[1]:
             raise ValueError(f"band is [low, high] with low < high, found {list(self.band)}")
+        for low, high in self.hysteresis:
+            if low >= high:
+                raise ValueError(f"hysteresis pairs are [low, high], found {[low, high]}")
         return self
 
 

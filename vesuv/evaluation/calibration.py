@@ -1,8 +1,9 @@
-"""Expected calibration error: how far probabilities are from frequencies."""
+"""Calibration: how far probabilities are from frequencies."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,57 @@ from numpy.typing import NDArray
 from vesuv.evaluation.run_graph import Mask
 
 NUM_BINS = 15
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Judged voxels by their probability, in bins of equal width; of one volume or of a sum."""
+
+    voxels: NDArray[np.int64]
+    """Number, (bins,)."""
+    probability: NDArray[np.float64]
+    """Sum of their probabilities, (bins,)."""
+    foreground: NDArray[np.int64]
+    """How many are labelled foreground, (bins,)."""
+
+    def __add__(self, other: Reliability) -> Reliability:
+        """Pool two volumes."""
+        return Reliability(
+            self.voxels + other.voxels,
+            self.probability + other.probability,
+            self.foreground + other.foreground,
+        )
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error: the mean over voxels of |probability - frequency|.
+
+        In [0, 1]; NaN when no voxel is judged.
+        """
+        total = int(self.voxels.sum())
+        if total == 0:
+            return math.nan
+        return float(np.abs(self.probability - self.foreground).sum() / total)
+
+
+def reliability(
+    probs: NDArray[np.floating], label: Mask, valid: Mask, num_bins: int = NUM_BINS
+) -> Reliability:
+    """Count a volume.
+
+    Args:
+        probs: Foreground probability in [0, 1], any shape.
+        label: Foreground, same shape.
+        valid: False where the voxel is not judged.
+        num_bins: Bins of equal width over [0, 1]; a probability of 1 falls in the last.
+    """
+    chosen, truth = probs[valid], label[valid]
+    bins = np.minimum((chosen * num_bins).astype(np.int64), num_bins - 1)
+    return Reliability(
+        np.bincount(bins, minlength=num_bins),
+        np.bincount(bins, weights=chosen, minlength=num_bins).astype(np.float64),
+        np.bincount(bins[truth], minlength=num_bins),
+    )
 
 
 def expected_calibration_error(
@@ -30,10 +82,4 @@ def expected_calibration_error(
         Guo et al., On calibration of modern neural networks, ICML 2017, with the probability of
         the foreground in place of the confidence.
     """
-    chosen, truth = probs[valid], label[valid]
-    if len(chosen) == 0:
-        return math.nan
-    bins = np.minimum((chosen * num_bins).astype(np.int64), num_bins - 1)
-    confidence = np.bincount(bins, weights=chosen, minlength=num_bins)
-    frequency = np.bincount(bins, weights=truth, minlength=num_bins)
-    return float(np.abs(confidence - frequency).sum() / len(chosen))
+    return reliability(probs, label, valid, num_bins).error

@@ -1,4 +1,4 @@
-"""How much a network predicts at each threshold, and which checkpoint and threshold to use.
+"""How much a network predicts at each threshold.
 
 A threshold is exact: a voxel is foreground where its float32 probability is at least the threshold
 rounded to float32, which is what comparing a tensor with a number does when masks are made. All
@@ -7,14 +7,12 @@ thresholds are counted in one pass over the probabilities.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from vesuv.config.training import SelectionConfig
 from vesuv.evaluation.overlap import Overlap, confusion, scores
 
 NUM_BINS = 50
@@ -98,102 +96,3 @@ def _histogram(foreground: Tensor, label: Tensor, valid: Tensor) -> Tensor:
 def _chunks(probs: Tensor, label: Tensor, valid: Tensor) -> zip[tuple[Tensor, Tensor, Tensor]]:
     flat = (torch.split(part.reshape(-1), _CHUNK) for part in (probs, label, valid))
     return zip(*flat, strict=True)
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One checkpoint at one threshold, over the validation cases."""
-
-    checkpoint: str
-    threshold: float | None
-    gap: float
-    """Mean over cases of |predicted - labelled| foreground fraction."""
-    dice: float
-    """Mean over cases."""
-    predicted_fraction: float
-    """Over the judged voxels of all cases together."""
-    labelled_fraction: float
-
-    def __str__(self) -> str:
-        """Name it the way a sentence does."""
-        if self.threshold is None:
-            return self.checkpoint
-        return f"{self.checkpoint} at threshold {self.threshold:g}"
-
-
-def choices(checkpoint: str, curves: Sequence[Curve]) -> list[Choice]:
-    """Return a choice for each threshold from the curves of all cases with a judged voxel."""
-    judged = [curve for curve in curves if int(curve.matrices[0].sum()) > 0]
-    pooled = sum(judged[1:], start=judged[0])
-    by_case = [curve.overlaps() for curve in judged]
-    found = []
-    for index, overall in enumerate(pooled.overlaps()):
-        cases = [overlaps[index] for overlaps in by_case]
-        gaps = [abs(case.predicted_fraction - case.labelled_fraction) for case in cases]
-        found.append(
-            Choice(
-                checkpoint,
-                pooled.thresholds[index],
-                gap=math.fsum(gaps) / len(cases),
-                dice=math.fsum(case.dice for case in cases) / len(cases),
-                predicted_fraction=overall.predicted_fraction,
-                labelled_fraction=overall.labelled_fraction,
-            )
-        )
-    return found
-
-
-def select(candidates: Sequence[Choice], config: SelectionConfig) -> tuple[Choice, str]:
-    """Pick the choice whose foreground fractions match the labels, the best Dice among those.
-
-    1. With `band`, only choices whose predicted fraction lies in it compete; when none does, those
-       nearest to it.
-    2. Of these, the ones with a gap of at most `tolerance` are ranked by Dice. When there is none,
-       the smallest gap wins.
-    3. Ties go to the better other measure, then to the threshold nearest one half, then to the
-       checkpoint named first.
-
-    Returns:
-        The choice, and why in a sentence.
-    """
-    in_band, band_note = _within_band(candidates, config)
-    close = [choice for choice in in_band if choice.gap <= config.tolerance]
-
-    def middle(choice: Choice) -> float:
-        return 0.0 if choice.threshold is None else abs(choice.threshold - 0.5)
-
-    if close:
-        best = min(close, key=lambda choice: (-choice.dice, choice.gap, middle(choice)))
-        rule = (
-            f"the highest Dice, {best.dice:.4f}, of the choices "
-            f"({len(close)} of {len(candidates)}) whose foreground fraction is off by at most "
-            f"{config.tolerance:.2%} a case"
-        )
-    else:
-        best = min(in_band, key=lambda choice: (choice.gap, -choice.dice, middle(choice)))
-        rule = (
-            f"the smallest error of the foreground fraction among {len(in_band)} choices; none is "
-            f"within the tolerance of {config.tolerance:.2%} a case; its Dice is {best.dice:.4f}"
-        )
-    why = (
-        f"{best}: {rule}. It predicts {best.predicted_fraction:.2%} foreground, labels hold "
-        f"{best.labelled_fraction:.2%}, off by {best.gap:.2%} a case.{band_note}"
-    )
-    return best, why
-
-
-def _within_band(candidates: Sequence[Choice], config: SelectionConfig) -> tuple[list[Choice], str]:
-    """Keep the choices inside the band, or those nearest to it, and say which."""
-    if config.band is None:
-        return list(candidates), ""
-    low, high = config.band
-
-    def outside(choice: Choice) -> float:
-        return max(low - choice.predicted_fraction, choice.predicted_fraction - high, 0.0)
-
-    least = min(outside(choice) for choice in candidates)
-    kept = [choice for choice in candidates if outside(choice) == least]
-    band = f"{low:.2%} to {high:.2%}"
-    if least > 0.0:
-        return kept, f" No choice predicts within the band of {band}; this one comes nearest."
-    return kept, f" Choices within the band of {band}: {len(kept)} of {len(candidates)}."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,67 @@ def distribution(
     if threshold is not None:
         for axis in axes:
             axis.axvline(threshold, color=_CHOSEN, linestyle="--")
+    figure.suptitle(title)
+    _save(figure, path)
+
+
+def threshold_curves(
+    path: Path,
+    thresholds: Sequence[float],
+    scores: Mapping[str, Sequence[float]],
+    *,
+    threshold: float | None,
+    title: str,
+) -> None:
+    """Draw scores over the threshold.
+
+    Args:
+        path: PNG to write.
+        thresholds: Where the scores are known.
+        scores: Name of a score in [0, 1] -> its values.
+        threshold: The chosen cut; None where it is no single one.
+        title: Above the figure.
+    """
+    figure = Figure(figsize=(6.5, 4.5), layout="constrained")
+    axis = figure.subplots()
+    for name, values in scores.items():
+        style = "--" if "fraction" in name else "-"
+        axis.plot(thresholds, values, style, marker=".", label=name.replace("_", " "))
+    if threshold is not None:
+        axis.axvline(threshold, color=_CHOSEN, linestyle="--")
+    axis.set(xlabel="threshold", ylim=(0, 1))
+    axis.legend(fontsize="small")
+    figure.suptitle(title)
+    _save(figure, path)
+
+
+def calibration(
+    path: Path,
+    *,
+    voxels: NDArray[np.int64],
+    probability: NDArray[np.float64],
+    foreground: NDArray[np.int64],
+    title: str,
+) -> None:
+    """Draw how often a voxel of each probability is foreground, and how many there are.
+
+    Args:
+        path: PNG to write.
+        voxels: Judged voxels in bins of equal width over [0, 1].
+        probability: Sum of their probabilities.
+        foreground: How many are labelled foreground.
+        title: Above the figure.
+    """
+    figure = Figure(figsize=(5, 6), layout="constrained")
+    above, below = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
+    filled = voxels > 0
+    at, often = probability[filled] / voxels[filled], foreground[filled] / voxels[filled]
+    above.plot([0, 1], [0, 1], color="black", linestyle=":", label="calibrated")
+    above.plot(at, often, marker="o", color=_FOREGROUND)
+    above.set(ylabel="frequency of labelled foreground", xlim=(0, 1), ylim=(0, 1))
+    above.legend(fontsize="small")
+    below.stairs(voxels, np.linspace(0, 1, len(voxels) + 1), fill=True, color=_BACKGROUND)
+    below.set(xlabel="foreground probability", ylabel="voxels", yscale="log")
     figure.suptitle(title)
     _save(figure, path)
 

@@ -1,0 +1,1 @@
+"""The choice of checkpoint, cut and post-processing: cached probabilities, search, honest score."""

@@ -1,0 +1,41 @@
+"""Probabilities as one byte a voxel, such that thresholds still cut exactly.
+
+A byte counts the thresholds 1/200, 2/200 … 1 that a float32 probability reaches, and stands for the
+middle of its step. A threshold that is a multiple of 0.005 therefore selects the very voxels that
+it selects in float32; any other threshold is off by less than one step.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+NUM_LEVELS = 200
+"""Steps between 0 and 1; a probability of 1 is the level NUM_LEVELS."""
+
+_CHUNK = 1 << 22  # voxels that are compared at once, to bound the memory of the comparison
+
+
+def quantise(probs: Tensor) -> Tensor:
+    """Return the levels (k, z, y, x), uint8, of probabilities (k, z, y, x).
+
+    With several classes the likeliest keeps a lead of a level where another would draw level, so
+    that the likeliest class stays the same.
+    """
+    steps = torch.tensor([step / NUM_LEVELS for step in range(1, NUM_LEVELS + 1)])
+    levels = torch.empty(probs.shape, dtype=torch.uint8)
+    source, target = probs.reshape(-1), levels.view(-1)
+    for start in range(0, len(target), _CHUNK):
+        part = slice(start, start + _CHUNK)
+        target[part] = torch.bucketize(source[part], steps, right=True, out_int32=True)
+    if len(levels) > 1:
+        likeliest = probs.argmax(dim=0, keepdim=True)
+        lead = levels.gather(0, likeliest)
+        drawn = (levels == lead).sum(dim=0, keepdim=True) > 1
+        levels.scatter_(0, likeliest, lead + drawn)
+    return levels
+
+
+def dequantise(levels: Tensor) -> Tensor:
+    """Return float32 probabilities: the middle of each level's step, and 1 for the last level."""
+    return levels.float().add_(0.5).div_(NUM_LEVELS).clamp_(max=1.0)
