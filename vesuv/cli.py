@@ -119,6 +119,9 @@ def predict(
     threshold: Annotated[
         float | None, typer.Option(help="Threshold (default: the selected one).")
     ] = None,
+    postprocess: Annotated[
+        str | None, typer.Option(help="none: leave post-processing out (default: as selected).")
+    ] = None,
     probabilities: Annotated[
         bool, typer.Option("--probabilities", help="Write probabilities as well.")
     ] = False,
@@ -136,6 +139,7 @@ def predict(
     options = PredictOptions(
         checkpoint=checkpoint,
         threshold=threshold,
+        postprocess=postprocess,
         probabilities=probabilities,
         submission=submission,
         mirror=mirror,

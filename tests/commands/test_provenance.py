@@ -3,8 +3,10 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from vesuv.commands.masking import Masking
 from vesuv.commands.members import Predictor, open_members
 from vesuv.commands.provenance import provenance
+from vesuv.config.postprocess import KeepLargestStep
 from vesuv.config.training import InferenceConfig, RuntimeConfig
 from vesuv.training.machine import resolve
 
@@ -20,11 +22,16 @@ def test_files_are_told_by_digest_and_folders_by_size(make_run, tmp_path: Path) 
     found = provenance(
         members,
         predictor,
-        {"value": 0.5, "why": "because"},
+        Masking(0.5, "because", (KeepLargestStep(name="keep_largest"),), "as said"),
         [("v", (tmp_path / "v.zarr",)), ("w", (tmp_path / "w.npy",))],
     )
 
     folder, file = (volume["files"][0] for volume in found["inputs"])
     assert folder == {"path": (tmp_path / "v.zarr").resolve(), "bytes": 5}
+    assert found["threshold"] == {"value": 0.5, "why": "because"}
+    assert found["postprocess"] == {
+        "steps": [{"name": "keep_largest", "num": 1, "connectivity": 26}],
+        "why": "as said",
+    }
     assert file["sha256"] == hashlib.sha256(b"abc").hexdigest()
     assert found["software"].keys() == {"vesuv", "python", "torch", "monai", "numpy"}

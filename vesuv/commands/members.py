@@ -13,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from vesuv.config.postprocess import Chain
 from vesuv.config.training import InferenceConfig, RuntimeConfig
 from vesuv.data.normalize import IntensityMap
 from vesuv.data.statistics import CaseStatistics
@@ -48,6 +49,13 @@ class Member:
     def threshold(self) -> float | None:
         """The selected threshold; None where nothing was selected for this checkpoint."""
         return self.selected.threshold if self.selected else None
+
+    @property
+    def postprocess(self) -> Chain:
+        """The selected steps, else those of the configuration."""
+        if self.selected and self.selected.postprocess is not None:
+            return self.selected.postprocess
+        return self.checkpoint.config.inference.postprocess
 
     @property
     def outdated(self) -> bool:

@@ -17,6 +17,7 @@ from rich.console import Console
 from torch import Tensor
 
 from vesuv.commands.inputs import InputVolume, find_inputs, read_input
+from vesuv.commands.masking import ClassArray, Masking, choose_masking
 from vesuv.commands.members import (
     Member,
     Predictor,
@@ -36,8 +37,6 @@ from vesuv.evaluation.table import write_json
 from vesuv.inference.volume import Progress
 from vesuv.training.machine import resolve
 
-ClassArray = npt.NDArray[np.uint8]
-
 
 @dataclass(frozen=True)
 class PredictOptions:
@@ -47,6 +46,8 @@ class PredictOptions:
     """Name of the checkpoint to take from each run; None: the selected one, else the best."""
     threshold: float | None = None
     """Probability from which a voxel is foreground; None: the mean of the selected ones."""
+    postprocess: str | None = None
+    """"none" leaves post-processing out; None: as selected, else as configured."""
     probabilities: bool = False
     """Write probabilities/<name> as well, float32 in the input's format."""
     submission: Path | None = None
@@ -65,7 +66,7 @@ class _Job:
 
     members: Sequence[Member]
     predictor: Predictor
-    threshold: float | None
+    masking: Masking
     output: Path
     options: PredictOptions
     console: Console
@@ -103,17 +104,17 @@ def predict(
     config = members[0].checkpoint.config
     volumes = find_inputs(source, channel_files=config.data.layout == "nnunet")
     _check_output(source, output)
-    threshold, why = _threshold(members, options.threshold)
+    masking = choose_masking(members, options.threshold, options.postprocess)
     machine = resolve(runtime_settings(config.runtime, options.device))
     torch.set_num_threads(machine.threads)
     settings = inference_settings(config.inference, options.overlap, options.mirror)
     predictor = Predictor([member.checkpoint for member in members], settings, machine)
     console = Console(highlight=False, soft_wrap=True)
-    _introduce(console, members, why)
+    _introduce(console, members, masking)
     with TemporaryDirectory(prefix="vesuv-") as folder:
         submission = _Submission(Path(folder), options.submission)
-        job = _Job(members, predictor, threshold, output, options, console, submission)
-        write_json(output / PROVENANCE, _provenance(job, why))
+        job = _Job(members, predictor, masking, output, options, console, submission)
+        write_json(output / PROVENANCE, _provenance(job))
         for number, volume in enumerate(volumes, start=1):
             _attempt(job, volume, f"{number}/{len(volumes)} {volume.id}")
         if not job.faults:
@@ -122,7 +123,7 @@ def predict(
             job.faults.append(
                 f"--submission: {options.submission} not written, volumes are missing"
             )
-    write_json(output / PROVENANCE, _provenance(job, why))
+    write_json(output / PROVENANCE, _provenance(job))
     console.print(
         f"written: {len(job.done)} of {len(volumes)} masks and {PROVENANCE} in {output}",
         markup=False,
@@ -130,31 +131,6 @@ def predict(
     if job.faults:
         raise InputErrors(job.faults)
     return [output / volume.output_name for volume in job.done]
-
-
-def _threshold(members: Sequence[Member], asked: float | None) -> tuple[float | None, str]:
-    """Return the cut and where it comes from; None for several channels of probabilities."""
-    config = members[0].checkpoint.config
-    if config.model.out_channels > 1:
-        if asked is not None:
-            raise InputError(
-                f"--threshold: {config.model.out_channels} classes are told apart by the likeliest "
-                f"one, not by a threshold, found {asked}; leave it out"
-            )
-        return None, "the likeliest class"
-    if asked is not None:
-        if not 0.0 <= asked <= 1.0:
-            raise InputError(f"--threshold: must be from 0 to 1, found {asked}")
-        return asked, f"threshold {asked:g}, from the command line"
-    chosen = [member.threshold for member in members if member.threshold is not None]
-    missing = ", ".join(f"{m.run.path} ({m.name})" for m in members if m.threshold is None)
-    without = f"; nothing was selected for {missing}: validate_distribution.py does"
-    if not chosen:
-        default = config.validation.threshold
-        return default, f"threshold {default:g}, from validation.threshold{without}"
-    mean = round(sum(chosen) / len(chosen), 6)
-    whose = "selected for the run" if len(members) == 1 else "the mean of the runs' selected"
-    return mean, f"threshold {mean:g}, {whose}{without if missing else ''}"
 
 
 def _check_output(source: Path, output: Path) -> None:
@@ -171,7 +147,7 @@ def _check_output(source: Path, output: Path) -> None:
         )
 
 
-def _introduce(console: Console, members: Sequence[Member], why: str) -> None:
+def _introduce(console: Console, members: Sequence[Member], masking: Masking) -> None:
     for member in members:
         epoch = member.checkpoint.epoch
         console.print(f"{member.run.path}: {member.name}, epoch {epoch}", markup=False)
@@ -181,7 +157,8 @@ def _introduce(console: Console, members: Sequence[Member], why: str) -> None:
                 "validate_distribution.py selects anew",
                 markup=False,
             )
-    console.print(why, markup=False)
+    console.print(masking.why, markup=False)
+    console.print(masking.chain_why, markup=False)
 
 
 def _attempt(job: _Job, volume: InputVolume, title: str) -> None:
@@ -191,7 +168,7 @@ def _attempt(job: _Job, volume: InputVolume, title: str) -> None:
         like, image = read_input(volume, job.config.model.in_channels)
         with windows_progress(job.console, title) as progress:
             probs = _probabilities(job, volume, like, image, progress)
-        classes = _classes(probs, job.threshold)
+        classes = job.masking(probs)
         write(job.output / volume.output_name, decode(classes, job.config.labels), like)
         if job.options.probabilities:
             whole = probs[0] if len(probs) == 1 else probs
@@ -221,17 +198,11 @@ def _probabilities(
     return resample_probs(job.predictor(image, statistics, progress), like.shape)
 
 
-def _classes(probs: Tensor, threshold: float | None) -> ClassArray:
-    """Class indices (z, y, x); the comparison that selection counted with."""
-    found = probs.argmax(dim=0) if threshold is None else probs[0] >= threshold
-    return found.to(torch.uint8).numpy()
-
-
-def _provenance(job: _Job, why: str) -> dict[str, Any]:
+def _provenance(job: _Job) -> dict[str, Any]:
     return provenance(
         job.members,
         job.predictor,
-        {"value": job.threshold, "why": why},
+        job.masking,
         [(volume.id, volume.files) for volume in job.done],
     )
 

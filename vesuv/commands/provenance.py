@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from vesuv import __version__
+from vesuv.commands.masking import Masking
 from vesuv.commands.members import Member, Predictor, file_digest
+from vesuv.config.postprocess import written
 
 PROVENANCE = "provenance.json"
 
@@ -18,14 +20,14 @@ Inputs = Sequence[tuple[str, tuple[Path, ...]]]
 
 
 def provenance(
-    members: Sequence[Member], predictor: Predictor, threshold: dict[str, Any], inputs: Inputs
+    members: Sequence[Member], predictor: Predictor, masking: Masking, inputs: Inputs
 ) -> dict[str, Any]:
     """Return the content of provenance.json.
 
     Args:
         members: The networks.
         predictor: Their settings.
-        threshold: `value`, and `why` it is that one.
+        masking: The way from their probabilities to masks.
         inputs: Id and files of each volume that was predicted.
     """
     config = members[0].checkpoint.config
@@ -33,9 +35,10 @@ def provenance(
     return {
         "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "runs": [_member(member) for member in members],
-        "threshold": threshold,
+        "threshold": {"value": masking.threshold, "why": masking.why},
+        "postprocess": {"steps": written(masking.chain), "why": masking.chain_why},
         "inference": {
-            **predictor.settings.model_dump(),
+            **predictor.settings.model_dump(exclude={"postprocess"}),
             "window": "gaussian",
             "precision": machine.precision,
             "device": str(machine.device),
@@ -59,6 +62,7 @@ def _member(member: Member) -> dict[str, Any]:
         "checkpoint_sha256": member.sha256,
         "epoch": checkpoint.epoch,
         "selected_threshold": member.threshold,
+        "postprocess": written(member.postprocess),
         "patch_size": checkpoint.config.sampling.patch_size,
         "normalizer": checkpoint.normalizer.state(),
         "model": checkpoint.config.model.model_dump(mode="json"),

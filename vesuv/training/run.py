@@ -12,6 +12,7 @@ from typing import Any
 
 from vesuv import __version__
 from vesuv.config import Config, dump_config, load_config
+from vesuv.config.postprocess import Chain, read_chain
 from vesuv.errors import InputError
 
 VERSION = 1
@@ -26,6 +27,8 @@ class Selected:
     threshold: float | None
     checkpoint_sha256: str | None = None
     """Digest of the file that was selected; None in a selected.json written by hand."""
+    postprocess: Chain | None = None
+    """Steps that were selected, none of them when empty; None: they were not part of the choice."""
 
 
 @dataclass(frozen=True)
@@ -96,16 +99,19 @@ class RunFolder:
         try:
             name, threshold = str(content["checkpoint"]), content["threshold"]
             cut = None if threshold is None else float(threshold)
-            chosen = Selected(name, cut, content.get("checkpoint_sha256"))
+            digest, steps = content.get("checkpoint_sha256"), content.get("postprocess")
         except (KeyError, TypeError, ValueError):
             raise InputError(
                 f"{path}: needs checkpoint and threshold; write it anew with validate_distribution"
             ) from None
+        if cut is not None and not 0.0 <= cut <= 1.0:
+            raise InputError(f"{path}: threshold must be from 0 to 1 or null, found {cut}")
         if name not in self.available():
             raise InputError(
                 f"{path}: checkpoint must be one of {', '.join(self.available())}, found {name!r}"
             )
-        return chosen
+        chain = None if steps is None else read_chain(steps, f"{path}: postprocess")
+        return Selected(name, cut, digest, chain)
 
     def create(self, config: Config, facts: dict[str, Any]) -> None:
         """Make the folder with config.yaml and run.json."""
@@ -124,7 +130,7 @@ class RunFolder:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, RecursionError) as fault:
         raise InputError(f"{path}: cannot be read as JSON: {fault}") from None
     if not isinstance(content, dict) or content.get("version") != VERSION:
         raise InputError(f"{path}: version must be {VERSION}; it was not written by this vesuv")

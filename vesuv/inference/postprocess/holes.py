@@ -1,0 +1,118 @@
+"""Holes of one voxel's width through a sheet, found by the topology of 3 x 3 x 3 voxels.
+
+A background voxel is such a hole where its foreground neighbours are one 26-connected piece that
+parts its background neighbours into two sides: filling it closes a tunnel and joins nothing that
+was apart. That holds for a sheet of any slope; a test of the four neighbours in a plane of the grid
+sees holes in sheets along the grid only.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vesuv.inference.postprocess.components import fill_cavities
+from vesuv.inference.postprocess.cuts import Mask
+
+Codes = NDArray[np.int32]
+"""A set of the 26 neighbours each, one bit a neighbour."""
+
+_OFFSETS = [o for o in itertools.product((-1, 0, 1), repeat=3) if any(o)]
+_FACES = [i for i, o in enumerate(_OFFSETS) if np.abs(o).sum() == 1]
+_FACE_BITS = sum(1 << i for i in _FACES)
+_EDGE_BITS = sum(1 << i for i, o in enumerate(_OFFSETS) if np.abs(o).sum() == 2)
+
+
+def _adjacency(connectivity: int) -> list[int]:
+    """For each neighbour the set of the neighbours that touch it."""
+
+    def touch(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
+        gap = np.abs(np.subtract(a, b))
+        return bool(gap.sum() == 1 if connectivity == 6 else gap.max() == 1)
+
+    return [sum(1 << j for j, b in enumerate(_OFFSETS) if touch(a, b)) for a in _OFFSETS]
+
+
+_TOUCH_6, _TOUCH_26 = _adjacency(6), _adjacency(26)
+
+
+def plug_holes(mask: Mask) -> Mask:
+    """Fill the holes of one voxel's width that lead through a sheet.
+
+    A bore through thick matter is filled along its whole length. A plug that would shut in a
+    cavity of several voxels is left out; a single voxel shut in is filled.
+
+    Source:
+        Malandain, Bertrand, Ayache, Topological segmentation of discrete surfaces, IJCV 1993: the
+        number of background components in the 18-neighbourhood tells a tunnel's voxel.
+    """
+    padded = np.pad(mask, 1)
+    places = _beside_mask(padded)
+    codes = _codes(padded, places)
+    kinds, which = np.unique(codes, return_inverse=True)
+    plugs = places[_is_tunnel(kinds)[which]]
+    plugged = padded.copy()
+    plugged.ravel()[plugs] = True
+    return _without_new_cavities(padded, plugged, plugs)[1:-1, 1:-1, 1:-1]
+
+
+def _beside_mask(padded: Mask) -> NDArray[np.int64]:
+    """Flat indices of background voxels with a face against the mask."""
+    core = (slice(1, -1),) * 3
+    contacts = np.zeros([length - 2 for length in padded.shape], np.uint8)
+    for index in _FACES:
+        contacts += _shifted(padded, _OFFSETS[index])
+    found = np.zeros_like(padded)
+    found[core] = (contacts >= 1) & (contacts < 6) & ~padded[core]
+    return np.flatnonzero(found)
+
+
+def _shifted(padded: Mask, offset: tuple[int, ...]) -> Mask:
+    """The neighbour at `offset` of every voxel inside the padding."""
+    return padded[tuple(slice(1 + o, n - 1 + o) for o, n in zip(offset, padded.shape, strict=True))]
+
+
+def _codes(padded: Mask, places: NDArray[np.int64]) -> Codes:
+    flat = padded.ravel()
+    _, height, width = padded.shape
+    codes = np.zeros(len(places), np.int32)
+    for bit, (z, y, x) in enumerate(_OFFSETS):
+        codes |= flat[places + ((z * height + y) * width + x)].astype(np.int32) << bit
+    return codes
+
+
+def _is_tunnel(codes: Codes) -> Mask:
+    """One piece of foreground, and background on two sides that meet at no edge of the voxel."""
+    one_piece = _reached(codes & -codes, codes, _TOUCH_26) == codes
+    faces = ~codes & _FACE_BITS
+    side = _reached(faces & -faces, ~codes & (_FACE_BITS | _EDGE_BITS), _TOUCH_6)
+    found: Mask = one_piece & ((faces & ~side) != 0)
+    return found
+
+
+def _reached(start: Codes, allowed: Codes, touch: list[int]) -> Codes:
+    """Grow each set from `start` within `allowed` until it grows no more."""
+    reached, before = start, np.zeros_like(start)
+    while not np.array_equal(reached, before):
+        before, reached = reached, reached.copy()
+        for bit, neighbours in enumerate(touch):
+            reached |= (before >> bit & 1) * np.int32(neighbours) & allowed
+    return reached
+
+
+def _without_new_cavities(padded: Mask, plugged: Mask, plugs: NDArray[np.int64]) -> Mask:
+    """Take back the plugs beside a cavity that was none before; fill cavities of one voxel."""
+    shut_in = fill_cavities(plugged) & ~plugged & ~fill_cavities(padded)
+    if not shut_in.any():
+        return plugged
+    places = np.flatnonzero(shut_in)
+    _, height, width = padded.shape
+    steps = [np.dot(_OFFSETS[i], (height * width, width, 1)) for i in _FACES]
+    beside = np.stack([places + step for step in steps])
+    single = plugged.ravel()[beside].all(axis=0)
+    plugged.ravel()[places[single]] = True
+    taken_back = np.intersect1d(beside[:, ~single], plugs)
+    plugged.ravel()[taken_back] = False
+    return plugged
