@@ -210,7 +210,9 @@ class RuntimeConfig(Section):
     max_minutes: Positive | None = None
     """End the run in good order after this much training; null: no limit."""
     accumulate: Size = 1
-    """Micro-batches summed into one optimiser step."""
+    """Parts that a batch is cut into and summed over: less memory; batch Dice is each part's."""
+    recompute_levels: int = Field(default=0, ge=0)
+    """Levels of the plain U-Net, from the top, whose activations backward computes again."""
     channels_last: bool = False
     """channels_last_3d memory layout."""
     compile: bool = False

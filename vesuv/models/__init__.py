@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from vesuv.config.network import ModelConfig
+from vesuv.errors import InputError
 from vesuv.models.heads import activate, initialise_output_bias
 from vesuv.models.monai_networks import build_dynunet, build_mednext, build_segresnet
 from vesuv.models.plain_unet import PlainUNet, build_plain_unet
@@ -25,4 +26,30 @@ def build_model(config: ModelConfig) -> nn.Module:
     return MODELS[config.name](config)
 
 
-__all__ = ["MODELS", "PlainUNet", "activate", "build_model", "initialise_output_bias"]
+def recompute_levels(network: nn.Module, levels: int) -> None:
+    """Let backward compute the activations of the top levels again instead of keeping them.
+
+    Args:
+        network: A network of this package.
+        levels: Levels from the top, where a voxel costs most; 0 keeps everything.
+
+    Raises:
+        InputError: The network cannot do it.
+    """
+    if isinstance(network, PlainUNet):
+        network.recomputed_levels = levels
+    elif levels:
+        raise InputError(
+            f"runtime.recompute_levels: only model.name=plain_unet can, found "
+            f"{type(network).__name__}; set it to 0 and try runtime.accumulate"
+        )
+
+
+__all__ = [
+    "MODELS",
+    "PlainUNet",
+    "activate",
+    "build_model",
+    "initialise_output_bias",
+    "recompute_levels",
+]

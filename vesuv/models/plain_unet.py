@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from vesuv.config.network import PlainUNetConfig
 from vesuv.models.normalization import NormActivation
@@ -40,21 +41,31 @@ class PlainUNet(nn.Module):
             _Up(below, width) for below, width in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
         self.output = nn.Conv3d(filters, out_channels, kernel_size=1)
+        self.recomputed_levels = 0
+        """Levels, counted from the top, that backward computes again instead of keeping them."""
         initialise_weights(self)
 
     def forward(self, image: Tensor) -> Tensor:
         """Map images (b, c, z, y, x) to logits (b, k, z, y, x)."""
         skips: list[Tensor] = []
         features = image
-        for level in self.encoder:
-            features = level(features)
+        for level, convolutions in enumerate(self.encoder):
+            features = self._at(level, convolutions, features)
             skips.append(features)
             features = self.pool(features)
-        features = self.bottleneck(features)
-        for up, skip in zip(self.decoder, reversed(skips), strict=True):
-            features = up(features, skip)
+        features = self._at(len(skips), self.bottleneck, features)
+        for up in self.decoder:
+            skip = skips.pop()
+            features = self._at(len(skips), up, features, skip)
         logits: Tensor = self.output(features)
         return logits
+
+    def _at(self, level: int, module: nn.Module, *features: Tensor) -> Tensor:
+        if self.training and level < self.recomputed_levels:
+            again: Tensor = checkpoint(module, *features, use_reentrant=False)
+            return again
+        result: Tensor = module(*features)
+        return result
 
 
 class _Up(nn.Module):

@@ -19,7 +19,7 @@ from vesuv.config import Config
 from vesuv.errors import InputError
 from vesuv.losses import build_losses
 from vesuv.losses.compound import Compound
-from vesuv.models import build_model
+from vesuv.models import build_model, recompute_levels
 from vesuv.models.heads import initialise_output_bias
 from vesuv.training.averaging import Averages
 from vesuv.training.checkpoints import (
@@ -69,6 +69,7 @@ class Trainer:
         layout = torch.channels_last_3d if config.runtime.channels_last else torch.contiguous_format
         network = build_model(config.model)
         initialise_output_bias(network, data.class_fractions)
+        recompute_levels(network, config.runtime.recompute_levels)
         self.network = network.to(machine.device).to(memory_format=layout)  # type: ignore[call-overload]
         self.optimizer = build_optimizer(self.network, config.optimizer)
         self.schedule = Schedule(
