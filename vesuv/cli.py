@@ -108,11 +108,36 @@ def validate_distribution(
     )
 
 
+@app.command("find_best")
+def find_best(
+    run: Runs,
+    output: Annotated[Path, typer.Option(help="File to write.")] = Path("best.json"),
+    checkpoint: Annotated[
+        list[str] | None, typer.Option("--checkpoint", help="Checkpoints to try … (default all).")
+    ] = None,
+    overlap: Overlap = None,
+    mirror: Mirror = None,
+    device: Device = None,
+    changes: Changes = None,
+) -> None:
+    """Choose among configurations and their ensembles on held-out volumes."""
+    from vesuv.commands.find_best import find_best as entry
+    from vesuv.commands.out_of_fold import FoldOptions
+
+    options = FoldOptions(checkpoint, overlap, mirror, device, tuple(changes or ()))
+    entry(run, output, options)
+
+
 @app.command("predict")
 def predict(
-    run: Runs,
     source: Annotated[Path, typer.Option("--input", help="A volume, or a folder of volumes.")],
     output: Annotated[Path, typer.Option(help="Folder of masks and provenance.json.")],
+    run: Annotated[
+        list[Path] | None, typer.Option("--run", help="Run folders, log/<config>/fold_<k> …")
+    ] = None,
+    best: Annotated[
+        Path | None, typer.Option(help="best.json of find_best, in place of --run.")
+    ] = None,
     checkpoint: Annotated[
         str | None, typer.Option("--checkpoint", help="Checkpoint (default: the selected one).")
     ] = None,
@@ -137,6 +162,7 @@ def predict(
     from vesuv.commands.predict import predict as entry
 
     options = PredictOptions(
+        best=best,
         checkpoint=checkpoint,
         threshold=threshold,
         postprocess=postprocess,
@@ -146,7 +172,7 @@ def predict(
         overlap=overlap,
         device=device,
     )
-    entry(run, source, output, options)
+    entry(run or [], source, output, options)
 
 
 @app.command("evaluate")

@@ -18,6 +18,11 @@ from vesuv.errors import InputError
 from vesuv.training.checkpoints import read_checkpoint, write_checkpoint
 from vesuv.training.run import RunFolder
 
+STEPS = (
+    "selection.hysteresis=[[0.3, 0.7]]",
+    "selection.postprocess=[[{name: remove_small, voxels: 20}]]",
+)
+
 
 @pytest.fixture
 def run(trained_run: RunFolder, tmp_path: Path) -> RunFolder:
@@ -160,3 +165,118 @@ def test_cases_without_a_judged_voxel_cannot_select(
 
     with pytest.raises(InputError, match=r"every voxel of its validation cases is ignored"):
         validate_distribution(run.path)
+
+
+def _no_prediction(*_: object) -> None:
+    raise AssertionError("predicted again")
+
+
+def test_probabilities_are_predicted_once_and_again_after_more_training(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    first = validate_distribution(run.path, checkpoints=["best"])
+    before = (run.path / "selected.json").read_text()
+    network = read_checkpoint(run.checkpoint("last"))
+    monkeypatch.setattr("vesuv.commands.out_of_fold.Predictor", _no_prediction)
+    capsys.readouterr()
+
+    again = validate_distribution(run.path, checkpoints=["best"])
+
+    assert again == first and (run.path / "selected.json").read_text() == before
+    assert "best: 2 of 2 cases were predicted before" in capsys.readouterr().out
+    write_checkpoint(
+        run.checkpoint("best"),
+        model=network.model,
+        config=network.config,
+        normalizer=network.normalizer,
+        epoch=9,
+        measure=None,
+    )
+    with pytest.raises(AssertionError, match="predicted again"):
+        validate_distribution(run.path, checkpoints=["best"])
+    with pytest.raises(AssertionError, match="predicted again"):
+        validate_distribution(run.path, checkpoints=["ema"], overlap=0.0)
+
+
+def test_a_chain_that_is_chosen_makes_the_masks_it_was_chosen_for(
+    run: RunFolder, tiny_data: Path, tmp_path: Path
+) -> None:
+    only = "selection.thresholds=[0.05]"  # so low that specks are certain
+
+    selected = validate_distribution(
+        run.path, checkpoints=["best"], changes=(*STEPS, only, "selection.tolerance=1.0")
+    )
+
+    assert selected.postprocess
+    held_out = tmp_path / "held_out"
+    held_out.mkdir()
+    for name in run.validation_cases:
+        shutil.copy(tiny_data / "train_images" / f"{name}.tif", held_out)
+    predict([run.path], held_out, tmp_path / "out")
+    summary = evaluate(tmp_path / "out", tiny_data / "train_labels", run=run.path)
+    written = json.loads((run.path / "selected.json").read_text())
+    assert written["dice"] == pytest.approx(summary["mean"]["dice"], abs=1e-12)
+    assert written["margin"]["dice"] >= 0.0
+    assert {row["group"] for row in written["groups"]} <= {"0", "1"}
+    assert written["honest"]["left_out"] in ("group", "case")
+
+
+@pytest.fixture
+def folds(run: RunFolder, tmp_path: Path) -> list[RunFolder]:
+    """Two runs that hold out the two halves of the cases; the second is a copy of the first."""
+    return [run, _other_fold(run, run.path.parent / "run_1")]
+
+
+def _other_fold(run: RunFolder, path: Path) -> RunFolder:
+    shutil.copytree(run.path, path)
+    facts = json.loads((run.path / "run.json").read_text())
+    others = sorted({"c0", "c1", "c2", "c3"} - set(run.validation_cases))
+    (path / "run.json").write_text(json.dumps(facts | {"fold": 1, "validation_cases": others}))
+    return RunFolder(path)
+
+
+def test_several_folds_get_one_joint_choice(folds: list[RunFolder]) -> None:
+    selected = validate_distribution(*(run.path for run in folds), checkpoints=["best"])
+
+    assert [run.selected() for run in folds] == [selected, selected]
+    table = folds[0].path.parent / "distribution"
+    summary = json.loads((table / "summary.json").read_text())
+    assert sorted(summary["cases"]) == ["c0", "c1", "c2", "c3"]
+    assert summary["folds"] == [0, 1]
+    assert summary["selected"]["honest"]["left_out"] == "fold"
+    assert [one["left_out"] for one in summary["selected"]["honest"]["rounds"]] == ["0", "1"]
+    with (table / "cases.csv").open(newline="") as file:
+        rows = [
+            row for row in csv.DictReader(file) if float(row["threshold"]) == selected.threshold
+        ]
+    joint = sum(float(row["dice"]) for row in rows) / 4
+    assert summary["selected"]["dice"] == pytest.approx(joint, abs=1e-6)
+    assert all((table / name).is_file() for name in ("curves.png", "calibration.png"))
+
+
+def test_runs_that_hold_out_the_same_case_are_refused(run: RunFolder) -> None:
+    twin = run.path.parent / "twin"
+    shutil.copytree(run.path, twin)
+
+    with pytest.raises(InputError, match=r"twin: holds out case c\d as .*run does"):
+        validate_distribution(run.path, twin)
+
+
+def test_runs_of_several_folders_are_not_one_configuration(run: RunFolder, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"folds of one configuration lie in one folder, found 2"):
+        validate_distribution(run.path, tmp_path / "other" / "fold_1")
+    with pytest.raises(InputError, match="needs at least one run folder"):
+        validate_distribution()
+
+
+def test_what_a_network_was_trained_with_cannot_be_changed_afterwards(run: RunFolder) -> None:
+    with pytest.raises(InputError, match=r"--set model.filters=8: a trained run takes changes of"):
+        validate_distribution(run.path, changes=("model.filters=8",))
+
+
+def test_folds_without_a_checkpoint_in_common_are_refused(folds: list[RunFolder]) -> None:
+    for name in ("best", "last", "ema"):
+        folds[1].checkpoint(name).rename(folds[1].checkpoint(f"epoch_{name}"))
+
+    with pytest.raises(InputError, match="have no checkpoint of the same name"):
+        validate_distribution(*(run.path for run in folds))

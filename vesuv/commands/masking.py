@@ -6,16 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
 from vesuv.commands.members import Member
-from vesuv.config.postprocess import Chain, begins_with_cut, with_threshold
+from vesuv.config.postprocess import Chain, begins_with_cut
 from vesuv.errors import InputError
-from vesuv.inference.postprocess import apply_chain
-
-ClassArray = npt.NDArray[np.uint8]
+from vesuv.inference.masks import ClassArray, class_mask
 
 
 @dataclass(frozen=True)
@@ -32,24 +28,8 @@ class Masking:
     """Where the steps come from."""
 
     def __call__(self, probs: Tensor) -> ClassArray:
-        """Return class indices (z, y, x) of probabilities (k, z, y, x).
-
-        The steps see foreground as one, whatever its classes: several classes are cut by one minus
-        the background's probability, or by the likeliest class where no step cuts. A foreground
-        voxel then is of the likeliest foreground class, also where a step has filled it.
-        """
-        if len(probs) == 1:
-            assert self.threshold is not None or begins_with_cut(self.chain)
-            chain = self.chain
-            if self.threshold is not None:
-                chain = with_threshold(chain, self.threshold)
-            return apply_chain(probs[0].numpy(), chain).astype(np.uint8)
-        likeliest = probs[1:].argmax(dim=0).numpy() + 1
-        if begins_with_cut(self.chain):
-            mask = apply_chain((1.0 - probs[0]).numpy(), self.chain)
-        else:
-            mask = apply_chain((probs.argmax(dim=0) > 0).numpy(), self.chain)
-        return np.where(mask, likeliest, 0).astype(np.uint8)
+        """Return class indices (z, y, x) of probabilities (k, z, y, x)."""
+        return class_mask(probs, self.threshold, self.chain)
 
 
 def choose_masking(

@@ -78,6 +78,16 @@ def open_members(runs: Sequence[Path], checkpoint: str | None) -> list[Member]:
     members = [_open_member(RunFolder.open(path), checkpoint) for path in runs]
     if not members:
         raise InputError("--run: needs at least one run folder, found none; name log/<config>/fold")
+    check_agreement(members)
+    return members
+
+
+def check_agreement(members: Sequence[Member]) -> None:
+    """Refuse networks whose probabilities cannot be averaged.
+
+    Raises:
+        InputError: Names two runs, and what they differ in.
+    """
     first = members[0]
     for other in members[1:]:
         for key, value in _AGREE.items():
@@ -87,7 +97,6 @@ def open_members(runs: Sequence[Path], checkpoint: str | None) -> list[Member]:
                     f"{other.run.path}: runs of an ensemble must agree in {key}, found {theirs} "
                     f"and, in {first.run.path}, {mine}; predict with them separately"
                 )
-    return members
 
 
 def checkpoint_path(run: RunFolder, name: str) -> Path:

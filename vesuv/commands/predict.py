@@ -16,8 +16,9 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
+from vesuv.commands.best import open_best
 from vesuv.commands.inputs import InputVolume, find_inputs, read_input
-from vesuv.commands.masking import ClassArray, Masking, choose_masking
+from vesuv.commands.masking import Masking, choose_masking
 from vesuv.commands.members import (
     Member,
     Predictor,
@@ -34,6 +35,7 @@ from vesuv.data.resample import resample_image, resample_probs
 from vesuv.data.statistics import case_statistics
 from vesuv.errors import InputError, InputErrors
 from vesuv.evaluation.table import write_json
+from vesuv.inference.masks import ClassArray
 from vesuv.inference.volume import Progress
 from vesuv.training.machine import resolve
 
@@ -42,6 +44,8 @@ from vesuv.training.machine import resolve
 class PredictOptions:
     """What the command line may say; None leaves it to the runs."""
 
+    best: Path | None = None
+    """File of find_best that says everything in place of runs."""
     checkpoint: str | None = None
     """Name of the checkpoint to take from each run; None: the selected one, else the best."""
     threshold: float | None = None
@@ -89,7 +93,7 @@ def predict(
     """Predict every volume of `source`; goes past those that cannot be, and names them at the end.
 
     Args:
-        runs: Run folders; the probabilities of several are averaged.
+        runs: Run folders; the probabilities of several are averaged. None with `options.best`.
         source: A volume, or a folder of volumes.
         output: Folder for masks and provenance.json.
         options: Changes to what the runs say.
@@ -100,7 +104,7 @@ def predict(
     Raises:
         InputError: Runs that cannot be used, nothing to predict, or (at the end) bad volumes.
     """
-    members = open_members(runs, options.checkpoint)
+    members = _members(runs, options)
     config = members[0].checkpoint.config
     volumes = find_inputs(source, channel_files=config.data.layout == "nnunet")
     _check_output(source, output)
@@ -131,6 +135,17 @@ def predict(
     if job.faults:
         raise InputErrors(job.faults)
     return [output / volume.output_name for volume in job.done]
+
+
+def _members(runs: Sequence[Path], options: PredictOptions) -> list[Member]:
+    if options.best is None:
+        return open_members(runs, options.checkpoint)
+    if runs or options.checkpoint is not None:
+        raise InputError(
+            "--best: says which runs and checkpoints, found --run or --checkpoint as well; leave "
+            "them out"
+        )
+    return open_best(options.best)
 
 
 def _check_output(source: Path, output: Path) -> None:

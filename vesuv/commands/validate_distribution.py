@@ -88,7 +88,6 @@ def choose(folds: Sequence[Fold], sources: Sequence[Source], console: Console) -
         default_chain=config.inference.postprocess,
         parts=parts,
     )
-    _check_steps(problem)
     with cases_progress(console, "search") as tell:
         return Verdict(problem, search(problem, tell), by)
 
@@ -106,15 +105,6 @@ def _folder(runs: Sequence[Path]) -> Path:
             f"{', '.join(sorted(map(str, parents)))}; find_best compares configurations"
         )
     return runs[0].parent / "distribution"
-
-
-def _check_steps(problem: Problem) -> None:
-    chains = (*problem.config.hysteresis, *problem.config.postprocess, *problem.default_chain)
-    if problem.num_classes > 2 and chains:
-        raise InputError(
-            f"selection.postprocess: hysteresis and steps work on masks of one class, labels name "
-            f"{problem.num_classes}; leave selection.hysteresis and postprocess empty"
-        )
 
 
 def _write(

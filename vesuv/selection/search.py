@@ -53,6 +53,8 @@ class Round:
     """A choice on all cases but a part, and what it scores on that part."""
 
     left_out: str
+    seen: Choice
+    """Scores over the rest, which it was chosen on."""
     choice: Choice
     """Scores over the part."""
     num_cases: int
@@ -123,7 +125,7 @@ def _rounds(problem: Problem, pools: Mapping[str, Sequence[Measured]]) -> list[R
         measured = _of(pool, best)
         there = measured.choice(part)
         if there is not None:
-            rounds.append(Round(name, there, measured.count(part)))
+            rounds.append(Round(name, best, there, measured.count(part)))
     return rounds
 
 
@@ -162,19 +164,16 @@ def _variants(survivors: Sequence[Candidate], problem: Problem) -> list[Candidat
     """What is tried beside the plain thresholds; for a leaderboard the survivors themselves too."""
     config = problem.config
     chains: list[Chain] = list(dict.fromkeys(((), problem.default_chain, *config.postprocess)))
+    pairs = [HysteresisStep(name="hysteresis", low=a, high=b) for a, b in config.hysteresis]
     found = []
     for survivor in survivors:
-        name, threshold = survivor.checkpoint, survivor.threshold
-        if threshold is None:
-            found += [survivor] if problem.leaderboard else []
-            continue
-        pairs = [HysteresisStep(name="hysteresis", low=a, high=b) for a, b in config.hysteresis]
+        name = survivor.checkpoint
         for chain in chains:
             if begins_with_cut(chain):
                 found.append(Candidate(name, None, postprocess=chain))
                 continue
             if chain or problem.leaderboard:
-                found.append(Candidate(name, threshold, postprocess=chain))
+                found.append(Candidate(name, survivor.threshold, postprocess=chain))
             found += [Candidate(name, None, postprocess=(pair, *chain)) for pair in pairs]
     return list(dict.fromkeys(found))
 

@@ -12,14 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vesuv.config.postprocess import Chain, with_threshold
 from vesuv.config.training import Objective
 from vesuv.data.labels import IGNORE
 from vesuv.data.store import StoredCase
 from vesuv.evaluation.choice import Candidate
 from vesuv.evaluation.leaderboard import leaderboard_score
 from vesuv.evaluation.overlap import confusion
-from vesuv.inference.postprocess import apply_chain
+from vesuv.inference.masks import class_mask
 from vesuv.selection.cache import ProbabilityCache
 from vesuv.selection.levels import dequantise
 from vesuv.selection.measured import CaseScore, case_score
@@ -45,28 +44,11 @@ class Source:
         return list(found)
 
 
-def mask(probs: Tensor, threshold: float | None, chain: Chain) -> NDArray[np.uint8]:
-    """Return class indices (z, y, x), the way `predict` makes them.
-
-    Args:
-        probs: (1, z, y, x), or (C, z, y, x) of which the likeliest is taken.
-        threshold: Put before a chain that does not begin with a cut.
-        chain: Steps, for one channel of probabilities.
-    """
-    if len(probs) > 1:
-        return probs.argmax(dim=0).to(torch.uint8).numpy()
-    if not chain:
-        assert threshold is not None
-        return (probs[0] >= threshold).to(torch.uint8).numpy()
-    whole = chain if threshold is None else with_threshold(chain, threshold)
-    return apply_chain(probs[0].numpy(), whole).astype(np.uint8)
-
-
 def score(
     probs: Tensor, case: StoredCase, candidate: Candidate, objective: Objective, num_classes: int
 ) -> CaseScore:
     """Make a candidate's mask of a case and compare it with the label."""
-    prediction = mask(probs, candidate.threshold, candidate.postprocess)
+    prediction = class_mask(probs, candidate.threshold, candidate.postprocess)
     label = torch.from_numpy(case.label.copy())
     matrix = confusion(torch.from_numpy(prediction), label, label != IGNORE, num_classes)
     return case_score(matrix, _leaderboard(prediction, case, objective))

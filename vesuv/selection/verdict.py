@@ -11,8 +11,8 @@ import numpy as np
 
 from vesuv.data.store import StoredCase
 from vesuv.evaluation.choice import Choice
-from vesuv.selection.measured import Cases
-from vesuv.selection.search import Found, Problem
+from vesuv.selection.measured import Cases, Measured
+from vesuv.selection.search import Found, Problem, Round
 
 MEASURES = ("dice", "gap", "leaderboard")
 """What is compared, where it was measured."""
@@ -49,38 +49,53 @@ class Verdict:
         return {
             "over": str(second),
             "within_tolerance": second.gap <= self.problem.config.tolerance,
-            **_difference(self.found.chosen, second),
+            **difference(self.found.chosen, second),
         }
 
     def groups(self) -> list[dict[str, Any]]:
         """The choice, and its margin over the same next best, group by group."""
         best, *others = (self.found.of(choice) for choice in self.found.ranking[:2])
-        rows = []
-        for name, part in group_parts(self.problem.cases).items():
-            there = best.choice(part)
-            if there is not None:
-                row = {"group": name, "cases": best.count(part), **_scores(there)}
-                seconds = [other.choice(part) for other in others]
-                margins = [_difference(there, other) for other in seconds if other is not None]
-                rows.append({**row, "margin": margins[0] if margins else None})
-        return rows
+        return by_group(self.problem.cases, best, others[0] if others else None)
 
     def honest(self) -> dict[str, Any] | None:
         """Mean scores over cases that the choice was made without; None with a single part."""
-        rounds = self.found.rounds
-        if not rounds:
-            return None
-        total = sum(one.num_cases for one in rounds)
-        means = {}
-        for measure in MEASURES:
-            values = [(getattr(one.choice, measure), one.num_cases) for one in rounds]
-            if all(value is not None for value, _ in values):
-                means[measure] = math.fsum(value * num for value, num in values) / total
-        each = [
-            {"left_out": one.left_out, "cases": one.num_cases, **one.choice.plain()}
-            for one in rounds
-        ]
-        return {"left_out": self.by, **means, "rounds": each}
+        return honest(self.found.rounds, self.by)
+
+
+def honest(rounds: Sequence[Round], by: str) -> dict[str, Any] | None:
+    """Return the mean scores over the parts that were left out; None where none was.
+
+    Args:
+        rounds: One a part.
+        by: What a part is: fold, group or case.
+    """
+    if not rounds:
+        return None
+    total = sum(one.num_cases for one in rounds)
+    means = {}
+    for measure in MEASURES:
+        values = [(getattr(one.choice, measure), one.num_cases) for one in rounds]
+        if all(value is not None for value, _ in values):
+            means[measure] = math.fsum(value * num for value, num in values) / total
+    each = [
+        {"left_out": one.left_out, "cases": one.num_cases, **one.choice.plain()} for one in rounds
+    ]
+    return {"left_out": by, **means, "rounds": each}
+
+
+def by_group(
+    cases: Sequence[StoredCase], best: Measured, other: Measured | None
+) -> list[dict[str, Any]]:
+    """Return scores group by group, with the margin over another candidate; [] without groups."""
+    rows = []
+    for name, part in group_parts(cases).items():
+        there = best.choice(part)
+        if there is not None:
+            second = other.choice(part) if other else None
+            margin = difference(there, second) if second else None
+            row = {"group": name, "cases": best.count(part), **_scores(there), "margin": margin}
+            rows.append(row)
+    return rows
 
 
 def left_out(
@@ -121,7 +136,7 @@ def _scores(choice: Choice) -> dict[str, float]:
 _CANDIDATE = ("checkpoint", "threshold", "postprocess")
 
 
-def _difference(one: Choice, other: Choice) -> dict[str, float]:
+def difference(one: Choice, other: Choice) -> dict[str, float]:
     """One minus the other; a smaller gap is better, and a larger anything else."""
     pairs = {name: (getattr(one, name), getattr(other, name)) for name in MEASURES}
     return {
