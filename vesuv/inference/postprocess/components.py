@@ -41,7 +41,10 @@ def fill_cavities(mask: Mask) -> Mask:
 def _components(mask: Mask, connectivity: Connectivity) -> tuple[Labels, NDArray[np.int64]]:
     """Label components, and count the voxels of each; background counts none."""
     labels, num = cc3d.connected_components(
-        mask, connectivity=connectivity, return_N=True, binary_image=True
+        np.require(mask, requirements="W"),  # which cc3d insists on, though it writes nothing
+        connectivity=connectivity,
+        return_N=True,
+        binary_image=True,
     )
     sizes = np.zeros(num + 1, np.int64)
     for plane in labels:  # plane by plane: counting wants a copy in eight bytes a voxel

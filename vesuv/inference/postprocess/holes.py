@@ -41,7 +41,9 @@ _TOUCH_6, _TOUCH_26 = _adjacency(6), _adjacency(26)
 def plug_holes(mask: Mask) -> Mask:
     """Fill the holes of one voxel's width that lead through a sheet.
 
-    A bore through thick matter is filled along its whole length. A plug that would shut in a
+    A bore through thick matter is filled along its whole length. Voxels that touch the mask by no
+    face are not looked at, which leaves out planes of one voxel that hold together by edges only.
+    A plug that would shut in a
     cavity of several voxels is left out; a single voxel shut in is filled.
 
     Source:
@@ -52,7 +54,8 @@ def plug_holes(mask: Mask) -> Mask:
     places = _beside_mask(padded)
     codes = _codes(padded, places)
     kinds, which = np.unique(codes, return_inverse=True)
-    plugs = places[_is_tunnel(kinds)[which]]
+    tunnel = _is_tunnel(kinds)[which]
+    plugs = _without_mouths(padded, places[tunnel], codes[tunnel])
     plugged = padded.copy()
     plugged.ravel()[plugs] = True
     return _without_new_cavities(padded, plugged, plugs)[1:-1, 1:-1, 1:-1]
@@ -102,15 +105,31 @@ def _reached(start: Codes, allowed: Codes, touch: list[int]) -> Codes:
     return reached
 
 
+def _without_mouths(padded: Mask, places: NDArray[np.int64], codes: Codes) -> NDArray[np.int64]:
+    """Leave out the voxel before a hole in a slanting sheet: it parts its sides as well.
+
+    A plug has two faces against the mask, or as many as any tunnel's voxel beside it.
+    """
+    contacts = np.bitwise_count(codes & _FACE_BITS)
+    rivals = np.zeros(padded.size, np.uint8)
+    rivals[places] = contacts
+    most = np.max([rivals[places + step] for step in _face_steps(padded)], axis=0, initial=0)
+    return places[(contacts >= 2) | (contacts >= most)]
+
+
+def _face_steps(padded: Mask) -> list[int]:
+    """Differences of flat indices across the six faces."""
+    _, height, width = padded.shape
+    return [int(np.dot(_OFFSETS[i], (height * width, width, 1))) for i in _FACES]
+
+
 def _without_new_cavities(padded: Mask, plugged: Mask, plugs: NDArray[np.int64]) -> Mask:
     """Take back the plugs beside a cavity that was none before; fill cavities of one voxel."""
     shut_in = fill_cavities(plugged) & ~plugged & ~fill_cavities(padded)
     if not shut_in.any():
         return plugged
     places = np.flatnonzero(shut_in)
-    _, height, width = padded.shape
-    steps = [np.dot(_OFFSETS[i], (height * width, width, 1)) for i in _FACES]
-    beside = np.stack([places + step for step in steps])
+    beside = np.stack([places + step for step in _face_steps(padded)])
     single = plugged.ravel()[beside].all(axis=0)
     plugged.ravel()[places[single]] = True
     taken_back = np.intersect1d(beside[:, ~single], plugs)

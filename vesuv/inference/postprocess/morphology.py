@@ -1,7 +1,8 @@
 """Opening and closing with balls and ellipsoids, by shifted copies of whole lines.
 
-Beyond the volume there is nothing that could be eroded or grown: a structuring element is clipped
-to the volume. With that opening and closing are idempotent up to the rim.
+Opening clips the ball to the volume, so that a sheet that leaves the volume is not worn at the rim;
+closing counts what lies beyond as background, so that a sheet beside the rim does not grow to it.
+Both are idempotent.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ def opening(mask: Mask, radius: int = 1) -> Mask:
 
 def closing(mask: Mask, radius: Radii = (1, 1, 1)) -> Mask:
     """Fill what no ellipsoid with half-axes `radius` (z, y, x) reaches from outside the mask."""
-    return erode(dilate(mask, radius), radius)
+    padded = np.pad(mask, [(edge, edge) for edge in radius])
+    inside = tuple(slice(edge, edge + n) for edge, n in zip(radius, mask.shape, strict=True))
+    return erode(dilate(padded, radius), radius)[inside]
 
 
 def dilate(mask: Mask, radii: Radii) -> Mask:
