@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-Mask = NDArray[np.bool_]
+from vesuv.inference.postprocess.components import Mask, label_components
 
 
 def threshold(probs: NDArray[Any], value: float) -> Mask:
@@ -36,9 +35,7 @@ def hysteresis(probs: NDArray[Any], low: float, high: float) -> Mask:
     Source:
         Canny, A computational approach to edge detection, PAMI 1986.
     """
-    labels, num = cc3d.connected_components(
-        threshold(probs, low), connectivity=26, return_N=True, binary_image=True
-    )
+    labels, num = label_components(threshold(probs, low), 26)
     kept = np.zeros(num + 1, bool)
     kept[labels[threshold(probs, high)]] = True
     return kept[labels]

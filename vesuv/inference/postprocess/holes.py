@@ -13,8 +13,7 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from vesuv.inference.postprocess.components import fill_cavities
-from vesuv.inference.postprocess.cuts import Mask
+from vesuv.inference.postprocess.components import Mask, fill_cavities
 
 Codes = NDArray[np.int32]
 """A set of the 26 neighbours each, one bit a neighbour."""
@@ -114,7 +113,8 @@ def _without_mouths(padded: Mask, places: NDArray[np.int64], codes: Codes) -> ND
     rivals = np.zeros(padded.size, np.uint8)
     rivals[places] = contacts
     most = np.max([rivals[places + step] for step in _face_steps(padded)], axis=0, initial=0)
-    return places[(contacts >= 2) | (contacts >= most)]
+    kept: NDArray[np.int64] = places[(contacts >= 2) | (contacts >= most)]
+    return kept
 
 
 def _face_steps(padded: Mask) -> list[int]:

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from vesuv.config import check, dump_config, load_config, parse_yaml
+from vesuv.config.postprocess import begins_with_cut, read_chain, with_threshold, written
+from vesuv.errors import InputError
+
+MINIMAL = """
+data: {root: somewhere}
+labels: {classes: {background: 0, sheet: 1}}
+phases: [{epochs: [0, null], weights: {dice: 1.0}}]
+inference: {postprocess: %s}
+"""
+
+EVERY = [
+    {"name": "hysteresis", "low": 0.3, "high": 0.85},
+    {"name": "remove_small", "voxels": 20000, "connectivity": 6},
+    {"name": "fill_cavities"},
+    {"name": "plug_holes"},
+    {"name": "opening", "radius": 2},
+    {"name": "closing", "radius": [1, 2, 2]},
+    {"name": "diagonal_fill"},
+    {"name": "keep_largest", "num": 3, "connectivity": 26},
+]
+
+
+def load(folder: Path, steps: str):
+    path = folder / "mine.yaml"
+    path.write_text(MINIMAL % steps)
+    return load_config(path)
+
+
+def test_every_step_reads_back_unchanged_from_yaml_and_from_json(tmp_path: Path) -> None:
+    config = load(tmp_path, json.dumps(EVERY))
+
+    chain = config.inference.postprocess
+    assert written(chain) == EVERY
+    assert check(parse_yaml(dump_config(config), "dump"), "dump") == config
+    assert read_chain(json.loads(json.dumps(written(chain))), "selected.json") == chain
+
+
+def test_without_steps_the_threshold_is_all_there_is() -> None:
+    chain = with_threshold((), 0.4)
+
+    assert written(chain) == [{"name": "threshold", "value": 0.4}]
+    assert with_threshold(chain, 0.7) == chain
+    assert begins_with_cut(chain)
+    assert not begins_with_cut(read_chain([{"name": "opening"}], "test"))
+
+
+def test_a_step_may_be_changed_from_the_command_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(MINIMAL % "[{name: fill_cavities}, {name: remove_small, voxels: 9}]")
+
+    changed = load_config(path, ["inference.postprocess.1.voxels=70"])
+    assert changed.inference.postprocess[1].voxels == 70
+    replaced = load_config(path, ["inference.postprocess=[{name: plug_holes}]"])
+    assert written(replaced.inference.postprocess) == [{"name": "plug_holes"}]
+
+
+@pytest.mark.parametrize(
+    ("steps", "sentence"),
+    [
+        ("[{name: closin}]", r"postprocess\.0: there is no step 'closin'; nearest.*: closing"),
+        ("[{name: zzz}]", r"postprocess\.0: there is no step 'zzz'; names: threshold, hyst"),
+        ("[{voxels: 3}]", r"postprocess\.0: a step is a mapping such as \{name: fill_cavities\}"),
+        ("[opening]", r"postprocess\.0: a step is a mapping .*, found 'opening'"),
+        ("{name: opening}", r"postprocess: Input should be a list, found \{'name': 'opening'\}"),
+        ("[{name: opening}, {name: remove_small}]", r"postprocess\.1\.voxels: missing"),
+        ("[{name: remove_small, voxels: 0}]", r"postprocess\.0\.voxels: .*, found 0"),
+        (
+            "[{name: remove_small, voxels: 5, conectivity: 6}]",
+            r"postprocess\.0\.conectivity: unknown key; nearest valid name: connectivity",
+        ),
+        ("[{name: keep_largest, connectivity: 8}]", r"0\.connectivity: .*6, 18 or 26, found 8"),
+        (
+            "[{name: closing, low: 0.1}]",
+            r"postprocess\.0\.low: unknown key; it belongs to another inference\.postprocess\.name",
+        ),
+        ("[{name: closing, radius: [1, 2]}]", r"postprocess\.0\.radius\.2: missing"),
+        ("[{name: closing, radius: [0, 0, 0]}]", r"0: radius needs at least one half-axis above"),
+        ("[{name: opening, radius: 0}]", r"postprocess\.0\.radius: .*, found 0"),
+        ("[{name: threshold, value: 1.5}]", r"postprocess\.0\.value: .*, found 1\.5"),
+        (
+            "[{name: hysteresis, low: 0.8, high: 0.3}]",
+            r"postprocess\.0: low must be below high, found 0\.8 and 0\.3",
+        ),
+        (
+            "[{name: fill_cavities}, {name: threshold, value: 0.3}]",
+            r"postprocess: threshold is step 1, but only the first step may cut probabilities",
+        ),
+    ],
+)
+def test_a_bad_chain_is_refused_by_name(tmp_path: Path, steps: str, sentence: str) -> None:
+    with pytest.raises(InputError, match=rf"mine\.yaml: inference\.{sentence}|{sentence}"):
+        load(tmp_path, steps)
+
+
+@pytest.mark.parametrize(
+    ("steps", "sentence"),
+    [
+        ("x", r"^file: must be a list, found 'x'$"),
+        ({"name": "opening"}, r"^file: must be a list, found \{'name'"),
+        ([3], r"^file\.0: a step is a mapping"),
+        ([{"name": ["opening"]}], r"^file\.0: a step is a mapping"),
+        ([{"name": "opening", 3: 4}], r"^file\.0: unknown key '3'"),
+        ([{"name": "remove_small"}], r"^file\.0\.voxels: Field required"),
+        ([{"name": "remove_small", "voxels": 10**400}], r"^file\.0\.voxels: .*less than or equal"),
+        ([{"name": "remove_small", "voxels": True}], r"^file\.0\.voxels: .*, found True"),
+        ([{"name": "threshold", "value": float("nan")}], r"^file\.0\.value: .*, found nan"),
+        ([{"name": "opening", "radius": 10**9}], r"^file\.0\.radius: .*, found 1000000000"),
+        ([{"name": "opening"}, {"name": "threshold", "value": 0.5}], r"^file: threshold is step 1"),
+    ],
+)
+def test_malformed_steps_are_one_sentence(steps, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        read_chain(steps, "file")
+
+
+def test_steps_nested_without_end_are_one_sentence() -> None:
+    steps: list = []
+    for _ in range(100_000):
+        steps = [steps]
+
+    with pytest.raises(InputError, match=r"^file: nested too deeply for a list of steps$"):
+        read_chain(steps, "file")
