@@ -2,7 +2,7 @@
 
 Five phantom cubes stand for 5, 50 and 500 cases under as many names. Rates are wall-clock patches a
 second while the calling process does nothing but take batches. The memory of a worker is what it
-alone holds (private pages), early and late in the same run.
+alone has written (private, dirty pages), early and late in the same run.
 """
 
 from __future__ import annotations
@@ -113,9 +113,9 @@ def repeated(raw: Path, num: int) -> Path:
 
 
 def private_megabytes(pid: int | None) -> float:
-    """Memory that a process shares with no other."""
+    """Memory that a process has written and shares with no other; not the pages of a store."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8").splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_")) / 1000
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_Dirty")) / 1000
 
 
 if __name__ == "__main__":

@@ -182,10 +182,13 @@ def nnunet_step(filters: int, image: Tensor, label: Tensor) -> Callable[[], obje
 
 def plain_norms(network: nn.Module) -> None:
     """Put PyTorch's own norm and activation in the place of our fused one."""
+    width = 0
     for name, child in network.named_children():
+        if isinstance(child, nn.Conv3d):
+            width = child.out_channels
         if isinstance(child, NormActivation):
-            pair = nn.Sequential(nn.Identity(), nn.LeakyReLU(child.slope, inplace=True))
-            pair[0] = nn.InstanceNorm3d(1, affine=False)
+            norm = nn.InstanceNorm3d(width, affine=False)
+            pair = nn.Sequential(norm, nn.LeakyReLU(child.slope, inplace=True))
             setattr(network, name, pair)
         else:
             plain_norms(child)
