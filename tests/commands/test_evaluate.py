@@ -8,7 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from vesuv.commands.evaluate import evaluate
+from vesuv.commands.evaluate import ScoreOptions, evaluate
 from vesuv.config.data import LabelsConfig
 from vesuv.errors import InputError, InputErrors
 
@@ -240,3 +240,109 @@ def test_a_required_dice_that_is_missed_fails_after_everything_is_written(tmp_pa
     with pytest.raises(InputError, match=r"--require-dice: .* at least 0\.8, found 0\.3333"):
         evaluate(predictions, labels, require_dice=0.8)
     assert (predictions / "summary.json").is_file()
+
+
+def _sets(tmp_path: Path, num_cases: int) -> tuple[list[Path], Path]:
+    """Two folders of predictions: the second misses one more voxel of every label."""
+    labels = tmp_path / "labels"
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for number in range(num_cases):
+        label = np.zeros((4, 4, 4), dtype=np.uint8)
+        label.flat[: 10 + number] = 1
+        for folder, missed in zip((labels, *folders), (0, 1, 2), strict=True):
+            folder.mkdir(exist_ok=True)
+            mask = label.copy()
+            mask.flat[:missed] = 0
+            np.save(folder / f"case{number}.npy", mask)
+    return folders, labels
+
+
+def test_folders_are_compared_case_by_case_with_the_first(tmp_path: Path, capsys) -> None:
+    folders, labels = _sets(tmp_path, 6)
+
+    summary = evaluate(folders, labels, ScoreOptions(["voi"]), output=tmp_path / "out")
+
+    first, second = (summary["predictions"][name]["mean"]["dice"] for name in ("one", "two"))
+    # missing m of n voxels: 2 (n - m) / (2 n - m)
+    expected = [np.mean([2 * (n - m) / (2 * n - m) for n in range(10, 16)]) for m in (1, 2)]
+    assert (first, second) == pytest.approx(tuple(expected))
+    dice = next(
+        row for row in _rows(tmp_path / "out" / "comparison.csv") if row["measure"] == "dice"
+    )
+    assert (dice["predictions"], dice["against"], dice["verdict"]) == ("two", "one", "worse")
+    assert float(dice["difference"]) == pytest.approx(second - first, rel=1e-5)
+    assert float(dice["p_value"]) == pytest.approx(2 / 2**6)
+    assert float(dice["low"]) < second - first < float(dice["high"]) < 0
+    assert {row["predictions"] for row in _rows(tmp_path / "out" / "scores.csv")} == {"one", "two"}
+    text = (tmp_path / "out" / "summary.md").read_text()
+    assert "Differences from one" in text
+    assert "p = 0.031, n = 6" in text
+    assert "Differences from one" in capsys.readouterr().out
+
+
+def test_a_difference_over_few_cases_is_not_tested(tmp_path: Path) -> None:
+    folders, labels = _sets(tmp_path, 3)
+    (folders[1] / "case2.npy").unlink()
+
+    summary = evaluate(folders, labels, output=tmp_path / "out")
+
+    dice = summary["comparisons"][0]
+    assert (dice["measure"], dice["num_pairs"]) == ("dice", 2)
+    assert np.isnan(dice["p_value"])
+    assert dice["note"] == "too few for a test: 2 cases differ, it needs 6"
+    assert summary["predictions"]["two"]["num_labels_without_prediction"] == 1
+
+
+def test_a_comparison_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    folders, labels = _sets(tmp_path, 1)
+
+    with pytest.raises(InputError, match=r"--output: 2 folders of predictions need one"):
+        evaluate(folders, labels)
+    with pytest.raises(InputErrors, match=r"at least 0\.9, found 0\.8889 in two"):
+        evaluate(folders, labels, output=tmp_path / "out", require_dice=0.9)
+
+
+def test_means_come_with_an_interval(tmp_path: Path) -> None:
+    predictions, labels = _folders(tmp_path, a=GOOD, b=GOOD, c=GOOD)
+
+    summary = evaluate(predictions, labels)
+
+    assert tuple(summary["interval"]["dice"]) == (1.0, 1.0)
+    assert "95% from" in (predictions / "summary.md").read_text()
+
+
+def test_the_leaderboard_score_orders_the_cases(tmp_path: Path) -> None:
+    folders, labels = _sets(tmp_path, 2)
+    options = ScoreOptions(["surface_dice@1", "betti"], leaderboard="exact", workers=1)
+
+    summary = evaluate(folders[1], labels, options)
+
+    rows = _rows(folders[1] / "scores.csv")
+    found = [float(row["leaderboard"]) for row in rows]
+    assert found == sorted(found)
+    assert {"surface_dice@1", "components_error"} <= summary["mean"].keys()
+    assert summary["measures"] == ("leaderboard:exact", "surface_dice@1", "betti")
+
+
+def test_ignored_is_one_of_two_things(tmp_path: Path) -> None:
+    predictions, labels = _folders(tmp_path, a=GOOD)
+
+    assert evaluate(predictions, labels, ScoreOptions(ignored="excluded"))["ignored"] == "excluded"
+    with pytest.raises(InputError, match=r"--ignored: must be background or excluded; found 'x'"):
+        evaluate(predictions, labels, ScoreOptions(ignored="x"))
+
+
+def test_a_picture_that_is_there_is_not_drawn_again(tmp_path: Path) -> None:
+    predictions, labels = _folders(tmp_path, a=GOOD)
+    images = tmp_path / "images"
+    images.mkdir()
+    np.save(images / "a.npy", np.zeros((2, 2, 2)))
+    evaluate(predictions, labels, images=images)
+    picture = predictions / "a.png"
+
+    picture.write_bytes(b"mine")
+    evaluate(predictions, labels, images=images)
+    assert picture.read_bytes() == b"mine"
+    picture.unlink()
+    evaluate(predictions, labels, images=images)
+    assert picture.read_bytes().startswith(b"\x89PNG")

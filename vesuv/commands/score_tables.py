@@ -9,7 +9,7 @@ from vesuv.commands.score_summary import CaseScores
 from vesuv.evaluation.bootstrap import LEVEL, NUM_RESAMPLES, SEED
 from vesuv.evaluation.comparison import Comparison
 from vesuv.evaluation.measures import is_headline
-from vesuv.evaluation.report_table import Grid, as_markdown, interval, number, short_title
+from vesuv.evaluation.report_table import Grid, as_markdown, interval, number
 
 _OVERLAP = ("dice", "iou", "precision", "recall", "predicted_fraction", "labelled_fraction")
 
@@ -34,7 +34,7 @@ def cases_grid(found: Sequence[CaseScores], limit: int) -> Grid:
         rows.append([f"… {len(found) - limit} better", *[""] * (len(rows[0]) - 1)])
     names = [*(["predictions"] if several else []), "case", "group"]
     title = f"{len(found)} cases, worst first" if len(found) > 1 else "1 case"
-    return Grid(title, [*names, *map(short_title, columns)], rows, num_names=len(names))
+    return Grid(title, [*names, *columns], rows, num_names=len(names))
 
 
 def means_grid(summaries: Summaries) -> Grid:
@@ -55,7 +55,7 @@ def means_grid(summaries: Summaries) -> Grid:
                 rows += _mean_rows(label, group, summary["groups"][group], columns)
     names = [*(["predictions"] if several else []), "", "group"]
     title = f"Means with {LEVEL:.0%} intervals"
-    return Grid(title, [*names, *map(short_title, columns)], rows, footer, len(names))
+    return Grid(title, [*names, *columns], rows, footer, len(names))
 
 
 def comparison_grid(
@@ -73,7 +73,7 @@ def comparison_grid(
                 rows.append(
                     [
                         name,
-                        short_title(column),
+                        column,
                         f"{found.num_pairs}",
                         *means,
                         difference,

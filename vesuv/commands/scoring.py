@@ -113,7 +113,8 @@ def score_case(task: Task, scoring: Scoring) -> Outcome:
             record["picture"] = _picture_key(task.picture)
         except InputError as fault:
             faults = _sentences(fault)
-    write_text(task.record, json.dumps({**record, "key": key}) + "\n")
+    record["key"] = key
+    write_text(task.record, json.dumps(record) + "\n")
     return Outcome(record, faults)
 
 

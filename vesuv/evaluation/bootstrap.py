@@ -42,7 +42,7 @@ def bootstrap_interval(values: Sequence[float], seed: int = SEED) -> Interval:
         signs meet.
     """
     given = np.array(values, dtype=np.float64)
-    known = given[~np.isnan(given)]
+    known = np.sort(given[~np.isnan(given)])
     if len(known) < 2:
         return Interval(math.nan, math.nan)
     means = _means(known, _draws(len(known), seed))

@@ -17,8 +17,16 @@ _TITLES = {
     "precision": "prec.",
     "predicted_fraction": "pred.",
     "labelled_fraction": "label",
+    "leaderboard": "score",
+    "surface_cldice": "s.clDice",
+    "cldice": "clDice",
+    "components_error": "b0 err.",
+    "loops_error": "b1 err.",
+    "cavities_error": "b2 err.",
+    "fraction_error": "frac.err.",
 }
-"""Column names that tables shorten."""
+"""Column names that a terminal has no room for."""
+_COUNTS = re.compile(r"(components|loops|cavities)_error")
 _SHARES = re.compile(r"(predicted|labelled)_fraction|fraction_(error|bias)(_relative)?")
 
 
@@ -45,7 +53,8 @@ def for_terminal(grid: Grid) -> Table:
     """Return the table as rich prints it."""
     table = Table(title=grid.title)
     for index, name in enumerate(grid.header):
-        table.add_column(name, justify="left" if index < grid.num_names else "right")
+        names = index < grid.num_names
+        table.add_column(_short(name), justify="left" if names else "right", no_wrap=names)
     for row in grid.rows:
         table.add_row(*row)
     if grid.footer:
@@ -56,17 +65,12 @@ def for_terminal(grid: Grid) -> Table:
 
 
 def as_markdown(grid: Grid) -> str:
-    """Return the table under a heading, ending in an empty line."""
+    """Return the table under a heading."""
     rules = [":--" if index < grid.num_names else "--:" for index in range(len(grid.header))]
     bold = [[f"**{cell}**" if cell else "" for cell in row] for row in grid.footer]
     lines = [f"| {' | '.join(map(_escaped, row))} |" for row in (grid.header, *grid.rows, *bold)]
     lines.insert(1, f"|{'|'.join(rules)}|")
-    return "\n".join([f"## {grid.title}", "", *lines, ""]) + "\n"
-
-
-def short_title(column: str) -> str:
-    """Return what a column is called in a table."""
-    return _TITLES.get(column, column)
+    return "\n".join([f"## {grid.title}", "", *lines, ""])
 
 
 def number(column: str, value: float) -> str:
@@ -77,9 +81,9 @@ def number(column: str, value: float) -> str:
         return "∞" if value > 0 else "-∞"
     if _SHARES.fullmatch(column):
         return f"{value:.2%}"
-    if value == int(value) and abs(value) >= 10:
-        return f"{value:.0f}"
-    return f"{value:.4f}" if abs(value) < 10 else f"{value:.5g}"
+    if _COUNTS.fullmatch(column):
+        return f"{value:.1f}".removesuffix(".0")
+    return f"{value:.4f}" if abs(value) < 100 else f"{value:.1f}"
 
 
 def interval(column: str, ends: Interval) -> str:
@@ -87,6 +91,10 @@ def interval(column: str, ends: Interval) -> str:
     if any(map(math.isnan, ends)):
         return ""
     return f"{number(column, ends.low)} … {number(column, ends.high)}"
+
+
+def _short(column: str) -> str:
+    return _TITLES.get(column, column.replace("surface_dice@", "SD@"))
 
 
 def _escaped(cell: str) -> str:
