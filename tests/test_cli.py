@@ -2,6 +2,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -73,6 +74,24 @@ def test_a_fold_is_a_number_or_all(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--fold: must be a number from 0, or all; found 'first'" in fails(
         capsys, "train", "--config", config, "--fold", "first"
     )
+
+
+def test_evaluate_takes_several_folders_and_measures(tmp_path: Path) -> None:
+    for folder in ("one", "two", "labels"):
+        (tmp_path / folder).mkdir()
+        np.save(tmp_path / folder / "a.npy", np.ones((2, 2, 2), dtype=np.uint8))
+    folders = [str(tmp_path / name) for name in ("one", "two", "labels", "out")]
+
+    with pytest.raises(SystemExit) as stop:
+        main([
+            "evaluate", "--predictions", *folders[:2], "--labels", folders[2], "--output", folders[3],
+            "--measures", "voi", "surface_dice@1", "--leaderboard", "bounds",
+        ])  # fmt: skip
+
+    assert stop.value.code == 0
+    summary = yaml.safe_load((tmp_path / "out" / "summary.json").read_text())
+    assert list(summary["predictions"]) == ["one", "two"]
+    assert summary["measures"] == ["leaderboard:bounds", "voi", "surface_dice@1"]
 
 
 def test_the_readme_names_only_verbs_and_configurations_that_are_there() -> None:

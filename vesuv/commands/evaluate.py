@@ -203,6 +203,19 @@ def _score(
     return worst_first(found)
 
 
+def _summaries(
+    folders: Sequence[_Folder], cases: Mapping[str, Sequence[CaseScores]], schema: LabelsConfig
+) -> dict[str, dict[str, Any]]:
+    return {
+        one.name: {
+            "num_cases": len(cases[one.name]),
+            "num_labels_without_prediction": one.num_left_out,
+            **summarise(cases[one.name], schema),
+        }
+        for one in folders
+    }
+
+
 def _write(
     target: Path,
     folders: Sequence[_Folder],
@@ -213,41 +226,32 @@ def _write(
 ) -> dict[str, Any]:
     """Write and print everything; return the summary."""
     cases = {one.name: [case for case in found if case.predictions == one.name] for one in folders}
-    summaries = {
-        one.name: {
-            "num_cases": len(cases[one.name]),
-            "num_labels_without_prediction": one.num_left_out,
-            **summarise(cases[one.name], scoring.schema),
-        }
-        for one in folders
-    }
+    summaries = _summaries(folders, cases, scoring.schema)
     first, *others = cases
     comparisons = {name: compare(cases[first], cases[name]) for name in others}
     rows = comparison_rows(first, comparisons)
-    head = {
+    summary = {
         "labels": scoring.schema.model_dump(mode="json"),
         "measures": scoring.measures,
         "ignored": scoring.ignored,
         "faults": faults,
+        **({"predictions": summaries, "comparisons": rows} if others else summaries[first]),
     }
-    parts = {"predictions": summaries, "comparisons": rows} if others else summaries[first]
-    summary = {**head, **parts}
-    several = [{"predictions": case.predictions} if others else {} for case in found]
-    write_csv(
-        target / "scores.csv", [{**a, **b.row()} for a, b in zip(several, found, strict=True)]
-    )
+    lines = [
+        {"predictions": one.predictions, **one.row()} if others else one.row() for one in found
+    ]
+    write_csv(target / "scores.csv", lines)
     write_json(target / "summary.json", summary)
-    grids = [means_grid(summaries), *([comparison_grid(first, comparisons)] if others else [])]
-    facts = [f"{one.name}: {len(cases[one.name])} cases" for one in folders]
-    text = markdown([*grids, cases_grid(found, _WORST)], facts, faults)
-    write_text(target / "summary.md", text)
-    written = ["scores.csv", "summary.json", "summary.md"]
     if others:
         write_csv(target / "comparison.csv", rows)
-        written.append("comparison.csv")
+    grids = [means_grid(summaries), *([comparison_grid(first, comparisons)] if others else [])]
+    facts = [f"{name}: {len(part)} cases" for name, part in cases.items()]
+    text = markdown([*grids, cases_grid(found, _WORST)], facts, faults)
+    write_text(target / "summary.md", text)
     for grid in (cases_grid(found, _SHOWN), *grids):
         console.print(for_terminal(grid))
-    _tell(console, folders, [target / name for name in written])
+    names = ["scores.csv", "summary.json", "summary.md", *(["comparison.csv"] if others else [])]
+    _tell(console, folders, [target / name for name in names])
     return summary
 
 
