@@ -139,6 +139,20 @@ def test_a_fault_of_ours_is_shown_as_itself_with_the_case(tmp_path: Path) -> Non
     assert "while scoring case a" in "".join(traceback.format_exception(caught.value))
 
 
+def test_a_measure_that_needs_an_extra_says_so_for_the_case(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def needs(*_: Any) -> None:
+        raise InputError("needs the package 'topolosses'")
+
+    monkeypatch.setattr(scoring, "measure", needs)
+    (task,) = _tasks(tmp_path, "a")
+    (found,) = score_cases([task], replace(PLAIN, measures=("leaderboard:exact",)), 1, CONSOLE)
+
+    expected = f"{task.files.prediction}: leaderboard:exact: needs the package 'topolosses'"
+    assert found == Outcome(None, (expected,))
+
+
 class _DeadPool:
     """A pool whose processes were killed."""
 
