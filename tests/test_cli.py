@@ -85,7 +85,8 @@ def test_evaluate_takes_several_folders_and_measures(tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as stop:
         main([
             "evaluate", "--predictions", *folders[:2], "--labels", folders[2],
-            "--output", folders[3], "--measures", "voi", "surface_dice@1", "--leaderboard", "bounds",
+            "--output", folders[3], "--measures", "voi", "surface_dice@1",
+            "--leaderboard", "bounds",
         ])  # fmt: skip
 
     assert stop.value.code == 0
