@@ -9,22 +9,20 @@ its allocator loses to fragments, come on top.
 
 from __future__ import annotations
 
-import functools
 import weakref
 from argparse import Namespace
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from harness import Report, options
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.checkpoint import checkpoint
 
 from vesuv.config.network import LossConfig, PlainUNetConfig
 from vesuv.config.training import AdamWConfig
 from vesuv.losses import Compound, build_losses
+from vesuv.models import recompute_levels
 from vesuv.models.plain_unet import build_plain_unet
 from vesuv.training.loader import Batch
 from vesuv.training.machine import Machine
@@ -75,9 +73,9 @@ def main() -> None:
     report = Report(f"memory of training at {arguments.patch}³ x {arguments.batch}", arguments)
     ways = {
         "as it is": 0,
-        "top level checkpointed": 1,
-        "two top levels checkpointed": 2,
-        "all levels checkpointed": 99,
+        "top level recomputed": 1,
+        "two top levels recomputed": 2,
+        "all levels recomputed": 99,
     }
     for name, levels in ways.items():
         constant, voxel = costs(levels, arguments)
@@ -105,7 +103,7 @@ def costs(levels: int, arguments: Namespace) -> tuple[float, float]:
 def peak(edge: int, levels: int) -> int:
     """Most bytes alive in the second step, weights and moments counted."""
     network = build_plain_unet(PlainUNetConfig())
-    save_levels(network, levels)
+    recompute_levels(network, levels)
     compound = Compound(build_losses(LossConfig(), TERMS))
     step = TrainingStep(
         network,
@@ -130,17 +128,6 @@ def peak(edge: int, levels: int) -> int:
     with follower:
         step(batch, weights)
     return follower.most
-
-
-def save_levels(network: nn.Module, levels: int) -> None:
-    """Recompute the convolutions of the `levels` largest levels in backward."""
-    parts = [*list(network.encoder)[:levels], *list(network.decoder)[::-1][:levels]]
-    for part in parts:
-        part.forward = recomputed(part.forward)
-
-
-def recomputed(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    return functools.partial(checkpoint, forward, use_reentrant=False)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ two epochs. What a step sees depends on seed, epoch and step alone, not on the w
 
 from __future__ import annotations
 
+import gc
 import signal
 import traceback
 from collections.abc import Iterator, Sequence
@@ -199,7 +200,7 @@ class PatchLoader:
                 sampler=stream,
                 num_workers=self._workers,
                 pin_memory=self._device.type == "cuda",
-                worker_init_fn=_leave_interrupts_to_the_trainer,
+                worker_init_fn=_settle_in,
             )
         )
 
@@ -230,6 +231,10 @@ def collate(patches: Sequence[tuple[Tensor, Tensor]], cases: tuple[str, ...]) ->
     return Batch(torch.stack(images), torch.stack(labels), cases)
 
 
-def _leave_interrupts_to_the_trainer(_worker: int) -> None:
-    """Ctrl-C reaches the whole process group; only the trainer may answer it."""
+def _settle_in(_worker: int) -> None:
+    """Leave Ctrl-C, which reaches the whole process group, to the trainer, and its memory too.
+
+    The garbage collector would write to every object that the trainer made, and so copy it.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.freeze()
