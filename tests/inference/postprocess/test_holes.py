@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis.extra import numpy as hnp
 from skimage.measure import label
 
+from vesuv.data.synthetic import phantom_volume
+from vesuv.evaluation.betti import betti_numbers
 from vesuv.inference.postprocess.holes import plug_holes
 
 
@@ -123,3 +125,12 @@ def test_the_answer_turns_with_the_volume(mask) -> None:
     for axes in itertools.permutations(range(3)):
         turned = plug_holes(np.flip(mask, 1).transpose(axes))
         assert np.array_equal(turned, np.flip(plug_holes(mask), 1).transpose(axes))
+
+
+def test_most_loops_of_bored_rolled_sheets_are_closed() -> None:
+    mask = phantom_volume(0, 48, 0)[1] == 1
+    voxels = np.argwhere(mask)
+    for z, y, x in voxels[np.random.default_rng(0).choice(len(voxels), 60, replace=False)]:
+        mask[z, max(y - 2, 0) : y + 3, x] = False
+
+    assert betti_numbers(plug_holes(mask)).loops < betti_numbers(mask).loops / 3

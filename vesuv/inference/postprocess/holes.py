@@ -1,9 +1,10 @@
 """Holes of one voxel's width through a sheet, found by the topology of 3 x 3 x 3 voxels.
 
-A background voxel is such a hole where its foreground neighbours are one 26-connected piece that
-parts its background neighbours into two sides: filling it closes a tunnel and joins nothing that
-was apart. That holds for a sheet of any slope; a test of the four neighbours in a plane of the grid
-sees holes in sheets along the grid only.
+A background voxel is such a hole where its foreground neighbours are one 26-connected piece and its
+background neighbours lie on two sides of it: filling it closes a tunnel and joins nothing that was
+apart. Sides are parted either for background that is 6-connected, or for 26-connected background
+around 6-connected foreground, which is how a TopoScore sees a hole. That holds for a sheet of any
+slope; a test of the four neighbours in a plane of the grid sees sheets along the grid only.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ Codes = NDArray[np.int32]
 _OFFSETS = [o for o in itertools.product((-1, 0, 1), repeat=3) if any(o)]
 _FACES = [i for i, o in enumerate(_OFFSETS) if np.abs(o).sum() == 1]
 _FACE_BITS = sum(1 << i for i in _FACES)
+_ALL_BITS = (1 << 26) - 1
 _EDGE_BITS = sum(1 << i for i, o in enumerate(_OFFSETS) if np.abs(o).sum() == 2)
 
 
@@ -86,11 +88,21 @@ def _codes(padded: Mask, places: NDArray[np.int64]) -> Codes:
 
 
 def _is_tunnel(codes: Codes) -> Mask:
-    """One piece of foreground, and background on two sides that meet at no edge of the voxel."""
-    one_piece = _reached(codes & -codes, codes, _TOUCH_26) == codes
-    faces = ~codes & _FACE_BITS
-    side = _reached(faces & -faces, ~codes & (_FACE_BITS | _EDGE_BITS), _TOUCH_6)
-    found: Mask = one_piece & ((faces & ~side) != 0)
+    """One piece of foreground, and background on two sides, in either sense of connected."""
+    beside, background = codes & _FACE_BITS, ~codes & _ALL_BITS
+    open_faces, near = background & _FACE_BITS, _FACE_BITS | _EDGE_BITS
+    one_piece = _is_one(codes, codes, _TOUCH_26)
+    parts_faces = ~_is_one(open_faces, background & near, _TOUCH_6)
+    parts_corners = ~_is_one(background, background, _TOUCH_26)
+    found: Mask = one_piece & (
+        parts_faces | (parts_corners & _is_one(beside, codes & near, _TOUCH_6))
+    )
+    return found
+
+
+def _is_one(members: Codes, within: Codes, touch: list[int]) -> Mask:
+    """Tell whether all members are joined by a path within a set that holds them."""
+    found: Mask = (members & ~_reached(members & -members, within, touch)) == 0
     return found
 
 
