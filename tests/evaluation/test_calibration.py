@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from vesuv.evaluation.calibration import expected_calibration_error
+from vesuv.evaluation.calibration import expected_calibration_error, reliability
 
 ALL = np.ones(4, bool)
 
@@ -32,3 +32,18 @@ def test_voxels_that_are_not_judged_do_not_count() -> None:
 
     assert expected_calibration_error(probs, label, np.array([True, False])) == 0.0
     assert math.isnan(expected_calibration_error(probs, label, np.array([False, False])))
+
+
+def test_volumes_pool_bin_by_bin_to_the_error_of_both_together() -> None:
+    probs, label = np.array([0.9, 0.9, 0.1, 0.1]), np.array([1, 0, 0, 0], bool)
+    one, other = slice(0, 1), slice(1, 4)
+
+    parts = [reliability(probs[part], label[part], ALL[part]) for part in (one, other)]
+    pooled = parts[0] + parts[1]
+
+    assert pooled.voxels[[1, 13]].tolist() == [2, 2]
+    assert pooled.foreground[[1, 13]].tolist() == [0, 1]
+    assert pooled.probability[[1, 13]].tolist() == pytest.approx([0.2, 1.8])
+    # by itself the first voxel is off by 0.1; together with its neighbour the bin is off by 0.4
+    assert parts[0].error == pytest.approx(0.1)
+    assert pooled.error == pytest.approx(0.25)

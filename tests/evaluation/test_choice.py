@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import pytest
+from pydantic import ValidationError
+
 from vesuv.config.postprocess import read_chain
 from vesuv.config.training import SelectionConfig
 from vesuv.evaluation.choice import Candidate, Choice, rank, select
@@ -106,3 +109,12 @@ def test_a_choice_is_named_with_its_steps_and_written_without_missing_scores() -
     assert choice.plain()["postprocess"][1] == {"name": "closing", "radius": [1, 2, 2]}
     assert "leaderboard" not in choice.plain()
     assert choice.candidate == Candidate("ema", None, postprocess=chain)
+
+
+def test_what_selection_cannot_mean_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"pairs are \[low, high\], found \[0.8, 0.3\]"):
+        SelectionConfig(hysteresis=((0.8, 0.3),))
+    with pytest.raises(ValidationError, match=r"band is \[low, high\]"):
+        SelectionConfig(band=(0.5, 0.2))
+    with pytest.raises(ValidationError, match="thresholds needs at least one value"):
+        SelectionConfig(thresholds=())

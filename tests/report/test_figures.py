@@ -5,7 +5,13 @@ from pathlib import Path
 import numpy as np
 from matplotlib.image import imread
 
-from vesuv.report.figures import ThresholdLine, distribution, triptych
+from vesuv.report.figures import (
+    ThresholdLine,
+    calibration,
+    distribution,
+    threshold_curves,
+    triptych,
+)
 
 
 def test_the_distribution_figure_is_a_picture(tmp_path: Path) -> None:
@@ -68,3 +74,23 @@ def test_a_flat_image_and_an_empty_label_are_drawn_too(tmp_path: Path) -> None:
     triptych(np.ones((3, 8, 8), dtype=np.float32), empty, empty, path, "nothing here")
 
     assert path.stat().st_size > 1000
+
+
+def test_threshold_curves_are_a_picture(tmp_path: Path) -> None:
+    scores = {"dice": [0.5, 0.7, 0.6], "predicted_fraction": [0.4, 0.3, 0.2]}
+
+    threshold_curves(tmp_path / "c.png", [0.3, 0.5, 0.7], scores, threshold=0.5, title="best")
+
+    assert imread(tmp_path / "c.png").std() > 0.05
+
+
+def test_calibration_is_a_picture_and_empty_bins_are_left_out(tmp_path: Path) -> None:
+    calibration(
+        tmp_path / "c.png",
+        voxels=np.array([90, 0, 10]),
+        probability=np.array([9.0, 0.0, 9.5]),
+        foreground=np.array([5, 0, 9]),
+        title="best",
+    )
+
+    assert imread(tmp_path / "c.png").std() > 0.05

@@ -13,17 +13,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 
 from vesuv.config.postprocess import Chain, HysteresisStep, begins_with_cut
-from vesuv.config.training import SelectionConfig
+from vesuv.config.training import Objective, SelectionConfig
 from vesuv.data.labels import IGNORE
 from vesuv.data.store import StoredCase
 from vesuv.evaluation.choice import Candidate, Choice, rank, select
 from vesuv.evaluation.distribution import Curve, threshold_curve
 from vesuv.selection.measured import Cases, CaseScore, Measured, choices, from_curves
+from vesuv.selection.parallel import over_cases
 from vesuv.selection.source import Source, score
 
 Tell = Callable[[int, int], None]
@@ -91,7 +93,7 @@ def search(problem: Problem, tell: Tell) -> Found:
 
     Args:
         problem: Candidates and cases; at least one case has a judged voxel.
-        tell: Told the passes over a case done, and all of them.
+        tell: Told the cases done and all of them: of the thresholds first, then of the survivors.
     """
     curves = _curves(problem, tell)
     plain = [one for name in curves for one in from_curves(name, curves[name])]
@@ -135,17 +137,16 @@ def _of(measured: Sequence[Measured], choice: Choice) -> Measured:
 
 def _curves(problem: Problem, tell: Tell) -> dict[str, list[Curve]]:
     curves: dict[str, list[Curve]] = {source.name: [] for source in problem.sources}
-    total = len(problem.cases) * len(problem.sources)
-    for number, case in enumerate(problem.cases):
+    for number, case in enumerate(problem.cases, start=1):
         label = torch.from_numpy(case.label.copy())
-        for index, source in enumerate(problem.sources, start=1):
+        for source in problem.sources:
             thresholds = problem.config.thresholds
             curves[source.name].append(
                 threshold_curve(
                     source.probs(case), label, label != IGNORE, thresholds, problem.num_classes
                 )
             )
-            tell(number * len(problem.sources) + index, total)
+        tell(number, len(problem.cases))
     return curves
 
 
@@ -183,19 +184,33 @@ def _measure(
 ) -> dict[Candidate, Measured]:
     """Make each candidate's mask of each case."""
     candidates = list(dict.fromkeys(candidates))
-    scores: dict[Candidate, list[CaseScore]] = {candidate: [] for candidate in candidates}
+    if not candidates:
+        return {}
     used = {candidate.checkpoint for candidate in candidates}
-    sources = [source for source in problem.sources if source.name in used]
-    done, total = 0, len(problem.cases) * len(candidates)
-    for case in problem.cases:
-        for source in sources:
-            probs = source.probs(case)
-            for candidate in candidates:
-                if candidate.checkpoint != source.name:
-                    continue
-                scores[candidate].append(
-                    score(probs, case, candidate, problem.config.objective, problem.num_classes)
-                )
-                done += 1
-                tell(done, total)
-    return {candidate: Measured(candidate, tuple(found)) for candidate, found in scores.items()}
+    sources = tuple(source for source in problem.sources if source.name in used)
+    work = partial(_score_case, sources, candidates, problem.config.objective, problem.num_classes)
+    by_case = []
+    for done, found in enumerate(over_cases(work, problem.cases), start=1):
+        by_case.append(found)
+        tell(done, len(problem.cases))
+    return {
+        candidate: Measured(candidate, tuple(found[index] for found in by_case))
+        for index, candidate in enumerate(candidates)
+    }
+
+
+def _score_case(
+    sources: Sequence[Source],
+    candidates: Sequence[Candidate],
+    objective: Objective,
+    num_classes: int,
+    case: StoredCase,
+) -> list[CaseScore]:
+    """Score the candidates on one case; probabilities are read once a source."""
+    scores: dict[Candidate, CaseScore] = {}
+    for source in sources:
+        probs = source.probs(case)
+        for candidate in candidates:
+            if candidate.checkpoint == source.name:
+                scores[candidate] = score(probs, case, candidate, objective, num_classes)
+    return [scores[candidate] for candidate in candidates]
