@@ -65,3 +65,11 @@ def test_nothing_to_compare_costs_nothing() -> None:
 
     assert component_voi(empty, empty) == (0.0, 0.0)
     assert component_voi(~empty, ~empty, empty) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 7), (1, 7, 7), (3, 3, 3)])
+def test_small_odd_volumes_of_many_components_are_compared(shape: tuple[int, int, int]) -> None:
+    label = np.zeros(shape, bool)
+    label[::2, ::2, ::2] = True
+
+    assert component_voi(label, label) == (0.0, 0.0)

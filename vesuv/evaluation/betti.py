@@ -8,13 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import cc3d
 import numpy as np
-from numpy.typing import NDArray
 
+from vesuv.data.components import Labels, label_components
 from vesuv.evaluation.run_graph import Mask
-
-Labels = NDArray[np.unsignedinteger]
 
 
 class Betti(NamedTuple):
@@ -42,8 +39,7 @@ def betti_error(prediction: Mask, label: Mask) -> Betti:
 
 def label_foreground(mask: Mask) -> tuple[Labels, int]:
     """Label the 6-connected components 1, 2, ...; return the labels and how many there are."""
-    labels, num = cc3d.connected_components(mask, connectivity=6, return_N=True, binary_image=True)
-    return labels, num
+    return label_components(mask, 6)
 
 
 def label_background(mask: Mask) -> tuple[Labels, int]:
@@ -55,9 +51,7 @@ def label_background(mask: Mask) -> tuple[Labels, int]:
     """
     background = np.ones([length + 2 for length in mask.shape], bool)
     np.logical_not(mask, out=background[1:-1, 1:-1, 1:-1])
-    labels, num = cc3d.connected_components(
-        background, connectivity=26, return_N=True, binary_image=True
-    )
+    labels, num = label_components(background, 26)
     return labels, num - 1
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
+from vesuv.data.components import label_components
 from vesuv.evaluation.run_graph import Mask
 
 _DENSE = 1 << 22  # pairs of segments up to which a table of all of them is counted
@@ -76,8 +76,8 @@ def component_voi(prediction: Mask, label: Mask, counted: Mask | None = None) ->
     """
     either = prediction | label
     return variation_of_information(
-        cc3d.connected_components(prediction, connectivity=26, binary_image=True),
-        cc3d.connected_components(label, connectivity=26, binary_image=True),
+        label_components(prediction, 26)[0],
+        label_components(label, 26)[0],
         either if counted is None else either & counted,
     )
 

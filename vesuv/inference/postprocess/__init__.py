@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesuv.config.postprocess import CUTS, Chain
-from vesuv.inference.postprocess.components import Mask, fill_cavities, keep_largest, remove_small
+from vesuv.data.components import Mask
+from vesuv.inference.postprocess.components import fill_cavities, keep_largest, remove_small
 from vesuv.inference.postprocess.cuts import hysteresis, threshold
 from vesuv.inference.postprocess.diagonals import diagonal_fill
 from vesuv.inference.postprocess.holes import plug_holes

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vesuv.inference.postprocess.components import Mask, label_components
+from vesuv.data.components import Mask, label_components
 
 
 def threshold(probs: NDArray[Any], value: float) -> Mask:

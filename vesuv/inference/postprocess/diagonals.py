@@ -12,7 +12,7 @@ import itertools
 
 import numpy as np
 
-from vesuv.inference.postprocess.components import Mask
+from vesuv.data.components import Mask
 
 _CORNERS = list(itertools.product((0, 1), repeat=3))
 

@@ -14,7 +14,8 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from vesuv.inference.postprocess.components import Mask, fill_cavities
+from vesuv.data.components import Mask
+from vesuv.inference.postprocess.components import fill_cavities
 
 Codes = NDArray[np.int32]
 """A set of the 26 neighbours each, one bit a neighbour."""

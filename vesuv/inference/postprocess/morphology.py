@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from vesuv.inference.postprocess.components import Mask
+from vesuv.data.components import Mask
 
 Radii = tuple[int, int, int]
 

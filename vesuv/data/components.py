@@ -1,0 +1,31 @@
+"""Connected components of a mask."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+
+Mask = NDArray[np.bool_]
+Labels = NDArray[np.unsignedinteger]
+
+
+def label_components(mask: Mask, connectivity: Literal[6, 18, 26]) -> tuple[Labels, int]:
+    """Label components 1, 2, ... in the order of their first voxels; also return how many.
+
+    A 26-connected labelling opens at most one label in each block of 2 x 2 x 2 voxels, but cc3d
+    counts on four voxels a label and gives up on small or thin odd volumes: those are made even.
+    """
+    shape = mask.shape
+    if math.prod((n + 1) // 2 for n in shape) > mask.size // 4:
+        mask = np.pad(mask, [(0, n % 2) for n in shape])
+    labels, num = cc3d.connected_components(
+        np.require(mask, requirements="W"),  # which cc3d insists on, though it writes nothing
+        connectivity=connectivity,
+        return_N=True,
+        binary_image=True,
+    )
+    return labels[tuple(slice(n) for n in shape)], num
