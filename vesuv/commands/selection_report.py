@@ -21,7 +21,7 @@ from vesuv.selection.search import Found
 from vesuv.selection.verdict import MEASURES, Verdict
 
 _SHOWN = 2
-"""Rows of each checkpoint in the printed table."""
+"""Rows of each checkpoint in the printed table, beside one without post-processing."""
 
 _CURVES = ("dice", "precision", "recall", "predicted_fraction", "labelled_fraction")
 
@@ -87,12 +87,12 @@ def show(console: Console, verdict: Verdict, title: str) -> None:
 
 
 def _shown(found: Found) -> list[Choice]:
-    """The chosen one, the next best, and the first ones of each checkpoint."""
-    names = dict.fromkeys(choice.checkpoint for choice in found.competing)
-    shown = []
-    for name in names:
+    """The first choices of each checkpoint, and its first without steps to compare them with."""
+    shown: list[Choice] = []
+    for name in dict.fromkeys(choice.checkpoint for choice in found.competing):
         of_name = [choice for choice in found.ranking if choice.checkpoint == name]
-        shown += of_name[:_SHOWN]
+        plain = [choice for choice in of_name if not choice.postprocess]
+        shown += list(dict.fromkeys(of_name[:_SHOWN] + plain[:1]))
     return shown
 
 
