@@ -78,25 +78,30 @@ def steps(arguments: Namespace) -> None:
 
 
 def curves(arguments: Namespace) -> None:
-    """Train float32 with several seeds and bfloat16 with the first of them."""
-    runs = {f"float32, seed {seed}": (seed, "float32") for seed in range(arguments.seeds)}
-    runs["bfloat16, seed 0"] = (0, "bfloat16")
-    losses = {name: train(arguments, seed, kind) for name, (seed, kind) in runs.items()}
+    """Train each seed in both precisions; compare the curves with the float32 seeds' spread."""
     report = Report(f"loss over {arguments.steps} steps at {arguments.patch}³", arguments)
-    smooth = {name: smoothed(values) for name, values in losses.items()}
-    for name, points in smooth.items():
-        report.row(name, points[-1:], "loss, mean of the last steps")
-        report.fact(f"curve, {name}", [round(point, 4) for point in points])
-    *seeds, low = smooth.values()
-    gaps = [
-        max(min(others) - value, value - max(others), 0.0)
-        for value, *others in zip(low, *seeds, strict=True)
+    found: dict[Precision, list[list[float]]] = {"float32": [], "bfloat16": []}
+    for precision, points in found.items():
+        for seed in range(arguments.seeds):
+            points.append(smoothed(train(arguments, seed, precision)))
+            name = f"{precision}, seed {seed}"
+            report.row(name, points[-1][-1:], "loss, mean of the last steps")
+            report.fact(f"curve, {name}", [round(point, 4) for point in points[-1]])
+    full, half = (list(zip(*points, strict=True)) for points in found.values())
+    means = [statistics.fmean(values) for values in half]
+    inside = [min(f) <= mean <= max(f) for f, mean in zip(full, means, strict=True)]
+    widths = [max(values) - min(values) for values in full]
+    apart = [
+        max(abs(x - y) for x, y in zip(f, h, strict=True)) for f, h in zip(full, half, strict=True)
     ]
-    widths = [max(others) - min(others) for others in zip(*seeds, strict=True)]
-    report.fact("points of the bfloat16 curve inside the seeds' range", gaps.count(0.0))
-    report.fact("points", len(gaps))
-    report.fact("furthest outside", max(gaps))
-    report.fact("median width of the seeds' range", statistics.median(widths))
+    report.fact("points of the curve", len(means))
+    report.fact("of the bfloat16 seeds' mean inside the float32 seeds' range", sum(inside))
+    report.fact("median width of that range", statistics.median(widths))
+    report.fact("furthest that a seed's two precisions lie apart", max(apart))
+    report.fact(
+        "points where they lie nearer than the seeds' range is wide",
+        sum(distance < width for distance, width in zip(apart, widths, strict=True)),
+    )
     report.finish()
 
 
