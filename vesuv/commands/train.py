@@ -16,7 +16,7 @@ from vesuv.data.store import Store
 from vesuv.errors import InputError
 from vesuv.training.checkpoints import read_checkpoint
 from vesuv.training.fold_data import Fold, fold_data
-from vesuv.training.machine import Machine, resolve
+from vesuv.training.machine import Machine, for_training, resolve
 from vesuv.training.run import RunFolder, differences
 from vesuv.training.trainer import Trainer
 
@@ -54,7 +54,7 @@ def train(
     runs = [RunFolder(output or Path("log") / config.name / f"fold_{fold}") for fold in folds]
     for run in runs:
         _check_way(run, resume=resume, overwrite=overwrite)
-    machine = resolve(config.runtime)
+    machine = for_training(resolve(config.runtime), config)
     torch.set_num_threads(machine.threads)
     Console(highlight=False, soft_wrap=True).print(dump_config(config), markup=False)
     store = open_prepared(config)

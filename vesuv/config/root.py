@@ -5,7 +5,14 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from vesuv.config.data import AugmentConfig, DataConfig, LabelsConfig, SamplingConfig
-from vesuv.config.network import LossConfig, ModelConfig, Phase, PlainUNetConfig
+from vesuv.config.network import (
+    LossConfig,
+    MedNeXtConfig,
+    ModelConfig,
+    Phase,
+    PlainUNetConfig,
+    SegResNetConfig,
+)
 from vesuv.config.section import Section
 from vesuv.config.training import (
     AdamWConfig,
@@ -102,10 +109,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _patch_fits_network(self) -> Config:
-        model = self.model
-        levels = len(model.blocks_down) - 1 if model.name == "segresnet" else 4
-        levels = model.depth if model.name in ("plain_unet", "dynunet") else levels
-        divisor = 2**levels
+        divisor = 2**self.levels
         patch_size = self.sampling.patch_size
         if any(edge % divisor for edge in patch_size):
             raise ValueError(
@@ -118,6 +122,13 @@ class Config(Section):
                 f"is always zero; one edge must be at least {2 * divisor}, found {list(patch_size)}"
             )
         return self
+
+    @property
+    def levels(self) -> int:
+        """How often the network halves a patch."""
+        if isinstance(self.model, SegResNetConfig):
+            return len(self.model.blocks_down) - 1
+        return 4 if isinstance(self.model, MedNeXtConfig) else self.model.depth
 
     @property
     def terms(self) -> tuple[str, ...]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 
+from vesuv.config import Config
 from vesuv.config.training import RuntimeConfig
 from vesuv.errors import InputError
 
@@ -52,6 +53,30 @@ def resolve(runtime: RuntimeConfig) -> Machine:
     else:
         augment_on = runtime.augment_on
     return Machine(device, _precision(runtime.precision, device), workers, threads, augment_on)
+
+
+def for_training(machine: Machine, config: Config) -> Machine:
+    """Return the machine with a precision whose gradients are right for this network.
+
+    PyTorch's bfloat16 convolutions on a CPU give meaningless weight gradients, not even the same
+    twice, where a 3x3x3 convolution sees features exactly two voxels deep (seen with torch 2.13,
+    oneDNN, AVX-512: relative errors from 1 to 1e36; depths 1, 3 and more are right, and so are
+    forward passes).
+
+    Raises:
+        InputError: bfloat16 was asked for by name.
+    """
+    depths = {config.sampling.patch_size[0] >> level for level in range(config.levels + 1)}
+    wrong = machine.device.type == "cpu" and machine.precision == "bfloat16" and 2 in depths
+    if not wrong:
+        return machine
+    if config.runtime.precision == "bfloat16":
+        raise InputError(
+            "runtime.precision: bfloat16 gradients are wrong on a CPU where the network has a "
+            f"level 2 voxels deep, found sampling.patch_size={list(config.sampling.patch_size)} with "
+            f"{config.levels} halvings; use float32, or another first edge (a power of two times 3)"
+        )
+    return replace(machine, precision="float32")
 
 
 def usable_cores() -> int:
