@@ -73,8 +73,9 @@ def for_training(machine: Machine, config: Config) -> Machine:
     if config.runtime.precision == "bfloat16":
         raise InputError(
             "runtime.precision: bfloat16 gradients are wrong on a CPU where the network has a "
-            f"level 2 voxels deep, found sampling.patch_size={list(config.sampling.patch_size)} with "
-            f"{config.levels} halvings; use float32, or another first edge (a power of two times 3)"
+            f"level 2 voxels deep, found sampling.patch_size={list(config.sampling.patch_size)} "
+            f"with {config.levels} halvings; use float32, or a first edge of a power of two "
+            "times 3"
         )
     return replace(machine, precision="float32")
 
