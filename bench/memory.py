@@ -28,7 +28,6 @@ from vesuv.training.loader import Batch
 from vesuv.training.machine import Machine
 from vesuv.training.step import TrainingStep, build_optimizer
 
-GIB = 2.0**30
 TERMS = ("dice", "focal", "variance", "boundary", "cldice")
 
 

@@ -23,7 +23,6 @@ from vesuv.data import formats
 BACKGROUND, SURFACE, UNLABELLED = 0, 1, 2
 
 Field = NDArray[np.float32]
-Doubles = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

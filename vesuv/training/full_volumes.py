@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from vesuv.config import Config
 from vesuv.data.labels import IGNORE
 from vesuv.evaluation.overlap import Overlap, confusion, scores
+from vesuv.inference.ensemble import Ensemble
 from vesuv.inference.volume import predict_volume
-from vesuv.models.heads import activate
 from vesuv.training.fold_data import FoldData
 from vesuv.training.machine import Machine
 
@@ -21,9 +21,7 @@ def score_volumes(network: nn.Module, data: FoldData, config: Config, machine: M
     was_training = network.training
     network.eval()
 
-    def probabilities(batch: Tensor) -> Tensor:
-        return activate(network(batch).float())
-
+    probabilities = Ensemble((network,))
     for case in data.validation:
         image = data.normalizer.for_case(case.statistics).apply(torch.from_numpy(case.image.copy()))
         probs = predict_volume(
