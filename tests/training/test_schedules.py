@@ -71,6 +71,19 @@ def test_a_multiplied_rate_never_passes_the_cap() -> None:
     assert part.multiply(3.0, cap=5.0) == 5.0
 
 
+def test_no_restart_passes_the_cap_after_escapes_at_a_low_rate() -> None:
+    config = CosineScheduler(name="cosine", warmup_epochs=0, t_0=2, t_mult=1, eta_min=0.0)
+    part = schedule(config)
+    rates(part, 19)
+    for _ in range(3):
+        part.multiply(3.0, cap=5.0)
+
+    part.optimizer.step()
+    part.after_step(19)
+
+    assert max(rates(part, 21)) == pytest.approx(5.0)
+
+
 def test_a_multiplied_curve_keeps_its_shape() -> None:
     part = schedule(PolyScheduler(name="poly", warmup_epochs=0, power=1.0))
     rates(part, 100)

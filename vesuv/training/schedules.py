@@ -75,11 +75,16 @@ class Schedule:
             self.plateau.step(measure)
 
     def multiply(self, factor: float, cap: float) -> float:
-        """Multiply the rate, never beyond `cap` times the configured one; return the new rate."""
-        scaled = min(self.lr * factor, self.base_lr * cap)
-        applied = scaled / self.lr if self.lr else 1.0
+        """Multiply the rate, never beyond `cap` times the configured one; return the new rate.
+
+        A curve is raised as a whole, its top under the same cap: a restart must not pass it either.
+        """
+        highest = self.base_lr * cap
         if self.curve is not None:
-            self.curve.base_lrs = [lr * applied for lr in self.curve.base_lrs]
+            top = self.curve.base_lrs[0]
+            factor = min(factor, highest / top)
+            self.curve.base_lrs = [lr * factor for lr in self.curve.base_lrs]
+        scaled = min(self.lr * factor, highest)
         self._set(scaled)
         return scaled
 
