@@ -81,9 +81,9 @@ class Schedule:
         """
         highest = self.base_lr * cap
         if self.curve is not None:
-            top = self.curve.base_lrs[0]
+            top = float(self.curve.base_lrs[0])
             factor = min(factor, highest / top)
-            self.curve.base_lrs = [lr * factor for lr in self.curve.base_lrs]
+            self.curve.base_lrs = [float(lr) * factor for lr in self.curve.base_lrs]
         scaled = min(self.lr * factor, highest)
         self._set(scaled)
         return scaled
