@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vesuv.losses.prediction import Prediction, mean_where, ratio
+from vesuv.losses.prediction import Prediction, ratio
 
 LABEL = torch.tensor([0, 1, 2, 255]).view(1, 1, 1, 4)
 VALID = LABEL != 255
@@ -45,7 +45,35 @@ def test_an_empty_ratio_has_the_given_value_and_no_gradient() -> None:
 
 
 def test_the_mean_of_nothing_is_zero() -> None:
+    prediction = Prediction(torch.zeros(1, 1, 1, 1, 4), LABEL, VALID)
     values = torch.tensor([3.0, 5.0])
 
-    assert mean_where(values, torch.tensor([False, True])) == 5
-    assert mean_where(values, torch.tensor([False, False])) == 0
+    assert prediction.mean_where(values, torch.tensor([False, True])) == 5
+    assert prediction.mean_where(values, torch.tensor([False, False])) == 0
+
+
+class Twins:
+    """Two processes that hold the same patches."""
+
+    def sum(self, values: torch.Tensor) -> torch.Tensor:
+        return 2 * values
+
+    def gather(self, values: torch.Tensor) -> torch.Tensor:
+        return torch.cat([values, values])
+
+
+def test_what_the_processes_hold_is_added_up_or_joined() -> None:
+    logits = torch.randn(1, 3, 1, 1, 4, generator=torch.Generator().manual_seed(0))
+    prediction = Prediction(logits, LABEL, VALID, Twins())
+
+    assert prediction.total_valid == 2 * prediction.num_valid.sum()
+    assert prediction.mean_where(torch.tensor([3.0, 4.0]), torch.tensor([True, True])) == 3.5
+    assert torch.equal(prediction.whole_batch.logits, torch.cat([logits, logits]))
+    assert prediction.whole_batch.total_valid == prediction.total_valid
+
+
+def test_alone_the_whole_batch_is_the_prediction_itself() -> None:
+    prediction = Prediction(torch.zeros(1, 3, 1, 1, 4), LABEL, VALID)
+
+    assert prediction.whole_batch is prediction
+    assert prediction.total_valid == prediction.num_valid.sum()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from torch import Tensor
 
@@ -40,6 +40,7 @@ class Boundary(Loss):
         Kervadec et al. 2019, Boundary loss for highly unbalanced segmentation, equation 5.
     """
 
+    pools: ClassVar[bool] = True
     form: Literal["band", "distance"]
     radius: int
 
@@ -62,8 +63,8 @@ class Boundary(Loss):
         # phi is negative exactly on the target, so every term of phi (p - y) is at least 0; p and y
         # are both 0 on ignored voxels.
         error = phi * (prediction.probs - prediction.target.to(phi.dtype))
-        num_voxels = prediction.num_valid.sum().clamp_min(1)
-        return error.sum() / (num_voxels * prediction.target.shape[1])
+        num_voxels = prediction.total_valid.clamp_min(1)
+        return prediction.pool(error.sum()) / (num_voxels * prediction.target.shape[1])
 
     def _band(self, prediction: Prediction, distance: Tensor) -> Tensor:
         nearest = distance.amin(dim=1, keepdim=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
+import torch
 from torch import Tensor
 
 from vesuv.config.network import LossConfig
@@ -33,6 +34,7 @@ class ClDice(Loss):
         Segmentation, equations 1 and 2.
     """
 
+    pools: ClassVar[bool] = True
     iterations: int
     erosion: Literal["cube", "cross"]
     smooth: float
@@ -49,14 +51,15 @@ class ClDice(Loss):
         counted = erode(prediction.valid, self.iterations + 1)
         predicted = soft_skeleton(prediction.probs, self.iterations, cube)
         labelled = skeleton(prediction.target, self.iterations, cube) & counted
-        precision = self._share(
+        sums = (
             (predicted * (prediction.target & counted)).sum(dim=SUMMED),
             (predicted * counted).sum(dim=SUMMED),
-        )
-        sensitivity = self._share(
             (prediction.probs * labelled).sum(dim=SUMMED),
             labelled.sum(dim=SUMMED).to(predicted.dtype),
         )
+        inside_label, ridge, inside_prediction, labelled_ridge = prediction.pool(torch.stack(sums))
+        precision = self._share(inside_label, ridge)
+        sensitivity = self._share(inside_prediction, labelled_ridge)
         both = ratio(2 * precision * sensitivity, precision + sensitivity, empty=0.0)
         return (1 - both).mean()
 

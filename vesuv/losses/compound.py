@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from vesuv.losses.prediction import Loss, Prediction
+from vesuv.losses.prediction import ALONE, Loss, Prediction, Processes
 
 
 class Compound:
@@ -21,7 +21,12 @@ class Compound:
         self.losses = dict(losses)
 
     def __call__(
-        self, logits: Tensor, label: Tensor, valid: Tensor, weights: Mapping[str, float]
+        self,
+        logits: Tensor,
+        label: Tensor,
+        valid: Tensor,
+        weights: Mapping[str, float],
+        processes: Processes = ALONE,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum and each of its terms, unweighted and detached.
 
@@ -30,16 +35,19 @@ class Compound:
             label: Class index of each voxel, (b, z, y, x).
             valid: False where the label is ignored, (b, z, y, x).
             weights: Weight by loss name; a loss that is not named has weight 0.
+            processes: Those that share the batch; each returns the loss of the whole batch.
         """
         unknown = weights.keys() - self.losses.keys()
         assert not unknown, f"weights for losses that were not built: {sorted(unknown)}"
-        prediction = Prediction(logits, label, valid)
-        values = {
-            name: self.losses[name].of(prediction) for name, weight in weights.items() if weight
-        }
+        prediction = Prediction(logits, label, valid, processes)
+        values = {name: self._value(name, prediction) for name, weight in weights.items() if weight}
         assert values, "every loss has weight 0"
         total = torch.stack([weights[name] * value for name, value in values.items()]).sum()
         return total, {name: value.detach() for name, value in values.items()}
+
+    def _value(self, name: str, prediction: Prediction) -> Tensor:
+        loss = self.losses[name]
+        return loss.of(prediction if loss.pools else prediction.whole_batch)
 
     @torch.no_grad()
     def components(self, logits: Tensor, label: Tensor, valid: Tensor) -> dict[str, Tensor]:

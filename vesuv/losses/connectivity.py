@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -27,6 +27,7 @@ class Connectivity(Loss):
         The fifth term of the training diary's compound loss.
     """
 
+    pools: ClassVar[bool] = True
     kernel_size: int
 
     @classmethod
@@ -39,8 +40,8 @@ class Connectivity(Loss):
         near_p = self._pool(prediction.probs)
         near_y = self._pool(prediction.target.to(near_p.dtype))
         error = (near_p - near_y).square() * prediction.valid
-        num_voxels = prediction.num_valid.sum().clamp_min(1)
-        return error.sum() / (num_voxels * near_p.shape[1])
+        num_voxels = prediction.total_valid.clamp_min(1)
+        return prediction.pool(error.sum()) / (num_voxels * near_p.shape[1])
 
     def _pool(self, values: Tensor) -> Tensor:
         return F.max_pool3d(values, self.kernel_size, stride=1, padding=self.kernel_size // 2)

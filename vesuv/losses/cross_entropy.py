@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 from torch import Tensor
 
@@ -27,6 +27,7 @@ class CrossEntropy(Loss):
         torch.nn.BCEWithLogitsLoss (`pos_weight`) for one logit, negative log-softmax otherwise.
     """
 
+    pools: ClassVar[bool] = True
     positive_weight: float
     class_weights: tuple[float, ...] | None
 

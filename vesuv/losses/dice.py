@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
+import torch
 from torch import Tensor
 
 from vesuv.config.network import LossConfig
-from vesuv.losses.prediction import Loss, Prediction, mean_where, ratio
+from vesuv.losses.prediction import Loss, Prediction, ratio
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Dice(Loss):
         Milletari et al. 2016, V-Net, section 3, without squares in the denominator.
     """
 
+    pools: ClassVar[bool] = True
     smooth: float
     batch: bool
 
@@ -39,8 +41,8 @@ class Dice(Loss):
         """Return the loss of one batch."""
         overlap, total = prediction.overlap, prediction.mass + prediction.size
         if self.batch:
-            overlap, total = overlap.sum(dim=0), total.sum(dim=0)
+            overlap, total = prediction.pool(torch.stack([overlap.sum(dim=0), total.sum(dim=0)]))
         loss = 1 - ratio(2 * overlap + self.smooth, total + self.smooth, empty=1.0)
         if self.batch:
             return loss.mean()
-        return mean_where(loss.mean(dim=1, keepdim=True), prediction.num_valid > 0)
+        return prediction.mean_where(loss.mean(dim=1, keepdim=True), prediction.num_valid > 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 from torch import Tensor
 
@@ -28,6 +28,7 @@ class Focal(Loss):
         Lin et al. 2017, Focal Loss for Dense Object Detection, equation 5.
     """
 
+    pools: ClassVar[bool] = True
     gamma: float
     alpha: float
     class_weights: tuple[float, ...] | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor
@@ -16,8 +16,38 @@ VOXELS = (2, 3, 4)
 """Spatial dimensions of (b, c, z, y, x)."""
 
 
+class Processes(Protocol):
+    """The processes that share a batch; each holds the patches that are its own."""
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Add up what the processes hold; differentiable."""
+
+    def gather(self, values: Tensor) -> Tensor:
+        """Join (b, ...) of all processes along the batch; differentiable."""
+
+
+class Alone:
+    """One process, which holds the whole batch."""
+
+    def sum(self, values: Tensor) -> Tensor:
+        """Return the values."""
+        return values
+
+    def gather(self, values: Tensor) -> Tensor:
+        """Return the values."""
+        return values
+
+
+ALONE = Alone()
+
+
 class Loss(ABC):
     """A scalar measure of a batch, differentiable in its logits."""
+
+    pools: ClassVar[bool] = False
+    """Whether `of` sends every sum over patches through `Prediction.pool`. With several processes
+    such a loss works on each one's own patches; any other one is handed the patches of all, which
+    is as right, and costs every process the work of all."""
 
     @classmethod
     @abstractmethod
@@ -51,6 +81,26 @@ class Prediction:
     raw_logits: Tensor
     label: Tensor
     valid_voxels: Tensor
+    processes: Processes = ALONE
+    """Those that share the batch; tensors here are of this one's patches unless pooled."""
+
+    def pool(self, values: Tensor) -> Tensor:
+        """Add up sums over this process's patches with those of the others, differentiably."""
+        return self.processes.sum(values)
+
+    def mean_where(self, values: Tensor, counted: Tensor) -> Tensor:
+        """Mean over the batch of the values that are counted; 0 when none is."""
+        sums = (values * counted).sum(), counted.sum().to(values.dtype)
+        pooled = self.pool(torch.stack(sums))
+        return pooled[0] / pooled[1].clamp_min(1)
+
+    @cached_property
+    def whole_batch(self) -> Prediction:
+        """The patches of all processes in one place."""
+        if isinstance(self.processes, Alone):
+            return self
+        gather = self.processes.gather
+        return Prediction(gather(self.raw_logits), gather(self.label), gather(self.valid_voxels))
 
     @cached_property
     def logits(self) -> Tensor:
@@ -93,6 +143,11 @@ class Prediction:
         return self.valid.sum(dim=VOXELS).to(self.logits.dtype)
 
     @cached_property
+    def total_valid(self) -> Tensor:
+        """Valid voxels of the whole batch."""
+        return self.pool(self.num_valid.sum())
+
+    @cached_property
     def size(self) -> Tensor:
         """Labelled voxels of each patch and foreground class, (b, c)."""
         return self.target.sum(dim=VOXELS).to(self.logits.dtype)
@@ -112,8 +167,3 @@ def ratio(numerator: Tensor, denominator: Tensor, empty: float) -> Tensor:
     """Divide; where the denominator is zero return `empty`, with a zero gradient."""
     nothing = denominator == 0
     return torch.where(nothing, empty, numerator / denominator.masked_fill(nothing, 1.0))
-
-
-def mean_where(values: Tensor, counted: Tensor) -> Tensor:
-    """Mean of the values that are counted; 0 when none is."""
-    return (values * counted).sum() / counted.sum().clamp_min(1)

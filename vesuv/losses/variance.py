@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
 
 from vesuv.config.network import LossConfig
-from vesuv.losses.prediction import VOXELS, Loss, Prediction, mean_where, ratio
+from vesuv.losses.prediction import VOXELS, Loss, Prediction, ratio
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Variance(Loss):
         ccc: Lin 1989, A Concordance Correlation Coefficient to Evaluate Reproducibility, eq. 2.
     """
 
+    pools: ClassVar[bool] = True
     form: Literal["separation", "ccc", "original"]
 
     @classmethod
@@ -50,7 +51,7 @@ def _separation(prediction: Prediction) -> Tensor:
     size, count = prediction.size, prediction.num_valid
     on_foreground = ratio(prediction.overlap, size, empty=0.0)
     on_background = ratio(prediction.mass - prediction.overlap, count - size, empty=0.0)
-    return mean_where(1 - (on_foreground - on_background), _holds_both(prediction))
+    return prediction.mean_where(1 - (on_foreground - on_background), _holds_both(prediction))
 
 
 def _ccc(prediction: Prediction) -> Tensor:
@@ -58,7 +59,8 @@ def _ccc(prediction: Prediction) -> Tensor:
     mean_p, mean_y = prediction.mass / count, prediction.size / count
     covariance = prediction.overlap / count - mean_p * mean_y
     spread = mean_y * (1 - mean_y) + (mean_p - mean_y) ** 2 + _spread(prediction)
-    return mean_where(1 - ratio(2 * covariance, spread, empty=0.0), _holds_both(prediction))
+    slope = ratio(2 * covariance, spread, empty=0.0)
+    return prediction.mean_where(1 - slope, _holds_both(prediction))
 
 
 def _spread(prediction: Prediction) -> Tensor:
@@ -70,13 +72,14 @@ def _spread(prediction: Prediction) -> Tensor:
 
 
 def _original(prediction: Prediction) -> Tensor:
-    count = prediction.num_valid.sum()
-    mean = prediction.mass.sum(dim=0) / count.clamp_min(1)
+    count = prediction.total_valid
+    mean = prediction.pool(prediction.mass.sum(dim=0)) / count.clamp_min(1)
     deviation = (prediction.probs - mean[None, :, None, None, None]) * prediction.valid
-    spread = deviation.square().sum(dim=(0, *VOXELS)) / count.clamp_min(1)
     # Ignored voxels hold probability 0, whose entropy is 0.
-    uncertain = _entropy(prediction.probs).sum(dim=(0, *VOXELS)) / count.clamp_min(1)
-    loss = (1 - spread) ** 2 + (0.5 - uncertain).clamp_min(0)
+    sums = deviation.square(), _entropy(prediction.probs)
+    pooled = prediction.pool(torch.stack([values.sum(dim=(0, *VOXELS)) for values in sums]))
+    means = pooled / count.clamp_min(1)
+    loss = (1 - means[0]) ** 2 + (0.5 - means[1]).clamp_min(0)
     return (loss * (count > 0)).mean()
 
 

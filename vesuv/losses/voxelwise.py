@@ -36,7 +36,7 @@ def focal_mean(prediction: Prediction, weight: Tensor, gamma: float) -> Tensor:
         total = _binary_focal_sum(prediction.logits, sign, weight, gamma)
     else:
         total = (_focal(prediction, gamma).unsqueeze(1) * weight).sum()
-    return total / prediction.num_valid.sum().clamp_min(1)
+    return prediction.pool(total) / prediction.total_valid.clamp_min(1)
 
 
 def _class_index(prediction: Prediction) -> Tensor:
