@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from vesuv import __version__
-from vesuv.errors import InputError, InputErrors
+from vesuv.errors import InputError, InputErrors, Interrupted
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -76,12 +76,14 @@ def train(
     overwrite: Annotated[bool, typer.Option(help="Start again where a run lies already.")] = False,
 ) -> None:
     """Train one fold or several in sequence."""
+    from vesuv.commands.train import Source
     from vesuv.commands.train import train as entry
     from vesuv.config import load_config
 
     folds = [_fold(text) for text in fold]
     loaded = load_config(config, changes or ())
-    entry(loaded, folds, output=output, resume=resume, overwrite=overwrite)
+    source = Source(config, tuple(changes or ()))
+    entry(loaded, folds, output=output, resume=resume, overwrite=overwrite, source=source)
 
 
 @app.command("validate_distribution")
@@ -274,7 +276,11 @@ def spread(arguments: list[str]) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; 0 = done, 2 = the input is wrong, 1 = a fault of ours."""
+    """Run the command line.
+
+    Exit status: 0 = done, 2 = the input is wrong, 75 = saved on a signal, go on with --resume,
+    1 = a fault of ours.
+    """
     try:
         app(spread(sys.argv[1:] if arguments is None else arguments))
     except InputError as fault:
@@ -282,3 +288,6 @@ def main(arguments: list[str] | None = None) -> None:
         for sentence in fault.faults if isinstance(fault, InputErrors) else [str(fault)]:
             console.print(f"error: {sentence}", markup=False)
         sys.exit(2)
+    except Interrupted as request:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(str(request), markup=False)
+        sys.exit(75)

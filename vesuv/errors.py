@@ -14,3 +14,7 @@ class InputErrors(InputError):  # noqa: N818 - several of them
     def __init__(self, faults: list[str]) -> None:
         super().__init__("\n".join(faults))
         self.faults = faults
+
+
+class Interrupted(Exception):  # noqa: N818 - nothing is wrong
+    """A signal asked training to end; it is saved and can go on: exit status 75."""

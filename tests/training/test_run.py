@@ -72,7 +72,7 @@ def test_another_folder_is_refused(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run").write_text("a file is in the way")
 
-    with pytest.raises(InputError, match="cannot write the run there"):
+    with pytest.raises(InputError, match="cannot be written"):
         RunFolder(tmp_path / "run").create(CONFIG, {})
 
 

@@ -5,25 +5,64 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
 
 from vesuv.commands.prepare import open_prepared
 from vesuv.config import Config, dump_config
+from vesuv.config.lineage import base_differences
 from vesuv.data.store import Store
 from vesuv.errors import InputError
-from vesuv.training.checkpoints import read_checkpoint
+from vesuv.training.checkpoints import read_newest
 from vesuv.training.fold_data import Fold, fold_data
 from vesuv.training.machine import Machine, for_training, resolve
 from vesuv.training.run import RunFolder, differences
 from vesuv.training.trainer import Trainer
 
-_MAY_CHANGE = ("train.epochs", "phases", "runtime.", "early_stopping", "checkpoint.", "data.root")
+_MAY_CHANGE = (
+    "train.epochs",
+    "train.non_finite",
+    "phases",
+    "runtime.",
+    "early_stopping",
+    "checkpoint.",
+    "diagnosis.",
+    "data.root",
+)
 """Keys that a resumed run may be given anew; anything else would make it another run."""
 _OURS = ("checkpoints", "distribution")
-_OUR_FILES = ("config.yaml", "run.json", "train.log", "metrics.csv", "selected.json")
+_OUR_FILES = (
+    "config.yaml",
+    "run.json",
+    "train.log",
+    "metrics.csv",
+    "events.jsonl",
+    "evidence.jsonl",
+    "diagnosis.json",
+    "slices.npz",
+    "report.html",
+    "selected.json",
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a configuration was read from; run.json tells."""
+
+    config_file: Path
+    changes: tuple[str, ...]
+
+    def facts(self, config: Config) -> dict[str, Any]:
+        """Return the file, the changes, and what both change against the base."""
+        return {
+            "config_file": str(self.config_file),
+            "overrides": list(self.changes),
+            "base_differences": base_differences(self.config_file, config),
+        }
 
 
 def train(
@@ -33,6 +72,7 @@ def train(
     output: Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    source: Source | None = None,
 ) -> list[RunFolder]:
     """Train each fold in turn; prepares the data when that was not done yet.
 
@@ -42,9 +82,11 @@ def train(
         output: The run's folder; log/<configuration>/fold_<k> when left out.
         resume: Go on from checkpoints/last.pt.
         overwrite: Start again where a run lies already.
+        source: Where the configuration is from.
 
     Raises:
         InputError: Bad configuration or data, or a run in the way.
+        Interrupted: SIGTERM or Ctrl-C came; the run is saved.
     """
     if output is not None and len(folds) > 1:
         raise InputError(
@@ -58,8 +100,11 @@ def train(
     torch.set_num_threads(machine.threads)
     Console(highlight=False, soft_wrap=True).print(dump_config(config), markup=False)
     store = open_prepared(config)
+    told = source.facts(config) if source else {}
     for fold, run in zip(folds, runs, strict=True):
-        _train_fold(config, store, fold, run, machine, resume=resume, overwrite=overwrite)
+        with run.lock():
+            _check_way(run, resume=resume, overwrite=overwrite)
+            _train_fold(config, store, fold, run, machine, told, resume=resume, overwrite=overwrite)
     return runs
 
 
@@ -69,6 +114,7 @@ def _train_fold(
     fold: Fold,
     run: RunFolder,
     machine: Machine,
+    told: dict[str, Any],
     *,
     resume: bool,
     overwrite: bool,
@@ -77,7 +123,8 @@ def _train_fold(
     trainer = Trainer(config, data, run, machine)
     if resume:
         _check_same_run(config, store, fold, run)
-        trainer.resume(read_checkpoint(run.checkpoint("last")))
+        checkpoint, fault = read_newest(run.checkpoint("last"))
+        trainer.resume(checkpoint, *([f"{fault}; used the one before it"] if fault else []))
     elif overwrite:
         _clear(run.path)
     facts = {
@@ -89,7 +136,8 @@ def _train_fold(
         "store": str(store.path),
         "train_cases": [case.id for case in data.train],
         "validation_cases": [case.id for case in data.validation] if fold != "all" else [],
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "started": (run.started if resume else None) or time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        **told,
     }
     run.create(config, facts)
     trainer.fit()

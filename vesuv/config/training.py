@@ -21,7 +21,9 @@ class TrainConfig(Section):
     gradient_clip: Positive | None = 2.0
     """Largest gradient norm; null: no clipping."""
     non_finite_limit: Size = 20
-    """Steps with a non-finite loss or gradient that are skipped before the run stops."""
+    """Steps with a non-finite loss or gradient that are skipped before `non_finite` happens."""
+    non_finite: Literal["stop", "rollback"] = "stop"
+    """After that: stop, or go back to the best weights with half the learning rate (three times)."""
 
 
 class AdamWConfig(Section):
@@ -132,6 +134,8 @@ class EarlyStoppingConfig(Section):
 class CheckpointConfig(Section):
     every_epochs: Size | None = None
     """Keep checkpoints/epoch_<n>.pt this often; null: only best, last and averages."""
+    every_minutes: Positive = 10.0
+    """Also save last.pt within an epoch this often: the most work that a kill can lose."""
 
 
 class ValidationConfig(Section):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import pickle
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from vesuv.config import Config, check
 from vesuv.data.normalize import Normalizer
 from vesuv.errors import InputError
 from vesuv.models import build_model
+from vesuv.training.run import writing
 
 VERSION = 1
 
@@ -44,8 +45,15 @@ def write_checkpoint(
     epoch: int,
     measure: float | None,
     training: dict[str, Any] | None = None,
+    keep_previous: bool = False,
 ) -> None:
-    """Write to a temporary name beside `path`, flush to disk, rename."""
+    """Write to a temporary name beside `path`, flush to disk, rename.
+
+    With `keep_previous` the file that was there stays as `previous(path)`.
+
+    Raises:
+        InputError: The disk is full or the folder cannot be written; `path` is as it was.
+    """
     content = {
         "version": VERSION,
         "model": {name: value.detach().cpu().contiguous() for name, value in model.items()},
@@ -57,17 +65,51 @@ def write_checkpoint(
     }
     temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        with temporary.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with writing(path):
+            _save(content, temporary)
+            if keep_previous and path.is_file():
+                path.replace(previous(path))
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def _save(content: dict[str, Any], path: Path) -> None:
+    with path.open("wb") as file:
+        try:
+            torch.save(content, file)
+        except RuntimeError as fault:  # how torch passes a failed write on
+            cause = fault.__context__
+            raise (cause if isinstance(cause, OSError) else OSError(str(fault))) from None
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def previous(path: Path) -> Path:
+    """Return where the checkpoint before the one at `path` is kept."""
+    return path.with_name(f"{path.name}.previous")
+
+
+def read_newest(path: Path) -> tuple[Checkpoint, str | None]:
+    """Read a checkpoint, or the one before it where the newest is damaged.
+
+    Returns:
+        The checkpoint, and what was wrong with the newer one.
+
+    Raises:
+        InputError: Neither can be read; says what is wrong with the newer one.
+    """
+    try:
+        return read_checkpoint(path), None
+    except InputError as fault:
+        try:
+            return read_checkpoint(previous(path)), str(fault)
+        except InputError:
+            raise fault from None
+
+
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint; nothing in the file is executed.
+    """Read a checkpoint; its checksums are verified and nothing in the file is executed.
 
     Raises:
         InputError: No such file, damaged, or not a checkpoint of ours.
@@ -75,8 +117,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint; train first, or name one that is there")
     try:
+        _verify(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError, KeyError) as fault:
+    except Exception as fault:  # a damaged file makes its readers fail in any way
         reason = str(fault).splitlines()[0] if str(fault) else type(fault).__name__
         raise InputError(f"{path}: damaged or no checkpoint ({reason}); use another one") from None
     if not isinstance(content, dict) or content.get("version") != VERSION:
@@ -91,6 +134,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
         measure=content["measure"],
         training=content["training"],
     )
+
+
+def _verify(path: Path) -> None:
+    """Compare every record with the CRC-32 that was written with it; PyTorch itself does not."""
+    with zipfile.ZipFile(path) as archive:
+        broken = archive.testzip()
+    if broken is not None:
+        raise zipfile.BadZipFile(f"checksum of {broken} does not match")
 
 
 def restore_network(checkpoint: Checkpoint, device: torch.device) -> nn.Module:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import nn
 
@@ -14,8 +16,14 @@ from vesuv.training.fold_data import FoldData
 from vesuv.training.machine import Machine
 
 
-def score_volumes(network: nn.Module, data: FoldData, config: Config, machine: Machine) -> Overlap:
-    """Predict every validation case whole and pool the overlap."""
+def score_volumes(
+    network: nn.Module,
+    data: FoldData,
+    config: Config,
+    machine: Machine,
+    check: Callable[[], None] = lambda: None,
+) -> Overlap:
+    """Predict every validation case whole and pool the overlap; `check` may end it on the way."""
     num_classes = config.labels.num_classes
     matrix = torch.zeros((num_classes, num_classes), dtype=torch.int64)
     was_training = network.training
@@ -33,6 +41,7 @@ def score_volumes(network: nn.Module, data: FoldData, config: Config, machine: M
             mirror=False,
             device=machine.device,
             precision=machine.precision,
+            progress=lambda _done, _all: check(),
         )
         label = torch.from_numpy(case.label.copy())
         mask = probs[0] >= config.validation.threshold if len(probs) == 1 else probs.argmax(0)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from vesuv import __version__
 from vesuv.config import Config, dump_config, load_config
@@ -114,17 +119,70 @@ class RunFolder:
         return Selected(name, cut, digest, chain)
 
     def create(self, config: Config, facts: dict[str, Any]) -> None:
-        """Make the folder with config.yaml and run.json."""
-        try:
+        """Make the folder with config.yaml and run.json; what a killed process left goes."""
+        with writing(self.path):
             self.checkpoint_folder.mkdir(parents=True, exist_ok=True)
-            self.config_file.write_text(dump_config(config), encoding="utf-8")
+            for half_written in (*self.path.glob("*.partial*"), *self.path.glob("*/*.partial")):
+                half_written.unlink()
+            write_text(self.config_file, dump_config(config))
             text = json.dumps({"version": VERSION, **facts, **_software()}, indent=2)
-            (self.path / "run.json").write_text(text + "\n", encoding="utf-8")
-        except OSError as fault:
-            raise InputError(f"{self.path}: cannot write the run there: {fault.strerror}") from None
+            write_text(self.path / "run.json", text + "\n")
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other training processes out of the folder; a killed process's lock is gone.
+
+        Raises:
+            InputError: Another process trains here, or the folder cannot be written.
+        """
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path / "run.lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                raise InputError(
+                    f"{self.path}: another process trains in this folder; wait for it, or write "
+                    "elsewhere with --output DIR"
+                ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+            if not (self.path / "run.json").is_file():  # nothing came of it: leave no trace
+                with suppress(OSError):
+                    (self.path / "run.lock").unlink(missing_ok=True)
+                    self.path.rmdir()
+
+    @property
+    def started(self) -> str | None:
+        """When the run began; None for one that is not there yet."""
+        return self._facts().get("started") if (self.path / "run.json").is_file() else None
 
     def _facts(self) -> dict[str, Any]:
         return _read_json(self.path / "run.json")
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a failed write into one sentence."""
+    try:
+        yield
+    except OSError as fault:
+        raise InputError(
+            f"{fault.filename or path}: cannot be written ({fault.strerror or fault}); what was "
+            "saved before is whole: make room or give the permission, then go on with --resume"
+        ) from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file whole or not at all."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

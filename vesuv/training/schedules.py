@@ -99,12 +99,15 @@ class Schedule:
         kept = {k: v for k, v in part.state_dict().items() if _is_plain(v)}
         return {"lr": self.lr, "schedule": kept}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Continue from `state()`."""
+    def restore(self, state: dict[str, Any], *, new_length: bool = False) -> None:
+        """Continue from `state()`; with another number of epochs, on the curve of the new one."""
         part = self.plateau or self.curve
         assert part is not None
         part.load_state_dict(state["schedule"])
         self._set(state["lr"])
+        if new_length and isinstance(self.curve, LambdaLR) and self.curve.last_epoch > 0:
+            share = self.curve.lr_lambdas[0](self.curve.last_epoch)
+            self._set(float(self.curve.base_lrs[0]) * share)
 
     def _set(self, lr: float) -> None:
         for group in self.optimizer.param_groups:

@@ -25,6 +25,10 @@ class StepResult:
     components: dict[str, Tensor]
     gradient_norm: Tensor
     skipped: Tensor
+    finite_inputs: Tensor
+    """(b,) whether each patch's image was finite."""
+    finite_outputs: Tensor
+    """(b,) whether the network's output for it was."""
 
 
 class TrainingStep:
@@ -61,12 +65,15 @@ class TrainingStep:
         size = batch.image.shape[0]
         loss = torch.zeros((), device=batch.image.device)
         components: dict[str, Tensor] = {}
+        inputs, outputs = [], []
         for image, label in zip(
             batch.image.chunk(self.accumulate), batch.label.chunk(self.accumulate), strict=True
         ):
             share = image.shape[0] / size
             image = image.contiguous(memory_format=self.memory_format)
             logits = forward(self.network, image, self.machine)
+            inputs.append(_finite(image))
+            outputs.append(_finite(logits.detach()))
             part, terms = self.compound(logits, label, label != IGNORE, weights)
             (part * share).backward()  # type: ignore[no-untyped-call]
             loss = loss + part.detach() * share
@@ -76,7 +83,18 @@ class TrainingStep:
         skipped = 1.0 - (torch.isfinite(loss) & torch.isfinite(norm)).float()
         setattr(self.optimizer, "found_inf", skipped)  # noqa: B010 - read by the fused kernels
         self.optimizer.step()
-        return StepResult(loss, components, norm.detach(), skipped)
+        return StepResult(
+            loss, components, norm.detach(), skipped, torch.cat(inputs), torch.cat(outputs)
+        )
+
+
+def _finite(values: Tensor) -> Tensor:
+    """Tell for each patch of (b, c, z, y, x) whether all its values are finite.
+
+    The sum stands for all: it is finite unless a value is not, or values near the largest number
+    there is add up.
+    """
+    return torch.isfinite(values.flatten(1).sum(1, dtype=torch.float32))
 
 
 def build_optimizer(network: nn.Module, config: OptimizerConfig) -> Optimizer:

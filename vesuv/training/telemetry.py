@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import logging
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
@@ -20,43 +22,76 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from torch import Tensor
 from torch.utils.tensorboard.writer import SummaryWriter
+
+from vesuv.errors import Interrupted
+from vesuv.training.run import write_text, writing
+from vesuv.training.slices import Slices
+
+Position = tuple[int, int]
+"""Epoch and step within it."""
 
 
 class Telemetry:
     """Writes one row an epoch everywhere, and events as lines.
 
-    A resumed run cuts metrics.csv back to the epochs before the one it continues with.
+    A resumed run cuts metrics.csv, events.jsonl and evidence.jsonl back to what lies before the
+    position it continues from.
+
+    Raises:
+        InputError: The folder cannot be written, from any method.
     """
 
-    def __init__(self, folder: Path, first_epoch: int) -> None:
+    def __init__(self, folder: Path, position: Position) -> None:
+        self.folder = folder
+        with writing(folder):
+            self._open(folder, position)
+
+    def _open(self, folder: Path, position: Position) -> None:
+        first_epoch = position[0]
         self.console = Console(file=sys.stdout, highlight=False, soft_wrap=True)
         self.log = _open_log(folder / "train.log")
         self.rows = _Rows(folder / "metrics.csv", first_epoch)
+        _cut(folder / "events.jsonl", lambda line: (line["epoch"], line["step"]) < position)
+        _cut(folder / "evidence.jsonl", lambda line: line["epoch"] < first_epoch)
         self.board = SummaryWriter(str(folder), purge_step=first_epoch or None)
 
     def say(self, line: str) -> None:
         """Write a line to train.log and to the console."""
-        self.log.info(line)
+        with writing(self.folder):
+            self.log.info(line)
         self.console.print(line, markup=False)
 
     def epoch(self, epoch: int, row: Mapping[str, float | int | None]) -> None:
         """Write an epoch's numbers to metrics.csv and TensorBoard; None where there is none."""
-        self.rows.write({"epoch": epoch, **row})
-        for name, value in row.items():
-            if value is not None:
-                self.board.add_scalar(name, value, epoch)
+        with writing(self.folder):
+            self.rows.write({"epoch": epoch, **row})
+            for name, value in row.items():
+                if value is not None:
+                    self.board.add_scalar(name, value, epoch)
 
-    def event(self, epoch: int, kind: str, line: str) -> None:
-        """Write something that happened (noise, escape, phase) to the log and TensorBoard."""
+    def event(self, position: Position, kind: str, line: str) -> None:
+        """Write something that happened to the log, events.jsonl and TensorBoard.
+
+        Args:
+            position: Epoch and step.
+            kind: phase, noise, escape, learning_rate, non_finite, rollback, resume or stop.
+            line: What happened, in one sentence.
+        """
+        epoch, step = position
         self.say(f"Epoch {epoch} {line}")
-        self.board.add_text(kind, line, epoch)
+        content = json.dumps({"epoch": epoch, "step": step, "kind": kind, "line": line})
+        with writing(self.folder):
+            with (self.folder / "events.jsonl").open("a", encoding="utf-8") as file:
+                file.write(content + "\n")
+            self.board.add_text(kind, line, epoch)
 
-    def picture(self, epoch: int, names: tuple[str, ...], images: tuple[Tensor, ...]) -> None:
-        """Write grey images (y, x) in [0, 1] to TensorBoard."""
-        for name, image in zip(names, images, strict=True):
-            self.board.add_image(f"slices/{name}", image[None].clamp(0, 1).numpy(), epoch)
+    def pictures(self, epoch: int, slices: Slices) -> None:
+        """Write the first tile's slices to TensorBoard."""
+        with writing(self.folder):
+            for name in ("image", "label", "probability"):
+                picture = getattr(slices, name)[:1].clamp(0, 1).numpy()
+                self.board.add_image(f"slices/{name}", picture, epoch)
 
     @contextmanager
     def progress(self, epoch: int, epochs: int, steps: int) -> Iterator[Progress]:
@@ -93,9 +128,11 @@ class Telemetry:
         trace: TracebackType | None,
     ) -> None:
         """Leave the fault in the log, then flush."""
-        if fault is not None:
-            self.log.error("stopped: %s: %s", kind.__name__ if kind else "", fault)
-        self.close()
+        if fault is not None and not isinstance(fault, Interrupted):
+            with suppress(OSError):
+                self.log.error("stopped: %s: %s", kind.__name__ if kind else "", fault)
+        with suppress(OSError):
+            self.close()
 
 
 def show_rate(bar: Progress, patches_per_second: float, advance: int = 1) -> None:
@@ -107,10 +144,33 @@ def _open_log(path: Path) -> logging.Logger:
     logger = logging.getLogger(f"vesuv.run.{path.parent}")
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     logger.addHandler(handler)
     return logger
+
+
+class _LogFile(logging.FileHandler):
+    """A log file that does not keep a full disk to itself."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's name
+        """Raise what happened."""
+        raise
+
+
+def _cut(path: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
+    """Leave the lines that `keep` wants; a line that a kill left half written goes too."""
+    if not path.is_file():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            wanted = keep(json.loads(line))
+        except (ValueError, KeyError, TypeError):
+            continue
+        if wanted:
+            kept.append(line)
+    write_text(path, "".join(f"{line}\n" for line in kept))
 
 
 class _Rows:
@@ -121,8 +181,10 @@ class _Rows:
         self.rows: list[dict[str, str]] = []
         if first_epoch and path.is_file():
             with path.open(newline="", encoding="utf-8") as file:
-                kept = [row for row in csv.DictReader(file) if int(row["epoch"]) < first_epoch]
-            self.rows = kept
+                for row in csv.DictReader(file):
+                    # The epochs count up; a line that a kill left half written does not fit in.
+                    if row["epoch"] == str(len(self.rows)) and len(self.rows) < first_epoch:
+                        self.rows.append(row)
             self._rewrite()
         else:
             path.unlink(missing_ok=True)
@@ -143,5 +205,5 @@ class _Rows:
         writer = csv.DictWriter(text, columns, restval="")
         writer.writeheader()
         writer.writerows(self.rows)
-        self.path.write_text(text.getvalue(), encoding="utf-8")
+        write_text(self.path, text.getvalue())
         self.rows = [{**dict.fromkeys(columns, ""), **row} for row in self.rows]

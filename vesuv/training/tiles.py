@@ -46,6 +46,8 @@ class ValidationTiles:
         tiles = fixed_tiles(cases, patch_size, config.tiles, config.foreground_share, config.seed)
         self.images: list[Tensor] = []
         self.labels: list[Tensor] = []
+        self.cases = [cases[tile.case].id for tile in tiles]
+        self.groups = [cases[tile.case].group for tile in tiles]
         for tile in tiles:
             region = read_region(cases[tile.case], tile.corner, patch_size)
             image, label = region.tensors(intensity_maps[tile.case])
@@ -59,9 +61,15 @@ class ValidationTiles:
 
     @torch.no_grad()
     def score(
-        self, network: nn.Module, compound: Compound, machine: Machine, *, losses: bool = True
+        self,
+        network: nn.Module,
+        compound: Compound,
+        machine: Machine,
+        *,
+        losses: bool = True,
+        check: Callable[[], None] = lambda: None,
     ) -> TileScores:
-        """Run `network` over the tiles.
+        """Run `network` over the tiles; `check` is called between them and may end it.
 
         Components are means over the tiles that hold a judged voxel; the measure and the overlap
         are pooled over all their voxels.
@@ -74,6 +82,7 @@ class ValidationTiles:
         for image, label in zip(self.images, self.labels, strict=True):
             label = label.to(machine.device)
             valid = label != IGNORE
+            check()
             if not bool(valid.any()):
                 continue
             judged += 1
@@ -90,27 +99,6 @@ class ValidationTiles:
         assert not math.isnan(measure), "a judged voxel gives a measure"
         components = {name: float(value) / judged for name, value in sums.items()}
         return TileScores(measure, components, overlap)
-
-    @torch.no_grad()
-    def picture(self, network: nn.Module, machine: Machine) -> tuple[Tensor, Tensor, Tensor]:
-        """Return image, label and foreground probability, (y, x) in [0, 1], of one tile's slice.
-
-        The tile is the one with most foreground, the slice its middle one.
-        """
-        share = [float(((label > 0) & (label != IGNORE)).sum()) for label in self.labels]
-        tile = share.index(max(share))
-        image, label = self.images[tile], self.labels[tile]
-        was_training = network.training
-        network.eval()
-        probs = activate(forward(network, image.to(machine.device), machine).float()).cpu()
-        network.train(was_training)
-        middle = image.shape[2] // 2
-        grey = image[0, 0, middle]
-        grey = (grey - grey.min()) / (grey.max() - grey.min()).clamp_min(1e-6)
-        ignored = label[0, middle] == IGNORE
-        shown = (label[0, middle].float() / (self.num_classes - 1)).masked_fill(ignored, 0.3)
-        foreground = probs[0, 0] if probs.shape[1] == 1 else 1.0 - probs[0, 0]
-        return grey, shown, foreground[middle]
 
 
 def forward(network: Callable[[Tensor], Tensor], image: Tensor, machine: Machine) -> Tensor:

@@ -3,58 +3,43 @@
 What is unusual here: the scheduler, early stopping, plateau escape and "best" all watch one number,
 the masked overlap on fixed tiles (`tiles.py`), never a loss, because the loss becomes another
 function at each change of phase. Patches and noise are pure functions of seed, epoch and step, so a
-run's whole random state is its position.
+run's whole random state is its position: it can be saved after any step and go on exactly there.
 """
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, nn
 
 from vesuv.config import Config
-from vesuv.errors import InputError
+from vesuv.errors import InputError, Interrupted
 from vesuv.losses import build_losses
 from vesuv.losses.compound import Compound
 from vesuv.models import build_model, recompute_levels
 from vesuv.models.heads import initialise_output_bias
-from vesuv.training.averaging import Averages
-from vesuv.training.checkpoints import (
-    Checkpoint,
-    load_weights,
-    read_checkpoint,
-    write_checkpoint,
-)
+from vesuv.training.checkpoints import Checkpoint
 from vesuv.training.fold_data import FoldData
 from vesuv.training.full_volumes import score_volumes
-from vesuv.training.loader import PatchLoader
+from vesuv.training.lines import summary_line, train_line, validation_line
+from vesuv.training.loader import Batch, PatchLoader
 from vesuv.training.machine import Machine
 from vesuv.training.noise import WeightNoise
+from vesuv.training.non_finite import NonFiniteWatch
 from vesuv.training.phases import phase_at, weights_at
-from vesuv.training.plateau import PlateauEscape
 from vesuv.training.run import RunFolder
-from vesuv.training.schedules import Schedule
-from vesuv.training.step import StepResult, TrainingStep, build_optimizer, forget_moments
-from vesuv.training.telemetry import Telemetry, show_rate
+from vesuv.training.signals import StopRequest
+from vesuv.training.slices import slices
+from vesuv.training.state import Progress, RunState
+from vesuv.training.step import TrainingStep
+from vesuv.training.telemetry import Position, Telemetry, show_rate
 from vesuv.training.tiles import TileScores, ValidationTiles
 
 Row = dict[str, float | int | None]
 _CHECK_EVERY = 10
-"""Steps between two looks at the count of skipped steps: each makes the host wait once."""
-
-
-@dataclass
-class Progress:
-    """Where the run stands; everything else that resumes has its own state."""
-
-    epoch: int = 0
-    step: int = 0
-    best_measure: float | None = None
-    best_epoch: int = 0
-    skipped: int = 0
+"""Steps between two looks for skipped steps: each makes the host wait once."""
+_ROLLBACKS = 3
+"""Times that a run goes back to its best weights after too many non-finite steps."""
 
 
 class Trainer:
@@ -71,32 +56,52 @@ class Trainer:
         initialise_output_bias(network, data.class_fractions)
         recompute_levels(network, config.runtime.recompute_levels)
         self.network = network.to(machine.device).to(memory_format=layout)  # type: ignore[call-overload]
-        self.optimizer = build_optimizer(self.network, config.optimizer)
-        self.schedule = Schedule(
-            self.optimizer,
-            config.scheduler,
-            steps_per_epoch=self.steps_per_epoch,
-            epochs=config.train.epochs,
+        self.state = RunState(
+            config, data.normalizer, run, self.network, self.steps_per_epoch, machine.device
         )
         self.compound = Compound(build_losses(config.loss, config.terms))
-        self.averages = Averages(self.network, config.averaging)
         seed = config.runtime.seed
         self.noise = WeightNoise(config.noise, self.network, seed) if config.noise else None
-        self.plateau = PlateauEscape(config.plateau) if config.plateau else None
         self.step = TrainingStep(
             torch.compile(self.network) if config.runtime.compile else self.network,
             list(self.network.parameters()),
-            self.optimizer,
+            self.state.optimizer,
             self.compound,
             machine,
             gradient_clip=config.train.gradient_clip,
             accumulate=config.runtime.accumulate,
             memory_format=layout,
         )
-        self.progress = Progress()
+        self.non_finite = NonFiniteWatch()
+        self.stop = StopRequest()
+        self.notes: list[str] = []
+
+    @property
+    def progress(self) -> Progress:
+        """Where the run stands."""
+        return self.state.progress
+
+    @property
+    def position(self) -> Position:
+        """Epoch, and steps of it that are done."""
+        return self.progress.epoch, self.progress.step
+
+    def resume(self, checkpoint: Checkpoint, *notes: str) -> None:
+        """Continue from last.pt; the notes are said when the run goes on.
+
+        Raises:
+            InputError: The checkpoint does not fit.
+        """
+        said = self.state.restore(checkpoint)
+        self.notes += [*notes, *([said] if said else [])]
 
     def fit(self) -> Progress:
-        """Train until the epochs, the patience or the minutes are used up."""
+        """Train until the epochs, the patience or the minutes are used up.
+
+        Raises:
+            InputError: Something the user gave is at fault, or the folder cannot be written.
+            Interrupted: A signal came; everything is saved.
+        """
         self.deadline = time.monotonic() + 60 * (self.config.runtime.max_minutes or float("inf"))
         config, data = self.config, self.data
         num_classes = config.labels.num_classes
@@ -116,32 +121,31 @@ class Trainer:
             num_classes=num_classes,
         )
         try:
-            with Telemetry(self.run.path, self.progress.epoch) as telemetry:
+            with self.stop, Telemetry(self.run.path, self.position) as telemetry:
                 self._announce(telemetry)
-                while self.progress.epoch < config.train.epochs:
-                    end = self._epoch(loader, tiles, telemetry)
-                    if end:
-                        telemetry.say(end)
-                        break
-                else:
-                    telemetry.say(f"All {config.train.epochs} epochs done")
-                telemetry.say(self._summary())
+                try:
+                    end = self._epochs(loader, tiles, telemetry)
+                except Interrupted as signal:
+                    self._look_for_skipped(telemetry)
+                    self.state.save_last()
+                    epoch, step = self.position
+                    end = f"Stopped by {signal} and saved at step {step}; --resume goes on"
+                    telemetry.event((epoch, step), "stop", end)
+                    raise Interrupted(f"{self.run.path}: epoch {epoch}: {end}") from None
+                telemetry.event(self.position, "stop", end)
+                best, epoch = self.progress.best_measure, self.progress.best_epoch
+                telemetry.say(summary_line(config, self.run.path, best, epoch))
         finally:
             loader.close()
         return self.progress
 
-    def resume(self, checkpoint: Checkpoint) -> None:
-        """Continue from last.pt: weights, optimiser, schedule, averages, policies, position."""
-        state = checkpoint.training
-        if state is None:
-            raise InputError(f"{checkpoint.path}: holds no training state; resume from last.pt")
-        load_weights(self.network, checkpoint)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.restore(state["schedule"])
-        self.averages.restore(state["averages"])
-        if self.plateau is not None:
-            self.plateau.restore(state["plateau"])
-        self.progress = Progress(**state["progress"])
+    def _epochs(self, loader: PatchLoader, tiles: ValidationTiles, telemetry: Telemetry) -> str:
+        """Train to the end; return why it is the end."""
+        while self.progress.epoch < self.config.train.epochs:
+            end = self._epoch(loader, tiles, telemetry)
+            if end:
+                return end
+        return f"All {self.config.train.epochs} epochs done"
 
     def _epoch(
         self, loader: PatchLoader, tiles: ValidationTiles, telemetry: Telemetry
@@ -153,72 +157,74 @@ class Trainer:
         if progress.step == 0:
             self._before_epoch(epoch, weights, telemetry)
         row = self._train(loader, weights, telemetry)
-        telemetry.say(self._train_line(row))
+        left = self.deadline - time.monotonic()
+        telemetry.say(train_line(config, self.position, row, self.steps_per_epoch, left))
         row |= {f"weight/{name}": weight for name, weight in weights.items()}
         complete = progress.step == self.steps_per_epoch
-        if complete:
-            self.averages.after_epoch(self.network, epoch)
         last = epoch + 1 == config.train.epochs
-        out_of_time = f"Stopped after runtime.max_minutes={config.runtime.max_minutes}"
-        end = None if complete else f"{out_of_time}; --resume goes on"
-        if (epoch + 1) % config.validation.every == 0 or last or end:
-            row |= self._validate(epoch, weights, tiles, telemetry)
-            end = end or self._patience_is_over(epoch)
+        due = complete and ((epoch + 1) % config.validation.every == 0 or last)
+        end = None
+        if due or self._time_is_over(last and complete):
+            scored, columns = self._validate(epoch, weights, tiles, telemetry)
+            row |= columns
+            if due:
+                self._judge(epoch, scored.measure, telemetry)
+                end = self._patience_is_over(epoch)
+            elif progress.best_measure is None:
+                self.state.save("best", self.network, measure=scored.measure)
         telemetry.epoch(epoch, row)
         if complete:
-            progress.epoch, progress.step = epoch + 1, 0
-            every = config.checkpoint.every_epochs
-            if every and (epoch + 1) % every == 0:
-                self._save(f"epoch_{epoch:04d}", epoch, self.network)
-        self._save("last", epoch, self.network, training=self._state())
-        if end is None and not last and time.monotonic() > self.deadline:
-            end = f"{out_of_time}; --resume goes on"
-        return end
+            self._finish_epoch()
+        self.state.save_last()
+        return end or self._time_is_over(last and complete)
+
+    def _finish_epoch(self) -> None:
+        progress, every = self.progress, self.config.checkpoint.every_epochs
+        if every and (progress.epoch + 1) % every == 0:
+            self.state.save(f"epoch_{progress.epoch:04d}", self.network)
+        self.state.next_epoch()
+
+    def _time_is_over(self, finished: bool) -> str | None:
+        if finished or time.monotonic() <= self.deadline:
+            return None
+        minutes = self.config.runtime.max_minutes
+        return f"Stopped after runtime.max_minutes={minutes}; --resume goes on"
 
     def _before_epoch(self, epoch: int, weights: dict[str, float], telemetry: Telemetry) -> None:
         index = phase_at(self.config.phases, epoch)
         if epoch == self.config.phases[index].epochs[0]:
             shown = ", ".join(f"{name} {weight:g}" for name, weight in weights.items() if weight)
-            telemetry.event(epoch, "phase", f"Phase {index + 1} begins: {shown}")
+            telemetry.event((epoch, 0), "phase", f"Phase {index + 1} begins: {shown}")
         std = self.noise.inject(self.network, epoch) if self.noise else None
         if std is not None:
-            telemetry.event(epoch, "noise", f"Weight noise injected, relative deviation {std:.2g}")
+            line = f"Weight noise injected, relative deviation {std:.2g}"
+            telemetry.event((epoch, 0), "noise", line)
 
     def _train(self, loader: PatchLoader, weights: dict[str, float], telemetry: Telemetry) -> Row:
         """Run the rest of the epoch's steps, or as many as there is time for."""
         progress, epoch = self.progress, self.progress.epoch
-        sums = _Sums(self.machine.device)
-        began = time.monotonic()
-        waited, lr = 0.0, self.schedule.lr
-        first = progress.step
-        swa_lr = self.averages.learning_rate(epoch)
+        began, first = time.monotonic(), progress.step
+        waited, lr = 0.0, self.state.schedule.lr
         self.network.train()
         with telemetry.progress(epoch, self.config.train.epochs, self.steps_per_epoch) as bar:
             show_rate(bar, 0.0, advance=first)
             batches = iter(loader.epoch(epoch, first))
             for step in range(first, self.steps_per_epoch):
+                self.stop.check()
                 asked = time.monotonic()
                 batch = next(batches)
                 waited += time.monotonic() - asked
-                number = epoch * self.steps_per_epoch + step
-                self.schedule.before_step(number)
-                if swa_lr is not None:
-                    self.schedule.override(swa_lr)
-                lr = self.schedule.lr
-                sums.add(self.step(batch, weights))
-                self.schedule.after_step(number)
-                self.averages.after_step(self.network)
-                progress.step = step + 1
-                if progress.step % _CHECK_EVERY == 0 or progress.step == self.steps_per_epoch:
-                    self._check_finite(sums)
+                lr = self._step(step, batch, weights)
+                self._after_step(telemetry)
                 seconds = time.monotonic() - began
                 show_rate(bar, (progress.step - first) * batch.image.shape[0] / seconds)
                 if time.monotonic() > self.deadline:
                     break
-        progress.skipped += int(sums.skipped)
-        seconds = time.monotonic() - began
+        self._look_for_skipped(telemetry)
+        seconds = max(time.monotonic() - began, 1e-9)
         patches = (progress.step - first) * self.config.sampling.batch_size
-        return sums.means() | {
+        return {
+            **self.state.sums.row(),
             "lr": lr,
             "seconds": seconds,
             "patches_per_second": patches / seconds,
@@ -226,14 +232,66 @@ class Trainer:
             "skipped_steps": progress.skipped,
         }
 
-    def _check_finite(self, sums: _Sums) -> None:
-        skipped, limit = self.progress.skipped + int(sums.skipped), self.config.train
-        if skipped >= limit.non_finite_limit:
+    def _step(self, step: int, batch: Batch, weights: dict[str, float]) -> float:
+        """Take one step of the epoch; return the learning rate it was taken with."""
+        epoch = self.progress.epoch
+        number = epoch * self.steps_per_epoch + step
+        self.state.schedule.before_step(number)
+        swa_lr = self.state.averages.learning_rate(epoch)
+        if swa_lr is not None:
+            self.state.schedule.override(swa_lr)
+        lr = self.state.schedule.lr
+        result = self.step(batch, weights)
+        self.state.sums.add(result)
+        self.state.sums.see(batch.label)
+        self.non_finite.see(step, batch.cases, result)
+        self.state.schedule.after_step(number)
+        self.state.averages.after_step(self.network)
+        self.progress.step = step + 1
+        if self.progress.step == self.steps_per_epoch:
+            self.state.averages.after_epoch(self.network, epoch)
+        return lr
+
+    def _after_step(self, telemetry: Telemetry) -> None:
+        """Look for skipped steps and save within the epoch when they are due."""
+        step = self.progress.step
+        if step % _CHECK_EVERY == 0 or step == self.steps_per_epoch:
+            self._look_for_skipped(telemetry)
+            self._respect_limit(telemetry)
+        if time.monotonic() - self.state.saved_at > 60 * self.config.checkpoint.every_minutes:
+            self._look_for_skipped(telemetry)
+            self.state.save_last()
+
+    def _look_for_skipped(self, telemetry: Telemetry) -> None:
+        for skipped in self.non_finite.look():
+            self.progress.skipped += 1
+            telemetry.event((self.progress.epoch, skipped.step), "non_finite", skipped.line)
+
+    def _respect_limit(self, telemetry: Telemetry) -> None:
+        """Stop or go back to the best weights when too many steps were skipped.
+
+        Called at fixed steps only, so that when a run was saved changes nothing in it.
+        """
+        progress, limit = self.progress, self.config.train.non_finite_limit
+        count = progress.skipped - progress.forgiven
+        if count < limit:
+            return
+        possible = progress.best_measure is not None and progress.rollbacks < _ROLLBACKS
+        if self.config.train.non_finite == "stop" or not possible:
             raise InputError(
-                f"train.non_finite_limit: {skipped} steps had a non-finite loss or gradient, the "
-                f"last in epoch {self.progress.epoch}; lower optimizer.lr, or try "
-                f"runtime.precision=float32 ({self.run.checkpoint('best')} holds the best weights)"
+                f"train.non_finite_limit: {count} steps had a non-finite loss or gradient, the "
+                f"last in epoch {progress.epoch} ({self.run.path / 'train.log'} names step and "
+                "case of each); lower optimizer.lr, or try runtime.precision=float32 "
+                f"({self.run.checkpoint('best')} holds the best weights)"
             )
+        progress.forgiven = progress.skipped
+        progress.rollbacks += 1
+        best, faults = self.state.go_back()
+        for fault in faults:
+            telemetry.say(fault)
+        lr = self.state.schedule.multiply(0.5, cap=1.0)
+        line = f"{count} steps skipped; rolled back to epoch {best}, learning rate now {lr:.3g}"
+        telemetry.event((progress.epoch, progress.step - 1), "rollback", line)
 
     def _validate(
         self,
@@ -241,47 +299,53 @@ class Trainer:
         weights: dict[str, float],
         tiles: ValidationTiles,
         telemetry: Telemetry,
-    ) -> Row:
-        """Score the weights and every average; let schedule and policies see the measure."""
-        scored = tiles.score(self.network, self.compound, self.machine)
-        telemetry.say(_validation_line(epoch, scored, weights, self.config.validation.measure))
+    ) -> tuple[TileScores, Row]:
+        """Score the weights and every average; changes nothing that training goes on with."""
+        config, check = self.config, self.stop.check
+        scored = tiles.score(self.network, self.compound, self.machine, check=check)
+        telemetry.say(validation_line(epoch, scored, weights, config.validation.measure))
         row: Row = {f"val/{name}": value for name, value in scored.overlap.as_dict().items()}
         row |= {f"val/loss_{name}": value for name, value in scored.components.items()}
-        for name, average in self.averages.started().items():
-            judged = tiles.score(average, self.compound, self.machine, losses=False)
-            row[f"val/{name}_{self.config.validation.measure}"] = judged.measure
-            self._save(name, epoch, average, measure=judged.measure)
-        every = self.config.validation.full_every
+        for name, average in self.state.averages.started().items():
+            judged = tiles.score(average, self.compound, self.machine, losses=False, check=check)
+            row[f"val/{name}_{config.validation.measure}"] = judged.measure
+            self.state.save(name, average, measure=judged.measure)
+        every = config.validation.full_every
         if every and (epoch + 1) % every == 0:
-            overlap = score_volumes(self.network, self.data, self.config, self.machine)
+            overlap = score_volumes(self.network, self.data, config, self.machine, check)
             row["val/full_dice"] = overlap.dice
             telemetry.say(f"Epoch {epoch} Full volumes - Dice: {overlap.dice:.4f}")
-        telemetry.picture(
-            epoch, ("image", "label", "probability"), tiles.picture(self.network, self.machine)
-        )
-        self._judge(epoch, scored.measure, telemetry)
-        return row
+        pictures = slices(tiles, self.network, self.machine)
+        pictures.write(self.run.path / "slices.npz", config.validation.threshold)
+        telemetry.pictures(epoch, pictures)
+        return scored, row
 
     def _judge(self, epoch: int, measure: float, telemetry: Telemetry) -> None:
         """Best, plateau schedule and plateau escape, in this order."""
         progress = self.progress
         if progress.best_measure is None or measure > progress.best_measure:
+            # A kill after best.pt is written must not find a last.pt from long before it.
+            self.state.save_last()
             progress.best_measure, progress.best_epoch = measure, epoch
-            self._save("best", epoch, self.network, measure=measure)
-        self.schedule.after_validation(measure, (epoch + 1) * self.steps_per_epoch)
-        escape = self.plateau.observe(measure) if self.plateau else None
+            self.state.save("best", self.network, measure=measure)
+        lr = self.state.schedule.lr
+        self.state.schedule.after_validation(measure, (epoch + 1) * self.steps_per_epoch)
+        if self.state.schedule.lr < lr:
+            line = f"Learning rate cut from {lr:.3g} to {self.state.schedule.lr:.3g} on a plateau"
+            telemetry.event(self.position, "learning_rate", line)
+        escape = self.state.plateau.observe(measure) if self.state.plateau else None
         if escape is None:
             return
         assert self.config.plateau is not None
-        best = read_checkpoint(self.run.checkpoint("best"))
-        load_weights(self.network, best)
-        forget_moments(self.optimizer)
-        lr = self.schedule.multiply(escape.multiplier, self.config.plateau.cap)
+        best, faults = self.state.go_back()
+        for fault in faults:
+            telemetry.say(fault)
+        lr = self.state.schedule.multiply(escape.multiplier, self.config.plateau.cap)
         telemetry.event(
-            epoch,
+            self.position,
             "escape",
             f"Adaptive intervention {escape.number}: {escape.reason}; rolled back to epoch "
-            f"{best.epoch}, learning rate now {lr:.3g}",
+            f"{best}, learning rate now {lr:.3g}",
         )
 
     def _patience_is_over(self, epoch: int) -> str | None:
@@ -294,34 +358,6 @@ class Trainer:
             "epochs"
         )
 
-    def _save(
-        self,
-        name: str,
-        epoch: int,
-        network: nn.Module,
-        *,
-        measure: float | None = None,
-        training: dict[str, Any] | None = None,
-    ) -> None:
-        write_checkpoint(
-            self.run.checkpoint(name),
-            model=network.state_dict(),
-            config=self.config,
-            normalizer=self.data.normalizer,
-            epoch=epoch,
-            measure=measure,
-            training=training,
-        )
-
-    def _state(self) -> dict[str, Any]:
-        return {
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state(),
-            "averages": self.averages.state(),
-            "plateau": self.plateau.state() if self.plateau else None,
-            "progress": vars(self.progress).copy(),
-        }
-
     def _announce(self, telemetry: Telemetry) -> None:
         count = sum(p.numel() for p in self.network.parameters())
         cases = f"{len(self.data.train)} training, {len(self.data.validation)} validation cases"
@@ -330,61 +366,6 @@ class Trainer:
             f"{self.config.train.epochs} epochs of {self.steps_per_epoch} steps"
         )
         telemetry.say(str(self.machine))
-        if self.progress.epoch or self.progress.step:
-            telemetry.say(f"Resumed at epoch {self.progress.epoch}, step {self.progress.step}")
-
-    def _train_line(self, row: Row) -> str:
-        done = self.progress.epoch * self.steps_per_epoch + self.progress.step
-        total = self.config.train.epochs * self.steps_per_epoch
-        size, rate = self.config.sampling.batch_size, row["patches_per_second"]
-        left = min((total - done) * size / (rate or 1), self.deadline - time.monotonic())
-        return (
-            f"Epoch {self.progress.epoch} Train - Loss: {row['train/loss']:.4f} "
-            f"lr: {row['lr']:.3g} {rate:.2f} patches/s, {max(0.0, left) / 60:.1f} min left"
-        )
-
-    def _summary(self) -> str:
-        best = self.progress.best_measure
-        if best is None:
-            return "No validation took place"
-        measure = self.config.validation.measure
-        return (
-            f"Best {measure} {best:.4f} at epoch {self.progress.best_epoch}; next: "
-            f"python bin/validate_distribution.py --run {self.run.path}"
-        )
-
-
-class _Sums:
-    """Sums of an epoch's steps on the device; skipped steps are left out."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.skipped = torch.zeros((), device=device)
-        self.taken = torch.zeros((), device=device)
-        self.totals: dict[str, Tensor] = {}
-
-    def add(self, result: StepResult) -> None:
-        values = {"loss": result.loss, "gradient_norm": result.gradient_norm}
-        values |= {f"loss_{name}": value for name, value in result.components.items()}
-        self.skipped = self.skipped + result.skipped
-        self.taken = self.taken + (1 - result.skipped)
-        for name, value in values.items():
-            kept = torch.where(result.skipped > 0, torch.zeros_like(value), value)
-            self.totals[name] = self.totals.get(name, torch.zeros_like(value)) + kept
-
-    def means(self) -> Row:
-        taken = max(1.0, float(self.taken))
-        return {f"train/{name}": float(total) / taken for name, total in self.totals.items()}
-
-
-def _validation_line(
-    epoch: int, scored: TileScores, weights: dict[str, float], measure: str
-) -> str:
-    """`Epoch 6 Val - Loss: 0.4024 (dice: 0.4024, …)`, then what the loss does not say."""
-    total = sum(weights[name] * value for name, value in scored.components.items())
-    parts = ", ".join(f"{name}: {value:.4f}" for name, value in scored.components.items())
-    overlap = scored.overlap
-    return (
-        f"Epoch {epoch} Val - Loss: {total:.4f} ({parts}) {measure}: {scored.measure:.4f} "
-        f"precision: {overlap.precision:.4f} recall: {overlap.recall:.4f} foreground: "
-        f"{overlap.predicted_fraction:.4f} labelled: {overlap.labelled_fraction:.4f}"
-    )
+        if self.position != (0, 0):
+            line = " ".join(["Resumed at step", f"{self.progress.step}.", *self.notes])
+            telemetry.event(self.position, "resume", line)
