@@ -50,7 +50,7 @@ def write_page(run: Path, *, now: datetime | None = None) -> Path:
     content = render(read_files(run), now or datetime.now().astimezone())
     handle, name = tempfile.mkstemp(prefix=f".{NAME}.", dir=run)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
             file.write(content)
         Path(name).chmod(0o644)
         Path(name).replace(target)
@@ -67,13 +67,15 @@ def render(files: RunFiles, now: datetime) -> str:
         f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
         f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     )
-    body = "\n".join(filter(None, (section(files) for section in _SECTIONS)))
+    sections = {part.__name__: part(files) for part in _SECTIONS}
+    body = "\n".join(filter(None, sections.values()))
+    header = headline(files, now, [name for name in sections if sections[name]])
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
         f"<title>{title(files)} – vesuv</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f"{headline(files, now)}\n<main>\n{body}\n</main>\n"
+        f"{header}\n<main>\n{body}\n</main>\n"
         f"<script>{SCRIPT}</script>\n</body>\n</html>\n"
     )

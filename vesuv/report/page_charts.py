@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vesuv.report.page_files import Point, finite
+from vesuv.report.page_files import Point, finite, number
 from vesuv.report.page_scale import Scale, linear, logarithmic
 from vesuv.report.page_text import figure, percent, text
 from vesuv.report.page_timeline import Timeline
@@ -49,12 +49,14 @@ class Chart:
     """Values with a name, drawn across."""
     breaks: bool = False
     """The lines end at each change of phase: on its two sides they are different functions."""
+    whole: bool = False
+    """Values are counts."""
     wide: bool = False
 
 
 def draw(chart: Chart, timeline: Timeline) -> str:
     """Return a chart as HTML; empty where no line has a point."""
-    series = [line for line in chart.series if finite(list(line.points))]
+    series = [line for line in chart.series if finite(line.points)]
     if not series:
         return ""
     factor = 100.0 if chart.share else 1.0
@@ -62,24 +64,24 @@ def draw(chart: Chart, timeline: Timeline) -> str:
     cuts = timeline.changes if chart.breaks else []
     paths = "".join(_path(line, timeline, scale, factor, cuts) for line in series)
     levels = "".join(_level(value * factor, name, scale) for value, name in chart.levels)
-    legend = "".join(_legend(line, chart.share) for line in series)
+    legend = "".join(_legend(line, chart) for line in series)
     note = f'<p class="note">{chart.note}</p>' if chart.note else ""
-    lanes = timeline.lanes() if chart.wide else ""
+    lanes, labels = (timeline.lanes(), "") if chart.wide else ("", timeline.labels())
     return (
         f'<figure class="chart{" wide" if chart.wide else ""}" data-low="{timeline.low:g}" '
         f'data-high="{timeline.high:g}"{_data(series, chart.share)}>\n'
         f'<figcaption><h3>{chart.title} <small class="when">{_until(series)}</small></h3>'
         f'{note}<ul class="legend">{legend}</ul></figcaption>\n{lanes}'
-        f'<div class="plot">{_side(scale, factor)}'
+        f'<div class="plot">{_side(scale, factor, chart.whole)}'
         f'<div class="area" tabindex="0" role="img" aria-label="{_described(chart, series)}">'
         f'<svg viewBox="0 0 1000 1000" preserveAspectRatio="none" aria-hidden="true">'
-        f"{timeline.backdrop()}{_grid(scale)}{paths}</svg>{levels}"
+        f"{timeline.backdrop()}{_grid(scale, chart.whole)}{paths}</svg>{labels}{levels}"
         f'<i class="cross"></i></div>{_bottom(timeline)}</div></figure>'
     )
 
 
 def _scale(chart: Chart, series: Sequence[Series], factor: float) -> Scale:
-    values = [value * factor for line in series for _, value in line.points]
+    values = [value * factor for line in series for _, value in finite(line.points)]
     values += [value * factor for value, _ in chart.levels]
     if chart.log and any(value > 0 for value in values):
         return logarithmic(values)
@@ -112,7 +114,7 @@ def _parts(points: Sequence[Point], cuts: Sequence[float], log: bool) -> list[li
         if ahead and epoch >= ahead[0]:
             ahead = [cut for cut in ahead if cut > epoch]
             parts.append([])
-        if math.isfinite(value) and (value > 0 or not log):
+        if number(value) and (value > 0 or not log):
             parts[-1].append((epoch, value))
         else:
             parts.append([])
@@ -151,14 +153,15 @@ def text_unbounded(value: str) -> str:
 
 
 def _rounded(value: float | None, share: bool) -> float | None:
-    if value is None or not math.isfinite(value):
+    if not number(value):
         return None
     return float(f"{value * (100 if share else 1):.4g}")
 
 
-def _legend(line: Series, share: bool) -> str:
+def _legend(line: Series, chart: Chart) -> str:
     last = line.points[-1][1]
-    shown = percent(last) if share else figure(last)
+    last = int(last) if chart.whole and number(last) else last
+    shown = percent(last) if chart.share else figure(last)
     dash = f' stroke-dasharray="{line.dash}"' if line.dash else ""
     key = (
         '<svg class="key" viewBox="0 0 22 8" aria-hidden="true">'
@@ -175,15 +178,16 @@ def _level(value: float, name: str, scale: Scale) -> str:
     return f'<i class="level{side}" style="bottom:{100 * at:.2f}%"><em>{text(name)}</em></i>'
 
 
-def _grid(scale: Scale) -> str:
-    lines = "".join(f"M0 {1000 * (1 - at):.1f}H1000" for at, _ in scale.ticks())
+def _grid(scale: Scale, whole: bool) -> str:
+    lines = "".join(f"M0 {1000 * (1 - at):.1f}H1000" for at, _ in scale.ticks(whole=whole))
     return f'<path class="grid" d="{lines}"/>'
 
 
-def _side(scale: Scale, factor: float) -> str:
+def _side(scale: Scale, factor: float, whole: bool) -> str:
     unit = "%" if factor != 1 else ""
     ticks = "".join(
-        f'<span style="bottom:{100 * at:.2f}%">{label}{unit}</span>' for at, label in scale.ticks()
+        f'<span style="bottom:{100 * at:.2f}%">{label}{unit}</span>'
+        for at, label in scale.ticks(whole=whole)
     )
     return f'<div class="side" aria-hidden="true">{ticks}</div>'
 
@@ -202,7 +206,7 @@ def _until(series: Sequence[Series]) -> str:
 def _described(chart: Chart, series: Sequence[Series]) -> str:
     parts = []
     for line in series:
-        values = [value for _, value in finite(list(line.points))]
+        values = [value for _, value in finite(line.points)]
         write = percent if chart.share else figure
         parts.append(
             f"{line.name}: last {write(values[-1])}, least {write(min(values))}, "

@@ -42,7 +42,8 @@ def _key(timeline: Timeline) -> str:
         said.append(f"<p>Shaded: phases of the loss.</p><ol>{phases}</ol>")
     if timeline.kinds:
         said.append(
-            f"<p>Marked: {timeline.counted()}. All but the noise are lines through every chart.</p>"
+            f"<p>Marked above the first chart: {timeline.counted()}. All but noise and the end are "
+            "lines through every chart.</p>"
         )
     return f'<div class="said">{"".join(said)}</div>' if said else ""
 
@@ -176,12 +177,13 @@ def _skipped(files: RunFiles) -> Chart:
         [Series("since the start", points if happened else [], 1)],
         note="Steps whose loss or gradient was not finite.",
         zero=True,
+        whole=True,
     )
 
 
 def _spread(lines: list[Series]) -> bool:
     """Say whether spikes would flatten everything else on a linear axis."""
-    values = sorted(value for line in lines for _, value in finite(list(line.points)))
+    values = sorted(value for line in lines for _, value in finite(line.points))
     if len(values) < 10 or values[0] <= 0:
         return False
     return values[-1] > 8 * values[int(0.9 * (len(values) - 1))]

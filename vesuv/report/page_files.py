@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -16,6 +15,8 @@ from vesuv.errors import InputError
 
 Point = tuple[float, float]
 Facts = dict[str, Any]
+_GREATEST = 1e30
+"""What no measure reaches; beyond it the arithmetic of axes overflows."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,14 @@ class RunFiles:
         """The measure that scheduler and "best" watch."""
         return self.config.validation.measure if self.config else "dice"
 
+    @property
+    def ended(self) -> str | None:
+        """Why the run ended; None while it goes on, a resumed one included."""
+        turns = [event for event in self.events if event.get("kind") in ("stop", "resume")]
+        if not turns or turns[-1].get("kind") != "stop":
+            return None
+        return str(turns[-1].get("line") or "The run ended")
+
     def best(self) -> Point | None:
         """Return epoch and value of the best watched measure."""
         points = finite(self.metrics.points(f"val/{self.measure}"))
@@ -90,14 +99,16 @@ def read_files(run: Path) -> RunFiles:
     )
 
 
-def finite(points: list[Point]) -> list[Point]:
-    """Return the points whose value is neither nan nor infinite."""
-    return [point for point in points if math.isfinite(point[1])]
+def finite(points: Sequence[Point]) -> list[Point]:
+    """Return the points whose value an axis can hold: neither nan nor infinite."""
+    return [point for point in points if number(point[1])]
 
 
 def number(value: Any) -> TypeGuard[float]:
-    """Say whether `value` is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Say whether `value` is a number that an axis can hold."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return -_GREATEST < value < _GREATEST
 
 
 def mapping(value: Any) -> Facts:
@@ -149,7 +160,7 @@ def _metrics(path: Path) -> Metrics:
     rows: dict[float, dict[str, str]] = {}
     for row in csv.DictReader(io.StringIO(complete)):
         epoch = _float(row.get("epoch"))
-        if epoch is not None and math.isfinite(epoch):
+        if number(epoch):
             rows[epoch] = row
     columns: dict[str, list[Point]] = {}
     for epoch in sorted(rows):

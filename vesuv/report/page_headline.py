@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from vesuv.report.page_files import RunFiles
@@ -16,45 +17,36 @@ def title(files: RunFiles) -> str:
     return text(name) + (f", fold {text(fold)}" if fold is not None else "")
 
 
-def headline(files: RunFiles, now: datetime) -> str:
-    """Return the header with the state, the best measure and a row of figures."""
-    ended = _ending(files)
+def headline(files: RunFiles, now: datetime, sections: Sequence[str]) -> str:
+    """Return the header with the state, a row of figures and links to the page's sections."""
+    ended = files.ended
     state, kind = (_sentence(ended), "ended") if ended else _running(files)
-    written = (
-        f'<time datetime="{now.isoformat(timespec="seconds")}">'
-        f"{now.strftime('%Y-%m-%d %H:%M:%S %Z').strip()}</time>"
-    )
     tiles = "".join(
         f'<div class="tile"><dt>{name}</dt><dd>{value}<small>{more}</small></dd></div>'
         for name, value, more in _tiles(files)
     )
-    links = "".join(
-        f'<a href="#{name}">{words}</a>'
-        for name, words in (
-            ("findings", "Findings"),
-            ("curves", "Curves"),
-            ("slices", "Slices"),
-            ("distribution", "Distribution"),
-            ("groups", "Groups"),
-            ("speed", "Speed"),
-            ("configuration", "Configuration"),
-        )
-    )
+    links = "".join(f'<a href="#{name}">{name.capitalize()}</a>' for name in sections)
     return (
         f'<header><p class="brand">vesuv run</p><h1>{title(files)}</h1>'
         f'<p class="state {kind}"><span>{"ended" if ended else kind}</span> {state}</p>'
-        f'<p class="note">Written {written} · started {text(files.facts.get("started", "–"))}</p>'
+        f'<p class="note">Written {_time(now)}{_started(files)}</p>'
         f'{_progress(files)}<dl class="tiles">{tiles}</dl>'
         f'<nav aria-label="Sections of this page">{links}</nav></header>'
     )
 
 
-def _ending(files: RunFiles) -> str | None:
-    """Why the run ended; None while it goes on, a resumed one included."""
-    turns = [e for e in files.events if e.get("kind") in ("stop", "resume")]
-    if not turns or turns[-1].get("kind") != "stop":
-        return None
-    return str(turns[-1].get("line") or "The run ended")
+def _time(when: datetime) -> str:
+    shown = when.strftime("%Y-%m-%d %H:%M:%S %Z").strip()
+    return f'<time datetime="{when.isoformat(timespec="seconds")}">{shown}</time>'
+
+
+def _started(files: RunFiles) -> str:
+    """When training began, as run.json has it; empty where it does not say."""
+    started = str(files.facts.get("started", ""))
+    try:
+        return f" · started {_time(datetime.fromisoformat(started))}"
+    except ValueError:
+        return ""
 
 
 def _sentence(line: str) -> str:

@@ -39,7 +39,7 @@ class Scale:
 
     def _decades(self, most: int) -> list[tuple[float, str]]:
         low, high = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
-        few = math.log10(self.high / self.low) < 1.5
+        few = math.log10(self.high / self.low) < 2.2
         factors = (1, 2, 5) if few else (1,)
         stride = 1 if few else max(1, math.ceil((high - low) / most))
         values = [f * 10.0**e for e in range(low, high + 1, stride) for f in factors]
@@ -52,21 +52,22 @@ def linear(values: Iterable[float], *, zero: bool = False, margin: float = 0.06)
 
     The room never reaches past 0 or, for shares, past 1.
     """
-    finite = [value for value in values if math.isfinite(value)]
-    low, high = (min(finite), max(finite)) if finite else (0.0, 1.0)
+    known = list(values)
+    low, high = (min(known), max(known)) if known else (0.0, 1.0)
     bottom, top = (0.0 if low >= 0 else -math.inf), (1.0 if high <= 1 else math.inf)
     if zero and low >= 0:
         low = 0.0
-    span = (high - low) or max(abs(high) * 0.1, 1e-3)
-    low, high = max(bottom, low - margin * span), min(top, high + margin * span)
-    if high - low < 1e-9 * max(1.0, abs(high)):
-        low, high = low - span, high + span
-    return Scale(low, high)
+    largest = max(abs(low), abs(high))
+    if high - low < max(1e-6 * largest, 1e-12):
+        room = max(0.1 * largest, 1e-3)
+        return Scale(low - room, high + room)
+    room = margin * (high - low)
+    return Scale(max(bottom, low - room), min(top, high + room))
 
 
 def logarithmic(values: Iterable[float]) -> Scale:
     """Return an axis of decades that holds all positive values."""
-    positive = [value for value in values if math.isfinite(value) and value > 0]
+    positive = [value for value in values if value > 0]
     low, high = (min(positive), max(positive)) if positive else (0.1, 1.0)
     room = max((high / low) ** 0.06, 1.15)
     return Scale(max(low / room, 1e-300), min(high * room, 1e300), log=True)
@@ -78,7 +79,7 @@ def _round_step(least: float) -> float:
 
 
 def _label(value: float, places: int) -> str:
-    if abs(value) >= 1e5:
+    if abs(value) >= 1e5 or places > 6:
         return f"{value:.3g}".replace("e+0", "e").replace("e+", "e")
     return f"{value:.{places}f}"
 

@@ -22,7 +22,7 @@ def selection(summary: Facts | None) -> str:
             continue
         if name not in best or choice["dice"] > best[name]["dice"]:
             best[name] = choice
-    rows += [_choice(choice, chosen=False) for choice in best.values()]
+    rows += [_choice(c, chosen=False) for c in best.values() if not _same(c, chosen)]
     headers = ("Checkpoint", "Threshold", "Steps after", "Dice", "Predicted", "Labelled", "Off by")
     honest = mapping(chosen.get("honest"))
     why = f"<p>{text(chosen['why'])}</p>" if chosen.get("why") else ""
@@ -37,6 +37,10 @@ def selection(summary: Facts | None) -> str:
         f"{table(headers, rows, numeric=(1, 3, 4, 5, 6))}"
         '<p class="note">First the choice, then each checkpoint at its own best Dice.</p>'
     )
+
+
+def _same(one: Facts, other: Facts) -> bool:
+    return all(one.get(k) == other.get(k) for k in ("checkpoint", "threshold", "postprocess"))
 
 
 def _choice(choice: Facts, *, chosen: bool) -> list[str]:

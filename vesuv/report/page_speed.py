@@ -41,7 +41,9 @@ def speed(files: RunFiles) -> str:
     ]
     drawn = "".join(draw(chart, timeline) for chart in charts)
     rows = [(name, value) for name, value in _rows(files) if value]
-    body = table(("What", "Value"), rows)
+    if not drawn and not rows:
+        return ""
+    body = table(("What", "Value"), rows) if rows else ""
     return section("speed", "Speed and machine", f'<div class="charts">{drawn}</div>{body}')
 
 
@@ -57,7 +59,7 @@ def _rows(files: RunFiles) -> list[tuple[str, str]]:
         ("patches", f"{figure(rate, 3)} a second" if rate is not None else ""),
         ("waiting for data", percent(wait) if wait is not None else ""),
         ("trained so far", duration(total) if total else ""),
-        ("left at this pace", duration(left) if left is not None else ""),
+        ("training left at this pace", duration(left) if left and files.ended is None else ""),
         ("device", text(facts.get("device", ""))),
         ("precision", text(facts.get("precision", ""))),
         ("seed", text(facts.get("seed", ""))),

@@ -24,6 +24,7 @@ header{padding-top:1.5rem}
 h1{font-size:clamp(1.5rem,4vw,2.1rem);line-height:1.2;margin:.1rem 0 .6rem}
 h2{font-size:1.3rem;margin:2.4rem 0 .7rem;padding-bottom:.3rem;border-bottom:1px solid var(--rule)}
 h3{font-size:1rem;margin:0 0 .2rem}
+figcaption h3{display:flex;justify-content:space-between;gap:.8rem}
 section>h3{margin-top:1.4rem}
 p{margin:.3rem 0}
 .brand{color:var(--dim);font-size:.8rem;letter-spacing:.08em;text-transform:uppercase;margin:0}
@@ -92,18 +93,19 @@ figure{margin:0;background:var(--card);border:1px solid var(--rule);border-radiu
 padding:.8rem clamp(.5rem,1.5vw,1rem) .5rem;min-width:0}
 .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr));gap:.8rem}
 .chart{display:flex;flex-direction:column}
-.chart figcaption{flex:1}
+.chart .plot{flex:1;grid-template-rows:minmax(0,1fr) auto}
 .wide{grid-column:1/-1}
-.when{color:var(--dim);font-weight:400;float:right;font-variant-numeric:tabular-nums}
+.when{color:var(--dim);font-weight:400;white-space:nowrap;font-variant-numeric:tabular-nums}
 .legend{list-style:none;margin:.35rem 0 .5rem;padding:0;display:flex;flex-wrap:wrap;
 gap:.1rem 1.1rem;font-size:.85rem}
 .legend b{font-variant-numeric:tabular-nums}
 .key{width:22px;height:8px;margin-right:.35rem;overflow:visible}
 .key.mark{width:13px;height:13px;vertical-align:-1px}
 .plot,.lane{display:grid;grid-template-columns:3.1rem minmax(0,1fr)}
-.area{position:relative;height:12.5rem;grid-column:2;touch-action:pan-y}
-.wide .area{height:19rem}
-.square .area{height:auto;aspect-ratio:1;max-height:24rem;max-width:24rem}
+.area{position:relative;min-height:12.5rem;grid-column:2;touch-action:pan-y}
+.wide .area{min-height:19rem}
+.square .plot{flex:none}
+.square .area{aspect-ratio:1;min-height:0;max-height:24rem;max-width:24rem}
 .square .bottom{max-width:24rem}
 .area>svg{position:absolute;inset:0;width:100%;height:100%;overflow:visible}
 .side{position:relative;grid-row:1;grid-column:1;font-size:.75rem;color:var(--dim)}
@@ -117,18 +119,24 @@ gap:.1rem 1.1rem;font-size:.85rem}
 .diagonal{stroke:var(--dim);stroke-dasharray:5 4;vector-effect:non-scaling-stroke}
 .shade0{fill:var(--even);background:var(--even)}
 .shade1{fill:var(--odd);background:var(--odd)}
-path.area{position:static;height:auto;fill-opacity:.55;stroke-width:1;
+path.area{position:static;fill-opacity:.3;stroke-width:1.6;
 vector-effect:non-scaling-stroke}
 path.mark{stroke:var(--card);stroke-width:2;fill-opacity:.9}
 .cross,.upright{position:absolute;top:0;bottom:0;width:0;border-left:1px solid var(--ink);
 pointer-events:none}
 .cross{display:none}
 .upright{border-left-style:dashed}
-.upright em,.level em,.corner{font-style:normal;font-size:.75rem;color:var(--dim)}
+.upright em,.level em,.corner{font-style:normal;font-size:.75rem;
+color:var(--dim);white-space:nowrap}
 .upright em{position:absolute;left:.3rem;top:0}
 .level{position:absolute;left:0;right:0;border-top:1px dashed var(--dim);pointer-events:none}
-.level em{position:absolute;right:.3rem;bottom:.05rem}
+.level em{position:absolute;left:.3rem;bottom:.05rem;padding:0 .2rem;border-radius:.2rem;
+background:color-mix(in srgb,var(--card) 75%,transparent)}
 .level.below em{bottom:auto;top:.05rem}
+.label{position:absolute;top:0;padding-left:.25rem;font-size:.68rem;line-height:1;
+color:var(--dim);pointer-events:none}
+.square .area path.mark{transform:scale(1.35)}
+@media (max-width:45rem){.square .area path.mark{transform:scale(2)}}
 .corner{position:absolute}
 .corner.high{left:.5rem;top:.3rem}
 .corner.low{right:.5rem;bottom:.3rem}

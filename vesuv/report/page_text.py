@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from vesuv.report.page_files import number
+
 _LONGEST = 2000
 _DASH = "–"
 
@@ -23,10 +25,10 @@ def text(value: Any) -> str:
 
 def figure(value: Any, digits: int = 4) -> str:
     """Write a number to so many significant digits; a dash for none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return _DASH
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         return "not a number" if math.isnan(value) else "infinite"
+    if not number(value):
+        return _DASH
     if value and not 1e-3 <= abs(value) < 1e6:
         mantissa, exponent = f"{value:.{digits - 2}e}".split("e")
         return f"{mantissa}e{int(exponent)}"
@@ -38,15 +40,17 @@ def figure(value: Any, digits: int = 4) -> str:
 
 def percent(value: Any) -> str:
     """Write a share in per cent."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not number(value):
         return _DASH
     return f"{100 * value:.{1 if abs(value) >= 0.1 else 2}f} %"
 
 
 def duration(seconds: float) -> str:
-    """Write seconds as people say them: 45 s, 12 min, 3 h 20 min, 2 d 4 h."""
+    """Write seconds as people say them: 45 s, 3.5 min, 12 min, 3 h 20 min, 2 d 4 h."""
     if seconds < 90:
         return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    if seconds < 570:
+        return f"{seconds / 60:.1f} min"
     minutes = round(seconds / 60)
     if minutes < 60:
         return f"{minutes} min"

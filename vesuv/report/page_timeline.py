@@ -25,6 +25,9 @@ _ACROSS = ("escape", "learning_rate", "non_finite", "rollback", "resume")
 _MARKS = 200
 """Marks of a kind that are drawn; more would be one bar."""
 
+_NARROW = 0.03
+"""Share of the axis that a phase needs for its number."""
+
 
 @dataclass(frozen=True)
 class PhaseSpan:
@@ -102,6 +105,14 @@ class Timeline:
                 marks += f'<path class="event {kind}" d="{"".join(f"M{x} 0V1000" for x in at)}"/>'
         return shades + marks
 
+    def labels(self) -> str:
+        """Return the numbers of the phases that are wide enough for one, for a chart's top."""
+        return "".join(
+            f'<small class="label" style="left:{100 * start:.2f}%">{phase.index + 1}</small>'
+            for phase, start, end in self.spans()
+            if end - start > _NARROW and len(self.phases) > 1
+        )
+
     def lanes(self) -> str:
         """Return the strip above the first chart: a row of phases, and one for each kind."""
         if not self.phases and not self.kinds:
@@ -124,7 +135,8 @@ class Timeline:
         """Return how often each kind of event happened, in words."""
         counts = Counter({kind: len(of) for kind, of in self.kinds.items()})
         return ", ".join(
-            f"{text(_KINDS.get(kind, (kind, kind))[1])} × {count}" for kind, count in counts.items()
+            f"{text(_KINDS.get(kind, (kind, kind))[1])}&nbsp;({count})"
+            for kind, count in counts.items()
         )
 
     def _at(self, event: Facts) -> float:
