@@ -1,5 +1,7 @@
+import errno
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -7,7 +9,13 @@ from vesuv.config import Config, check
 from vesuv.data.normalize import Normalizer
 from vesuv.errors import InputError
 from vesuv.models import build_model
-from vesuv.training.checkpoints import read_checkpoint, restore_network, write_checkpoint
+from vesuv.training.checkpoints import (
+    previous,
+    read_checkpoint,
+    read_newest,
+    restore_network,
+    write_checkpoint,
+)
 
 CONFIG: Config = check(
     {
@@ -22,15 +30,16 @@ CONFIG: Config = check(
 )
 
 
-def write(path: Path) -> torch.nn.Module:
+def write(path: Path, epoch: int = 3) -> torch.nn.Module:
     network = build_model(CONFIG.model)
     write_checkpoint(
         path,
         model=network.state_dict(),
         config=CONFIG,
         normalizer=Normalizer("zscore"),
-        epoch=3,
+        epoch=epoch,
         measure=0.5,
+        keep_previous=True,
     )
     return network.eval()
 
@@ -103,3 +112,68 @@ def test_a_hostile_checkpoint_runs_nothing(tmp_path: Path, monkeypatch: pytest.M
         read_checkpoint(Path("a.pt"))
 
     assert not Path("owned").exists()
+
+
+def test_no_flipped_bit_goes_unseen(tmp_path: Path) -> None:
+    path = tmp_path / "a.pt"
+    write(path)
+    whole, kept = path.read_bytes(), read_checkpoint(path)
+    rng = np.random.default_rng(0)
+    refused = 0
+    for place in rng.integers(0, len(whole), 400):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(flipped)
+        try:
+            found = read_checkpoint(path)
+        except InputError:
+            refused += 1
+            continue
+        # A bit of the archive's padding or dates: what was saved is what is read.
+        assert found.config == kept.config and found.epoch == kept.epoch
+        assert all(torch.equal(found.model[name], kept.model[name]) for name in kept.model)
+    assert refused > 200
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_the_checkpoint_before_a_truncated_one_is_used(tmp_path: Path, share: float) -> None:
+    path = tmp_path / "last.pt"
+    for epoch in (1, 2):
+        write(path, epoch)
+    whole = path.read_bytes()
+    assert read_newest(path)[0].epoch == 2 and read_newest(path)[1] is None
+
+    path.write_bytes(whole[: int(share * len(whole))])
+    checkpoint, fault = read_newest(path)
+
+    assert checkpoint.epoch == 1
+    assert fault is not None and "damaged or no checkpoint" in fault
+
+
+def test_without_one_before_it_the_fault_of_the_newest_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    write(path)
+    path.write_bytes(b"no")
+
+    with pytest.raises(InputError, match=r"last\.pt: damaged or no checkpoint"):
+        read_newest(path)
+
+
+def test_a_failed_write_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "last.pt"
+    write(path, 1)
+
+    def full(_file: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(
+        InputError, match=r"last\.pt: cannot be written \(No space left on device\)"
+    ):
+        write(path, 2)
+
+    assert read_checkpoint(path).epoch == 1
+    assert [file.name for file in tmp_path.iterdir()] == ["last.pt"]
+    assert not previous(path).exists()

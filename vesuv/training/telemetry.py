@@ -25,6 +25,7 @@ from rich.progress import (
 from torch.utils.tensorboard.writer import SummaryWriter
 
 from vesuv.errors import Interrupted
+from vesuv.report.page import write_page
 from vesuv.training.run import write_text, writing
 from vesuv.training.slices import Slices
 
@@ -85,6 +86,11 @@ class Telemetry:
             with (self.folder / "events.jsonl").open("a", encoding="utf-8") as file:
                 file.write(content + "\n")
             self.board.add_text(kind, line, epoch)
+
+    def page(self) -> None:
+        """Write report.html from what lies in the folder."""
+        with writing(self.folder):
+            write_page(self.folder)
 
     def pictures(self, epoch: int, slices: Slices) -> None:
         """Write the first tile's slices to TensorBoard."""

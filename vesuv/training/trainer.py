@@ -131,8 +131,10 @@ class Trainer:
                     epoch, step = self.position
                     end = f"Stopped by {signal} and saved at step {step}; --resume goes on"
                     telemetry.event((epoch, step), "stop", end)
+                    telemetry.page()
                     raise Interrupted(f"{self.run.path}: epoch {epoch}: {end}") from None
                 telemetry.event(self.position, "stop", end)
+                telemetry.page()
                 best, epoch = self.progress.best_measure, self.progress.best_epoch
                 telemetry.say(summary_line(config, self.run.path, best, epoch))
         finally:
@@ -173,6 +175,8 @@ class Trainer:
             elif progress.best_measure is None:
                 self.state.save("best", self.network, measure=scored.measure)
         telemetry.epoch(epoch, row)
+        if "val/dice" in row:
+            telemetry.page()
         if complete:
             self._finish_epoch()
         self.state.save_last()
