@@ -23,9 +23,11 @@ def configuration(files: RunFiles) -> str:
         parts.append(
             '<p class="quiet">config.yaml is not a configuration that this version reads.</p>'
         )
-    stored = records(facts.get("base_differences"))
     defaults = default_differences(files.config) if files.config else []
-    if stored:
+    stored = records(facts.get("base_differences"))
+    if stored == defaults:  # a file without a base is compared with the defaults
+        stored = []
+    elif stored:
         parts.append(f"<h3>Other than in its base ({len(stored)})</h3>{_differences(stored)}")
     elif "base_differences" in facts:
         parts.append("<p>Nothing differs from its base.</p>")

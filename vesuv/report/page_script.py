@@ -25,8 +25,11 @@ function nearest(x, epoch) {
 }
 function written(value, unit) {
   if (value === null) return "–";
-  const small = value !== 0 && Math.abs(value) < 0.001;
-  return (small ? value.toExponential(2) : String(value)) + unit;
+  const size = Math.abs(value);
+  if (unit === "%") return value.toFixed(size >= 10 ? 1 : 2) + " %";
+  if (unit === "count" || size >= 1000) return String(value);
+  if (size >= 1) return value.toPrecision(4);
+  return size > 0 && size < 0.001 ? value.toExponential(2).replace("e+", "e") : value.toFixed(4);
 }
 function show(epoch) {
   for (const chart of charts) {

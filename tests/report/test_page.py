@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from tests.report.conftest import MakeRun, write_json, write_lines
+from vesuv.report.page import write_page
+
+NOW = datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)
+FILES = (
+    "config.yaml",
+    "metrics.csv",
+    "run.json",
+    "events.jsonl",
+    "evidence.jsonl",
+    "diagnosis.json",
+    "slices.npz",
+    "distribution/summary.json",
+)
+EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>\ud800"
+VOID = {"meta", "img", "br", "link", "hr"}
+
+
+class Balance(HTMLParser):
+    """Fails where a tag is closed that is not the one last opened, and gathers what it meets."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, (tag, self.getpos())
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def parsed(run: Path) -> Balance:
+    parser = Balance()
+    parser.feed(write_page(run, now=NOW).read_text(encoding="utf-8"))
+    parser.close()
+    assert parser.open == []
+    return parser
+
+
+def test_a_complete_run_shows_every_section_with_its_numbers(make_run: MakeRun) -> None:
+    page = parsed(make_run())
+
+    headings = [attrs.get("id") for tag, attrs in page.tags if tag == "section"]
+    assert headings == [
+        "findings",
+        "curves",
+        "slices",
+        "distribution",
+        "groups",
+        "speed",
+        "configuration",
+    ]
+    for words in (
+        "sheets, fold 3",
+        "4 of 300 epochs done",
+        "best dice 0.7000 epoch 3",
+        "No findings as of epoch 3",
+        "epochs 0–1: dice 1",
+        "epochs from 2: dice 0.8, focal 0.2",
+        "weight noise\xa0(1)",
+        "Totals of different phases are different functions",
+        "Dice 0.500: 6 right, 6 too many, 6 missed voxels; 75.0 % of the slice is judged",
+        "60.0 % from 0.5 on",
+        "1 of 2 lie above the diagonal",
+        "ema at 0.65: highest Dice",
+        "0.7007",
+        "16.00",
+        "torch 2.13.0",
+        "--set train.epochs=300",
+        "optimizer.lr",
+        "0.0125",
+    ):
+        words = " ".join(words.split())
+        assert words in page.text, words
+
+
+def test_nothing_is_loaded_from_elsewhere_and_no_script_but_ours_may_run(
+    make_run: MakeRun,
+) -> None:
+    page = parsed(make_run())
+
+    links = [v for _, attrs in page.tags for k, v in attrs.items() if k in ("src", "href")]
+    assert all(link is not None and link.startswith(("data:image/png", "#")) for link in links)
+    policy = next(a["content"] for tag, a in page.tags if a.get("http-equiv"))
+    assert policy is not None
+    assert "default-src 'none'" in policy
+    assert re.search(r"script-src 'sha256-[A-Za-z0-9+/=]{44}'", policy)
+    assert sum(tag == "script" for tag, _ in page.tags) == 1
+
+
+def test_every_picture_and_chart_is_described_in_words(make_run: MakeRun) -> None:
+    page = parsed(make_run())
+
+    pictures = [attrs for tag, attrs in page.tags if tag == "img"]
+    charts = [attrs for _, attrs in page.tags if attrs.get("role") == "img"]
+    assert len(pictures) == 4
+    assert len(charts) >= 10
+    assert all(attrs.get("alt") for attrs in pictures)
+    assert all(attrs.get("aria-label") for attrs in charts)
+
+
+def test_text_from_files_stays_text(make_run: MakeRun) -> None:
+    run = make_run()
+    config = (run / "config.yaml").read_text().replace("name: sheets", f"name: {json.dumps(EVIL)}")
+    (run / "config.yaml").write_text(config)
+    write_json(
+        run / "run.json",
+        {
+            "fold": EVIL,
+            "device": EVIL,
+            "started": EVIL,
+            "config_file": EVIL,
+            "overrides": [EVIL],
+            "packages": {EVIL: EVIL},
+            "base_differences": [{"key": EVIL, "value": [{EVIL: EVIL}], "base": EVIL}],
+        },
+    )
+    write_lines(run / "events.jsonl", [{"epoch": 1, "kind": k, "line": EVIL} for k in (EVIL, "x")])
+    tile = {"case": EVIL, "group": EVIL, "predicted": 0.1, "labelled": 0.1, "dice": EVIL}
+    write_lines(
+        run / "evidence.jsonl", [{"epoch": 1, "tiles": [tile], "groups": {EVIL: 0.5, "b": EVIL}}]
+    )
+    finding = dict.fromkeys(("name", "title", "evidence", "remedy", "severity"), EVIL)
+    write_json(
+        run / "diagnosis.json",
+        {"epoch": EVIL, "findings": [{**finding, "numbers": {EVIL: EVIL}, "epochs": [EVIL, 1]}]},
+    )
+    choice = dict.fromkeys(("checkpoint", "threshold", "postprocess", "dice"), EVIL)
+    write_json(
+        run / "distribution" / "summary.json",
+        {"selected": {**choice, "why": EVIL, "honest": {"left_out": EVIL}}, "choices": [choice]},
+    )
+    metrics = (run / "metrics.csv").read_text()
+    (run / "metrics.csv").write_text(metrics.replace("val/loss_dice", "val/loss_<img onerror=x>"))
+
+    page = parsed(run)
+
+    assert sum(tag == "script" for tag, _ in page.tags) == 1
+    assert not any(name.startswith("on") for _, attrs in page.tags for name in attrs)
+    assert all((a["src"] or "").startswith("data:") for tag, a in page.tags if tag == "img")
+    assert page.text.count("<script>alert(1)</script>") > 12
+
+
+@pytest.mark.parametrize("missing", FILES)
+def test_a_missing_file_leaves_out_its_part_alone(make_run: MakeRun, missing: str) -> None:
+    run = make_run()
+    (run / missing).unlink()
+
+    page = parsed(run)
+
+    assert ("Not diagnosed yet" in page.text) == (missing == "diagnosis.json")
+    assert ("No epoch is finished yet" in page.text) == (missing == "metrics.csv")
+    assert ("case_7" in page.text) == (missing != "slices.npz")
+    assert ("north" in page.text) == (missing != "evidence.jsonl")
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("content", [b"", b"\xff\x00{", b"[1, 2", b'{"epoch": 1}\nepoch,lr\n1'])
+def test_a_broken_file_is_no_hindrance(make_run: MakeRun, name: str, content: bytes) -> None:
+    run = make_run()
+    (run / name).write_bytes(content)
+
+    page = parsed(run)
+
+    assert "Configuration" in page.text
+
+
+def test_an_empty_folder_has_a_page(tmp_path: Path) -> None:
+    page = parsed(tmp_path)
+
+    assert "No epoch is finished yet." in page.text
+    assert "config.yaml is not there." in page.text
+
+
+def test_equal_files_give_equal_pages_and_nothing_else_is_left(make_run: MakeRun) -> None:
+    run = make_run()
+    before = {path.name for path in run.iterdir()}
+
+    first = write_page(run, now=NOW).read_bytes()
+    second = write_page(run, now=NOW).read_bytes()
+
+    assert first == second
+    assert {path.name for path in run.iterdir()} == before | {"report.html"}
+
+
+def test_a_page_that_cannot_be_put_in_place_leaves_no_part_of_it(make_run: MakeRun) -> None:
+    run = make_run()
+    (run / "report.html").mkdir()
+    before = sorted(path.name for path in run.iterdir())
+
+    with pytest.raises(OSError, match=r"report\.html"):
+        write_page(run, now=NOW)
+
+    assert sorted(path.name for path in run.iterdir()) == before
+
+
+def test_three_hundred_epochs_stay_below_half_a_megabyte(make_run: MakeRun) -> None:
+    run = make_run(300)
+
+    assert write_page(run, now=NOW).stat().st_size < 500_000
