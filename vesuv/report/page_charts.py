@@ -65,7 +65,8 @@ def draw(chart: Chart, timeline: Timeline) -> str:
     paths = "".join(_path(line, timeline, scale, factor, cuts) for line in series)
     levels = "".join(_level(value * factor, name, scale) for value, name in chart.levels)
     legend = "".join(_legend(line, chart) for line in series)
-    note = f'<p class="note">{chart.note}</p>' if chart.note else ""
+    said = " ".join(filter(None, (chart.note, "Logarithmic axis." if scale.log else "")))
+    note = f'<p class="note">{said}</p>' if said else ""
     lanes, labels = (timeline.lanes(), "") if chart.wide else ("", timeline.labels())
     return (
         f'<figure class="chart{" wide" if chart.wide else ""}" data-low="{timeline.low:g}" '

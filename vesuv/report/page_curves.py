@@ -139,7 +139,7 @@ def _total(files: RunFiles) -> Chart:
 
 def _learning_rate(files: RunFiles) -> Chart:
     lines = [_column(files, "lr", "learning rate", 0)]
-    return Chart("Learning rate", lines, note="Logarithmic, at each epoch's last step.", log=True)
+    return Chart("Learning rate", lines, note="At each epoch's last step.", log=True)
 
 
 def _gradient(files: RunFiles) -> Chart:
@@ -148,7 +148,7 @@ def _gradient(files: RunFiles) -> Chart:
     return Chart(
         "Gradient norm",
         lines,
-        note="Logarithmic." if clip is None else f"Logarithmic; steps above {clip:g} are clipped.",
+        note="" if clip is None else f"Steps above {clip:g} are clipped.",
         levels=[(clip, f"clipped at {clip:g}")] if clip is not None else (),
         log=True,
     )
