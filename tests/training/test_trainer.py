@@ -8,9 +8,11 @@ import torch
 
 from vesuv.commands.train import train
 from vesuv.config import Config, check
-from vesuv.errors import InputError
+from vesuv.errors import InputError, Interrupted
 from vesuv.training.checkpoints import read_checkpoint
+from vesuv.training.loader import collate
 from vesuv.training.run import RunFolder
+from vesuv.training.signals import StopRequest
 
 
 def changed(config: Config, **sections: Any) -> Config:
@@ -237,3 +239,100 @@ def test_other_channels_than_the_networks_are_refused(tiny_config: Config, tmp_p
     with pytest.raises(InputError, match=r"model\.in_channels: must equal the images' channels"):
         train(config, [0], output=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_stopped_at_any_step_goes_on_as_if_it_had_not(
+    tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = changed(tiny_config, **FULL_STATE)
+    [whole] = train(config, [0], output=tmp_path / "whole")
+    checks = iter(range(1, 10_000))
+    check_signal = StopRequest.check
+
+    def stop_often(request: StopRequest) -> None:
+        if next(checks) % 17 == 0:  # an epoch is 6 checks and its validation 12
+            request.name = "SIGTERM"
+        check_signal(request)
+
+    monkeypatch.setattr(StopRequest, "check", stop_often)
+    stops = 0
+    while True:
+        try:
+            [parts] = train(config, [0], output=tmp_path / "parts", resume=stops > 0)
+            break
+        except Interrupted as request:
+            stops += 1
+            assert re.search(
+                r"parts: epoch \d: Stopped by SIGTERM and saved at step \d", str(request)
+            )
+
+    assert stops > 3
+    for name in ("last", "ema", "swa", "best"):
+        assert same(weights(whole, name), weights(parts, name)), name
+    timed = {"seconds", "patches_per_second", "loader_wait_share"}
+    for one, other in zip(rows(whole), rows(parts), strict=True):
+        assert {k: v for k, v in one.items() if k not in timed} == {
+            k: v for k, v in other.items() if k not in timed
+        }
+
+
+def test_a_finished_run_is_extended_on_the_curve_of_its_new_length(
+    tiny_config: Config, tmp_path: Path
+) -> None:
+    [run] = train(changed(tiny_config, train={"epochs": 2}), [0], output=tmp_path / "run")
+    train(tiny_config, [0], output=tmp_path / "run", resume=True)
+
+    assert [row["epoch"] for row in rows(run)] == ["0", "1", "2", "3"]
+    # Warm-up: 6 steps; then 18 of the curve, of which the 12th is the last step of epoch 2.
+    assert float(rows(run)[2]["lr"]) == pytest.approx(5e-3 * (1 - 11 / 18) ** 0.9, rel=1e-4)
+    log = (run.path / "train.log").read_text()
+    assert "train.epochs is 4, was 2: the poly schedule follows the curve of the new number" in log
+
+
+def test_a_damaged_last_checkpoint_costs_the_steps_since_the_one_before(
+    tiny_config: Config, tmp_path: Path
+) -> None:
+    config = changed(tiny_config, scheduler={"name": "plateau", "warmup_epochs": 1})
+    [whole] = train(config, [0], output=tmp_path / "whole")
+    [run] = train(changed(config, train={"epochs": 3}), [0], output=tmp_path / "run")
+    last = run.checkpoint("last")
+    last.write_bytes(last.read_bytes()[:-1000])
+
+    train(config, [0], output=tmp_path / "run", resume=True)
+
+    assert same(weights(whole, "last"), weights(run, "last"))
+    assert "used the one before it" in (run.path / "train.log").read_text()
+
+
+def test_a_folder_has_one_run_at_a_time(tiny_config: Config, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    with run.lock(), pytest.raises(InputError, match="run: another process trains in this folder"):
+        train(tiny_config, [0], output=run.path)
+
+
+@pytest.mark.parametrize("non_finite", ["stop", "rollback"])
+def test_steps_that_are_not_finite_are_named_and_then_stopped_or_rolled_back(
+    tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, non_finite: str
+) -> None:
+    config = changed(
+        tiny_config, train={"epochs": 3, "non_finite_limit": 2, "non_finite": non_finite}
+    )
+    finish, calls = collate, iter(range(1000))
+
+    def spoil(patches: Any, cases: tuple[str, ...]) -> Any:
+        batch = finish(patches, cases)
+        if next(calls) in (7, 9):
+            batch.image[0, 0, 0, 0, 0] = float("nan")
+        return batch
+
+    monkeypatch.setattr("vesuv.training.loader.collate", spoil)
+    if non_finite == "stop":
+        with pytest.raises(InputError, match=r"2 steps had a non-finite .*train\.log.* names step"):
+            train(config, [0], output=tmp_path / "run")
+    else:
+        train(config, [0], output=tmp_path / "run")
+
+    text = (tmp_path / "run" / "train.log").read_text()
+    found = re.findall(r"Epoch 1 step (\d) skipped, weights unchanged: (.*) for case c\d\n", text)
+    assert found == [("1", "the input is not finite"), ("3", "the input is not finite")]
+    assert ("2 steps skipped; rolled back to epoch 0" in text) == (non_finite == "rollback")
