@@ -75,15 +75,22 @@ def train(
     resume: Annotated[bool, typer.Option(help="Go on from checkpoints/last.pt.")] = False,
     overwrite: Annotated[bool, typer.Option(help="Start again where a run lies already.")] = False,
 ) -> None:
-    """Train one fold or several in sequence."""
+    """Train one fold or several in sequence; on several GPUs: torchrun … bin/train.py …"""
     from vesuv.commands.train import Source
     from vesuv.commands.train import train as entry
     from vesuv.config import load_config
+    from vesuv.training.distributed import joined
 
-    folds = [_fold(text) for text in fold]
-    loaded = load_config(config, changes or ())
-    source = Source(config, tuple(changes or ()))
-    entry(loaded, folds, output=output, resume=resume, overwrite=overwrite, source=source)
+    with joined() as group:
+        entry(
+            load_config(config, changes or ()),
+            [_fold(text) for text in fold],
+            output=output,
+            resume=resume,
+            overwrite=overwrite,
+            source=Source(config, tuple(changes or ())),
+            group=group,
+        )
 
 
 @app.command("validate_distribution")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from vesuv.commands.prepare import open_prepared
+from vesuv.commands.prepare import open_fitting, open_prepared
 from vesuv.config import Config, dump_config
 from vesuv.config.lineage import base_differences
 from vesuv.data.store import Store
 from vesuv.errors import InputError
 from vesuv.training.checkpoints import read_newest
+from vesuv.training.distributed import ALONE, Group
 from vesuv.training.fold_data import Fold, fold_data
 from vesuv.training.machine import Machine, for_training, resolve
 from vesuv.training.run import RunFolder, differences
@@ -73,6 +75,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     source: Source | None = None,
+    group: Group = ALONE,
 ) -> list[RunFolder]:
     """Train each fold in turn; prepares the data when that was not done yet.
 
@@ -83,6 +86,7 @@ def train(
         resume: Go on from checkpoints/last.pt.
         overwrite: Start again where a run lies already.
         source: Where the configuration is from.
+        group: The processes that train together; the first writes and speaks for all.
 
     Raises:
         InputError: Bad configuration or data, or a run in the way.
@@ -94,18 +98,29 @@ def train(
             "leave it out to write log/<config>/fold_<k>"
         )
     runs = [RunFolder(output or Path("log") / config.name / f"fold_{fold}") for fold in folds]
-    for run in runs:
-        _check_way(run, resume=resume, overwrite=overwrite)
-    machine = for_training(resolve(config.runtime), config)
+    if group.leads:
+        for run in runs:
+            _check_way(run, resume=resume, overwrite=overwrite)
+    machine = for_training(resolve(config.runtime, group), config)
     torch.set_num_threads(machine.threads)
-    Console(highlight=False, soft_wrap=True).print(dump_config(config), markup=False)
-    store = open_prepared(config)
+    if group.leads:
+        Console(highlight=False, soft_wrap=True).print(dump_config(config), markup=False)
+    store = _open_store(config, group)
     told = source.facts(config) if source else {}
     for fold, run in zip(folds, runs, strict=True):
-        with run.lock():
-            _check_way(run, resume=resume, overwrite=overwrite)
+        with run.lock() if group.leads else nullcontext():
+            if group.leads:
+                _check_way(run, resume=resume, overwrite=overwrite)
+            group.wait()
             _train_fold(config, store, fold, run, machine, told, resume=resume, overwrite=overwrite)
     return runs
+
+
+def _open_store(config: Config, group: Group) -> Store:
+    """Open the store; where there is none the first process makes it and the others wait."""
+    store = open_prepared(config) if group.leads else None
+    group.wait()
+    return store or open_fitting(config)
 
 
 def _train_fold(
@@ -123,15 +138,15 @@ def _train_fold(
     trainer = Trainer(config, data, run, machine)
     if resume:
         _check_same_run(config, store, fold, run)
-        checkpoint, fault = read_newest(run.checkpoint("last"))
-        trainer.resume(checkpoint, *([f"{fault}; used the one before it"] if fault else []))
-    elif overwrite:
+        _resume(trainer, run, machine.group)
+    elif overwrite and machine.group.leads:
         _clear(run.path)
     facts = {
         "fold": fold,
         "seed": config.runtime.seed,
         "device": str(machine.device),
         "precision": machine.precision,
+        "processes": machine.group.size,
         "data_fingerprint": store.fingerprint,
         "store": str(store.path),
         "train_cases": [case.id for case in data.train],
@@ -139,8 +154,20 @@ def _train_fold(
         "started": (run.started if resume else None) or time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         **told,
     }
-    run.create(config, facts)
+    if machine.group.leads:
+        run.create(config, facts)
+    machine.group.wait()
     trainer.fit()
+
+
+def _resume(trainer: Trainer, run: RunFolder, group: Group) -> None:
+    checkpoint, fault = read_newest(run.checkpoint("last"))
+    trainer.resume(checkpoint, *([f"{fault}; used the one before it"] if fault else []))
+    if len(set(group.collect(trainer.position))) > 1:
+        raise InputError(
+            f"{run.path}: the processes found different checkpoints there; the run's folder must "
+            "be on a file system that all machines share"
+        )
 
 
 def _check_way(run: RunFolder, *, resume: bool, overwrite: bool) -> None:

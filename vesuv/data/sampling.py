@@ -109,10 +109,13 @@ class PatchSampler:
         foreground = tuple(i for i, total in enumerate(totals) if total[1:].sum() > 0)
         return cls(tuple(cases), sampling, seed % 2**64, foreground, valid)
 
-    def plan(self, epoch: int, step: int) -> tuple[PatchPlan, ...]:
-        """Return the `batch_size` patches of a step."""
+    def plan(
+        self, epoch: int, step: int, places: Sequence[int] | None = None
+    ) -> tuple[PatchPlan, ...]:
+        """Return the patches of a step, or those at some places from 0 to `batch_size` - 1."""
         first = step * self.sampling.batch_size
-        return tuple(self._draw(epoch, first + i) for i in range(self.sampling.batch_size))
+        wanted = range(self.sampling.batch_size) if places is None else places
+        return tuple(self._draw(epoch, first + place) for place in wanted)
 
     def _draw(self, epoch: int, index: int) -> PatchPlan:
         """Plan the epoch's patch number `index`."""

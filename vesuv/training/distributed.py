@@ -25,11 +25,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.distributed_c10d import Store
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
@@ -40,8 +41,10 @@ _EXCHANGE = timedelta(minutes=30)
 """Longest wait for the others in an exchange on the device; none of ours waits for a person."""
 _PATIENCE = timedelta(days=2)
 """Longest wait while the first process prepares the store or writes."""
-_GRACE_SECONDS = 30.0
-"""torchrun ends the other processes of a node within a second of the first that fails."""
+_GRACE_SECONDS = 10.0
+"""torchrun ends the others of a machine within a second after the first that failed has ended."""
+_SAVED = 75
+"""Exit status of a run that a signal ended and that can go on."""
 _FAULT = "fault"
 
 
@@ -54,7 +57,7 @@ class Group:
     local_rank: int = 0
     """Its place among the processes of its machine, and its GPU's number."""
     local_size: int = 1
-    store: dist.Store | None = None
+    store: Store | None = None
     """Where a process that fails says so."""
     host: dist.ProcessGroup | None = None
     """For what is exchanged from the processor's memory, without waiting for the device."""
@@ -123,10 +126,50 @@ class Group:
         dist.all_reduce(shared, dist.ReduceOp.MAX, group=self.host)
         return tuple(bool(flag) for flag in shared)
 
+    def copy_from_first(self, network: nn.Module) -> None:
+        """Give the network the weights that it has in the first process."""
+        if self.size > 1:
+            for tensor in network.state_dict().values():
+                dist.broadcast(tensor, src=0)
+
     def wait(self) -> None:
         """Go on when all processes are here, however long the first is busy."""
         if self.size > 1:
             dist.barrier(group=self.host)
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Tell an error of this process from one that is only the echo of another's.
+
+        Raises:
+            AnotherFailed: It is an echo, whatever was raised.
+        """
+        try:
+            yield
+        except (Interrupted, AnotherFailed):
+            raise
+        except BaseException as fault:
+            rank, said = self._first_fault(fault)
+            if rank != self.rank:
+                raise AnotherFailed(rank, said) from None
+            if self.size > 1 and _lost_connection(fault):
+                raise RuntimeError(
+                    "another process of this job ended without a word (killed, or out of memory?); "
+                    "torchrun says which"
+                ) from fault
+            raise
+
+    def _first_fault(self, fault: BaseException) -> tuple[int, str]:
+        """Tell the others of a fault unless one was told of before; return the first."""
+        if self.store is None:
+            return self.rank, str(fault)
+        mine = f"{self.rank} {type(fault).__name__} {fault}"
+        try:
+            first = self.store.compare_set(_FAULT, "", mine).decode()
+        except RuntimeError:  # the store is gone, and with it the process that kept it
+            return 0, "it is gone"
+        rank, _, said = first.partition(" ")
+        return int(rank), said
 
     def collect(self, thing: Any) -> list[Any]:
         """Return the thing that each process brings, in their order."""
@@ -140,32 +183,37 @@ class Group:
 ALONE = Group()
 
 
+class AnotherFailed(Exception):  # noqa: N818 - the error is the other process's
+    """Another process failed, and with it the job."""
+
+    def __init__(self, rank: int, said: str) -> None:
+        super().__init__(f"process {rank} failed: {said}")
+        self.rank = rank
+
+
 @contextmanager
 def joined(environment: Mapping[str, str] = os.environ) -> Iterator[Group]:
     """Join the processes that torchrun started; without torchrun there is one.
 
-    The first process that fails is the one whose error is shown. The others, which can only tell
-    that it is gone, keep silent until torchrun ends them.
+    The process that fails first shows its error. The others, which can only tell that it is gone,
+    keep silent until torchrun ends them; on another machine one of them says what it heard.
 
     Raises:
         InputError: The environment is not one that torchrun makes.
     """
     group = _join(environment)
     try:
-        yield group
+        with group.guard():
+            yield group
     except Interrupted:
         if not group.leads:
-            raise SystemExit(Interrupted.status) from None
+            raise SystemExit(_SAVED) from None
         raise
-    except BaseException as fault:
-        if not _fails_first(group):
-            _await_the_end()
-        if _lost_connection(group, fault):
-            raise RuntimeError(
-                "another process of this job ended without a word (killed, or out of memory?); "
-                "torchrun says which"
-            ) from fault
-        raise
+    except AnotherFailed as fault:
+        same_machine = fault.rank // group.local_size == group.rank // group.local_size
+        speaks = group.local_rank == 0 and not same_machine
+        _await_the_end()
+        raise SystemExit(f"error: {fault}" if speaks else 1) from None
     if group.size > 1:
         dist.destroy_process_group()
 
@@ -181,7 +229,7 @@ def _join(environment: Mapping[str, str]) -> Group:
             "environment; start them with torchrun, or unset WORLD_SIZE"
         )
     store, rank, number = next(rendezvous("env://", timeout=_EXCHANGE))
-    # Tensors of the processor's memory travel by gloo, those of a GPU by NCCL.
+    # Tensors in the processor's memory travel by gloo, those on a GPU by NCCL.
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, store=store, rank=rank, world_size=number, timeout=_EXCHANGE)
     return Group(
@@ -194,32 +242,16 @@ def _join(environment: Mapping[str, str]) -> Group:
     )
 
 
-def _fails_first(group: Group) -> bool:
-    """Say in the store that this process fails, and whether no other did before."""
-    if group.store is None:
-        return True
-    try:
-        return bool(
-            group.store.compare_set(_FAULT, "", str(group.rank)) == str(group.rank).encode()
-        )
-    except RuntimeError:  # the store is gone, and with it the process that kept it
-        return False
-
-
-def _await_the_end() -> NoReturn:
+def _await_the_end() -> None:
+    """Let the process that failed be the first to end: torchrun reports that one."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     time.sleep(_GRACE_SECONDS)
-    raise SystemExit(1)
 
 
-def _lost_connection(group: Group, fault: BaseException) -> bool:
-    sources = ("gloo/", "NCCL", "Connection closed by peer", "Connection reset by peer")
-    return (
-        group.size > 1
-        and isinstance(fault, RuntimeError)
-        and any(source in str(fault) for source in sources)
-    )
+def _lost_connection(fault: BaseException) -> bool:
+    signs = ("gloo/", "NCCL", "Connection closed by peer", "Connection reset by peer")
+    return isinstance(fault, RuntimeError) and any(sign in str(fault) for sign in signs)
 
 
 class _Sum(torch.autograd.Function):

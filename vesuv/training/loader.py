@@ -76,12 +76,13 @@ class _Steps(Dataset[Any]):
     augment: AugmentConfig | None
     num_classes: int
     finish_here: bool
+    places: tuple[int, ...] | None
 
     def __getitem__(self, step: Step) -> Batch | _RawBatch | _Fault:
         case = ""
         try:
             raw: list[RawPatch] = []
-            plans = self.sampler.plan(*step)
+            plans = self.sampler.plan(*step, self.places)
             for plan in plans:
                 case = f"case {self.sampler.cases[plan.case].id}: "
                 raw.append(self._read(plan))
@@ -138,6 +139,7 @@ class PatchLoader:
             stored voxels (fewer bytes, no arithmetic) and the device does the rest.
         device: Where batches are put.
         num_classes: Classes, background counted.
+        places: Which patches of each step's batch are made here; None: all of them.
 
     Raises:
         InputError: No case holds a voxel that is not ignored.
@@ -156,10 +158,13 @@ class PatchLoader:
         augment_on: Literal["worker", "device"],
         device: torch.device,
         num_classes: int,
+        places: tuple[int, ...] | None = None,
     ) -> None:
         sampler = PatchSampler.build(cases, sampling, seed)
         in_worker = augment_on == "worker"
-        self._steps = _Steps(sampler, tuple(intensity_maps), augment, num_classes, in_worker)
+        self._steps = _Steps(
+            sampler, tuple(intensity_maps), augment, num_classes, in_worker, places
+        )
         self._steps_per_epoch = steps_per_epoch
         self._workers = workers
         self._device = device

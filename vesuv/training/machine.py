@@ -11,6 +11,7 @@ import torch
 from vesuv.config import Config
 from vesuv.config.training import RuntimeConfig
 from vesuv.errors import InputError
+from vesuv.training.distributed import ALONE, Group
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -24,23 +25,31 @@ class Machine:
     workers: int
     threads: int
     augment_on: Literal["worker", "device"]
+    group: Group = ALONE
+    """The processes that train together, and which of them this is."""
 
     def __str__(self) -> str:
         """One line for the log."""
+        size = self.group.size
+        each = f"{size} processes, each: " if size > 1 else ""
         return (
-            f"device {self.device}, {self.precision}, {self.threads} threads, "
+            f"{each}device {self.device}, {self.precision}, {self.threads} threads, "
             f"{self.workers} loader workers, augmentation on the {self.augment_on}"
         )
 
 
-def resolve(runtime: RuntimeConfig) -> Machine:
+def resolve(runtime: RuntimeConfig, group: Group = ALONE) -> Machine:
     """Fill in whatever the configuration leaves to the machine.
 
+    Processes that train together have a GPU each and share the machine's cores.
+
     Raises:
-        InputError: The configuration asks for a device that is not there.
+        InputError: The configuration asks for a device that is not there, or for too many.
     """
     device = _device(runtime.device)
-    cores = usable_cores()
+    if group.size > 1:
+        device = _own_device(device, group)
+    cores = max(1, usable_cores() // group.local_size)
     on_accelerator = device.type != "cpu"
     workers = runtime.workers
     if workers is None:
@@ -52,7 +61,8 @@ def resolve(runtime: RuntimeConfig) -> Machine:
         augment_on: Literal["worker", "device"] = "device" if device.type == "cuda" else "worker"
     else:
         augment_on = runtime.augment_on
-    return Machine(device, _precision(runtime.precision, device), workers, threads, augment_on)
+    precision = _precision(runtime.precision, device)
+    return Machine(device, precision, workers, threads, augment_on, group)
 
 
 def for_training(machine: Machine, config: Config) -> Machine:
@@ -99,6 +109,26 @@ def _device(wanted: str) -> torch.device:
         found = ", ".join(name for name, present in there.items() if present)
         raise InputError(f"runtime.device: {wanted} is not available here, found {found}; use auto")
     return torch.device(wanted)
+
+
+def _own_device(device: torch.device, group: Group) -> torch.device:
+    if device.type == "mps":
+        raise InputError(
+            f"runtime.device: mps serves one process, found {group.size}; start without torchrun, "
+            "or set it to cpu"
+        )
+    if device.type != "cuda":
+        return device
+    gpus = torch.cuda.device_count()
+    if group.local_size > gpus:
+        raise InputError(
+            f"--nproc-per-node: each process needs a GPU of its own, found {group.local_size} "
+            f"processes for the {gpus} of this machine; start at most {gpus}, or set "
+            "runtime.device=cpu"
+        )
+    own = torch.device("cuda", group.local_rank)
+    torch.cuda.set_device(own)
+    return own
 
 
 def _precision(wanted: Literal["auto", "float32", "bfloat16"], device: torch.device) -> Precision:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from vesuv.training.distributed import ALONE, Group
 from vesuv.training.step import StepResult
 
 
@@ -21,7 +22,8 @@ class SkippedStep:
 class NonFiniteWatch:
     """Keeps the last steps' flags on the device, so that the host waits once for several steps."""
 
-    def __init__(self) -> None:
+    def __init__(self, group: Group = ALONE) -> None:
+        self.group = group
         self._waiting: list[tuple[int, tuple[str, ...], StepResult]] = []
 
     def see(self, step: int, cases: tuple[str, ...], result: StepResult) -> None:
@@ -35,20 +37,28 @@ class NonFiniteWatch:
             return []
         skipped = torch.stack([result.skipped for _, _, result in waiting]).tolist()
         return [
-            SkippedStep(step, f"step {step} skipped, weights unchanged: {_cause(cases, result)}")
+            SkippedStep(
+                step, f"step {step} skipped, weights unchanged: {self._cause(cases, result)}"
+            )
             for (step, cases, result), flag in zip(waiting, skipped, strict=True)
             if flag
         ]
 
+    def _cause(self, cases: tuple[str, ...], result: StepResult) -> str:
+        """Name the first thing on the way from the image to the gradient that was not finite.
 
-def _cause(cases: tuple[str, ...], result: StepResult) -> str:
-    """Name the first thing on the way from the image to the gradient that was not finite."""
-    for what, finite in (
-        ("the input", result.finite_inputs),
-        ("the network's output", result.finite_outputs),
-    ):
-        bad = [case for case, fine in zip(cases, finite.tolist(), strict=True) if not fine]
-        if bad:
-            return f"{what} is not finite for case {', '.join(dict.fromkeys(bad))}"
-    what = "the gradient" if bool(torch.isfinite(result.loss)) else "the loss"
-    return f"{what} is not finite; patches of case {', '.join(dict.fromkeys(cases))}"
+        All processes skipped the step, so all ask here for what the others' patches were.
+        """
+        flags = result.finite_inputs.tolist(), result.finite_outputs.tolist()
+        patches = [
+            patch
+            for shared in self.group.collect(list(zip(cases, *flags, strict=True)))
+            for patch in shared
+        ]
+        for place, what in ((1, "the input"), (2, "the network's output")):
+            bad = dict.fromkeys(patch[0] for patch in patches if not patch[place])
+            if bad:
+                return f"{what} is not finite for case {', '.join(bad)}"
+        what = "the gradient" if bool(torch.isfinite(result.loss)) else "the loss"
+        seen = dict.fromkeys(patch[0] for patch in patches)
+        return f"{what} is not finite; patches of case {', '.join(seen)}"

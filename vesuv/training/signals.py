@@ -8,26 +8,30 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from vesuv.errors import Interrupted
+from vesuv.training.distributed import ALONE, Group
 
 
 class StopRequest:
     """Between `with` and its end, SIGTERM and SIGINT are kept instead of ending the process.
 
-    A second Ctrl-C ends it at once, as if nobody had listened.
+    A second Ctrl-C ends it at once, as if nobody had listened. Of several processes that train
+    together all stop when one was asked to.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, group: Group = ALONE) -> None:
+        self.group = group
         self.name: str | None = None
         self._before: dict[signal.Signals, Any] = {}
 
     def check(self) -> None:
-        """Call this wherever the run's state is whole.
+        """Call this wherever the run's state is whole, in all processes at the same point.
 
         Raises:
             Interrupted: A signal came.
         """
-        if self.name is not None:
-            raise Interrupted(self.name)
+        (asked,) = self.group.agree(self.name is not None)
+        if asked:
+            raise Interrupted(self.name or "a signal to another process")
 
     def __enter__(self) -> StopRequest:
         """Listen; only the main thread may, in another one nothing changes."""

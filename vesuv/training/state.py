@@ -6,7 +6,6 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import nn
 
 from vesuv.config import Config
@@ -20,6 +19,7 @@ from vesuv.training.checkpoints import (
     read_checkpoint,
     write_checkpoint,
 )
+from vesuv.training.machine import Machine
 from vesuv.training.plateau import PlateauEscape
 from vesuv.training.run import RunFolder
 from vesuv.training.schedules import Schedule
@@ -56,10 +56,10 @@ class RunState:
         run: RunFolder,
         network: nn.Module,
         steps_per_epoch: int,
-        device: torch.device,
+        machine: Machine,
     ) -> None:
         self.config, self.normalizer, self.run = config, normalizer, run
-        self.network, self.device = network, device
+        self.network, self.machine = network, machine
         self.optimizer = build_optimizer(network, config.optimizer)
         self.schedule = Schedule(
             self.optimizer,
@@ -70,23 +70,28 @@ class RunState:
         self.averages = Averages(network, config.averaging)
         self.plateau = PlateauEscape(config.plateau) if config.plateau else None
         self.progress = Progress()
-        self.sums = EpochSums(device)
+        self.sums = EpochSums(machine.device, machine.group)
         self.saved_at = time.monotonic()
 
     def save(
         self, name: str, network: nn.Module, *, measure: float | None = None, whole: bool = False
     ) -> None:
-        """Write a network's weights as checkpoints/<name>.pt; `whole`: with all of the state."""
-        write_checkpoint(
-            self.run.checkpoint(name),
-            model=network.state_dict(),
-            config=self.config,
-            normalizer=self.normalizer,
-            epoch=self.progress.epoch,
-            measure=measure,
-            training=self._content() if whole else None,
-            keep_previous=name in ("best", "last"),
-        )
+        """Write a network's weights as checkpoints/<name>.pt; `whole`: with all of the state.
+
+        Of processes that train together the first writes; all may read the file afterwards.
+        """
+        if self.machine.group.leads:
+            write_checkpoint(
+                self.run.checkpoint(name),
+                model=network.state_dict(),
+                config=self.config,
+                normalizer=self.normalizer,
+                epoch=self.progress.epoch,
+                measure=measure,
+                training=self._content() if whole else None,
+                keep_previous=name in ("best", "last"),
+            )
+        self.machine.group.wait()
 
     def save_last(self) -> None:
         """Write last.pt, from which --resume goes on."""
@@ -96,7 +101,7 @@ class RunState:
     def next_epoch(self) -> None:
         """Stand at the first step of the epoch after this one."""
         self.progress.epoch, self.progress.step = self.progress.epoch + 1, 0
-        self.sums = EpochSums(self.device)
+        self.sums = EpochSums(self.machine.device, self.machine.group)
 
     def restore(self, checkpoint: Checkpoint) -> str | None:
         """Continue from last.pt.
@@ -132,7 +137,9 @@ class RunState:
     def go_back(self) -> tuple[int, list[str]]:
         """Load the best weights and forget the moments.
 
-        A best.pt that a resumed run has yet to reach again is passed over for the one before it.
+        A best.pt that a resumed run has yet to reach again is passed over for the one before it. Of
+        several processes the first reads and the others copy its weights: another machine may not
+        see the newest file yet.
 
         Returns:
             The epoch that the weights are from, and what was wrong with files that were not used.
@@ -140,6 +147,14 @@ class RunState:
         Raises:
             InputError: No best checkpoint can be read.
         """
+        group = self.machine.group
+        answer = self._load_best() if group.leads else (0, [])
+        group.copy_from_first(self.network)
+        forget_moments(self.optimizer)
+        said: tuple[int, list[str]] = group.collect(answer)[0]
+        return said
+
+    def _load_best(self) -> tuple[int, list[str]]:
         path = self.run.checkpoint("best")
         found: list[Checkpoint] = []
         faults: list[str] = []
@@ -153,7 +168,6 @@ class RunState:
         wanted = self.progress.best_measure
         best = next((one for one in found if one.measure == wanted), found[0])
         load_weights(self.network, best)
-        forget_moments(self.optimizer)
         return best.epoch, faults if best is found[-1] else []
 
     def _content(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -19,14 +20,17 @@ from vesuv.training.tiles import forward
 
 @dataclass(frozen=True)
 class StepResult:
-    """Device scalars of one step; `skipped` is 1 where loss or gradient was not finite."""
+    """Device scalars of one step; `skipped` is 1 where loss or gradient was not finite.
+
+    Loss, components and norm are those of the whole batch, also where several processes share it.
+    """
 
     loss: Tensor
     components: dict[str, Tensor]
     gradient_norm: Tensor
     skipped: Tensor
     finite_inputs: Tensor
-    """(b,) whether each patch's image was finite."""
+    """(b,) whether the image of each patch of this process was finite."""
     finite_outputs: Tensor
     """(b,) whether the network's output for it was."""
 
@@ -35,7 +39,8 @@ class TrainingStep:
     """Callable on a batch.
 
     A step whose loss or gradient is not finite leaves weights and moments as they were: the fused
-    optimisers read `found_inf` on the device, so that the host never has to look.
+    optimisers read `found_inf` on the device, so that the host never has to look. Several processes
+    see the same loss and the same gradient, so they all take or skip a step alike.
     """
 
     def __init__(
@@ -51,6 +56,8 @@ class TrainingStep:
         memory_format: torch.memory_format = torch.contiguous_format,
     ) -> None:
         self.network = network
+        # DistributedDataParallel's: gradients are added up in this process alone.
+        self.unshared = getattr(network, "no_sync", nullcontext)
         self.optimizer = optimizer
         self.compound = compound
         self.machine = machine
@@ -66,16 +73,18 @@ class TrainingStep:
         loss = torch.zeros((), device=batch.image.device)
         components: dict[str, Tensor] = {}
         inputs, outputs = [], []
-        for image, label in zip(
-            batch.image.chunk(self.accumulate), batch.label.chunk(self.accumulate), strict=True
-        ):
+        images, labels = batch.image.chunk(self.accumulate), batch.label.chunk(self.accumulate)
+        for number, (image, label) in enumerate(zip(images, labels, strict=True), start=1):
             share = image.shape[0] / size
             image = image.contiguous(memory_format=self.memory_format)
-            logits = forward(self.network, image, self.machine)
-            inputs.append(_finite(image))
-            outputs.append(_finite(logits.detach()))
-            part, terms = self.compound(logits, label, label != IGNORE, weights)
-            (part * share).backward()  # type: ignore[no-untyped-call]
+            with nullcontext() if number == len(images) else self.unshared():
+                logits = forward(self.network, image, self.machine)
+                inputs.append(_finite(image))
+                outputs.append(_finite(logits.detach()))
+                part, terms = self.compound(
+                    logits, label, label != IGNORE, weights, self.machine.group
+                )
+                (part * share).backward()  # type: ignore[no-untyped-call]
             loss = loss + part.detach() * share
             for name, value in terms.items():
                 components[name] = components.get(name, torch.zeros_like(loss)) + value * share

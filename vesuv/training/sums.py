@@ -6,14 +6,15 @@ import torch
 from torch import Tensor
 
 from vesuv.data.labels import IGNORE
+from vesuv.training.distributed import ALONE, Group
 from vesuv.training.step import StepResult
 
 
 class EpochSums:
     """What metrics.csv says of an epoch's training; skipped steps are left out of the means."""
 
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
+    def __init__(self, device: torch.device, group: Group = ALONE) -> None:
+        self.device, self.group = device, group
         self.taken = torch.zeros((), device=device)
         self.totals: dict[str, Tensor] = {}
 
@@ -27,7 +28,7 @@ class EpochSums:
             self.totals[name] = self.totals.get(name, torch.zeros_like(value)) + kept
 
     def see(self, label: Tensor) -> None:
-        """Count what the drawn patches (b, z, y, x) hold."""
+        """Count what the drawn patches (b, z, y, x) of all processes hold."""
         valid = label != IGNORE
         foreground = (label > 0) & valid
         counts = {
@@ -37,7 +38,8 @@ class EpochSums:
             "_patches": torch.full((), len(label), device=label.device),
             "_with_foreground": foreground.flatten(1).any(1).sum(),
         }
-        for name, count in counts.items():
+        shared = self.group.sum(torch.stack(list(counts.values())))
+        for name, count in zip(counts, shared, strict=True):
             self.totals[name] = self.totals.get(name, torch.zeros_like(count)) + count
 
     def row(self) -> dict[str, float]:

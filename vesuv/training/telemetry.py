@@ -141,6 +141,36 @@ class Telemetry:
             self.close()
 
 
+class Silence(Telemetry):
+    """What the processes that do not lead say: nothing."""
+
+    def __init__(self) -> None:
+        self.console = Console(file=io.StringIO(), quiet=True)
+
+    def say(self, _line: str) -> None:
+        """Write nothing."""
+
+    def epoch(self, _epoch: int, _row: Mapping[str, float | int | None]) -> None:
+        """Write nothing."""
+
+    def event(self, _position: Position, _kind: str, _line: str) -> None:
+        """Write nothing."""
+
+    def page(self) -> None:
+        """Write nothing."""
+
+    def pictures(self, _epoch: int, _slices: Slices) -> None:
+        """Write nothing."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        fault: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Nothing was opened."""
+
+
 def show_rate(bar: Progress, patches_per_second: float, advance: int = 1) -> None:
     """Move the epoch's bar on."""
     bar.update(TaskID(0), advance=advance, rate=f"{patches_per_second:.2f} patches/s")

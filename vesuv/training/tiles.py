@@ -53,7 +53,11 @@ class ValidationTiles:
             image, label = region.tensors(intensity_maps[tile.case])
             self.images.append(image[None])
             self.labels.append(label[None])
-        if all(bool((label == IGNORE).all()) for label in self.labels):
+        self.judged = [
+            tile for tile, label in enumerate(self.labels) if bool((label != IGNORE).any())
+        ]
+        """Tiles that hold a voxel to judge."""
+        if not self.judged:
             raise InputError(
                 "validation.tiles: every voxel of every tile is ignored; use more tiles or another "
                 "fold"
@@ -72,32 +76,39 @@ class ValidationTiles:
         """Run `network` over the tiles; `check` is called between them and may end it.
 
         Components are means over the tiles that hold a judged voxel; the measure and the overlap
-        are pooled over all their voxels.
+        are pooled over all their voxels. Processes that train together take turns with the tiles;
+        counts are added up as integers and losses tile by tile, so that all get what one would.
         """
         was_training = network.training
         network.eval()
-        matrix = torch.zeros((self.num_classes,) * 2, dtype=torch.int64, device=machine.device)
-        sums: dict[str, Tensor] = {}
-        judged = 0
-        for image, label in zip(self.images, self.labels, strict=True):
-            label = label.to(machine.device)
-            valid = label != IGNORE
+        group, device = machine.group, machine.device
+        matrix = torch.zeros((self.num_classes,) * 2, dtype=torch.int64, device=device)
+        names = list(compound.losses) if losses else []
+        terms = torch.zeros((len(self.judged), len(names)), device=device)
+        for turn in range(0, len(self.judged), group.size):
             check()
-            if not bool(valid.any()):
-                continue
-            judged += 1
-            logits = forward(network, image.to(machine.device), machine).float()
+            tile = turn + group.rank
+            if tile >= len(self.judged):
+                break
+            label = self.labels[self.judged[tile]].to(device)
+            valid = label != IGNORE
+            image = self.images[self.judged[tile]].to(device)
+            logits = forward(network, image, machine).float()
             matrix += confusion(
                 predicted_classes(logits, self.config.threshold), label, valid, self.num_classes
             )
             if losses:
-                for name, value in compound.components(logits, label, valid).items():
-                    sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value
+                values = compound.components(logits, label, valid)
+                terms[tile] = torch.stack([values[name] for name in names])
         network.train(was_training)
-        overlap = scores(matrix)
+        overlap = scores(group.sum(matrix))
+        # Each row is one process's, zero in the others.
+        totals = sum(group.sum(terms), torch.zeros(len(names), device=device))
         measure = float(getattr(overlap, self.config.measure))
         assert not math.isnan(measure), "a judged voxel gives a measure"
-        components = {name: float(value) / judged for name, value in sums.items()}
+        components = {
+            name: float(total) / len(self.judged) for name, total in zip(names, totals, strict=True)
+        }
         return TileScores(measure, components, overlap)
 
 

@@ -32,7 +32,7 @@ from vesuv.training.signals import StopRequest
 from vesuv.training.slices import slices
 from vesuv.training.state import Progress, RunState
 from vesuv.training.step import TrainingStep
-from vesuv.training.telemetry import Position, Telemetry, show_rate
+from vesuv.training.telemetry import Position, Silence, Telemetry, show_rate
 from vesuv.training.tiles import TileScores, ValidationTiles
 
 Row = dict[str, float | int | None]
@@ -57,13 +57,15 @@ class Trainer:
         recompute_levels(network, config.runtime.recompute_levels)
         self.network = network.to(machine.device).to(memory_format=layout)  # type: ignore[call-overload]
         self.state = RunState(
-            config, data.normalizer, run, self.network, self.steps_per_epoch, machine.device
+            config, data.normalizer, run, self.network, self.steps_per_epoch, machine
         )
         self.compound = Compound(build_losses(config.loss, config.terms))
         seed = config.runtime.seed
         self.noise = WeightNoise(config.noise, self.network, seed) if config.noise else None
+        self.places = machine.group.places(config.sampling.batch_size, config.runtime.accumulate)
+        shared = machine.group.share_gradients(self.network)
         self.step = TrainingStep(
-            torch.compile(self.network) if config.runtime.compile else self.network,
+            torch.compile(shared) if config.runtime.compile else shared,
             list(self.network.parameters()),
             self.state.optimizer,
             self.compound,
@@ -72,8 +74,8 @@ class Trainer:
             accumulate=config.runtime.accumulate,
             memory_format=layout,
         )
-        self.non_finite = NonFiniteWatch()
-        self.stop = StopRequest()
+        self.non_finite = NonFiniteWatch(machine.group)
+        self.stop = StopRequest(machine.group)
         self.notes: list[str] = []
 
     @property
@@ -108,20 +110,11 @@ class Trainer:
         patch_size = config.sampling.patch_size
         maps = [data.normalizer.for_case(case.statistics) for case in data.validation]
         tiles = ValidationTiles(data.validation, maps, config.validation, patch_size, num_classes)
-        loader = PatchLoader(
-            data.train,
-            [data.normalizer.for_case(case.statistics) for case in data.train],
-            config.sampling,
-            config.augment,
-            seed=config.runtime.seed,
-            steps_per_epoch=self.steps_per_epoch,
-            workers=self.machine.workers,
-            augment_on=self.machine.augment_on,
-            device=self.machine.device,
-            num_classes=num_classes,
-        )
+        loader = self._loader()
+        group = self.machine.group
+        speaker = Telemetry(self.run.path, self.position) if group.leads else Silence()
         try:
-            with self.stop, Telemetry(self.run.path, self.position) as telemetry:
+            with self.stop, speaker as telemetry, group.guard():
                 self._announce(telemetry)
                 try:
                     end = self._epochs(loader, tiles, telemetry)
@@ -141,6 +134,22 @@ class Trainer:
             loader.close()
         return self.progress
 
+    def _loader(self) -> PatchLoader:
+        config, data, machine = self.config, self.data, self.machine
+        return PatchLoader(
+            data.train,
+            [data.normalizer.for_case(case.statistics) for case in data.train],
+            config.sampling,
+            config.augment,
+            seed=config.runtime.seed,
+            steps_per_epoch=self.steps_per_epoch,
+            workers=machine.workers,
+            augment_on=machine.augment_on,
+            device=machine.device,
+            num_classes=config.labels.num_classes,
+            places=self.places,
+        )
+
     def _epochs(self, loader: PatchLoader, tiles: ValidationTiles, telemetry: Telemetry) -> str:
         """Train to the end; return why it is the end."""
         while self.progress.epoch < self.config.train.epochs:
@@ -156,11 +165,13 @@ class Trainer:
         config, progress = self.config, self.progress
         epoch = progress.epoch
         weights = weights_at(config.phases, epoch, config.terms)
+        self.stop.check()
         if progress.step == 0:
             self._before_epoch(epoch, weights, telemetry)
         row = self._train(loader, weights, telemetry)
         left = self.deadline - time.monotonic()
-        telemetry.say(train_line(config, self.position, row, self.steps_per_epoch, left))
+        if row["patches_per_second"]:
+            telemetry.say(train_line(config, self.position, row, self.steps_per_epoch, left))
         row |= {f"weight/{name}": weight for name, weight in weights.items()}
         complete = progress.step == self.steps_per_epoch
         last = epoch + 1 == config.train.epochs
@@ -189,7 +200,7 @@ class Trainer:
         self.state.next_epoch()
 
     def _time_is_over(self, finished: bool) -> str | None:
-        if finished or time.monotonic() <= self.deadline:
+        if finished or not self._any(time.monotonic() > self.deadline):
             return None
         minutes = self.config.runtime.max_minutes
         return f"Stopped after runtime.max_minutes={minutes}; --resume goes on"
@@ -214,15 +225,16 @@ class Trainer:
             show_rate(bar, 0.0, advance=first)
             batches = iter(loader.epoch(epoch, first))
             for step in range(first, self.steps_per_epoch):
-                self.stop.check()
+                if step:  # before the first one, weight noise was added
+                    self.stop.check()
                 asked = time.monotonic()
                 batch = next(batches)
                 waited += time.monotonic() - asked
                 lr = self._step(step, batch, weights)
                 self._after_step(telemetry)
                 seconds = time.monotonic() - began
-                show_rate(bar, (progress.step - first) * batch.image.shape[0] / seconds)
-                if time.monotonic() > self.deadline:
+                show_rate(bar, (progress.step - first) * self.config.sampling.batch_size / seconds)
+                if self._any(time.monotonic() > self.deadline):
                     break
         self._look_for_skipped(telemetry)
         seconds = max(time.monotonic() - began, 1e-9)
@@ -262,9 +274,14 @@ class Trainer:
         if step % _CHECK_EVERY == 0 or step == self.steps_per_epoch:
             self._look_for_skipped(telemetry)
             self._respect_limit(telemetry)
-        if time.monotonic() - self.state.saved_at > 60 * self.config.checkpoint.every_minutes:
+        minutes = (time.monotonic() - self.state.saved_at) / 60
+        if self._any(minutes > self.config.checkpoint.every_minutes):
             self._look_for_skipped(telemetry)
             self.state.save_last()
+
+    def _any(self, due: bool) -> bool:
+        """Tell whether something is due in any process, whose clocks differ."""
+        return self.machine.group.agree(due)[0]
 
     def _look_for_skipped(self, telemetry: Telemetry) -> None:
         for skipped in self.non_finite.look():
@@ -319,9 +336,10 @@ class Trainer:
             overlap = score_volumes(self.network, self.data, config, self.machine, check)
             row["val/full_dice"] = overlap.dice
             telemetry.say(f"Epoch {epoch} Full volumes - Dice: {overlap.dice:.4f}")
-        pictures = slices(tiles, self.network, self.machine)
-        pictures.write(self.run.path / "slices.npz", config.validation.threshold)
-        telemetry.pictures(epoch, pictures)
+        if self.machine.group.leads:
+            pictures = slices(tiles, self.network, self.machine)
+            pictures.write(self.run.path / "slices.npz", config.validation.threshold)
+            telemetry.pictures(epoch, pictures)
         return scored, row
 
     def _judge(self, epoch: int, measure: float, telemetry: Telemetry) -> None:
