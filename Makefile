@@ -34,6 +34,7 @@ demo: setup
 	$(BIN)/python bin/predict.py --run $(DEMO)/fold_0 --input $(DEMO)/data/test_images --output $(DEMO)/predictions
 	$(BIN)/python bin/evaluate.py --predictions $(DEMO)/predictions --labels $(DEMO)/data/test_labels --images $(DEMO)/data/test_images --output $(DEMO)/scores --require-dice 0.80
 	@echo "Run:          $(DEMO)/fold_0 (train.log, metrics.csv, checkpoints/, distribution/)"
+	@echo "Page:         $(DEMO)/fold_0/report.html"
 	@echo "Prediction:   $(DEMO)/predictions"
 	@echo "Picture:      $(DEMO)/scores (image | label | prediction)"
 	@echo "Curves:       $(BIN)/tensorboard --logdir log"
