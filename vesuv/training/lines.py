@@ -19,7 +19,8 @@ def train_line(
     """Say what an epoch's training gave, and how long the rest may take, `most_seconds` at most."""
     epoch, step = position
     left = config.train.epochs * steps_per_epoch - epoch * steps_per_epoch - step
-    rate = row["patches_per_second"] or 1
+    rate = row["patches_per_second"]
+    assert rate, "only an epoch that trained has this line"
     seconds = min(left * config.sampling.batch_size / rate, most_seconds)
     return (
         f"Epoch {epoch} Train - Loss: {row['train/loss']:.4f} "
