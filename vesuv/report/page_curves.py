@@ -41,10 +41,11 @@ def _key(timeline: Timeline) -> str:
         )
         said.append(f"<p>Shaded: phases of the loss.</p><ol>{phases}</ol>")
     if timeline.kinds:
-        said.append(
-            f"<p>Marked above the first chart: {timeline.counted()}. All but noise and the end are "
-            "lines through every chart.</p>"
+        across = (
+            " Lines through the charts mark all but noise and the end." if timeline.lines else ""
         )
+        said.append(f"<p>Marked above the first chart: {timeline.counted()}.{across}</p>")
+        said.append(timeline.listed())
     return f'<div class="said">{"".join(said)}</div>' if said else ""
 
 

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from vesuv.report.page_files import Facts, RunFiles
 from vesuv.report.page_scale import Scale
-from vesuv.report.page_text import text
+from vesuv.report.page_text import table, text
 
 _KINDS = {
     "noise": ("noise", "weight noise"),
@@ -91,6 +91,11 @@ class Timeline:
             for phase in begun
         ]
 
+    @property
+    def lines(self) -> list[str]:
+        """Kinds that happened and are drawn through every chart."""
+        return [kind for kind in _ACROSS if kind in self.kinds]
+
     def backdrop(self) -> str:
         """Return what lies behind a chart's lines, as SVG for a box of 1000 by 1000."""
         shades = "".join(
@@ -99,10 +104,9 @@ class Timeline:
             for phase, start, end in self.spans()
         )
         marks = ""
-        for kind in _ACROSS:
-            at = sorted({f"{1000 * self._at(e):.1f}" for e in self.kinds.get(kind, [])[-_MARKS:]})
-            if at:
-                marks += f'<path class="event {kind}" d="{"".join(f"M{x} 0V1000" for x in at)}"/>'
+        for kind in self.lines:
+            at = sorted({f"{1000 * self._at(e):.1f}" for e in self.kinds[kind][-_MARKS:]})
+            marks += f'<path class="event {kind}" d="{"".join(f"M{x} 0V1000" for x in at)}"/>'
         return shades + marks
 
     def labels(self) -> str:
@@ -139,6 +143,17 @@ class Timeline:
             for kind, count in counts.items()
         )
 
+    def listed(self) -> str:
+        """Return the newest events as a table that unfolds, changes of phase among them."""
+        newest = self.events[-_MARKS:]
+        rows = [
+            (f"{e['epoch']:g}", text(_name(str(e.get("kind", "other")))), text(e.get("line", "")))
+            for e in newest
+        ]
+        of = f"the last {len(newest)} of {len(self.events)}" if self.events[_MARKS:] else "all"
+        listed = table(("Epoch", "Kind", "What happened"), rows, numeric=(0,))
+        return f"<details><summary>Events, {of}</summary>{listed}</details>"
+
     def _at(self, event: Facts) -> float:
         return self.at(float(event["epoch"]))
 
@@ -167,6 +182,10 @@ def timeline_of(files: RunFiles) -> Timeline:
         for index, phase in enumerate(phases)
     )
     return Timeline(last, spans, tuple(files.events))
+
+
+def _name(kind: str) -> str:
+    return _KINDS[kind][1] if kind in _KINDS else kind.replace("_", " ")
 
 
 def _end(phase: PhaseSpan) -> float:
