@@ -23,7 +23,7 @@ def test_phases_are_listed_one_a_line(make_run: MakeRun) -> None:
     html = configuration(read_files(make_run()))
 
     assert (
-        "<code>{epochs: [0, 1], weights: {dice: 1.0}, ramp: 0}</code><br>"
+        "<code>{epochs: [0, 1], weights: {dice: 1.0}, ramp: 0}</code>"
         "<code>{epochs: [2, null], weights: {dice: 0.8, focal: 0.2}, ramp: 0}</code>"
     ) in html
 

@@ -46,6 +46,15 @@ def test_a_kind_that_is_not_known_is_shown_by_its_own_name() -> None:
     assert "<b>" not in timeline.lanes()
 
 
+def test_events_are_listed_in_words_the_newest_when_there_are_many() -> None:
+    few = Timeline(9, (), ({"epoch": 3, "kind": "learning_rate", "line": "now <half>"},))
+    many = Timeline(9, (), tuple({"epoch": 3, "kind": "x", "line": f"n{i}"} for i in range(500)))
+
+    assert "<td>learning rate changed</td><td>now &lt;half&gt;</td>" in few.listed()
+    assert "Events, the last 200 of 500" in many.listed()
+    assert ("n300<" in many.listed(), "n299<" in many.listed()) == (True, False)
+
+
 def test_an_event_after_the_last_epoch_lies_at_the_edge() -> None:
     timeline = Timeline(9, (), ({"epoch": 10, "kind": "stop", "line": "All done"},))
 

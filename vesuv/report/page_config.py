@@ -9,6 +9,7 @@ from vesuv.config.lineage import default_differences
 from vesuv.report.page_files import Facts, RunFiles, records
 from vesuv.report.page_text import section, table, text, value_text
 
+_LEGEND = '<p class="note"><span class="mark">•</span> differs from the base too</p>'
 _TEXT = 200_000
 """Characters of config.yaml that are shown."""
 
@@ -36,7 +37,7 @@ def configuration(files: RunFiles) -> str:
         shown = _differences(defaults, known)
         head = f"Other than the built-in defaults ({len(defaults)})"
         parts.append(
-            f"<details><summary>{head}</summary>{shown}</details>"
+            f"<details><summary>{head}</summary>{shown}{_LEGEND}</details>"
             if stored
             else f"<h3>{head}</h3>{shown}"
         )
@@ -78,6 +79,6 @@ def _differences(rows: list[Facts], marked: set[str] | None = None) -> str:
 def _value(value: Any) -> str:
     """A value; a list of mappings (phases) one a line."""
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-        lines = "<br>".join(f"<code>{text(value_text(item))}</code>" for item in value)
+        lines = "".join(f"<code>{text(value_text(item))}</code>" for item in value)
         return f'<span class="lines">{lines}</span>'
     return f"<code>{text(value_text(value))}</code>"

@@ -84,7 +84,8 @@ td .bar{margin-top:.45rem}
 .said ol{margin:.2rem 0;padding-left:1.6rem}
 .chips code{white-space:nowrap;overflow-wrap:anywhere}
 p.chips code{white-space:normal;background:var(--odd);padding:.05rem .35rem;border-radius:.3rem}
-.lines code{white-space:nowrap}
+.lines{display:block;min-width:15rem}
+.lines code{display:block;padding-left:1rem;text-indent:-1rem}
 span.mark{color:var(--c1)}
 """
 
@@ -180,6 +181,7 @@ main{padding-bottom:3rem}
 figure,.card,tr{break-inside:avoid}h2,h3{break-after:avoid}
 .shade0,.shade1,.bar,.bar i,.track i,.chips i,.remedy{print-color-adjust:exact;
 -webkit-print-color-adjust:exact}.scroll{overflow:visible;max-height:none}
+th,td,pre{overflow-wrap:break-word;white-space:normal}pre{white-space:pre-wrap}.lines{min-width:0}
 .charts{grid-template-columns:1fr 1fr}}
 """
 
