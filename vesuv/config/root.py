@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, model_validator
 
 from vesuv.config.data import AugmentConfig, DataConfig, LabelsConfig, SamplingConfig
+from vesuv.config.diagnosis import DiagnosisConfig
 from vesuv.config.network import (
     LossConfig,
     MedNeXtConfig,
@@ -53,6 +54,7 @@ class Config(Section):
     early_stopping: EarlyStoppingConfig | None = None
     checkpoint: CheckpointConfig = CheckpointConfig()
     validation: ValidationConfig = ValidationConfig()
+    diagnosis: DiagnosisConfig = DiagnosisConfig()
     selection: SelectionConfig = SelectionConfig()
     inference: InferenceConfig = InferenceConfig()
     runtime: RuntimeConfig = RuntimeConfig()
