@@ -53,3 +53,11 @@ def test_numbers_are_those_that_an_axis_holds() -> None:
         True,
         *[False] * 6,
     ]
+
+
+def test_an_epoch_that_was_done_again_counts_once(make_run: MakeRun) -> None:
+    run = make_run()
+    lines = ['{"epoch": 1, "a": 1}', '{"epoch": 0}', '{"epoch": 1, "a": 2}', '{"a": 3}']
+    (run / "evidence.jsonl").write_text("\n".join(lines))
+
+    assert read_files(run).evidence == [{"epoch": 0}, {"epoch": 1, "a": 2}]

@@ -93,7 +93,7 @@ def read_files(run: Path) -> RunFiles:
         facts=_mapping(run / "run.json") or {},
         metrics=_metrics(run / "metrics.csv"),
         events=[event for event in _lines(run / "events.jsonl") if number(event.get("epoch"))],
-        evidence=[line for line in _lines(run / "evidence.jsonl") if number(line.get("epoch"))],
+        evidence=_by_epoch(_lines(run / "evidence.jsonl")),
         diagnosis=diagnosis,
         selection=_mapping(run / "distribution" / "summary.json"),
     )
@@ -141,6 +141,12 @@ def _mapping(path: Path) -> Facts | None:
 
 def _lines(path: Path) -> list[Facts]:
     return list(_parsed(_text(path).splitlines()))
+
+
+def _by_epoch(lines: list[Facts]) -> list[Facts]:
+    """The last line of each epoch, in order."""
+    newest = {line["epoch"]: line for line in lines if number(line.get("epoch"))}
+    return [newest[epoch] for epoch in sorted(newest)]
 
 
 def _parsed(texts: list[str]) -> Iterator[Facts]:

@@ -129,7 +129,8 @@ pointer-events:none}
 .upright{border-left-style:dashed}
 .upright em,.level em,.corner{font-style:normal;font-size:.75rem;
 color:var(--dim);white-space:nowrap}
-.upright em{position:absolute;left:.3rem;top:0}
+.upright em{position:absolute;left:.3rem}
+.upright.left em{left:auto;right:.3rem}
 .level{position:absolute;left:0;right:0;border-top:1px dashed var(--dim);pointer-events:none}
 .level em{position:absolute;left:.3rem;bottom:.05rem;padding:0 .2rem;border-radius:.2rem;
 background:color-mix(in srgb,var(--card) 75%,transparent)}
