@@ -1,5 +1,8 @@
 """The same batches whatever the workers, faults by name, and padding in a mixed batch."""
 
+import multiprocessing
+import os
+import signal
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
@@ -12,7 +15,7 @@ from vesuv.data.labels import IGNORE
 from vesuv.data.normalize import IntensityMap
 from vesuv.data.store import count_blocks
 from vesuv.errors import InputError
-from vesuv.training.loader import Batch, PatchLoader, collate
+from vesuv.training.loader import Batch, PatchLoader, collate, explain_ended_workers
 
 PLAIN = IntensityMap((-np.inf,), (np.inf,), (128.0,), (64.0,))
 
@@ -39,6 +42,9 @@ class Case:
         values = np.arange(self.label.size) * 7919 % 251
         return values.astype(np.uint8).reshape(1, *self.shape)
 
+    def check_length(self) -> None:
+        """Nothing can become shorter in memory."""
+
     @property
     def block_counts(self) -> np.ndarray:
         return count_blocks(self.label, 2).astype(np.int64)
@@ -51,6 +57,7 @@ def a_loader(
     augment_on: Literal["worker", "device"] = "worker",
     augment: AugmentConfig | None = AugmentConfig(),  # noqa: B008 - frozen
     steps: int = 3,
+    places: tuple[int, ...] | None = None,
 ) -> PatchLoader:
     cases = cases or [Case("a"), Case("b", (10, 30, 24)), Case("c")]
     return PatchLoader(
@@ -64,6 +71,7 @@ def a_loader(
         augment_on=augment_on,
         device=torch.device("cpu"),
         num_classes=2,
+        places=places,
     )
 
 
@@ -148,6 +156,26 @@ def test_any_other_fault_names_case_type_and_place(workers: int) -> None:
     assert not isinstance(info.value, InputError)
 
 
+def test_a_loader_process_that_is_killed_is_a_sentence_not_a_hang() -> None:
+    loader = a_loader(workers=1, steps=100_000)
+    batches = loader.epoch(0)
+    next(batches)
+    [worker] = multiprocessing.active_children()
+    with (
+        pytest.raises(InputError, match=r"was ended \(Killed\).* want of memory: lower runtime\.w"),
+        explain_ended_workers(),
+    ):
+        os.kill(worker.pid or 0, signal.SIGKILL)
+        while True:
+            next(batches)
+    loader.close()
+
+
+def test_other_faults_pass() -> None:
+    with pytest.raises(RuntimeError, match="something else"), explain_ended_workers():
+        raise RuntimeError("something else")
+
+
 def test_smaller_patches_are_padded_and_their_padding_ignored() -> None:
     small = torch.ones(1, 2, 3, 1), torch.ones(2, 3, 1, dtype=torch.uint8)
     large = torch.ones(1, 1, 4, 2), torch.zeros(1, 4, 2, dtype=torch.uint8)
@@ -161,3 +189,23 @@ def test_smaller_patches_are_padded_and_their_padding_ignored() -> None:
     assert (batch.label[0] == IGNORE).sum() == 10
     assert batch.label[1, 0].eq(0).all()
     assert batch.label[1, 1].eq(IGNORE).all()
+
+
+def test_processes_make_the_patches_of_one_batch_between_them() -> None:
+    whole = list(a_loader().epoch(1))
+
+    for place in (0, 1):
+        share = list(a_loader(places=(place,)).epoch(1))
+        assert [batch.cases for batch in share] == [batch.cases[place : place + 1] for batch in whole]
+        for mine, batch in zip(share, whole, strict=True):
+            assert torch.equal(mine.image, batch.image[place : place + 1])
+
+
+def test_only_the_own_share_is_read() -> None:
+    cases = [Case("a"), Case("b", fault=InputError("damaged"))]
+    names = [batch.cases for batch in a_loader([Case("a"), Case("b")]).epoch(0)]
+    place = names[0].index("a")
+
+    assert next(iter(a_loader(cases, places=(place,)).epoch(0))).cases == ("a",)
+    with pytest.raises(InputError, match=r"^case b: damaged$"):
+        next(iter(a_loader(cases, places=(1 - place,)).epoch(0)))

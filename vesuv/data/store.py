@@ -85,6 +85,22 @@ class StoredCase:
         blocks = tuple(-(-edge // self.block_size) for edge in self.shape)
         return _map(self.path / "blocks", np.dtype("<u2"), (self.num_classes + 1, *blocks))
 
+    def check_length(self) -> None:
+        """Look whether the mapped files are as long as they were.
+
+        Reading a memory map beyond the end of its file ends the process without a word.
+
+        Raises:
+            InputError: A file has become shorter since it was mapped.
+        """
+        for name, mapped in (("image", self.image), ("label", self.label)):
+            chunk = _chunk(self.path / name, mapped.ndim)
+            # A file that is gone stays readable for who has mapped it.
+            if chunk.exists() and chunk.stat().st_size < mapped.nbytes:
+                raise InputError(
+                    f"{chunk}: became shorter while it was read; prepare again with --overwrite"
+                )
+
     def __getstate__(self) -> dict[str, Any]:
         """Leave memory maps behind: a loader process opens its own."""
         maps = ("image", "label", "_blocks")

@@ -7,9 +7,11 @@ two epochs. What a step sees depends on seed, epoch and step alone, not on the w
 from __future__ import annotations
 
 import gc
+import re
 import signal
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -27,6 +29,12 @@ from vesuv.data.store import StoredCase
 from vesuv.errors import InputError
 
 Step = tuple[int, int]
+_CAUSES = {
+    "Killed": "the system for want of memory: lower runtime.workers",
+    "Bus error": "full shared memory or a store that was changed meanwhile: lower runtime.workers, "
+    "or prepare again with --overwrite",
+}
+"""Signal that ended a loader process, and what it mostly means."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,7 @@ class _Steps(Dataset[Any]):
 
     def _read(self, plan: PatchPlan) -> RawPatch:
         case, patch_size = self.sampler.cases[plan.case], self.sampler.sampling.patch_size
+        case.check_length()
         transform = Transform(patch_size)
         if self.augment is not None:
             transform = draw(plan.seed, self.augment, patch_size, case.spacing)
@@ -215,6 +224,29 @@ class PatchLoader:
             return self._steps.finish(_RawBatch(patches, made.cases))
         image = made.image.to(self._device, non_blocking=True)
         return Batch(image, made.label.to(self._device, non_blocking=True), made.cases)
+
+
+@contextmanager
+def explain_ended_workers() -> Iterator[None]:
+    """Turn PyTorch's word that a loader process has died into a sentence with the likely cause.
+
+    PyTorch raises it from a signal handler, wherever the training process happens to be.
+
+    Raises:
+        InputError: In its place.
+    """
+    try:
+        yield
+    except RuntimeError as fault:
+        found = re.search(r"DataLoader worker.* (?:by signal: ([\w ]+)|exited)", str(fault))
+        if found is None:
+            raise
+        end = (found[1] or "exit").strip()
+        cause = _CAUSES.get(end, "a fault in a library")
+        raise InputError(
+            f"runtime.workers: a loader process was ended ({end}), most likely by {cause}; what was "
+            "saved is whole, go on with --resume"
+        ) from None
 
 
 def collate(patches: Sequence[tuple[Tensor, Tensor]], cases: tuple[str, ...]) -> Batch:

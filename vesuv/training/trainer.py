@@ -22,7 +22,7 @@ from vesuv.training.checkpoints import Checkpoint
 from vesuv.training.fold_data import FoldData
 from vesuv.training.full_volumes import score_volumes
 from vesuv.training.lines import summary_line, train_line, validation_line
-from vesuv.training.loader import Batch, PatchLoader
+from vesuv.training.loader import Batch, PatchLoader, explain_ended_workers
 from vesuv.training.machine import Machine
 from vesuv.training.noise import WeightNoise
 from vesuv.training.non_finite import NonFiniteWatch
@@ -112,9 +112,9 @@ class Trainer:
         tiles = ValidationTiles(data.validation, maps, config.validation, patch_size, num_classes)
         loader = self._loader()
         group = self.machine.group
-        speaker = Telemetry(self.run.path, self.position) if group.leads else Silence()
+        speaker = Telemetry(self.run.path, self.position) if group.leads else Silence(self.run.path)
         try:
-            with self.stop, speaker as telemetry, group.guard():
+            with self.stop, speaker as telemetry, group.guard(), explain_ended_workers():
                 self._announce(telemetry)
                 try:
                     end = self._epochs(loader, tiles, telemetry)
