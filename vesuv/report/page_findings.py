@@ -24,7 +24,7 @@ def findings(files: RunFiles) -> str:
     if number(when) and last is not None and when < last:
         seen += f"; epoch {last} is the newest"
     if not found:
-        words = f"No findings{f' {seen}' if seen else ''}: nothing looks wrong."
+        words = f"No findings{f' {seen}' if seen else ''}."
         return section("findings", "Findings", f'<p class="quiet good">✓ {words}</p>')
     cards = "\n".join(_card(finding) for finding in found)
     note = f'<p class="note">{seen[:1].upper()}{seen[1:]}.</p>' if seen else ""

@@ -150,7 +150,11 @@ class Timeline:
             (f"{e['epoch']:g}", text(_name(str(e.get("kind", "other")))), text(e.get("line", "")))
             for e in newest
         ]
-        of = f"the last {len(newest)} of {len(self.events)}" if self.events[_MARKS:] else "all"
+        of = (
+            f"the last {len(newest)} of {len(self.events)}"
+            if self.events[_MARKS:]
+            else f"all {len(newest)}"
+        )
         listed = table(("Epoch", "Kind", "What happened"), rows, numeric=(0,))
         return f"<details><summary>Events, {of}</summary>{listed}</details>"
 
