@@ -23,7 +23,7 @@ class TrainConfig(Section):
     non_finite_limit: Size = 20
     """Steps with a non-finite loss or gradient that are skipped before `non_finite` happens."""
     non_finite: Literal["stop", "rollback"] = "stop"
-    """After that: stop, or go back to the best weights with half the learning rate (three times)."""
+    """After that: stop, or return to the best weights with half the learning rate (three times)."""
 
 
 class AdamWConfig(Section):

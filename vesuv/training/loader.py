@@ -244,8 +244,8 @@ def explain_ended_workers() -> Iterator[None]:
         end = (found[1] or "exit").strip()
         cause = _CAUSES.get(end, "a fault in a library")
         raise InputError(
-            f"runtime.workers: a loader process was ended ({end}), most likely by {cause}; what was "
-            "saved is whole, go on with --resume"
+            f"runtime.workers: a loader process was ended ({end}), most likely by {cause}; what "
+            "was saved is whole, go on with --resume"
         ) from None
 
 
