@@ -237,11 +237,12 @@ def explain_ended_workers() -> Iterator[None]:
     """
     try:
         yield
-    except RuntimeError as fault:
+    except (RuntimeError, ConnectionError, EOFError) as fault:
         found = re.search(r"DataLoader worker.* (?:by signal: ([\w ]+)|exited)", str(fault))
-        if found is None:
+        if isinstance(fault, RuntimeError) and found is None:
             raise
-        end = (found[1] or "exit").strip()
+        # When the queue breaks before the signal is seen, its name is not known: mostly "Killed".
+        end = ((found and found[1]) or "Killed").strip()
         cause = _CAUSES.get(end, "a fault in a library")
         raise InputError(
             f"runtime.workers: a loader process was ended ({end}), most likely by {cause}; what "
