@@ -196,7 +196,9 @@ def test_processes_make_the_patches_of_one_batch_between_them() -> None:
 
     for place in (0, 1):
         share = list(a_loader(places=(place,)).epoch(1))
-        assert [batch.cases for batch in share] == [batch.cases[place : place + 1] for batch in whole]
+        assert [batch.cases for batch in share] == [
+            batch.cases[place : place + 1] for batch in whole
+        ]
         for mine, batch in zip(share, whole, strict=True):
             assert torch.equal(mine.image, batch.image[place : place + 1])
 

@@ -6,6 +6,8 @@ import torch
 from vesuv.config import Config, check
 from vesuv.config.training import RuntimeConfig
 from vesuv.errors import InputError
+from vesuv.training import machine as module
+from vesuv.training.distributed import Group
 from vesuv.training.machine import for_training, resolve, usable_cores
 
 
@@ -78,3 +80,34 @@ def test_bfloat16_weight_gradients_are_right_at_the_depths_that_are_trained(dept
 
     exact = gradient(torch.float64)
     assert torch.allclose(gradient(torch.bfloat16), exact, atol=0.02 * exact.abs().max().item())
+
+
+def test_processes_share_the_cores_and_have_a_gpu_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setattr(module, "usable_cores", lambda: 8)
+    runtime = RuntimeConfig(device="cuda", precision="float32")
+
+    found = resolve(runtime, Group(rank=3, size=4, local_rank=1, local_size=2))
+
+    assert found.device == torch.device("cuda", 1)
+    assert chosen == [found.device]
+    assert (found.workers, found.threads) == (3, 1)
+    assert str(found).startswith("4 processes, each: device cuda:1, float32, 1 threads")
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+
+    with pytest.raises(InputError, match="found 4 processes for the 2 of this machine"):
+        resolve(RuntimeConfig(device="cuda"), Group(rank=0, size=4, local_size=4))
+
+
+def test_metal_serves_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+
+    with pytest.raises(InputError, match=r"runtime\.device: mps serves one process, found 2"):
+        resolve(RuntimeConfig(device="mps"), Group(rank=0, size=2, local_size=2))

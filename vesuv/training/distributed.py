@@ -100,9 +100,7 @@ class Group:
         """
         if self.size == 1:
             return network
-        return DistributedDataParallel(
-            network, broadcast_buffers=False, gradient_as_bucket_view=True
-        )
+        return DistributedDataParallel(network, gradient_as_bucket_view=True)
 
     def sum(self, values: Tensor) -> Tensor:
         """Add up the values of all processes; differentiable."""

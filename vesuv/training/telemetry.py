@@ -26,11 +26,14 @@ from torch.utils.tensorboard.writer import SummaryWriter
 
 from vesuv.errors import Interrupted
 from vesuv.report.page import write_page
+from vesuv.training.distributed import AnotherFailed
 from vesuv.training.run import write_text, writing
 from vesuv.training.slices import Slices
 
 Position = tuple[int, int]
 """Epoch and step within it."""
+_ANOTHERS = (Interrupted, AnotherFailed)
+"""What ends a process without being its fault; a process at fault writes that itself."""
 
 
 class Telemetry:
@@ -119,9 +122,7 @@ class Telemetry:
     def close(self) -> None:
         """Flush everything."""
         self.board.close()
-        for handler in list(self.log.handlers):
-            handler.close()
-            self.log.removeHandler(handler)
+        _close_log(self.log)
 
     def __enter__(self) -> Telemetry:
         """Return itself."""
@@ -134,7 +135,7 @@ class Telemetry:
         trace: TracebackType | None,
     ) -> None:
         """Leave the fault in the log, then flush."""
-        if fault is not None and not isinstance(fault, Interrupted):
+        if fault is not None and not isinstance(fault, _ANOTHERS):
             with suppress(OSError):
                 self.log.error("stopped: %s: %s", kind.__name__ if kind else "", fault)
         with suppress(OSError):
@@ -142,9 +143,10 @@ class Telemetry:
 
 
 class Silence(Telemetry):
-    """What the processes that do not lead say: nothing."""
+    """What the processes that do not lead say: nothing but the fault that ends the job."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.console = Console(file=io.StringIO(), quiet=True)
 
     def say(self, _line: str) -> None:
@@ -168,7 +170,12 @@ class Silence(Telemetry):
         fault: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Nothing was opened."""
+        """Leave the fault in the log."""
+        if fault is not None and not isinstance(fault, _ANOTHERS):
+            with suppress(OSError):
+                self.log = _open_log(self.folder / "train.log")
+                self.log.error("stopped: %s: %s", kind.__name__ if kind else "", fault)
+                _close_log(self.log)
 
 
 def show_rate(bar: Progress, patches_per_second: float, advance: int = 1) -> None:
@@ -184,6 +191,12 @@ def _open_log(path: Path) -> logging.Logger:
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     logger.addHandler(handler)
     return logger
+
+
+def _close_log(log: logging.Logger) -> None:
+    for handler in list(log.handlers):
+        handler.close()
+        log.removeHandler(handler)
 
 
 class _LogFile(logging.FileHandler):
