@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Self
 
@@ -48,6 +49,11 @@ class Boundary(Loss):
     def from_config(cls, config: LossConfig) -> Self:
         """Build it from the loss section."""
         return cls(config.boundary.form, config.boundary.radius)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The least and the greatest value."""
+        return 0.0, 1.0 if self.form == "distance" else math.inf
 
     def of(self, prediction: Prediction) -> Tensor:
         """Return the loss of one batch."""

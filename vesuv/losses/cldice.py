@@ -45,6 +45,11 @@ class ClDice(Loss):
         section = config.cldice
         return cls(section.iterations, section.erosion, section.smooth)
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The least and the greatest value."""
+        return 0.0, 1.0
+
     def of(self, prediction: Prediction) -> Tensor:
         """Return the loss of one batch."""
         cube = self.erosion == "cube"

@@ -35,6 +35,11 @@ class Connectivity(Loss):
         """Build it from the loss section."""
         return cls(config.connectivity.kernel_size)
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The least and the greatest value."""
+        return 0.0, 1.0
+
     def of(self, prediction: Prediction) -> Tensor:
         """Return the loss of one batch."""
         near_p = self._pool(prediction.probs)

@@ -37,6 +37,11 @@ class Dice(Loss):
         """Build it from the loss section."""
         return cls(config.dice.smooth, config.dice.batch)
 
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The least and the greatest value."""
+        return 0.0, 1.0
+
     def of(self, prediction: Prediction) -> Tensor:
         """Return the loss of one batch."""
         overlap, total = prediction.overlap, prediction.mass + prediction.size

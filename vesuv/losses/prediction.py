@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
@@ -57,6 +58,20 @@ class Loss(ABC):
     @abstractmethod
     def of(self, prediction: Prediction) -> Tensor:
         """Return the loss of a prediction whose shared tensors other losses may have made."""
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The least and the greatest value that any prediction can score."""
+        return 0.0, math.inf
+
+    @property
+    def constant(self) -> float | None:
+        """What every constant prediction scores; None where that depends on the constant."""
+        return None
+
+    def perfect(self, _share: float) -> float:
+        """Return what a perfect mask scores where this share of the voxels is foreground."""
+        return 0.0
 
     def __call__(self, logits: Tensor, label: Tensor, valid: Tensor) -> Tensor:
         """Return the loss.

@@ -11,6 +11,9 @@ from torch import Tensor
 from vesuv.config.network import LossConfig
 from vesuv.losses.prediction import VOXELS, Loss, Prediction, ratio
 
+_ORIGINAL_FLOOR = 0.8277
+"""Of `original`: half of the voxels at p, half at 1 - p, where their entropy is just 1/2 nat."""
+
 
 @dataclass(frozen=True)
 class Variance(Loss):
@@ -40,6 +43,20 @@ class Variance(Loss):
     def from_config(cls, config: LossConfig) -> Self:
         """Build it from the loss section."""
         return cls(config.variance.form)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """The least and the greatest value."""
+        return (_ORIGINAL_FLOOR, 1.5) if self.form == "original" else (0.0, 2.0)
+
+    @property
+    def constant(self) -> float | None:
+        """What every constant prediction scores."""
+        return None if self.form == "original" else 1.0
+
+    def perfect(self, share: float) -> float:
+        """Return what a perfect mask scores: original's is no minimum, it has no entropy."""
+        return (1 - share * (1 - share)) ** 2 + 0.5 if self.form == "original" else 0.0
 
     def of(self, prediction: Prediction) -> Tensor:
         """Return the loss of one batch."""

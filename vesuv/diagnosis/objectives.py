@@ -1,0 +1,120 @@
+"""Two runs beside each other: by a measure they share, never by their losses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vesuv.diagnosis.evidence import Evidence
+from vesuv.diagnosis.finding import Finding
+
+_SAME_TILES = ("foreground_share", "tiles", "seed", "threshold")
+
+
+def compare(runs: Sequence[Evidence]) -> Finding | None:
+    """Find runs whose losses are different functions; None where a loss means the same in all.
+
+    Args:
+        runs: At least two, the first one is compared with each other one.
+    """
+    first = runs[0]
+    different = [run for run in runs[1:] if objective(run) != objective(first)]
+    if not different:
+        return None
+    other = different[0]
+    measure = first.config.validation.measure
+    scores = [best(run, measure) for run in (first, other)]
+    losses = [_least_loss(run) for run in (first, other)]
+    loss = " and ".join("unknown" if value is None else f"{value:.4f}" for value in losses)
+    by = " and ".join(
+        "unknown" if score is None else f"{score[1]:.4f} (epoch {score[0]})" for score in scores
+    )
+    doubts = judged_differently(first, other)
+    caution = f" {measure} itself is judged differently: {'; '.join(doubts)}." if doubts else ""
+    return Finding(
+        name="objectives_differ",
+        title=f"{first.path} and {other.path} minimise different functions",
+        evidence=(
+            f"{_differences(first, other)}. Their lowest validation losses, {loss}, are not "
+            f"comparable; the best {measure} is {by}.{caution}"
+        ),
+        remedy=(
+            "Make the validation sections equal and validate both again."
+            if doubts
+            else f"Compare val/{measure}, and whole volumes with validate_distribution --run A B."
+        ),
+        severity="warning",
+        epochs=(0, max(first.epoch, other.epoch)),
+        numbers={
+            f"best_{measure}_{number}": score[1]
+            for number, score in enumerate(scores, start=1)
+            if score is not None
+        },
+    )
+
+
+def objective(run: Evidence) -> dict[str, object]:
+    """Return what the training loss of a run is made of."""
+    config = run.config
+    tree = config.loss.model_dump()
+    used = {name: tree[name] for name in config.terms if name in tree}
+    phases = [(phase.epochs[0], phase.ramp, _active(phase.weights)) for phase in config.phases]
+    return {
+        "phases": phases,
+        "loss": used,
+        "loss.class_weights": tree["class_weights"],
+        "labels": (config.labels.model_dump()),
+    }
+
+
+def best(run: Evidence, measure: str) -> tuple[int, float] | None:
+    """Return epoch and value of a run's best validation."""
+    return max(run.points(f"val/{measure}"), key=lambda point: point[1], default=None)
+
+
+def judged_differently(first: Evidence, other: Evidence) -> list[str]:
+    """Return why not even the measures of two runs can be compared."""
+    doubts = []
+    for key in _SAME_TILES:
+        values = [getattr(run.config.validation, key) for run in (first, other)]
+        if values[0] != values[1]:
+            doubts.append(f"validation.{key} {values[0]} and {values[1]}")
+    if first.config.sampling.patch_size != other.config.sampling.patch_size:
+        doubts.append("tiles of another sampling.patch_size")
+    if first.config.labels != other.config.labels:
+        doubts.append("other labels")
+    cases = [run.facts.get("validation_cases") for run in (first, other)]
+    if cases[0] != cases[1]:
+        doubts.append("other validation cases")
+    return doubts
+
+
+def _active(weights: object) -> dict[str, float]:
+    assert isinstance(weights, dict)
+    return {name: weight for name, weight in sorted(weights.items()) if weight}
+
+
+def _differences(first: Evidence, other: Evidence) -> str:
+    ours, theirs = objective(first), objective(other)
+    parts = [name for name in ours if ours[name] != theirs[name]]
+    weights = [
+        " then ".join(
+            f"{', '.join(f'{n} {w:g}' for n, w in _active(phase.weights).items())} from epoch "
+            f"{phase.epochs[0]}"
+            for phase in run.config.phases
+        )
+        for run in (first, other)
+    ]
+    listed = f"They differ in {', '.join(parts)}"
+    return f"{listed}: {weights[0]}, against {weights[1]}" if "phases" in parts else listed
+
+
+def _least_loss(run: Evidence) -> float | None:
+    totals = []
+    for epoch in run.validated:
+        values = [
+            (weight, run.at(f"val/loss_{term}", epoch))
+            for term, weight in run.weights(epoch).items()
+        ]
+        if values and all(value is not None for _, value in values):
+            totals.append(sum(weight * value for weight, value in values if value is not None))
+    return min(totals, default=None)

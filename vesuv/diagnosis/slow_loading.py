@@ -1,0 +1,42 @@
+"""The network waits for its data."""
+
+from __future__ import annotations
+
+from vesuv.diagnosis.evidence import Evidence
+from vesuv.diagnosis.finding import Finding
+from vesuv.diagnosis.wording import epochs, percent
+
+WAITS = 0.3
+"""Share of the training time spent waiting for patches."""
+EPOCHS = 3
+"""In each of the last so many; a run's first epoch, which fills caches, is not counted."""
+
+
+def find(evidence: Evidence) -> Finding | None:
+    """Find a loader that is slower than the step."""
+    points = [(epoch, share) for epoch, share in evidence.points("loader_wait_share") if epoch]
+    recent = points[-EPOCHS:]
+    if len(recent) < EPOCHS or min(share for _, share in recent) < WAITS:
+        return None
+    share = sum(value for _, value in recent) / EPOCHS
+    first, last = recent[0][0], recent[-1][0]
+    rate = evidence.at("patches_per_second", last)
+    workers = evidence.config.runtime.workers
+    speed = f" of {rate:.2g} patches a second" if rate is not None else ""
+    return Finding(
+        name="slow_loading",
+        title="Loading is slower than the step",
+        evidence=(
+            f"In {epochs(first, last)} training waited {percent(share)} of its time for patches; "
+            f"at best it could run at {1 / max(1e-9, 1 - share):.1f} times its rate{speed}. "
+            f"runtime.workers is {'chosen for the machine' if workers is None else workers}."
+        ),
+        remedy=(
+            f"--set runtime.workers={2 if not workers else 2 * workers} where cores are free; on a "
+            "GPU runtime.augment_on=device; else lower augment.rotation.p, augment.scaling.p and "
+            "augment.low_resolution.p, and keep data.store on a local disk."
+        ),
+        severity="warning",
+        epochs=(first, last),
+        numbers={"wait_share": share, **({} if rate is None else {"patches_per_second": rate})},
+    )
