@@ -34,7 +34,7 @@ def find(evidence: Evidence) -> Finding | None:
         evidence=(
             f"In {epochs(recent[0].epoch, last.epoch)} Dice at the best threshold is "
             f"{last.train:.3f} on tiles of training cases and {last.validation:.3f} on validation "
-            f"tiles; the gap was {narrowest.gap:.3f} at epoch {narrowest.epoch} and is {gap:.3f} now. "
+            f"tiles; the gap was {narrowest.gap:.3f} at epoch {narrowest.epoch} and is {gap:.3f}. "
             f"Validation was best at epoch {best.epoch} ({best.validation:.3f})"
             + (f", with {num} training cases." if num else ".")
         ),
