@@ -33,7 +33,7 @@ def watch(tiny_config: Config, data: FoldData, tmp_path: Path) -> Watch:
     run = RunFolder(tmp_path / "run")
     run.create(tiny_config, {"store": str(tmp_path / "store"), "fold": 0})
     machine = resolve(tiny_config.runtime)
-    return Watch(tiny_config, data, tiles, machine, run.path, tmp_path / "store")
+    return Watch(tiny_config, data, tiles, machine, run.path)
 
 
 def network_of(config: Config) -> torch.nn.Module:
@@ -98,7 +98,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(watch: Watch, tiny_conf
 def test_training_cases_can_be_left_out(watch: Watch, tiny_config: Config) -> None:
     section = tiny_config.diagnosis.model_copy(update={"train_tiles": 0, "gradients_every": 0})
     config = tiny_config.model_copy(update={"diagnosis": section})
-    bare = Watch(config, watch.data, watch.tiles, watch.machine, watch.run_path, watch.store_path)
+    bare = Watch(config, watch.data, watch.tiles, watch.machine, watch.run_path)
     compound = Compound(build_losses(config.loss, config.terms))
 
     bare.observe(0, network_of(config), compound, WEIGHTS)

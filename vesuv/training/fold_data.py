@@ -29,12 +29,14 @@ class FoldData:
         validation: Cases that tiles are cut from; the training cases for fold "all".
         normalizer: Made from the training cases.
         class_fractions: Share of each class among the training cases' judged voxels.
+        store: Folder that they are stored in.
     """
 
     train: Sequence[StoredCase]
     validation: Sequence[StoredCase]
     normalizer: Normalizer
     class_fractions: tuple[float, ...]
+    store: Path
 
 
 def fold_data(store: Store, config: Config, fold: Fold) -> FoldData:
@@ -58,6 +60,7 @@ def fold_data(store: Store, config: Config, fold: Fold) -> FoldData:
         validation=[store.cases[name] for name in validation_ids or train_ids],
         normalizer=build_normalizer(config.data.normalize, statistics),
         class_fractions=tuple(float(count) / total for count in np.atleast_1d(counts)),
+        store=store.path,
     )
 
 

@@ -5,8 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from torch import nn
+
 from vesuv.config import Config
+from vesuv.training.fold_data import FoldData
 from vesuv.training.tiles import TileScores
+
+
+def start_line(
+    config: Config, run: Path, network: nn.Module, data: FoldData, steps_per_epoch: int
+) -> str:
+    """Say what is going to be trained, on what, for how long."""
+    count = sum(p.numel() for p in network.parameters())
+    cases = f"{len(data.train)} training, {len(data.validation)} validation cases"
+    return (
+        f"{config.name} into {run}: {count:,} parameters, {cases}, {config.train.epochs} epochs of "
+        f"{steps_per_epoch} steps"
+    )
 
 
 def train_line(

@@ -7,7 +7,7 @@ import io
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +24,8 @@ from rich.progress import (
 )
 from torch.utils.tensorboard.writer import SummaryWriter
 
-from vesuv.errors import Interrupted
+from vesuv.diagnosis import Finding, show
+from vesuv.errors import InputError, Interrupted
 from vesuv.report.page import write_page
 from vesuv.training.distributed import AnotherFailed
 from vesuv.training.run import write_text, writing
@@ -58,6 +59,7 @@ class Telemetry:
         self.rows = _Rows(folder / "metrics.csv", first_epoch)
         _cut(folder / "events.jsonl", lambda line: (line["epoch"], line["step"]) < position)
         _cut(folder / "evidence.jsonl", lambda line: line["epoch"] < first_epoch)
+        self.told: set[str] = set()
         self.board = SummaryWriter(str(folder), purge_step=first_epoch or None)
 
     def say(self, line: str) -> None:
@@ -90,10 +92,37 @@ class Telemetry:
                 file.write(content + "\n")
             self.board.add_text(kind, line, epoch)
 
+    def findings(self, epoch: int, findings: Sequence[Finding]) -> None:
+        """Say what was not said before; keep all of it in TensorBoard when it changes."""
+        names = {finding.name for finding in findings}
+        for line in show(finding for finding in findings if finding.name not in self.told):
+            self.say(f"Epoch {epoch} {line}")
+        if names != self.told:
+            text = "\n\n".join(show(findings)) or "No findings."
+            with writing(self.folder):
+                self.board.add_text("findings", text, epoch)
+        self.told = names
+
+    def conclude(self, findings: Sequence[Finding]) -> None:
+        """End the log with all that was found, and write the page."""
+        for line in ["Findings:", *show(findings)] if findings else ["No findings"]:
+            self.say(line)
+        self.page()
+
     def page(self) -> None:
         """Write report.html from what lies in the folder."""
-        with writing(self.folder):
+        with self.aside("Writing report.html"), writing(self.folder):
             write_page(self.folder)
+
+    @contextmanager
+    def aside(self, what: str) -> Iterator[None]:
+        """Keep a fault of ours in what only watches the run from ending it."""
+        try:
+            yield
+        except InputError:
+            raise
+        except Exception as fault:
+            self.say(f"{what} failed ({type(fault).__name__}: {fault}); training goes on")
 
     def pictures(self, epoch: int, slices: Slices) -> None:
         """Write the first tile's slices to TensorBoard."""

@@ -13,6 +13,7 @@ import time
 import torch
 
 from vesuv.config import Config
+from vesuv.diagnosis import Finding
 from vesuv.errors import InputError, Interrupted
 from vesuv.losses import build_losses
 from vesuv.losses.compound import Compound
@@ -21,7 +22,7 @@ from vesuv.models.heads import initialise_output_bias
 from vesuv.training.checkpoints import Checkpoint
 from vesuv.training.fold_data import FoldData
 from vesuv.training.full_volumes import score_volumes
-from vesuv.training.lines import summary_line, train_line, validation_line
+from vesuv.training.lines import start_line, summary_line, train_line, validation_line
 from vesuv.training.loader import Batch, PatchLoader, explain_ended_workers
 from vesuv.training.machine import Machine
 from vesuv.training.noise import WeightNoise
@@ -34,6 +35,7 @@ from vesuv.training.state import Progress, RunState
 from vesuv.training.step import TrainingStep
 from vesuv.training.telemetry import Position, Silence, Telemetry, show_rate
 from vesuv.training.tiles import TileScores, ValidationTiles
+from vesuv.training.watch import Watch
 
 Row = dict[str, float | int | None]
 _CHECK_EVERY = 10
@@ -76,6 +78,8 @@ class Trainer:
         )
         self.non_finite = NonFiniteWatch(machine.group)
         self.stop = StopRequest(machine.group)
+        self.watch: Watch | None = None
+        self.findings: tuple[Finding, ...] = ()
         self.notes: list[str] = []
 
     @property
@@ -110,6 +114,8 @@ class Trainer:
         patch_size = config.sampling.patch_size
         maps = [data.normalizer.for_case(case.statistics) for case in data.validation]
         tiles = ValidationTiles(data.validation, maps, config.validation, patch_size, num_classes)
+        if self.machine.group.leads and config.diagnosis.enabled:
+            self.watch = Watch(config, data, tiles, self.machine, self.run.path)
         loader = self._loader()
         group = self.machine.group
         speaker = Telemetry(self.run.path, self.position) if group.leads else Silence(self.run.path)
@@ -127,7 +133,7 @@ class Trainer:
                     telemetry.page()
                     raise Interrupted(f"{self.run.path}: epoch {epoch}: {end}") from None
                 telemetry.event(self.position, "stop", end)
-                telemetry.page()
+                telemetry.conclude(self.findings)
                 best, epoch = self.progress.best_measure, self.progress.best_epoch
                 telemetry.say(summary_line(config, self.run.path, best, epoch))
         finally:
@@ -177,16 +183,17 @@ class Trainer:
         last = epoch + 1 == config.train.epochs
         due = complete and ((epoch + 1) % config.validation.every == 0 or last)
         end = None
-        if due or self._time_is_over(last and complete):
+        if not (due or self._time_is_over(last and complete)):
+            telemetry.epoch(epoch, row)
+        else:
             scored, columns = self._validate(epoch, weights, tiles, telemetry)
-            row |= columns
+            telemetry.epoch(epoch, row | columns)
+            self._explain(epoch, weights, telemetry)
             if due:
                 self._judge(epoch, scored.measure, telemetry)
                 end = self._patience_is_over(epoch)
             elif progress.best_measure is None:
                 self.state.save("best", self.network, measure=scored.measure)
-        telemetry.epoch(epoch, row)
-        if "val/dice" in row:
             telemetry.page()
         if complete:
             self._finish_epoch()
@@ -342,6 +349,14 @@ class Trainer:
             telemetry.pictures(epoch, pictures)
         return scored, row
 
+    def _explain(self, epoch: int, weights: dict[str, float], telemetry: Telemetry) -> None:
+        """Look for what may be wrong with the run, while its weights are those validated."""
+        if self.watch is None:
+            return
+        with telemetry.aside("Diagnosis"):
+            self.findings = self.watch.observe(epoch, self.network, self.compound, weights)
+            telemetry.findings(epoch, self.findings)
+
     def _judge(self, epoch: int, measure: float, telemetry: Telemetry) -> None:
         """Best, plateau schedule and plateau escape, in this order."""
         progress = self.progress
@@ -381,11 +396,8 @@ class Trainer:
         )
 
     def _announce(self, telemetry: Telemetry) -> None:
-        count = sum(p.numel() for p in self.network.parameters())
-        cases = f"{len(self.data.train)} training, {len(self.data.validation)} validation cases"
         telemetry.say(
-            f"{self.config.name} into {self.run.path}: {count:,} parameters, {cases}, "
-            f"{self.config.train.epochs} epochs of {self.steps_per_epoch} steps"
+            start_line(self.config, self.run.path, self.network, self.data, self.steps_per_epoch)
         )
         telemetry.say(str(self.machine))
         if self.position != (0, 0):

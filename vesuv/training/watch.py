@@ -40,7 +40,6 @@ class Watch:
         tiles: The validation tiles, shared with the trainer.
         machine: Where to compute.
         run_path: The run's folder.
-        store_path: The prepared store, whose census is kept with the evidence.
     """
 
     def __init__(
@@ -50,10 +49,9 @@ class Watch:
         tiles: ValidationTiles,
         machine: Machine,
         run_path: Path,
-        store_path: Path,
     ) -> None:
         self.config, self.data, self.tiles, self.machine = config, data, tiles, machine
-        self.run_path, self.store_path = run_path, store_path
+        self.run_path = run_path
         self.maps = [data.normalizer.for_case(case.statistics) for case in data.train]
         self.train_tiles = self._tiles_of_training_cases()
         self.sample: Tensor | None = None
@@ -139,7 +137,7 @@ class Watch:
         """What does not change while training goes on."""
         config = self.config
         return {
-            "labels": read_labels(self.store_path),
+            "labels": read_labels(self.data.store),
             "structure": measure_structure(self.data.train),
             "augmentation": measure_augmentation(
                 self.data.train,
