@@ -141,6 +141,7 @@ class Group:
 
         Raises:
             AnotherFailed: It is an echo, whatever was raised.
+            InputError: The other one was killed before it could say so.
         """
         try:
             yield
@@ -151,10 +152,12 @@ class Group:
             if rank != self.rank:
                 raise AnotherFailed(rank, said) from None
             if self.size > 1 and _lost_connection(fault):
-                raise RuntimeError(
-                    "another process of this job ended without a word (killed, or out of memory?); "
-                    "torchrun says which"
-                ) from fault
+                detail = " ".join(str(fault).split())[:160]
+                raise InputError(
+                    "another process of this job was ended, or cannot be reached any more "
+                    f"({detail}); torchrun says which, memory is the first thing to look at; what "
+                    "was saved is whole, go on with --resume"
+                ) from None
             raise
 
     def _first_fault(self, fault: BaseException) -> tuple[int, str]:

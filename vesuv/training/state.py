@@ -99,7 +99,10 @@ class RunState:
         self.saved_at = time.monotonic()
 
     def next_epoch(self) -> None:
-        """Stand at the first step of the epoch after this one."""
+        """Stand at the first step of the next epoch; keep this one's weights when they are due."""
+        every = self.config.checkpoint.every_epochs
+        if every and (self.progress.epoch + 1) % every == 0:
+            self.save(f"epoch_{self.progress.epoch:04d}", self.network)
         self.progress.epoch, self.progress.step = self.progress.epoch + 1, 0
         self.sums = EpochSums(self.machine.device, self.machine.group)
 

@@ -196,15 +196,9 @@ class Trainer:
                 self.state.save("best", self.network, measure=scored.measure)
             telemetry.page()
         if complete:
-            self._finish_epoch()
+            self.state.next_epoch()
         self.state.save_last()
         return end or self._time_is_over(last and complete)
-
-    def _finish_epoch(self) -> None:
-        progress, every = self.progress, self.config.checkpoint.every_epochs
-        if every and (progress.epoch + 1) % every == 0:
-            self.state.save(f"epoch_{progress.epoch:04d}", self.network)
-        self.state.next_epoch()
 
     def _time_is_over(self, finished: bool) -> str | None:
         if finished or not self._any(time.monotonic() > self.deadline):
@@ -396,9 +390,8 @@ class Trainer:
         )
 
     def _announce(self, telemetry: Telemetry) -> None:
-        telemetry.say(
-            start_line(self.config, self.run.path, self.network, self.data, self.steps_per_epoch)
-        )
+        config, steps = self.config, self.steps_per_epoch
+        telemetry.say(start_line(config, self.run.path, self.network, self.data, steps))
         telemetry.say(str(self.machine))
         if self.position != (0, 0):
             line = " ".join(["Resumed at step", f"{self.progress.step}.", *self.notes])
