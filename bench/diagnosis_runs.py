@@ -1,0 +1,192 @@
+"""The runs that the findings are proved on: healthy ones, sick ones, and the diary's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from diagnosis_data import data_set
+
+from vesuv.config import Config, check, load_config
+
+Tree = dict[str, Any]
+DIARY = (
+    "v1_original",
+    "v2_fixed_foreground_bias",
+    "v2_optimized_target_0.35",
+    "v3_aggressive_precision",
+    "v4_aggressive_focal",
+    "v5_variance_focused",
+    "v5_optimized_batch8",
+    "v5_conservative",
+    "v6_fix_plateau",
+    "v7_batch8_smallvariance",
+    "v8_dice_only",
+)
+EPOCHS, STEPS, PATCH = 8, 20, 24
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run; `illness` is the finding that it is made to have, None for a healthy one."""
+
+    name: str
+    seed: int
+    illness: str | None = None
+    data: str = "phantom"
+    changes: Tree = field(default_factory=dict)
+    diary: str | None = None
+
+    @property
+    def tuning(self) -> bool:
+        """Whether thresholds may have been chosen on it; the table counts the others."""
+        return self.seed % 2 == 0
+
+    def config(self, folder: Path) -> Config:
+        """Return the configuration, its data made."""
+        raw = data_set(folder / "data", self.data, self.seed)
+        store = folder / "stores" / f"{raw.name}_{'all' if self.trains_unlabelled else 'ignore'}"
+        tree = _merged(self._base(raw, store), self.changes)
+        return check(tree, self.name)
+
+    @property
+    def trains_unlabelled(self) -> bool:
+        """Whether label 2 is declared as foreground."""
+        labels = self.changes.get("labels", {})
+        return "ignore" in labels and labels["ignore"] is None
+
+    def _base(self, raw: Path, store: Path) -> Tree:
+        if self.diary is not None:
+            return _diary(self.diary, self.seed, raw, store)
+        return _healthy(self.seed, raw, store)
+
+
+def _healthy(seed: int, raw: Path, store: Path) -> Tree:
+    return {
+        "name": "proof",
+        "data": {
+            "root": str(raw),
+            "store": str(store),
+            "folds": {"num": 3, "by": "stratified", "seed": seed},
+        },
+        "labels": {"classes": {"background": 0, "surface": 1}, "ignore": 2},
+        "sampling": {"patch_size": [PATCH] * 3, "batch_size": 4, "foreground_share": 0.5},
+        "model": {"name": "plain_unet", "filters": 8, "depth": 2},
+        "phases": [{"epochs": [0, None], "weights": {"dice": 1.0, "cross_entropy": 1.0}}],
+        "train": {"epochs": EPOCHS, "steps_per_epoch": STEPS},
+        "optimizer": {"name": "adamw", "lr": 5e-3},
+        "scheduler": {"name": "poly", "warmup_epochs": 1},
+        "validation": {"tiles": 9},
+        **_short(seed),
+    }
+
+
+def _short(seed: int) -> Tree:
+    return {
+        "diagnosis": {"train_tiles": 6, "gradients_every": 3},
+        "runtime": {
+            "seed": seed,
+            "device": "cpu",
+            "precision": "float32",
+            "threads": 1,
+            "workers": 0,
+        },
+    }
+
+
+def _diary(name: str, seed: int, raw: Path, store: Path) -> Tree:
+    """The diary's configuration in 160 steps: schedules shortened alike, the rate ten times up.
+
+    Losses, their weights, class weights, alpha, threshold, clipping, optimiser and the kind of
+    schedule are the configuration's.
+    """
+    file = f"configs/history/{name}.yaml" if name != "v9" else "configs/v9_progressive.yaml"
+    tree = load_config(Path(file)).model_dump(mode="json")
+    healthy = _healthy(seed, raw, store)
+    kept = ("data", "labels", "sampling", "model", "train", "diagnosis", "runtime")
+    clip = tree["train"]["gradient_clip"]
+    tree |= {key: healthy[key] for key in kept}
+    tree["train"] = {**tree["train"], "gradient_clip": clip}
+    tree["validation"] = {**tree["validation"], "tiles": 9}
+    tree["optimizer"]["lr"] *= 10
+    tree["scheduler"]["warmup_epochs"] = 1
+    if tree["scheduler"]["name"] == "cosine":
+        tree["scheduler"]["t_0"] = EPOCHS
+    tree["averaging"] = {"swa": None, "ema": None}
+    if tree["noise"]:
+        tree["noise"] |= {"start_epoch": 2, "every": 2}
+    tree["early_stopping"] = None
+    if name == "v9":
+        for phase, epochs in zip(tree["phases"], ([0, 2], [3, 5], [6, None]), strict=True):
+            phase["epochs"] = epochs
+    return tree
+
+
+def _merged(under: Tree, over: Tree) -> Tree:
+    merged = dict(under)
+    for key, value in over.items():
+        below = merged.get(key)
+        replaces = not (isinstance(value, dict) and isinstance(below, dict)) or key == "classes"
+        other_kind = isinstance(value, dict) and "name" in value
+        merged[key] = value if replaces or other_kind else _merged(below, value)  # type: ignore[arg-type]
+    return merged
+
+
+def weights(**terms: float) -> Tree:
+    """One phase with these weights."""
+    return {"phases": [{"epochs": [0, None], "weights": terms}]}
+
+
+def healthy_runs() -> list[Run]:
+    """Sane variations: networks, losses, schedules, optimisers, augmentation, averaging, seeds."""
+    plain = {"rotation": {"p": 0.0}, "scaling": {"p": 0.0}, "low_resolution": {"p": 0.0}}
+    poly = {"name": "poly", "warmup_epochs": 1}
+    ramp = [
+        {"epochs": [0, 3], "weights": {"dice": 1.0, "cross_entropy": 1.0}},
+        {"epochs": [4, None], "weights": {"dice": 1.0, "cross_entropy": 0.9}, "ramp": 1},
+    ]
+    kinds: dict[str, Tree] = {
+        "base": {},
+        "dice": weights(dice=1.0),
+        "cross_entropy": weights(cross_entropy=1.0),
+        "focal": weights(dice=1.0, focal=1.0),
+        "separation": weights(dice=0.7, variance=0.3),
+        "boundary": weights(dice=1.0, cross_entropy=1.0, boundary=0.2),
+        "cldice": weights(dice=0.8, cross_entropy=0.5, cldice=0.2),
+        "connectivity": weights(dice=1.0, connectivity=0.5),
+        "phases": {"phases": ramp},
+        "plateau": {"scheduler": {"name": "plateau", "warmup_epochs": 1}},
+        "cosine": {"scheduler": {"name": "cosine", "t_0": EPOCHS, "warmup_epochs": 1}},
+        "sgd": {"optimizer": {"name": "sgd", "lr": 5e-2, "momentum": 0.9}, "scheduler": poly},
+        "softmax": {"model": {"out_channels": 2}},
+        "wide": {"model": {"filters": 12}},
+        "segresnet": {
+            "model": {"name": "segresnet", "filters": 8, "blocks_down": [1, 1], "blocks_up": [1]}
+        },
+        "flips_only": {"augment": plain},
+        "all_foreground": {"sampling": {"foreground_share": 1.0}},
+        "uniform": {"sampling": {"foreground_share": 0.0}},
+        "random_folds": {"data": {"folds": {"by": "random"}}},
+        "ema": {"averaging": {"ema": {"decay": 0.9}}},
+        "mild_noise": {"noise": {"start_epoch": 2, "every": 2, "std": 0.001, "decay": 0.9}},
+        "escape": {"plateau": {"patience": 3}},
+        "batch": {"sampling": {"batch_size": 6}, "train": {"steps_per_epoch": 14}},
+    }
+    reported = [Run(f"{name}_1", 1, changes=change) for name, change in kinds.items()]
+    tuned = [
+        Run(f"{name}_0", 0, changes=change)
+        for name, change in kinds.items()
+        if name in ("base", "dice", "focal", "cosine", "sgd", "softmax", "separation", "plateau")
+    ]
+    more = [Run("base_3", 3), Run("base_2", 2), Run("dice_2", 2, changes=weights(dice=1.0))]
+    return [*tuned, *more, *reported]
+
+
+def diary_runs() -> list[Run]:
+    """The diary's configurations; up to v8 label 2 is foreground, as it was."""
+    classes = {"labels": {"classes": {"background": 0, "surface": [1, 2]}, "ignore": None}}
+    sick = [
+        Run(name, 1, "extra_label_as_foreground", changes=classes, diary=name) for name in DIARY
+    ]
+    return [*sick, Run("v9_progressive", 1, "phases_not_comparable", diary="v9")]

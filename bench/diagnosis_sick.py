@@ -1,0 +1,200 @@
+"""The runs made sick on purpose: two kinds for each finding."""
+
+from __future__ import annotations
+
+from diagnosis_runs import Run, Tree, weights
+
+UNLABELLED = {"ignore": None}
+
+
+def sick_runs() -> list[Run]:
+    """Return each kind of illness with a tuning seed (its first kind) and with a reported one."""
+    runs = []
+    for finding, kinds in illnesses().items():
+        for number, (name, data, change) in enumerate(kinds):
+            seeds = (0, 1) if number == 0 else (1,)
+            runs += [Run(f"{finding}_{name}_{s}", s, finding, data, change) for s in seeds]
+    return runs
+
+
+def illnesses() -> dict[str, tuple[tuple[str, str, Tree], ...]]:
+    """Finding -> (name, data, change of the healthy base)."""
+    short = {"train": {"epochs": 4}}
+    return {**_of_data(short), **_of_loss(), **_of_schedule(), **_of_fit()}
+
+
+def _of_data(short: Tree) -> dict[str, tuple[tuple[str, str, Tree], ...]]:
+    merged = {"classes": {"background": 0, "surface": [1, 2]}, **UNLABELLED}
+    apart = {"classes": {"background": 0, "surface": 1, "other": 2}, **UNLABELLED}
+    heavy = {
+        "rotation": {"p": 1.0},
+        "scaling": {"p": 1.0},
+        "blur": {"p": 1.0},
+        "low_resolution": {"p": 1.0},
+    }
+    thin = {"filters": 2, "depth": 1}
+    return {
+        "extra_label_as_foreground": (
+            ("merged", "phantom", {"labels": merged, **short}),
+            ("apart", "phantom", {"labels": apart, "model": {"out_channels": 3}, **short}),
+        ),
+        "rare_foreground": (
+            ("uniform", "rare", {"sampling": {"foreground_share": 0.0}, **short}),
+            ("seldom", "rare", {"sampling": {"foreground_share": 0.1}, **short}),
+        ),
+        "patch_share_off": (
+            ("centred", "rare", {"sampling": {"foreground_share": 1.0}, **short}),
+            (
+                "small",
+                "rare",
+                {"sampling": {"foreground_share": 0.8, "patch_size": [16, 16, 16]}, **short},
+            ),
+        ),
+        "small_patch": (
+            ("16", "phantom", {"sampling": {"patch_size": [16, 16, 16]}, **short}),
+            ("12", "phantom", {"sampling": {"patch_size": [12, 12, 12]}, **short}),
+        ),
+        "harsh_augmentation": (
+            ("blur", "phantom", {"augment": {"blur": {"p": 1.0, "range": [3.0, 4.0]}}, **short}),
+            ("noise", "phantom", {"augment": {"noise": {"p": 0.8, "range": [3.0, 5.0]}}, **short}),
+            (
+                "shrink",
+                "phantom",
+                {"augment": {"scaling": {"p": 0.9, "range": [0.25, 0.4]}}, **short},
+            ),
+        ),
+        "failing_group": (("shifted", "shifted", {}), ("blank", "blank", {})),
+        "slow_loading": (
+            ("heavy", "phantom", {"augment": heavy, "model": thin, **short}),
+            (
+                "heavy_small",
+                "phantom",
+                {
+                    "augment": heavy,
+                    "model": thin,
+                    "sampling": {"patch_size": [32, 32, 32]},
+                    **short,
+                },
+            ),
+        ),
+        "skipped_steps": (
+            (
+                "diverged",
+                "phantom",
+                {
+                    "optimizer": {"name": "sgd", "lr": 1e30},
+                    "train": {"epochs": 4, "gradient_clip": None, "non_finite_limit": 10_000},
+                },
+            ),
+            (
+                "clipped",
+                "phantom",
+                {
+                    "optimizer": {"name": "adamw", "lr": 1e37},
+                    "train": {"epochs": 4, "non_finite_limit": 10_000},
+                },
+            ),
+        ),
+    }
+
+
+def _of_loss() -> dict[str, tuple[tuple[str, str, Tree], ...]]:
+    original = {"loss": {"variance": {"form": "original"}}}
+    return {
+        "collapse": (
+            ("rate", "phantom", {"optimizer": {"lr": 1.0}}),
+            ("entropy", "phantom", {**weights(variance=1.0), **original}),
+        ),
+        "lopsided_precision_recall": (
+            (
+                "positive_42",
+                "phantom",
+                {
+                    **weights(cross_entropy=1.0),
+                    "loss": {"cross_entropy": {"positive_weight": 42.0}},
+                },
+            ),
+            ("alpha", "phantom", {**weights(focal=1.0), "loss": {"focal": {"alpha": 0.05}}}),
+            ("cut", "phantom", {**weights(cross_entropy=1.0), "validation": {"threshold": 0.8}}),
+        ),
+        "pinned_loss_term": (
+            ("original", "phantom", {**weights(dice=0.75, variance=0.25), **original}),
+            ("ceiling", "phantom", {**weights(dice=0.5, variance=0.5), "optimizer": {"lr": 1e-6}}),
+        ),
+        "opposing_loss_terms": (
+            ("original", "phantom", {**weights(dice=0.5, variance=0.5), **original}),
+            (
+                "entropy",
+                "phantom",
+                {**weights(cross_entropy=0.5, variance=1.0), **original},
+            ),
+        ),
+        "phases_not_comparable": (
+            (
+                "focal",
+                "phantom",
+                {
+                    "phases": [
+                        {"epochs": [0, 3], "weights": {"dice": 1.0}},
+                        {"epochs": [4, None], "weights": {"dice": 0.8, "focal": 0.2}},
+                    ]
+                },
+            ),
+            (
+                "halved",
+                "phantom",
+                {
+                    "phases": [
+                        {"epochs": [0, 4], "weights": {"dice": 1.0, "cross_entropy": 1.0}},
+                        {"epochs": [5, None], "weights": {"dice": 1.0}},
+                    ]
+                },
+            ),
+        ),
+    }
+
+
+def _of_schedule() -> dict[str, tuple[tuple[str, str, Tree], ...]]:
+    plateau = {"name": "plateau", "warmup_epochs": 0, "patience": 0}
+    tail = {"start_epoch": 1, "every": 1, "decay": 1.0}
+    return {
+        "learning_rate_cut_early": (
+            ("coarse", "phantom", {"scheduler": {**plateau, "threshold": 0.3, "factor": 0.3}}),
+            ("cosine", "phantom", {"scheduler": {"name": "cosine", "t_0": 2, "t_mult": 10}}),
+        ),
+        "learning_rate_too_high": (
+            ("noise", "phantom", {"noise": {**tail, "every": 3, "std": 1.0}}),
+            ("sgd", "phantom", {"optimizer": {"name": "sgd", "lr": 3.0, "momentum": 0.9}}),
+            ("adamw", "phantom", {"optimizer": {"lr": 0.1}}),
+        ),
+        "threshold_instability": (
+            ("output", "phantom", {"noise": {**tail, "std": 0.6, "layers": ["output"]}}),
+            (
+                "dice",
+                "phantom",
+                {**weights(dice=1.0), "sampling": {"batch_size": 1}, "optimizer": {"lr": 0.02}},
+            ),
+        ),
+        "still_weights": (
+            ("adamw", "phantom", {"optimizer": {"lr": 1e-6}}),
+            ("sgd", "phantom", {"optimizer": {"name": "sgd", "lr": 1e-6}}),
+        ),
+    }
+
+
+def _of_fit() -> dict[str, tuple[tuple[str, str, Tree], ...]]:
+    off = ("rotation", "scaling", "noise", "blur", "brightness", "contrast", "low_resolution")
+    bare: Tree = {name: {"p": 0.0} for name in off}
+    bare |= {"flips": False, "quarter_turns": False, "gamma": {"p": 0.0, "p_inverted": 0.0}}
+    by_heart = {"augment": bare, "model": {"filters": 12}, "data": {"folds": {"by": "random"}}}
+    return {
+        "over_fitting": (
+            ("few", "few", {**by_heart, "train": {"epochs": 12}}),
+            ("few_long", "few", {**by_heart, "train": {"epochs": 16}}),
+        ),
+        "under_fitting": (
+            ("tiny", "phantom", {"model": {"filters": 1, "depth": 1}}),
+            ("slow", "phantom", {"optimizer": {"lr": 1e-5}}),
+        ),
+        "label_noise_ceiling": (("blocks", "jitter", {}), ("fine", "jitter_fine", {})),
+    }
