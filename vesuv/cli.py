@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from vesuv import __version__
+from vesuv.arguments import spread
 from vesuv.errors import InputError, InputErrors, Interrupted
 
 app = typer.Typer(
@@ -22,9 +23,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Train, select and explain 3D segmentation of thin, rare, self-touching structures.",
 )
-
-_SEVERAL = ("--set", "--fold", "--run", "--checkpoint", "--predictions", "--measures")
-"""Options that take several values after one name, as in --fold 0 1 2 or --set a.b=1 c.d=2."""
 
 ConfigFile = Annotated[Path, typer.Option("--config", help="Configuration file (YAML).")]
 Changes = Annotated[
@@ -242,6 +240,14 @@ def evaluate(
     )
 
 
+@app.command("diagnose")
+def diagnose(run: Runs) -> None:
+    """Say what is the matter with runs and what to do about it; several are compared."""
+    from vesuv.commands.diagnose import diagnose_runs
+
+    diagnose_runs(run)
+
+
 @app.command("phantom")
 def phantom(
     output: Annotated[Path, typer.Option(help="Folder of the data set.")],
@@ -263,23 +269,6 @@ def _fold(text: str) -> int | Literal["all"]:
     if not text.isdigit():
         raise InputError(f"--fold: must be a number from 0, or all; found {text!r}")
     return int(text)
-
-
-def spread(arguments: list[str]) -> list[str]:
-    """Repeat the name of an option that takes several values before each of them."""
-    spread_out: list[str] = []
-    name: str | None = None
-    for index, argument in enumerate(arguments):
-        if argument.startswith("--"):
-            name = argument if argument in _SEVERAL else None
-            follows = index + 1 < len(arguments) and not arguments[index + 1].startswith("--")
-            if name is None or not follows:
-                spread_out.append(argument)
-        elif name is not None:
-            spread_out += [name, argument]
-        else:
-            spread_out.append(argument)
-    return spread_out
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -8,19 +8,24 @@ from vesuv.diagnosis.evidence import Evidence
 from vesuv.diagnosis.finding import Finding
 
 _SAME_TILES = ("foreground_share", "tiles", "seed", "threshold")
+_FACTS = {"data_fingerprint": "prepared data", "validation_cases": "validation cases"}
 
 
 def compare(runs: Sequence[Evidence]) -> Finding | None:
-    """Find runs whose losses are different functions; None where a loss means the same in all.
+    """Find runs whose numbers do not mean the same; None where losses and measures do in all.
 
     Args:
         runs: At least two, the first one is compared with each other one.
     """
     first = runs[0]
-    different = [run for run in runs[1:] if objective(run) != objective(first)]
-    if not different:
-        return None
-    other = different[0]
+    for other in runs[1:]:
+        doubts = judged_differently(first, other)
+        if doubts or objective(other) != objective(first):
+            return _finding(first, other, doubts)
+    return None
+
+
+def _finding(first: Evidence, other: Evidence, doubts: list[str]) -> Finding:
     measure = first.config.validation.measure
     scores = [best(run, measure) for run in (first, other)]
     losses = [_least_loss(run) for run in (first, other)]
@@ -28,22 +33,24 @@ def compare(runs: Sequence[Evidence]) -> Finding | None:
     by = " and ".join(
         "unknown" if score is None else f"{score[1]:.4f} (epoch {score[0]})" for score in scores
     )
-    doubts = judged_differently(first, other)
+    alike = objective(first) == objective(other)
+    functions = "" if alike else f"{_differences(first, other)}. "
     caution = f" {measure} itself is judged differently: {'; '.join(doubts)}." if doubts else ""
     return Finding(
         name="objectives_differ",
-        title=f"{first.path} and {other.path} minimise different functions",
+        title=f"{first.path} and {other.path} "
+        f"{'are judged on different tiles' if alike else 'minimise different functions'}",
         evidence=(
-            f"{_differences(first, other)}. Their lowest validation losses, {loss}, are not "
-            f"comparable; the best {measure} is {by}.{caution}"
+            f"{functions}Their lowest validation losses, {loss}, are not comparable; the best "
+            f"{measure} is {by}.{caution}"
         ),
         remedy=(
-            "Make the validation sections equal and validate both again."
+            "Predict the same volumes with both and compare with evaluate --predictions A B."
             if doubts
             else f"Compare val/{measure}, and whole volumes with validate_distribution --run A B."
         ),
         severity="warning",
-        epochs=(0, max(first.epoch, other.epoch)),
+        epochs=(0, max(first.epoch, other.epoch, 0)),
         numbers={
             f"best_{measure}_{number}": score[1]
             for number, score in enumerate(scores, start=1)
@@ -62,7 +69,7 @@ def objective(run: Evidence) -> dict[str, object]:
         "phases": phases,
         "loss": used,
         "loss.class_weights": tree["class_weights"],
-        "labels": (config.labels.model_dump()),
+        "labels": config.labels.model_dump(),
     }
 
 
@@ -82,9 +89,10 @@ def judged_differently(first: Evidence, other: Evidence) -> list[str]:
         doubts.append("tiles of another sampling.patch_size")
     if first.config.labels != other.config.labels:
         doubts.append("other labels")
-    cases = [run.facts.get("validation_cases") for run in (first, other)]
-    if cases[0] != cases[1]:
-        doubts.append("other validation cases")
+    for fact, name in _FACTS.items():
+        values = [run.facts.get(fact) for run in (first, other)]
+        if values[0] != values[1]:
+            doubts.append(f"other {name}")
     return doubts
 
 

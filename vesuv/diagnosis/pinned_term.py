@@ -101,7 +101,13 @@ def _remedy(evidence: Evidence, pinned: _Pinned) -> str:
             "--set loss.variance.form=separation, whose floor of 0 is the perfect mask; or give "
             "variance weight 0 in phases."
         )
+    others = [term for term in evidence.weights(evidence.validated[-1]) if term != pinned.term]
+    if not others:
+        return (
+            "It is the only term, so nothing is learnt: look at the other findings, at what the "
+            f"patches show, and try --set optimizer.lr={3 * evidence.config.optimizer.lr:.2g}."
+        )
     return (
-        f"Give {pinned.term} weight 0 in the first phase and bring it in when Dice has risen; "
-        "'phases=[{epochs: [0, 9], weights: {dice: 1.0}}, …]' with a ramp does it."
+        f"Begin without {pinned.term} and ramp it in when {' and '.join(others)} has fallen: a "
+        "first phase without it, then 'ramp: 5' in the phase that brings it."
     )
