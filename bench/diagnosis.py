@@ -46,7 +46,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     folder = arguments.data / "diagnosis"
-    runs = [*healthy_runs(), *sick_runs(), *diary_runs()]
+    runs = [*healthy_runs(), *diary_runs(), *sick_runs()]
     if not arguments.no_training:
         for number, run in enumerate(in_turn(runs), start=1):
             if arguments.only is None or arguments.only in run.name:
