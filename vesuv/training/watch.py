@@ -55,6 +55,7 @@ class Watch:
         self.maps = [data.normalizer.for_case(case.statistics) for case in data.train]
         self.train_tiles = self._tiles_of_training_cases()
         self.sample: Tensor | None = None
+        self.compared: int | None = None
         self.probed = False
 
     def observe(
@@ -76,9 +77,10 @@ class Watch:
         began = time.monotonic()
         content = self._on_tiles(network)
         content["movement"] = self._movement(network)
-        every = self.config.diagnosis.gradients_every
-        if every and epoch % every == 0:
+        every, before = self.config.diagnosis.gradients_every, self.compared
+        if every and (before is None or epoch - before >= every):
             content["gradients"] = self._gradients(network, compound, weights)
+            self.compared = epoch
         if not self.probed:
             content |= self._probe()
             self.probed = True
