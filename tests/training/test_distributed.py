@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import pytest
@@ -10,7 +12,7 @@ import torch
 from pydantic import TypeAdapter
 from torch import Tensor, nn
 
-from tests.training.two_processes import in_two_processes
+from tests.training.processes import in_processes, in_two_processes
 from vesuv.config.network import LossConfig, ModelConfig, PlainUNetConfig
 from vesuv.config.training import RuntimeConfig, SGDConfig
 from vesuv.errors import InputError
@@ -90,6 +92,19 @@ def batch_of(step: Step, places: tuple[int, ...]) -> Batch:
     return Batch(image[list(places)], label[list(places)], names)
 
 
+def step_of(
+    network: nn.Module, group: Group, losses: dict[str, Loss], **options: Any
+) -> TrainingStep:
+    return TrainingStep(
+        group.share_gradients(network),
+        list(network.parameters()),
+        build_optimizer(network, SGDConfig(name="sgd", lr=1e-3, momentum=0.0, nesterov=False)),
+        Compound(losses),
+        replace(resolve(RuntimeConfig(device="cpu", precision="float32")), group=group),
+        **{"gradient_clip": None, "accumulate": 1, **options},
+    )
+
+
 def taken(step: Step, group: Group) -> dict[str, Any]:
     """Take the step twice; return loss, terms, norm and gradient of the second."""
     torch.manual_seed(0)
@@ -98,12 +113,10 @@ def taken(step: Step, group: Group) -> dict[str, Any]:
     recompute_levels(network, step.recompute)
     built = [term for term in step.terms if term in LOSSES]
     losses = build_losses(LossConfig.model_validate(step.loss), built) | {"peak": Peak()}
-    train_step = TrainingStep(
-        group.share_gradients(network),
-        list(network.parameters()),
-        build_optimizer(network, SGDConfig(name="sgd", lr=1e-3, momentum=0.0, nesterov=False)),
-        Compound(losses),
-        replace(resolve(RuntimeConfig(device="cpu", precision="float32")), group=group),
+    train_step = step_of(
+        network,
+        group,
+        losses,
         gradient_clip=1e-2,
         accumulate=step.accumulate,
         memory_format=step.memory_format,
@@ -124,16 +137,7 @@ def skipped(group: Group) -> tuple[float, list[str]]:
     batch = batch_of(step, group.places(4, 1))
     if "d" in batch.cases:
         batch.image[-1, 0, 0, 0, 0] = float("nan")
-    network = nn.Conv3d(1, 1, 3, padding=1)
-    train_step = TrainingStep(
-        group.share_gradients(network),
-        list(network.parameters()),
-        build_optimizer(network, SGDConfig(name="sgd", lr=1e-3)),
-        Compound(build_losses(LossConfig(), ["dice"])),
-        replace(resolve(RuntimeConfig(device="cpu", precision="float32")), group=group),
-        gradient_clip=None,
-        accumulate=1,
-    )
+    train_step = step_of(nn.Conv3d(1, 1, 3, padding=1), group, build_losses(LossConfig(), ["dice"]))
     result = train_step(batch, {"dice": 1.0})
     watch = NonFiniteWatch(group)
     watch.see(7, batch.cases, result)
@@ -193,6 +197,31 @@ def test_what_patches_hold_is_counted_over_all_processes(two: list[dict[str, Any
 def test_a_flag_that_one_raises_is_up_for_all(two: list[dict[str, Any]]) -> None:
     assert [process["agreed"] for process in two] == [(False, True), (False, True)]
     assert [process["collected"] for process in two] == [[0, 1], [0, 1]]
+
+
+def gone_on(group: Group) -> bool:
+    """Take four steps, and the last three again in a new process's place; compare the weights."""
+    torch.manual_seed(0)
+    network = build_model(PlainUNetConfig(filters=4, depth=2))
+    image = torch.randn(3, 1, 16, 16, 16, generator=torch.Generator().manual_seed(1))
+    mine = list(group.places(3, 1))
+    batch = Batch(image[mine], (image[mine, 0] > 0.5).to(torch.uint8), ("a",) * len(mine))
+    middle: dict[str, Tensor] = {}
+    ends: list[dict[str, Tensor]] = []
+    for first in (0, 1):
+        network.load_state_dict(middle or network.state_dict())
+        train_step = step_of(network, group, build_losses(LossConfig(), ["dice"]))
+        for number in range(first, 4):
+            train_step(batch, {"dice": 1.0})
+            if number == 0:
+                middle = copy.deepcopy(network.state_dict())
+        ends.append(copy.deepcopy(network.state_dict()))
+    return all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+def test_three_processes_go_on_bit_for_bit(tmp_path: Path) -> None:
+    """The order in which three numbers are added up matters, that of two does not."""
+    assert in_processes(3, tmp_path, gone_on) == [True, True, True]
 
 
 NETWORKS = {

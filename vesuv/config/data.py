@@ -110,7 +110,7 @@ class SamplingConfig(Section):
     patch_size: Triple = (128, 128, 128)
     """Patch edge lengths in voxels, (z, y, x)."""
     batch_size: Size = 2
-    """Patches in one step."""
+    """Patches in one step, of all processes that train together."""
     foreground_share: Probability = 0.7
     """Share of patches centred on a foreground voxel; the rest is uniform over valid voxels."""
 

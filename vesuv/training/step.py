@@ -58,6 +58,7 @@ class TrainingStep:
         self.network = network
         # DistributedDataParallel's: gradients are added up in this process alone.
         self.unshared = getattr(network, "no_sync", nullcontext)
+        self.rehearsed = machine.group.size == 1
         self.optimizer = optimizer
         self.compound = compound
         self.machine = machine
@@ -68,6 +69,8 @@ class TrainingStep:
 
     def __call__(self, batch: Batch, weights: Mapping[str, float]) -> StepResult:
         """Update the weights on one batch with the loss weights given."""
+        if not self.rehearsed:
+            self._rehearse(batch.image.chunk(self.accumulate)[0])
         self.optimizer.zero_grad(set_to_none=True)
         size = batch.image.shape[0]
         loss = torch.zeros((), device=batch.image.device)
@@ -95,6 +98,17 @@ class TrainingStep:
         return StepResult(
             loss, components, norm.detach(), skipped, torch.cat(inputs), torch.cat(outputs)
         )
+
+    def _rehearse(self, image: Tensor) -> None:
+        """Go through one backward whose gradient is thrown away.
+
+        DistributedDataParallel groups gradients anew after the first one, and more than two numbers
+        are added up in an order that depends on the groups. A resumed run thus adds up as the one
+        that it goes on with.
+        """
+        image = image.contiguous(memory_format=self.memory_format)
+        forward(self.network, image, self.machine).sum().backward()  # type: ignore[no-untyped-call]
+        self.rehearsed = True
 
 
 def _finite(values: Tensor) -> Tensor:
