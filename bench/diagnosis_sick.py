@@ -114,7 +114,7 @@ def _of_loss() -> dict[str, tuple[tuple[str, str, Tree], ...]]:
     original = {"loss": {"variance": {"form": "original"}}}
     return {
         "collapse": (
-            ("rate", "phantom", {"optimizer": {"lr": 1.0}}),
+            ("decay", "phantom", {"optimizer": {"weight_decay": 150.0}}),
             ("entropy", "phantom", {**weights(variance=1.0), **original}),
         ),
         "lopsided_precision_recall": (
@@ -168,6 +168,7 @@ def _of_loss() -> dict[str, tuple[tuple[str, str, Tree], ...]]:
 
 def _of_schedule() -> dict[str, tuple[tuple[str, str, Tree], ...]]:
     plateau = {"name": "plateau", "warmup_epochs": 0, "patience": 0}
+    escape = {"patience": 1, "formula": "aggressive", "cap": 50.0, "tolerance": 0.02}
     tail = {"start_epoch": 1, "every": 1, "decay": 1.0}
     return {
         "learning_rate_cut_early": (
@@ -177,7 +178,7 @@ def _of_schedule() -> dict[str, tuple[tuple[str, str, Tree], ...]]:
         "learning_rate_too_high": (
             ("noise", "phantom", {"noise": {**tail, "every": 3, "std": 1.0}}),
             ("sgd", "phantom", {"optimizer": {"name": "sgd", "lr": 3.0, "momentum": 0.9}}),
-            ("adamw", "phantom", {"optimizer": {"lr": 0.1}}),
+            ("escape", "phantom", {"plateau": escape, "optimizer": {"lr": 0.02}}),
         ),
         "threshold_instability": (
             ("output", "phantom", {"noise": {**tail, "std": 0.6, "layers": ["output"]}}),

@@ -4,44 +4,47 @@ from __future__ import annotations
 
 from vesuv.diagnosis.evidence import Evidence
 from vesuv.diagnosis.finding import Finding
+from vesuv.diagnosis.observation import Observation
 from vesuv.diagnosis.wording import epochs
 
-BEHIND = 0.2
-"""Dice by which a group lies below the mean of the others; the best public model of a competition
-on scrolls had 0.64 on one scroll and 0.44 on another."""
-FINE = 0.5
-"""Mean Dice of the other groups from which the mean looks fine."""
+FAILS = 1 / 3
+"""Share of the other groups' skill that a failing group reaches at most; groups that are merely
+harder reached half of it on the phantom."""
+FINE = 0.3
+"""Mean skill of the other groups from which the mean looks fine."""
 VALIDATIONS = 3
 """In each of the last so many."""
 
 
 def find(evidence: Evidence) -> Finding | None:
-    """Find the group that lies furthest behind the mean of the others, at each validation."""
+    """Find the group with the least skill beside the mean of the others, at each validation.
+
+    Skill is Dice on a scale from 0, which calling everything foreground scores, to 1: a group with
+    much foreground has a high Dice for nothing.
+    """
     lines = [line for line in evidence.observations if len(line.groups) > 1][-VALIDATIONS:]
     if len(lines) < VALIDATIONS:
         return None
-    behind: dict[str, tuple[float, float, float]] = {}
-    for group in set.intersection(*(set(line.groups) for line in lines)):
-        gaps, rests = [], []
-        for line in lines:
-            others = [dice for name, dice in line.groups.items() if name != group]
-            rests.append(sum(others) / len(others))
-            gaps.append(rests[-1] - line.groups[group])
-        if min(gaps) >= BEHIND and min(rests) >= FINE:
-            behind[group] = (sum(gaps) / len(gaps), lines[-1].groups[group], rests[-1])
-    if not behind:
+    shares = {
+        group: max(_share(line, group) for line in lines)
+        for group in set.intersection(*(set(line.groups) for line in lines))
+    }
+    if not shares or min(shares.values()) > FAILS:
         return None
-    group, (gap, own, rest) = max(behind.items(), key=lambda item: item[1])
+    group = min(shares, key=lambda name: shares[name])
+    others = [dice for name, dice in lines[-1].groups.items() if name != group]
+    own, rest = lines[-1].groups[group], sum(others) / len(others)
     tiles = [tile for tile in lines[-1].tiles if tile.group == group]
-    cases = ", ".join(dict.fromkeys(tile.case for tile in tiles))
+    cases = ", ".join(dict.fromkeys(tile.case for tile in tiles)) or "its cases"
     pooled = evidence.at("val/dice", lines[-1].epoch)
     first, last = lines[0].epoch, lines[-1].epoch
     return Finding(
         name="failing_group",
         title=f"Group {group} fails while the mean looks fine",
         evidence=(
-            f"In {epochs(first, last)} Dice on group {group} is {gap:.2f} below the mean of the "
-            f"other groups: {own:.3f} against {rest:.3f} at epoch {last}"
+            f"In {epochs(first, last)} group {group} reaches {shares[group]:.0%} at most of what "
+            f"the other groups do above calling everything foreground: Dice {own:.3f} against "
+            f"{rest:.3f} at epoch {last}"
             + (f", while {pooled:.3f} is reported over all" if pooled is not None else "")
             + f". It is judged on {len(tiles)} tiles of {cases}."
         ),
@@ -52,5 +55,20 @@ def find(evidence: Evidence) -> Finding | None:
         ),
         severity="trouble",
         epochs=(first, last),
-        numbers={"dice": own, "others": rest, "behind": gap, "tiles": len(tiles)},
+        numbers={"dice": own, "others": rest, "share": shares[group], "tiles": len(tiles)},
     )
+
+
+def _share(line: Observation, group: str) -> float:
+    """A group's skill as a share of the others' mean; 1 where the others have none to speak of."""
+    skills = {name: _skill(line, name) for name in line.groups}
+    others = [skill for name, skill in skills.items() if name != group]
+    rest = sum(others) / len(others)
+    return max(0.0, skills[group]) / rest if rest >= FINE else 1.0
+
+
+def _skill(line: Observation, group: str) -> float:
+    labelled = [tile.labelled for tile in line.tiles if tile.group == group]
+    share = sum(labelled) / max(1, len(labelled))
+    chance = 2 * share / (1 + share)
+    return (line.groups[group] - chance) / max(1e-6, 1 - chance)

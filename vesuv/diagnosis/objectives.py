@@ -62,13 +62,14 @@ def _finding(first: Evidence, other: Evidence, doubts: list[str]) -> Finding:
 def objective(run: Evidence) -> dict[str, object]:
     """Return what the training loss of a run is made of."""
     config = run.config
-    tree = config.loss.model_dump()
-    used = {name: tree[name] for name in config.terms if name in tree}
+    settings = config.loss.model_dump()
     phases = [(phase.epochs[0], phase.ramp, _active(phase.weights)) for phase in config.phases]
+    terms = sorted({term for _, _, weights in phases for term in weights})
+    weighed = settings["class_weights"] if {"cross_entropy", "focal"} & set(terms) else None
     return {
         "phases": phases,
-        "loss": used,
-        "loss.class_weights": tree["class_weights"],
+        "loss": {term: settings[term] for term in terms},
+        "loss.class_weights": weighed,
         "labels": config.labels.model_dump(),
     }
 

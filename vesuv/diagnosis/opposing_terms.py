@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from vesuv.diagnosis.evidence import Evidence
 from vesuv.diagnosis.finding import Finding
+from vesuv.diagnosis.observation import Gradients
 from vesuv.diagnosis.wording import epochs
 
 OPPOSED = -0.3
 """Cosine below which two gradients oppose each other: a third of the step is undone."""
+GROUPS = 2
+"""Groups of layers in which that must be so: in the last layer alone even Dice and cross-entropy
+oppose each other, since they want other levels of probability for the same mask."""
 LEAST_SHARE = 0.1
 """Of the larger gradient's norm: a smaller one does not matter, wherever it points."""
 LOOKS = 2
@@ -15,28 +19,19 @@ LOOKS = 2
 
 
 def find(evidence: Evidence) -> Finding | None:
-    """Find the pair of terms whose weighted gradients oppose each other most, in any layers."""
+    """Find the pair of terms whose weighted gradients oppose each other in most layers."""
     looks = [(line.epoch, line.gradients) for line in evidence.observations if line.gradients]
     recent = looks[-LOOKS:]
     if len(recent) < LOOKS:
         return None
-    means: dict[tuple[str, str], float] = {}
-    for group, pairs in recent[-1][1].cosines.items():
-        for pair in pairs:
-            one, other = pair.split("|")
-            cosines = [look.cosines.get(group, {}).get(pair, 0.0) for _, look in recent]
-            norms = [look.norms.get(group, {}) for _, look in recent]
-            shares = [_share(norm.get(one, 0.0), norm.get(other, 0.0)) for norm in norms]
-            if max(cosines) < OPPOSED and min(shares) > LEAST_SHARE:
-                means[group, pair] = sum(cosines) / len(cosines)
-    if not means:
+    found = _opposed([look for _, look in recent])
+    if not found:
         return None
-    (group, pair), cosine = min(means.items(), key=lambda item: item[1])
+    pair, groups = max(found.items(), key=lambda item: (len(item[1]), -min(item[1].values())))
     one, other = pair.split("|")
     first, last = recent[0][0], recent[-1][0]
-    listed = ", ".join(
-        f"{g} {c:.2f}" for (g, p), c in sorted(means.items(), key=lambda item: item[1]) if p == pair
-    )
+    listed = ", ".join(f"{g} {c:.2f}" for g, c in sorted(groups.items(), key=lambda item: item[1]))
+    group = min(groups, key=lambda name: groups[name])
     norm = recent[-1][1].norms[group]
     weaker = min((one, other), key=lambda term: norm[term])
     return Finding(
@@ -53,8 +48,27 @@ def find(evidence: Evidence) -> Finding | None:
         ),
         severity="warning",
         epochs=(first, last),
-        numbers={"cosine": cosine, f"norm_{one}": norm[one], f"norm_{other}": norm[other]},
+        numbers={
+            "cosine": groups[group],
+            "groups": len(groups),
+            f"norm_{one}": norm[one],
+            f"norm_{other}": norm[other],
+        },
     )
+
+
+def _opposed(looks: list[Gradients]) -> dict[str, dict[str, float]]:
+    """Pair of terms -> group of layers -> mean cosine, where they oppose in enough groups."""
+    found: dict[str, dict[str, float]] = {}
+    for group, pairs in looks[-1].cosines.items():
+        for pair in pairs:
+            one, other = pair.split("|")
+            cosines = [look.cosines.get(group, {}).get(pair, 0.0) for look in looks]
+            norms = [look.norms.get(group, {}) for look in looks]
+            shares = [_share(norm.get(one, 0.0), norm.get(other, 0.0)) for norm in norms]
+            if max(cosines) < OPPOSED and min(shares) > LEAST_SHARE:
+                found.setdefault(pair, {})[group] = sum(cosines) / len(cosines)
+    return {pair: groups for pair, groups in found.items() if len(groups) >= GROUPS}
 
 
 def _share(one: float, other: float) -> float:
