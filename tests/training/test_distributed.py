@@ -9,11 +9,10 @@ from typing import Any, ClassVar, Self
 
 import pytest
 import torch
-from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from tests.training.processes import in_processes, in_two_processes
-from vesuv.config.network import LossConfig, ModelConfig, PlainUNetConfig
+from vesuv.config.network import LossConfig, PlainUNetConfig
 from vesuv.config.training import RuntimeConfig, SGDConfig
 from vesuv.errors import InputError
 from vesuv.losses import LOSSES, Compound, Loss, build_losses
@@ -150,10 +149,18 @@ def contents(group: Group) -> dict[str, float]:
     return sums.row()
 
 
+def copied(group: Group) -> float:
+    torch.manual_seed(group.rank)
+    network = nn.Conv3d(2, 3, 3).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    group.copy_from_first(network)
+    return network(torch.arange(54.0).view(1, 2, 3, 3, 3)).sum().item()
+
+
 def steps_of(group: Group) -> dict[str, Any]:
     answer: dict[str, Any] = {name: taken(step, group) for name, step in STEPS.items()}
     answer["skipped"] = skipped(group)
     answer["contents"] = contents(group)
+    answer["copied"] = copied(group)
     answer["agreed"] = group.agree(False, group.rank == 1)
     answer["collected"] = group.collect(group.rank)
     return answer
@@ -199,6 +206,10 @@ def test_a_flag_that_one_raises_is_up_for_all(two: list[dict[str, Any]]) -> None
     assert [process["collected"] for process in two] == [[0, 1], [0, 1]]
 
 
+def test_weights_are_copied_from_the_first(two: list[dict[str, Any]]) -> None:
+    assert [process["copied"] for process in two] == [copied(ALONE)] * 2
+
+
 def gone_on(group: Group) -> bool:
     """Take four steps, and the last three again in a new process's place; compare the weights."""
     torch.manual_seed(0)
@@ -222,25 +233,6 @@ def gone_on(group: Group) -> bool:
 def test_three_processes_go_on_bit_for_bit(tmp_path: Path) -> None:
     """The order in which three numbers are added up matters, that of two does not."""
     assert in_processes(3, tmp_path, gone_on) == [True, True, True]
-
-
-NETWORKS = {
-    "plain_unet": {"filters": 2, "depth": 1},
-    "dynunet": {"filters": 2, "depth": 2},
-    "segresnet": {"filters": 8},
-    "mednext": {},
-}
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_every_parameter_takes_part_in_the_gradient(name: str) -> None:
-    """DistributedDataParallel would wait for one that does not."""
-    model: ModelConfig = TypeAdapter(ModelConfig).validate_python({"name": name, **NETWORKS[name]})
-    network = build_model(model)
-
-    network(torch.randn(1, 1, 32, 32, 32)).sum().backward()
-
-    assert [n for n, p in network.named_parameters() if p.requires_grad and p.grad is None] == []
 
 
 def test_alone_nothing_is_exchanged() -> None:

@@ -1,0 +1,26 @@
+"""Every network, by the name that a configuration gives it."""
+
+import pytest
+import torch
+from pydantic import TypeAdapter
+
+from vesuv.config.network import ModelConfig
+from vesuv.models import build_model
+
+NETWORKS = {
+    "plain_unet": {"filters": 2, "depth": 1},
+    "dynunet": {"filters": 2, "depth": 2},
+    "segresnet": {"filters": 8},
+    "mednext": {},
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_parameter_takes_part_in_the_gradient(name: str) -> None:
+    """DistributedDataParallel would wait for one that does not."""
+    model: ModelConfig = TypeAdapter(ModelConfig).validate_python({"name": name, **NETWORKS[name]})
+    network = build_model(model)
+
+    network(torch.randn(1, 1, 32, 32, 32)).sum().backward()
+
+    assert [n for n, p in network.named_parameters() if p.requires_grad and p.grad is None] == []
