@@ -16,7 +16,7 @@ def test_the_augmentation_that_ruins_most_is_named(make: MakeEvidence) -> None:
 
     assert finding is not None and finding.severity == "trouble"
     assert finding.title == "The augmentation blur destroys the structure"
-    assert "strength 3 to 4 leaves 100 % of the foreground and 25 % of its" in finding.evidence
+    assert "strength 3 to 4 leaves 100 % of the foreground, 25 % of its" in finding.evidence
     assert "structure 2 voxels thick" in finding.evidence
     assert "80 % of the patches" in finding.evidence
     assert "augment.blur.p=0.2" in finding.remedy
@@ -39,6 +39,7 @@ def test_a_harsh_one_that_is_rare_is_no_finding(make: MakeEvidence) -> None:
 
 def test_damage_is_the_share_of_patches_times_what_is_lost() -> None:
     assert damage(Effect(p=0.5, foreground=0.4, contrast=0.8)) == pytest.approx(0.3)
+    assert damage(Effect(p=0.5, foreground=0.9, contrast=0.8, thickness=0.4)) == pytest.approx(0.3)
     assert damage(Effect(p=0.5, foreground=1.2, contrast=1.5)) == 0.0
     assert damage(Effect(p=0.5, foreground=1.0, contrast=-2.0)) == 0.5
 

@@ -5,12 +5,14 @@ import pytest
 import torch
 
 from vesuv.commands.prepare import open_prepared
+from vesuv.commands.train import train
 from vesuv.config import Config
 from vesuv.diagnosis import Evidence
 from vesuv.errors import InputError
 from vesuv.losses import build_losses
 from vesuv.losses.compound import Compound
 from vesuv.models import build_model
+from vesuv.training.checkpoints import read_checkpoint
 from vesuv.training.fold_data import FoldData, fold_data
 from vesuv.training.machine import resolve
 from vesuv.training.run import RunFolder
@@ -105,3 +107,38 @@ def test_training_cases_can_be_left_out(watch: Watch, tiny_config: Config) -> No
 
     [line] = Evidence.read(watch.run_path).observations
     assert line.train is None and line.gradients is None and line.histogram is not None
+
+
+def test_a_run_ends_with_the_same_weights_whether_it_was_watched_or_not(
+    tiny_config: Config, tmp_path: Path
+) -> None:
+    ends = []
+    for watched in (True, False):
+        section = tiny_config.diagnosis.model_copy(
+            update={"enabled": watched, "gradients_every": 1}
+        )
+        phases = tiny_config.phases[1:]
+        config = tiny_config.model_copy(
+            update={
+                "diagnosis": section,
+                "phases": (phases[0].model_copy(update={"epochs": (0, None)}),),
+            }
+        )
+        [run] = train(config, [0], output=tmp_path / str(watched))
+        ends.append(read_checkpoint(run.checkpoint("last")).model)
+        assert (run.path / "evidence.jsonl").is_file() == watched
+
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+
+
+def test_gradients_are_compared_at_intervals_whatever_epochs_are_validated(
+    watch: Watch, tiny_config: Config
+) -> None:
+    compound = Compound(build_losses(tiny_config.loss, tiny_config.terms))
+    network = network_of(tiny_config)
+
+    for epoch in (1, 3, 5, 7, 9):
+        watch.observe(epoch, network, compound, WEIGHTS)
+
+    lines = Evidence.read(watch.run_path).observations
+    assert [line.epoch for line in lines if line.gradients is not None] == [1, 7]

@@ -12,7 +12,7 @@ DAMAGE = 0.25
 
 
 def find(evidence: Evidence) -> Finding | None:
-    """Find the augmentation that ruins most, by foreground or contrast lost times its share p."""
+    """Find the augmentation that ruins most, by what is lost times its share p."""
     measured = [line for line in evidence.observations if line.augmentation]
     if not measured or measured[-1].augmentation is None:
         return None
@@ -34,17 +34,23 @@ def find(evidence: Evidence) -> Finding | None:
         evidence=(
             f"On training patches, before epoch 0, {name} with strength "
             f"{' to '.join(f'{value:g}' for value in strength)} leaves {percent(worst.foreground)} "
-            f"of the foreground and {percent(max(0.0, worst.contrast))} of its contrast (structure"
-            f"{thick}); it is applied to {percent(worst.p)} of the patches."
+            f"of the foreground, {percent(max(0.0, worst.contrast))} of its contrast and "
+            f"{percent(worst.thickness)} of its thickness (structure{thick}); it is "
+            f"applied to {percent(worst.p)} of the patches."
         ),
         remedy=f"--set augment.{name}.p={worst.p / 4:.2g}, or a narrower augment.{name} range.",
         severity="trouble" if damage(worst) >= 2 * DAMAGE else "warning",
         epochs=(0, max(0, evidence.epoch)),
-        numbers={"p": worst.p, "foreground": worst.foreground, "contrast": worst.contrast},
+        numbers={
+            "p": worst.p,
+            "foreground": worst.foreground,
+            "contrast": worst.contrast,
+            "thickness": worst.thickness,
+        },
     )
 
 
 def damage(effect: Effect) -> float:
     """Return the share of what training shows that this augmentation ruins."""
-    kept = min(1.0, max(0.0, effect.foreground), max(0.0, effect.contrast))
+    kept = min(1.0, *(max(0.0, k) for k in (effect.foreground, effect.contrast, effect.thickness)))
     return effect.p * (1 - kept)

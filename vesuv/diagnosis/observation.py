@@ -76,6 +76,8 @@ class Effect(_Part):
     """Foreground voxels after it, as a share of those before."""
     contrast: Number
     """Contrast between foreground and the background beside it, as a share of that before."""
+    thickness: Number = 1.0
+    """Thickness of the foreground, as a share of that before."""
 
 
 class Structure(_Part):

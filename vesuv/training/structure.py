@@ -45,8 +45,7 @@ def measure_structure(cases: Sequence[StoredCase]) -> Structure:
         for axis in range(3):
             gaps[axis].extend(starts_apart(foreground, label == IGNORE, axis))
         if foreground.any():
-            shortest = np.minimum.reduce([run_lengths(foreground, axis) for axis in range(3)])
-            ways.append(float(np.median(shortest[foreground])))
+            ways.append(thickness(foreground))
     spacing = tuple(float(np.median(found)) for found in gaps if found)
     return Structure(
         spacing=spacing if len(spacing) == 3 else None, thickness=median(ways) if ways else None
@@ -79,6 +78,12 @@ def run_lengths(mask: Mask, axis: int) -> NDArray[np.int32]:
     after = np.flip(np.minimum.accumulate(np.flip(beyond, axis), axis=axis), axis)
     lengths: NDArray[np.int32] = np.where(mask, after - before - 1, 0).astype(np.int32)
     return lengths
+
+
+def thickness(mask: Mask) -> float:
+    """Return the shortest way along an axis through each voxel of the mask: the median of them."""
+    shortest = np.minimum.reduce([run_lengths(mask, axis) for axis in range(3)])
+    return float(np.median(shortest[mask]))
 
 
 def measure_augmentation(
@@ -162,15 +167,22 @@ def _effect(
     p: float, before: list[tuple[Tensor, Tensor]], after: list[tuple[Tensor, Tensor]]
 ) -> Effect | None:
     shares = [_foreground_share([label for _, label in patches]) for patches in (before, after)]
-    kept = []
+    contrasts, ways = [], []
     for old, new in zip(before, after, strict=True):
         was, now = contrast(*old), contrast(*new)
         if was is None or now is None or abs(was[1]) < _LEAST_CONTRAST:
             continue
-        kept.append(min(now[0] / was[0], now[1] / was[1]))
-    if not kept or not shares[0]:
+        contrasts.append(min(now[0] / was[0], now[1] / was[1]))
+        thick = [thickness(((label > 0) & (label != IGNORE)).numpy()) for _, label in (old, new)]
+        ways.append(thick[1] / thick[0])
+    if not contrasts or not shares[0]:
         return None
-    return Effect(p=p, foreground=shares[1] / shares[0], contrast=median(kept))
+    return Effect(
+        p=p,
+        foreground=shares[1] / shares[0],
+        contrast=median(contrasts),
+        thickness=sum(ways) / len(ways),
+    )
 
 
 def _foreground_share(labels: list[Tensor]) -> float:
