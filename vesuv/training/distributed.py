@@ -113,8 +113,8 @@ class Group:
         """Join (b, ...) of all processes along the batch, in their order; differentiable."""
         if self.size == 1:
             return values
-        joined: Tensor = _Gather.apply(values, self.rank, self.size)  # type: ignore[no-untyped-call]
-        return joined
+        whole: Tensor = _Gather.apply(values, self.rank, self.size)  # type: ignore[no-untyped-call]
+        return whole
 
     def agree(self, *flags: bool) -> tuple[bool, ...]:
         """Return for each flag whether it is up in any process; the answer is the same in all."""
