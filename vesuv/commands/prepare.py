@@ -212,7 +212,10 @@ def _show(store: Store, config: Config, console: Console) -> None:
     names = {value: name for name, values in config.labels.values() for value in values}
     if config.labels.ignore is not None:
         names[config.labels.ignore] = "ignore"
-    values = (f"{v} {names[int(v)]} {share:.2%}" for v, share in census["values"].items())
+    values = (
+        f"{value} {names.get(int(value), 'not declared')} {share:.2%}"
+        for value, share in census["values"].items()
+    )
     console.print(f"label values: {', '.join(values)}", markup=False)
     rows = census["groups"] or census["cases"]
     patch = "x".join(map(str, census["patch_size"]))

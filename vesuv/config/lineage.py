@@ -7,9 +7,10 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
-from vesuv.config.load import Tree, load_config, parse_yaml
+from vesuv.config.load import Tree, load_config
 from vesuv.config.root import Config
 from vesuv.config.section import Section
+from vesuv.config.text import parse_yaml, read_text
 from vesuv.errors import InputError
 
 _NOTHING = object()
@@ -66,10 +67,7 @@ def _values(root: Path) -> Tree:
 
 
 def _read(path: Path) -> Tree:
-    try:
-        tree = parse_yaml(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as fault:
-        raise InputError(f"{path}: cannot be read as a configuration: {fault}") from None
+    tree = parse_yaml(read_text(path), str(path))
     if not isinstance(tree, dict):
         raise InputError(f"{path}: a configuration is a mapping of sections, found {tree!r:.60}")
     return tree

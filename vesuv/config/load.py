@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 
 from vesuv.config.root import Config
 from vesuv.config.section import frozen
+from vesuv.config.text import parse_yaml, read_text, refuse_endless
 from vesuv.errors import InputError, InputErrors
 
 Tree = dict[str, Any]
@@ -19,39 +20,8 @@ Origins = dict[tuple[str, ...], str]
 
 _WHOLE = {("labels", "classes")}
 """Mappings that a file replaces rather than extends."""
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2 scalars: 1e-5 is a number, only true and false are booleans, a key stands once."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if not isinstance(key, str):
-                raise yaml.MarkedYAMLError(
-                    problem=f"keys are text, found {key!r}", problem_mark=key_node.start_mark
-                )
-            if key in seen:
-                raise yaml.MarkedYAMLError(
-                    problem=f"key {key!r} stands twice", problem_mark=key_node.start_mark
-                )
-            seen.add(key)
-        return super().construct_mapping(node, deep=deep)
-
-
-_Loader.yaml_implicit_resolvers = {}
-for _tag, _pattern, _first in (
-    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
-    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
-    ("int", r"^[-+]?(?:0|[1-9][0-9]*)$", list("-+0123456789")),
-    (
-        "float",
-        r"^[-+]?(?:(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+|\.inf)$",
-        list("-+0123456789."),
-    ),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
+_MOST_BASES = 20
+"""Files that inherit from one another."""
 
 
 def load_config(path: str | Path, changes: list[str] | tuple[str, ...] = ()) -> Config:
@@ -65,7 +35,7 @@ def load_config(path: str | Path, changes: list[str] | tuple[str, ...] = ()) -> 
         InputError: Names file, key, rule, value found and the nearest valid name.
     """
     path = Path(path)
-    tree, origins = _read_with_bases(path, ())
+    tree, origins = _read_with_bases(path, (), "")
     tree.setdefault("name", path.stem)
     for change in changes:
         _apply_change(tree, origins, change)
@@ -74,6 +44,7 @@ def load_config(path: str | Path, changes: list[str] | tuple[str, ...] = ()) -> 
 
 def check(tree: Tree, source: str, origins: Origins | None = None) -> Config:
     """Turn plain nested dictionaries into a `Config`, naming `source` in every fault."""
+    refuse_endless(tree, source)
     try:
         return Config.model_validate(_with_default_names(frozen(tree), Config))
     except ValidationError as fault:
@@ -103,39 +74,34 @@ def dump_config(config: Config) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, default_flow_style=None)
 
 
-def parse_yaml(text: str, source: str) -> Any:
-    """Parse YAML 1.2 scalars safely; a fault is one sentence with the line."""
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as fault:
-        mark = fault.problem_mark
-        where = f" line {mark.line + 1}" if mark else ""
-        raise InputError(f"{source}:{where} not valid YAML: {fault.problem}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as fault:
-        raise InputError(f"{source}: not valid YAML: {fault}") from None
-
-
-def _read_with_bases(path: Path, seen: tuple[Path, ...]) -> tuple[Tree, Origins]:
-    if path.resolve() in seen:
-        raise InputError(f"{path}: base: files inherit from each other in a circle; break it")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such configuration file{_similar_file(path)}") from None
-    except (OSError, UnicodeDecodeError) as fault:
-        raise InputError(f"{path}: cannot be read as a configuration: {fault}") from None
-    tree = parse_yaml(text, str(path))
+def _read_with_bases(path: Path, seen: tuple[Path, ...], asked_by: str) -> tuple[Tree, Origins]:
+    if len(seen) > _MOST_BASES or _same_file(path) in seen:
+        raise InputError(
+            f"{asked_by}{path}: base: files inherit from each other in a circle; break it"
+        )
+    tree = parse_yaml(read_text(path, asked_by), f"{asked_by}{path}")
     if not isinstance(tree, dict):
-        raise InputError(f"{path}: a configuration is a mapping of sections, found {tree!r:.60}")
+        raise InputError(
+            f"{asked_by}{path}: a configuration is a mapping of sections, found {tree!r:.60}"
+        )
     base = tree.pop("base", None)
     origins: Origins = {}
     if base is None:
         return _merge({}, tree, origins, str(path), ()), origins
     if not isinstance(base, str):
-        raise InputError(f"{path}: base: must be a file name, found {base!r}")
-    inherited, origins = _read_with_bases(path.parent / base, (*seen, path.resolve()))
+        raise InputError(f"{path}: base: must be a file name, found {base!r:.60}")
+    below = (*seen, _same_file(path))
+    inherited, origins = _read_with_bases(path.parent / base, below, f"{path}: base: ")
     inherited.pop("name", None)
     return _merge(inherited, tree, origins, str(path), ()), origins
+
+
+def _same_file(path: Path) -> Path:
+    """The path without links and dots, where the system can tell."""
+    try:
+        return path.resolve()
+    except (OSError, ValueError, RuntimeError):
+        return path
 
 
 def _merge(base: Tree, over: Tree, origins: Origins, source: str, at: tuple[str, ...]) -> Tree:
@@ -286,11 +252,3 @@ def _sections_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [s for part in getattr(annotation, "__args__", ()) for s in _sections_in(part)]
-
-
-def _similar_file(path: Path) -> str:
-    if not path.parent.is_dir():
-        return f"; the folder {path.parent} does not exist"
-    names = [p.name for p in path.parent.glob("*.yaml")]
-    close = difflib.get_close_matches(path.name, names, n=1, cutoff=0.4)
-    return f"; did you mean {path.parent / close[0]}?" if close else ""

@@ -25,7 +25,7 @@ class PlainUNetConfig(Channels):
     name: Literal["plain_unet"] = "plain_unet"
     filters: Size = 32
     """Channels of the first level; doubled at each level down."""
-    depth: Size = 4
+    depth: int = Field(default=4, ge=1, le=10)
     """Number of poolings."""
 
 
@@ -34,7 +34,7 @@ class DynUNetConfig(Channels):
     """MONAI's DynUNet with residual blocks."""
     filters: Size = 32
     """Channels of the first level; doubled at each level down, at most 320."""
-    depth: int = Field(default=4, ge=2)
+    depth: int = Field(default=4, ge=2, le=10)
     """Number of down-samplings."""
 
 

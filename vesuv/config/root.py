@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from vesuv.config.data import AugmentConfig, DataConfig, LabelsConfig, SamplingConfig
 from vesuv.config.diagnosis import DiagnosisConfig
@@ -58,6 +58,16 @@ class Config(Section):
     selection: SelectionConfig = SelectionConfig()
     inference: InferenceConfig = InferenceConfig()
     runtime: RuntimeConfig = RuntimeConfig()
+
+    @field_validator("name")
+    @classmethod
+    def _one_folder(cls, value: str) -> str:
+        if not value.isprintable() or value in ("", ".", "..") or set("/\\") & set(value):
+            raise ValueError(
+                f"names one folder, without a path before it, found {value!r:.60}; --output DIR "
+                "writes elsewhere"
+            )
+        return value
 
     @model_validator(mode="after")
     def _phases_cover_the_run(self) -> Config:

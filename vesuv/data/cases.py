@@ -79,14 +79,19 @@ def check_dataset_json(root: Path, labels: LabelsConfig) -> None:
     path = root / "dataset.json"
     if not isinstance(declared, dict):
         raise InputError(f"{path}: needs a mapping `labels`, found {declared!r}; add it")
-    values = {int(v) for v in _flat(declared.values())}
+    try:
+        values = {int(v) for v in _flat(declared.values())}
+        ignore = None if declared.get("ignore") is None else int(declared["ignore"])
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(
+            f"{path}: labels: class name -> number, found {declared!r:.200}; correct it"
+        ) from None
     ours = {value for _, group in labels.values() for value in group}
     ours |= set() if labels.ignore is None else {labels.ignore}
-    ignore = declared.get("ignore")
-    if values != ours or (None if ignore is None else int(ignore)) != labels.ignore:
+    if values != ours or ignore != labels.ignore:
         raise InputError(
-            f"{path}: its labels {declared} and the configuration's labels {labels.classes} with "
-            f"ignore {labels.ignore} must name the same values; change one of them"
+            f"{path}: its labels {declared!r:.200} and the configuration's labels {labels.classes} "
+            f"with ignore {labels.ignore} must name the same values; change one of them"
         )
 
 
@@ -210,7 +215,7 @@ def _dataset_json(root: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; layout nnunet needs it") from None
-    except (OSError, ValueError) as fault:
+    except (OSError, ValueError, RecursionError) as fault:
         raise InputError(f"{path}: cannot be read as JSON ({fault}); correct it") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: holds a mapping, found {type(content).__name__}; correct it")

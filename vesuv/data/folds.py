@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import yaml
 
-from vesuv.config import parse_yaml
+from vesuv.config import parse_yaml, read_text
 from vesuv.config.data import FoldsConfig
 from vesuv.data.store import Store, StoredCase
 from vesuv.errors import InputError, InputErrors
@@ -101,7 +101,7 @@ def read_folds(path: Path, ids: Sequence[str], config: FoldsConfig) -> Folds:
     Raises:
         InputErrors: Every fault of the file, one sentence each.
     """
-    content = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    content = parse_yaml(read_text(path), str(path))
     faults = _form_faults(content, path, config)
     if faults:
         raise InputErrors(faults)

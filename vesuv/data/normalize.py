@@ -75,9 +75,13 @@ class Normalizer:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> Normalizer:
-        """Rebuild from what `state` returned."""
-        parts = {k: None if v is None else tuple(v) for k, v in state.items() if k != "name"}
-        return cls(state["name"], **parts)
+        """Rebuild from what `state` returned; anything else is a TypeError or ValueError."""
+        parts = {
+            key: None if values is None else tuple(map(float, values))
+            for key, values in state.items()
+            if key != "name"
+        }
+        return cls(str(state["name"]), **parts)
 
 
 def build_normalizer(config: Normalize, dataset: DatasetStatistics | None) -> Normalizer:

@@ -21,6 +21,7 @@ import numpy.typing as npt
 from vesuv.config import Config
 from vesuv.data.labels import IGNORE
 from vesuv.data.statistics import CaseStatistics, DatasetStatistics
+from vesuv.data.store_records import CaseRecord, CensusRecord, IndexRecord, read_record
 from vesuv.errors import InputError
 
 Array = npt.NDArray[Any]
@@ -140,17 +141,12 @@ class Store:
         Raises:
             InputError: There is no complete store at `path`, or another version wrote it.
         """
-        index = _read_json(path / INDEX)
-        if index.get("version") != VERSION:
-            raise InputError(
-                f"{path / INDEX}: this vesuv reads stores of version {VERSION}, found "
-                f"{index.get('version')}; prepare again with --overwrite"
-            )
+        index = read_record(path / INDEX, IndexRecord, VERSION)
         cases = {case_id: open_case(case_path(path, case_id)) for case_id in index["cases"]}
         return cls(
             path=path,
             cases=cases,
-            census=_read_json(path / CENSUS),
+            census=read_record(path / CENSUS, CensusRecord),
             dataset_statistics=DatasetStatistics.from_state(index["dataset_statistics"]),
             fingerprint=index["fingerprint"],
             settings=index["settings"],
@@ -258,7 +254,12 @@ def open_case(path: Path) -> StoredCase:
     Raises:
         InputError: There is none, or it is damaged.
     """
-    attributes = _read_json(path / "zarr.json")["attributes"]
+    attributes = read_record(path / "zarr.json", CaseRecord)["attributes"]
+    if path.name != f"{attributes['id']}.zarr":
+        raise InputError(
+            f"{path}: a damaged store: holds case {attributes['id']!r:.60}; prepare again with "
+            "--overwrite"
+        )
     z, y, x = attributes["shape"]
     dz, dy, dx = attributes["spacing"]
     return StoredCase(
@@ -273,18 +274,6 @@ def open_case(path: Path) -> StoredCase:
         statistics=CaseStatistics.from_state(attributes["statistics"]),
         values={int(value): number for value, number in attributes["values"].items()},
     )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no prepared store here; run prepare first") from None
-    except (OSError, ValueError) as fault:
-        raise InputError(
-            f"{path}: a damaged store ({fault}); prepare again with --overwrite"
-        ) from None
-    return content
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -22,8 +22,18 @@ MODELS: dict[str, Callable[[Any], nn.Module]] = {
 
 
 def build_model(config: ModelConfig) -> nn.Module:
-    """Build the network that the `model` section names; it returns logits (b, k, z, y, x)."""
-    return MODELS[config.name](config)
+    """Build the network that the `model` section names; it returns logits (b, k, z, y, x).
+
+    Raises:
+        InputError: There is not memory enough for its weights.
+    """
+    try:
+        return MODELS[config.name](config)
+    except (RuntimeError, MemoryError, OverflowError) as fault:
+        reason = " ".join(str(fault).split()) or type(fault).__name__
+        raise InputError(
+            f"model: {config.name} of this size cannot be built ({reason:.160}); make it smaller"
+        ) from None
 
 
 def recompute_levels(network: nn.Module, levels: int) -> None:

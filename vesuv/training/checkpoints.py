@@ -6,6 +6,7 @@ import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import torch
@@ -125,20 +126,39 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not isinstance(content, dict) or content.get("version") != VERSION:
         found = content.get("version") if isinstance(content, dict) else type(content).__name__
         raise InputError(f"{path}: checkpoint version must be {VERSION}, found {found}")
-    return Checkpoint(
-        path=path,
-        model=content["model"],
-        config=check(content["config"], str(path)),
-        normalizer=Normalizer.from_state(content["normalizer"]),
-        epoch=content["epoch"],
-        measure=content["measure"],
-        training=content["training"],
-    )
+    return _checkpoint(path, content)
+
+
+def _checkpoint(path: Path, content: dict[str, Any]) -> Checkpoint:
+    """The content part by part: a good checksum says nothing of who wrote it."""
+    kinds: dict[str, Any] = {
+        "epoch": int,
+        "measure": (float, NoneType),
+        "training": (dict, NoneType),
+    }
+    wrong = [key for key, kind in kinds.items() if not isinstance(content.get(key, ...), kind)]
+    weights = content.get("model")
+    if not isinstance(weights, dict) or not all(isinstance(w, Tensor) for w in weights.values()):
+        wrong.append("model")
+    if wrong:
+        raise InputError(f"{path}: {', '.join(wrong)}: not as vesuv writes them; use another one")
+    try:
+        normalizer = Normalizer.from_state(content["normalizer"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise InputError(f"{path}: normalizer: not as vesuv writes it; use another one") from None
+    kept = {key: content[key] for key in ("model", *kinds)}
+    config = check(content.get("config", {}), str(path))
+    return Checkpoint(path=path, config=config, normalizer=normalizer, **kept)
 
 
 def _verify(path: Path) -> None:
-    """Compare every record with the CRC-32 that was written with it; PyTorch itself does not."""
+    """Compare every record with the CRC-32 that was written with it; PyTorch itself does not.
+
+    Records that are packed are not ours: a few bytes could stand for all memory there is.
+    """
     with zipfile.ZipFile(path) as archive:
+        if any(record.compress_type != zipfile.ZIP_STORED for record in archive.infolist()):
+            raise zipfile.BadZipFile("its records are packed")
         broken = archive.testzip()
     if broken is not None:
         raise zipfile.BadZipFile(f"checksum of {broken} does not match")
@@ -150,20 +170,22 @@ def restore_network(checkpoint: Checkpoint, device: torch.device) -> nn.Module:
     Raises:
         InputError: The weights are another network's.
     """
+    with torch.device("meta"):  # before memory is taken for whatever the file says
+        load_weights(build_model(checkpoint.config.model), checkpoint, assign=True)
     network = build_model(checkpoint.config.model)
     load_weights(network, checkpoint)
     return network.to(device).eval()
 
 
-def load_weights(network: nn.Module, checkpoint: Checkpoint) -> None:
+def load_weights(network: nn.Module, checkpoint: Checkpoint, *, assign: bool = False) -> None:
     """Put a checkpoint's weights into a network.
 
     Raises:
         InputError: The weights are another network's.
     """
     try:
-        network.load_state_dict(checkpoint.model)
-    except RuntimeError as fault:
+        network.load_state_dict(checkpoint.model, assign=assign)
+    except (RuntimeError, AttributeError, TypeError) as fault:
         detail = " ".join(str(fault).split())[:160]
         raise InputError(
             f"{checkpoint.path}: its weights do not fit model.name={checkpoint.config.model.name} "

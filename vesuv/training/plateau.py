@@ -55,8 +55,8 @@ class PlateauEscape:
 
     def restore(self, state: dict[str, float | int | None]) -> None:
         """Continue from `state()`."""
-        for name, value in state.items():
-            setattr(self, name, value)
+        for name in self.state():
+            setattr(self, name, state[name])
 
 
 def multiplier(formula: str, number: int) -> float:

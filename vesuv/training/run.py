@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -67,18 +67,18 @@ class RunFolder:
     @property
     def fold(self) -> int | str:
         """The fold number, or "all"."""
-        fold: int | str = self._facts()["fold"]
+        fold: int | str = self._fact("fold", lambda it: it == "all" or type(it) is int)
         return fold
 
     @property
     def fingerprint(self) -> str:
         """Fingerprint of the prepared data that the run was trained on."""
-        return str(self._facts()["data_fingerprint"])
+        return str(self._fact("data_fingerprint", lambda it: isinstance(it, str)))
 
     @property
     def validation_cases(self) -> list[str]:
         """Cases that training never saw, as they were split then; none for fold "all"."""
-        names: list[str] = self._facts()["validation_cases"]
+        names: list[str] = self._fact("validation_cases", _is_list_of_names)
         return names
 
     @property
@@ -157,10 +157,18 @@ class RunFolder:
     @property
     def started(self) -> str | None:
         """When the run began; None for one that is not there yet."""
-        return self._facts().get("started") if (self.path / "run.json").is_file() else None
+        if not (self.path / "run.json").is_file():
+            return None
+        started: str | None = self._fact("started", lambda it: it is None or isinstance(it, str))
+        return started
 
-    def _facts(self) -> dict[str, Any]:
-        return _read_json(self.path / "run.json")
+    def _fact(self, name: str, fits: Callable[[Any], bool]) -> Any:
+        """An entry of run.json, which a hand may have changed."""
+        path = self.path / "run.json"
+        value = _read_json(path).get(name)
+        if not fits(value):
+            raise InputError(f"{path}: {name} is not what training wrote, found {value!r:.60}")
+        return value
 
 
 @contextmanager
@@ -193,6 +201,10 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or content.get("version") != VERSION:
         raise InputError(f"{path}: version must be {VERSION}; it was not written by this vesuv")
     return content
+
+
+def _is_list_of_names(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
 def _software() -> dict[str, Any]:

@@ -122,20 +122,30 @@ class RunState:
         if state is None:
             raise InputError(f"{checkpoint.path}: holds no training state; resume from last.pt")
         load_weights(self.network, checkpoint)
-        self.optimizer.load_state_dict(state["optimizer"])
         before, now = checkpoint.config.train.epochs, self.config.train.epochs
-        self.schedule.restore(state["schedule"], new_length=before != now)
+        try:
+            self._restore_parts(state, new_length=before != now)
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as fault:
+            reason = " ".join(str(fault).split())
+            raise InputError(
+                f"{checkpoint.path}: its training state is not this run's ({reason:.160}); start "
+                "a new run"
+            ) from None
+        if before == now:
+            return None
+        name, lr = self.config.scheduler.name, self.schedule.lr
+        meaning = "follows the curve of the new number" if name == "poly" else "goes on as it was"
+        return f"train.epochs is {now}, was {before}: the {name} schedule {meaning}, at {lr:.3g}"
+
+    def _restore_parts(self, state: dict[str, Any], *, new_length: bool) -> None:
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.restore(state["schedule"], new_length=new_length)
         self.averages.restore(state["averages"])
         if self.plateau is not None:
             self.plateau.restore(state["plateau"])
         self.progress = Progress(**state["progress"])
         if state["sums"] is not None:
             self.sums.restore(state["sums"])
-        if before == now:
-            return None
-        name, lr = self.config.scheduler.name, self.schedule.lr
-        meaning = "follows the curve of the new number" if name == "poly" else "goes on as it was"
-        return f"train.epochs is {now}, was {before}: the {name} schedule {meaning}, at {lr:.3g}"
 
     def go_back(self) -> tuple[int, list[str]]:
         """Load the best weights and forget the moments.

@@ -51,6 +51,8 @@ def read(path: str | Path) -> Volume:
     form = _format_of(path)
     if not path.exists():
         raise InputError(f"{path}: no such file; check the path")
+    if not path.is_file() and (not path.is_dir() or form is not _ZARR):
+        raise InputError(f"{path}: is no file; give a volume in {form.name}")
     if path.is_file() and path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty (0 bytes); copy it again")
     try:

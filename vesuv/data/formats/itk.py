@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from vesuv.data.formats.volume import Array, FormatError, Volume, require_volume
+from vesuv.data.formats.itk_header import read_header
+from vesuv.data.formats.volume import (
+    Array,
+    FormatError,
+    Volume,
+    check_claim,
+    require_volume,
+)
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,11 @@ def read(path: Path) -> Volume:
 
     sitk: Any = SimpleITK
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    header = read_header(path)
     try:
+        claimed = _claimed(sitk, path)
+        check_claim(*claimed, header.present)
+        header.check_packed(math.prod(claimed[0]) * claimed[1])
         image = sitk.ReadImage(str(path))
     except RuntimeError as fault:
         raise FormatError(_reason(str(fault), path)) from None
@@ -68,6 +80,16 @@ def write(path: Path, array: Array, like: Volume | None) -> None:
     elif like is not None:
         image.SetSpacing(like.spacing[::-1])
     sitk.WriteImage(image, str(path), useCompression=True)
+
+
+def _claimed(sitk: Any, path: Path) -> tuple[tuple[int, ...], int]:
+    """Shape and bytes of a voxel that the header claims, without reading any."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    bits = re.search(r"(\d+)-bit", sitk.GetPixelIDValueAsString(reader.GetPixelID()))
+    components = int(reader.GetNumberOfComponents())
+    return (components, *reader.GetSize()), int(bits[1]) // 8 if bits else 1
 
 
 def _reason(message: str, path: Path) -> str:

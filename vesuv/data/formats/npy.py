@@ -6,11 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
-from vesuv.data.formats.volume import Array, Volume, require_volume
+from vesuv.data.formats.volume import Array, Volume, check_claim, require_volume
 
 
 def read(path: Path) -> Volume:
     """Read (z, y, x) or (c, z, y, x); the spacing is 1, the format knows none."""
+    with path.open("rb") as file:
+        version = np.lib.format.read_magic(file)
+        header = np.lib.format.read_array_header_1_0
+        if version != (1, 0):
+            header = np.lib.format.read_array_header_2_0
+        shape, _, kind = header(file)
+        check_claim(shape, kind.itemsize, path.stat().st_size - file.tell())
     array = np.load(path, allow_pickle=False)
     return Volume(require_volume(array, "shape"), (1.0, 1.0, 1.0), None)
 

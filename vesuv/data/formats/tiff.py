@@ -11,7 +11,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from vesuv.data.formats.volume import Array, FormatError, Spacing, Volume, require_volume
+from vesuv.data.formats.volume import (
+    Array,
+    FormatError,
+    Spacing,
+    Volume,
+    check_claim,
+    require_volume,
+)
 
 _SPATIAL = "ZIQRYX"
 """Axis codes of tifffile that can be spatial; I, Q and R are unnamed page sequences."""
@@ -53,6 +60,7 @@ def read(path: Path) -> Volume:
             )
         series = tif.series[0]
         _refuse_short(series, path.stat().st_size)
+        check_claim(series.shape, series.dtype.itemsize if series.dtype else 1)
         array = series.asarray()
         _refuse_logged(faults)
         array = _ordered(array, series.axes)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,3 +68,40 @@ def require_volume(array: Array, layout: str) -> Array:
     if array.dtype.kind not in "biuf":
         raise FormatError(f"voxels are real numbers, found type {array.dtype}; convert the file")
     return array
+
+
+DEFLATE_RATIO = 1032
+"""Bytes that deflate (zlib, gzip) can make of one."""
+
+
+def check_claim(shape: Sequence[int], itemsize: int, present: float = math.inf) -> None:
+    """Refuse what a header claims before memory is taken for it.
+
+    Args:
+        shape: Edges that the header claims.
+        itemsize: Bytes of a voxel.
+        present: The most bytes that the file can be unpacked to.
+
+    Raises:
+        FormatError: The file cannot hold as much, or the machine cannot.
+    """
+    claimed = math.prod(int(edge) for edge in shape) * itemsize
+    if claimed > present:
+        raise FormatError(
+            f"truncated or damaged: its header claims {tuple(shape)} voxels, {claimed} bytes, and "
+            f"the file holds {present:.0f} at most; copy it again"
+        )
+    memory = _memory()
+    if claimed > memory:
+        raise FormatError(
+            f"its voxels {tuple(shape)} take {claimed / 2**30:.1f} GiB, this machine has "
+            f"{memory / 2**30:.1f} GiB; cut it up"
+        )
+
+
+def _memory() -> float:
+    """Bytes of memory that the machine has; no limit where it does not tell."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):
+        return math.inf

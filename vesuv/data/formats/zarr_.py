@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vesuv.data.formats.volume import Array, FormatError, Spacing, Volume, require_volume
+from vesuv.data.formats.volume import (
+    Array,
+    FormatError,
+    Spacing,
+    Volume,
+    check_claim,
+    require_volume,
+)
 
 _CHUNK = 64
+_MOST_CHUNKS = 20_000
+_SMALL_CHUNK = 8**3
 
 
 @dataclass(frozen=True)
@@ -27,7 +37,7 @@ def read(path: Path) -> Volume:
 
     node: Any = zarr.open(str(path), mode="r")
     if isinstance(node, zarr.Array):
-        array = require_volume(np.asarray(node[...]), "array")
+        array = require_volume(_whole(node), "array")
         return Volume(array, (1.0, 1.0, 1.0), ZarrGeometry(None, dict(node.attrs)))
     attributes = dict(node.attrs)
     ome: Any = attributes.get("ome", attributes)
@@ -39,7 +49,19 @@ def read(path: Path) -> Volume:
     scales = ome["multiscales"][0]
     axes = [axis["name"] if isinstance(axis, dict) else axis for axis in scales["axes"]]
     level = scales["datasets"][0]
-    return _from_level(np.asarray(node[level["path"]][...]), axes, scales, level)
+    return _from_level(_whole(node[level["path"]]), axes, scales, level)
+
+
+def _whole(node: Any) -> Array:
+    """All voxels of an array, whose header may claim any number of them and of chunks."""
+    check_claim(node.shape, node.dtype.itemsize)
+    chunks = math.prod(-(-edge // step) for edge, step in zip(node.shape, node.chunks, strict=True))
+    if chunks > _MOST_CHUNKS and math.prod(node.chunks) < _SMALL_CHUNK:
+        raise FormatError(
+            f"its {chunks} chunks of {tuple(node.chunks)} voxels would take hours to read; rewrite "
+            "it with larger chunks"
+        )
+    return np.asarray(node[...])
 
 
 def _from_level(array: Array, axes: list[str], scales: Any, level: Any) -> Volume:
