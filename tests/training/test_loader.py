@@ -1,8 +1,5 @@
 """The same batches whatever the workers, faults by name, and padding in a mixed batch."""
 
-import multiprocessing
-import os
-import signal
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
@@ -41,9 +38,6 @@ class Case:
             raise self.fault
         values = np.arange(self.label.size) * 7919 % 251
         return values.astype(np.uint8).reshape(1, *self.shape)
-
-    def check_length(self) -> None:
-        """Nothing can become shorter in memory."""
 
     @property
     def block_counts(self) -> np.ndarray:
@@ -156,19 +150,24 @@ def test_any_other_fault_names_case_type_and_place(workers: int) -> None:
     assert not isinstance(info.value, InputError)
 
 
-def test_a_loader_process_that_is_killed_is_a_sentence_not_a_hang() -> None:
-    loader = a_loader(workers=1, steps=100_000)
-    batches = loader.epoch(0)
-    next(batches)
-    [worker] = multiprocessing.active_children()
-    with (
-        pytest.raises(InputError, match=r"was ended \(Killed\).* want of memory: lower runtime\.w"),
-        explain_ended_workers(),
-    ):
-        os.kill(worker.pid or 0, signal.SIGKILL)
-        while True:
-            next(batches)
-    loader.close()
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "),
+         r"was ended \(Killed\), most likely by the system for want of memory"),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error. It is"),
+         r"was ended \(Bus error\), most likely by full shared memory or a store"),
+        (RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly"), r"was ended \(Killed\)"),
+        (ConnectionResetError(104, "Connection reset by peer"), r"was ended \(Killed\)"),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Aborted. "),
+         r"was ended \(Aborted\), most likely by a fault in a library"),
+    ],
+)  # fmt: skip
+def test_the_end_of_a_loader_process_is_told_with_its_cause(
+    fault: Exception, sentence: str
+) -> None:
+    with pytest.raises(InputError, match=sentence), explain_ended_workers():
+        raise fault
 
 
 def test_other_faults_pass() -> None:

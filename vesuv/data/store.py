@@ -63,14 +63,30 @@ class StoredCase:
     values: dict[int, int] = field(repr=False, compare=False)
     block_size: int = BLOCK_SIZE
 
-    @cached_property
+    @property
     def image(self) -> Array:
-        """Intensities as they came, (c, z, y, x), a read-only memory map."""
+        """Intensities as they came, (c, z, y, x), a read-only memory map.
+
+        Raises:
+            InputError: The file is damaged, or has become shorter since it was mapped.
+        """
+        return self._still_whole("image", self._image)
+
+    @property
+    def label(self) -> Array:
+        """Class indices and `IGNORE`, (z, y, x) uint8, a read-only memory map.
+
+        Raises:
+            InputError: The file is damaged, or has become shorter since it was mapped.
+        """
+        return self._still_whole("label", self._label)
+
+    @cached_property
+    def _image(self) -> Array:
         return _map(self.path / "image", np.dtype(self.dtype), (self.num_channels, *self.shape))
 
     @cached_property
-    def label(self) -> Array:
-        """Class indices and `IGNORE`, (z, y, x) uint8, a read-only memory map."""
+    def _label(self) -> Array:
         return _map(self.path / "label", np.dtype(np.uint8), self.shape)
 
     @property
@@ -86,25 +102,19 @@ class StoredCase:
         blocks = tuple(-(-edge // self.block_size) for edge in self.shape)
         return _map(self.path / "blocks", np.dtype("<u2"), (self.num_classes + 1, *blocks))
 
-    def check_length(self) -> None:
-        """Look whether the mapped files are as long as they were.
-
-        Reading a memory map beyond the end of its file ends the process without a word.
-
-        Raises:
-            InputError: A file has become shorter since it was mapped.
-        """
-        for name, mapped in (("image", self.image), ("label", self.label)):
-            chunk = _chunk(self.path / name, mapped.ndim)
-            # A file that is gone stays readable for who has mapped it.
-            if chunk.exists() and chunk.stat().st_size < mapped.nbytes:
-                raise InputError(
-                    f"{chunk}: became shorter while it was read; prepare again with --overwrite"
-                )
+    def _still_whole(self, name: str, mapped: Array) -> Array:
+        """Look at the file's length: reading a map beyond its file's end kills the process."""
+        chunk = _chunk(self.path / name, mapped.ndim)
+        # A file that is gone stays readable for who has mapped it.
+        if chunk.exists() and chunk.stat().st_size < mapped.nbytes:
+            raise InputError(
+                f"{chunk}: became shorter while it was read; prepare again with --overwrite"
+            )
+        return mapped
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave memory maps behind: a loader process opens its own."""
-        maps = ("image", "label", "_blocks")
+        maps = ("_image", "_label", "_blocks")
         return {key: value for key, value in self.__dict__.items() if key not in maps}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -104,7 +104,6 @@ class _Steps(Dataset[Any]):
 
     def _read(self, plan: PatchPlan) -> RawPatch:
         case, patch_size = self.sampler.cases[plan.case], self.sampler.sampling.patch_size
-        case.check_length()
         transform = Transform(patch_size)
         if self.augment is not None:
             transform = draw(plan.seed, self.augment, patch_size, case.spacing)

@@ -1,0 +1,64 @@
+"""Training runs in processes of their own, which tests may kill."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import torch
+
+from vesuv.cli import main
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["vesuv.commands.train"])
+PATIENCE = 60.0
+"""Seconds after which a run counts as hanging."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """A command under way; what it says on standard error goes to a file."""
+
+    process: BaseProcess
+    errors: Path
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Return when the condition holds, or the process has ended."""
+        end = time.monotonic() + PATIENCE
+        while not condition() and self.process.is_alive():
+            assert time.monotonic() < end, "the run hangs"
+            time.sleep(0.005)
+
+    def status(self) -> int | None:
+        """Wait for the end; return the exit status."""
+        self.process.join(PATIENCE)
+        assert not self.process.is_alive(), "the run hangs"
+        return self.process.exitcode
+
+    @property
+    def said(self) -> str:
+        """Everything on standard error."""
+        return self.errors.read_text()
+
+
+def start(arguments: list[str], errors: Path, *, file_limit: int | None = None) -> Running:
+    """Start `vesuv <arguments>`; no file that it writes may become larger than the limit."""
+    process = _CONTEXT.Process(target=_command, args=(arguments, str(errors), file_limit))
+    process.start()
+    return Running(process, errors)
+
+
+def _command(arguments: list[str], errors: str, file_limit: int | None) -> None:
+    torch.set_num_threads(1)
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 1)
+    os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+    if file_limit is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
+    main(arguments)
