@@ -159,7 +159,7 @@ def table(seen: Sequence[Seen]) -> list[dict[str, object]]:
 def comparisons(seen: Sequence[Seen], folder: Path) -> list[str]:
     """Compare pairs of runs: of one objective, and of different ones."""
     there = {one.run.name for one in seen}
-    same = [("base_1", "base_3"), ("base_1", "plateau_1"), ("base_1", "wide_1")]
+    same = [("base_1", "sgd_1"), ("base_1", "plateau_1"), ("base_1", "wide_1")]
     other = [("dice_1", "base_1"), ("v8_dice_only", "v9_progressive"), ("focal_1", "dice_1")]
     lines = []
     for differs, pairs in ((False, same), (True, other)):

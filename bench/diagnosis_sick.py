@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from diagnosis_runs import Run, Tree, weights
+from diagnosis_runs import EPOCHS, Run, Tree, weights
 
+Kinds = tuple[tuple[str, str, Tree], ...]
+"""Name, data and change of the healthy base."""
 UNLABELLED = {"ignore": None}
 COUNTED = (
     "extra_label_as_foreground",
@@ -29,13 +31,13 @@ def sick_runs() -> list[Run]:
     return runs
 
 
-def illnesses() -> dict[str, tuple[tuple[str, str, Tree], ...]]:
+def illnesses() -> dict[str, Kinds]:
     """Finding -> (name, data, change of the healthy base)."""
     short = {"train": {"epochs": 4}}
     return {**_of_data(short), **_of_loss(), **_of_schedule(), **_of_fit()}
 
 
-def _of_data(short: Tree) -> dict[str, tuple[tuple[str, str, Tree], ...]]:
+def _of_data(short: Tree) -> dict[str, Kinds]:
     merged = {"classes": {"background": 0, "surface": [1, 2]}, **UNLABELLED}
     apart = {"classes": {"background": 0, "surface": 1, "other": 2}, **UNLABELLED}
     heavy = {
@@ -70,7 +72,7 @@ def _of_data(short: Tree) -> dict[str, tuple[tuple[str, str, Tree], ...]]:
             ("blur", "phantom", {"augment": {"blur": {"p": 1.0, "range": [3.0, 4.0]}}, **short}),
             ("noise", "phantom", {"augment": {"noise": {"p": 0.8, "range": [3.0, 5.0]}}, **short}),
             (
-                "shrink",
+                "zoom_out",
                 "phantom",
                 {"augment": {"scaling": {"p": 0.9, "range": [0.25, 0.4]}}, **short},
             ),
@@ -110,7 +112,7 @@ def _of_data(short: Tree) -> dict[str, tuple[tuple[str, str, Tree], ...]]:
     }
 
 
-def _of_loss() -> dict[str, tuple[tuple[str, str, Tree], ...]]:
+def _of_loss() -> dict[str, Kinds]:
     original = {"loss": {"variance": {"form": "original"}}}
     return {
         "collapse": (
@@ -166,27 +168,38 @@ def _of_loss() -> dict[str, tuple[tuple[str, str, Tree], ...]]:
     }
 
 
-def _of_schedule() -> dict[str, tuple[tuple[str, str, Tree], ...]]:
+def _of_schedule() -> dict[str, Kinds]:
     plateau = {"name": "plateau", "warmup_epochs": 0, "patience": 0}
+    constant = {"name": "plateau", "warmup_epochs": 1}
+    tail = {"start_epoch": 1, "every": 3, "std": 1.0, "decay": 1.0}
     escape = {"patience": 1, "formula": "aggressive", "cap": 50.0, "tolerance": 0.02}
-    tail = {"start_epoch": 1, "every": 1, "decay": 1.0}
+    violent = {
+        "optimizer": {"name": "sgd", "lr": 20.0, "momentum": 0.9},
+        "scheduler": constant,
+        "train": {"gradient_clip": None},
+    }
+    focal = {"phases": _in_turn("focal", "cross_entropy"), "loss": {"focal": {"alpha": 0.95}}}
+    heavy = {
+        "phases": _in_turn("dice", "cross_entropy"),
+        "loss": {"cross_entropy": {"positive_weight": 20.0}},
+    }
     return {
         "learning_rate_cut_early": (
             ("coarse", "phantom", {"scheduler": {**plateau, "threshold": 0.3, "factor": 0.3}}),
             ("cosine", "phantom", {"scheduler": {"name": "cosine", "t_0": 2, "t_mult": 10}}),
         ),
         "learning_rate_too_high": (
-            ("noise", "phantom", {"noise": {**tail, "every": 3, "std": 1.0}}),
-            ("sgd", "phantom", {"optimizer": {"name": "sgd", "lr": 3.0, "momentum": 0.9}}),
-            ("escape", "phantom", {"plateau": escape, "optimizer": {"lr": 0.02}}),
+            ("noise", "phantom", {"noise": tail}),
+            ("violent", "phantom", violent),
+            (
+                "rising",
+                "phantom",
+                {"plateau": escape, "optimizer": {"lr": 0.02}, "scheduler": constant},
+            ),
         ),
         "threshold_instability": (
-            ("output", "phantom", {"noise": {**tail, "std": 0.6, "layers": ["output"]}}),
-            (
-                "dice",
-                "phantom",
-                {**weights(dice=1.0), "sampling": {"batch_size": 1}, "optimizer": {"lr": 0.02}},
-            ),
+            ("focal_turns", "phantom", focal),
+            ("weight_turns", "phantom", heavy),
         ),
         "still_weights": (
             ("adamw", "phantom", {"optimizer": {"lr": 1e-6}}),
@@ -195,7 +208,15 @@ def _of_schedule() -> dict[str, tuple[tuple[str, str, Tree], ...]]:
     }
 
 
-def _of_fit() -> dict[str, tuple[tuple[str, str, Tree], ...]]:
+def _in_turn(*terms: str) -> list[Tree]:
+    """One loss after the other, an epoch each: they ask for other levels of probability."""
+    return [
+        {"epochs": [epoch, epoch], "weights": {terms[epoch % len(terms)]: 1.0}}
+        for epoch in range(EPOCHS)
+    ]
+
+
+def _of_fit() -> dict[str, Kinds]:
     off = ("rotation", "scaling", "noise", "blur", "brightness", "contrast", "low_resolution")
     bare: Tree = {name: {"p": 0.0} for name in off}
     bare |= {"flips": False, "quarter_turns": False, "gamma": {"p": 0.0, "p_inverted": 0.0}}

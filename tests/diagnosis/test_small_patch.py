@@ -20,6 +20,7 @@ def test_a_patch_of_less_than_two_spacings_is_named(make: MakeEvidence) -> None:
 
 def test_two_spacings_along_one_axis_are_enough(make: MakeEvidence) -> None:
     assert find(make(observations=[SHEETS], sampling={"patch_size": [16, 16, 24]})) is None
+    assert find(make(observations=[SHEETS], sampling={"patch_size": [16, 16, 20]})) is not None
 
 
 def test_nothing_is_said_where_nothing_repeats(make: MakeEvidence) -> None:

@@ -19,8 +19,9 @@ def test_the_movement_between_rare_validations_is_shared_out(make: MakeEvidence)
     assert find(make(observations=moves, validation={"every": 4})) is not None
 
 
-def test_the_end_of_a_schedule_is_no_finding(make: MakeEvidence) -> None:
+def test_the_end_of_a_schedule_does_not_count(make: MakeEvidence) -> None:
     assert find(make({"lr": [1e-3, 1e-5, 1e-5, 1e-5]}, MOVES)) is None
+    assert find(make({"lr": [1e-3] * 4 + [1e-5] * 2}, [*MOVES, {"movement": 0.0}])) is not None
 
 
 def test_nothing_is_said_without_movements(make: MakeEvidence) -> None:

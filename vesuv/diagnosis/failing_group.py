@@ -14,6 +14,8 @@ FINE = 0.3
 """Mean skill of the other groups from which the mean looks fine."""
 VALIDATIONS = 3
 """In each of the last so many."""
+SETTLES = 2
+"""Validations at the start that do not count: groups are not learnt at the same pace."""
 
 
 def find(evidence: Evidence) -> Finding | None:
@@ -22,7 +24,8 @@ def find(evidence: Evidence) -> Finding | None:
     Skill is Dice on a scale from 0, which calling everything foreground scores, to 1: a group with
     much foreground has a high Dice for nothing.
     """
-    lines = [line for line in evidence.observations if len(line.groups) > 1][-VALIDATIONS:]
+    grouped = [line for line in evidence.observations if len(line.groups) > 1]
+    lines = grouped[SETTLES:][-VALIDATIONS:]
     if len(lines) < VALIDATIONS:
         return None
     shares = {

@@ -7,15 +7,17 @@ from vesuv.diagnosis.finding import Finding
 from vesuv.diagnosis.fit import fits
 from vesuv.diagnosis.wording import epochs, percent
 
-NEAR = 0.8
-"""Share of the wrong voxels within one voxel of foreground on the other side."""
+NEAR = 0.65
+"""Share of the wrong voxels within one voxel of foreground on the other side; networks too small
+or too slow for the phantom had 0.36 to 0.57."""
 GAP = 0.06
 """Training tiles are better by less: noise is not learnt, so they meet the same ceiling."""
 STILL = 0.03
 """Dice that the training tiles gained over the last validations, at most."""
 VALIDATIONS = 3
-CEILING = 0.85
-"""Dice at the ceiling from which labels are good enough not to say so."""
+CEILING = 0.68
+"""Dice at the ceiling from which labels are good enough not to say so; labels moved by up to two
+voxels gave 0.59 on the phantom, untouched ones 0.78 to 0.86 at the end of a run."""
 
 
 def find(evidence: Evidence) -> Finding | None:

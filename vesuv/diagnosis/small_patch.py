@@ -5,7 +5,7 @@ from __future__ import annotations
 from vesuv.diagnosis.evidence import Evidence
 from vesuv.diagnosis.finding import Finding
 
-SPACINGS = 1.5
+SPACINGS = 2.0
 """Spacings that a patch must span along one axis at least: to see one piece whole and the next."""
 
 

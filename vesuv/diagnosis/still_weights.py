@@ -9,23 +9,25 @@ from vesuv.diagnosis.wording import epochs
 STILL = 1e-3
 """Relative change of the weights in an epoch; networks that learn move by 0.01 to 0.3."""
 VALIDATIONS = 3
-"""In each of the last so many, while the learning rate was still above LOW of its highest."""
+"""In each of the last so many whose learning rate was above LOW of its highest."""
 LOW = 0.1
 
 
 def find(evidence: Evidence) -> Finding | None:
-    """Find weights that stand still although the schedule has not ended."""
-    lines = [line for line in evidence.observations if line.movement is not None]
-    recent = lines[-VALIDATIONS:]
+    """Find weights that stand still although the schedule asks them to move."""
+    rates = dict(evidence.points("lr"))
+    highest = max(rates.values(), default=0.0)
+    recent = [
+        line
+        for line in evidence.observations
+        if line.movement is not None and rates.get(line.epoch, highest) >= LOW * highest
+    ][-VALIDATIONS:]
     if len(recent) < VALIDATIONS:
         return None
     first, last = recent[0].epoch, recent[-1].epoch
     every = evidence.config.validation.every
     moves = [(line.movement or 0.0) / every for line in recent]
-    rates = dict(evidence.points("lr"))
-    highest = max(rates.values(), default=0.0)
-    slow = [rates.get(line.epoch, highest) < LOW * highest for line in recent]
-    if max(moves) >= STILL or any(slow):
+    if max(moves) >= STILL:
         return None
     lr = evidence.config.optimizer.lr
     return Finding(
