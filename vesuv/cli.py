@@ -14,7 +14,7 @@ from rich.console import Console
 
 from vesuv import __version__
 from vesuv.arguments import spread
-from vesuv.errors import InputError, InputErrors, Interrupted
+from vesuv.errors import RESUME, InputError, InputErrors, Interrupted
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -286,4 +286,4 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(2)
     except Interrupted as request:
         Console(stderr=True, highlight=False, soft_wrap=True).print(str(request), markup=False)
-        sys.exit(75)
+        sys.exit(RESUME)

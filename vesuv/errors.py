@@ -16,5 +16,9 @@ class InputErrors(InputError):  # noqa: N818 - several of them
         self.faults = faults
 
 
+RESUME = 75
+"""Exit status after a signal: saved, start again with --resume (EX_TEMPFAIL of sysexits)."""
+
+
 class Interrupted(Exception):  # noqa: N818 - nothing is wrong
-    """A signal asked training to end; it is saved and can go on: exit status 75."""
+    """A signal asked training to end; it is saved and can go on: exit status `RESUME`."""

@@ -174,6 +174,7 @@ def test_changes_are_read_as_yaml(tmp_path: Path) -> None:
         ("selection.thresholds=[]", r"thresholds needs at least one value"),
         ("augment.scaling.range=[2.0, 1.0]", r"a range is \[low, high\]"),
         ("data.normalize={name: range, low: 2.0, high: 1.0}", r"low must be below high"),
+        ("optimizer={name: sgd, momentum: 0.0}", r"nesterov needs a momentum above 0"),
         ("scheduler.name", r"write section\.key=value"),
         ("phases.9.ramp=1", r"9 must be a position from 0 to 0"),
         ("name.x=1", r"name is a value \('mine'\), not a section"),

@@ -42,6 +42,12 @@ class SGDConfig(Section):
     momentum: Probability = 0.99
     nesterov: bool = True
 
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> SGDConfig:
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov needs a momentum above 0; set nesterov to false")
+        return self
+
 
 OptimizerConfig = Annotated[AdamWConfig | SGDConfig, Field(discriminator="name")]
 

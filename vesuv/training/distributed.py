@@ -34,7 +34,7 @@ from torch.distributed.distributed_c10d import Store
 from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
-from vesuv.errors import InputError, Interrupted
+from vesuv.errors import RESUME, InputError, Interrupted
 
 _VARIABLES = ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _EXCHANGE = timedelta(minutes=30)
@@ -43,8 +43,6 @@ _PATIENCE = timedelta(days=2)
 """Longest wait while the first process prepares the store or writes."""
 _GRACE_SECONDS = 10.0
 """torchrun ends the others of a machine within a second after the first that failed has ended."""
-_SAVED = 75
-"""Exit status of a run that a signal ended and that can go on."""
 _FAULT = "fault"
 
 
@@ -208,7 +206,7 @@ def joined(environment: Mapping[str, str] = os.environ) -> Iterator[Group]:
             yield group
     except Interrupted:
         if not group.leads:
-            raise SystemExit(_SAVED) from None
+            raise SystemExit(RESUME) from None
         raise
     except AnotherFailed as fault:
         same_machine = fault.rank // group.local_size == group.rank // group.local_size

@@ -122,7 +122,7 @@ class RunFolder:
         """Make the folder with config.yaml and run.json; what a killed process left goes."""
         with writing(self.path):
             self.checkpoint_folder.mkdir(parents=True, exist_ok=True)
-            for half_written in (*self.path.glob("*.partial*"), *self.path.glob("*/*.partial")):
+            for half_written in _half_written(self.path):
                 half_written.unlink()
             write_text(self.config_file, dump_config(config))
             text = json.dumps({"version": VERSION, **facts, **_software()}, indent=2)
@@ -169,6 +169,12 @@ class RunFolder:
         if not fits(value):
             raise InputError(f"{path}: {name} is not what training wrote, found {value!r:.60}")
         return value
+
+
+def _half_written(folder: Path) -> list[Path]:
+    """What a process that was killed while it wrote left behind."""
+    patterns = ("*.partial*", "*/*.partial", ".report.html.*")
+    return [path for pattern in patterns for path in folder.glob(pattern)]
 
 
 @contextmanager
