@@ -20,14 +20,7 @@ def find(evidence: Evidence) -> Finding | None:
     Every network starts like this; it is a finding when it still is so at the second validation or
     later, or is so again.
     """
-    gaps: list[tuple[int, float, float]] = []
-    for line in evidence.observations[1:]:
-        if line.histogram is None:
-            continue
-        inside = mean_probability(line.histogram.foreground)
-        outside = mean_probability(line.histogram.background)
-        if inside is not None and outside is not None:
-            gaps.append((line.epoch, inside - outside, outside))
+    gaps = _gaps(evidence)
     recent = gaps[-VALIDATIONS:]
     if len(recent) < VALIDATIONS or any(gap >= LEAST_GAP for _, gap, _ in recent):
         return None
@@ -55,3 +48,16 @@ def find(evidence: Evidence) -> Finding | None:
         epochs=(first, last),
         numbers={"gap": gap, "probability": level, "widest_gap": best},
     )
+
+
+def _gaps(evidence: Evidence) -> list[tuple[int, float, float]]:
+    """Epoch, gap and mean probability on background of every validation but the first."""
+    gaps = []
+    for line in evidence.observations[1:]:
+        if line.histogram is None:
+            continue
+        inside = mean_probability(line.histogram.foreground)
+        outside = mean_probability(line.histogram.background)
+        if inside is not None and outside is not None:
+            gaps.append((line.epoch, inside - outside, outside))
+    return gaps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vesuv.config.data import LabelsConfig
 from vesuv.diagnosis.evidence import Evidence
 from vesuv.diagnosis.finding import Finding
 from vesuv.diagnosis.wording import percent
@@ -29,18 +30,10 @@ def find(evidence: Evidence) -> Finding | None:
     lowest = min(shares)
     if suspect == lowest or not 0.0 < TIMES * others <= shares[suspect] or shares[suspect] < LARGE:
         return None
-    kept = {
-        name: [value for value in values if value != suspect] for name, values in schema.values()
-    }
-    classes = ", ".join(
-        f"{name}: {values[0] if len(values) == 1 else values}"
-        for name, values in kept.items()
-        if values
-    )
-    ignore = (
+    ignored = (
         "no value is ignored"
         if schema.ignore is None
-        else (f"the ignore value {schema.ignore} does not occur")
+        else f"the ignore value {schema.ignore} does not occur"
     )
     return Finding(
         name="extra_label_as_foreground",
@@ -48,13 +41,13 @@ def find(evidence: Evidence) -> Finding | None:
         evidence=(
             f"Value {suspect} fills {percent(shares[suspect])} of all voxels, "
             f"{shares[suspect] / others:.1f} times the {percent(others)} of the other foreground; "
-            f"it is declared as class {named[suspect]!r}, and {ignore}. "
+            f"it is declared as class {named[suspect]!r}, and {ignored}. "
             f"{percent(labels.foreground)} of the judged voxels are foreground that way."
         ),
         remedy=(
             f"If {suspect} means unlabelled, --set labels.ignore={suspect} "
-            f"'labels.classes={{{classes}}}' and start a new run: no loss, threshold or learning "
-            "rate can repair this one."
+            f"'labels.classes={_without(schema, suspect)}' and start a new run: no loss, "
+            "threshold or learning rate can repair this one."
         ),
         severity="trouble",
         epochs=(0, max(0, evidence.epoch)),
@@ -65,3 +58,16 @@ def find(evidence: Evidence) -> Finding | None:
             "foreground_share": labels.foreground,
         },
     )
+
+
+def _without(schema: LabelsConfig, suspect: int) -> str:
+    """The classes as they are written on the command line, without one value."""
+    kept = {
+        name: [value for value in values if value != suspect] for name, values in schema.values()
+    }
+    classes = (
+        f"{name}: {values[0] if len(values) == 1 else values}"
+        for name, values in kept.items()
+        if values
+    )
+    return f"{{{', '.join(classes)}}}"

@@ -37,10 +37,10 @@ def find(evidence: Evidence) -> Finding | None:
     group = min(shares, key=lambda name: shares[name])
     others = [dice for name, dice in lines[-1].groups.items() if name != group]
     own, rest = lines[-1].groups[group], sum(others) / len(others)
-    tiles = [tile for tile in lines[-1].tiles if tile.group == group]
-    cases = ", ".join(dict.fromkeys(tile.case for tile in tiles)) or "its cases"
-    pooled = evidence.at("val/dice", lines[-1].epoch)
+    members = [tile.case for tile in lines[-1].tiles if tile.group == group]
+    cases = ", ".join(dict.fromkeys(members)) or "its cases"
     first, last = lines[0].epoch, lines[-1].epoch
+    pooled = evidence.at("val/dice", last)
     return Finding(
         name="failing_group",
         title=f"Group {group} fails while the mean looks fine",
@@ -49,7 +49,7 @@ def find(evidence: Evidence) -> Finding | None:
             f"the other groups do above calling everything foreground: Dice {own:.3f} against "
             f"{rest:.3f} at epoch {last}"
             + (f", while {pooled:.3f} is reported over all" if pooled is not None else "")
-            + f". It is judged on {len(tiles)} tiles of {cases}."
+            + f". It is judged on {len(members)} tiles of {cases}."
         ),
         remedy=(
             f"Look at images and labels of {cases} first; then give the group its share, --set "
@@ -58,7 +58,7 @@ def find(evidence: Evidence) -> Finding | None:
         ),
         severity="trouble",
         epochs=(first, last),
-        numbers={"dice": own, "others": rest, "share": shares[group], "tiles": len(tiles)},
+        numbers={"dice": own, "others": rest, "share": shares[group], "tiles": len(members)},
     )
 
 

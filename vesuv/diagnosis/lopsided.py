@@ -24,13 +24,9 @@ CURES = 0.02
 
 def find(evidence: Evidence) -> Finding | None:
     """Find a lopsided corner of precision and recall, and what a threshold alone would cure."""
-    names = ("precision", "recall", "predicted_fraction", "labelled_fraction", "dice")
-    means = {}
-    for name in names:
-        values = [value for _, value in evidence.points(f"val/{name}")][SETTLES:][-VALIDATIONS:]
-        if len(values) < VALIDATIONS:
-            return None
-        means[name] = sum(values) / VALIDATIONS
+    means = _means(evidence)
+    if means is None:
+        return None
     gap = means["recall"] - means["precision"]
     ratio = means["predicted_fraction"] / max(means["labelled_fraction"], 1e-9)
     over = gap > 0
@@ -39,15 +35,6 @@ def find(evidence: Evidence) -> Finding | None:
     first, last = evidence.validated[-VALIDATIONS], evidence.validated[-1]
     chance = 2 * means["labelled_fraction"] / (1 + means["labelled_fraction"])
     best, now = _cuts(evidence)
-    cure = (
-        ""
-        if best is None or now is None
-        else (
-            f" At epoch {last} threshold {best.threshold:.2f} instead of "
-            f"{evidence.config.validation.threshold:g} would give precision {best.precision:.2f}, "
-            f"recall {best.recall:.2f} and Dice {best.dice:.3f} instead of {now.dice:.3f}."
-        )
-    )
     return Finding(
         name="lopsided_precision_recall",
         title="Far too much is predicted" if over else "Far too little is predicted",
@@ -55,7 +42,8 @@ def find(evidence: Evidence) -> Finding | None:
             f"In {epochs(first, last)} precision is {means['precision']:.3f} and recall "
             f"{means['recall']:.3f}: {percent(means['predicted_fraction'])} of the voxels are "
             f"predicted against {percent(means['labelled_fraction'])} labelled. Dice is "
-            f"{means['dice']:.3f}; calling everything foreground would score {chance:.3f}.{cure}"
+            f"{means['dice']:.3f}; calling everything foreground would score {chance:.3f}."
+            + _cure(best, now, last)
         ),
         remedy=_remedy(evidence.config, best, now, over=over),
         severity="trouble",
@@ -64,17 +52,39 @@ def find(evidence: Evidence) -> Finding | None:
             "precision": means["precision"],
             "recall": means["recall"],
             "predicted_over_labelled": ratio,
-            **(
-                {}
-                if best is None or now is None
-                else {
-                    "threshold": best.threshold,
-                    "dice_at_threshold": best.dice,
-                    "gain": best.dice - now.dice,
-                }
-            ),
+            **_gain(best, now),
         },
     )
+
+
+def _means(evidence: Evidence) -> dict[str, float] | None:
+    means = {}
+    for name in ("precision", "recall", "predicted_fraction", "labelled_fraction", "dice"):
+        values = [value for _, value in evidence.points(f"val/{name}")][SETTLES:][-VALIDATIONS:]
+        if len(values) < VALIDATIONS:
+            return None
+        means[name] = sum(values) / VALIDATIONS
+    return means
+
+
+def _cure(best: Cut | None, now: Cut | None, epoch: int) -> str:
+    if best is None or now is None:
+        return ""
+    return (
+        f" At epoch {epoch} threshold {best.threshold:.2f} instead of {now.threshold:g} would give "
+        f"precision {best.precision:.2f}, recall {best.recall:.2f} and Dice {best.dice:.3f} "
+        f"instead of {now.dice:.3f}."
+    )
+
+
+def _gain(best: Cut | None, now: Cut | None) -> dict[str, float]:
+    if best is None or now is None:
+        return {}
+    return {
+        "threshold": best.threshold,
+        "dice_at_threshold": best.dice,
+        "gain": best.dice - now.dice,
+    }
 
 
 def _cuts(evidence: Evidence) -> tuple[Cut | None, Cut | None]:

@@ -18,13 +18,7 @@ EXPLAIN = {"phase": "the change of phase", "escape": "the escape", "noise": "the
 
 def find(evidence: Evidence) -> Finding | None:
     """Find jumps of the loss, both sides counted with the later epoch's weights."""
-    spikes: list[tuple[float, int, int, str]] = []
-    validated = evidence.validated
-    for before, after in itertools.pairwise(validated):
-        weights = evidence.weights(after)
-        was, now = total(evidence, before, weights), total(evidence, after, weights)
-        if weights and was and now and now / was >= RISE:
-            spikes.append((now / was, before, after, _cause(evidence, before, after)))
+    spikes = _spikes(evidence)
     if not spikes or (len(spikes) < SPIKES and not spikes[0][3]):
         return None
     rise, before, after, cause = max(spikes)
@@ -57,6 +51,18 @@ def find(evidence: Evidence) -> Finding | None:
         epochs=(spikes[0][1], spikes[-1][2]),
         numbers={"largest_rise": rise, "jumps": len(spikes), "lr": lr},
     )
+
+
+def _spikes(evidence: Evidence) -> list[tuple[float, int, int, str]]:
+    """Rise, the epochs before and after it, and what happened shortly before."""
+    spikes: list[tuple[float, int, int, str]] = []
+    validated = evidence.validated
+    for before, after in itertools.pairwise(validated):
+        weights = evidence.weights(after)
+        was, now = total(evidence, before, weights), total(evidence, after, weights)
+        if weights and was and now and now / was >= RISE:
+            spikes.append((now / was, before, after, _cause(evidence, before, after)))
+    return spikes
 
 
 def _cause(evidence: Evidence, before: int, after: int) -> str:

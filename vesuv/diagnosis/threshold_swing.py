@@ -33,13 +33,7 @@ def find(evidence: Evidence) -> Finding | None:
     if swing < SWING or calm > CALMER * swing:
         return None
     first, last = recent[0][0], recent[-1][0]
-    predicted = [evidence.at("val/predicted_fraction", epoch) for epoch, _ in recent]
-    shares = [share for share in predicted if share is not None]
-    coverage = (
-        f" and predicted foreground from {percent(min(shares))} to {percent(max(shares))}"
-        if shares
-        else ""
-    )
+    coverage = _coverage(evidence, [epoch for epoch, _ in recent])
     cuts = [cut.threshold for cut in best]
     return Finding(
         name="threshold_instability",
@@ -59,6 +53,14 @@ def find(evidence: Evidence) -> Finding | None:
         epochs=(first, last),
         numbers={"swing": swing, "swing_at_best_threshold": calm},
     )
+
+
+def _coverage(evidence: Evidence, validated: list[int]) -> str:
+    predicted = [evidence.at("val/predicted_fraction", epoch) for epoch in validated]
+    shares = [share for share in predicted if share is not None]
+    if not shares:
+        return ""
+    return f" and predicted foreground from {percent(min(shares))} to {percent(max(shares))}"
 
 
 def _swing(values: list[float]) -> float:

@@ -42,27 +42,39 @@ def compare_gradients(
     Returns:
         None where fewer than two terms have a weight, or a gradient is not finite.
     """
-    terms = [name for name, weight in weights.items() if weight]
+    terms = {name: weight for name, weight in weights.items() if weight}
     if len(terms) < 2:
         return None
-    names, parameters = zip(
-        *((name, p) for name, p in network.named_parameters() if p.requires_grad), strict=True
-    )
-    totals: dict[str, list[Tensor]] = {}
+    trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
     was_training = network.training
     network.eval()
-    with torch.enable_grad():
-        for image, label in tiles:
-            on_device = label.to(machine.device)
-            logits = forward(network, image.to(machine.device), machine)
-            prediction = Prediction(logits, on_device, on_device != IGNORE)
-            for number, term in enumerate(terms, start=1):
-                value = weights[term] * compound.losses[term].of(prediction)
-                parts = _gradients(value, parameters, keep=number < len(terms))
-                before = totals.get(term)
-                totals[term] = parts if before is None else list(map(torch.add, before, parts))
+    totals: dict[str, list[Tensor]] = {}
+    for image, label in tiles:
+        parts = _of_tile(network, compound, terms, (image, label), list(trained.values()), machine)
+        for term, gradients in parts.items():
+            before = totals.get(term)
+            totals[term] = gradients if before is None else list(map(torch.add, before, gradients))
     network.train(was_training)
-    return _compared(_grouped(totals, layer_groups(names)))
+    return _compared(_grouped(totals, layer_groups(list(trained))))
+
+
+@torch.enable_grad()
+def _of_tile(
+    network: nn.Module,
+    compound: Compound,
+    terms: Mapping[str, float],
+    tile: tuple[Tensor, Tensor],
+    parameters: Sequence[nn.Parameter],
+    machine: Machine,
+) -> dict[str, list[Tensor]]:
+    """Gradients of each weighted term on one tile, from one forward pass."""
+    image, label = (part.to(machine.device) for part in tile)
+    prediction = Prediction(forward(network, image, machine), label, label != IGNORE)
+    found = {}
+    for number, (term, weight) in enumerate(terms.items(), start=1):
+        value = weight * compound.losses[term].of(prediction)
+        found[term] = _gradients(value, parameters, keep=number < len(terms))
+    return found
 
 
 def layer_groups(names: Sequence[str]) -> list[str]:
