@@ -51,7 +51,9 @@ def test_one_jump_that_nothing_explains_is_no_finding(make: MakeEvidence) -> Non
 
 
 def test_small_steps_are_no_finding(make: MakeEvidence) -> None:
-    assert find(make(columns(0.4, 0.49, 0.4, 0.49), events=[(1, "phase", "")])) is None
+    assert find(make(columns(0.4, 0.49, 0.4, 0.49))) is None
+    assert find(make(columns(0.4, 0.45), events=[(1, "phase", "")])) is None
+    assert find(make(columns(0.4, 0.47), events=[(1, "phase", "")])) is not None
 
 
 def test_a_change_of_weights_is_no_jump(make: MakeEvidence) -> None:

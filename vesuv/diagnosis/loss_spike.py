@@ -10,8 +10,11 @@ from vesuv.diagnosis.phase_change import total
 
 RISE = 1.25
 """Factor on the validation loss, from one validation to the next, under the same weights."""
+EXPLAINED = 1.15
+"""The same within AFTER epochs of an event that explains it; the diary's runs went back to their
+best weights at once above that."""
 SPIKES = 2
-"""So many jumps are a finding; one is enough within AFTER epochs of an event that explains it."""
+"""So many jumps are a finding; one that is explained is enough."""
 AFTER = 2
 EXPLAIN = {"phase": "the change of phase", "escape": "the escape", "noise": "the weight noise"}
 
@@ -60,15 +63,18 @@ def _spikes(evidence: Evidence) -> list[tuple[float, int, int, str]]:
     for before, after in itertools.pairwise(validated):
         weights = evidence.weights(after)
         was, now = total(evidence, before, weights), total(evidence, after, weights)
-        if weights and was and now and now / was >= RISE:
-            spikes.append((now / was, before, after, _cause(evidence, before, after)))
+        if not weights or not was or not now:
+            continue
+        cause = _cause(evidence, before, after)
+        if now / was >= (EXPLAINED if cause else RISE):
+            spikes.append((now / was, before, after, cause))
     return spikes
 
 
 def _cause(evidence: Evidence, before: int, after: int) -> str:
     """What happened shortly before; the run's own beginning explains nothing."""
     for event in evidence.events:
-        near = max(0, after - AFTER) < event.epoch <= after or event.epoch == before
+        near = min(before, after - AFTER + 1) <= event.epoch <= after
         if event.kind in EXPLAIN and event.epoch and near:
             return EXPLAIN[event.kind]
     return ""

@@ -27,7 +27,8 @@ def find(evidence: Evidence) -> Finding | None:
         return None
     last = recent[-1]
     best = max(known, key=lambda fit: fit.validation)
-    num = len(evidence.facts.get("train_cases") or ())
+    cases = evidence.facts.get("train_cases")
+    num = len(cases) if isinstance(cases, list) else 0
     return Finding(
         name="over_fitting",
         title="The network learns its training cases by heart",
