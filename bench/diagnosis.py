@@ -76,6 +76,7 @@ def trained(run: Run, folder: Path) -> float:
         try:
             train(run.config(folder), [0], output=path)
         except InputError as fault:
+            path.mkdir(parents=True, exist_ok=True)
             (path / "ended.txt").write_text(str(fault))
     for heavy in (path / "checkpoints", path / "report.html"):
         shutil.rmtree(heavy) if heavy.is_dir() else heavy.unlink(missing_ok=True)

@@ -46,15 +46,11 @@ class Run:
     def config(self, folder: Path) -> Config:
         """Return the configuration, its data made."""
         raw = data_set(folder / "data", self.data, self.seed)
-        store = folder / "stores" / f"{raw.name}_{'all' if self.trains_unlabelled else 'ignore'}"
+        classes = self.changes.get("labels", {}).get("classes", {})
+        schema = "ignore" if not classes else f"all_in_{len(classes)}"
+        store = folder / "stores" / f"{raw.name}_{schema}"
         tree = _merged(self._base(raw, store), self.changes)
         return check(tree, self.name)
-
-    @property
-    def trains_unlabelled(self) -> bool:
-        """Whether label 2 is declared as foreground."""
-        labels = self.changes.get("labels", {})
-        return "ignore" in labels and labels["ignore"] is None
 
     def _base(self, raw: Path, store: Path) -> Tree:
         if self.diary is not None:

@@ -11,6 +11,7 @@ BINS = 100
 
 Counts = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=BINS, max_length=BINS)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
+Pair = Annotated[str, Field(pattern=r"^\w+\|\w+$")]
 
 
 class _Part(BaseModel):
@@ -61,7 +62,7 @@ class Errors(_Part):
 class Gradients(_Part):
     """Gradients of the loss terms on a few fixed training tiles, by group of layers."""
 
-    cosines: dict[str, dict[str, Number]]
+    cosines: dict[str, dict[Pair, Number]]
     """Group of layers -> "term|term" -> cosine of their gradients."""
     norms: dict[str, dict[str, Number]]
     """Group of layers -> term -> norm of its weighted gradient."""

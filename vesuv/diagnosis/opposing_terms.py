@@ -65,7 +65,8 @@ def _opposed(looks: list[Gradients]) -> dict[str, dict[str, float]]:
             one, other = pair.split("|")
             cosines = [look.cosines.get(group, {}).get(pair, 0.0) for look in looks]
             norms = [look.norms.get(group, {}) for look in looks]
-            shares = [_share(norm.get(one, 0.0), norm.get(other, 0.0)) for norm in norms]
+            known = all(one in norm and other in norm for norm in norms)
+            shares = [_share(norm[one], norm[other]) for norm in norms] if known else [0.0]
             if max(cosines) < OPPOSED and min(shares) > LEAST_SHARE:
                 found.setdefault(pair, {})[group] = sum(cosines) / len(cosines)
     return {pair: groups for pair, groups in found.items() if len(groups) >= GROUPS}

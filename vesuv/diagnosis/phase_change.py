@@ -25,9 +25,9 @@ def find(evidence: Evidence) -> Finding | None:
         if old == new or not old or not new:
             continue
         with_old, with_new = total(evidence, after, old), total(evidence, after, new)
-        if with_old is None or with_new is None:
+        if not with_old or with_new is None:
             continue
-        shift = abs(with_new - with_old) / max(abs(with_old), 1e-9)
+        shift = abs(with_new - with_old) / abs(with_old)
         if shift >= SHIFT and (largest is None or shift > largest[0]):
             largest = (shift, before, after, with_old, with_new)
     if largest is None:
