@@ -11,6 +11,7 @@ the input made the reader touch, or a refusal that does not name the file.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from pathlib import Path
@@ -21,19 +22,18 @@ from fuzzing.worker import all_targets, work
 
 def main() -> None:
     if sys.argv[1:2] == ["--worker"]:
-        name, seed, first, last, folder = sys.argv[2:]
-        work(name, int(seed), int(first), int(last), Path(folder))
+        names, inputs, seed, first, folder = sys.argv[2:]
+        work(json.loads(names), int(inputs), int(seed), int(first), Path(folder))
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--inputs", type=int, default=1000, help="inputs for each target")
     parser.add_argument("--seed", type=int, default=0, help="another seed, other files")
     parser.add_argument("--target", nargs="*", help="targets (default: all)")
     options = parser.parse_args()
-    names = [target.name for target in all_targets()]
     tallies = []
-    for name in options.target or names:
+    for name in options.target or [target.name for target in all_targets()]:
         began = time.monotonic()
-        tally = fuzz(name, options.inputs, options.seed)
+        [tally] = fuzz([name], options.inputs, options.seed)
         tallies.append(tally)
         print(f"{name}: {tally.tried} inputs, {time.monotonic() - began:.0f} s", file=sys.stderr)
         for number, fault in sorted(tally.faults.items()):

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import select
-import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,62 +32,57 @@ class Tally:
         return self.accepted + self.refused + len(self.faults)
 
 
-def fuzz(
-    target: str,
-    inputs: int,
-    seed: int,
-    *,
-    tell: Callable[[int], None] = lambda _number: None,
-) -> Tally:
-    """Try a number of inputs on a target, in a process that may die of them."""
-    tally = Tally(target)
-    first = 0
+def fuzz(targets: Sequence[str], inputs: int, seed: int) -> list[Tally]:
+    """Try a number of inputs on each target, in a process that may die of them."""
+    tallies = [Tally(name) for name in targets]
+    place = (0, 0)
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
-        while first < inputs:
-            first = _one_worker(tally, first, inputs, seed, Path(folder), tell)
-    return tally
+        while place[0] < len(tallies):
+            place = _one_worker(tallies, place, inputs, seed, Path(folder))
+    return tallies
 
 
 def _one_worker(
-    tally: Tally, first: int, inputs: int, seed: int, folder: Path, tell: Callable[[int], None]
-) -> int:
-    """Return the number of the input to go on with."""
+    tallies: list[Tally], place: tuple[int, int], inputs: int, seed: int, folder: Path
+) -> tuple[int, int]:
+    """Start at a target and an input; return where to go on when the process is gone."""
     script = Path(__file__).parents[1] / "fuzz.py"
-    arguments = [tally.target, str(seed), str(first), str(inputs), str(folder)]
+    names = [tally.target for tally in tallies[place[0] :]]
+    arguments = [json.dumps(names), str(inputs), str(seed), str(place[1]), str(folder)]
+    by_name = {tally.target: tally for tally in tallies}
     with tempfile.TemporaryFile() as complaints:
         process = subprocess.Popen(
             [sys.executable, str(script), "--worker", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=complaints,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONFAULTHANDLER": "1"},
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
-        number: int | None = None
+        tried: dict[str, Any] | None = None
+        end = f"hangs for more than {SILENCE_SECONDS:g} s"
         try:
             for line in _lines(process):
-                if "begins" in line:
-                    number = line["number"]
-                    continue
-                _count(tally, line)
-                tell(tally.tried)
-                number = None
+                tried = line if "outcome" not in line else None
+                if tried is None:
+                    _count(by_name[line["target"]], line)
             process.wait()
+            complaints.seek(0)
+            said = complaints.read().decode(errors="replace")[-1500:]
+            end = f"the process ended with status {process.returncode}: {said}"
         except TimeoutError:
             process.kill()
             process.wait()
-            assert number is not None, "the worker does not start"
-            tally.faults[number] = f"hangs for more than {SILENCE_SECONDS:g} s"
-            return number + 1
-        if number is None and process.returncode == 0:
-            return inputs
-        complaints.seek(0)
-        said = complaints.read().decode(errors="replace")[-1500:]
-        if number is None:
-            raise RuntimeError(f"the worker of {tally.target} ended by itself: {said}")
-        kind = process.returncode
-        name = signal.Signals(-kind).name if kind < 0 else f"status {kind}"
-        tally.faults[number] = f"the process ended ({name}) {said}"
-        return number + 1
+        finally:
+            assert process.stdout is not None
+            process.stdout.close()
+    if tried is None:
+        if process.returncode:
+            raise RuntimeError(f"a worker could not go on: {end}")
+        return len(tallies), 0
+    by_name[tried["target"]].faults[tried["number"]] = end
+    index = [tally.target for tally in tallies].index(tried["target"])
+    following = tried["number"] + 1
+    return (index, following) if following < inputs else (index + 1, 0)
 
 
 def _lines(process: subprocess.Popen[bytes]) -> Any:

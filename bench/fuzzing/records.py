@@ -231,7 +231,7 @@ _CHOICE = {
     "version": 1,
     "checkpoint": "last",
     "threshold": 0.4,
-    "postprocess": [{"name": "remove_small", "min_voxels": 5}, {"name": "fill_cavities"}],
+    "postprocess": [{"name": "remove_small", "voxels": 5}, {"name": "fill_cavities"}],
 }
 _DIAGNOSIS = {
     "version": 1,
@@ -329,7 +329,7 @@ def _checkpoint_hostile() -> list[Tree]:
     loop.append(loop)
     huge = torch.zeros(1).expand(100_000, 100_000, 100)
     deep: Any = 0
-    for _ in range(900):
+    for _ in range(150):
         deep = [deep]
     parts = ("config", "normalizer", "model", "training", "version", "epoch")
     for value in (laughs, loop, huge, deep):

@@ -60,8 +60,9 @@ class _Watch:
             self.seen.append(f"{name} {arguments!r:.200}")
         elif name == "open":
             path, _mode, flags = arguments
-            writes = isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
-            if writes and isinstance(path, (str, bytes)) and not self._is_inside(path):
+            if not isinstance(path, (str, bytes)) or self._is_inside(path):
+                return
+            if isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
                 self.seen.append(f"open to write {path!r:.200}")
             elif not self.elsewhere and ("secret" in str(path) or "passwd" in str(path)):
                 self.seen.append(f"open {path!r:.200}")
@@ -73,8 +74,8 @@ class _Watch:
         return found.startswith((self.inside, "/dev/null"))
 
 
-def work(name: str, seed: int, first: int, last: int, folder: Path) -> None:
-    """Try the inputs from `first` up to `last` of a target; one line of JSON each."""
+def work(names: list[str], inputs: int, seed: int, first: int, folder: Path) -> None:
+    """Try so many inputs of each target, of the first one from `first` on; a line of JSON each."""
     resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     sys.dont_write_bytecode = True
@@ -84,24 +85,33 @@ def work(name: str, seed: int, first: int, last: int, folder: Path) -> None:
     sys.excepthook = lambda *fault: traceback.print_exception(*fault, file=complaints)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    [target] = [one for one in all_targets() if one.name == name]
+    by_name = {target.name: target for target in all_targets()}
     outside = folder / "outside"
     outside.mkdir(parents=True, exist_ok=True)
     (outside / "secret").write_bytes(b"do not read me" * 100)
     inside = folder / "inside"
     watch = _Watch()
-    watch.inside, watch.elsewhere = str(inside) + os.sep, target.elsewhere
+    watch.inside = str(inside) + os.sep
     gc.freeze()
-    for number in range(first, last):
-        tree = target.tree(number, seed)
-        out.write(json.dumps({"number": number, "begins": True}) + "\n")
-        _lay_out(inside, tree)
-        os.chdir(inside)
-        outcome, detail = _attempt(target, inside, tree, watch)
-        os.chdir("/")
-        if outcome != "fault" and (stray := _beside(folder)):
-            outcome, detail = "fault", f"wrote {stray} beside its folder"
-        out.write(json.dumps({"number": number, "outcome": outcome, "detail": detail}) + "\n")
+    for name in names:
+        target = by_name[name]
+        shutil.rmtree(inside, ignore_errors=True)
+        inside.mkdir()
+        before: Tree = {}
+        watch.elsewhere = target.elsewhere
+        for number in range(first, inputs):
+            tree = target.tree(number, seed)
+            out.write(json.dumps({"target": name, "number": number}) + "\n")
+            _lay_out(inside, tree, before)
+            before = tree
+            os.chdir(inside)
+            outcome, detail = _attempt(target, inside, tree, watch)
+            os.chdir("/")
+            if outcome != "fault" and (stray := _beside(folder)):
+                outcome, detail = "fault", f"wrote {stray} beside its folder"
+            told = {"target": name, "number": number, "outcome": outcome, "detail": detail}
+            out.write(json.dumps(told) + "\n")
+        first = 0
 
 
 def _attempt(target: Target, inside: Path, tree: Tree, watch: _Watch) -> tuple[str, str]:
@@ -151,9 +161,16 @@ def _stray(target: Target, inside: Path, tree: Tree) -> list[str]:
     return sorted(found - set(tree) - allowed)
 
 
-def _lay_out(inside: Path, tree: Tree) -> None:
-    shutil.rmtree(inside, ignore_errors=True)
-    inside.mkdir(parents=True)
-    for name, content in tree.items():
-        (inside / name).parent.mkdir(parents=True, exist_ok=True)
-        (inside / name).write_bytes(content)
+def _lay_out(inside: Path, tree: Tree, before: Tree) -> None:
+    """Make the folder hold the tree, where it holds another one that differs in a file or two."""
+    try:
+        found = {p.relative_to(inside).as_posix() for p in inside.rglob("*") if p.is_file()}
+        for name in found - set(tree):
+            (inside / name).unlink()
+        for name, content in tree.items():
+            if name not in found or before.get(name) is not content:
+                (inside / name).parent.mkdir(parents=True, exist_ok=True)
+                (inside / name).write_bytes(content)
+    except OSError:  # a folder stands where a file should, or the other way round
+        shutil.rmtree(inside)
+        _lay_out(inside, tree, {})

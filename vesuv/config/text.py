@@ -93,7 +93,8 @@ def parse_yaml(text: str, source: str) -> Any:
         raise InputError(f"{source}: not valid YAML: nested too deeply") from None
     # A tag such as !!bool makes PyYAML look a value up that is not there.
     except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as fault:
-        raise InputError(f"{source}: not valid YAML: {fault!s:.200}") from None
+        reason = " ".join(str(fault).split())
+        raise InputError(f"{source}: not valid YAML: {reason:.200}") from None
     refuse_endless(tree, source)
     return tree
 

@@ -123,8 +123,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
     except Exception as fault:  # a damaged file makes its readers fail in any way
         reason = str(fault).splitlines()[0] if str(fault) else type(fault).__name__
         raise InputError(f"{path}: damaged or no checkpoint ({reason}); use another one") from None
-    if not isinstance(content, dict) or content.get("version") != VERSION:
-        found = content.get("version") if isinstance(content, dict) else type(content).__name__
+    found = content.get("version") if isinstance(content, dict) else content
+    if type(found) is not int or found != VERSION:
+        found = found if isinstance(found, (int, NoneType)) else type(found).__name__
         raise InputError(f"{path}: checkpoint version must be {VERSION}, found {found}")
     return _checkpoint(path, content)
 
@@ -171,10 +172,17 @@ def restore_network(checkpoint: Checkpoint, device: torch.device) -> nn.Module:
         InputError: The weights are another network's.
     """
     with torch.device("meta"):  # before memory is taken for whatever the file says
-        load_weights(build_model(checkpoint.config.model), checkpoint, assign=True)
-    network = build_model(checkpoint.config.model)
+        load_weights(_built(checkpoint), checkpoint, assign=True)
+    network = _built(checkpoint)
     load_weights(network, checkpoint)
     return network.to(device).eval()
+
+
+def _built(checkpoint: Checkpoint) -> nn.Module:
+    try:
+        return build_model(checkpoint.config.model)
+    except InputError as fault:
+        raise InputError(f"{checkpoint.path}: {fault}") from None
 
 
 def load_weights(network: nn.Module, checkpoint: Checkpoint, *, assign: bool = False) -> None:

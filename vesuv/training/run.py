@@ -50,8 +50,14 @@ class RunFolder:
             InputError: It is not there or holds no run.
         """
         run = cls(path)
-        if not (path / "run.json").is_file() or not run.config_file.is_file():
-            raise InputError(f"{path}: not a run folder (no run.json); name log/<config>/fold_<k>")
+        try:
+            there = (path / "run.json").is_file() and run.config_file.is_file()
+        except OSError:  # a name too long for the file system
+            there = False
+        if not there:
+            raise InputError(
+                f"{path!s:.200}: not a run folder (no run.json); name log/<config>/fold_<k>"
+            )
         return run
 
     @property

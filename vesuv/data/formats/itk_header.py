@@ -21,6 +21,24 @@ _NRRD = {"raw": "raw", "gz": "gzip", "gzip": "gzip", "bz2": "other", "bzip2": "o
 _TEXT_RATIO = 8
 """Bytes that one character of a text encoding can stand for: less than that."""
 
+_NUMBERS = {
+    "dimsize": 1,
+    "elementspacing": 1,
+    "elementsize": 1,
+    "offset": 1,
+    "position": 1,
+    "origin": 1,
+    "centerofrotation": 1,
+    "transformmatrix": 2,
+    "orientation": 2,
+    "rotation": 2,
+    "elementnumberofchannels": 0,
+    "headersize": 0,
+    "compresseddatasize": 0,
+}
+"""Keys of MetaImage that hold as many numbers as NDims to this power."""
+_LARGEST = 2.0**62
+
 Packing = Literal["raw", "gzip", "zlib", "text", "other"]
 
 
@@ -106,8 +124,28 @@ def _meta_image(path: Path, head: bytes) -> Header:
     data = fields.get("elementdatafile")
     if data is None or data.lower() != "local":
         raise _detached(data or "none")
+    _check_numbers(fields)
     packed = fields.get("compresseddata", "")[:1] in ("T", "t", "1")
     return Header(path, "zlib" if packed else "raw", place)
+
+
+def _check_numbers(fields: dict[str, str]) -> None:
+    """ITK's reader writes beyond its memory where a number is not what it takes it for."""
+    dims = fields.get("ndims", "")
+    if dims not in ("1", "2", "3", "4"):
+        raise FormatError(f"a volume has 3 dimensions, found NDims = {dims!r:.60}; replace it")
+    for key, value in fields.items():
+        words, power = value.split(), _NUMBERS.get(key)
+        fits = power is None or len(words) == int(dims) ** power
+        if key in _NUMBERS and not (fits and all(map(_is_number, words))):
+            raise FormatError(f"damaged: {key} = {value!r:.60} in its header; copy it again")
+
+
+def _is_number(word: str) -> bool:
+    try:
+        return abs(float(word)) < _LARGEST
+    except ValueError:
+        return False
 
 
 def _pair(line: bytes, sign: bytes) -> tuple[str, str]:
