@@ -14,7 +14,8 @@ def test_a_prediction_without_a_gap_is_a_constant(make: MakeEvidence, bins: Make
         finding.evidence
     )
     assert finding.evidence.endswith("the mask is 0 % foreground; it was never wider.")
-    assert "optimizer.lr=0.0002" in finding.remedy
+    assert finding.title == "The prediction is still a constant"
+    assert "optimizer.lr=0.003" in finding.remedy
     assert finding.numbers["gap"] == pytest.approx(0.01)
 
 
@@ -25,6 +26,8 @@ def test_a_network_that_fell_back_says_what_it_had(make: MakeEvidence, bins: Mak
     finding = find(make(observations=lines))
 
     assert finding is not None and "the gap had been 0.80 before" in finding.evidence
+    assert finding.title == "The prediction has collapsed to a constant"
+    assert "optimizer.lr=0.0002" in finding.remedy
 
 
 def test_the_first_validation_may_be_flat(make: MakeEvidence, bins: MakeHistogram) -> None:

@@ -21,7 +21,7 @@ def test_the_group_that_fails_is_named_with_its_cases(make: MakeEvidence) -> Non
 
     # A quarter is foreground: calling all of it foreground scores 0.4; 0.06 of 0.4 above it.
     assert finding is not None and finding.title.startswith("Group south fails")
-    assert "In epochs 2 to 4 group south reaches 15% at most" in finding.evidence
+    assert "In epochs 2 to 4 group south reaches 15 % at most" in finding.evidence
     assert "0.460 against 0.800 at epoch 4, while 0.710 is reported over all" in finding.evidence
     assert "1 tiles of case of south" in finding.evidence and "of case of south" in finding.remedy
     assert finding.numbers["share"] == pytest.approx(0.15)

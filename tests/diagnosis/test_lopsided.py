@@ -64,6 +64,7 @@ def test_a_corner_that_no_threshold_cures_says_so(make: MakeEvidence, bins: Make
             "focal.alpha=0.75 back to 0.5",
         ),
         ({}, "sampling.foreground_share=0.35"),
+        ({"validation": {"threshold": 0.2}}, "validation.threshold=0.2 back to 0.5"),
         ({"sampling": {"foreground_share": 0.3}}, "balance the loss"),
     ],
 )

@@ -12,6 +12,7 @@ LEAST_GAP = 0.03
 but a constant: 1 minus the loss `variance: separation`, whose value at a constant is 1."""
 VALIDATIONS = 2
 """That many in a row, not counting the run's first."""
+_SIMPLEST = "'phases=[{epochs: [0, null], weights: {dice: 1.0, cross_entropy: 1.0}}]'"
 
 
 def find(evidence: Evidence) -> Finding | None:
@@ -32,17 +33,19 @@ def find(evidence: Evidence) -> Finding | None:
     fell = best >= 2 * LEAST_GAP
     return Finding(
         name="collapse",
-        title="The prediction has collapsed to a constant",
+        title=f"The prediction {'has collapsed to' if fell else 'is still'} a constant",
         evidence=(
             f"In {epochs(first, last)} the mean probability is {level + gap:.3f} on labelled "
             f"foreground and {level:.3f} on background, a gap of {gap:.3f}{mask}"
             + (f"; the gap had been {best:.2f} before." if fell else "; it was never wider.")
         ),
         remedy=(
-            f"Lower the learning rate, --set optimizer.lr={evidence.config.optimizer.lr / 5:.2g}, "
-            "and begin with a phase of dice and cross_entropy alone, "
-            "'phases=[{epochs: [0, null], weights: {dice: 1.0, cross_entropy: 1.0}}]'; if it is "
-            "flat from the first epoch on, look at the images and labels that the run sees."
+            f"Start again with --set optimizer.lr={evidence.config.optimizer.lr / 5:.2g}; if it "
+            f"falls back again, with the simplest loss, {_SIMPLEST}, and a smaller weight_decay."
+            if fell
+            else "It never began to learn: see to the other findings first (labels, weights that "
+            f"stand still); then begin with the simplest loss, --set {_SIMPLEST}, and "
+            f"optimizer.lr={3 * evidence.config.optimizer.lr:.2g}."
         ),
         severity="trouble",
         epochs=(first, last),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from vesuv.diagnosis.evidence import Evidence
 from vesuv.diagnosis.finding import Finding
 from vesuv.diagnosis.observation import Observation
-from vesuv.diagnosis.wording import epochs
+from vesuv.diagnosis.wording import epochs, percent
 
 FAILS = 1 / 3
 """Share of the other groups' skill that a failing group reaches at most; groups that are merely
@@ -45,9 +45,9 @@ def find(evidence: Evidence) -> Finding | None:
         name="failing_group",
         title=f"Group {group} fails while the mean looks fine",
         evidence=(
-            f"In {epochs(first, last)} group {group} reaches {shares[group]:.0%} at most of what "
-            f"the other groups do above calling everything foreground: Dice {own:.3f} against "
-            f"{rest:.3f} at epoch {last}"
+            f"In {epochs(first, last)} group {group} reaches {percent(shares[group])} at most of "
+            f"what the other groups gain over calling everything foreground: Dice {own:.3f} "
+            f"against {rest:.3f} at epoch {last}"
             + (f", while {pooled:.3f} is reported over all" if pooled is not None else "")
             + f". It is judged on {len(members)} tiles of {cases}."
         ),

@@ -43,9 +43,9 @@ def find(evidence: Evidence) -> Finding | None:
             f"{means['recall']:.3f}: {percent(means['predicted_fraction'])} of the voxels are "
             f"predicted against {percent(means['labelled_fraction'])} labelled. Dice is "
             f"{means['dice']:.3f}; calling everything foreground would score {chance:.3f}."
-            + _cure(best, now, last)
+            + _cure(best, now, chance, last)
         ),
-        remedy=_remedy(evidence.config, best, now, over=over),
+        remedy=_remedy(evidence.config, best, now, chance, over=over),
         severity="trouble",
         epochs=(first, last),
         numbers={
@@ -67,9 +67,11 @@ def _means(evidence: Evidence) -> dict[str, float] | None:
     return means
 
 
-def _cure(best: Cut | None, now: Cut | None, epoch: int) -> str:
+def _cure(best: Cut | None, now: Cut | None, chance: float, epoch: int) -> str:
     if best is None or now is None:
         return ""
+    if best.dice < chance + CURES:
+        return " No threshold does better than that."
     return (
         f" At epoch {epoch} threshold {best.threshold:.2f} instead of {now.threshold:g} would give "
         f"precision {best.precision:.2f}, recall {best.recall:.2f} and Dice {best.dice:.3f} "
@@ -95,17 +97,14 @@ def _cuts(evidence: Evidence) -> tuple[Cut | None, Cut | None]:
     return best_cut(found[-1]), cut_at(found[-1], evidence.config.validation.threshold)
 
 
-def _remedy(config: Config, best: Cut | None, now: Cut | None, *, over: bool) -> str:
-    parts = []
-    if best is not None and now is not None and best.dice - now.dice >= CURES:
-        parts.append(
-            "Let validate_distribution choose the threshold (no training needed), or watch with "
-            f"--set validation.threshold={best.threshold:g}"
-        )
-    else:
-        parts.append("No threshold cures it")
-    parts.append(f"for the next run {_lever(config, over=over)}")
-    return "; ".join(parts) + "."
+def _remedy(config: Config, best: Cut | None, now: Cut | None, chance: float, *, over: bool) -> str:
+    lever = f"for the next run {_lever(config, over=over)}"
+    if best is None or now is None or best.dice - max(now.dice, chance) < CURES:
+        return f"No threshold cures it; {lever}."
+    return (
+        "Let validate_distribution choose the threshold (no training needed), or watch with "
+        f"--set validation.threshold={best.threshold:g}; {lever}."
+    )
 
 
 def _lever(config: Config, *, over: bool) -> str:
@@ -119,7 +118,9 @@ def _lever(config: Config, *, over: bool) -> str:
         return f"set loss.cross_entropy.positive_weight={positive:g} back to 1"
     if "focal" in terms and loss.focal.alpha != 0.5 and (loss.focal.alpha > 0.5) == over:
         return f"set loss.focal.alpha={loss.focal.alpha:g} back to 0.5"
-    share = config.sampling.foreground_share
+    threshold, share = config.validation.threshold, config.sampling.foreground_share
+    if threshold != 0.5 and (threshold < 0.5) == over:
+        return f"set validation.threshold={threshold:g} back to 0.5"
     if over and share > 0.5:
         return f"draw fewer patches about foreground, sampling.foreground_share={share / 2:g}"
     return "balance the loss: phases with dice 1.0 and cross_entropy 1.0, no class weights"
