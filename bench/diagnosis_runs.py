@@ -48,7 +48,8 @@ class Run:
         raw = data_set(folder / "data", self.data, self.seed)
         classes = self.changes.get("labels", {}).get("classes", {})
         schema = "ignore" if not classes else f"all_in_{len(classes)}"
-        store = folder / "stores" / f"{raw.name}_{schema}"
+        folds = "".join(f"_{by}" for by in self.changes.get("data", {}).get("folds", {}).values())
+        store = folder / "stores" / f"{raw.name}_{schema}{folds}"
         tree = _merged(self._base(raw, store), self.changes)
         return check(tree, self.name)
 
