@@ -85,6 +85,7 @@ def test_too_little_is_a_corner_too(make: MakeEvidence) -> None:
 def test_balance_or_a_small_surplus_is_no_finding(make: MakeEvidence) -> None:
     assert find(make(columns(0.6, 0.79, 0.30, 0.20))) is None
     assert find(make(columns(0.6, 0.85, 0.25, 0.20))) is None
+    assert find(make(columns(0.9, 0.6, 0.133, 0.20))) is None
 
 
 def test_nothing_is_said_before_three_settled_validations(make: MakeEvidence) -> None:
