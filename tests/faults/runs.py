@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import resource
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,18 +49,55 @@ class Running:
         return self.errors.read_text()
 
 
-def start(arguments: list[str], errors: Path, *, file_limit: int | None = None) -> Running:
-    """Start `vesuv <arguments>`; no file that it writes may become larger than the limit."""
-    process = _CONTEXT.Process(target=_command, args=(arguments, str(errors), file_limit))
+def start(
+    arguments: list[str],
+    errors: Path,
+    *,
+    file_limit: int | None = None,
+    before: Callable[[], None] | None = None,
+) -> Running:
+    """Start `vesuv <arguments>`; no file that it writes may become larger than the limit.
+
+    `before` is called in the new process first.
+    """
+    process = _CONTEXT.Process(target=_command, args=(arguments, str(errors), file_limit, before))
     process.start()
     return Running(process, errors)
 
 
-def _command(arguments: list[str], errors: str, file_limit: int | None) -> None:
+@dataclass(frozen=True)
+class KilledAtRename:
+    """Called in a process, it kills it at a rename: each file there is whole is put there so."""
+
+    number: int
+    """Which rename, from 1."""
+    done: bool
+    """Whether just behind it or just before it."""
+
+    def __call__(self) -> None:
+        """Lie in wait."""
+        rename = os.replace
+        count = itertools.count(1)
+
+        def fatal(source: str, target: str) -> None:
+            hit = next(count) == self.number
+            if not hit or self.done:
+                rename(source, target)
+            if hit:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        os.replace = fatal  # type: ignore[assignment]
+
+
+def _command(
+    arguments: list[str], errors: str, file_limit: int | None, before: Callable[[], None] | None
+) -> None:
     torch.set_num_threads(1)
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+    if before is not None:
+        before()
     if file_limit is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
     main(arguments)
