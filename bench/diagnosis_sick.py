@@ -183,7 +183,7 @@ def _of_schedule() -> dict[str, Kinds]:
     return {
         "learning_rate_cut_early": (
             ("coarse", "phantom", {"scheduler": {**plateau, "threshold": 0.3, "factor": 0.3}}),
-            ("cosine", "phantom", {"scheduler": {"name": "cosine", "t_0": 2, "t_mult": 10}}),
+            ("steep", "phantom", {"scheduler": {"name": "poly", "power": 8.0}}),
         ),
         "learning_rate_too_high": (
             ("noise", "phantom", {"noise": tail}),

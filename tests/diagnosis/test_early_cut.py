@@ -46,6 +46,13 @@ def test_a_low_rate_late_in_the_run_is_right(make: MakeEvidence) -> None:
     assert find(make({"lr": LR, "val/dice": [0.3, 0.31, 0.32, 0.33]}, train=short)) is None
 
 
+def test_a_warm_restart_is_no_cut(make: MakeEvidence) -> None:
+    cosine = {"name": "cosine", "t_0": 3}
+    columns = {"lr": [*LR, 1e-3], "val/dice": [0.3, 0.5, 0.6, 0.6, 0.6]}
+
+    assert find(make(columns, scheduler=cosine)) is None
+
+
 def test_the_warm_up_is_no_cut(make: MakeEvidence) -> None:
     assert find(make({"lr": [1e-5, 1e-4, 1e-3], "val/dice": [0.3, 0.3, 0.3]})) is None
 

@@ -19,7 +19,8 @@ RISING = 0.02
 def find(evidence: Evidence) -> Finding | None:
     """Find the first epoch whose rate is low early in the run, the measure unmoved or still rising.
 
-    The warm-up does not count, since the rate is compared with the highest so far.
+    The warm-up does not count, since the rate is compared with the highest so far, nor does a cycle
+    of a cosine after which the rate has come back.
     """
     low = _first_low(evidence)
     measure = evidence.config.validation.measure
@@ -54,12 +55,15 @@ def find(evidence: Evidence) -> Finding | None:
 
 
 def _first_low(evidence: Evidence) -> tuple[int, float, float] | None:
-    highest = 0.0
+    """Epoch, rate and highest rate before it, where the rate fell for good."""
+    low, highest = None, 0.0
     for epoch, lr in evidence.points("lr"):
         highest = max(highest, lr)
-        if 0.0 < lr <= LOW * highest:
-            return epoch, lr, highest
-    return None
+        if lr > LOW * highest:
+            low = None
+        elif low is None and lr > 0.0:
+            low = epoch, lr, highest
+    return low
 
 
 def _remedy(evidence: Evidence) -> str:
