@@ -85,7 +85,8 @@ def trained(run: Run, folder: Path) -> float:
 
 def finished(run: Run, folder: Path) -> bool:
     """Whether the run's files are complete."""
-    return (folder / "runs" / run.name / "finished").is_file()
+    path = folder / "runs" / run.name
+    return (path / "finished").is_file() and (path / "config.yaml").is_file()
 
 
 def judge(run: Run, folder: Path) -> Seen:
