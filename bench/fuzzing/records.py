@@ -67,7 +67,7 @@ def targets() -> list[Target]:
             _open_store,
             _store_hostile,
             ("folds.yaml",),
-            ("store", "data.folds"),
+            ("store", "data.folds", "data.root"),
         ),
         Target("folds.yaml", _stores, {"*folds.yaml": spoil_yaml}, _open_store, names=("folds",)),
         Target(
