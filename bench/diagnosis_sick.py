@@ -34,7 +34,8 @@ def _of_data(short: Tree) -> dict[str, Kinds]:
         "blur": {"p": 1.0},
         "low_resolution": {"p": 1.0},
     }
-    thin = {"filters": 2, "depth": 1}
+    far = {"p": 1.0, "range": [0.3, 0.4]}
+    thin = {"filters": 1, "depth": 1}
     return {
         "extra_label_as_foreground": (
             ("merged", "phantom", {"labels": merged, **short}),
@@ -67,17 +68,8 @@ def _of_data(short: Tree) -> dict[str, Kinds]:
         ),
         "failing_group": (("shifted", "shifted", {}), ("blank", "blank", {})),
         "slow_loading": (
-            ("heavy", "phantom", {"augment": heavy, "model": thin, **short}),
-            (
-                "heavy_small",
-                "phantom",
-                {
-                    "augment": heavy,
-                    "model": thin,
-                    "sampling": {"patch_size": [32, 32, 32]},
-                    **short,
-                },
-            ),
+            ("tiny", "phantom", {"augment": heavy, "model": thin, **short}),
+            ("wide", "phantom", {"augment": {**heavy, "scaling": far}, "model": thin, **short}),
         ),
         "skipped_steps": (
             (
