@@ -34,7 +34,7 @@ def _of_data(short: Tree) -> dict[str, Kinds]:
         "blur": {"p": 1.0},
         "low_resolution": {"p": 1.0},
     }
-    far = {"p": 1.0, "range": [0.3, 0.4]}
+    vast = {"p": 1.0, "range": [0.15, 0.2]}
     thin = {"filters": 1, "depth": 1}
     return {
         "extra_label_as_foreground": (
@@ -68,8 +68,8 @@ def _of_data(short: Tree) -> dict[str, Kinds]:
         ),
         "failing_group": (("shifted", "shifted", {}), ("blank", "blank", {})),
         "slow_loading": (
-            ("tiny", "phantom", {"augment": heavy, "model": thin, **short}),
-            ("wide", "phantom", {"augment": {**heavy, "scaling": far}, "model": thin, **short}),
+            ("vast", "phantom", {"augment": {**heavy, "scaling": vast}, "model": thin, **short}),
+            ("zoomed", "phantom", {"augment": {"scaling": vast}, "model": thin, **short}),
         ),
         "skipped_steps": (
             (
