@@ -22,8 +22,8 @@ from fuzzing.worker import all_targets, work
 
 def main() -> None:
     if sys.argv[1:2] == ["--worker"]:
-        names, inputs, seed, first, folder = sys.argv[2:]
-        work(json.loads(names), int(inputs), int(seed), int(first), Path(folder))
+        inputs, seed, first, folder = sys.argv[2:]
+        work(json.loads(inputs), int(seed), int(first), Path(folder))
         return
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--inputs", type=int, default=1000, help="inputs for each target")
@@ -33,7 +33,7 @@ def main() -> None:
     tallies = []
     for name in options.target or [target.name for target in all_targets()]:
         began = time.monotonic()
-        [tally] = fuzz([name], options.inputs, options.seed)
+        [tally] = fuzz({name: options.inputs}, options.seed)
         tallies.append(tally)
         print(f"{name}: {tally.tried} inputs, {time.monotonic() - began:.0f} s", file=sys.stderr)
         for number, fault in sorted(tally.faults.items()):

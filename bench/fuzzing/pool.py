@@ -8,7 +8,7 @@ import select
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,9 +32,9 @@ class Tally:
         return self.accepted + self.refused + len(self.faults)
 
 
-def fuzz(targets: Sequence[str], inputs: int, seed: int) -> list[Tally]:
-    """Try a number of inputs on each target, in a process that may die of them."""
-    tallies = [Tally(name) for name in targets]
+def fuzz(inputs: Mapping[str, int], seed: int) -> list[Tally]:
+    """Try so many inputs of each target, in a process that may die of them."""
+    tallies = [Tally(name) for name in inputs]
     place = (0, 0)
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         while place[0] < len(tallies):
@@ -43,12 +43,16 @@ def fuzz(targets: Sequence[str], inputs: int, seed: int) -> list[Tally]:
 
 
 def _one_worker(
-    tallies: list[Tally], place: tuple[int, int], inputs: int, seed: int, folder: Path
+    tallies: list[Tally],
+    place: tuple[int, int],
+    inputs: Mapping[str, int],
+    seed: int,
+    folder: Path,
 ) -> tuple[int, int]:
     """Start at a target and an input; return where to go on when the process is gone."""
     script = Path(__file__).parents[1] / "fuzz.py"
-    names = [tally.target for tally in tallies[place[0] :]]
-    arguments = [json.dumps(names), str(inputs), str(seed), str(place[1]), str(folder)]
+    left = {tally.target: inputs[tally.target] for tally in tallies[place[0] :]}
+    arguments = [json.dumps(left), str(seed), str(place[1]), str(folder)]
     by_name = {tally.target: tally for tally in tallies}
     with tempfile.TemporaryFile() as complaints:
         process = subprocess.Popen(
@@ -82,7 +86,7 @@ def _one_worker(
     by_name[tried["target"]].faults[tried["number"]] = end
     index = [tally.target for tally in tallies].index(tried["target"])
     following = tried["number"] + 1
-    return (index, following) if following < inputs else (index + 1, 0)
+    return (index, following) if following < inputs[tried["target"]] else (index + 1, 0)
 
 
 def _lines(process: subprocess.Popen[bytes]) -> Any:

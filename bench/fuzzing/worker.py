@@ -21,7 +21,7 @@ from typing import Any
 
 from vesuv.errors import InputError
 
-from . import configurations, records, volumes
+from . import configurations, runs, stores, volumes
 from .mutations import Tree
 from .target import Target
 
@@ -40,7 +40,7 @@ _CHANGING = ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.sy
 
 def all_targets() -> list[Target]:
     """Return every reader that is fuzzed."""
-    return [*configurations.targets(), *volumes.targets(), *records.targets()]
+    return [*configurations.targets(), *volumes.targets(), *stores.targets(), *runs.targets()]
 
 
 class _Watch:
@@ -74,7 +74,7 @@ class _Watch:
         return found.startswith((self.inside, "/dev/null"))
 
 
-def work(names: list[str], inputs: int, seed: int, first: int, folder: Path) -> None:
+def work(inputs: dict[str, int], seed: int, first: int, folder: Path) -> None:
     """Try so many inputs of each target, of the first one from `first` on; a line of JSON each."""
     resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -93,13 +93,13 @@ def work(names: list[str], inputs: int, seed: int, first: int, folder: Path) -> 
     watch = _Watch()
     watch.inside = str(inside) + os.sep
     gc.freeze()
-    for name in names:
+    for name, count in inputs.items():
         target = by_name[name]
         shutil.rmtree(inside, ignore_errors=True)
         inside.mkdir()
         before: Tree = {}
         watch.elsewhere = target.elsewhere
-        for number in range(first, inputs):
+        for number in range(first, count):
             tree = target.tree(number, seed)
             out.write(json.dumps({"target": name, "number": number}) + "\n")
             _lay_out(inside, tree, before)
@@ -157,7 +157,7 @@ def _beside(folder: Path) -> list[str]:
 def _stray(target: Target, inside: Path, tree: Tree) -> list[str]:
     """Files that the input did not bring and the target may not write."""
     found = {p.relative_to(inside).as_posix() for p in inside.rglob("*") if not p.is_dir()}
-    allowed = {name for name in found if Path(name).match("/".join(target.writes or ("-",)))}
+    allowed = {name for name in found if any(Path(name).match(one) for one in target.writes)}
     return sorted(found - set(tree) - allowed)
 
 

@@ -21,6 +21,7 @@ from vesuv.training.checkpoints import read_checkpoint, restore_network
 from vesuv.training.machine import resolve
 from vesuv.training.run import RunFolder
 from vesuv.training.state import RunState
+from vesuv.training.telemetry import Telemetry
 
 
 class Runs:
@@ -222,3 +223,17 @@ def test_a_checkpoint_that_was_written_by_torch_alone_is_told_apart(tmp_path: Pa
 
     with pytest.raises(InputError, match=r"a\.pt: checkpoint version must be 1, found list"):
         read_checkpoint(tmp_path / "a.pt")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"step;loss\n0;1\n", b"epoch\n0\xff\n", b"epoch\n" + b"0" * 200_000 + b"\n", b"loss\n1\n"],
+)
+def test_a_table_that_was_changed_by_hand_is_not_written_over(last: Path, content: bytes) -> None:
+    path = last.parents[1] / "metrics.csv"
+    path.write_bytes(content)
+
+    with pytest.raises(InputError, match=r"metrics\.csv: is not the table that training wrote \("):
+        Telemetry(last.parents[1], (1, 0))
+
+    assert path.read_bytes() == content

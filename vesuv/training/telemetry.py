@@ -258,14 +258,23 @@ class _Rows:
         self.path = path
         self.rows: list[dict[str, str]] = []
         if first_epoch and path.is_file():
-            with path.open(newline="", encoding="utf-8") as file:
-                for row in csv.DictReader(file):
-                    # The epochs count up; a line that a kill left half written does not fit in.
-                    if row["epoch"] == str(len(self.rows)) and len(self.rows) < first_epoch:
-                        self.rows.append(row)
+            self._read(first_epoch)
             self._rewrite()
         else:
             path.unlink(missing_ok=True)
+
+    def _read(self, first_epoch: int) -> None:
+        try:
+            with self.path.open(newline="", encoding="utf-8") as file:
+                for row in csv.DictReader(file, restkey="", restval=""):
+                    # The epochs count up; a line that a kill left half written does not fit in.
+                    if row["epoch"] == str(len(self.rows)) and len(self.rows) < first_epoch:
+                        self.rows.append({name: cell for name, cell in row.items() if name})
+        except (KeyError, csv.Error, UnicodeDecodeError) as fault:
+            raise InputError(
+                f"{self.path}: is not the table that training wrote ({fault}); put it back, or "
+                "move it away and the rest of the run begins a new one"
+            ) from None
 
     def write(self, row: Mapping[str, float | int | None]) -> None:
         text = {k: "" if v is None else f"{v:.6g}" for k, v in row.items()}

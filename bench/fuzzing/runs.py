@@ -1,0 +1,218 @@
+"""What lies in a run's folder, and what names it."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pickle
+import random
+import zipfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vesuv.commands.best import open_best
+from vesuv.commands.diagnose import diagnose_runs
+from vesuv.config import Config
+from vesuv.data.normalize import Normalizer
+from vesuv.models import build_model
+from vesuv.report.page import write_page
+from vesuv.training.checkpoints import read_checkpoint, restore_network
+from vesuv.training.machine import resolve
+from vesuv.training.run import RunFolder
+from vesuv.training.state import RunState
+from vesuv.training.telemetry import Telemetry
+
+from .mutations import Tree, spoil_bytes, spoil_json, spoil_lines, spoil_tree, spoil_yaml
+from .samples import ROOT, config_of, made
+from .target import Target
+
+
+def targets() -> list[Target]:
+    """Return the readers of a run's files."""
+    lines = {"*.jsonl": spoil_lines, "*.csv": spoil_lines, "*.npz": spoil_bytes}
+    return [
+        Target(
+            "run folder",
+            _runs,
+            {
+                "run/run.json": spoil_json,
+                "run/selected.json": spoil_json,
+                "run/config.yaml": spoil_yaml,
+            },
+            _open_run,
+            names=("run",),
+        ),
+        Target("best.json", _runs, {"best.json": spoil_json}, _open_best, names=("best", "run")),
+        Target(
+            "checkpoint",
+            _runs,
+            {"*last.pt": _spoil_checkpoint},
+            _open_checkpoint,
+            _checkpoint_hostile,
+            names=("last.pt",),
+        ),
+        Target(
+            "run page",
+            _runs,
+            {**lines, "run/*.json": spoil_json, "run/config.yaml": spoil_yaml},
+            lambda folder: write_page(folder / "run"),
+            writes=("report.html",),
+        ),
+        Target(
+            "run diagnosed",
+            _runs,
+            {**lines, "run/run.json": spoil_json},
+            _diagnose,
+            writes=("report.html",),
+            names=("run",),
+        ),
+        Target(
+            "run resumed",
+            _runs,
+            lines,
+            _go_on,
+            writes=("*tfevents*", "events.jsonl"),
+            names=("run",),
+        ),
+    ]
+
+
+@cache
+def _run() -> Tree:
+    """A run with its choice, and a file that names it the best."""
+    member = {"run": "run", "checkpoint": "last", "checkpoint_sha256": "0" * 64}
+    best = {"version": 1, "threshold": 0.5, "postprocess": [], "members": [member]}
+    return {**made()[1], "best.json": json.dumps(best).encode()}
+
+
+def _runs() -> list[Tree]:
+    return [_run()]
+
+
+def _open_run(folder: Path) -> object:
+    run = RunFolder.open(folder / "run")
+    config = run.config
+    assert Path(config.name).name == config.name
+    facts = (run.fold, run.fingerprint, run.validation_cases, run.started)
+    assert isinstance(run.fold, int) or run.fold == "all"
+    assert all(isinstance(name, str) for name in run.validation_cases)
+    chosen = run.selected()
+    assert chosen is None or chosen.checkpoint == "last"
+    return facts
+
+
+def _open_best(folder: Path) -> object:
+    return open_best(folder / "best.json")
+
+
+def _diagnose(folder: Path) -> object:
+    return diagnose_runs([folder / "run"])
+
+
+def _go_on(folder: Path) -> object:
+    """Open the files of a run as a resumed one does, and write a row of each."""
+    with Telemetry(folder / "run", (1, 0)) as telemetry:
+        telemetry.epoch(1, {"train/loss": 0.5, "val/dice": None})
+        telemetry.event((1, 0), "resume", "Resumed")
+    return telemetry
+
+
+def _state(config: Config, run: RunFolder) -> RunState:
+    network = build_model(config.model)
+    return RunState(config, Normalizer("zscore"), run, network, 5, resolve(config.runtime))
+
+
+def _open_checkpoint(folder: Path) -> object:
+    """Use it as predict does, and resume from it."""
+    checkpoint = read_checkpoint(folder / "run" / "checkpoints" / "last.pt")
+    restore_network(checkpoint, torch.device("cpu"))
+    checkpoint.normalizer.for_case(case_statistics_of_one())
+    if checkpoint.training is not None:
+        config = config_of(ROOT, "store")
+        _state(config, RunFolder(folder / "run")).restore(checkpoint)
+    return checkpoint
+
+
+def case_statistics_of_one() -> Any:
+    """Statistics of an image of one channel."""
+    from vesuv.data.statistics import case_statistics
+
+    return case_statistics(np.arange(8, dtype=np.uint8).reshape(1, 2, 2, 2), None)
+
+
+def _spoil_checkpoint(content: bytes, draw: random.Random) -> bytes:
+    """Spoil the bytes; or change what is in it and write it with good checksums."""
+    if draw.random() < 0.4:
+        return spoil_bytes(content, draw)
+    tree = torch.load(io.BytesIO(content), weights_only=True)
+    try:
+        return _saved(spoil_tree(tree, draw))
+    except (RecursionError, UnicodeEncodeError):  # what cannot be written cannot be met
+        return spoil_bytes(content, draw)
+
+
+class _Runs:
+    """Pickled, it runs a command when it is read."""
+
+    def __init__(self, how: str) -> None:
+        self.how = how
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.how == "system":
+            return os.system, ("touch owned",)
+        return (open, ("owned", "w")) if self.how == "open" else (eval, ("open('owned', 'w')",))
+
+
+def _checkpoint_hostile() -> list[Tree]:
+    whole = _run()["run/checkpoints/last.pt"]
+    content = torch.load(io.BytesIO(whole), weights_only=True)
+    inputs = [b"", b"PK\x03\x04", pickle.dumps(_Runs("system"))]
+    for how in ("system", "open", "eval"):
+        inputs += [_saved(content | {key: _Runs(how)}) for key in ("model", "extra", "config")]
+    laughs: Any = ["x"] * 10
+    for _ in range(9):
+        laughs = [laughs] * 10
+    loop: list[Any] = []
+    loop.append(loop)
+    huge = torch.zeros(1).expand(100_000, 100_000, 100)
+    deep: Any = 0
+    for _ in range(150):
+        deep = [deep]
+    parts = ("config", "normalizer", "model", "training", "version", "epoch")
+    for value in (laughs, loop, huge, deep):
+        inputs += [_saved(content | {key: value}) for key in parts]
+    network = {"name": "plain_unet", "filters": 100_000, "depth": 1}
+    for model in (network, network | {"filters": 2, "depth": 60}, network | {"filters": 10**15}):
+        inputs += [_saved(content | {"config": content["config"] | {"model": model}})]
+    inputs += [_with_entry(whole, "../../../owned"), _with_entry(whole, "/owned"), _bomb(whole)]
+    return [{**_run(), "run/checkpoints/last.pt": data} for data in inputs]
+
+
+def _saved(content: Any) -> bytes:
+    file = io.BytesIO()
+    torch.save(content, file)
+    return file.getvalue()
+
+
+def _with_entry(whole: bytes, name: str) -> bytes:
+    file = io.BytesIO(whole)
+    with zipfile.ZipFile(file, "a") as archive:
+        archive.writestr(name, b"x")
+    return file.getvalue()
+
+
+def _bomb(whole: bytes) -> bytes:
+    """Two gigabytes of zeros as one more record, packed to two megabytes."""
+    file = io.BytesIO(whole)
+    with (
+        zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("last/data/999", "w", force_zip64=True) as record,
+    ):
+        for _ in range(128):
+            record.write(bytes(16 * 2**20))
+    return file.getvalue()
