@@ -158,7 +158,7 @@ def _hostile() -> list[Tree]:
         ),
     ]
     loop = {"case.yaml": b"base: base1.yaml", "base1.yaml": b"base: base2.yaml"}
-    chain = {f"base{i}.yaml": f"base: base{i + 1}.yaml\n".encode() for i in range(3000)}
+    chain = {f"base{i}.yaml": f"base: base{i + 1}.yaml\n".encode() for i in range(60)}
     return [
         *({"case.yaml": t if isinstance(t, bytes) else t.encode()} for t in texts),
         {**loop, "base2.yaml": b"base: case.yaml"},
