@@ -124,7 +124,9 @@ def spoil_lines(content: bytes, draw: random.Random) -> bytes:
     elif kind == 3:
         lines[place] = b" " * draw.randrange(1, 6) + lines[place]
     elif kind == 4:
-        lines[place] += draw.choice((b",", b": {", b"[" * 900, b"#" * 100_000, b"\x00", b"\xff"))
+        lines[place] += draw.choice(
+            (b",", b": {", b"[" * 900, b"[" * 100_000, b"#" * 100_000, b"\x00", b"\xff")
+        )
     elif kind == 5:
         lines[place] = draw.choice((b"&a ", b"*a", b"!!python/name:os.system ")) + lines[place]
     elif kind in (6, 7):

@@ -92,7 +92,9 @@ def test_a_circle_of_bases_is_refused(tmp_path: Path) -> None:
         root_file(one)
 
 
-@pytest.mark.parametrize(("text", "fault"), [(None, "no such configuration"), ("[1]", "is a mapping")])
+@pytest.mark.parametrize(
+    ("text", "fault"), [(None, "no such configuration"), ("[1]", "is a mapping")]
+)
 def test_a_base_that_cannot_be_read_is_named(tmp_path: Path, text: str | None, fault: str) -> None:
     leaf = write(tmp_path, "leaf.yaml", "base: root.yaml\n")
     if text is not None:

@@ -154,7 +154,7 @@ def _kept(task: Task, scoring: Scoring) -> Record | None:
     """Return the record of an earlier call if it was made from these files and settings."""
     try:
         record = json.loads(task.record.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     same = isinstance(record, dict) and record.get("key") == _key(task, scoring)
     return record if same else None

@@ -93,5 +93,5 @@ def _digest(folder: Path) -> str | None:
     try:
         content = json.loads((folder / _KEY).read_text(encoding="utf-8"))
         return str(content["checkpoint_sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -244,7 +244,7 @@ def _cut(path: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             wanted = keep(json.loads(line))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue
         if wanted:
             kept.append(line)
