@@ -30,18 +30,13 @@ def find(evidence: Evidence) -> Finding | None:
     lowest = min(shares)
     if suspect == lowest or not 0.0 < TIMES * others <= shares[suspect] or shares[suspect] < LARGE:
         return None
-    ignored = (
-        "no value is ignored"
-        if schema.ignore is None
-        else f"the ignore value {schema.ignore} does not occur"
-    )
     return Finding(
         name="extra_label_as_foreground",
         title=f"Label value {suspect} is trained as foreground and is probably unlabelled",
         evidence=(
             f"Value {suspect} fills {percent(shares[suspect])} of all voxels, "
             f"{shares[suspect] / others:.1f} times the {percent(others)} of the other foreground; "
-            f"it is declared as class {named[suspect]!r}, and {ignored}. "
+            f"it is declared as class {named[suspect]!r}, and {_ignored(schema)}. "
             f"{percent(labels.foreground)} of the judged voxels are foreground that way."
         ),
         remedy=(
@@ -58,6 +53,12 @@ def find(evidence: Evidence) -> Finding | None:
             "foreground_share": labels.foreground,
         },
     )
+
+
+def _ignored(schema: LabelsConfig) -> str:
+    if schema.ignore is None:
+        return "no value is ignored"
+    return f"the ignore value {schema.ignore} does not occur"
 
 
 def _without(schema: LabelsConfig, suspect: int) -> str:

@@ -40,7 +40,6 @@ def find(evidence: Evidence) -> Finding | None:
     members = [tile.case for tile in lines[-1].tiles if tile.group == group]
     cases = ", ".join(dict.fromkeys(members)) or "its cases"
     first, last = lines[0].epoch, lines[-1].epoch
-    pooled = evidence.at("val/dice", last)
     return Finding(
         name="failing_group",
         title=f"Group {group} fails while the mean looks fine",
@@ -48,7 +47,7 @@ def find(evidence: Evidence) -> Finding | None:
             f"In {epochs(first, last)} group {group} reaches {percent(shares[group])} at most of "
             f"what the other groups gain over calling everything foreground: Dice {own:.3f} "
             f"against {rest:.3f} at epoch {last}"
-            + (f", while {pooled:.3f} is reported over all" if pooled is not None else "")
+            + _reported(evidence, last)
             + f". It is judged on {len(members)} tiles of {cases}."
         ),
         remedy=(
@@ -60,6 +59,11 @@ def find(evidence: Evidence) -> Finding | None:
         epochs=(first, last),
         numbers={"dice": own, "others": rest, "share": shares[group], "tiles": len(members)},
     )
+
+
+def _reported(evidence: Evidence, epoch: int) -> str:
+    pooled = evidence.at("val/dice", epoch)
+    return "" if pooled is None else f", while {pooled:.3f} is reported over all"
 
 
 def _share(line: Observation, group: str) -> float:
