@@ -11,10 +11,8 @@ clock.
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -38,6 +36,7 @@ EDGE = 32
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--random", type=int, default=100, help="kills by a clock")
+    parser.add_argument("--every", type=int, default=1, help="at every n-th rename only")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -45,14 +44,17 @@ def main() -> None:
         trial = Trial(config)
         table = {"just before a rename": Counter[str](), "just behind a rename": Counter[str]()}
         for done, results in zip((False, True), table.values(), strict=True):
-            number = 1
+            number = 1 + options.every // 2 * done
             while (result := trial.kill_at_rename(number, done)) != "ended before":
                 results[result] += 1
-                number += 1
+                print(f"rename {number}: {result}", file=sys.stderr, flush=True)
+                number += options.every
         draw = random.Random(options.seed)
         clock = table["at a random moment"] = Counter()
         for _ in range(options.random):
-            clock[trial.kill_after(draw.uniform(0.0, trial.seconds))] += 1
+            moment = draw.uniform(0.0, trial.seconds)
+            clock[trial.kill_after(moment)] += 1
+            print(f"after {moment:.2f} s: {dict(clock)}", file=sys.stderr, flush=True)
     print("| killed | runs | same end | other |\n|---|---|---|---|")
     for name, results in table.items():
         same = results.pop("same")
@@ -86,7 +88,7 @@ class Trial:
         running = start(arguments(self.config, self.run), self.errors, before=before)
         wait()
         if before is None and running.process.is_alive():
-            os.kill(running.process.pid or 0, signal.SIGKILL)
+            running.process.kill()
         if running.status() == 0:
             return "ended before"
         running = start(arguments(self.config, self.run), self.errors)

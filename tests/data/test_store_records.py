@@ -8,8 +8,9 @@ import tifffile
 
 from vesuv.commands.prepare import prepare
 from vesuv.config import check
-from vesuv.config.data import FoldsConfig
+from vesuv.config.data import FoldsConfig, SamplingConfig
 from vesuv.data.folds import load_folds
+from vesuv.data.sampling import PatchSampler
 from vesuv.data.store import Store, open_case
 from vesuv.errors import InputError
 
@@ -128,3 +129,25 @@ def test_folds_that_are_no_text_are_refused(store: Path) -> None:
 
     with pytest.raises(InputError, match=r"folds\.yaml: cannot be read as a configuration: 'utf-8"):
         load_folds(opened, FoldsConfig(num=2))
+
+
+def test_a_label_that_is_not_what_was_counted_is_refused(store: Path) -> None:
+    case = open_case(store / "cases" / "a.zarr")
+    label = np.memmap(case.path / "label/c/0/0/0", np.uint8, "r+")
+    kept = label.copy()
+    label[:] = 0
+    try:
+        sampler = PatchSampler.build(
+            [case], SamplingConfig(patch_size=(8, 8, 8), batch_size=2, foreground_share=1.0), 0
+        )
+        with pytest.raises(InputError, match=r"a\.zarr: a damaged store: its label does not hold"):
+            sampler.plan(0, 0)
+    finally:
+        label[:] = kept
+
+
+def test_whole_numbers_of_any_length_are_floats(store: Path) -> None:
+    path = store / "cases" / "a.zarr" / "zarr.json"
+    change(path, ("attributes", "statistics", "mean"), [10**40])
+
+    assert open_case(path.parent).statistics.mean == (1e40,)

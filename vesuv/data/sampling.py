@@ -205,6 +205,11 @@ def _draw_voxel(
     label = case.label[tuple(slice(o, o + case.block_size) for o in origin)]
     members = np.flatnonzero(label != IGNORE if class_index is None else label == class_index)
     place = rank - int(ends[block]) + int(per_block.flat[block])
+    if place >= len(members):
+        raise InputError(
+            f"{case.path}: a damaged store: its label does not hold what was counted in the block "
+            f"at {origin}; prepare again with --overwrite"
+        )
     within = np.unravel_index(members[place], label.shape)
     z, y, x = (o + int(i) for o, i in zip(origin, within, strict=True))
     return z, y, x

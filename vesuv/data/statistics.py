@@ -59,7 +59,7 @@ class CaseStatistics:
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> CaseStatistics:
         """Rebuild from what `state` returned."""
-        four = {key: tuple(state[key]) for key in ("mean", "std", "min", "max")}
+        four = {key: _floats(state[key]) for key in ("mean", "std", "min", "max")}
         return cls(**four, foreground=_foreground_from(state["foreground"]))
 
 
@@ -184,5 +184,10 @@ def _pooled_quantiles(quantiles: list[Floats], weights: npt.NDArray[np.float64])
 def _foreground_from(state: dict[str, Any] | None) -> Foreground | None:
     if state is None:
         return None
-    quantiles = tuple(tuple(channel) for channel in state["quantiles"])
-    return Foreground(int(state["count"]), tuple(state["mean"]), tuple(state["std"]), quantiles)
+    quantiles = tuple(_floats(channel) for channel in state["quantiles"])
+    return Foreground(int(state["count"]), _floats(state["mean"]), _floats(state["std"]), quantiles)
+
+
+def _floats(values: Iterable[float]) -> Floats:
+    """JSON has whole numbers of any length, which NumPy would keep as objects."""
+    return tuple(map(float, values))
