@@ -22,9 +22,9 @@ from diagnosis_runs import Run, diary_runs, healthy_runs
 from diagnosis_sick import sick_runs
 from harness import Report, options
 
-from vesuv.commands.train import train
 from vesuv.diagnosis import FINDINGS, Evidence, compare, diagnose
 from vesuv.errors import InputError
+from vesuv.training.train import train
 
 READY = 1 / 20
 """Share of healthy runs that a finding may alarm."""

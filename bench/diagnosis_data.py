@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from vesuv.data import formats
-from vesuv.data.synthetic import SURFACE, UNLABELLED, make_phantom
+from vesuv.data.phantom import SURFACE, UNLABELLED, make_phantom
+from vesuv.io import formats
 
 Volume = NDArray[np.uint8]
 Spoil = Callable[[Volume, Volume, int, np.random.Generator], tuple[Volume, Volume]]

@@ -30,7 +30,7 @@ from vesuv.config.network import LossConfig
 from vesuv.config.training import AdamWConfig
 from vesuv.losses import Compound, build_losses
 from vesuv.models import build_model
-from vesuv.training.machine import Machine
+from vesuv.runtime.machine import Machine
 from vesuv.training.step import TrainingStep, build_optimizer
 
 TERMS = dict.fromkeys(("dice", "focal", "variance", "boundary", "cldice"), 0.2)

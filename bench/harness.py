@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from vesuv.config import Config
-from vesuv.data.synthetic import make_phantom
+from vesuv.data.phantom import make_phantom
 
 PACKAGES = ("vesuv", "nnunetv2", "batchgeneratorsv2", "monai", "torch", "numpy", "scipy")
 LESS_IS_BETTER = ("s", "ms", "bytes/voxel", "MB", "GB")

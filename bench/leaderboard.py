@@ -14,7 +14,7 @@ import numpy as np
 from harness import CLOCKS, Report, options, side_by_side
 from scipy.ndimage import gaussian_filter
 
-from vesuv.data.synthetic import phantom_volume
+from vesuv.data.phantom import phantom_volume
 from vesuv.evaluation.betti_matching import match_octants, octants
 from vesuv.evaluation.betti_wheel import full_matching
 from vesuv.evaluation.leaderboard import leaderboard_score

@@ -29,10 +29,10 @@ from harness import (
     phantom_config,
 )
 
-from vesuv.commands.prepare import open_prepared
 from vesuv.config import Config
-from vesuv.data.normalize import build_normalizer
+from vesuv.data.builder import open_prepared
 from vesuv.training.loader import PatchLoader
+from vesuv.transforms.normalize import build_normalizer
 
 CPU = torch.device("cpu")
 PEER = "nnU-Net: loader and transforms"

@@ -18,7 +18,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from vesuv.config.network import LossConfig
-from vesuv.data.synthetic import phantom_volume
+from vesuv.data.phantom import phantom_volume
 from vesuv.losses import LOSSES, Compound, build_losses
 
 TERMS = ("dice", "focal", "variance", "boundary", "cldice")

@@ -24,8 +24,8 @@ from vesuv.config.training import AdamWConfig
 from vesuv.losses import Compound, build_losses
 from vesuv.models import recompute_levels
 from vesuv.models.plain_unet import build_plain_unet
+from vesuv.runtime.machine import Machine
 from vesuv.training.loader import Batch
-from vesuv.training.machine import Machine
 from vesuv.training.step import TrainingStep, build_optimizer
 
 TERMS = ("dice", "focal", "variance", "boundary", "cldice")

@@ -17,16 +17,16 @@ import torch
 from harness import CLOCKS, Report, options, phantom, phantom_config, side_by_side
 from torch import Tensor, nn
 
-from vesuv.commands.prepare import open_prepared
 from vesuv.config.network import LossConfig, PlainUNetConfig
 from vesuv.config.training import AdamWConfig
-from vesuv.data.normalize import build_normalizer
+from vesuv.data.builder import open_prepared
 from vesuv.losses import Compound, build_losses
 from vesuv.models.normalization import NormActivation
 from vesuv.models.plain_unet import build_plain_unet
+from vesuv.runtime.machine import Machine, Precision
 from vesuv.training.loader import Batch, PatchLoader
-from vesuv.training.machine import Machine, Precision
 from vesuv.training.step import TrainingStep, build_optimizer
+from vesuv.transforms.normalize import build_normalizer
 
 TERMS = {"dice": 1.0, "cross_entropy": 1.0}
 SMOOTHED = 20

@@ -10,7 +10,10 @@ import pytest
 import tifffile
 import torch
 
+from tests.known_runs import make_run, trained_run
 from vesuv.config import Config, check
+
+__all__ = ["make_run", "trained_run"]  # fixtures of their own file
 
 EDGE = 32
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from vesuv.commands.evaluate import evaluate
-from vesuv.commands.predict import predict
-from vesuv.commands.prepare import open_prepared
-from vesuv.commands.train import train
-from vesuv.commands.validate_distribution import validate_distribution
 from vesuv.config import Config, check
+from vesuv.data.builder import open_prepared
+from vesuv.evaluation.folders import evaluate
+from vesuv.inference.files import predict
+from vesuv.selection.validation import validate_distribution
+from vesuv.training.train import train
 
 REAL = Path(__file__).parent / "data/real"
 

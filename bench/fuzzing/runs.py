@@ -15,17 +15,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from vesuv.commands.best import open_best
-from vesuv.commands.diagnose import diagnose_runs
+from vesuv.cli.diagnose import diagnose_runs
 from vesuv.config import Config
-from vesuv.data.normalize import Normalizer
 from vesuv.models import build_model
 from vesuv.report.page import write_page
-from vesuv.training.checkpoints import read_checkpoint, restore_network
-from vesuv.training.machine import resolve
-from vesuv.training.run import RunFolder
-from vesuv.training.state import RunState
+from vesuv.runs.checkpoints import read_checkpoint, restore_network
+from vesuv.runs.folder import RunFolder
+from vesuv.runtime.machine import resolve
+from vesuv.selection.best_file import open_best
 from vesuv.training.telemetry import Telemetry
+from vesuv.training.train_state import RunState
+from vesuv.transforms.normalize import Normalizer
 
 from .mutations import Tree, spoil_bytes, spoil_json, spoil_lines, spoil_tree, spoil_yaml
 from .samples import ROOT, config_of, made

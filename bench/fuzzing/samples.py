@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from vesuv.commands.prepare import prepare
-from vesuv.commands.train import train
 from vesuv.config import Config, check
+from vesuv.data.builder import prepare
+from vesuv.training.train import train
 
 from .mutations import Tree
 from .volumes import files_below

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from vesuv.commands.prepare import open_fitting
 from vesuv.config.data import DataConfig, FoldsConfig, LabelsConfig
-from vesuv.data.cases import check_dataset_json, scan_cases
+from vesuv.data.builder import open_fitting
 from vesuv.data.folds import load_folds
+from vesuv.data.layouts import check_dataset_json, scan_cases
 from vesuv.data.sampling import PatchSampler
 from vesuv.data.store import case_path
 from vesuv.training.fold_data import fold_data

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from vesuv.data.formats import read, write
-from vesuv.data.formats.volume import Volume
+from vesuv.io.formats import read, write
+from vesuv.io.formats.volume import Volume
 
 from .mutations import Tree, spoil_bytes, spoil_gzip, spoil_json
 from .target import Target

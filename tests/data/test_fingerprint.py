@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from vesuv.config import Config, check
-from vesuv.data.cases import find_cases
 from vesuv.data.fingerprint import check_fits, fingerprint, settings_of, sources_of
+from vesuv.data.layouts import find_cases
 from vesuv.errors import InputError, InputErrors
 
 

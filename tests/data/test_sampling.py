@@ -10,10 +10,10 @@ import torch
 
 from vesuv.config.data import SamplingConfig
 from vesuv.data.labels import IGNORE
-from vesuv.data.normalize import IntensityMap
 from vesuv.data.sampling import PatchSampler, fixed_tiles, patch_corner, read_region
 from vesuv.data.store import count_blocks
 from vesuv.errors import InputError
+from vesuv.transforms.normalize import IntensityMap
 
 
 @dataclass

@@ -7,9 +7,9 @@ import re
 import shutil
 from pathlib import Path
 
-from vesuv.commands.train import train
 from vesuv.config import Config
 from vesuv.diagnosis import Evidence, compare, diagnose, show
+from vesuv.training.train import train
 
 FILES = ("metrics.csv", "events.jsonl", "evidence.jsonl", "run.json")
 WORDS = (

@@ -12,10 +12,10 @@ import vesuv.diagnosis
 from tests.diagnosis.conftest import TREE, MakeEvidence
 from vesuv.config import Config, load_config
 from vesuv.config.load import _all_names
-from vesuv.diagnosis import extra_label
+from vesuv.diagnosis.findings import extra_label_as_foreground as extra_label
 from vesuv.diagnosis.observation import Labels
 
-FILES = sorted(Path(vesuv.diagnosis.__file__).parent.glob("*.py"))
+FILES = sorted(Path(vesuv.diagnosis.__file__).parent.rglob("*.py"))
 SECTIONS = "|".join(Config.model_fields)
 KEY = re.compile(rf"(?<![\w./])((?:{SECTIONS})(?:\.(?:\w+|\{{\w+\}}))+)=")
 

@@ -18,7 +18,7 @@ import torch
 from vesuv.cli import main
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["vesuv.commands.train"])
+_CONTEXT.set_forkserver_preload(["vesuv.training.train"])
 PATIENCE = 60.0
 """Seconds after which a run counts as hanging."""
 

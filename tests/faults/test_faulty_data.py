@@ -11,13 +11,13 @@ import tifffile
 import torch
 
 from tests.training.test_trainer import changed, rows, same, weights
-from vesuv.commands.prepare import prepare
-from vesuv.commands.train import train
 from vesuv.config import Config
+from vesuv.data.builder import prepare
 from vesuv.data.store import Store
 from vesuv.errors import InputError
-from vesuv.training.run import RunFolder
+from vesuv.runs.folder import RunFolder
 from vesuv.training.step import TrainingStep
+from vesuv.training.train import train
 
 
 def chunk_of(config: Config, case: str, part: str) -> Path:

@@ -14,7 +14,7 @@ import yaml
 
 from tests.conftest import tiny_tree
 from tests.faults.runs import start
-from vesuv.training.checkpoints import read_checkpoint
+from vesuv.runs.checkpoints import read_checkpoint
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs POSIX")
 

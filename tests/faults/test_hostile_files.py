@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 import torch
 
-from vesuv.commands.best import open_best
 from vesuv.config import Config
 from vesuv.config.data import DataConfig, LabelsConfig
-from vesuv.data.cases import check_dataset_json, scan_cases
-from vesuv.data.normalize import Normalizer
+from vesuv.data.layouts import check_dataset_json, scan_cases
 from vesuv.errors import InputError
 from vesuv.models import build_model
-from vesuv.training.checkpoints import read_checkpoint, restore_network
-from vesuv.training.machine import resolve
-from vesuv.training.run import RunFolder
-from vesuv.training.state import RunState
+from vesuv.runs.checkpoints import read_checkpoint, restore_network
+from vesuv.runs.folder import RunFolder
+from vesuv.runtime.machine import resolve
+from vesuv.selection.best_file import open_best
 from vesuv.training.telemetry import Telemetry
+from vesuv.training.train_state import RunState
+from vesuv.transforms.normalize import Normalizer
 
 
 class Runs:

@@ -12,7 +12,7 @@ import yaml
 
 from tests.conftest import tiny_tree
 from tests.faults.runs import KilledAtRename, start
-from vesuv.training.checkpoints import read_checkpoint
+from vesuv.runs.checkpoints import read_checkpoint
 
 CHANGES: dict[str, Any] = {
     "train": {"epochs": 3, "steps_per_epoch": 3},

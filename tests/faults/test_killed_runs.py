@@ -14,7 +14,7 @@ import yaml
 
 from tests.conftest import tiny_tree
 from tests.faults.runs import Running, start
-from vesuv.training.checkpoints import read_checkpoint
+from vesuv.runs.checkpoints import read_checkpoint
 
 TIMED = {"seconds", "patches_per_second", "loader_wait_share"}
 STATE: dict[str, Any] = {

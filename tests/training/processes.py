@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from vesuv.training import distributed
-from vesuv.training.distributed import joined
+from vesuv.runtime import distributed
+from vesuv.runtime.distributed import joined
 
 Task = Callable[..., Any]
 
@@ -28,7 +28,7 @@ def in_processes(size: int, folder: Path, task: Task, *arguments: Any) -> list[A
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = get_context("forkserver")
-    server.set_forkserver_preload(["vesuv.commands.train"])
+    server.set_forkserver_preload(["vesuv.training.train"])
     processes = [
         server.Process(target=_one, args=(rank, size, port, folder, task, arguments))
         for rank in range(size)

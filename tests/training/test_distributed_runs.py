@@ -19,20 +19,20 @@ import yaml
 from tests.conftest import tiny_tree
 from tests.training.processes import in_two_processes
 from tests.training.test_trainer import changed, rows, same, weights
-from vesuv.commands.prepare import open_fitting
-from vesuv.commands.train import train
 from vesuv.config import Config
+from vesuv.data.builder import open_fitting
 from vesuv.errors import InputError, Interrupted
 from vesuv.losses import LOSSES, Compound, build_losses
 from vesuv.models import build_model
-from vesuv.training.checkpoints import read_checkpoint
-from vesuv.training.distributed import ALONE, Group
+from vesuv.runs.checkpoints import read_checkpoint
+from vesuv.runs.folder import RunFolder
+from vesuv.runtime.distributed import ALONE, Group
+from vesuv.runtime.machine import resolve
 from vesuv.training.fold_data import fold_data
 from vesuv.training.full_volumes import score_volumes
-from vesuv.training.machine import resolve
-from vesuv.training.run import RunFolder
 from vesuv.training.step import TrainingStep
-from vesuv.training.tiles import ValidationTiles
+from vesuv.training.train import train
+from vesuv.training.validation import ValidationTiles
 
 CHANGES: dict[str, Any] = {
     "train": {"epochs": 4, "steps_per_epoch": 3},

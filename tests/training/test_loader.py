@@ -9,10 +9,10 @@ import torch
 
 from vesuv.config.data import AugmentConfig, SamplingConfig
 from vesuv.data.labels import IGNORE
-from vesuv.data.normalize import IntensityMap
 from vesuv.data.store import count_blocks
 from vesuv.errors import InputError
 from vesuv.training.loader import Batch, PatchLoader, collate, explain_ended_workers
+from vesuv.transforms.normalize import IntensityMap
 
 PLAIN = IntensityMap((-np.inf,), (np.inf,), (128.0,), (64.0,))
 

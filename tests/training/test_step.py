@@ -7,8 +7,8 @@ from torch import nn
 from vesuv.config.network import LossConfig
 from vesuv.config.training import AdamWConfig, RuntimeConfig, SGDConfig
 from vesuv.losses import Compound, build_losses
+from vesuv.runtime.machine import resolve
 from vesuv.training.loader import Batch
-from vesuv.training.machine import resolve
 from vesuv.training.step import TrainingStep, build_optimizer, forget_moments
 
 MACHINE = resolve(RuntimeConfig(device="cpu", precision="float32"))

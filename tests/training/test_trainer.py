@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 import torch
 
-from vesuv.commands.train import train
 from vesuv.config import Config, check
 from vesuv.errors import InputError, Interrupted
-from vesuv.training.checkpoints import read_checkpoint
+from vesuv.runs.checkpoints import read_checkpoint
+from vesuv.runs.folder import RunFolder
+from vesuv.runtime.interruption import StopRequest
 from vesuv.training.loader import collate
-from vesuv.training.run import RunFolder
-from vesuv.training.signals import StopRequest
+from vesuv.training.train import train
 
 
 def changed(config: Config, **sections: Any) -> Config:

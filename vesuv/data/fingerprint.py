@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vesuv.config import Config
-from vesuv.data.cases import RawCase, scan_cases
+from vesuv.data.layouts import RawCase, scan_cases
 from vesuv.errors import InputError, InputErrors
 
 Settings = dict[str, Any]

@@ -17,9 +17,9 @@ from torch import Tensor
 
 from vesuv.config.data import SamplingConfig
 from vesuv.data.labels import IGNORE
-from vesuv.data.normalize import IntensityMap
 from vesuv.data.store import StoredCase
 from vesuv.errors import InputError
+from vesuv.transforms.normalize import IntensityMap
 
 Voxel = tuple[int, int, int]
 

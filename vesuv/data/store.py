@@ -20,8 +20,8 @@ import numpy.typing as npt
 
 from vesuv.config import Config
 from vesuv.data.labels import IGNORE
+from vesuv.data.records import CaseRecord, CensusRecord, IndexRecord, read_record
 from vesuv.data.statistics import CaseStatistics, DatasetStatistics
-from vesuv.data.store_records import CaseRecord, CensusRecord, IndexRecord, read_record
 from vesuv.errors import InputError
 
 Array = npt.NDArray[Any]

@@ -19,10 +19,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vesuv.data.formats import read, write
 from vesuv.data.store import StoredCase
 from vesuv.errors import InputError
-from vesuv.evaluation.table import write_json
+from vesuv.io.formats import read, write
+from vesuv.io.tables import write_json
 from vesuv.selection.levels import quantise
 
 FOLDER = Path("distribution") / "probabilities"

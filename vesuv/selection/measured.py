@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vesuv.evaluation.choice import Candidate, Choice
 from vesuv.evaluation.distribution import Curve
 from vesuv.evaluation.overlap import Overlap, scores
+from vesuv.selection.choice import Candidate, Choice
 
 Cases = NDArray[np.bool_]
 """Which of the cases, in their order."""

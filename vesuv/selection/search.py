@@ -22,10 +22,10 @@ from vesuv.config.postprocess import Chain, HysteresisStep, begins_with_cut
 from vesuv.config.training import Objective, SelectionConfig
 from vesuv.data.labels import IGNORE
 from vesuv.data.store import StoredCase
-from vesuv.evaluation.choice import Candidate, Choice, rank, select
 from vesuv.evaluation.distribution import Curve, threshold_curve
+from vesuv.runtime.pool import over_cases
+from vesuv.selection.choice import Candidate, Choice, rank, select
 from vesuv.selection.measured import Cases, CaseScore, Measured, choices, from_curves
-from vesuv.selection.parallel import over_cases
 from vesuv.selection.source import Source, score
 
 Tell = Callable[[int, int], None]

@@ -15,11 +15,11 @@ from torch import Tensor
 from vesuv.config.training import Objective
 from vesuv.data.labels import IGNORE
 from vesuv.data.store import StoredCase
-from vesuv.evaluation.choice import Candidate
 from vesuv.evaluation.leaderboard import leaderboard_score
 from vesuv.evaluation.overlap import confusion
 from vesuv.inference.masks import class_mask
 from vesuv.selection.cache import ProbabilityCache
+from vesuv.selection.choice import Candidate
 from vesuv.selection.levels import dequantise
 from vesuv.selection.measured import CaseScore, case_score
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vesuv.config.training import SelectionConfig
-from vesuv.evaluation.choice import Choice, rank
+from vesuv.selection.choice import Choice, rank
 from vesuv.selection.search import Round
 from vesuv.selection.source import Source
 from vesuv.selection.verdict import Verdict

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vesuv.data.store import StoredCase
-from vesuv.evaluation.choice import Choice
+from vesuv.selection.choice import Choice
 from vesuv.selection.measured import Cases, Measured
 from vesuv.selection.search import Found, Problem, Round
 

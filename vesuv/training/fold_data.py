@@ -11,10 +11,10 @@ import numpy as np
 
 from vesuv.config import Config
 from vesuv.data.folds import load_folds
-from vesuv.data.normalize import Normalizer, build_normalizer
 from vesuv.data.statistics import merge_statistics
 from vesuv.data.store import Store, StoredCase
 from vesuv.errors import InputError
+from vesuv.transforms.normalize import Normalizer, build_normalizer
 
 Fold = int | Literal["all"]
 """A fold number, or "all": every case in training."""

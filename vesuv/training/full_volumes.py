@@ -12,8 +12,8 @@ from vesuv.data.labels import IGNORE
 from vesuv.evaluation.overlap import Overlap, confusion, scores
 from vesuv.inference.ensemble import Ensemble
 from vesuv.inference.volume import predict_volume
+from vesuv.runtime.machine import Machine
 from vesuv.training.fold_data import FoldData
-from vesuv.training.machine import Machine
 
 
 def score_volumes(

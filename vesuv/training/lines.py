@@ -9,7 +9,7 @@ from torch import nn
 
 from vesuv.config import Config
 from vesuv.training.fold_data import FoldData
-from vesuv.training.tiles import TileScores
+from vesuv.training.validation import TileScores
 
 
 def start_line(

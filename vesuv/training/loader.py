@@ -20,13 +20,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from vesuv.augment.pipeline import RawPatch, Transform, apply, draw, read
 from vesuv.config.data import AugmentConfig, SamplingConfig
 from vesuv.data.labels import IGNORE
-from vesuv.data.normalize import IntensityMap
 from vesuv.data.sampling import PatchPlan, PatchSampler, patch_corner
 from vesuv.data.store import StoredCase
 from vesuv.errors import InputError
+from vesuv.transforms.normalize import IntensityMap
+from vesuv.transforms.pipeline import RawPatch, Transform, apply, draw, read
 
 Step = tuple[int, int]
 _CAUSES = {

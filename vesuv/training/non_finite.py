@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from vesuv.training.distributed import ALONE, Group
+from vesuv.runtime.distributed import ALONE, Group
 from vesuv.training.step import StepResult
 
 

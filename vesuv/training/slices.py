@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from vesuv.data.labels import IGNORE
 from vesuv.models.heads import activate
-from vesuv.training.machine import Machine
-from vesuv.training.run import writing
-from vesuv.training.tiles import ValidationTiles, forward
+from vesuv.runs.folder import writing
+from vesuv.runtime.machine import Machine
+from vesuv.training.validation import ValidationTiles, forward
 
 _IGNORED_GREY = 77 / 255
 

@@ -13,9 +13,9 @@ from torch.optim import SGD, AdamW, Optimizer
 from vesuv.config.training import AdamWConfig, OptimizerConfig
 from vesuv.data.labels import IGNORE
 from vesuv.losses.compound import Compound
+from vesuv.runtime.machine import Machine
 from vesuv.training.loader import Batch
-from vesuv.training.machine import Machine
-from vesuv.training.tiles import forward
+from vesuv.training.validation import forward
 
 
 @dataclass(frozen=True)

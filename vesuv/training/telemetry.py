@@ -27,8 +27,8 @@ from torch.utils.tensorboard.writer import SummaryWriter
 from vesuv.diagnosis import Finding, show
 from vesuv.errors import InputError, Interrupted
 from vesuv.report.page import write_page
-from vesuv.training.distributed import AnotherFailed
-from vesuv.training.run import write_text, writing
+from vesuv.runs.folder import write_text, writing
+from vesuv.runtime.distributed import AnotherFailed
 from vesuv.training.slices import Slices
 
 Position = tuple[int, int]

@@ -19,23 +19,23 @@ from vesuv.losses import build_losses
 from vesuv.losses.compound import Compound
 from vesuv.models import build_model, recompute_levels
 from vesuv.models.heads import initialise_output_bias
-from vesuv.training.checkpoints import Checkpoint
+from vesuv.runs.checkpoints import Checkpoint
+from vesuv.runs.folder import RunFolder
+from vesuv.runtime.interruption import StopRequest
+from vesuv.runtime.machine import Machine
 from vesuv.training.fold_data import FoldData
 from vesuv.training.full_volumes import score_volumes
 from vesuv.training.lines import start_line, summary_line, train_line, validation_line
 from vesuv.training.loader import Batch, PatchLoader, explain_ended_workers
-from vesuv.training.machine import Machine
+from vesuv.training.monitor import Watch
 from vesuv.training.noise import WeightNoise
 from vesuv.training.non_finite import NonFiniteWatch
 from vesuv.training.phases import phase_at, weights_at
-from vesuv.training.run import RunFolder
-from vesuv.training.signals import StopRequest
 from vesuv.training.slices import slices
-from vesuv.training.state import Progress, RunState
 from vesuv.training.step import TrainingStep
 from vesuv.training.telemetry import Position, Silence, Telemetry, show_rate
-from vesuv.training.tiles import TileScores, ValidationTiles
-from vesuv.training.watch import Watch
+from vesuv.training.train_state import Progress, RunState
+from vesuv.training.validation import TileScores, ValidationTiles
 
 Row = dict[str, float | int | None]
 _CHECK_EVERY = 10

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis.extra import numpy as hnp
 from skimage.measure import label
 
-from vesuv.data.synthetic import phantom_volume
+from vesuv.data.phantom import phantom_volume
 from vesuv.evaluation.betti import betti_numbers
 from vesuv.inference.postprocess.holes import plug_holes
 

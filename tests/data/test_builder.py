@@ -1,0 +1,221 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+from vesuv.config import Config
+from vesuv.data.builder import open_prepared, prepare
+from vesuv.data.layouts import RawCase
+from vesuv.data.store import Store
+from vesuv.errors import InputError, InputErrors
+
+
+def with_data(config: Config, **changes: Any) -> Config:
+    return config.model_copy(update={"data": config.data.model_copy(update=changes)})
+
+
+@pytest.fixture
+def own_data(tiny_config: Config, tmp_path: Path) -> Config:
+    """The tiny data set copied, so that a test may spoil it."""
+    shutil.copytree(tiny_config.data.root, tmp_path / "raw")
+    return with_data(tiny_config, root=str(tmp_path / "raw"))
+
+
+def test_a_data_set_becomes_a_store_with_census_and_folds(
+    tiny_config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = prepare(tiny_config)
+
+    assert list(store.cases) == ["c0", "c1", "c2", "c3"]
+    assert store.cases["c1"].group == "1"
+    assert store.dataset_statistics.foreground is not None
+    assert json.loads((tmp_path / "store" / "census.json").read_text()) == store.census
+    assert (tmp_path / "store" / "folds.yaml").is_file()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["store"]
+    told = capsys.readouterr().out
+    assert "label values: 0 background" in told
+    assert "2 ignore 9.77%" in told
+    assert "4 cases, prepared" in told
+
+
+def test_the_census_holds_what_is_in_the_files(tiny_config: Config) -> None:
+    root = Path(tiny_config.data.root)
+    labels = np.stack([tifffile.imread(root / f"train_labels/c{i}.tif") for i in range(4)])
+
+    census = prepare(tiny_config).census
+
+    assert census["values"]["1"] == pytest.approx((labels == 1).mean())
+    assert census["foreground"] == pytest.approx((labels == 1).sum() / (labels != 2).sum())
+
+
+def test_the_number_of_workers_changes_nothing(tiny_config: Config, tmp_path: Path) -> None:
+    one = prepare(tiny_config, workers=1)
+    four = prepare(with_data(tiny_config, store=str(tmp_path / "four")), workers=4)
+
+    assert one.fingerprint == four.fingerprint
+    assert one.census == four.census
+    assert one.dataset_statistics == four.dataset_statistics
+
+
+def test_an_up_to_date_store_is_reused(tiny_config: Config) -> None:
+    made = (prepare(tiny_config).path / "store.json").stat().st_mtime_ns
+
+    again = prepare(tiny_config)
+
+    assert (again.path / "store.json").stat().st_mtime_ns == made
+
+
+def test_another_patch_size_only_counts_again(tiny_config: Config) -> None:
+    prepare(tiny_config)
+    sampling = tiny_config.sampling.model_copy(update={"patch_size": (32, 32, 32)})
+
+    store = prepare(tiny_config.model_copy(update={"sampling": sampling}))
+
+    assert store.census["patch_size"] == [32, 32, 32]
+    assert Store.open(store.path).census == store.census
+
+
+def test_open_prepared_makes_a_missing_store_and_opens_a_present_one(
+    tiny_config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = open_prepared(tiny_config)
+    capsys.readouterr()
+
+    assert open_prepared(tiny_config) == made
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("entry", [prepare, open_prepared])
+def test_a_store_of_other_settings_is_refused(tiny_config: Config, entry: Any) -> None:
+    prepare(tiny_config)
+
+    with pytest.raises(InputErrors, match=r"data\.spacing null, the configuration says \[2"):
+        entry(with_data(tiny_config, spacing=(2.0, 2.0, 2.0)))
+
+
+def test_overwrite_makes_the_store_anew_and_keeps_edited_folds(own_data: Config) -> None:
+    folds = prepare(own_data).path / "folds.yaml"
+    head = folds.read_text().split("folds:\n")[0]
+    folds.write_text(head + "folds:\n- [c3]\n- [c0, c1, c2]\n")
+    other = with_data(own_data, spacing=(2.0, 2.0, 2.0))
+
+    store = prepare(other, overwrite=True)
+
+    assert store.cases["c0"].shape == (16, 16, 16)
+    assert "[c3]" in folds.read_text()
+
+
+def test_folds_that_no_longer_fit_are_drawn_again(
+    own_data: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = prepare(own_data)
+    train_csv = Path(own_data.data.root) / "train.csv"
+    train_csv.write_text("id,scroll_id\nc0,1\nc1,1\n")
+
+    prepare(own_data, overwrite=True)
+
+    assert "c3" not in (store.path / "folds.yaml").read_text()
+    assert "folds.yaml is drawn again: " in capsys.readouterr().out
+
+
+def test_all_bad_cases_are_listed_and_no_store_is_left(own_data: Config, tmp_path: Path) -> None:
+    root = Path(own_data.data.root)
+    images, labels = root / "train_images", root / "train_labels"
+    (images / "c0.tif").write_bytes((images / "c0.tif").read_bytes()[:900])
+    tifffile.imwrite(labels / "c1.tif", np.zeros((9, 32, 32), np.uint8))
+    tifffile.imwrite(images / "c2.tif", np.full((32, 32, 32), np.nan, np.float32))
+    tifffile.imwrite(labels / "c3.tif", np.full((32, 32, 32), 7, np.uint8))
+    shutil.copy(images / "c3.tif", images / "c4.tif")
+    shutil.copy(images / "c3.tif", images / "c5.tif")
+    tifffile.imwrite(labels / "c5.tif", np.zeros((32, 32), np.uint8))
+    with (root / "train.csv").open("a") as file:
+        file.write("c4,1\nc5,1\n")
+
+    with pytest.raises(InputErrors) as caught:
+        prepare(own_data)
+
+    told = "\n".join(caught.value.faults)
+    assert len(caught.value.faults) == 6
+    assert "c0.tif: the TIFF is truncated" in told
+    assert "c1.tif: image and label of a case have one shape" in told
+    assert "c2.tif: an image holds finite values" in told
+    assert "c3.tif: label value 7 (100.00% of the voxels) is not declared" in told
+    assert "case c4 has no file in train_labels" in told
+    assert "c5.tif: a volume has 3 dimensions" in told
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["raw"]
+
+
+def test_a_failed_overwrite_keeps_the_old_store(own_data: Config) -> None:
+    before = prepare(own_data)
+    (Path(own_data.data.root) / "train_images" / "c0.tif").write_bytes(b"")
+
+    with pytest.raises(InputErrors, match=r"c0\.tif: the file is empty"):
+        prepare(own_data, overwrite=True)
+
+    assert Store.open(before.path) == before
+
+
+def test_a_case_with_more_channels_than_most_is_named(own_data: Config) -> None:
+    image = np.zeros((2, 32, 32, 32), np.uint8)
+    path = Path(own_data.data.root) / "train_images" / "c1.tif"
+    tifffile.imwrite(path, image, metadata={"axes": "CZYX"}, photometric="minisblack")
+
+    with pytest.raises(InputErrors, match=r"case c1: .* found 2 against 1 in most"):
+        prepare(own_data)
+
+
+def test_dataset_json_is_compared_before_any_volume_is_read(
+    tiny_config: Config, tmp_path: Path
+) -> None:
+    (tmp_path / "dataset.json").write_text('{"labels": {"background": 0}}')
+    config = with_data(tiny_config, root=str(tmp_path), layout="nnunet")
+
+    with pytest.raises(InputError, match=r"dataset\.json: its labels"):
+        prepare(config)
+
+
+def test_a_folder_with_other_files_is_never_replaced(tiny_config: Config, tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.tex").touch()
+    (tmp_path / "note").touch()
+
+    with pytest.raises(InputError, match=r"thesis: holds files but no prepared store"):
+        prepare(with_data(tiny_config, store=str(tmp_path / "thesis")), overwrite=True)
+    with pytest.raises(InputError, match=r"note: is a file"):
+        prepare(with_data(tiny_config, store=str(tmp_path / "note")))
+
+
+def test_a_store_that_cannot_be_written_is_named(tiny_config: Config, tmp_path: Path) -> None:
+    (tmp_path / "note").touch()
+
+    with pytest.raises(InputError, match=r"cannot be written \((File exists|Not a directory)\)"):
+        prepare(with_data(tiny_config, store=str(tmp_path / "note" / "store")))
+
+
+def test_a_full_disk_ends_at_once_and_leaves_nothing(
+    tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(case: RawCase, config: Config, folder: Path) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("vesuv.data.builder.prepare_case", full)
+
+    with pytest.raises(InputError, match=r"store: cannot be written \(No space left on device\)"):
+        prepare(tiny_config, workers=1)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_prepare_left_is_cleared_away(tiny_config: Config, tmp_path: Path) -> None:
+    dead = tmp_path / ".store.999999999.partial"
+    dead.mkdir()
+
+    prepare(tiny_config)
+
+    assert not dead.exists()

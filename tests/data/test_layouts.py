@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vesuv.config.data import DataConfig, LabelsConfig
+from vesuv.data.layouts import RawCase, check_dataset_json, find_cases, scan_cases
+from vesuv.errors import InputError, InputErrors
+
+LABELS = LabelsConfig(classes={"background": 0, "surface": 1}, ignore=2)
+
+
+def put(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+def config(root: Path, **changes: Any) -> DataConfig:
+    return DataConfig(root=str(root), **changes)
+
+
+def kaggle(root: Path, lines: str = "id,scroll_id\n2,s1\n1,s2\n") -> Path:
+    put(root, "train_images/1.tif", "train_images/2.tif", "train_images/9.tif")
+    put(root, "train_labels/1.tif", "train_labels/2.tif")
+    (root / "train.csv").write_text(lines)
+    return root
+
+
+def test_kaggle_lists_the_ids_of_train_csv_with_their_scroll(tmp_path: Path) -> None:
+    found = find_cases(config(kaggle(tmp_path)))
+
+    image, label = tmp_path / "train_images", tmp_path / "train_labels"
+    assert found == [
+        RawCase("1", (image / "1.tif",), label / "1.tif", "s2"),
+        RawCase("2", (image / "2.tif",), label / "2.tif", "s1"),
+    ]
+
+
+def test_kaggle_skips_deprecated_ids(tmp_path: Path) -> None:
+    put(kaggle(tmp_path, "id,scroll_id\n1,a\n3,a\n"), "deprecated_train_images/3.tif")
+
+    assert [case.id for case in find_cases(config(tmp_path))] == ["1"]
+
+
+def test_every_listed_id_without_a_file_is_a_fault(tmp_path: Path) -> None:
+    kaggle(tmp_path, "id,scroll_id\n1,a\n3,a\n9,a\n")
+
+    cases, faults = scan_cases(config(tmp_path))
+
+    assert [case.id for case in cases] == ["1"]
+    assert len(faults) == 2
+    with pytest.raises(InputErrors, match=r"case 9 has no file in train_labels"):
+        find_cases(config(tmp_path))
+
+
+def test_kaggle_without_train_csv_names_the_other_layout(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"train\.csv: no such file.*use layout folders"):
+        find_cases(config(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("name,scroll_id\n1,a\n", r"needs a column `id`, found \['name', 'scroll_id'\]"),
+        ("id,scroll_id\n1,a\n1,b\n", r"id 1 stands twice"),
+    ],
+)
+def test_a_broken_train_csv_is_named(tmp_path: Path, lines: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        find_cases(config(kaggle(tmp_path, lines)))
+
+
+def test_a_train_csv_in_another_encoding_is_named(tmp_path: Path) -> None:
+    (kaggle(tmp_path) / "train.csv").write_bytes(b"id\n\xff\xfe\n")
+
+    with pytest.raises(InputError, match=r"train\.csv: cannot be read as CSV"):
+        find_cases(config(tmp_path))
+
+
+def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    put(kaggle(tmp_path), "train_images/1.npy")
+
+    with pytest.raises(InputError, match=r"1\.tif: 1\.npy has the same name"):
+        find_cases(config(tmp_path))
+
+
+def test_a_missing_root_and_an_empty_folder_are_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"data\.root: .*gone is no folder"):
+        find_cases(config(tmp_path / "gone"))
+    (tmp_path / "a").mkdir()
+    with pytest.raises(InputError, match=r"no case found in layout folders"):
+        find_cases(config(tmp_path, layout="folders", images="a", labels="a"))
+
+
+def nnunet(root: Path, **content: Any) -> Path:
+    put(root, *(f"imagesTr/case_{c}_000{i}.nii.gz" for c in (1, 2) for i in (0, 1)))
+    put(root, "labelsTr/case_1.nii.gz", "labelsTr/case_2.nii.gz", "imagesTr/notes.npy")
+    declared = {"background": 0, "surface": 1, "ignore": 2}
+    description = {"file_ending": ".nii.gz", "labels": declared, **content}
+    (root / "dataset.json").write_text(json.dumps(description))
+    return root
+
+
+def test_nnunet_gathers_the_channels_of_a_case(tmp_path: Path) -> None:
+    found = find_cases(config(nnunet(tmp_path), layout="nnunet"))
+
+    assert [case.id for case in found] == ["case_1", "case_2"]
+    assert [path.name for path in found[0].images] == ["case_1_0000.nii.gz", "case_1_0001.nii.gz"]
+    assert found[0].label == tmp_path / "labelsTr" / "case_1.nii.gz"
+    assert found[0].group is None
+
+
+def test_nnunet_faults_are_all_listed(tmp_path: Path) -> None:
+    nnunet(tmp_path)
+    put(tmp_path, "imagesTr/x.nii.gz", "imagesTr/b_0000.nii.gz", "labelsTr/c.nii.gz")
+    put(tmp_path, "imagesTr/d_0000.nii.gz", "imagesTr/d_0001.nii.gz")
+
+    with pytest.raises(InputErrors) as caught:
+        find_cases(config(tmp_path, layout="nnunet"))
+
+    text = "\n".join(caught.value.faults)
+    assert "x.nii.gz: image names end in _0000" in text
+    assert "channel b_0001 is missing" in text
+    assert "case d has no label" in text
+    assert "c.nii.gz: a label without an image" in text
+
+
+def test_dataset_json_that_agrees_is_accepted(tmp_path: Path) -> None:
+    check_dataset_json(nnunet(tmp_path), LABELS)
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        {"background": 0, "surface": 1},
+        {"background": 0, "surface": 1, "fibre": 2},
+        {"background": 0, "surface": 1, "ignore": 3},
+    ],
+)
+def test_dataset_json_with_other_labels_is_refused(
+    tmp_path: Path, declared: dict[str, int]
+) -> None:
+    with pytest.raises(InputError, match=r"must name the same values; change one of them"):
+        check_dataset_json(nnunet(tmp_path, labels=declared), LABELS)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{}", r"needs a mapping `labels`, found None"),
+        ("[]", r"holds a mapping, found list"),
+        ("{", r"cannot be read as JSON"),
+        (None, r"no such file; layout nnunet needs it"),
+    ],
+)
+def test_a_broken_dataset_json_is_named(tmp_path: Path, text: str | None, message: str) -> None:
+    if text is not None:
+        (tmp_path / "dataset.json").write_text(text)
+
+    with pytest.raises(InputError, match=message):
+        check_dataset_json(tmp_path, LABELS)
+
+
+def test_folders_are_matched_by_name_across_formats(tmp_path: Path) -> None:
+    put(tmp_path, "im/a.nii.gz", "la/a.nrrd")
+
+    (case,) = find_cases(config(tmp_path, layout="folders", images="im", labels="la"))
+
+    assert (case.id, case.images[0].name, case.group) == ("a", "a.nii.gz", None)
+
+
+def test_folders_take_groups_from_train_csv_when_there_is_one(tmp_path: Path) -> None:
+    put(tmp_path, "im/a.tif", "la/a.tif")
+    (tmp_path / "train.csv").write_text("id,scroll_id\na,s7\n")
+
+    (case,) = find_cases(config(tmp_path, layout="folders", images="im", labels="la"))
+
+    assert case.group == "s7"
+
+
+def test_folders_name_each_file_without_a_partner(tmp_path: Path) -> None:
+    put(tmp_path, "im/a.tif", "im/b.tif", "la/a.tif", "la/c.tif")
+
+    with pytest.raises(InputErrors, match=r"(?s)b\.tif: no file.*la.*c\.tif: no file.*im"):
+        find_cases(config(tmp_path, layout="folders", images="im", labels="la"))

@@ -1,0 +1,113 @@
+"""The phantom is seeded, hard for a threshold, and written as a Kaggle data set."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from scipy import ndimage
+
+from vesuv.config.data import DataConfig
+from vesuv.data.layouts import find_cases
+from vesuv.data.phantom import (
+    BACKGROUND,
+    LOOKS,
+    SURFACE,
+    UNLABELLED,
+    _sheets,
+    make_phantom,
+    phantom_volume,
+)
+
+SCROLLS = range(len(LOOKS))
+
+
+def best_threshold_dice(image: np.ndarray, label: np.ndarray) -> float:
+    """Dice of the best of all thresholds, on either side of them, over labelled voxels."""
+    labelled = label != UNLABELLED
+    surface = np.bincount(image[label == SURFACE], minlength=256)
+    everything = np.bincount(image[labelled], minlength=256)
+    scores = []
+    for direction in (1, -1):
+        hits = np.cumsum(surface[::direction])
+        predicted = np.cumsum(everything[::direction])
+        scores.append((2 * hits / (predicted + surface.sum())).max())
+    return float(max(scores))
+
+
+@pytest.mark.parametrize("scroll", SCROLLS)
+def test_no_threshold_finds_the_surface(scroll: int) -> None:
+    found, smoothed = [], []
+    for seed in range(3):
+        image, label = phantom_volume(seed, 96, scroll)
+        blurred = ndimage.gaussian_filter(image.astype(np.float32), 1.0).astype(np.uint8)
+        found.append(best_threshold_dice(image, label))
+        smoothed.append(best_threshold_dice(blurred, label))
+
+    assert np.mean(found) < 0.52
+    assert np.mean(smoothed) < 0.52
+
+
+@pytest.mark.parametrize("scroll", SCROLLS)
+def test_surfaces_are_two_to_three_voxels_thick_and_half_is_unlabelled(scroll: int) -> None:
+    image, label = phantom_volume(1, 96, scroll)
+
+    inner = ndimage.distance_transform_edt(label == SURFACE)
+    assert image.dtype == label.dtype == np.uint8
+    assert set(np.unique(label)) == {BACKGROUND, SURFACE, UNLABELLED}
+    assert np.quantile(inner[label == SURFACE], 0.99) <= 2.0
+    assert 0.39 < (label == UNLABELLED).mean() < 0.61
+    assert 0.1 < (label == SURFACE).sum() / (label != UNLABELLED).sum() < 0.35
+
+
+def test_the_labelled_face_is_denser_than_its_neighbourhood() -> None:
+    image, label = phantom_volume(0, 96, 0)
+    surface = label == SURFACE
+    near = ndimage.binary_dilation(surface, iterations=3) & (label == BACKGROUND)
+
+    assert image[surface].mean() > image[near].mean() + 10
+
+
+@pytest.mark.parametrize("scroll", SCROLLS)
+def test_sheets_touch_somewhere_and_part_elsewhere(scroll: int) -> None:
+    look = LOOKS[scroll]
+
+    depth, _, _ = _sheets(np.random.default_rng([0, scroll]), 96, look)
+
+    winding = ndimage.maximum_filter(depth, int(1.5 * look.pitch))
+    assert winding.min() < look.thickness + 1
+    assert np.median(winding) > look.thickness + 3
+
+
+def test_a_volume_is_settled_by_its_seed_and_scroll() -> None:
+    image, label = phantom_volume(4, 40, 1)
+
+    again_image, again_label = phantom_volume(4, 40, 1)
+    other, _ = phantom_volume(5, 40, 1)
+    other_scroll, _ = phantom_volume(4, 40, 2)
+
+    np.testing.assert_array_equal(image, again_image)
+    np.testing.assert_array_equal(label, again_label)
+    assert (image != other).mean() > 0.9
+    assert (image != other_scroll).mean() > 0.9
+
+
+def test_it_is_written_as_a_kaggle_data_set_with_held_out_volumes(tmp_path: Path) -> None:
+    make_phantom(tmp_path, num_cases=4, size=24, seed=1, scrolls=2, num_test=1)
+
+    cases = find_cases(DataConfig(root=str(tmp_path)))
+    assert [case.group for case in cases] == ["0", "1", "0", "1"]
+    assert len(list((tmp_path / "test_images").iterdir())) == 1
+    assert len(list((tmp_path / "test_labels").iterdir())) == 1
+    assert (tmp_path / "test.csv").read_text().splitlines()[0] == "id,scroll_id"
+    with tifffile.TiffFile(cases[0].images[0]) as file:
+        assert file.asarray().shape == (24, 24, 24)
+        assert file.asarray().dtype == np.uint8
+        assert file.pages[0].compression.name == "LZW"
+
+
+def test_held_out_volumes_are_none_of_the_training_volumes(tmp_path: Path) -> None:
+    make_phantom(tmp_path, num_cases=2, size=16, seed=0, num_test=2)
+
+    volumes = [tifffile.imread(path) for path in sorted(tmp_path.glob("t*_images/*.tif"))]
+    assert len({volume.tobytes() for volume in volumes}) == 4

@@ -1,0 +1,66 @@
+from typing import Any
+
+import pytest
+
+from tests.diagnosis.conftest import MakeEvidence
+from vesuv.diagnosis.findings.learning_rate_too_high import find
+
+
+def columns(*losses: float) -> dict[str, Any]:
+    num = len(losses)
+    return {
+        "val/dice": [1 - loss for loss in losses],
+        "val/loss_dice": losses,
+        "weight/dice": [1.0] * num,
+        "lr": [3e-3] * num,
+    }
+
+
+def test_two_jumps_are_a_finding(make: MakeEvidence) -> None:
+    finding = find(make(columns(0.4, 0.6, 0.4, 0.4, 0.56)))
+
+    assert finding is not None and finding.severity == "trouble"
+    assert "At epoch 1 the validation loss is 1.50 times that of epoch 0" in finding.evidence
+    assert "dice went from 0.600 to 0.400; the rate was 0.003" in finding.evidence
+    assert "jump: 1, 4." in finding.evidence
+    assert "optimizer.lr=0.001" in finding.remedy
+    assert finding.numbers["jumps"] == 2 and finding.numbers["largest_rise"] == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(
+    ("kind", "named", "remedy"),
+    [
+        ("phase", "the change of phase", "warmup_epochs"),
+        ("noise", "the weight noise", "noise=null"),
+        ("escape", "the escape", "plateau.cap=2.5"),
+    ],
+)
+def test_one_jump_after_an_event_is_a_finding(
+    make: MakeEvidence, kind: str, named: str, remedy: str
+) -> None:
+    evidence = make(columns(0.4, 0.4, 0.6, 0.4), events=[(2, kind, "it happened")], plateau={})
+
+    finding = find(evidence)
+
+    assert finding is not None and finding.severity == "warning"
+    assert f"just after {named}" in finding.evidence and remedy in finding.remedy
+
+
+def test_one_jump_that_nothing_explains_is_no_finding(make: MakeEvidence) -> None:
+    assert find(make(columns(0.4, 0.4, 0.6), events=[(0, "phase", "Phase 1 begins")])) is None
+
+
+def test_small_steps_are_no_finding(make: MakeEvidence) -> None:
+    assert find(make(columns(0.4, 0.49, 0.4, 0.49))) is None
+    assert find(make(columns(0.4, 0.45), events=[(1, "phase", "")])) is None
+    assert find(make(columns(0.4, 0.47), events=[(1, "phase", "")])) is not None
+
+
+def test_a_change_of_weights_is_no_jump(make: MakeEvidence) -> None:
+    found = columns(0.4, 0.4) | {"weight/dice": [0.5, 1.0]}
+
+    assert find(make(found, events=[(1, "phase", "Phase 2 begins")])) is None
+
+
+def test_nothing_is_said_without_losses(make: MakeEvidence) -> None:
+    assert find(make({"val/dice": [0.6, 0.1, 0.6, 0.1]})) is None

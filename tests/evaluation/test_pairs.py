@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vesuv.errors import InputError
+from vesuv.evaluation.pairs import name_folders
+
+
+def test_folders_are_called_by_their_own_names(tmp_path: Path) -> None:
+    folders = [tmp_path / "one", tmp_path / "two"]
+
+    assert name_folders(folders) == {"one": folders[0], "two": folders[1]}
+
+
+def test_folders_of_one_name_are_told_apart_by_those_above(tmp_path: Path) -> None:
+    folders = [tmp_path / "a" / "masks", tmp_path / "b" / "masks"]
+
+    assert list(name_folders(folders)) == ["a/masks", "b/masks"]
+
+
+def test_one_folder_given_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--predictions: .*masks is given twice"):
+        name_folders([tmp_path / "masks", tmp_path / "a" / ".." / "masks"])

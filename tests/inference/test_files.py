@@ -1,0 +1,304 @@
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import SimpleITK
+import tifffile
+import torch
+import zarr
+from monai.inferers import sliding_window_inference
+from scipy import ndimage
+
+from vesuv.errors import InputError, InputErrors
+from vesuv.inference.files import PredictOptions, predict
+from vesuv.runs.checkpoints import read_checkpoint, restore_network
+
+
+@pytest.fixture
+def volumes(tmp_path: Path) -> Path:
+    """Two uint8 TIFF volumes, one smaller than the patch."""
+    folder = tmp_path / "volumes"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name, shape in (("big", (24, 16, 32)), ("small", (5, 20, 9))):
+        image = rng.integers(0, 255, shape).astype(np.uint8)
+        tifffile.imwrite(folder / f"{name}.tif", image, compression="lzw")
+    return folder
+
+
+def _select(run, threshold: float) -> None:
+    content = {"version": 1, "checkpoint": "best", "threshold": threshold}
+    (run.path / "selected.json").write_text(json.dumps(content))
+
+
+def test_probabilities_and_mask_agree_with_monai_on_the_same_network(
+    make_run, volumes: Path, tmp_path: Path
+) -> None:
+    run = make_run("a")
+    output = tmp_path / "out"
+
+    predict([run.path], volumes, output, PredictOptions(threshold=0.5, probabilities=True))
+
+    image = tifffile.imread(volumes / "big.tif").astype(np.float64)
+    normal = torch.from_numpy((image - image.mean()) / image.std()).float()[None, None]
+    network = restore_network(read_checkpoint(run.checkpoint("best")), torch.device("cpu"))
+    offset = torch.arange(16) - 7.5
+    bell = torch.exp(-0.5 * (offset / 2) ** 2)
+    with torch.no_grad():
+        expected = sliding_window_inference(
+            normal,
+            (16, 16, 16),
+            1,
+            lambda batch: torch.sigmoid(network(batch)),
+            overlap=0.5,
+            roi_weight_map=1e12 * bell[:, None, None] * bell[:, None] * bell,
+        )[0, 0].numpy()
+    probs = tifffile.imread(output / "probabilities/big.tif")
+    mask = tifffile.imread(output / "big.tif")
+    assert probs.dtype == np.float32
+    assert np.allclose(probs, expected, atol=1e-5)
+    assert mask.dtype == np.uint8
+    assert np.array_equal(mask, probs >= 0.5)
+    assert 0 < mask.mean() < 1
+    assert tifffile.imread(output / "small.tif").shape == (5, 20, 9)
+
+
+def test_masks_hold_the_label_values_of_the_files(make_run, volumes: Path, tmp_path: Path) -> None:
+    run = make_run(
+        "a",
+        logits=[0.0, 1.0, 3.0],
+        labels__classes={"air": 7, "one": 3, "two": [40, 41]},
+        labels__ignore=None,
+        model__out_channels=3,
+    )
+
+    predict([run.path], volumes, tmp_path / "out")
+
+    assert np.unique(tifffile.imread(tmp_path / "out/big.tif")).tolist() == [40]
+
+
+def test_the_threshold_is_the_mean_of_the_selected_ones(
+    make_run, volumes: Path, tmp_path: Path
+) -> None:
+    runs = [make_run("a", logits=[0.0]), make_run("b", logits=[0.0])]
+    _select(runs[0], 0.30)
+    _select(runs[1], 0.50)
+
+    predict([run.path for run in runs], volumes, tmp_path / "out")
+
+    found = json.loads((tmp_path / "out/provenance.json").read_text())
+    assert found["threshold"] == {
+        "value": 0.4,
+        "why": "threshold 0.4, the mean of the runs' selected",
+    }
+    assert tifffile.imread(tmp_path / "out/big.tif").all()  # one half is at least 0.4
+
+
+def test_a_probability_equal_to_the_threshold_is_foreground(
+    make_run, volumes: Path, tmp_path: Path
+) -> None:
+    run = make_run("a", logits=[0.0])
+
+    for threshold, share in ((0.5, 1.0), (0.501, 0.0)):
+        predict([run.path], volumes, tmp_path / "out", PredictOptions(threshold=threshold))
+        assert tifffile.imread(tmp_path / "out/big.tif").mean() == share
+
+
+def test_what_was_not_selected_is_said(make_run, volumes: Path, tmp_path: Path, capsys) -> None:
+    chosen, other = make_run("a", logits=[0.0]), make_run("b", logits=[0.0])
+
+    predict([other.path], volumes, tmp_path / "out")
+    assert "threshold 0.5, from validation.threshold; nothing was selected for" in (
+        capsys.readouterr().out
+    )
+    _select(chosen, 0.3)
+    predict([chosen.path, other.path], volumes, tmp_path / "out")
+    said = capsys.readouterr().out
+    assert "threshold 0.3, the mean of the runs' selected; nothing was selected for" in said
+    assert "b (best)" in said
+
+
+def test_an_outdated_selection_is_said(make_run, volumes: Path, tmp_path: Path, capsys) -> None:
+    run = make_run("a", logits=[0.0])
+    content = {"version": 1, "checkpoint": "best", "threshold": 0.5, "checkpoint_sha256": "0" * 64}
+    (run.path / "selected.json").write_text(json.dumps(content))
+
+    predict([run.path], volumes, tmp_path / "out")
+
+    assert "best was trained on after it was selected" in capsys.readouterr().out
+
+
+def test_nifti_keeps_affine_spacing_and_shape(make_run, tmp_path: Path) -> None:
+    affine = np.array([[0, -0.7, 0.1, 5], [0.8, 0, 0, -3], [0, 0.1, 2.5, 9], [0, 0, 0, 1.0]])
+    image = np.random.default_rng(0).normal(100, 20, (18, 12, 7)).astype(np.float32)
+    (tmp_path / "in").mkdir()
+    nibabel.save(nibabel.Nifti1Image(image, affine), tmp_path / "in/ct.nii.gz")
+
+    options = PredictOptions(probabilities=True)
+    predict([make_run("a").path], tmp_path / "in", tmp_path / "out", options)
+
+    source = nibabel.load(tmp_path / "in/ct.nii.gz")
+    for name in ("ct.nii.gz", "probabilities/ct.nii.gz"):
+        found = nibabel.load(tmp_path / "out" / name)
+        assert found.shape == source.shape
+        assert np.array_equal(found.affine, source.affine)
+        assert found.header.get_zooms() == source.header.get_zooms()
+
+
+def test_nrrd_keeps_direction_origin_and_spacing(make_run, tmp_path: Path) -> None:
+    image = SimpleITK.GetImageFromArray(
+        np.random.default_rng(0).integers(-500, 900, (6, 18, 17)).astype(np.int16)
+    )
+    image.SetSpacing((0.5, 0.6, 3.0))
+    image.SetOrigin((-10.0, 4.0, 7.5))
+    image.SetDirection((0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0))
+    (tmp_path / "in").mkdir()
+    SimpleITK.WriteImage(image, str(tmp_path / "in/brain.nrrd"))
+
+    predict([make_run("a").path], tmp_path / "in/brain.nrrd", tmp_path / "out")
+
+    found = SimpleITK.ReadImage(str(tmp_path / "out/brain.nrrd"))
+    assert found.GetSize() == image.GetSize()
+    assert found.GetSpacing() == pytest.approx(image.GetSpacing())
+    assert found.GetOrigin() == pytest.approx(image.GetOrigin())
+    assert found.GetDirection() == pytest.approx(image.GetDirection())
+
+
+def test_zarr_volumes_are_predicted_too(make_run, tmp_path: Path) -> None:
+    zarr.save_array(tmp_path / "in" / "block.zarr", np.ones((9, 17, 16), dtype=np.uint16))
+
+    predict([make_run("a", logits=[9.0]).path], tmp_path / "in", tmp_path / "out")
+
+    mask = zarr.open(tmp_path / "out/block.zarr", mode="r")
+    assert mask.shape == (9, 17, 16)
+    assert mask[:].all()
+
+
+def test_a_run_at_another_spacing_answers_on_the_input_grid(make_run, tmp_path: Path) -> None:
+    # smooth blobs twice as fine as the run's spacing; the reference halves and doubles with SciPy
+    rng = np.random.default_rng(0)
+    image = ndimage.gaussian_filter(rng.normal(0, 1, (32, 32, 32)), 4).astype(np.float32)
+    (tmp_path / "in").mkdir()
+    nibabel.save(
+        nibabel.Nifti1Image(image, np.diag([1.0, 1.0, 1.0, 1.0])), tmp_path / "in/a.nii.gz"
+    )
+    run = make_run("a", data__spacing=[2.0, 2.0, 2.0])
+    options = PredictOptions(probabilities=True)
+
+    predict([run.path], tmp_path / "in", tmp_path / "out", options)
+
+    normal = (image - image.mean()) / image.std()
+    coarse = torch.from_numpy(normal.reshape(16, 2, 16, 2, 16, 2).mean(axis=(1, 3, 5)).T.copy())
+    network = restore_network(read_checkpoint(run.checkpoint("best")), torch.device("cpu"))
+    with torch.no_grad():
+        probs = torch.sigmoid(network(coarse[None, None]))[0, 0].numpy().T
+    expected = ndimage.zoom(probs, 2, order=1, grid_mode=True, mode="nearest")
+    found = np.asarray(nibabel.load(tmp_path / "out/probabilities/a.nii.gz").dataobj)
+    assert found.shape == (32, 32, 32)
+    assert np.abs(found - expected).mean() < 0.01
+    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.98
+
+
+def test_a_submission_holds_zeros_and_ones_at_its_root(
+    make_run, volumes: Path, tmp_path: Path
+) -> None:
+    run = make_run("a", labels__classes={"background": 9, "sheet": 200})
+    target = tmp_path / "deep" / "submission.zip"
+
+    predict([run.path], volumes, tmp_path / "out", PredictOptions(submission=target))
+
+    with zipfile.ZipFile(target) as archive:
+        assert archive.namelist() == ["big.tif", "small.tif"]
+        archive.extract("big.tif", tmp_path)
+    found = tifffile.imread(tmp_path / "big.tif")
+    assert found.dtype == np.uint8
+    assert np.array_equal(found, tifffile.imread(tmp_path / "out/big.tif") == 200)
+    assert [path.name for path in target.parent.iterdir()] == ["submission.zip"]
+
+
+def test_a_bad_volume_is_passed_over_and_named_at_the_end(
+    make_run, volumes: Path, tmp_path: Path
+) -> None:
+    content = (volumes / "big.tif").read_bytes()
+    (volumes / "cut.tif").write_bytes(content[: len(content) // 2])
+    np.save(volumes / "nan.npy", np.full((16, 16, 16), np.nan, dtype=np.float32))
+    output, target = tmp_path / "out", tmp_path / "submission.zip"
+
+    with pytest.raises(InputErrors) as caught:
+        predict([make_run("a").path], volumes, output, PredictOptions(submission=target))
+
+    first, second, third = caught.value.faults
+    assert "cut.tif" in first
+    assert "nan.npy: an image holds finite values" in second
+    assert third == f"--submission: {target} not written, volumes are missing"
+    assert not target.exists()
+    assert sorted(path.name for path in output.glob("*.tif")) == ["big.tif", "small.tif"]
+    provenance = json.loads((output / "provenance.json").read_text())
+    assert [volume["id"] for volume in provenance["inputs"]] == ["big", "small"]
+
+
+def test_every_setting_is_written_down(make_run, volumes: Path, tmp_path: Path) -> None:
+    run = make_run("a")
+    options = PredictOptions(threshold=0.6, mirror=True, overlap=0.25)
+
+    predict([run.path], volumes / "big.tif", tmp_path / "out", options)
+
+    found = json.loads((tmp_path / "out/provenance.json").read_text())
+    assert found["version"] == 1
+    assert found["runs"][0]["run"] == str(run.path.resolve())
+    assert found["runs"][0]["checkpoint"] == "best"
+    assert len(found["runs"][0]["checkpoint_sha256"]) == 64
+    assert found["runs"][0]["patch_size"] == [16, 16, 16]
+    assert found["inference"] == {
+        "overlap": 0.25,
+        "batch_size": 1,
+        "mirror": True,
+        "window": "gaussian",
+        "precision": "float32",
+        "device": "cpu",
+    }
+    assert found["threshold"]["value"] == 0.6
+    (volume,) = found["inputs"]
+    assert volume["id"] == "big"
+    assert volume["files"][0]["bytes"] == (volumes / "big.tif").stat().st_size
+
+
+def test_inputs_and_foreign_volumes_are_never_written_over(
+    make_run, volumes: Path, tmp_path: Path
+) -> None:
+    run = make_run("a").path
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    np.save(labels / "big.npy", np.zeros((2, 2, 2)))
+
+    with pytest.raises(InputError, match=r"--output: .*volumes holds the inputs"):
+        predict([run], volumes, volumes)
+    with pytest.raises(InputError, match=r"--output: .*volumes holds the inputs"):
+        predict([run], volumes / "big.tif", volumes)
+    with pytest.raises(InputError, match=r"labels holds volumes that were not predicted"):
+        predict([run], volumes, labels)
+    with pytest.raises(InputError, match=r"big\.tif is a file; name a folder"):
+        predict([run], volumes, volumes / "big.tif")
+
+
+def test_thresholds_that_mean_nothing_are_refused(make_run, volumes: Path, tmp_path: Path) -> None:
+    softmax = make_run("b", model__out_channels=2).path
+
+    with pytest.raises(InputError, match=r"--threshold: must be from 0 to 1, found 1\.5"):
+        predict([make_run("a").path], volumes, tmp_path / "out", PredictOptions(threshold=1.5))
+    with pytest.raises(InputError, match=r"--threshold: 2 classes are told apart by the likeliest"):
+        predict([softmax], volumes, tmp_path / "out", PredictOptions(threshold=0.5))
+
+
+def test_a_place_for_the_submission_that_cannot_be_written_is_named(
+    make_run, volumes: Path, tmp_path: Path
+) -> None:
+    target = volumes / "big.tif" / "submission.zip"
+
+    with pytest.raises(InputError, match=r"--submission: .* cannot be written"):
+        predict([make_run("a").path], volumes, tmp_path / "out", PredictOptions(submission=target))

@@ -1,0 +1,160 @@
+"""Every format: round trips keep voxels and geometry, faults are one sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vesuv.errors import InputError
+from vesuv.io.formats import SUFFIXES, read, stem, suffix, volumes_in, write
+from vesuv.io.formats.volume import Volume
+
+RNG = np.random.default_rng(0)
+IMAGE = RNG.integers(0, 250, (5, 6, 7), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("ending", SUFFIXES)
+@pytest.mark.parametrize("kind", ["uint8", "int16", "float32"])
+def test_voxels_and_type_survive_a_round_trip(tmp_path: Path, ending: str, kind: str) -> None:
+    path = tmp_path / f"a{ending}"
+
+    write(path, IMAGE.astype(kind))
+
+    back = read(path)
+    assert back.array.dtype == kind
+    assert np.array_equal(back.array, IMAGE)
+    assert back.shape == (5, 6, 7)
+    assert back.spacing == (1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("ending", SUFFIXES)
+def test_channels_survive_a_round_trip(tmp_path: Path, ending: str) -> None:
+    image = RNG.integers(0, 250, (2, 5, 6, 7), dtype=np.uint8)
+    path = tmp_path / f"a{ending}"
+
+    write(path, image)
+
+    assert np.array_equal(read(path).channels, image)
+
+
+@pytest.mark.parametrize("ending", [end for end in SUFFIXES if end != ".npy"])
+def test_spacing_is_carried_over_from_another_format(tmp_path: Path, ending: str) -> None:
+    like = Volume(IMAGE, (6.5, 0.75, 0.5), None)
+
+    write(tmp_path / f"a{ending}", IMAGE, like)
+
+    assert read(tmp_path / f"a{ending}").spacing == (6.5, 0.75, 0.5)
+
+
+@pytest.mark.parametrize("ending", SUFFIXES)
+def test_a_mask_written_like_its_image_has_the_image_s_geometry(
+    tmp_path: Path, ending: str
+) -> None:
+    path, mask_path = tmp_path / f"a{ending}", tmp_path / f"mask{ending}"
+    write(path, IMAGE.astype(np.int16), Volume(IMAGE, (2.0, 0.5, 0.25), None))
+    image = read(path)
+
+    write(mask_path, (image.array > 100).astype(np.uint8), image)
+
+    mask = read(mask_path)
+    assert mask.array.dtype == np.uint8
+    assert mask.spacing == image.spacing
+    assert np.array_equal(mask.array, IMAGE > 100)
+
+
+@pytest.mark.parametrize("ending", SUFFIXES)
+def test_an_existing_file_is_replaced_and_nothing_else_is_left(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a{ending}"
+    write(path, IMAGE)
+
+    write(path, IMAGE[:3])
+
+    assert read(path).shape == (3, 6, 7)
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("ending", [end for end in SUFFIXES if end != ".zarr"])
+def test_a_file_cut_in_half_is_named_as_damaged(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a{ending}"
+    write(path, RNG.integers(0, 255, (8, 20, 20), dtype=np.uint8))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+    with pytest.raises(InputError, match=rf"a{ending}: .*(truncated|damaged).*copy it again"):
+        read(path)
+
+
+@pytest.mark.parametrize("ending", [end for end in SUFFIXES if end != ".zarr"])
+def test_an_empty_file_is_named_as_empty(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a{ending}"
+    path.touch()
+
+    with pytest.raises(InputError, match=r"the file is empty \(0 bytes\)"):
+        read(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone\.tif: no such file"):
+        read(tmp_path / "gone.tif")
+
+
+def test_an_unknown_ending_lists_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"files end in one of \.tif.*found '\.jpg'"):
+        read(tmp_path / "a.jpg")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(InputError, match=r"cannot be written"):
+        write(tmp_path / "file" / "a.npy", IMAGE)
+
+
+def test_the_longest_ending_is_the_suffix() -> None:
+    assert suffix("x/a.b.nii.gz") == ".nii.gz"
+    assert stem("x/a.b.nii.gz") == "a.b"
+    assert suffix("A.TIF") == ".tif"
+    assert suffix("a.txt") == ""
+
+
+def test_volumes_of_a_folder_are_sorted_and_hidden_files_left_out(tmp_path: Path) -> None:
+    for name in ("b.tif", "a.npy", ".c.tif", "notes.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "d.zarr").mkdir()
+    (tmp_path / "e.tif").mkdir()
+
+    assert [path.name for path in volumes_in(tmp_path)] == ["a.npy", "b.tif", "d.zarr"]
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone: no such folder"):
+        volumes_in(tmp_path / "gone")
+
+
+@pytest.mark.parametrize("ending", [".npy", ".tif", ".zarr", ".nii", ".nrrd"])
+def test_a_picture_is_not_a_volume(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a{ending}"
+    _write_picture(path)
+
+    with pytest.raises(InputError, match=r"a volume has 3 dimensions.*found"):
+        read(path)
+
+
+def _write_picture(path: Path) -> None:
+    import nibabel
+    import SimpleITK
+    import tifffile
+    import zarr
+
+    picture = np.zeros((6, 7), np.uint8)
+    if path.suffix == ".npy":
+        np.save(path, picture)
+    elif path.suffix == ".tif":
+        tifffile.imwrite(path, picture)
+    elif path.suffix == ".zarr":
+        zarr.create_array(str(path), data=picture)
+    elif path.suffix == ".nii":
+        nibabel.save(nibabel.Nifti1Image(picture, np.eye(4)), path)
+    else:
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(picture), str(path))

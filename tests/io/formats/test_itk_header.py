@@ -1,0 +1,114 @@
+"""Headers that lie, and voxels that were damaged where ITK does not look."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vesuv.errors import InputError
+from vesuv.io.formats import read, write
+from vesuv.io.formats.itk_header import read_header
+
+VOXELS = np.random.default_rng(0).integers(0, 200, (9, 10, 11)).astype(np.uint16)
+NRRD = "NRRD0004\ntype: uchar\ndimension: 3\nsizes: {}\nencoding: {}\n{}\n"
+META = "ObjectType = Image\nNDims = 3\nDimSize = {}\nElementType = MET_UCHAR\n{}"
+
+
+def a_file(folder: Path, name: str, head: str, behind: bytes = bytes(64)) -> Path:
+    path = folder / name
+    path.write_bytes(head.encode() + behind)
+    return path
+
+
+@pytest.mark.parametrize("ending", ["mha", "nrrd", "nii.gz"])
+def test_a_flipped_bit_in_packed_voxels_is_seen(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a.{ending}"
+    write(path, VOXELS)
+    whole = path.read_bytes()
+    assert np.array_equal(read(path).array, VOXELS)
+
+    for place in range(len(whole) // 2, len(whole) // 2 + 400, 50):
+        flipped = bytearray(whole)
+        flipped[place] ^= 16
+        path.write_bytes(flipped)
+        with pytest.raises(InputError, match=rf"a\.{ending}: .*damaged"):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "data file: ../secret\n",
+        "datafile: ../secret\n",
+        "DATA FILE: ../secret\n",
+        "data file: ../secr%03d.raw 1 2 1\n",
+    ],
+)
+def test_an_nrrd_header_may_not_point_at_another_file(tmp_path: Path, lines: str) -> None:
+    (tmp_path / "secret").write_bytes(b"x" * 64)
+    (tmp_path / "in").mkdir()
+    path = a_file(tmp_path / "in", "a.nrrd", NRRD.format("4 4 4", "raw", lines))
+
+    with pytest.raises(InputError, match=r"a\.nrrd: its voxels must lie in the file itself, found"):
+        read(path)
+
+
+@pytest.mark.parametrize("named", ["../secret", "/etc/passwd", "LIST\n../secret", "s%d 1 4 1"])
+def test_a_metaimage_header_may_not_point_at_another_file(tmp_path: Path, named: str) -> None:
+    path = a_file(tmp_path, "a.mha", META.format("4 4 4", f"ElementDataFile = {named}\n"))
+
+    with pytest.raises(InputError, match=r"a\.mha: its voxels must lie in the file itself"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [
+        ("a.nrrd", NRRD.format("1000 1000 2000", "raw", "")),
+        ("a.nrrd", NRRD.format("1000 1000 2000", "gzip", "")),
+        ("a.mha", META.format("1000 1000 2000", "ElementDataFile = LOCAL\n")),
+        (
+            "a.mha",
+            META.format("1000 1000 2000", "CompressedData = True\nElementDataFile = LOCAL\n"),
+        ),
+    ],
+)
+def test_a_header_that_claims_more_than_the_file_can_hold_takes_no_memory(
+    tmp_path: Path, name: str, head: str
+) -> None:
+    with pytest.raises(InputError, match=r"its header claims \(1, 1000, 1000, 2000\) voxels"):
+        read(a_file(tmp_path, name, head))
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        ("NDims = 1e308\n", "found NDims = '1e308'"),
+        ("NDims = 99\n", "found NDims = '99'"),
+        ("NDims = 3\nDimSize = 4 4\n", "dimsize = '4 4' in its header"),
+        ("NDims = 3\nDimSize = 4 4 x\n", "dimsize = '4 4 x' in its header"),
+        ("NDims = 3\nDimSize = 4 4 1e99\n", "dimsize = '4 4 1e99' in its header"),
+        ("NDims = 3\nTransformMatrix = 1 0 0\n", "transformmatrix = '1 0 0' in its header"),
+        ("NDims = 3\nElementNumberOfChannels = nan\n", "elementnumberofchannels = 'nan'"),
+    ],
+)
+def test_numbers_that_would_crash_the_reader_are_refused(
+    tmp_path: Path, lines: str, sentence: str
+) -> None:
+    path = a_file(tmp_path, "a.mha", f"ObjectType = Image\n{lines}ElementDataFile = LOCAL\n")
+
+    with pytest.raises(InputError, match=sentence):
+        read(path)
+
+
+def test_packed_voxels_that_are_too_few_or_too_many_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.nrrd"
+    write(path, np.zeros((9, 10, 11), np.uint8))
+    header = read_header(path)
+
+    header.check_packed(9 * 10 * 11)
+    with pytest.raises(Exception, match="991 bytes of voxels expected, found 990"):
+        header.check_packed(991)
+    write(path, np.zeros((99, 200, 110), np.uint8))
+    with pytest.raises(Exception, match="more voxels than the header says"):
+        read_header(path).check_packed(990)

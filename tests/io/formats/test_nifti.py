@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+
+from vesuv.io.formats import read, write
+
+RNG = np.random.default_rng(0)
+OBLIQUE = np.array(
+    [
+        [-0.7, 0.1, 0.2, -177.95633],
+        [0.1, 0.9, -0.3, 11.319],
+        [0.05, 0.2, 3.1, 94.30176],
+        [0, 0, 0, 1],
+    ]
+)
+
+
+def source(path: Path, data: np.ndarray, kind: type = nibabel.Nifti1Image) -> Path:
+    image = kind(data, OBLIQUE)
+    image.header.set_xyzt_units("mm")
+    image.header["descrip"] = b"scanner"
+    nibabel.save(image, path)
+    return path
+
+
+def test_axes_are_z_y_x_and_the_spacing_follows(tmp_path: Path) -> None:
+    data = RNG.integers(-900, 900, (4, 5, 6), dtype=np.int16)
+
+    volume = read(source(tmp_path / "a.nii.gz", data))
+
+    assert volume.array.dtype == np.int16
+    assert np.array_equal(volume.array, data.transpose(2, 1, 0))
+    lengths = np.linalg.norm(OBLIQUE[:3, :3], axis=0)
+    assert volume.spacing == pytest.approx(tuple(lengths[::-1]))
+
+
+@pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])
+@pytest.mark.parametrize("ending", [".nii", ".nii.gz"])
+def test_a_mask_keeps_affine_and_header_bit_for_bit(
+    tmp_path: Path, kind: type, ending: str
+) -> None:
+    path = source(tmp_path / f"a{ending}", RNG.normal(size=(4, 5, 6)).astype(np.float32), kind)
+    volume = read(path)
+
+    write(tmp_path / f"m{ending}", (volume.array > 0).astype(np.uint8), volume)
+
+    before, after = nibabel.load(path), nibabel.load(tmp_path / f"m{ending}")
+    assert type(before) is type(after)
+    assert after.get_data_dtype() == np.uint8
+    assert np.array_equal(before.affine, after.affine)
+    assert np.array_equal(after.dataobj, (np.asarray(before.dataobj) > 0).astype(np.uint8))
+    for key in ("pixdim", "xyzt_units", "descrip", "qform_code", "sform_code", "quatern_b"):
+        assert np.array_equal(before.header[key], after.header[key]), key
+
+
+def test_a_slope_is_applied_and_not_written_back(tmp_path: Path) -> None:
+    image = nibabel.Nifti1Image(np.array([[[1, 2]]], np.int16), np.eye(4))
+    image.header.set_slope_inter(0.5, 10.0)
+    nibabel.save(image, tmp_path / "a.nii")
+    volume = read(tmp_path / "a.nii")
+    raw = np.asarray(nibabel.load(tmp_path / "a.nii").dataobj)
+
+    write(tmp_path / "b.nii", np.array([[[1]], [[0]]], np.uint8), volume)
+
+    assert np.array_equal(volume.array.ravel(), raw.ravel())
+    assert volume.array.dtype == np.float32
+    assert read(tmp_path / "b.nii").array.ravel().tolist() == [1, 0]
+
+
+def test_a_fourth_axis_is_channels_and_one_of_length_one_is_dropped(tmp_path: Path) -> None:
+    data = RNG.integers(0, 9, (4, 5, 6, 2), dtype=np.int16)
+
+    assert read(source(tmp_path / "a.nii", data)).array.shape == (2, 6, 5, 4)
+    assert read(source(tmp_path / "b.nii", data[..., :1])).array.shape == (6, 5, 4)

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from vesuv.errors import InputError
+from vesuv.io.formats import read, write
+
+IMAGE = np.random.default_rng(0).integers(0, 255, (6, 30, 20), dtype=np.uint8)
+
+
+def test_pages_are_slices_and_lzw_stays_lzw(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", IMAGE, compression="lzw", metadata=None)
+
+    volume = read(tmp_path / "a.tif")
+    write(tmp_path / "b.tif", (volume.array > 9).astype(np.uint8), volume)
+
+    assert np.array_equal(volume.array, IMAGE)
+    with tifffile.TiffFile(tmp_path / "b.tif") as tif:
+        assert len(tif.pages) == 6
+        assert tif.pages[0].compression == tifffile.COMPRESSION.LZW
+        assert np.array_equal(tif.asarray(), IMAGE > 9)
+
+
+def test_an_uncompressed_file_stays_uncompressed(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", IMAGE)
+
+    write(tmp_path / "b.tif", IMAGE, read(tmp_path / "a.tif"))
+
+    with tifffile.TiffFile(tmp_path / "b.tif") as tif:
+        assert tif.pages[0].compression == tifffile.COMPRESSION.NONE
+
+
+def test_imagej_spacing_and_unit_are_kept(tmp_path: Path) -> None:
+    metadata = {"axes": "ZYX", "spacing": 2.5, "unit": "um"}
+    tifffile.imwrite(
+        tmp_path / "a.tif", IMAGE, imagej=True, resolution=(4.0, 2.0), metadata=metadata
+    )
+
+    volume = read(tmp_path / "a.tif")
+    write(tmp_path / "b.tif", IMAGE, volume)
+
+    assert volume.spacing == (2.5, 0.5, 0.25)
+    assert read(tmp_path / "b.tif").spacing == (2.5, 0.5, 0.25)
+    with tifffile.TiffFile(tmp_path / "b.tif") as tif:
+        assert tif.imagej_metadata is not None
+        assert tif.imagej_metadata["unit"] == "um"
+
+
+def test_ome_spacing_and_unit_are_kept_exactly(tmp_path: Path) -> None:
+    metadata = {
+        "axes": "ZYX",
+        "PhysicalSizeZ": 7.91,
+        "PhysicalSizeZUnit": "µm",
+        "PhysicalSizeY": 0.1,
+        "PhysicalSizeX": 0.3,
+    }
+    tifffile.imwrite(tmp_path / "a.ome.tif", IMAGE, ome=True, metadata=metadata)
+
+    volume = read(tmp_path / "a.ome.tif")
+    write(tmp_path / "b.tif", IMAGE.astype(np.int16), volume)
+
+    assert volume.spacing == (7.91, 0.1, 0.3)
+    assert read(tmp_path / "b.tif").spacing == volume.spacing
+    with tifffile.TiffFile(tmp_path / "b.tif") as tif:
+        assert 'PhysicalSizeZUnit="µm"' in str(tif.ome_metadata)
+
+
+def test_channels_in_the_middle_move_to_the_front(tmp_path: Path) -> None:
+    image = np.stack([IMAGE, 255 - IMAGE], axis=1)
+    tifffile.imwrite(tmp_path / "a.tif", image, imagej=True, metadata={"axes": "ZCYX"})
+
+    volume = read(tmp_path / "a.tif")
+    write(tmp_path / "b.tif", volume.array, volume)
+
+    assert np.array_equal(volume.array, np.moveaxis(image, 1, 0))
+    assert np.array_equal(read(tmp_path / "b.tif").array, volume.array)
+
+
+def test_colour_samples_are_channels(tmp_path: Path) -> None:
+    image = np.stack([IMAGE, 255 - IMAGE, IMAGE // 2], axis=-1)
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="rgb")
+
+    assert np.array_equal(read(tmp_path / "a.tif").array, np.moveaxis(image, -1, 0))
+
+
+def test_a_colour_picture_is_not_a_volume(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((30, 20, 3), np.uint8), photometric="rgb")
+
+    with pytest.raises(InputError, match=r"found one colour picture \(30, 20, 3\)"):
+        read(tmp_path / "a.tif")
+
+
+def test_pages_of_different_shape_are_refused(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tif:
+        tif.write(IMAGE[0], contiguous=False)
+        tif.write(IMAGE[0, :9], contiguous=False)
+
+    with pytest.raises(InputError, match=r"one series of equal pages, found 2"):
+        read(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("compression", [None, "lzw"])
+def test_no_cut_of_a_file_is_read_as_a_shorter_volume(
+    tmp_path: Path, compression: str | None
+) -> None:
+    whole, cut = tmp_path / "a.tif", tmp_path / "cut.tif"
+    tifffile.imwrite(whole, IMAGE, compression=compression, metadata=None)
+    content = whole.read_bytes()
+    with tifffile.TiffFile(whole) as tif:
+        ends = [int(page.dataoffsets[-1] + page.databytecounts[-1]) for page in tif.pages]
+    assert len(ends) == 6
+    places = {*range(1, len(content) - 1, 97), *ends[:-1], len(content) // 2}
+
+    for place in sorted(places):
+        cut.write_bytes(content[:place])
+        try:
+            found = read(cut)
+        except InputError as fault:
+            assert "truncated" in str(fault)
+        else:
+            assert np.array_equal(found.array, IMAGE), place
+
+
+def test_faults_of_one_file_do_not_reach_another_thread_s(tmp_path: Path) -> None:
+    whole, cut = tmp_path / "a.tif", tmp_path / "cut.tif"
+    tifffile.imwrite(whole, IMAGE, compression="lzw")
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+
+    def good(path: Path) -> bool:
+        try:
+            return read(path).shape == IMAGE.shape
+        except InputError:
+            return False
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(good, [whole, cut] * 20))
+
+    assert found == [True, False] * 20
+
+
+def test_a_cut_stack_of_slices_without_pages_is_refused(tmp_path: Path) -> None:
+    whole, cut = tmp_path / "a.tif", tmp_path / "cut.tif"
+    tifffile.imwrite(whole, IMAGE, imagej=True, metadata={"axes": "ZYX"})
+    cut.write_bytes(whole.read_bytes()[:-1000])
+
+    with pytest.raises(InputError, match=r"truncated"):
+        read(cut)

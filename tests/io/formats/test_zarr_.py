@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zarr
+
+from vesuv.errors import InputError
+from vesuv.io.formats import read, write
+
+IMAGE = np.random.default_rng(0).integers(0, 255, (6, 7, 8), dtype=np.uint8)
+UNIT = "micrometer"
+
+
+def ome(path: Path, array: np.ndarray, axes: str, *, version: str) -> Path:
+    """An image as another program writes it, with a coarser level that must not be taken."""
+    group = zarr.open_group(str(path), mode="w", zarr_format=3 if version == "0.5" else 2)
+    group.create_array("full", data=array, chunks=array.shape)
+    group.create_array("half", data=array[..., ::2, ::2], chunks=array[..., ::2, ::2].shape)
+    scale = {"t": 1.0, "c": 1.0, "z": 2.4, "y": 0.1, "x": 0.3}
+    place = {"t": 0.0, "c": 0.0, "z": 5.0, "y": 6.0, "x": 7.0}
+    transforms: list[dict[str, Any]] = [
+        {"type": "scale", "scale": [scale[name] for name in axes]},
+        {"type": "translation", "translation": [place[name] for name in axes]},
+    ]
+    kinds = {"t": "time", "c": "channel"}
+    image = {
+        "axes": [
+            {"name": name, "type": kinds[name]}
+            if name in kinds
+            else {"name": name, "type": "space", "unit": UNIT}
+            for name in axes
+        ],
+        "datasets": [
+            {"path": "full", "coordinateTransformations": transforms},
+            {"path": "half", "coordinateTransformations": transforms},
+        ],
+    }
+    if version == "0.5":
+        group.attrs["ome"] = {"version": "0.5", "multiscales": [image]}
+    else:
+        group.attrs["multiscales"] = [{"version": "0.4", **image}]
+    return path
+
+
+@pytest.mark.parametrize("version", ["0.5", "0.4"])
+def test_the_finest_level_is_read_with_its_spacing(tmp_path: Path, version: str) -> None:
+    volume = read(ome(tmp_path / "a.zarr", IMAGE, "zyx", version=version))
+
+    assert np.array_equal(volume.array, IMAGE)
+    assert volume.spacing == (2.4, 0.1, 0.3)
+
+
+@pytest.mark.parametrize("version", ["0.5", "0.4"])
+def test_a_mask_keeps_scale_translation_and_units(tmp_path: Path, version: str) -> None:
+    volume = read(ome(tmp_path / "a.zarr", IMAGE[None, None], "tczyx", version=version))
+
+    write(tmp_path / "m.zarr", (volume.array > 9).astype(np.uint8), volume)
+
+    group = zarr.open_group(str(tmp_path / "m.zarr"), mode="r")
+    attributes: Any = dict(group.attrs)["ome"]
+    (image,) = attributes["multiscales"]
+    assert attributes["version"] == "0.5"
+    assert image["axes"] == [{"name": n, "type": "space", "unit": UNIT} for n in "zyx"]
+    assert image["datasets"][0]["coordinateTransformations"] == [
+        {"type": "scale", "scale": [2.4, 0.1, 0.3]},
+        {"type": "translation", "translation": [5.0, 6.0, 7.0]},
+    ]
+    assert np.array_equal(read(tmp_path / "m.zarr").array, IMAGE > 9)
+    assert read(tmp_path / "m.zarr").spacing == volume.spacing
+
+
+def test_channels_stay_in_front(tmp_path: Path) -> None:
+    image = np.stack([IMAGE, 255 - IMAGE])
+
+    volume = read(ome(tmp_path / "a.zarr", image[None], "tczyx", version="0.5"))
+
+    assert np.array_equal(volume.array, image)
+
+
+def test_several_times_are_refused(tmp_path: Path) -> None:
+    image = np.stack([IMAGE, IMAGE])
+
+    with pytest.raises(InputError, match=r"axes z, y, x and possibly c, found \['t', 'z'"):
+        read(ome(tmp_path / "a.zarr", image, "tzyx", version="0.5"))
+    with pytest.raises(InputError, match=r"found 5 \(tczyx \(2, 1, 6, 7, 8\)\)"):
+        read(ome(tmp_path / "b.zarr", image[:, None], "tczyx", version="0.5"))
+
+
+def test_a_group_that_is_no_image_is_named(tmp_path: Path) -> None:
+    group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w")
+    group.create_array("image", data=IMAGE)
+
+    with pytest.raises(InputError, match=r"must be an OME-Zarr image, found entries \['image'\]"):
+        read(tmp_path / "a.zarr")
+
+
+def test_an_array_s_attributes_are_kept(tmp_path: Path) -> None:
+    array = zarr.create_array(str(tmp_path / "a.zarr"), data=IMAGE)
+    array.attrs["scan"] = "54 keV"
+
+    write(tmp_path / "b.zarr", IMAGE, read(tmp_path / "a.zarr"))
+
+    assert zarr.open_array(str(tmp_path / "b.zarr"), mode="r").attrs["scan"] == "54 keV"
+
+
+def test_a_folder_that_is_no_zarr_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.zarr").mkdir()
+
+    with pytest.raises(InputError, match=r"a\.zarr: cannot be read as Zarr"):
+        read(tmp_path / "a.zarr")
+
+
+def test_a_damaged_chunk_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "a.zarr", IMAGE)
+    (chunk,) = (p for p in (tmp_path / "a.zarr" / "c").rglob("*") if p.is_file())
+    chunk.write_bytes(chunk.read_bytes()[:40])
+
+    with pytest.raises(InputError, match=r"a\.zarr: cannot be read as Zarr, truncated or damaged"):
+        read(tmp_path / "a.zarr")

@@ -1,0 +1,45 @@
+import os
+import signal
+import threading
+
+import pytest
+
+from vesuv.errors import Interrupted
+from vesuv.runtime.interruption import StopRequest
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_waits_for_the_next_check(number: signal.Signals) -> None:
+    with StopRequest() as stop:
+        stop.check()
+        os.kill(os.getpid(), number)
+        with pytest.raises(Interrupted, match=number.name):
+            stop.check()
+
+
+def test_a_second_ctrl_c_does_not_wait() -> None:
+    with StopRequest(), pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_signals_are_given_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with StopRequest():
+        assert signal.getsignal(signal.SIGTERM) != before
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_other_threads_leave_signals_alone() -> None:
+    before, seen = signal.getsignal(signal.SIGTERM), []
+
+    def listen() -> None:
+        with StopRequest() as stop:
+            stop.check()
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    thread.join()
+
+    assert seen == [before]

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from vesuv.config.postprocess import read_chain
+from vesuv.config.training import SelectionConfig
+from vesuv.selection.choice import Candidate, Choice, rank, select
+
+
+def _choice(checkpoint: str, threshold: float | None, gap: float, dice: float, predicted=0.1):
+    return Choice(checkpoint, threshold, gap, dice, predicted, labelled_fraction=0.1)
+
+
+def test_the_best_dice_wins_among_choices_within_the_tolerance() -> None:
+    candidates = [
+        _choice("best", 0.5, gap=0.001, dice=0.70),
+        _choice("best", 0.4, gap=0.019, dice=0.75),
+        _choice("swa", 0.3, gap=0.021, dice=0.90),
+    ]
+
+    chosen, why = select(candidates, SelectionConfig(tolerance=0.02))
+
+    assert (chosen.checkpoint, chosen.threshold) == ("best", 0.4)
+    assert why.startswith(
+        "best at threshold 0.4: the highest Dice, 0.7500, of the choices (2 of 3)"
+    )
+
+
+def test_the_smallest_gap_wins_when_none_is_within_the_tolerance() -> None:
+    candidates = [_choice("best", 0.5, 0.30, 0.9), _choice("last", 0.9, 0.10, 0.5)]
+
+    chosen, why = select(candidates, SelectionConfig(tolerance=0.02))
+
+    assert chosen.checkpoint == "last"
+    assert "none is within the tolerance of 2.00%" in why
+
+
+def test_a_band_comes_first() -> None:
+    candidates = [
+        _choice("best", 0.5, gap=0.0, dice=0.9, predicted=0.10),
+        _choice("best", 0.3, gap=0.2, dice=0.6, predicted=0.30),
+    ]
+
+    inside, why_inside = select(candidates, SelectionConfig(band=(0.2, 0.4)))
+    nearest, why_nearest = select(candidates, SelectionConfig(band=(0.5, 0.7)))
+
+    assert inside.threshold == nearest.threshold == 0.3
+    assert "Choices within the band of 20.00% to 40.00%: 1 of 2." in why_inside
+    assert "No choice predicts within the band of 50.00% to 70.00%" in why_nearest
+
+
+def test_equal_choices_prefer_the_middle_threshold_then_the_first_checkpoint() -> None:
+    candidates = [
+        _choice("best", 0.3, 0.01, 0.8),
+        _choice("best", 0.6, 0.01, 0.8),
+        _choice("swa", 0.6, 0.01, 0.8),
+    ]
+
+    chosen, _ = select(candidates, SelectionConfig())
+
+    assert (chosen.checkpoint, chosen.threshold) == ("best", 0.6)
+
+
+def test_several_classes_are_chosen_by_checkpoint_alone() -> None:
+    chosen, why = select(
+        [_choice("best", None, 0.01, 0.7), _choice("ema", None, 0.01, 0.8)], SelectionConfig()
+    )
+
+    assert chosen.checkpoint == "ema"
+    assert why.startswith("ema: the highest Dice")
+
+
+def test_the_objective_distribution_takes_the_smallest_gap_whatever_its_dice() -> None:
+    candidates = [_choice("best", 0.5, 0.010, 0.9), _choice("best", 0.6, 0.001, 0.5)]
+
+    chosen, why = select(candidates, SelectionConfig(objective="distribution"))
+
+    assert chosen.threshold == 0.6
+    assert "the smallest error of the foreground fraction among 2 choices" in why
+
+
+def test_the_objective_leaderboard_ranks_by_that_score_within_the_tolerance() -> None:
+    candidates = [
+        Choice("best", 0.5, 0.01, 0.9, 0.1, 0.1, leaderboard=0.50),
+        Choice("best", 0.4, 0.01, 0.8, 0.1, 0.1, leaderboard=0.60),
+        Choice("best", 0.3, 0.05, 0.8, 0.1, 0.1, leaderboard=0.99),
+    ]
+
+    order = rank(candidates, SelectionConfig(objective="leaderboard_exact"))
+    _, why = select(candidates, SelectionConfig(objective="leaderboard_exact"))
+
+    assert [choice.threshold for choice in order] == [0.4, 0.5, 0.3]
+    assert "the highest leaderboard score, 0.6000, of the choices (2 of 3)" in why
+
+
+def test_a_choice_is_named_with_its_steps_and_written_without_missing_scores() -> None:
+    chain = read_chain(
+        [
+            {"name": "hysteresis", "low": 0.3, "high": 0.85},
+            {"name": "closing", "radius": [1, 2, 2]},
+        ],
+        "test",
+    )
+
+    choice = Choice("ema", None, 0.0, 0.5, 0.1, 0.1, postprocess=chain)
+
+    assert str(choice) == "ema at hysteresis 0.3/0.85, closing 1x2x2"
+    assert choice.plain()["postprocess"][1] == {"name": "closing", "radius": [1, 2, 2]}
+    assert "leaderboard" not in choice.plain()
+    assert choice.candidate == Candidate("ema", None, postprocess=chain)
+
+
+def test_what_selection_cannot_mean_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"pairs are \[low, high\], found \[0.8, 0.3\]"):
+        SelectionConfig(hysteresis=((0.8, 0.3),))
+    with pytest.raises(ValidationError, match=r"band is \[low, high\]"):
+        SelectionConfig(band=(0.5, 0.2))
+    with pytest.raises(ValidationError, match="thresholds needs at least one value"):
+        SelectionConfig(thresholds=())

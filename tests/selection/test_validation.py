@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+
+from vesuv.config import dump_config
+from vesuv.errors import InputError
+from vesuv.evaluation.folders import evaluate
+from vesuv.inference.files import predict
+from vesuv.runs.checkpoints import read_checkpoint, write_checkpoint
+from vesuv.runs.folder import RunFolder
+from vesuv.selection.validation import validate_distribution
+
+STEPS = (
+    "selection.hysteresis=[[0.3, 0.7]]",
+    "selection.postprocess=[[{name: remove_small, voxels: 20}]]",
+)
+
+
+@pytest.fixture
+def run(trained_run: RunFolder, tmp_path: Path) -> RunFolder:
+    """A copy of the trained run that a test may change; the prepared data stay shared."""
+    copy = tmp_path / "run"
+    shutil.copytree(trained_run.path, copy)
+    return RunFolder(copy)
+
+
+def _rows(run: RunFolder) -> list[dict[str, str]]:
+    with (run.path / "distribution" / "cases.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_choice_predicts_masks_with_the_very_scores_it_was_chosen_for(
+    run: RunFolder, tiny_data: Path, tmp_path: Path
+) -> None:
+    selected = validate_distribution(run.path)
+
+    held_out = tmp_path / "held_out"
+    held_out.mkdir()
+    for name in run.validation_cases:
+        shutil.copy(tiny_data / "train_images" / f"{name}.tif", held_out)
+    predict([run.path], held_out, tmp_path / "out")
+    summary = evaluate(tmp_path / "out", tiny_data / "train_labels", run=run.path)
+    chosen = {
+        row["id"]: row
+        for row in _rows(run)
+        if row["checkpoint"] == selected.checkpoint
+        and float(row["threshold"]) == selected.threshold
+    }
+    with (tmp_path / "out" / "scores.csv").open(newline="") as file:
+        found = {row["id"]: row for row in csv.DictReader(file)}
+    assert found.keys() == chosen.keys() == set(run.validation_cases)
+    for name, row in found.items():
+        assert {key: chosen[name][key] for key in row} == row
+    written = json.loads((run.path / "selected.json").read_text())
+    assert written["dice"] == pytest.approx(summary["mean"]["dice"], abs=1e-12)
+    assert run.selected() == selected
+
+
+def test_everything_is_written_and_versioned(run: RunFolder) -> None:
+    validate_distribution(run.path, checkpoints=["best"])
+
+    folder = run.path / "distribution"
+    assert (folder / "histogram.png").read_bytes().startswith(b"\x89PNG")
+    summary = json.loads((folder / "summary.json").read_text())
+    selected = json.loads((run.path / "selected.json").read_text())
+    thresholds = run.config.selection.thresholds
+    assert summary["version"] == selected["version"] == 1
+    assert summary["cases"] == run.validation_cases
+    assert [choice["threshold"] for choice in summary["choices"]] == list(thresholds)
+    assert len(summary["pooled"]) == len(thresholds)
+    assert {**summary["selected"], "version": 1} == selected
+    assert selected["why"].startswith(f"best at threshold {selected['threshold']:g}: ")
+    assert len(_rows(run)) == len(thresholds) * len(run.validation_cases)
+    assert {row["group"] for row in _rows(run)} <= {"0", "1"}
+
+
+def test_equal_weights_are_measured_once(run: RunFolder, capsys) -> None:
+    shutil.copy(run.checkpoint("ema"), run.checkpoint("swa"))
+
+    validate_distribution(run.path, checkpoints=["ema", "swa"])
+
+    assert "swa: the same weights as ema, not measured again" in capsys.readouterr().out
+    assert {row["checkpoint"] for row in _rows(run)} == {"ema"}
+    summary = json.loads((run.path / "distribution" / "summary.json").read_text())
+    assert summary["same_weights"] == {"swa": "ema"}
+
+
+def test_a_network_that_predicts_everything_loses_against_one_that_does_not(
+    run: RunFolder,
+) -> None:
+    checkpoint = read_checkpoint(run.checkpoint("best"))
+    weights = dict(checkpoint.model)
+    weights["output.bias"] = torch.full_like(weights["output.bias"], 50.0)
+    write_checkpoint(
+        run.checkpoint("epoch_0001"),
+        model=weights,
+        config=checkpoint.config,
+        normalizer=checkpoint.normalizer,
+        epoch=1,
+        measure=None,
+    )
+
+    selected = validate_distribution(run.path, checkpoints=["epoch_0001", "best"])
+
+    assert selected.checkpoint == "best"
+
+
+def test_other_windows_than_in_the_configuration_are_recorded(run: RunFolder) -> None:
+    validate_distribution(run.path, checkpoints=["best"], overlap=0.0, mirror=True, device="cpu")
+
+    inference = json.loads((run.path / "selected.json").read_text())["inference"]
+    assert (inference["overlap"], inference["mirror"]) == (0.0, True)
+
+
+def test_a_run_on_every_case_has_nothing_to_validate_on(run: RunFolder) -> None:
+    facts = json.loads((run.path / "run.json").read_text())
+    facts |= {"fold": "all", "validation_cases": []}
+    (run.path / "run.json").write_text(json.dumps(facts))
+
+    with pytest.raises(InputError, match=r"trained on every case \(--fold all\)"):
+        validate_distribution(run.path)
+
+
+def test_other_data_than_trained_on_are_refused(run: RunFolder) -> None:
+    facts = json.loads((run.path / "run.json").read_text())
+    (run.path / "run.json").write_text(json.dumps(facts | {"data_fingerprint": "other"}))
+
+    with pytest.raises(InputError, match=r"was trained on other data than .*store holds now"):
+        validate_distribution(run.path)
+
+
+def test_a_run_without_checkpoints_is_refused(run: RunFolder) -> None:
+    shutil.rmtree(run.checkpoint_folder)
+
+    with pytest.raises(InputError, match=r"holds no checkpoint yet; train it first"):
+        validate_distribution(run.path)
+    with pytest.raises(InputError, match=r"must be one of none, asked for 'swa'"):
+        validate_distribution(run.path, checkpoints=["swa"])
+
+
+def test_cases_without_a_judged_voxel_cannot_select(
+    run: RunFolder, tiny_data: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(tiny_data, data)
+    for name in run.validation_cases:
+        label = np.full((32, 32, 32), 2, dtype=np.uint8)
+        tifffile.imwrite(data / "train_labels" / f"{name}.tif", label)
+    config = run.config
+    moved = config.data.model_copy(update={"root": str(data), "store": str(tmp_path / "store")})
+    run.config_file.write_text(dump_config(config.model_copy(update={"data": moved})))
+    facts = json.loads((run.path / "run.json").read_text())
+    from vesuv.data.builder import open_prepared
+
+    fingerprint = open_prepared(run.config).fingerprint
+    (run.path / "run.json").write_text(json.dumps(facts | {"data_fingerprint": fingerprint}))
+
+    with pytest.raises(InputError, match=r"every voxel of its validation cases is ignored"):
+        validate_distribution(run.path)
+
+
+def _no_prediction(*_: object) -> None:
+    raise AssertionError("predicted again")
+
+
+def test_probabilities_are_predicted_once_and_again_after_more_training(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    first = validate_distribution(run.path, checkpoints=["best"])
+    before = (run.path / "selected.json").read_text()
+    network = read_checkpoint(run.checkpoint("last"))
+    monkeypatch.setattr("vesuv.selection.out_of_fold.Predictor", _no_prediction)
+    capsys.readouterr()
+
+    again = validate_distribution(run.path, checkpoints=["best"])
+
+    assert again == first and (run.path / "selected.json").read_text() == before
+    assert "best: 2 of 2 cases were predicted before" in capsys.readouterr().out
+    write_checkpoint(
+        run.checkpoint("best"),
+        model=network.model,
+        config=network.config,
+        normalizer=network.normalizer,
+        epoch=9,
+        measure=None,
+    )
+    with pytest.raises(AssertionError, match="predicted again"):
+        validate_distribution(run.path, checkpoints=["best"])
+    with pytest.raises(AssertionError, match="predicted again"):
+        validate_distribution(run.path, checkpoints=["ema"], overlap=0.0)
+
+
+def test_a_chain_that_is_chosen_makes_the_masks_it_was_chosen_for(
+    run: RunFolder, tiny_data: Path, tmp_path: Path
+) -> None:
+    only = "selection.thresholds=[0.05]"  # so low that specks are certain
+
+    selected = validate_distribution(
+        run.path, checkpoints=["best"], changes=(*STEPS, only, "selection.tolerance=1.0")
+    )
+
+    assert selected.postprocess
+    held_out = tmp_path / "held_out"
+    held_out.mkdir()
+    for name in run.validation_cases:
+        shutil.copy(tiny_data / "train_images" / f"{name}.tif", held_out)
+    predict([run.path], held_out, tmp_path / "out")
+    summary = evaluate(tmp_path / "out", tiny_data / "train_labels", run=run.path)
+    written = json.loads((run.path / "selected.json").read_text())
+    assert written["dice"] == pytest.approx(summary["mean"]["dice"], abs=1e-12)
+    assert written["margin"]["dice"] >= 0.0
+    assert {row["group"] for row in written["groups"]} <= {"0", "1"}
+    assert written["honest"]["left_out"] in ("group", "case")
+
+
+@pytest.fixture
+def folds(run: RunFolder, tmp_path: Path) -> list[RunFolder]:
+    """Two runs that hold out the two halves of the cases; the second is a copy of the first."""
+    return [run, _other_fold(run, run.path.parent / "run_1")]
+
+
+def _other_fold(run: RunFolder, path: Path) -> RunFolder:
+    shutil.copytree(run.path, path)
+    facts = json.loads((run.path / "run.json").read_text())
+    others = sorted({"c0", "c1", "c2", "c3"} - set(run.validation_cases))
+    (path / "run.json").write_text(json.dumps(facts | {"fold": 1, "validation_cases": others}))
+    return RunFolder(path)
+
+
+def test_several_folds_get_one_joint_choice(folds: list[RunFolder]) -> None:
+    selected = validate_distribution(*(run.path for run in folds), checkpoints=["best"])
+
+    assert [run.selected() for run in folds] == [selected, selected]
+    table = folds[0].path.parent / "distribution"
+    summary = json.loads((table / "summary.json").read_text())
+    assert sorted(summary["cases"]) == ["c0", "c1", "c2", "c3"]
+    assert summary["folds"] == [0, 1]
+    assert summary["selected"]["honest"]["left_out"] == "fold"
+    assert [one["left_out"] for one in summary["selected"]["honest"]["rounds"]] == ["0", "1"]
+    with (table / "cases.csv").open(newline="") as file:
+        rows = [
+            row for row in csv.DictReader(file) if float(row["threshold"]) == selected.threshold
+        ]
+    joint = sum(float(row["dice"]) for row in rows) / 4
+    assert summary["selected"]["dice"] == pytest.approx(joint, abs=1e-6)
+    assert all((table / name).is_file() for name in ("curves.png", "calibration.png"))
+
+
+def test_runs_that_hold_out_the_same_case_are_refused(run: RunFolder) -> None:
+    twin = run.path.parent / "twin"
+    shutil.copytree(run.path, twin)
+
+    with pytest.raises(InputError, match=r"twin: holds out case c\d as .*run does"):
+        validate_distribution(run.path, twin)
+
+
+def test_runs_of_several_folders_are_not_one_configuration(run: RunFolder, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"folds of one configuration lie in one folder, found 2"):
+        validate_distribution(run.path, tmp_path / "other" / "fold_1")
+    with pytest.raises(InputError, match="needs at least one run folder"):
+        validate_distribution()
+
+
+def test_what_a_network_was_trained_with_cannot_be_changed_afterwards(run: RunFolder) -> None:
+    with pytest.raises(InputError, match=r"--set model.filters=8: a trained run takes changes of"):
+        validate_distribution(run.path, changes=("model.filters=8",))
+
+
+def test_folds_without_a_checkpoint_in_common_are_refused(folds: list[RunFolder]) -> None:
+    for name in ("best", "last", "ema"):
+        folds[1].checkpoint(name).rename(folds[1].checkpoint(f"epoch_{name}"))
+
+    with pytest.raises(InputError, match="have no checkpoint of the same name"):
+        validate_distribution(*(run.path for run in folds))

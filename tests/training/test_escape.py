@@ -1,0 +1,47 @@
+import pytest
+
+from vesuv.config.training import PlateauConfig
+from vesuv.training.escape import PlateauEscape, multiplier
+
+
+def test_the_third_worse_validation_escapes_with_multiplier_one() -> None:
+    policy = PlateauEscape(PlateauConfig())
+
+    decisions = [policy.observe(measure) for measure in (0.60, 0.59, 0.58, 0.59)]
+
+    assert decisions[:3] == [None, None, None]
+    assert (decisions[3].number, decisions[3].multiplier) == (1, 1.0)
+
+
+def test_a_new_best_starts_the_count_again() -> None:
+    policy = PlateauEscape(PlateauConfig())
+
+    decisions = [policy.observe(m) for m in (0.60, 0.59, 0.59, 0.61, 0.60, 0.60)]
+
+    assert decisions == [None] * 6
+
+
+def test_a_fall_beyond_the_tolerance_escapes_at_once() -> None:
+    policy = PlateauEscape(PlateauConfig(tolerance=0.15))
+    policy.observe(0.60)  # 1 - 0.60 = 0.40, the limit is 0.46
+
+    assert policy.observe(0.545) is None
+    assert policy.observe(0.535).number == 1
+
+
+@pytest.mark.parametrize(
+    ("formula", "factors"), [("conservative", [1.0, 1.15, 1.30]), ("aggressive", [1.5, 2.35, 3.2])]
+)
+def test_both_formulas_of_the_diary(formula: str, factors: list[float]) -> None:
+    assert [multiplier(formula, n) for n in (1, 2, 3)] == pytest.approx(factors)
+
+
+def test_its_state_survives() -> None:
+    policy = PlateauEscape(PlateauConfig())
+    for measure in (0.6, 0.59, 0.58):
+        policy.observe(measure)
+
+    other = PlateauEscape(PlateauConfig())
+    other.restore(policy.state())
+
+    assert other.observe(0.57) == policy.observe(0.57) is not None

@@ -1,5 +1,0 @@
-"""Augmentation: drawn first, then applied by tensor functions on any device."""
-
-from vesuv.augment.pipeline import RawPatch, Transform, apply, draw, read
-
-__all__ = ["RawPatch", "Transform", "apply", "draw", "read"]

@@ -1,0 +1,272 @@
+"""The scroll phantom: volumes that look and fail like scroll CT, with labels that are known.
+
+What makes it hard is what makes scrolls hard. A sheet is thick and the labelled surface is only its
+inner face, a little denser than what lies behind it; density and illumination vary more than that
+from place to place, so the surface is a ridge of grey and no grey value. Sheets are pressed
+together until no gap is left, some are torn, stray fibres are as bright as papyrus, and half of the
+volume is not labelled.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from vesuv.io import formats
+
+BACKGROUND, SURFACE, UNLABELLED = 0, 1, 2
+
+Field = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ScrollLook:
+    """What the volumes of one scroll have in common; lengths in voxels, intensities in papyrus."""
+
+    pitch: float
+    """Distance from winding to winding."""
+    thickness: float
+    """Of a sheet, all layers."""
+    waviness: float
+    """Amplitude of the warp."""
+    fibre_contrast: float
+    """Amplitude of the fibres' stripes."""
+    noise: float
+    """Standard deviation."""
+    sharpness: float
+    """Sigma of the scanner's blur."""
+    air: float
+    """Intensity between sheets, papyrus is 1."""
+    gain: float
+    """Grey values of papyrus."""
+
+
+LOOKS = (
+    ScrollLook(
+        pitch=14.0,
+        thickness=8.0,
+        waviness=4.0,
+        fibre_contrast=0.08,
+        noise=0.1,
+        sharpness=0.6,
+        air=0.25,
+        gain=105.0,
+    ),
+    ScrollLook(
+        pitch=12.5,
+        thickness=7.5,
+        waviness=3.0,
+        fibre_contrast=0.12,
+        noise=0.09,
+        sharpness=0.7,
+        air=0.3,
+        gain=95.0,
+    ),
+    ScrollLook(
+        pitch=16.0,
+        thickness=9.0,
+        waviness=5.0,
+        fibre_contrast=0.12,
+        noise=0.12,
+        sharpness=0.5,
+        air=0.15,
+        gain=90.0,
+    ),
+)
+"""Cycled through when more scrolls are asked for."""
+
+SURFACE_THICKNESS = 2.5
+"""Of the labelled layer, in voxels."""
+
+
+def make_phantom(
+    folder: str | Path,
+    *,
+    num_cases: int,
+    size: int,
+    seed: int,
+    scrolls: int = 3,
+    num_test: int = 0,
+) -> None:
+    """Write a data set in the Kaggle layout.
+
+    Args:
+        folder: Receives train_images/, train_labels/, train.csv and, with `num_test`, test_images/,
+            test_labels/ and test.csv.
+        num_cases: Training volumes.
+        size: Edge of each volume in voxels.
+        seed: Settles every voxel.
+        scrolls: Scrolls that the volumes are cut from, in turn.
+        num_test: Held-out volumes.
+    """
+    folder = Path(folder)
+    first = 0
+    for part, num in (("train", num_cases), ("test", num_test)):
+        if num == 0:
+            continue
+        rows = []
+        for index in range(first, first + num):
+            scroll = index % scrolls
+            case = f"{1000 * (seed + 1) + index}"
+            image, label = phantom_volume(seed * 100_003 + index, size, scroll)
+            for kind, volume in (("images", image), ("labels", label)):
+                target = folder / f"{part}_{kind}"
+                target.mkdir(parents=True, exist_ok=True)
+                formats.write(target / f"{case}.tif", volume)
+            rows.append((case, f"{scroll}"))
+        first += num
+        _write_table(folder / f"{part}.csv", rows)
+
+
+def phantom_volume(
+    seed: int, size: int, scroll: int
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Make one cube cut from a scroll.
+
+    Args:
+        seed: Settles every voxel, together with size and scroll.
+        size: Edge in voxels.
+        scroll: Number of the scroll; settles the look.
+
+    Returns:
+        CT-like image, and label: 0 background, 1 surface, 2 unlabelled.
+    """
+    rng = np.random.default_rng([seed, scroll])
+    look = LOOKS[scroll % len(LOOKS)]
+    depth, along, around = _sheets(rng, size, look)
+    torn = _smooth(rng, size, 14.0) > 1.9
+    papyrus = _papyrus(rng, depth, along, around, look)
+    papyrus[torn] = 0.0
+    surface = (depth >= 0.0) & (depth < SURFACE_THICKNESS) & ~torn
+    label = np.where(surface, SURFACE, BACKGROUND).astype(np.uint8)
+    patchy = _smooth(rng, size, 28.0)
+    label[patchy > np.quantile(patchy, rng.uniform(0.4, 0.6))] = UNLABELLED
+    return _scan(rng, papyrus, look), label
+
+
+def _sheets(rng: np.random.Generator, size: int, look: ScrollLook) -> tuple[Field, Field, Field]:
+    """Lay the windings of a warped spiral through the cube.
+
+    Returns:
+        Depth below the inner face of the sheet that a voxel belongs to or lies behind, and position
+        along the scroll's axis and around it, all in voxels.
+    """
+    z, y, x = np.meshgrid(*(np.arange(size, dtype=np.float32),) * 3, indexing="ij", sparse=True)
+    bearing, distance = rng.uniform(0, 2 * np.pi), size * rng.uniform(0.9, 1.5)
+    tilt, sway = rng.uniform(-0.2, 0.2, 2), 0.04 * size * np.sin(z / size * 4 + bearing)
+    from_y = y - (size / 2 + distance * np.sin(bearing) + tilt[0] * (z - size / 2) + sway)
+    from_x = x - (size / 2 + distance * np.cos(bearing) + tilt[1] * (z - size / 2))
+    radius = np.hypot(from_y, from_x)
+    # Angles are taken from the cube's own bearing, so that the branch cut lies outside.
+    angle = np.arctan2(from_y, from_x) - (bearing - np.pi)
+    angle = np.mod(angle + np.pi, 2 * np.pi) - np.pi
+    warp = look.waviness * _smooth(rng, size, 40.0) + _compression(rng, size, look, radius)
+    turns = ((radius + warp) / look.pitch + rng.uniform() - angle / (2 * np.pi)).astype(np.float32)
+    slope = np.sqrt(sum(np.square(part) for part in np.gradient(turns)))
+    depth = (turns - np.floor(turns)) / np.maximum(slope, 0.02)
+    return (
+        depth.astype(np.float32),
+        np.broadcast_to(z, depth.shape),
+        (angle * radius).astype(np.float32),
+    )
+
+
+def _compression(
+    rng: np.random.Generator, size: int, look: ScrollLook, radius: NDArray[np.floating]
+) -> Field:
+    """Push windings together about one radius until their sheets touch."""
+    low, high = float(radius.min()), float(radius.max())
+    middle = rng.uniform(low + 0.35 * (high - low), high - 0.35 * (high - low))
+    width = 1.5 * look.pitch
+    window = np.clip(0.7 + 0.3 * _smooth(rng, size, 80.0), 0.3, 1.0)
+    squeeze = (look.pitch / look.thickness - 0.9) * width
+    push: Field = (squeeze * window * np.tanh((radius - middle) / width)).astype(np.float32)
+    return push
+
+
+def _papyrus(
+    rng: np.random.Generator, depth: Field, along: Field, around: Field, look: ScrollLook
+) -> Field:
+    """Density of the sheets: dense inner and lighter outer layer, each with fibres of its own."""
+    size = depth.shape[0]
+    inner = depth < SURFACE_THICKNESS
+    stripes = np.where(inner, _stripes(rng, along), _stripes(rng, around))
+    density = np.where(inner, 1.20, 0.85) + look.fibre_contrast * stripes
+    density *= np.exp(0.2 * _smooth(rng, size, 24.0))
+    return np.where(depth < look.thickness, density, 0.0).astype(np.float32)
+
+
+def _scan(rng: np.random.Generator, papyrus: Field, look: ScrollLook) -> NDArray[np.uint8]:
+    """Image what is there: stray fibres, blur, rings, uneven illumination and noise."""
+    size = papyrus.shape[0]
+    matter = np.maximum(papyrus, look.air)
+    for _ in range(max(1, size**3 // 60_000)):
+        _draw_fibre(rng, matter)
+    matter = ndimage.gaussian_filter(matter, look.sharpness)
+    _, y, x = np.meshgrid(*(np.arange(size),) * 3, indexing="ij", sparse=True)
+    center = rng.uniform(-0.5, 1.5, 2) * size
+    ring = np.hypot(y - center[0], x - center[1]).astype(np.int64)
+    rings = rng.normal(0.0, 0.05, int(ring.max()) + 1)[ring]
+    grain = ndimage.gaussian_filter(rng.standard_normal(papyrus.shape, np.float32), 0.6)
+    image = matter + rings + 0.6 * _smooth(rng, size, 32.0) + look.noise * grain / grain.std()
+    grey: NDArray[np.uint8] = np.clip(np.rint(image * look.gain + 35.0), 0, 255).astype(np.uint8)
+    return grey
+
+
+def _draw_fibre(rng: np.random.Generator, matter: Field) -> None:
+    """Lay one bent fibre, about two voxels across, through the cube."""
+    size = matter.shape[0]
+    start, heading, bend = rng.uniform(0, size, 3), rng.normal(size=3), rng.normal(size=3)
+    run = np.linspace(-0.5, 0.5, 4 * size)[:, None]
+    path = start + size * (run * heading / np.linalg.norm(heading) + run**2 * bend)
+    for shift in np.ndindex(2, 2, 2):
+        voxels = np.rint(path + np.array(shift) - 0.5).astype(np.int64)
+        kept = voxels[((voxels >= 0) & (voxels < size)).all(axis=1)]
+        matter[tuple(kept.T)] = np.maximum(matter[tuple(kept.T)], 1.1)
+
+
+def _stripes(rng: np.random.Generator, position: Field) -> Field:
+    """Irregular stripes across a position, about three voxels wide, unit deviation."""
+    low = int(np.floor(position.min()))
+    profile = ndimage.gaussian_filter1d(rng.standard_normal(int(position.max()) - low + 2), 1.2)
+    stripes: Field = (profile / profile.std())[(position - low).astype(np.int64)]
+    return stripes
+
+
+def _smooth(rng: np.random.Generator, size: int, scale: float) -> Field:
+    """A random field that varies over `scale` voxels, mean 0, deviation 1 before interpolation."""
+    coarse = rng.standard_normal((int(np.ceil(size / scale)) + 3,) * 3)
+    grid = np.arange(size, dtype=np.float64) / scale + 1.0 + rng.uniform(0.0, 0.5)
+    for axis in range(3):
+        coarse = _interpolate(coarse, grid, axis)
+    field: Field = (coarse / 0.6).astype(np.float32)
+    return field
+
+
+def _interpolate(
+    values: NDArray[np.float64], at: NDArray[np.float64], axis: int
+) -> NDArray[np.float64]:
+    """Quadratic B-spline along one axis: smooth, and separable where `ndimage.zoom` is not."""
+    nearest = np.rint(at).astype(np.int64)
+    offset = at - nearest
+    weights = (0.5 * (0.5 - offset) ** 2, 0.75 - offset**2, 0.5 * (0.5 + offset) ** 2)
+    shape = [1, 1, 1]
+    shape[axis] = -1
+    total = sum(
+        np.take(values, nearest + shift, axis=axis) * weight.reshape(shape)
+        for shift, weight in zip((-1, 0, 1), weights, strict=True)
+    )
+    return np.asarray(total)
+
+
+def _write_table(path: Path, rows: Sequence[tuple[str, str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("id", "scroll_id"))
+        writer.writerows(rows)

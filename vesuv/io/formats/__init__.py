@@ -1,0 +1,135 @@
+"""Volumes of every supported format, read and written through one pair of functions."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vesuv.errors import InputError
+from vesuv.io.formats import itk, nifti, npy, tiff, zarr_
+from vesuv.io.formats.volume import Array, FormatError, Volume
+
+__all__ = ["SUFFIXES", "Volume", "read", "stem", "suffix", "volumes_in", "write"]
+
+
+@dataclass(frozen=True)
+class _Format:
+    name: str
+    read: Callable[[Path], Volume]
+    write: Callable[[Path, Array, Volume | None], None]
+
+
+_TIFF = _Format("TIFF", tiff.read, tiff.write)
+_NIFTI = _Format("NIfTI", nifti.read, nifti.write)
+_ZARR = _Format("Zarr", zarr_.read, zarr_.write)
+_FORMATS = {
+    ".tif": _TIFF,
+    ".tiff": _TIFF,
+    ".nii": _NIFTI,
+    ".nii.gz": _NIFTI,
+    ".nrrd": _Format("NRRD", itk.read, itk.write),
+    ".mha": _Format("MetaImage", itk.read, itk.write),
+    ".zarr": _ZARR,
+    ".npy": _Format("NPY", npy.read, npy.write),
+}
+SUFFIXES = tuple(_FORMATS)
+"""Endings of the files that can be read and written."""
+
+
+def read(path: str | Path) -> Volume:
+    """Read a volume with spacing and orientation.
+
+    Raises:
+        InputError: Names the file and why: missing, empty, truncated, not supported, not 3-D.
+    """
+    path = Path(path)
+    form = _format_of(path)
+    if not path.exists():
+        raise InputError(f"{path}: no such file; check the path")
+    if not path.is_file() and (not path.is_dir() or form is not _ZARR):
+        raise InputError(f"{path}: is no file; give a volume in {form.name}")
+    if path.is_file() and path.stat().st_size == 0:
+        raise InputError(f"{path}: the file is empty (0 bytes); copy it again")
+    try:
+        return form.read(path)
+    except FormatError as fault:
+        raise InputError(f"{path}: {fault}") from None
+    except MemoryError:
+        raise InputError(f"{path}: the volume does not fit into memory; cut it up") from None
+    except Exception as fault:  # every library has its own; all of them mean a broken file
+        reason = " ".join(str(fault).split()) or type(fault).__name__
+        raise InputError(
+            f"{path}: cannot be read as {form.name}, truncated or damaged ({reason:.200}); "
+            "copy it again"
+        ) from None
+
+
+def write(path: str | Path, array: Array, like: Volume | None = None) -> None:
+    """Write a volume, compressed where the format does, under another name first.
+
+    Args:
+        path: Its ending chooses the format.
+        array: (z, y, x) or (c, z, y, x).
+        like: Spacing, place and orientation are taken from this volume.
+
+    Raises:
+        InputError: The ending is not supported, or the folder cannot be written.
+    """
+    path = Path(path)
+    form = _format_of(path)
+    partial = path.with_name(f".{stem(path)}.{os.getpid()}{suffix(path)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        form.write(partial, np.asarray(array), like)
+        if path.is_dir():
+            shutil.rmtree(path)
+        partial.replace(path)
+    except OSError as fault:
+        raise InputError(
+            f"{path}: cannot be written ({fault.strerror or fault}); check folder and space"
+        ) from None
+    finally:
+        if partial.is_dir():
+            shutil.rmtree(partial, ignore_errors=True)
+        elif partial.exists():
+            partial.unlink()
+
+
+def suffix(path: str | Path) -> str:
+    """Return the supported ending of a path in lower case, "" when there is none."""
+    name = Path(path).name.lower()
+    return max((end for end in _FORMATS if name.endswith(end)), key=len, default="")
+
+
+def stem(path: str | Path) -> str:
+    """Return the file's name without its supported ending."""
+    name = Path(path).name
+    return name[: len(name) - len(suffix(path))]
+
+
+def volumes_in(folder: str | Path) -> list[Path]:
+    """Return the volumes of a folder, sorted; a .zarr folder is one, hidden files are none.
+
+    Raises:
+        InputError: There is no such folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; check the path")
+    found = (path for path in folder.iterdir() if suffix(path) and not path.name.startswith("."))
+    return sorted(path for path in found if path.is_dir() == (suffix(path) == ".zarr"))
+
+
+def _format_of(path: Path) -> _Format:
+    ending = suffix(path)
+    if not ending:
+        raise InputError(
+            f"{path}: files end in one of {', '.join(SUFFIXES)}, found {path.suffix or 'none'!r}; "
+            "convert it"
+        )
+    return _FORMATS[ending]

@@ -1,0 +1,27 @@
+"""NumPy's own files: voxels and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from vesuv.io.formats.volume import Array, Volume, check_claim, require_volume
+
+
+def read(path: Path) -> Volume:
+    """Read (z, y, x) or (c, z, y, x); the spacing is 1, the format knows none."""
+    with path.open("rb") as file:
+        version = np.lib.format.read_magic(file)
+        header = np.lib.format.read_array_header_1_0
+        if version != (1, 0):
+            header = np.lib.format.read_array_header_2_0
+        shape, _, kind = header(file)
+        check_claim(shape, kind.itemsize, path.stat().st_size - file.tell())
+    array = np.load(path, allow_pickle=False)
+    return Volume(require_volume(array, "shape"), (1.0, 1.0, 1.0), None)
+
+
+def write(path: Path, array: Array, like: Volume | None) -> None:  # noqa: ARG001 - no geometry
+    """Write in C order."""
+    np.save(path, np.ascontiguousarray(array), allow_pickle=False)

@@ -1,0 +1,1 @@
+"""A run's folder and everything in it: one reader, one writer."""

@@ -1,0 +1,1 @@
+"""The machine that a run uses: device, precision, threads, processes, interruption."""

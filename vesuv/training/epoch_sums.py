@@ -1,0 +1,66 @@
+"""Sums of an epoch's steps, kept on the device so that no step waits for the host."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vesuv.data.labels import IGNORE
+from vesuv.runtime.distributed import ALONE, Group
+from vesuv.training.step import StepResult
+
+
+class EpochSums:
+    """What metrics.csv says of an epoch's training; skipped steps are left out of the means."""
+
+    def __init__(self, device: torch.device, group: Group = ALONE) -> None:
+        self.device, self.group = device, group
+        self.taken = torch.zeros((), device=device)
+        self.totals: dict[str, Tensor] = {}
+
+    def add(self, result: StepResult) -> None:
+        """Count one step's loss, components and gradient norm."""
+        values = {"loss": result.loss, "gradient_norm": result.gradient_norm}
+        values |= {f"loss_{name}": value for name, value in result.components.items()}
+        self.taken = self.taken + (1 - result.skipped)
+        for name, value in values.items():
+            kept = torch.where(result.skipped > 0, torch.zeros_like(value), value)
+            self.totals[name] = self.totals.get(name, torch.zeros_like(value)) + kept
+
+    def see(self, label: Tensor) -> None:
+        """Count what the drawn patches (b, z, y, x) of all processes hold."""
+        valid = label != IGNORE
+        foreground = (label > 0) & valid
+        counts = {
+            "_voxels": torch.full((), label.numel(), device=label.device),
+            "_valid": valid.sum(),
+            "_foreground": foreground.sum(),
+            "_patches": torch.full((), len(label), device=label.device),
+            "_with_foreground": foreground.flatten(1).any(1).sum(),
+        }
+        shared = self.group.sum(torch.stack(list(counts.values())))
+        for name, count in zip(counts, shared, strict=True):
+            self.totals[name] = self.totals.get(name, torch.zeros_like(count)) + count
+
+    def row(self) -> dict[str, float]:
+        """Return the columns `train/…` of metrics.csv."""
+        taken = max(1.0, float(self.taken))
+        totals = {name: float(total) for name, total in self.totals.items()}
+        row = {f"train/{n}": total / taken for n, total in totals.items() if n[0] != "_"}
+        if not totals.get("_voxels"):
+            return row
+        return row | {
+            "train/foreground_share": totals["_foreground"] / max(1.0, totals["_valid"]),
+            "train/ignored_share": 1.0 - totals["_valid"] / totals["_voxels"],
+            "train/patches_with_foreground": totals["_with_foreground"] / totals["_patches"],
+        }
+
+    def state(self) -> dict[str, Tensor]:
+        """Return plain state for a checkpoint in the middle of an epoch."""
+        return {"taken": self.taken, **self.totals}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Continue from `state()`."""
+        there = {name: value.to(self.device) for name, value in state.items()}
+        self.taken = there.pop("taken")
+        self.totals = there

@@ -1,0 +1,5 @@
+"""Augmentation: drawn first, then applied by tensor functions on any device."""
+
+from vesuv.transforms.pipeline import RawPatch, Transform, apply, draw, read
+
+__all__ = ["RawPatch", "Transform", "apply", "draw", "read"]
