@@ -1,4 +1,6 @@
-"""The one exception a user meets."""
+"""The exceptions that end a command, and how a message names a command."""
+
+from __future__ import annotations
 
 
 class InputError(ValueError):
@@ -22,3 +24,26 @@ RESUME = 75
 
 class Interrupted(Exception):  # noqa: N818 - nothing is wrong
     """A signal asked training to end; it is saved and can go on: exit status `RESUME`."""
+
+
+_program = "vesuv {verb}"
+
+
+def name_program(pattern: str) -> None:
+    """Set how messages name a verb of the command line; called by the command line alone.
+
+    Args:
+        pattern: Holds "{verb}": "vesuv {verb}", or "python bin/{verb}.py".
+    """
+    global _program
+    _program = pattern
+
+
+def command(verb: str, *arguments: object) -> str:
+    """Return a command as the user would type it, for a message.
+
+    Args:
+        verb: train, predict, ...
+        arguments: Words behind it.
+    """
+    return " ".join([_program.format(verb=verb), *map(str, arguments)])
