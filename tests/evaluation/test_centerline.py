@@ -55,3 +55,46 @@ def test_only_a_sheet_that_holds_the_middle_of_the_other_scores() -> None:
 
     assert surface_cldice(thin, thick) == 1.0
     assert surface_cldice(sheet(5, 10), sheet(7, 14)) == 0.0
+
+
+@pytest.mark.parametrize("thickness", range(1, 9))
+@pytest.mark.parametrize("measure", [cldice, surface_cldice])
+def test_sheets_apart_score_zero_at_any_thickness(measure, thickness: int) -> None:
+    first, second = np.zeros((2, 40, 40, 24), bool)
+    first[:, :, 1 : 1 + thickness] = True
+    second[:, :, 12 : 12 + thickness] = True
+
+    assert measure(first, second) == 0.0
+    assert measure(first, first) == 1.0
+
+
+def line(start: int, stop: int) -> np.ndarray:
+    mask = np.zeros((5, 5, 30), bool)
+    mask[2, 2, start:stop] = True
+    return mask
+
+
+def test_lines_score_what_the_definition_says() -> None:
+    # a line is its own skeleton: 5 of 20 predicted voxels and 5 of 8 labelled ones lie in the other
+    precision, sensitivity = 5 / 20, 5 / 8
+
+    expected = 2 * precision * sensitivity / (precision + sensitivity)
+    assert cldice(line(0, 20), line(15, 23)) == pytest.approx(expected)
+
+
+def test_a_tube_beside_a_tube_scores_by_the_axes_inside_the_other() -> None:
+    tubes = np.zeros((3, 9, 9, 30), bool)
+    for tube, shift in zip(tubes, (0, 1, 2), strict=True):
+        tube[3:6, 2 + shift : 5 + shift] = True
+
+    # the axis of a 3 x 3 tube is inside a tube one voxel beside it, outside one two voxels away
+    assert cldice(tubes[0], tubes[1]) == 1.0
+    assert cldice(tubes[0], tubes[2]) == 0.0
+
+
+def test_a_predicted_piece_that_the_label_lacks_costs_precision() -> None:
+    prediction = line(0, 20)
+    prediction[4, 4, :10] = True
+
+    # 20 of 30 predicted skeleton voxels lie in the label, all 20 labelled ones in the prediction
+    assert cldice(prediction, line(0, 20)) == pytest.approx(2 * (2 / 3) / (2 / 3 + 1))

@@ -1,8 +1,8 @@
-"""clDice, and its counterpart for sheets: do the thinned shapes lie in one another?
+"""clDice for tubes, and its counterpart for sheets.
 
-Both are the harmonic mean of the share of the thinned prediction that lies in the label, and of
-the thinned label that lies in the prediction. They differ in the thinning: curves for tubes, medial
-surfaces for sheets, whose curves would hang on every wrinkle.
+Both are the harmonic mean of two shares: of the prediction's skeleton that lies in the label, and
+of the label's skeleton that lies in the prediction. The skeleton of a tube is a curve. The skeleton
+of a sheet is a medial surface, because the curves of a sheet depend on every wrinkle.
 
 Source:
     Shit et al., clDice: a novel topology-preserving loss function for tubular structure
@@ -11,29 +11,32 @@ Source:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.ndimage import distance_transform_edt
-from skimage.morphology import skeletonize
 
-from vesuv.evaluation.run_graph import Mask
+from vesuv.evaluation.thinning import curve_skeleton
+from vesuv.types import Mask
 
 
 def cldice(prediction: Mask, label: Mask) -> float:
-    """Return the clDice: 1 when both masks are empty, 0 when one is."""
-    return _mutual(_thin(prediction), _thin(label), prediction, label)
+    """Return the clDice of two masks (z, y, x): 1 when both are empty, 0 when one is."""
+    return _mutual_share(prediction, label, curve_skeleton)
 
 
 def surface_cldice(prediction: Mask, label: Mask) -> float:
     """Return the same on medial surfaces: 1 when both masks are empty, 0 when one is."""
-    return _mutual(medial_surface(prediction), medial_surface(label), prediction, label)
+    return _mutual_share(prediction, label, medial_surface)
 
 
 def medial_surface(mask: Mask) -> Mask:
-    """Keep the voxels that are deepest along some axis across which the depth falls.
+    """Return the ridge of the distance to the background: the middle of a sheet.
 
-    Depth is the distance to the background; a sheet is taken to go on beyond the volume. A voxel
-    stays when along one axis neither neighbour is deeper and at least one is less deep. A sheet of
-    an even number of voxels keeps its two middle layers, a volume without background everything.
+    A voxel is on the ridge when along one axis neither neighbour is farther from the background and
+    at least one is nearer. A sheet is taken to go on beyond the volume. Every component keeps a
+    voxel; a sheet of even thickness keeps its two middle layers, a volume without background
+    everything.
     """
     if mask.all() or not mask.any():
         return mask.copy()
@@ -48,18 +51,15 @@ def medial_surface(mask: Mask) -> Mask:
     return medial & mask
 
 
-def _thin(mask: Mask) -> Mask:
-    # skimage drops voxels that touch the rim of the array
-    thin = np.asarray(skeletonize(np.pad(mask, 1)), np.bool_)
-    return thin[(slice(1, -1),) * mask.ndim]
-
-
-def _mutual(thin_prediction: Mask, thin_label: Mask, prediction: Mask, label: Mask) -> float:
-    predicted, labelled = int(thin_prediction.sum()), int(thin_label.sum())
-    if predicted == 0 and labelled == 0:
-        return 1.0
-    if predicted == 0 or labelled == 0:
+def _mutual_share(prediction: Mask, label: Mask, skeleton_of: Callable[[Mask], Mask]) -> float:
+    if not prediction.any() or not label.any():
+        return 0.0 if prediction.any() or label.any() else 1.0
+    precision = _share_inside(skeleton_of(prediction), label)
+    sensitivity = _share_inside(skeleton_of(label), prediction)
+    if precision + sensitivity == 0.0:
         return 0.0
-    precision = int((thin_prediction & label).sum()) / predicted
-    recall = int((thin_label & prediction).sum()) / labelled
-    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+    return 2 * precision * sensitivity / (precision + sensitivity)
+
+
+def _share_inside(skeleton: Mask, mask: Mask) -> float:
+    return int(np.count_nonzero(skeleton & mask)) / int(np.count_nonzero(skeleton))
