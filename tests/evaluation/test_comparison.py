@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -30,7 +31,9 @@ def test_the_test_is_scipys_with_the_equal_pairs_left_out() -> None:
 
     found = compare_pairs(first.tolist(), second.tolist())
 
-    theirs = wilcoxon(second, first, zero_method="wilcox", method="asymptotic")
+    # in tenths, whole numbers, so that rounding makes no rank
+    tenths = [np.rint(10 * part) for part in (second, first)]
+    theirs = wilcoxon(*tenths, zero_method="wilcox", method="asymptotic")
     assert found.p_value == pytest.approx(theirs.pvalue)
     assert found.num_pairs == 70
     assert found.num_differing == int(np.count_nonzero(first != second)) < 70
@@ -72,3 +75,51 @@ def test_infinities_on_both_sides_leave_no_mean() -> None:
 
     assert math.isnan(found.difference)
     assert all(map(math.isnan, found.interval))
+
+
+def test_values_that_differ_by_rounding_are_equal() -> None:
+    # 0.1 + 0.2 is 0.30000000000000004
+    found = compare_pairs([0.3] * 8, [0.1 + 0.2] * 8)
+
+    assert (found.num_differing, found.difference) == (0, 0.0)
+    assert found.interval == Interval(0.0, 0.0)
+    assert found.note == "no case differs"
+
+
+def test_small_differences_are_no_rounding() -> None:
+    # one voxel of 10^9 more
+    found = compare_pairs([0.5] * 6, [0.5 + 1e-9] * 6)
+
+    assert found.num_differing == 6
+    assert found.p_value == pytest.approx(2 / 2**6)
+
+
+def test_differences_of_one_size_share_their_rank() -> None:
+    # as floats: 0.1, 0.10000000000000003, -0.10000000000000009, 0.19999999999999996, 0.2, -0.3
+    first = [0.1, 0.3, 0.9, 0.4, 0.2, 0.8]
+    second = [0.2, 0.4, 0.8, 0.6, 0.4, 0.5]
+    ranks = [2, 2, 2, 4.5, 4.5, 6]  # by size, by hand; the sum of the negative ones is 2 + 6
+    sums = [
+        sum(rank for rank, sign in zip(ranks, signs, strict=True) if sign)
+        for signs in itertools.product((False, True), repeat=6)
+    ]
+
+    found = compare_pairs(first, second)
+
+    assert found.num_differing == 6
+    assert found.p_value == pytest.approx(2 * sum(s <= 8 for s in sums) / len(sums))
+
+
+def test_an_infinite_difference_ranks_last_and_ties_with_another() -> None:
+    first = [0.0] * 6
+    second = [-1.0, 2.0, 3.0, 4.0, math.inf, math.inf]
+    ranks = [1, 2, 3, 4, 5.5, 5.5]  # the sum of the negative ones is 1
+    sums = [
+        sum(rank for rank, sign in zip(ranks, signs, strict=True) if sign)
+        for signs in itertools.product((False, True), repeat=6)
+    ]
+
+    found = compare_pairs(first, second)
+
+    assert found.difference == math.inf
+    assert found.p_value == pytest.approx(2 * sum(s <= 1 for s in sums) / len(sums))
