@@ -26,12 +26,12 @@ from torch.autograd import DeviceType
 from torch.utils.flop_counter import FlopCounterMode
 
 from vesuv.config import Config
-from vesuv.config.network import LossConfig
-from vesuv.config.training import AdamWConfig
+from vesuv.config.loss import ALL_LOSSES
 from vesuv.losses import Compound, build_losses
 from vesuv.models import build_model
 from vesuv.runtime.machine import Machine
-from vesuv.training.step import TrainingStep, build_optimizer
+from vesuv.training.optimizers import AdamWConfig, build_optimizer
+from vesuv.training.step import TrainingStep
 
 TERMS = dict.fromkeys(("dice", "focal", "variance", "boundary", "cldice"), 0.2)
 Loop = Callable[[], object]
@@ -225,7 +225,7 @@ def loss_share(size: int, rate: float, arguments: Namespace) -> float:
     logits = torch.randn(shape, device=arguments.device, requires_grad=True)
     label = (torch.rand(shape, device=arguments.device)[:, 0] < 0.1).to(torch.uint8)
     valid = torch.ones_like(label, dtype=torch.bool)
-    compound = Compound(build_losses(LossConfig(), list(TERMS)))
+    compound = Compound(build_losses(ALL_LOSSES(), list(TERMS)))
 
     def once() -> None:
         compound(logits, label, valid, TERMS)[0].backward()

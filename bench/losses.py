@@ -17,7 +17,7 @@ from monai.losses.cldice import soft_skel
 from scipy import ndimage
 from torch import Tensor
 
-from vesuv.config.network import LossConfig
+from vesuv.config.loss import ALL_LOSSES, LossConfig, read_losses
 from vesuv.data.phantom import phantom_volume
 from vesuv.losses import LOSSES, Compound, build_losses
 
@@ -33,8 +33,8 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     logits, label, valid = batch(arguments.batch, arguments.patch)
-    cross = LossConfig.model_validate({"cldice": {"erosion": "cross"}})
-    cube = LossConfig()
+    cross = read_losses({"cldice": {"erosion": "cross"}})
+    cube = ALL_LOSSES()
     contenders: dict[str, Callable[[Tensor], Tensor]] = {
         "plain: SciPy and MONAI": lambda x: sum(
             (term(x, label, valid) for term in plain(cross).values()), torch.zeros(())

@@ -19,14 +19,14 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from vesuv.config.network import LossConfig, PlainUNetConfig
-from vesuv.config.training import AdamWConfig
+from vesuv.config.loss import ALL_LOSSES
 from vesuv.losses import Compound, build_losses
 from vesuv.models import recompute_levels
-from vesuv.models.plain_unet import build_plain_unet
+from vesuv.models.plain_unet import PlainUNetConfig, build_plain_unet
 from vesuv.runtime.machine import Machine
 from vesuv.training.loader import Batch
-from vesuv.training.step import TrainingStep, build_optimizer
+from vesuv.training.optimizers import AdamWConfig, build_optimizer
+from vesuv.training.step import TrainingStep
 
 TERMS = ("dice", "focal", "variance", "boundary", "cldice")
 
@@ -103,7 +103,7 @@ def peak(edge: int, levels: int) -> int:
     """Most bytes alive in the second step, weights and moments counted."""
     network = build_plain_unet(PlainUNetConfig())
     recompute_levels(network, levels)
-    compound = Compound(build_losses(LossConfig(), TERMS))
+    compound = Compound(build_losses(ALL_LOSSES(), TERMS))
     step = TrainingStep(
         network,
         list(network.parameters()),

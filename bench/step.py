@@ -17,15 +17,15 @@ import torch
 from harness import CLOCKS, Report, options, phantom, phantom_config, side_by_side
 from torch import Tensor, nn
 
-from vesuv.config.network import LossConfig, PlainUNetConfig
-from vesuv.config.training import AdamWConfig
+from vesuv.config.loss import ALL_LOSSES
 from vesuv.data.builder import open_prepared
 from vesuv.losses import Compound, build_losses
 from vesuv.models.normalization import NormActivation
-from vesuv.models.plain_unet import build_plain_unet
+from vesuv.models.plain_unet import PlainUNetConfig, build_plain_unet
 from vesuv.runtime.machine import Machine, Precision
 from vesuv.training.loader import Batch, PatchLoader
-from vesuv.training.step import TrainingStep, build_optimizer
+from vesuv.training.optimizers import AdamWConfig, build_optimizer
+from vesuv.training.step import TrainingStep
 from vesuv.transforms.normalize import build_normalizer
 
 TERMS = {"dice": 1.0, "cross_entropy": 1.0}
@@ -149,7 +149,7 @@ def our_step(network: nn.Module, precision: Precision, threads: int) -> Training
         network,
         list(network.parameters()),
         build_optimizer(network, AdamWConfig()),
-        Compound(build_losses(LossConfig(), list(TERMS))),
+        Compound(build_losses(ALL_LOSSES(), list(TERMS))),
         Machine(torch.device("cpu"), precision, 0, threads, "worker"),
         gradient_clip=2.0,
         accumulate=1,

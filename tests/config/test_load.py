@@ -161,7 +161,10 @@ def test_changes_are_read_as_yaml(tmp_path: Path) -> None:
         ("train.epochs=abc", r"train\.epochs: .*valid integer, found 'abc'"),
         ("train.epochs=true", r"train\.epochs: .*valid integer, found True"),
         ("train.epochs='3'", r"train\.epochs: .*valid integer, found '3'"),
-        ("model.name=unet", r"model\.name: must be one of 'plain_unet'.*found 'unet'"),
+        (
+            "model.name=unet",
+            r"model\.name: there is no network 'unet'; nearest valid name: dynunet",
+        ),
         ("model.out_channels=3", r"model\.out_channels: must equal the 2 labels\.classes"),
         ("sampling.patch_size=[100, 128, 128]", r"sampling\.patch_size: .*multiple of 16"),
         ("sampling.patch_size=[16, 16, 16]", r"one edge must be at least 32"),

@@ -11,7 +11,7 @@ import yaml
 import vesuv.diagnosis
 from tests.diagnosis.conftest import TREE, MakeEvidence
 from vesuv.config import Config, load_config
-from vesuv.config.load import _all_names
+from vesuv.config.keys import all_keys
 from vesuv.diagnosis.findings import extra_label_as_foreground as extra_label
 from vesuv.diagnosis.observation import Labels
 
@@ -27,7 +27,7 @@ def named(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_every_key_in_a_remedy_is_a_key_of_the_configuration(path: Path) -> None:
-    known = set(_all_names(Config))
+    known = set(all_keys(Config))
 
     assert {key for key in named(path) if key.replace("{name}", "blur") not in known} == set()
 

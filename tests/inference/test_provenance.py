@@ -3,9 +3,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from vesuv.config.postprocess import KeepLargestStep
 from vesuv.config.training import InferenceConfig, RuntimeConfig
 from vesuv.inference.masking import Masking
+from vesuv.inference.postprocess.components import KeepLargest
 from vesuv.inference.predictor import Predictor, open_members
 from vesuv.inference.provenance import provenance
 from vesuv.runtime.machine import resolve
@@ -22,7 +22,7 @@ def test_files_are_told_by_digest_and_folders_by_size(make_run, tmp_path: Path) 
     found = provenance(
         members,
         predictor,
-        Masking(0.5, "because", (KeepLargestStep(name="keep_largest"),), "as said"),
+        Masking(0.5, "because", (KeepLargest(),), "as said"),
         [("v", (tmp_path / "v.zarr",)), ("w", (tmp_path / "w.npy",))],
     )
 

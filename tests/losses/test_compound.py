@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vesuv.config.network import LossConfig
+from vesuv.config.loss import ALL_LOSSES
 from vesuv.losses import LOSSES, Compound, build_losses
 
 LABEL = torch.tensor([1, 1, 0, 0, 0, 255, 0, 1]).view(2, 1, 1, 4)
@@ -14,7 +14,7 @@ def random_logits() -> Tensor:
 
 
 def test_the_total_is_the_weighted_sum_of_losses_called_alone() -> None:
-    losses = build_losses(LossConfig(), list(LOSSES))
+    losses = build_losses(ALL_LOSSES(), list(LOSSES))
     weights = {name: 0.1 * (index + 1) for index, name in enumerate(LOSSES)}
     logits = random_logits()
 
@@ -26,7 +26,7 @@ def test_the_total_is_the_weighted_sum_of_losses_called_alone() -> None:
 
 
 def test_the_gradient_is_the_weighted_sum_of_theirs() -> None:
-    losses = build_losses(LossConfig(), ["dice", "focal", "boundary"])
+    losses = build_losses(ALL_LOSSES(), ["dice", "focal", "boundary"])
     weights = {"dice": 0.7, "focal": 0.2, "boundary": 0.1}
     logits = random_logits().requires_grad_()
 
@@ -39,7 +39,7 @@ def test_the_gradient_is_the_weighted_sum_of_theirs() -> None:
 
 
 def test_a_term_of_weight_zero_is_not_computed() -> None:
-    losses = build_losses(LossConfig(), ["dice"]) | {"focal": object()}
+    losses = build_losses(ALL_LOSSES(), ["dice"]) | {"focal": object()}
 
     _, components = Compound(losses)(random_logits(), LABEL, VALID, {"dice": 1.0, "focal": 0.0})
 
@@ -47,7 +47,7 @@ def test_a_term_of_weight_zero_is_not_computed() -> None:
 
 
 def test_components_are_all_computed_and_detached() -> None:
-    compound = Compound(build_losses(LossConfig(), ["dice", "cldice"]))
+    compound = Compound(build_losses(ALL_LOSSES(), ["dice", "cldice"]))
     logits = random_logits().requires_grad_()
 
     _, stepped = compound(logits, LABEL, VALID, {"dice": 1.0})
@@ -60,14 +60,14 @@ def test_components_are_all_computed_and_detached() -> None:
 
 def test_weights_for_a_loss_that_was_not_built_are_a_fault_of_ours() -> None:
     with pytest.raises(AssertionError, match=r"not built: \['focal'\]"):
-        Compound(build_losses(LossConfig(), ["dice"]))(
+        Compound(build_losses(ALL_LOSSES(), ["dice"]))(
             random_logits(), LABEL, VALID, {"focal": 1.0}
         )
 
 
 def test_no_weight_at_all_is_a_fault_of_ours() -> None:
     with pytest.raises(AssertionError, match="every loss has weight 0"):
-        Compound(build_losses(LossConfig(), ["dice"]))(random_logits(), LABEL, VALID, {"dice": 0.0})
+        Compound(build_losses(ALL_LOSSES(), ["dice"]))(random_logits(), LABEL, VALID, {"dice": 0.0})
 
 
 def test_a_step_keeps_less_than_thirty_bytes_a_voxel_for_backward() -> None:
@@ -82,7 +82,7 @@ def test_a_step_keeps_less_than_thirty_bytes_a_voxel_for_backward() -> None:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        Compound(build_losses(LossConfig(), terms))(
+        Compound(build_losses(ALL_LOSSES(), terms))(
             logits, label, label != 255, dict.fromkeys(terms, 1.0)
         )
 

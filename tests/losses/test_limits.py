@@ -3,14 +3,14 @@ import itertools
 import pytest
 import torch
 
-from vesuv.config.network import LossConfig
-from vesuv.losses import LOSSES, Loss, build_losses
+from vesuv.config.loss import ALL_LOSSES
+from vesuv.losses import LOSSES, Boundary, Loss, Variance, build_losses
 
 FORMS = [
-    *(LOSSES[name].from_config(LossConfig()) for name in LOSSES),
-    LOSSES["variance"].from_config(LossConfig.model_validate({"variance": {"form": "ccc"}})),
-    LOSSES["variance"].from_config(LossConfig.model_validate({"variance": {"form": "original"}})),
-    LOSSES["boundary"].from_config(LossConfig.model_validate({"boundary": {"form": "band"}})),
+    *(kind() for kind in LOSSES.values()),
+    Variance(form="ccc"),
+    Variance(form="original"),
+    Boundary(form="band"),
 ]
 
 
@@ -36,7 +36,7 @@ def test_a_constant_scores_what_is_stated(constant: float) -> None:
     logits = torch.full((1, 1, 8, 8, 8), constant)
     stated = {
         name: loss
-        for name, loss in build_losses(LossConfig(), list(LOSSES)).items()
+        for name, loss in build_losses(ALL_LOSSES(), list(LOSSES)).items()
         if loss.constant is not None
     }
 

@@ -14,7 +14,7 @@ TARGET = (1, 1, 0, 0)
 def score(form: str, probs: tuple[float, ...], target: tuple[int, ...], patches: int = 1) -> float:
     logits = torch.tensor(probs, dtype=torch.float64).logit().view(patches, 1, 1, 1, -1)
     label = torch.tensor(target).view(patches, 1, 1, -1)
-    return Variance(form)(logits, label, torch.ones_like(label, dtype=torch.bool)).item()
+    return Variance(form=form)(logits, label, torch.ones_like(label, dtype=torch.bool)).item()
 
 
 def test_separation_is_one_minus_the_gap_between_the_means() -> None:
@@ -58,7 +58,7 @@ def test_the_gradient_of_separation_is_alive_at_collapse_and_that_of_original_is
 
     def slope(form: str) -> Tensor:
         logits = torch.zeros(1, 1, 1, 1, 4, requires_grad=True)
-        Variance(form)(logits, label, valid).backward()
+        Variance(form=form)(logits, label, valid).backward()
         assert logits.grad is not None
         return logits.grad.flatten()
 

@@ -3,17 +3,15 @@ import math
 import pytest
 import torch
 
-from vesuv.config.network import (
-    DynUNetConfig,
-    MedNeXtConfig,
-    ModelConfig,
-    PlainUNetConfig,
-    SegResNetConfig,
-)
-from vesuv.models import activate, build_model, initialise_output_bias
-from vesuv.models.heads import SMALLEST_FRACTION, output_layer
+from vesuv.config.model import NetworkConfig
+from vesuv.models import build_model
+from vesuv.models.dynunet import DynUNetConfig
+from vesuv.models.heads import SMALLEST_FRACTION, activate, initialise_output_bias, output_layer
+from vesuv.models.mednext import MedNeXtConfig
+from vesuv.models.plain_unet import PlainUNetConfig
+from vesuv.models.segresnet import SegResNetConfig
 
-NETWORKS: list[tuple[ModelConfig, str]] = [
+NETWORKS: list[tuple[NetworkConfig, str]] = [
     (PlainUNetConfig(filters=2, depth=1), "output"),
     (DynUNetConfig(name="dynunet", filters=4, depth=2), "output_block.conv.conv"),
     (SegResNetConfig(name="segresnet", filters=8), "conv_final.2.conv"),
@@ -22,7 +20,7 @@ NETWORKS: list[tuple[ModelConfig, str]] = [
 
 
 @pytest.mark.parametrize(("config", "name"), NETWORKS, ids=[name for _, name in NETWORKS])
-def test_the_output_layer_of_each_network_is_found(config: ModelConfig, name: str) -> None:
+def test_the_output_layer_of_each_network_is_found(config: NetworkConfig, name: str) -> None:
     network = build_model(config)
 
     assert output_layer(network) is network.get_submodule(name)

@@ -2,11 +2,13 @@
 
 import pytest
 import torch
-from pydantic import TypeAdapter
 
-from vesuv.config.network import ModelConfig
+from vesuv.config.model import NETWORKS as REGISTRY
+from vesuv.config.model import NetworkConfig
+from vesuv.config.registry import Named
 from vesuv.models import build_model
 
+SECTION = Named(REGISTRY)
 NETWORKS = {
     "plain_unet": {"filters": 2, "depth": 1},
     "dynunet": {"filters": 2, "depth": 2},
@@ -18,7 +20,7 @@ NETWORKS = {
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_parameter_takes_part_in_the_gradient(name: str) -> None:
     """DistributedDataParallel would wait for one that does not."""
-    model: ModelConfig = TypeAdapter(ModelConfig).validate_python({"name": name, **NETWORKS[name]})
+    model: NetworkConfig = SECTION.validate({"name": name, **NETWORKS[name]})
     network = build_model(model)
 
     network(torch.randn(1, 1, 32, 32, 32)).sum().backward()

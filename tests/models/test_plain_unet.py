@@ -1,9 +1,8 @@
 import torch
 
 from vesuv.config import load_config
-from vesuv.config.network import PlainUNetConfig
 from vesuv.models import build_model
-from vesuv.models.plain_unet import PlainUNet
+from vesuv.models.plain_unet import PlainUNet, PlainUNetConfig
 
 
 def test_the_default_network_has_the_diarys_number_of_parameters() -> None:

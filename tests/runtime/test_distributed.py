@@ -5,26 +5,28 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from tests.training.processes import in_processes, in_two_processes
-from vesuv.config.network import LossConfig, PlainUNetConfig
-from vesuv.config.training import RuntimeConfig, SGDConfig
+from vesuv.config.loss import ALL_LOSSES, read_losses
+from vesuv.config.training import RuntimeConfig
 from vesuv.errors import InputError
 from vesuv.losses import LOSSES, Compound, Loss, build_losses
 from vesuv.losses.prediction import Prediction
 from vesuv.models import build_model, recompute_levels
+from vesuv.models.plain_unet import PlainUNetConfig
 from vesuv.runtime import distributed
 from vesuv.runtime.distributed import ALONE, AnotherFailed, Group, joined
 from vesuv.runtime.machine import resolve
 from vesuv.training.epoch_sums import EpochSums
 from vesuv.training.loader import Batch
 from vesuv.training.non_finite import NonFiniteWatch
-from vesuv.training.step import TrainingStep, build_optimizer
+from vesuv.training.optimizers import SGDConfig, build_optimizer
+from vesuv.training.step import TrainingStep
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,6 @@ class Peak(Loss):
     """A loss that knows nothing of other processes: squared largest mean of a patch."""
 
     pools: ClassVar[bool] = False
-
-    @classmethod
-    def from_config(cls, _config: LossConfig) -> Self:
-        return cls()
 
     def of(self, prediction: Prediction) -> Tensor:
         valid = prediction.num_valid.sum().clamp_min(1)
@@ -111,7 +109,7 @@ def taken(step: Step, group: Group) -> dict[str, Any]:
     network = build_model(config).to(memory_format=step.memory_format)  # type: ignore[call-overload]
     recompute_levels(network, step.recompute)
     built = [term for term in step.terms if term in LOSSES]
-    losses = build_losses(LossConfig.model_validate(step.loss), built) | {"peak": Peak()}
+    losses = build_losses(read_losses(step.loss), built) | {"peak": Peak()}
     train_step = step_of(
         network,
         group,
@@ -136,7 +134,7 @@ def skipped(group: Group) -> tuple[float, list[str]]:
     batch = batch_of(step, group.places(4, 1))
     if "d" in batch.cases:
         batch.image[-1, 0, 0, 0, 0] = float("nan")
-    train_step = step_of(nn.Conv3d(1, 1, 3, padding=1), group, build_losses(LossConfig(), ["dice"]))
+    train_step = step_of(nn.Conv3d(1, 1, 3, padding=1), group, build_losses(ALL_LOSSES(), ["dice"]))
     result = train_step(batch, {"dice": 1.0})
     watch = NonFiniteWatch(group)
     watch.see(7, batch.cases, result)
@@ -221,7 +219,7 @@ def gone_on(group: Group) -> bool:
     ends: list[dict[str, Tensor]] = []
     for first in (0, 1):
         network.load_state_dict(middle or network.state_dict())
-        train_step = step_of(network, group, build_losses(LossConfig(), ["dice"]))
+        train_step = step_of(network, group, build_losses(ALL_LOSSES(), ["dice"]))
         for number in range(first, 4):
             train_step(batch, {"dice": 1.0})
             if number == 0:

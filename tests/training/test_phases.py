@@ -1,6 +1,6 @@
 import pytest
 
-from vesuv.config.network import Phase
+from vesuv.config.loss import Phase
 from vesuv.training.phases import phase_at, weights_at
 
 PHASES = (

@@ -4,15 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from vesuv.config.training import (
-    AdamWConfig,
-    CosineScheduler,
-    PlateauScheduler,
-    PolyScheduler,
-    SchedulerConfig,
-)
-from vesuv.training.schedules import Schedule
-from vesuv.training.step import build_optimizer
+from vesuv.config.training import SchedulerConfig
+from vesuv.training.optimizers import AdamWConfig, build_optimizer
+from vesuv.training.schedules.cosine import CosineSchedule
+from vesuv.training.schedules.plateau import PlateauSchedule
+from vesuv.training.schedules.poly import PolySchedule
+from vesuv.training.schedules.schedule import Schedule
 
 
 def schedule(config: SchedulerConfig, steps_per_epoch: int = 10, epochs: int = 20) -> Schedule:
@@ -31,20 +28,20 @@ def rates(part: Schedule, steps: int) -> list[float]:
 
 
 def test_the_warm_up_rises_linearly() -> None:
-    config = PolyScheduler(name="poly", warmup_epochs=1, power=1.0)
+    config = PolySchedule(name="poly", warmup_epochs=1, power=1.0)
 
     assert rates(schedule(config), 10) == pytest.approx([0.1 * n for n in range(1, 11)])
 
 
 def test_poly_falls_to_zero_at_the_end() -> None:
-    seen = rates(schedule(PolyScheduler(name="poly", warmup_epochs=0, power=0.9)), 200)
+    seen = rates(schedule(PolySchedule(name="poly", warmup_epochs=0, power=0.9)), 200)
 
     assert seen[100] == pytest.approx(0.5**0.9)
     assert seen[199] == pytest.approx((1 / 200) ** 0.9)
 
 
 def test_cosine_restarts_after_t_0_and_then_twice_as_long() -> None:
-    config = CosineScheduler(name="cosine", warmup_epochs=0, t_0=2, t_mult=2, eta_min=0.0)
+    config = CosineSchedule(name="cosine", warmup_epochs=0, t_0=2, t_mult=2, eta_min=0.0)
 
     seen = rates(schedule(config), 60)
 
@@ -54,7 +51,7 @@ def test_cosine_restarts_after_t_0_and_then_twice_as_long() -> None:
 
 
 def test_plateau_halves_after_its_patience_and_not_before() -> None:
-    part = schedule(PlateauScheduler(warmup_epochs=0, patience=2, threshold=0.01, factor=0.5))
+    part = schedule(PlateauSchedule(warmup_epochs=0, patience=2, threshold=0.01, factor=0.5))
     seen = []
 
     for epoch, measure in enumerate([0.5, 0.505, 0.5, 0.5, 0.5]):
@@ -65,14 +62,14 @@ def test_plateau_halves_after_its_patience_and_not_before() -> None:
 
 
 def test_a_multiplied_rate_never_passes_the_cap() -> None:
-    part = schedule(PlateauScheduler(warmup_epochs=0))
+    part = schedule(PlateauSchedule(warmup_epochs=0))
 
     assert part.multiply(3.0, cap=5.0) == 3.0
     assert part.multiply(3.0, cap=5.0) == 5.0
 
 
 def test_no_restart_passes_the_cap_after_escapes_at_a_low_rate() -> None:
-    config = CosineScheduler(name="cosine", warmup_epochs=0, t_0=2, t_mult=1, eta_min=0.0)
+    config = CosineSchedule(name="cosine", warmup_epochs=0, t_0=2, t_mult=1, eta_min=0.0)
     part = schedule(config)
     rates(part, 19)
     for _ in range(3):
@@ -85,7 +82,7 @@ def test_no_restart_passes_the_cap_after_escapes_at_a_low_rate() -> None:
 
 
 def test_a_multiplied_curve_keeps_its_shape() -> None:
-    part = schedule(PolyScheduler(name="poly", warmup_epochs=0, power=1.0))
+    part = schedule(PolySchedule(name="poly", warmup_epochs=0, power=1.0))
     rates(part, 100)
     part.multiply(2.0, cap=5.0)
 
@@ -98,9 +95,9 @@ def test_a_multiplied_curve_keeps_its_shape() -> None:
 @pytest.mark.parametrize(
     "config",
     [
-        PlateauScheduler(warmup_epochs=0, patience=1),
-        CosineScheduler(name="cosine", t_0=2, warmup_epochs=1),
-        PolyScheduler(name="poly", warmup_epochs=1),
+        PlateauSchedule(warmup_epochs=0, patience=1),
+        CosineSchedule(name="cosine", t_0=2, warmup_epochs=1),
+        PolySchedule(name="poly", warmup_epochs=1),
     ],
     ids=lambda config: config.name,
 )
@@ -124,13 +121,13 @@ def test_a_restored_schedule_goes_on_the_same(config: SchedulerConfig) -> None:
 
 
 def test_a_shortened_run_warms_up_for_half_of_it_at_most() -> None:
-    part = schedule(PolyScheduler(name="poly", warmup_epochs=5), epochs=2)
+    part = schedule(PolySchedule(name="poly", warmup_epochs=5), epochs=2)
 
     assert part.warmup_steps == 10
 
 
 def test_its_state_is_plain_data() -> None:
-    part = schedule(CosineScheduler(name="cosine"))
+    part = schedule(CosineSchedule(name="cosine"))
     torch.save(part.state(), path := "/dev/null")
 
     assert path

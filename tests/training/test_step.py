@@ -4,12 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from vesuv.config.network import LossConfig
-from vesuv.config.training import AdamWConfig, RuntimeConfig, SGDConfig
+from vesuv.config.loss import ALL_LOSSES
+from vesuv.config.training import RuntimeConfig
 from vesuv.losses import Compound, build_losses
 from vesuv.runtime.machine import resolve
 from vesuv.training.loader import Batch
-from vesuv.training.step import TrainingStep, build_optimizer, forget_moments
+from vesuv.training.optimizers import AdamWConfig, SGDConfig, build_optimizer, forget_moments
+from vesuv.training.step import TrainingStep
 
 MACHINE = resolve(RuntimeConfig(device="cpu", precision="float32"))
 WEIGHTS = {"dice": 0.5, "cross_entropy": 0.5}
@@ -22,7 +23,7 @@ def batch(size: int = 2) -> Batch:
 
 
 def training_step(net: nn.Module, config=None, accumulate: int = 1, clip: float | None = None):
-    compound = Compound(build_losses(LossConfig(), tuple(WEIGHTS)))
+    compound = Compound(build_losses(ALL_LOSSES(), tuple(WEIGHTS)))
     optimizer = build_optimizer(net, config or AdamWConfig(lr=0.01))
     return TrainingStep(
         net,

@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from vesuv.config.data import FixedRange, Percentile, ZScore
-from vesuv.data.statistics import CaseStatistics, case_statistics, merge_statistics
+from vesuv.data.statistics import (
+    CaseStatistics,
+    DatasetStatistics,
+    case_statistics,
+    merge_statistics,
+)
 from vesuv.errors import InputError
-from vesuv.transforms.normalize import Normalizer, build_normalizer
+from vesuv.transforms.normalize import FixedRange, Normalizer, Percentile, ZScore, build_normalizer
+
+NOTHING = DatasetStatistics(0, None)
 
 RAMP = np.arange(101, dtype=np.uint8).reshape(1, 1, 1, 101)
 CASE = case_statistics(RAMP, np.ones((1, 1, 101), np.uint8))
@@ -17,7 +23,7 @@ CASE = case_statistics(RAMP, np.ones((1, 1, 101), np.uint8))
 
 def test_zscore_gives_mean_zero_and_deviation_one_for_each_channel() -> None:
     image = np.random.default_rng(0).normal(7.0, 3.0, (2, 8, 9, 10)).astype(np.float32)
-    mapping = build_normalizer(ZScore(), None).for_case(case_statistics(image, None))
+    mapping = build_normalizer(ZScore(), NOTHING).for_case(case_statistics(image, None))
 
     found = mapping.apply(torch.from_numpy(image))
 
@@ -27,7 +33,7 @@ def test_zscore_gives_mean_zero_and_deviation_one_for_each_channel() -> None:
 
 def test_a_constant_image_becomes_zero() -> None:
     image = np.full((1, 2, 2, 2), 9, np.uint8)
-    mapping = build_normalizer(ZScore(), None).for_case(case_statistics(image, None))
+    mapping = build_normalizer(ZScore(), NOTHING).for_case(case_statistics(image, None))
 
     assert mapping.apply(torch.from_numpy(image)).abs().max() == 0.0
 
@@ -55,12 +61,12 @@ def test_percentile_clips_and_scales_by_the_foreground_of_all_cases() -> None:
 
 def test_percentile_without_foreground_is_refused() -> None:
     with pytest.raises(InputError, match=r"percentile needs labelled foreground"):
-        build_normalizer(Percentile(name="percentile"), None)
+        build_normalizer(Percentile(name="percentile"), NOTHING)
 
 
 @pytest.mark.parametrize("kind", [torch.uint8, torch.int16, torch.uint16, torch.float32])
 def test_a_range_goes_to_minus_one_and_one_for_every_type(kind: torch.dtype) -> None:
-    mapping = build_normalizer(FixedRange(name="range", low=10.0, high=30.0), None).for_case(CASE)
+    mapping = build_normalizer(FixedRange(low=10.0, high=30.0), NOTHING).for_case(CASE)
     image = torch.tensor([[[[0, 10, 20, 30, 99]]]]).to(kind)
 
     found = mapping.apply(image)
@@ -71,7 +77,7 @@ def test_a_range_goes_to_minus_one_and_one_for_every_type(kind: torch.dtype) -> 
 
 def test_one_range_serves_any_number_of_channels() -> None:
     two = CaseStatistics((0.0, 0.0), (1.0, 1.0), (0.0, 0.0), (1.0, 1.0))
-    mapping = build_normalizer(FixedRange(name="range", low=0.0, high=2.0), None).for_case(two)
+    mapping = build_normalizer(FixedRange(name="range", low=0.0, high=2.0), NOTHING).for_case(two)
 
     assert mapping.apply(torch.zeros(2, 1, 1, 1)).ravel().tolist() == [-1.0, -1.0]
 
@@ -88,7 +94,7 @@ def test_a_case_with_other_channels_than_the_training_s_is_refused() -> None:
 def test_a_normalizer_survives_json_exactly() -> None:
     for normalizer in (
         build_normalizer(Percentile(name="percentile"), merge_statistics([CASE])),
-        build_normalizer(ZScore(), None),
+        build_normalizer(ZScore(), NOTHING),
     ):
         state = json.loads(json.dumps(normalizer.state()))
         assert Normalizer.from_state(state) == normalizer

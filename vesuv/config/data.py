@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from vesuv.config.registry import Named, Registry
 from vesuv.config.section import Section
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -25,33 +26,22 @@ class FoldsConfig(Section):
     holds each group in proportion. Groups come from the `scroll_id` column of train.csv."""
 
 
-class ZScore(Section):
-    name: Literal["zscore"] = "zscore"
-    """Subtract each case's own mean and divide by its own standard deviation, per channel."""
+class NormalizeConfig(Section):
+    """Base of all ways to scale intensities; each builds one from the training cases' statistics.
+
+    Its classes are `vesuv.transforms.normalize`'s.
+    """
+
+    name: str
 
 
-class Percentile(Section):
-    name: Literal["percentile"]
-    """Clip to percentiles of the training cases' foreground, then z-score with the foreground's
-    mean and deviation over all cases (what CT wants: intensities have absolute meaning)."""
-    low: float = Field(default=0.5, ge=0.0, le=100.0)
-    high: float = Field(default=99.5, ge=0.0, le=100.0)
-
-
-class FixedRange(Section):
-    name: Literal["range"]
-    """Clip to [low, high] and map linearly to [-1, 1]."""
-    low: float
-    high: float
-
-    @model_validator(mode="after")
-    def _ordered(self) -> FixedRange:
-        if self.low >= self.high:
-            raise ValueError(f"low must be below high, found {self.low} and {self.high}")
-        return self
-
-
-Normalize = Annotated[ZScore | Percentile | FixedRange, Field(discriminator="name")]
+NORMALIZERS: Registry[NormalizeConfig] = Registry(
+    "vesuv.normalizers",
+    "vesuv.transforms.normalize:NORMALIZERS",
+    "vesuv.transforms.normalize:Normalization",
+    "normalization",
+)
+_ZSCORE = Named(NORMALIZERS, default="zscore")
 
 
 class DataConfig(Section):
@@ -68,7 +58,7 @@ class DataConfig(Section):
     """Folder of the prepared cases; log/prepared/<configuration name> when left out."""
     spacing: tuple[Positive, Positive, Positive] | None = None
     """Resample every case to this (z, y, x) spacing, in the files' unit; left out: as it came."""
-    normalize: Normalize = ZScore()
+    normalize: Annotated[NormalizeConfig, _ZSCORE] = Field(default_factory=_ZSCORE)
     """How intensities are scaled on the training device; the store keeps them as they came."""
     folds: FoldsConfig = FoldsConfig()
     """How cases are split."""

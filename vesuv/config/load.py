@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from vesuv.config.keys import all_keys
 from vesuv.config.root import Config
 from vesuv.config.section import frozen
 from vesuv.config.text import parse_yaml, read_text, refuse_endless
@@ -46,27 +47,10 @@ def check(tree: Tree, source: str, origins: Origins | None = None) -> Config:
     """Turn plain nested dictionaries into a `Config`, naming `source` in every fault."""
     refuse_endless(tree, source)
     try:
-        return Config.model_validate(_with_default_names(frozen(tree), Config))
+        return Config.model_validate(frozen(tree))
     except ValidationError as fault:
         faults = [_sentence(error, source, origins or {}) for error in _causes(fault.errors())]
         raise InputErrors(list(dict.fromkeys(faults))) from None
-
-
-def _with_default_names(tree: Any, section: type[BaseModel]) -> Any:
-    """Give a section that leaves `name` out the name of its default: optimizer: {lr: 1e-3}."""
-    if not isinstance(tree, dict):
-        return tree
-    named = dict(tree)
-    for key, field in section.model_fields.items():
-        value, default = named.get(key), field.default
-        if not isinstance(value, dict):
-            continue
-        default_name = getattr(default, "name", None)
-        if default_name is not None:
-            named[key] = {"name": default_name, **value}
-        elif len(parts := _sections_in(field.annotation)) == 1:
-            named[key] = _with_default_names(value, parts[0])
-    return named
 
 
 def dump_config(config: Config) -> str:
@@ -183,15 +167,12 @@ def _sentence(error: Any, source: str, origins: Origins) -> str:
         message = f"unknown key; {_hint(keys, unknown[2])}"
     elif error["type"] == "missing":
         message = "missing; this key has no default, give it a value"
-    elif error["type"] == "literal_error" and keys[-1] == "[key]":
-        message = f"unknown loss; {_closest_choice(error)}"
-    elif error["type"] == "union_tag_invalid":
+    elif message.startswith("there is no ") and isinstance(error["input"], dict):
         keys.append("name")
-        message = f"must be one of {error['ctx']['expected_tags']}, found {error['ctx']['tag']!r}"
     elif error["type"] != "value_error":
         message = f"{message.replace('valid tuple', 'list')}, found {_shown(error['input'])}"
     keys = [key for key in keys if key != "[key]"]
-    place = ".".join(_without_tags(keys))
+    place = ".".join(keys)
     return f"{_origin(keys, source, origins)}: {place + ': ' if place else ''}{message}"
 
 
@@ -202,32 +183,15 @@ def _shown(value: Any) -> str:
 
 def _origin(keys: list[str], source: str, origins: Origins) -> str:
     for length in range(len(keys), 0, -1):
-        if tuple(_without_tags(keys)[:length]) in origins:
-            return origins[tuple(_without_tags(keys)[:length])]
+        if tuple(keys[:length]) in origins:
+            return origins[tuple(keys[:length])]
     return source
-
-
-def _without_tags(keys: list[str]) -> list[str]:
-    """Drop the union tags that the validator puts into a location: model.plain_unet.depth."""
-    tagged = {"model", "optimizer", "scheduler", "normalize"}
-    kept = [
-        k for i, k in enumerate(keys) if not (i and keys[i - 1] in tagged and i + 1 < len(keys))
-    ]
-    if "postprocess" in kept[:-2]:  # and behind the position in a list: postprocess.0.closing
-        del kept[kept.index("postprocess") + 2]
-    return kept
-
-
-def _closest_choice(error: Any) -> str:
-    choices = re.findall(r"'([^']+)'", str(error["ctx"]["expected"]))
-    close = difflib.get_close_matches(str(error["input"]), choices, n=1, cutoff=0.5)
-    return f"nearest valid name: {close[0]}" if close else f"valid names: {', '.join(choices)}"
 
 
 def _hint(keys: list[str], local: str) -> str:
     """Prefer a key of the same name in another section over a merely similar one here."""
-    here = ".".join(key for key in _without_tags(keys) if not key.isdigit())
-    names = _all_names(Config)
+    here = ".".join(key for key in keys if not key.isdigit())
+    names = all_keys(Config)
     elsewhere = [name for name in names if name.split(".")[-1] == keys[-1]]
     if here in elsewhere:
         section = here.rpartition(".")[0]
@@ -237,18 +201,3 @@ def _hint(keys: list[str], local: str) -> str:
         close = difflib.get_close_matches(keys[-1], leaves, n=1, cutoff=0.6)
         elsewhere = [leaves[leaf] for leaf in close]
     return f"nearest valid name: {elsewhere[0]}" if elsewhere else local
-
-
-def _all_names(section: type[BaseModel], prefix: str = "") -> list[str]:
-    names: list[str] = []
-    for key, field in section.model_fields.items():
-        names.append(prefix + key)
-        for part in _sections_in(field.annotation):
-            names += _all_names(part, f"{prefix}{key}.")
-    return names
-
-
-def _sections_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [s for part in getattr(annotation, "__args__", ()) for s in _sections_in(part)]

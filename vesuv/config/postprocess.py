@@ -1,4 +1,4 @@
-"""Sections that say what is done to a prediction after the network: a chain of steps.
+"""What is done to a prediction after the network: a chain of steps.
 
 ```yaml
 inference:
@@ -8,142 +8,61 @@ inference:
     - {name: remove_small, voxels: 20000}
 ```
 
-Sizes count voxels of the volume that is written, whatever spacing the network saw it at.
+Sizes and radii count voxels of the file's own grid, whatever spacing the network saw it at.
 """
 
 from __future__ import annotations
 
-import difflib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 
-from vesuv.config.data import Probability
+from vesuv.config.registry import Named, Registry
 from vesuv.config.section import Section, frozen
 from vesuv.errors import InputError
-
-Connectivity = Literal[6, 18, 26]
-"""Which voxels are neighbours: those that share a face, an edge too, or a corner too."""
-
-Voxels = Annotated[int, Field(ge=1, le=2**40)]
-Radius = Annotated[int, Field(ge=0, le=50)]
+from vesuv.types import Array, Mask
 
 
-class ThresholdStep(Section):
-    name: Literal["threshold"]
-    """Foreground where the probability reaches `value`; only as the first step."""
-    value: Probability
+class Step(Section, ABC):
+    """Base of all steps: a section of the configuration that can be called on a volume."""
+
+    cuts: ClassVar[bool] = False
+    """Whether the step turns probabilities into a mask; such a step comes first in a chain."""
+
+    name: str
+
+    @abstractmethod
+    def __call__(self, volume: Array) -> Mask:
+        """Return a mask of the same shape; the volume is not changed.
+
+        Args:
+            volume: A mask (z, y, x). For a step that cuts: probabilities (z, y, x) as floats, or
+                as uint8 that counts 255ths.
+        """
+
+    def __str__(self) -> str:
+        """Return the step in a few words, with the settings that are not the default ones."""
+        settings = [
+            "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            for key, value in self.model_dump(exclude_defaults=True).items()
+            if key != "name"
+        ]
+        return " ".join([self.name.replace("_", " "), *settings])
 
 
-class HysteresisStep(Section):
-    name: Literal["hysteresis"]
-    """Of the 26-connected components that reach `low` those that reach `high` somewhere; only as
-    the first step."""
-    low: Probability
-    high: Probability
-
-    @model_validator(mode="after")
-    def _ordered(self) -> HysteresisStep:
-        if self.low >= self.high:
-            raise ValueError(f"low must be below high, found {self.low} and {self.high}")
-        return self
-
-
-class RemoveSmallStep(Section):
-    name: Literal["remove_small"]
-    """Remove components of fewer than `voxels` voxels."""
-    voxels: Voxels
-    connectivity: Connectivity = 26
-
-
-class FillCavitiesStep(Section):
-    name: Literal["fill_cavities"]
-    """Fill background that is enclosed: no path of shared faces leads to the volume's rim."""
-
-
-class PlugHolesStep(Section):
-    name: Literal["plug_holes"]
-    """Fill holes of one voxel's width through a sheet, whichever way the sheet faces."""
-
-
-class OpeningStep(Section):
-    name: Literal["opening"]
-    """Remove what a ball of this radius does not fit into."""
-    radius: Annotated[Radius, Field(ge=1)] = 1
-
-
-class ClosingStep(Section):
-    name: Literal["closing"]
-    """Fill what an ellipsoid with these half-axes does not fit into."""
-    radius: tuple[Radius, Radius, Radius] = (1, 1, 1)
-    """Half-axes (z, y, x); 0 closes nothing along that axis."""
-
-    @model_validator(mode="after")
-    def _some_extent(self) -> ClosingStep:
-        if not any(self.radius):
-            raise ValueError("radius needs at least one half-axis above 0, found [0, 0, 0]")
-        return self
-
-
-class DiagonalFillStep(Section):
-    name: Literal["diagonal_fill"]
-    """Join by faces what touches only at edges or corners."""
-
-
-class KeepLargestStep(Section):
-    name: Literal["keep_largest"]
-    """Keep the largest components only."""
-    num: Annotated[int, Field(ge=1, le=2**40)] = 1
-    """How many."""
-    connectivity: Connectivity = 26
-
-
-_Steps = (
-    ThresholdStep
-    | HysteresisStep
-    | RemoveSmallStep
-    | FillCavitiesStep
-    | PlugHolesStep
-    | OpeningStep
-    | ClosingStep
-    | DiagonalFillStep
-    | KeepLargestStep
+STEPS: Registry[Step] = Registry(
+    "vesuv.postprocess",
+    "vesuv.inference.postprocess:STEPS",
+    "vesuv.config.postprocess:Step",
+    "step",
 )
-
-STEP_NAMES = tuple(step.model_fields["name"].annotation.__args__[0] for step in _Steps.__args__)
-"""Every step there is."""
-
-CUTS = (ThresholdStep, HysteresisStep)
-"""Steps that turn probabilities into a mask."""
-
-
-def _named(value: Any) -> Any:
-    """Refuse what is no step with a sentence that says what one looks like."""
-    if isinstance(value, Section):
-        return value
-    name = value.get("name") if isinstance(value, dict) else None
-    if not isinstance(name, str):
-        raise ValueError(
-            f"a step is a mapping such as {{name: fill_cavities}}, found {value!r:.60}"
-        )
-    if name not in STEP_NAMES:
-        close = difflib.get_close_matches(name, STEP_NAMES, n=1, cutoff=0.5)
-        hint = f"nearest valid name: {close[0]}" if close else f"names: {', '.join(STEP_NAMES)}"
-        raise ValueError(f"there is no step {name!r:.60}; {hint}")
-    return value
 
 
 def _one_cut(chain: tuple[Step, ...]) -> tuple[Step, ...]:
     for position, step in enumerate(chain):
-        if position > 0 and isinstance(step, CUTS):
+        if position > 0 and step.cuts:
             raise ValueError(
                 f"{step.name} is step {position}, but only the first step may cut probabilities; "
                 "move it there or leave it out"
@@ -151,13 +70,14 @@ def _one_cut(chain: tuple[Step, ...]) -> tuple[Step, ...]:
     return chain
 
 
-Step = Annotated[_Steps, Field(discriminator="name"), BeforeValidator(_named)]
-
-Chain = Annotated[tuple[Step, ...], AfterValidator(_one_cut)]
+Chain = Annotated[
+    tuple[Annotated[Step, Named(STEPS, example="{name: fill_cavities}")], ...],
+    AfterValidator(_one_cut),
+]
 """Steps in their order. Without threshold or hysteresis at its head the selected threshold comes
 first; an empty chain is that threshold alone."""
 
-_CHAIN: TypeAdapter[tuple[_Steps, ...]] = TypeAdapter(Chain)
+_CHAIN: TypeAdapter[tuple[Step, ...]] = TypeAdapter(Chain)
 
 
 def read_chain(steps: Any, source: str) -> Chain:
@@ -176,28 +96,29 @@ def read_chain(steps: Any, source: str) -> Chain:
         raise InputError(f"{source}{_first(fault)}") from None
 
 
-def written(chain: Chain) -> list[dict[str, Any]]:
-    """Return a chain as plain JSON types, which `read_chain` reads back unchanged."""
+def plain_chain(chain: Chain) -> list[dict[str, Any]]:
+    """Return a chain as JSON types, which `read_chain` reads back unchanged."""
     return [step.model_dump(mode="json") for step in chain]
 
 
-def begins_with_cut(chain: Sequence[_Steps]) -> bool:
+def begins_with_cut(chain: Sequence[Step]) -> bool:
     """Tell whether a chain turns probabilities into a mask itself."""
-    return bool(chain) and isinstance(chain[0], CUTS)
+    return bool(chain) and chain[0].cuts
 
 
 def with_threshold(chain: Chain, threshold: float) -> Chain:
     """Put a threshold first where a chain does not begin with a cut of its own."""
     if begins_with_cut(chain):
         return chain
-    return (ThresholdStep(name="threshold", value=threshold), *chain)
+    cut = STEPS["threshold"].model_validate({"name": "threshold", "value": threshold})
+    return (cut, *chain)
 
 
 def _first(fault: Exception) -> str:
     if not isinstance(fault, ValidationError):
         return ": nested too deeply for a list of steps"
     error = fault.errors()[0]
-    place = "".join(f".{part}" for part in error["loc"] if part not in STEP_NAMES)
+    place = "".join(f".{part}" for part in error["loc"])
     message = str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "tuple_type":
         message = "must be a list"

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
 from pydantic import Field, field_validator, model_validator
 
 from vesuv.config.data import AugmentConfig, DataConfig, LabelsConfig, SamplingConfig
 from vesuv.config.diagnosis import DiagnosisConfig
-from vesuv.config.network import (
-    LossConfig,
-    MedNeXtConfig,
-    ModelConfig,
-    Phase,
-    PlainUNetConfig,
-    SegResNetConfig,
-)
+from vesuv.config.loss import ALL_LOSSES, LossConfig, Phase, with_named_losses
+from vesuv.config.model import NETWORKS, NetworkConfig
+from vesuv.config.registry import Named
 from vesuv.config.section import Section
 from vesuv.config.training import (
-    AdamWConfig,
+    OPTIMIZERS,
+    SCHEDULES,
     AveragingConfig,
     CheckpointConfig,
     EarlyStoppingConfig,
@@ -24,13 +22,16 @@ from vesuv.config.training import (
     NoiseConfig,
     OptimizerConfig,
     PlateauConfig,
-    PlateauScheduler,
     RuntimeConfig,
     SchedulerConfig,
     SelectionConfig,
     TrainConfig,
     ValidationConfig,
 )
+
+_NETWORK = Named(NETWORKS, default="plain_unet")
+_OPTIMIZER = Named(OPTIMIZERS, default="adamw")
+_SCHEDULE = Named(SCHEDULES, default="plateau")
 
 
 class Config(Section):
@@ -42,12 +43,12 @@ class Config(Section):
     labels: LabelsConfig
     sampling: SamplingConfig = SamplingConfig()
     augment: AugmentConfig = AugmentConfig()
-    model: ModelConfig = PlainUNetConfig()
-    loss: LossConfig = LossConfig()
+    model: Annotated[NetworkConfig, _NETWORK] = Field(default_factory=_NETWORK)
+    loss: Annotated[LossConfig, ALL_LOSSES] = Field(default_factory=ALL_LOSSES)
     phases: tuple[Phase, ...] = Field(min_length=1)
     train: TrainConfig = TrainConfig()
-    optimizer: OptimizerConfig = AdamWConfig()
-    scheduler: SchedulerConfig = PlateauScheduler()
+    optimizer: Annotated[OptimizerConfig, _OPTIMIZER] = Field(default_factory=_OPTIMIZER)
+    scheduler: Annotated[SchedulerConfig, _SCHEDULE] = Field(default_factory=_SCHEDULE)
     averaging: AveragingConfig = AveragingConfig()
     noise: NoiseConfig | None = None
     plateau: PlateauConfig | None = None
@@ -58,6 +59,11 @@ class Config(Section):
     selection: SelectionConfig = SelectionConfig()
     inference: InferenceConfig = InferenceConfig()
     runtime: RuntimeConfig = RuntimeConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _losses_of_the_phases(cls, tree: Any) -> Any:
+        return with_named_losses(tree) if isinstance(tree, dict) else tree
 
     @field_validator("name")
     @classmethod
@@ -111,17 +117,24 @@ class Config(Section):
                 f"model.out_channels: must equal the {classes} labels.classes (or 1 for two "
                 f"classes), found {outputs}"
             )
-        weights = self.loss.class_weights
-        if weights is not None and len(weights) != classes:
-            raise ValueError(
-                f"loss.class_weights: needs one weight for each of the {classes} classes, found "
-                f"{len(weights)}"
-            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_weight_a_class(self) -> Config:
+        sections = {"loss": self.loss}
+        sections |= {f"loss.{name}": getattr(self.loss, name) for name in self.terms}
+        for place, section in sections.items():
+            weights = getattr(section, "class_weights", None)
+            if weights is not None and len(weights) != self.labels.num_classes:
+                raise ValueError(
+                    f"{place}.class_weights: needs one weight for each of the "
+                    f"{self.labels.num_classes} classes, found {len(weights)}"
+                )
         return self
 
     @model_validator(mode="after")
     def _patch_fits_network(self) -> Config:
-        divisor = 2**self.levels
+        divisor = 2**self.model.halvings
         patch_size = self.sampling.patch_size
         if any(edge % divisor for edge in patch_size):
             raise ValueError(
@@ -134,13 +147,6 @@ class Config(Section):
                 f"is always zero; one edge must be at least {2 * divisor}, found {list(patch_size)}"
             )
         return self
-
-    @property
-    def levels(self) -> int:
-        """How often the network halves a patch."""
-        if isinstance(self.model, SegResNetConfig):
-            return len(self.model.blocks_down) - 1
-        return 4 if isinstance(self.model, MedNeXtConfig) else self.model.depth
 
     @property
     def terms(self) -> tuple[str, ...]:

@@ -22,11 +22,12 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _refuse_unknown_keys(cls, values: Any) -> Any:
-        if isinstance(values, dict):
-            for key in values:
-                if key not in cls.model_fields:
-                    raise ValueError(f"unknown key {str(key)!r}; {nearest(str(key), cls)}")
-        return values
+        if not isinstance(values, dict):
+            return values
+        for key in values:
+            if key not in cls.model_fields:
+                raise ValueError(f"unknown key {str(key)!r}; {nearest(str(key), cls)}")
+        return frozen(values)
 
 
 def nearest(key: str, section: type[BaseModel]) -> str:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from vesuv.config.data import Positive, Probability, Size
 from vesuv.config.postprocess import Chain
+from vesuv.config.registry import Registry
 from vesuv.config.section import Section
+
+if TYPE_CHECKING:
+    from torch import nn
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 Epochs = Annotated[int, Field(ge=0)]
 
@@ -26,67 +34,62 @@ class TrainConfig(Section):
     """After that: stop, or return to the best weights with half the learning rate (three times)."""
 
 
-class AdamWConfig(Section):
-    name: Literal["adamw"] = "adamw"
-    lr: Positive = 5e-4
+class OptimizerConfig(Section, ABC):
+    """Base of all optimisers' sections; each builds one of torch.optim."""
+
+    name: str
+    lr: Positive
     """Learning rate after warm-up."""
-    weight_decay: float = Field(default=1e-4, ge=0.0)
-    betas: tuple[Probability, Probability] = (0.9, 0.999)
+    weight_decay: float = Field(ge=0.0)
+    """Share of each weight that a step takes away, times the learning rate."""
+
+    @abstractmethod
+    def build(self, parameters: list[nn.Parameter]) -> Optimizer:
+        """Return the optimiser of these parameters."""
 
 
-class SGDConfig(Section):
-    name: Literal["sgd"]
-    lr: Positive = 1e-2
-    """Learning rate after warm-up."""
-    weight_decay: float = Field(default=3e-5, ge=0.0)
-    momentum: Probability = 0.99
-    nesterov: bool = True
-
-    @model_validator(mode="after")
-    def _nesterov_needs_momentum(self) -> SGDConfig:
-        if self.nesterov and not self.momentum:
-            raise ValueError("nesterov needs a momentum above 0; set nesterov to false")
-        return self
+OPTIMIZERS: Registry[OptimizerConfig] = Registry(
+    "vesuv.optimizers",
+    "vesuv.training.optimizers:OPTIMIZERS",
+    "vesuv.config.training:OptimizerConfig",
+    "optimizer",
+)
 
 
-OptimizerConfig = Annotated[AdamWConfig | SGDConfig, Field(discriminator="name")]
+class SchedulerConfig(Section, ABC):
+    """Base of all learning-rate schedules; each builds a scheduler of torch.optim."""
 
-
-class Warmup(Section):
+    name: str
     warmup_epochs: Epochs = 2
     """Epochs over which the learning rate rises linearly to its value."""
 
+    @abstractmethod
+    def build(self, optimizer: Optimizer, span: ScheduleSpan) -> LRScheduler | ReduceLROnPlateau:
+        """Return the scheduler, which takes over after the warm-up."""
 
-class PlateauScheduler(Warmup):
-    name: Literal["plateau"] = "plateau"
-    """ReduceLROnPlateau on the watched measure."""
-    factor: float = Field(default=0.5, gt=0.0, lt=1.0)
-    patience: Epochs = 8
-    """Epochs without improvement that are let pass."""
-    threshold: float = Field(default=5e-4, ge=0.0)
-    """Smallest change of the measure that counts as improvement, absolute."""
-    min_lr: float = Field(default=1e-6, ge=0.0)
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Return a key of one kind of schedule."""
 
 
-class CosineScheduler(Warmup):
-    name: Literal["cosine"]
-    """Cosine annealing with warm restarts."""
-    t_0: Size = 10
-    """Epochs of the first cycle."""
-    t_mult: Size = 2
-    """Each cycle is this many times as long as the one before."""
-    eta_min: float = Field(default=1e-6, ge=0.0)
+@dataclass(frozen=True)
+class ScheduleSpan:
+    """How long a schedule lasts, warm-up left out."""
+
+    steps: int
+    """Optimiser steps from the end of the warm-up to the end of the run."""
+    steps_per_epoch: int
+    validation_every: int
+    """Epochs between two validations."""
 
 
-class PolyScheduler(Warmup):
-    name: Literal["poly"]
-    """lr * (1 - progress) ** power, progress counted from the end of the warm-up, by step."""
-    power: Positive = 0.9
-
-
-SchedulerConfig = Annotated[
-    PlateauScheduler | CosineScheduler | PolyScheduler, Field(discriminator="name")
-]
+SCHEDULES: Registry[SchedulerConfig] = Registry(
+    "vesuv.schedules",
+    "vesuv.training.schedules:SCHEDULES",
+    "vesuv.config.training:SchedulerConfig",
+    "schedule",
+)
 
 
 class SWAConfig(Section):
@@ -123,7 +126,7 @@ class NoiseConfig(Section):
 
 class PlateauConfig(Section):
     patience: Size = 3
-    """Epochs worse than the best before an escape."""
+    """Epochs without a new best, counted at validations, before an escape."""
     formula: Literal["conservative", "aggressive"] = "conservative"
     """Learning-rate multiplier at the n-th escape: 1.0 + (n - 1) * 0.15 or 1.5 + (n - 1) * 0.85."""
     cap: float = Field(default=5.0, ge=1.0)
@@ -220,7 +223,8 @@ class RuntimeConfig(Section):
     max_minutes: Positive | None = None
     """End the run in good order after this much training; null: no limit."""
     accumulate: Size = 1
-    """Parts that a batch is cut into and summed over: less memory; batch Dice is each part's."""
+    """Parts that a batch goes through the network in: less memory, one more forward pass. Loss and
+    gradient are those of the whole batch."""
     recompute_levels: int = Field(default=0, ge=0)
     """Levels of the plain U-Net, from the top, whose activations backward computes again."""
     channels_last: bool = False

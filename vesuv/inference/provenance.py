@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vesuv import __version__
-from vesuv.config.postprocess import written
+from vesuv.config.postprocess import plain_chain
 from vesuv.inference.masking import Masking
 from vesuv.inference.predictor import Member, Predictor, file_digest
 
@@ -36,7 +36,7 @@ def provenance(
         "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "runs": [_member(member) for member in members],
         "threshold": {"value": masking.threshold, "why": masking.why},
-        "postprocess": {"steps": written(masking.chain), "why": masking.chain_why},
+        "postprocess": {"steps": plain_chain(masking.chain), "why": masking.chain_why},
         "inference": {
             **predictor.settings.model_dump(exclude={"postprocess"}),
             "window": "gaussian",
@@ -62,7 +62,7 @@ def _member(member: Member) -> dict[str, Any]:
         "checkpoint_sha256": member.sha256,
         "epoch": checkpoint.epoch,
         "selected_threshold": member.threshold,
-        "postprocess": written(member.postprocess),
+        "postprocess": plain_chain(member.postprocess),
         "patch_size": checkpoint.config.sampling.patch_size,
         "normalizer": checkpoint.normalizer.state(),
         "model": checkpoint.config.model.model_dump(mode="json"),

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from vesuv.config.network import LossConfig
+from vesuv.config.data import Size
 from vesuv.losses.distance import boundary_distance
 from vesuv.losses.prediction import Loss, Prediction
 from vesuv.losses.voxelwise import focal_mean
@@ -17,7 +16,6 @@ FULL_SHARE = 0.6
 """The band's weight is 1 up to this share of its radius: 3 voxels of the diary's 5."""
 
 
-@dataclass(frozen=True)
 class Boundary(Loss):
     """Distance-weighted error, in one of two forms.
 
@@ -33,30 +31,21 @@ class Boundary(Loss):
 
     Ignored voxels lie on neither side. A patch of one class is R away everywhere; nothing valid 0.
 
-    Args:
-        form: Which of the two.
-        radius: R in voxels.
-
     Source:
         Kervadec et al. 2019, Boundary loss for highly unbalanced segmentation, equation 5.
     """
 
     pools: ClassVar[bool] = True
-    form: Literal["band", "distance"]
-    radius: int
-
-    @classmethod
-    def from_config(cls, config: LossConfig) -> Self:
-        """Build it from the loss section."""
-        return cls(config.boundary.form, config.boundary.radius)
+    form: Literal["band", "distance"] = "distance"
+    """Which of the two."""
+    radius: Size = 5
+    """R in voxels."""
 
     @property
     def limits(self) -> tuple[float, float]:
-        """The least and the greatest value."""
         return 0.0, 1.0 if self.form == "distance" else math.inf
 
     def of(self, prediction: Prediction) -> Tensor:
-        """Return the loss of one batch."""
         # One voxel further than the radius, so that d - 1/2 is exact up to the clip.
         distance = boundary_distance(prediction.target, prediction.valid, self.radius + 1)
         if self.form == "distance":

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from vesuv.config.network import LossConfig
+from vesuv.config.data import Size
 from vesuv.losses.prediction import Loss, Prediction, ratio
 from vesuv.losses.skeleton import erode, skeleton, soft_skeleton
 
 SUMMED = (0, 2, 3, 4)
 
 
-@dataclass(frozen=True)
 class ClDice(Loss):
     """1 - harmonic mean of sum(S(p) y)/sum(S(p)) and sum(S(y) p)/sum(S(y)), S the soft skeleton.
 
@@ -24,34 +23,25 @@ class ClDice(Loss):
     foreground in either, 0. Only voxels further than iterations + 1 from an ignored one count:
     nearer ones have a skeleton of the cut rather than of the structure.
 
-    Args:
-        iterations: Erosions of the skeleton; at least half the structure's thickness in voxels.
-        erosion: cube for sheets (the cross loses 22-60 % of an oblique one), cross for tubes.
-        smooth: Added to numerator and denominator of both shares.
-
     Source:
         Shit et al. 2021, clDice - a Novel Topology-Preserving Loss Function for Tubular Structure
         Segmentation, equations 1 and 2.
     """
 
     pools: ClassVar[bool] = True
-    iterations: int
-    erosion: Literal["cube", "cross"]
-    smooth: float
-
-    @classmethod
-    def from_config(cls, config: LossConfig) -> Self:
-        """Build it from the loss section."""
-        section = config.cldice
-        return cls(section.iterations, section.erosion, section.smooth)
+    iterations: Size = 3
+    """Erosions of the soft skeleton; at least half the structure's thickness in voxels."""
+    erosion: Literal["cube", "cross"] = "cube"
+    """cube: 3x3x3, for sheets (the cross loses 22-60 % of an oblique one); cross: the three axes,
+    for tubes."""
+    smooth: float = Field(default=1.0, ge=0.0)
+    """Added to numerator and denominator of both shares."""
 
     @property
     def limits(self) -> tuple[float, float]:
-        """The least and the greatest value."""
         return 0.0, 1.0
 
     def of(self, prediction: Prediction) -> Tensor:
-        """Return the loss of one batch."""
         cube = self.erosion == "cube"
         counted = erode(prediction.valid, self.iterations + 1)
         predicted = soft_skeleton(prediction.probs, self.iterations, cube)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar, Literal
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from vesuv.config.network import LossConfig
 from vesuv.losses.prediction import Loss, Prediction
 
 
-@dataclass(frozen=True)
 class Connectivity(Loss):
     """Mean squared difference of max-pooled p and max-pooled y over valid voxels.
 
@@ -20,28 +17,19 @@ class Connectivity(Loss):
     perfect mask 0; constant prediction c at share g of voxels near foreground:
     g (1 - c)**2 + (1 - g) c**2; nothing valid 0.
 
-    Args:
-        kernel_size: Edge of the pooling window in voxels, odd.
-
     Source:
         The fifth term of the training diary's compound loss.
     """
 
     pools: ClassVar[bool] = True
-    kernel_size: int
-
-    @classmethod
-    def from_config(cls, config: LossConfig) -> Self:
-        """Build it from the loss section."""
-        return cls(config.connectivity.kernel_size)
+    kernel_size: Literal[3, 5, 7] = 3
+    """Edge of the max-pooling window in voxels."""
 
     @property
     def limits(self) -> tuple[float, float]:
-        """The least and the greatest value."""
         return 0.0, 1.0
 
     def of(self, prediction: Prediction) -> Tensor:
-        """Return the loss of one batch."""
         near_p = self._pool(prediction.probs)
         near_y = self._pool(prediction.target.to(near_p.dtype))
         error = (near_p - near_y).square() * prediction.valid

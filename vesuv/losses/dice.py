@@ -2,48 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from vesuv.config.network import LossConfig
 from vesuv.losses.prediction import Loss, Prediction, ratio
 
 
-@dataclass(frozen=True)
 class Dice(Loss):
     """1 - (2 sum(p y) + s) / (sum(p) + sum(y) + s), the mean over foreground classes.
 
     Range [0, 1]; perfect mask 0; a constant prediction c on foreground share f scores
     1 - 2 c f / (c + f); nothing valid 0.
 
-    Args:
-        smooth: s.
-        batch: Sum over the whole batch, so that a patch without foreground still has a gradient;
-            otherwise one Dice for each patch that holds valid voxels, then their mean.
-
     Source:
         Milletari et al. 2016, V-Net, section 3, without squares in the denominator.
     """
 
     pools: ClassVar[bool] = True
-    smooth: float
-    batch: bool
-
-    @classmethod
-    def from_config(cls, config: LossConfig) -> Self:
-        """Build it from the loss section."""
-        return cls(config.dice.smooth, config.dice.batch)
+    smooth: float = Field(default=1e-5, ge=0.0)
+    """s."""
+    batch: bool = True
+    """Sum over the whole batch, so that a patch without foreground still has a gradient; false: one
+    Dice for each patch that holds valid voxels, then their mean."""
 
     @property
     def limits(self) -> tuple[float, float]:
-        """The least and the greatest value."""
         return 0.0, 1.0
 
     def of(self, prediction: Prediction) -> Tensor:
-        """Return the loss of one batch."""
         overlap, total = prediction.overlap, prediction.mass + prediction.size
         if self.batch:
             overlap, total = prediction.pool(torch.stack([overlap.sum(dim=0), total.sum(dim=0)]))

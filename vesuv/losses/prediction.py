@@ -6,12 +6,12 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Protocol, Self
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
 
-from vesuv.config.network import LossConfig
+from vesuv.config.section import Section
 
 VOXELS = (2, 3, 4)
 """Spatial dimensions of (b, c, z, y, x)."""
@@ -42,18 +42,17 @@ class Alone:
 ALONE = Alone()
 
 
-class Loss(ABC):
-    """A scalar measure of a batch, differentiable in its logits."""
+class Loss(Section, ABC):
+    """A scalar measure of a batch, differentiable in its logits.
+
+    A loss is its own section of the configuration: its fields are the keys below `loss.<name>`, and
+    their defaults stand there alone.
+    """
 
     pools: ClassVar[bool] = False
     """Whether `of` sends every sum over patches through `Prediction.pool`. With several processes
     such a loss works on each one's own patches; any other one is handed the patches of all, which
     is as right, and costs every process the work of all."""
-
-    @classmethod
-    @abstractmethod
-    def from_config(cls, config: LossConfig) -> Self:
-        """Build it from the loss section."""
 
     @abstractmethod
     def of(self, prediction: Prediction) -> Tensor:
@@ -179,6 +178,10 @@ class Prediction:
 
 
 def ratio(numerator: Tensor, denominator: Tensor, empty: float) -> Tensor:
-    """Divide; where the denominator is zero return `empty`, with a zero gradient."""
-    nothing = denominator == 0
+    """Divide; where the denominator is nothing return `empty`, with a zero gradient.
+
+    Nothing is also what is so small that its square is no normal number: the gradient divides by
+    that square, and probabilities of saturated logits add up to 1e-40 and the like.
+    """
+    nothing = denominator < torch.finfo(denominator.dtype).tiny ** 0.5
     return torch.where(nothing, empty, numerator / denominator.masked_fill(nothing, 1.0))

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from vesuv.config.network import LossConfig
 from vesuv.losses.prediction import VOXELS, Loss, Prediction, ratio
 
 _ORIGINAL_FLOOR = 0.8277
 """Of `original`: half of the voxels at p, half at 1 - p, where their entropy is just 1/2 nat."""
 
 
-@dataclass(frozen=True)
 class Variance(Loss):
     """One of three measures, each the mean over foreground classes.
 
@@ -37,29 +34,22 @@ class Variance(Loss):
     """
 
     pools: ClassVar[bool] = True
-    form: Literal["separation", "ccc", "original"]
-
-    @classmethod
-    def from_config(cls, config: LossConfig) -> Self:
-        """Build it from the loss section."""
-        return cls(config.variance.form)
+    form: Literal["separation", "ccc", "original"] = "separation"
+    """Which of the three."""
 
     @property
     def limits(self) -> tuple[float, float]:
-        """The least and the greatest value."""
         return (_ORIGINAL_FLOOR, 1.5) if self.form == "original" else (0.0, 2.0)
 
     @property
     def constant(self) -> float | None:
-        """What every constant prediction scores."""
         return None if self.form == "original" else 1.0
 
     def perfect(self, share: float) -> float:
-        """Return what a perfect mask scores: original's is no minimum, it has no entropy."""
+        # the original's is no minimum: a perfect mask has no entropy
         return (1 - share * (1 - share)) ** 2 + 0.5 if self.form == "original" else 0.0
 
     def of(self, prediction: Prediction) -> Tensor:
-        """Return the loss of one batch."""
         form = {"separation": _separation, "ccc": _ccc, "original": _original}[self.form]
         return form(prediction)
 

@@ -1,34 +1,33 @@
-"""Networks by the name that `model.name` gives them."""
+"""Networks by the name that `model.name` gives them: one a file, with its section."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from torch import nn
 
-from vesuv.config.network import ModelConfig
+from vesuv.config.model import NetworkConfig
 from vesuv.errors import InputError
-from vesuv.models.heads import activate, initialise_output_bias
-from vesuv.models.monai_networks import build_dynunet, build_mednext, build_segresnet
-from vesuv.models.plain_unet import PlainUNet, build_plain_unet
+from vesuv.models.dynunet import DynUNetConfig
+from vesuv.models.mednext import MedNeXtConfig
+from vesuv.models.plain_unet import PlainUNet, PlainUNetConfig
+from vesuv.models.segresnet import SegResNetConfig
 
-MODELS: dict[str, Callable[[Any], nn.Module]] = {
-    "plain_unet": build_plain_unet,
-    "dynunet": build_dynunet,
-    "segresnet": build_segresnet,
-    "mednext": build_mednext,
+NETWORKS: dict[str, type[NetworkConfig]] = {
+    "plain_unet": PlainUNetConfig,
+    "dynunet": DynUNetConfig,
+    "segresnet": SegResNetConfig,
+    "mednext": MedNeXtConfig,
 }
+"""Name in the configuration -> section that builds the network."""
 
 
-def build_model(config: ModelConfig) -> nn.Module:
-    """Build the network that the `model` section names; it returns logits (b, k, z, y, x).
+def build_model(config: NetworkConfig) -> nn.Module:
+    """Build the network of the `model` section; it returns logits (b, k, z, y, x).
 
     Raises:
         InputError: There is not memory enough for its weights.
     """
     try:
-        return MODELS[config.name](config)
+        return config.build()
     except (RuntimeError, MemoryError, OverflowError) as fault:
         reason = " ".join(str(fault).split()) or type(fault).__name__
         raise InputError(
@@ -55,11 +54,4 @@ def recompute_levels(network: nn.Module, levels: int) -> None:
         )
 
 
-__all__ = [
-    "MODELS",
-    "PlainUNet",
-    "activate",
-    "build_model",
-    "initialise_output_bias",
-    "recompute_levels",
-]
+__all__ = ["NETWORKS", "PlainUNet", "build_model", "recompute_levels"]

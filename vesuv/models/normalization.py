@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from vesuv.runtime.torch_internals import batch_norm, batch_norm_backward, leaky_relu_backward
+
 EPSILON = 1e-5
 """Added to each variance, as torch.nn.InstanceNorm3d does."""
 
@@ -46,9 +48,7 @@ class NormActivation(nn.Module):
 class _NormActivation(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, slope: float) -> Tensor:
-        normalised, _, scale = torch.native_batch_norm(
-            _one_batch(features), None, None, None, None, True, 0.0, EPSILON
-        )
+        normalised, scale = batch_norm(_one_batch(features), EPSILON)
         activated = F.leaky_relu_(normalised, slope).view(features.shape)
         ctx.save_for_backward(activated, scale)
         ctx.slope = slope
@@ -58,21 +58,17 @@ class _NormActivation(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
         activated, scale = ctx.saved_tensors
-        through = torch.ops.aten.leaky_relu_backward(upstream, activated, ctx.slope, True)
+        through = leaky_relu_backward(upstream, activated, ctx.slope)
         normalised = F.leaky_relu(activated, 1.0 / ctx.slope)
         # The norm's backward for an input that has mean 0 and scale 1 already; its own scale enters
         # as if it were an affine weight.
-        gradient, _, _ = torch.ops.aten.native_batch_norm_backward(
+        gradient = batch_norm_backward(
             _one_batch(through),
             _one_batch(normalised),
-            scale,
-            None,
-            None,
-            torch.zeros_like(scale),
-            torch.ones_like(scale),
-            True,
-            EPSILON,
-            [True, False, False],
+            weight=scale,
+            mean=torch.zeros_like(scale),
+            scale=torch.ones_like(scale),
+            epsilon=EPSILON,
         )
         return gradient.view(upstream.shape), None
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from vesuv.config.network import PlainUNetConfig
+from vesuv.config.data import Size
+from vesuv.config.model import NetworkConfig
 from vesuv.models.normalization import NormActivation
 
 SLOPE = 0.01
@@ -103,6 +107,18 @@ def initialise_weights(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
-def build_plain_unet(config: PlainUNetConfig) -> PlainUNet:
-    """Build the network from its section."""
-    return PlainUNet(config.in_channels, config.out_channels, config.filters, config.depth)
+class PlainUNetConfig(NetworkConfig):
+    """`model: {name: plain_unet}`."""
+
+    name: Literal["plain_unet"] = "plain_unet"
+    filters: Size = 32
+    """Channels of the first level; doubled at each level down."""
+    depth: int = Field(default=4, ge=1, le=10)
+    """Number of poolings."""
+
+    @property
+    def halvings(self) -> int:
+        return self.depth
+
+    def build(self) -> PlainUNet:
+        return PlainUNet(self.in_channels, self.out_channels, self.filters, self.depth)

@@ -12,6 +12,7 @@ from vesuv.config import Config
 from vesuv.config.training import RuntimeConfig
 from vesuv.errors import InputError
 from vesuv.runtime.distributed import ALONE, Group
+from vesuv.runtime.torch_internals import cpu_has_bfloat16
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -76,7 +77,7 @@ def for_training(machine: Machine, config: Config) -> Machine:
     Raises:
         InputError: bfloat16 was asked for by name.
     """
-    depths = {config.sampling.patch_size[0] >> level for level in range(config.levels + 1)}
+    depths = {config.sampling.patch_size[0] >> level for level in range(config.model.halvings + 1)}
     wrong = machine.device.type == "cpu" and machine.precision == "bfloat16" and 2 in depths
     if not wrong:
         return machine
@@ -84,8 +85,8 @@ def for_training(machine: Machine, config: Config) -> Machine:
         raise InputError(
             "runtime.precision: bfloat16 gradients are wrong on a CPU where the network has a "
             f"level 2 voxels deep, found sampling.patch_size={list(config.sampling.patch_size)} "
-            f"with {config.levels} halvings; use float32, or a first edge of a power of two "
-            "times 3"
+            f"with {config.model.halvings} halvings; use float32, or a first edge of a power of "
+            "two times 3"
         )
     return replace(machine, precision="float32")
 
@@ -137,15 +138,5 @@ def _precision(wanted: Literal["auto", "float32", "bfloat16"], device: torch.dev
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     if device.type == "cpu":
-        return "bfloat16" if _cpu_has_bfloat16() else "float32"
+        return "bfloat16" if cpu_has_bfloat16() else "float32"
     return "float32"
-
-
-def _cpu_has_bfloat16() -> bool:
-    """Whether products of bfloat16 run in hardware; emulated they are slower than float32."""
-    cpu_info = getattr(torch.cpu, "get_capabilities", None)
-    if cpu_info is not None:
-        capabilities = cpu_info()
-        return bool(capabilities.get("avx512_bf16") or capabilities.get("bf16"))
-    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return bool(probe and probe())

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vesuv.config.postprocess import Chain, HysteresisStep, ThresholdStep, written
+from vesuv.config.postprocess import Chain, plain_chain
 from vesuv.config.training import SelectionConfig
 
 
@@ -27,7 +27,7 @@ class Candidate:
     def __str__(self) -> str:
         """Name it the way a sentence does."""
         cut = [] if self.threshold is None else [f"threshold {self.threshold:g}"]
-        parts = [*cut, *map(_words, self.postprocess)]
+        parts = [*cut, *map(str, self.postprocess)]
         return f"{self.checkpoint} at {', '.join(parts)}" if parts else self.checkpoint
 
 
@@ -55,7 +55,7 @@ class Choice(Candidate):
         fields: dict[str, Any] = {
             "checkpoint": self.checkpoint,
             "threshold": self.threshold,
-            "postprocess": written(self.postprocess),
+            "postprocess": plain_chain(self.postprocess),
             "gap": self.gap,
             "dice": self.dice,
             "predicted_fraction": self.predicted_fraction,
@@ -140,16 +140,3 @@ def _band_note(config: SelectionConfig, reach: float, num_inside: int, num: int)
     if reach > 0.0:
         return f" No choice predicts within the band of {band}; this one comes nearest."
     return f" Choices within the band of {band}: {num_inside} of {num}."
-
-
-def _words(step: Any) -> str:
-    if isinstance(step, HysteresisStep):
-        return f"hysteresis {step.low:g}/{step.high:g}"
-    if isinstance(step, ThresholdStep):
-        return f"threshold {step.value:g}"
-    settings = [
-        "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        for key, value in step.model_dump(exclude_defaults=True).items()
-        if key != "name"
-    ]
-    return " ".join([step.name.replace("_", " "), *settings])

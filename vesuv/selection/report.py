@@ -10,7 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from vesuv.config.postprocess import written
+from vesuv.config.postprocess import plain_chain
 from vesuv.data.labels import IGNORE
 from vesuv.evaluation.calibration import Reliability, reliability
 from vesuv.io.tables import Cell, write_csv, write_json
@@ -121,7 +121,7 @@ def _rows(verdict: Verdict) -> list[dict[str, Cell]]:
     rows: list[dict[str, Cell]] = []
     for measured in verdict.found.measured:
         candidate = measured.candidate
-        steps = "; ".join(map(str, written(candidate.postprocess)))
+        steps = "; ".join(map(str, plain_chain(candidate.postprocess)))
         for case, score in zip(verdict.problem.cases, measured.cases, strict=True):
             row: dict[str, Cell] = {
                 "checkpoint": candidate.checkpoint,

@@ -18,11 +18,12 @@ from functools import partial
 import numpy as np
 import torch
 
-from vesuv.config.postprocess import Chain, HysteresisStep, begins_with_cut
+from vesuv.config.postprocess import Chain, begins_with_cut
 from vesuv.config.training import Objective, SelectionConfig
 from vesuv.data.labels import IGNORE
 from vesuv.data.store import StoredCase
 from vesuv.evaluation.distribution import Curve, threshold_curve
+from vesuv.inference.postprocess.cuts import Hysteresis
 from vesuv.runtime.pool import over_cases
 from vesuv.selection.choice import Candidate, Choice, rank, select
 from vesuv.selection.measured import Cases, CaseScore, Measured, choices, from_curves
@@ -165,7 +166,7 @@ def _variants(survivors: Sequence[Candidate], problem: Problem) -> list[Candidat
     """What is tried beside the plain thresholds; for a leaderboard the survivors themselves too."""
     config = problem.config
     chains: list[Chain] = list(dict.fromkeys(((), problem.default_chain, *config.postprocess)))
-    pairs = [HysteresisStep(name="hysteresis", low=a, high=b) for a, b in config.hysteresis]
+    pairs = [Hysteresis(low=a, high=b) for a, b in config.hysteresis]
     found = []
     for survivor in survivors:
         name = survivor.checkpoint

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from vesuv.config.training import AveragingConfig
+from vesuv.runtime.torch_internals import lerp_all_
 
 ParameterList = tuple[Tensor, ...] | list[Tensor]
 
@@ -70,6 +71,6 @@ def _ema_update(decay: float) -> Callable[[ParameterList, ParameterList, Tensor 
     def update(averages: ParameterList, currents: ParameterList, seen: Tensor | int) -> None:
         count = int(seen)
         share = 1.0 - min(decay, (1.0 + count) / (10.0 + count))
-        torch._foreach_lerp_(list(averages), list(currents), share)
+        lerp_all_(averages, currents, share)
 
     return update

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vesuv.config.network import Phase
+from vesuv.config.loss import Phase
 
 
 def phase_at(phases: Sequence[Phase], epoch: int) -> int:
@@ -20,7 +20,7 @@ def weights_at(phases: Sequence[Phase], epoch: int, terms: Sequence[str]) -> dic
     """
     index = phase_at(phases, epoch)
     phase = phases[index]
-    own: dict[str, float] = {term: phase.weights.get(term, 0.0) for term in terms}  # type: ignore[call-overload]
+    own: dict[str, float] = {term: phase.weights.get(term, 0.0) for term in terms}
     into = epoch - phase.epochs[0]
     if index == 0 or into >= phase.ramp:
         return own

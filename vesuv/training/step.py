@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, AdamW, Optimizer
+from torch.optim import Optimizer
 
-from vesuv.config.training import AdamWConfig, OptimizerConfig
 from vesuv.data.labels import IGNORE
 from vesuv.losses.compound import Compound
 from vesuv.runtime.machine import Machine
+from vesuv.runtime.torch_internals import skip_step
 from vesuv.training.loader import Batch
 from vesuv.training.validation import forward
 
@@ -93,7 +93,7 @@ class TrainingStep:
                 components[name] = components.get(name, torch.zeros_like(loss)) + value * share
         norm = nn.utils.clip_grad_norm_(self.parameters, self.max_norm)
         skipped = 1.0 - (torch.isfinite(loss) & torch.isfinite(norm)).float()
-        setattr(self.optimizer, "found_inf", skipped)  # noqa: B010 - read by the fused kernels
+        skip_step(self.optimizer, skipped)
         self.optimizer.step()
         return StepResult(
             loss, components, norm.detach(), skipped, torch.cat(inputs), torch.cat(outputs)
@@ -118,43 +118,3 @@ def _finite(values: Tensor) -> Tensor:
     there is add up.
     """
     return torch.isfinite(values.flatten(1).sum(1, dtype=torch.float32))
-
-
-def build_optimizer(network: nn.Module, config: OptimizerConfig) -> Optimizer:
-    """Build the fused optimiser that the configuration names."""
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    optimizer: Optimizer
-    if isinstance(config, AdamWConfig):
-        optimizer = AdamW(
-            parameters,
-            lr=config.lr,
-            betas=config.betas,
-            weight_decay=config.weight_decay,
-            fused=True,
-        )
-    else:
-        optimizer = SGD(
-            parameters,
-            lr=config.lr,
-            momentum=config.momentum,
-            weight_decay=config.weight_decay,
-            nesterov=config.nesterov,
-            fused=True,
-        )
-    setattr(optimizer, "grad_scale", None)  # noqa: B010 - read by the fused kernels
-    forget_moments(optimizer)
-    return optimizer
-
-
-def forget_moments(optimizer: Optimizer) -> None:
-    """Drop what the optimiser remembers of past gradients.
-
-    SGD's momentum starts from zeros rather than from nothing: the two give the same first update,
-    but fused SGD leaves an unset buffer behind when it skips its first step.
-    """
-    optimizer.state.clear()
-    if isinstance(optimizer, SGD):
-        for group in optimizer.param_groups:
-            if group["momentum"]:
-                for parameter in group["params"]:
-                    optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)

@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 
 from vesuv.config import Config, dump_config
-from vesuv.config.lineage import base_differences
+from vesuv.config.differences import base_differences
 from vesuv.data.builder import open_fitting, open_prepared
 from vesuv.data.store import Store
 from vesuv.errors import InputError

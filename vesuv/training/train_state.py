@@ -22,8 +22,8 @@ from vesuv.runtime.machine import Machine
 from vesuv.training.averaging import Averages
 from vesuv.training.epoch_sums import EpochSums
 from vesuv.training.escape import PlateauEscape
-from vesuv.training.schedules import Schedule
-from vesuv.training.step import build_optimizer, forget_moments
+from vesuv.training.optimizers import build_optimizer, forget_moments
+from vesuv.training.schedules.schedule import Schedule
 from vesuv.transforms.normalize import Normalizer
 
 
@@ -66,6 +66,7 @@ class RunState:
             config.scheduler,
             steps_per_epoch=steps_per_epoch,
             epochs=config.train.epochs,
+            validation_every=config.validation.every,
         )
         self.averages = Averages(network, config.averaging)
         self.plateau = PlateauEscape(config.plateau) if config.plateau else None

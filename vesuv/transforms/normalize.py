@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor
 
-from vesuv.config.data import FixedRange, Normalize, Percentile
+from vesuv.config.data import NormalizeConfig
 from vesuv.data.statistics import CaseStatistics, DatasetStatistics, Floats
 from vesuv.errors import InputError
 
@@ -84,34 +86,94 @@ class Normalizer:
         return cls(str(state["name"]), **parts)
 
 
-def build_normalizer(config: Normalize, dataset: DatasetStatistics | None) -> Normalizer:
-    """Settle the data set's part of the normalisation.
+class Normalization(NormalizeConfig, ABC):
+    """Base of the sections `data.normalize`."""
+
+    @abstractmethod
+    def build(self, dataset: DatasetStatistics) -> Normalizer:
+        """Settle what depends on the data set.
+
+        Args:
+            dataset: Statistics of the training cases.
+        """
+
+
+class ZScore(Normalization):
+    """Subtract each case's own mean and divide by its own standard deviation, per channel."""
+
+    name: Literal["zscore"] = "zscore"
+
+    def build(self, dataset: DatasetStatistics) -> Normalizer:  # noqa: ARG002 - by case
+        return Normalizer("zscore")
+
+
+class Percentile(Normalization):
+    """Clip to percentiles of the foreground's intensities, then z-score with their moments.
+
+    Percentiles, mean and deviation are those of the foreground of all training cases: what CT
+    wants, whose intensities have absolute meaning.
+    """
+
+    name: Literal["percentile"] = "percentile"
+    low: float = Field(default=0.5, ge=0.0, le=100.0)
+    """Percentile of the lower bound."""
+    high: float = Field(default=99.5, ge=0.0, le=100.0)
+    """Percentile of the upper bound."""
+
+    def build(self, dataset: DatasetStatistics) -> Normalizer:
+        foreground = dataset.foreground
+        if foreground is None:
+            raise InputError(
+                "data.normalize: percentile needs labelled foreground in the training cases, found "
+                "none; use zscore or range"
+            )
+        return Normalizer(
+            "percentile",
+            foreground.percentile(self.low),
+            foreground.percentile(self.high),
+            foreground.mean,
+            _non_zero(foreground.std),
+        )
+
+
+class FixedRange(Normalization):
+    """Clip to [low, high] and map linearly to [-1, 1]."""
+
+    name: Literal["range"] = "range"
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _ordered(self) -> FixedRange:
+        if self.low >= self.high:
+            raise ValueError(f"low must be below high, found {self.low} and {self.high}")
+        return self
+
+    def build(self, dataset: DatasetStatistics) -> Normalizer:  # noqa: ARG002 - set by hand
+        middle, half = (self.high + self.low) / 2.0, (self.high - self.low) / 2.0
+        return Normalizer("range", (self.low,), (self.high,), (middle,), (half,))
+
+
+NORMALIZERS: dict[str, type[Normalization]] = {
+    "zscore": ZScore,
+    "percentile": Percentile,
+    "range": FixedRange,
+}
+"""Name in the configuration -> section."""
+
+
+def build_normalizer(section: NormalizeConfig, dataset: DatasetStatistics) -> Normalizer:
+    """Build the normalizer of the section `data.normalize`.
 
     Args:
-        config: Section `data.normalize`.
-        dataset: Statistics of the training cases; only percentile needs them.
+        section: One of `NORMALIZERS`, or of another package.
+        dataset: Statistics of the training cases.
 
     Raises:
         InputError: percentile without any labelled foreground.
     """
-    if isinstance(config, FixedRange):
-        middle, half = (config.high + config.low) / 2.0, (config.high - config.low) / 2.0
-        return Normalizer("range", (config.low,), (config.high,), (middle,), (half,))
-    if not isinstance(config, Percentile):
-        return Normalizer("zscore")
-    if dataset is None or dataset.foreground is None:
-        raise InputError(
-            "data.normalize: percentile needs labelled foreground in the training cases, found "
-            "none; use zscore or range"
-        )
-    foreground = dataset.foreground
-    return Normalizer(
-        "percentile",
-        foreground.percentile(config.low),
-        foreground.percentile(config.high),
-        foreground.mean,
-        _non_zero(foreground.std),
-    )
+    assert isinstance(section, Normalization)
+    return section.build(dataset)
 
 
 def _non_zero(scale: Floats) -> Floats:

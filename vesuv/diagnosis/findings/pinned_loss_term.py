@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from vesuv.diagnosis.evidence import Evidence
 from vesuv.diagnosis.finding import Finding
 from vesuv.diagnosis.wording import epochs
-from vesuv.losses import LOSSES, Loss
 
 MARGIN = 0.05
 """Share of the way from floor to ceiling that counts as being at the ceiling."""
@@ -69,7 +68,7 @@ def _pinned(evidence: Evidence, term: str, validated: list[int], share: float) -
     known = [value for value in values if value is not None]
     if not all(weights) or len(known) < len(validated):
         return None
-    loss: Loss = LOSSES[term].from_config(evidence.config.loss)
+    loss = evidence.config.loss.term(term)
     floor, ceiling = loss.limits
     top = min(ceiling, math.inf if loss.constant is None else loss.constant)
     perfect = loss.perfect(share)

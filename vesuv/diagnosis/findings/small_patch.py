@@ -18,7 +18,7 @@ def find(evidence: Evidence) -> Finding | None:
     spans = [edge / max(gap, 1e-6) for edge, gap in zip(patch_size, structure.spacing, strict=True)]
     if max(spans) >= SPACINGS:
         return None
-    divisor = 2**evidence.config.levels
+    divisor = 2**evidence.config.model.halvings
     wanted = [divisor * -(-round(2 * gap) // divisor) for gap in structure.spacing]
     batch = evidence.config.sampling.batch_size
     gaps = ", ".join(f"{gap:.0f}" for gap in structure.spacing)

@@ -2,11 +2,52 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from vesuv.config.postprocess import Connectivity
-from vesuv.data.components import Labels, Mask, label_components
+from vesuv.config.postprocess import Step
+from vesuv.data.components import Labels, label_components
+from vesuv.types import Mask
+
+Connectivity = Literal[6, 18, 26]
+"""Which voxels are neighbours: those that share a face, an edge too, or a corner too."""
+
+Count = Annotated[int, Field(ge=1, le=2**40)]
+
+
+class RemoveSmall(Step):
+    """Remove components of fewer than `voxels` voxels."""
+
+    name: Literal["remove_small"] = "remove_small"
+    voxels: Count
+    connectivity: Connectivity = 26
+
+    def __call__(self, volume: Mask) -> Mask:
+        return remove_small(volume, self.voxels, self.connectivity)
+
+
+class KeepLargest(Step):
+    """Keep the largest components only."""
+
+    name: Literal["keep_largest"] = "keep_largest"
+    num: Count = 1
+    """How many."""
+    connectivity: Connectivity = 26
+
+    def __call__(self, volume: Mask) -> Mask:
+        return keep_largest(volume, self.num, self.connectivity)
+
+
+class FillCavities(Step):
+    """Fill background that is enclosed: no path of shared faces leads to the volume's rim."""
+
+    name: Literal["fill_cavities"] = "fill_cavities"
+
+    def __call__(self, volume: Mask) -> Mask:
+        return fill_cavities(volume)
 
 
 def remove_small(mask: Mask, voxels: int, connectivity: Connectivity = 26) -> Mask:

@@ -3,15 +3,53 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from pydantic import model_validator
 
-from vesuv.data.components import Mask, label_components
+from vesuv.config.data import Probability
+from vesuv.config.postprocess import Step
+from vesuv.data.components import label_components
+from vesuv.types import Array, Mask
 
 
-def threshold(probs: NDArray[Any], value: float) -> Mask:
+class Threshold(Step):
+    """Foreground where the probability reaches `value`; only as the first step."""
+
+    cuts: ClassVar[bool] = True
+    name: Literal["threshold"] = "threshold"
+    value: Probability
+
+    def __call__(self, volume: Array) -> Mask:
+        return threshold(volume, self.value)
+
+
+class Hysteresis(Step):
+    """Of the 26-connected components that reach `low` those that reach `high` somewhere.
+
+    Only as the first step.
+    """
+
+    cuts: ClassVar[bool] = True
+    name: Literal["hysteresis"] = "hysteresis"
+    low: Probability
+    high: Probability
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Hysteresis:
+        if self.low >= self.high:
+            raise ValueError(f"low must be below high, found {self.low} and {self.high}")
+        return self
+
+    def __call__(self, volume: Array) -> Mask:
+        return hysteresis(volume, self.low, self.high)
+
+    def __str__(self) -> str:
+        return f"hysteresis {self.low:g}/{self.high:g}"
+
+
+def threshold(probs: Array, value: float) -> Mask:
     """Mark the voxels whose probability is at least `value`.
 
     Args:
@@ -24,7 +62,7 @@ def threshold(probs: NDArray[Any], value: float) -> Mask:
     return found
 
 
-def hysteresis(probs: NDArray[Any], low: float, high: float) -> Mask:
+def hysteresis(probs: Array, low: float, high: float) -> Mask:
     """Keep the 26-connected components of what reaches `low` that reach `high` somewhere.
 
     Args:

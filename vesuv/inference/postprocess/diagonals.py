@@ -9,14 +9,25 @@ open wherever neighbouring slices choose differently (seven of the thinnest plan
 from __future__ import annotations
 
 import itertools
+from typing import Literal
 
 import numpy as np
 
-from vesuv.data.components import Mask
+from vesuv.config.postprocess import Step
+from vesuv.types import Mask
 
 _CORNERS = list(itertools.product((0, 1), repeat=3))
 
 Corner = tuple[int, ...]
+
+
+class DiagonalFill(Step):
+    """Join by faces what touches only at edges or corners."""
+
+    name: Literal["diagonal_fill"] = "diagonal_fill"
+
+    def __call__(self, volume: Mask) -> Mask:
+        return diagonal_fill(volume)
 
 
 def diagonal_fill(mask: Mask) -> Mask:

@@ -10,12 +10,14 @@ slope; a test of the four neighbours in a plane of the grid sees sheets along th
 from __future__ import annotations
 
 import itertools
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vesuv.data.components import Mask
+from vesuv.config.postprocess import Step
 from vesuv.inference.postprocess.components import fill_cavities
+from vesuv.types import Mask
 
 Codes = NDArray[np.int32]
 """A set of the 26 neighbours each, one bit a neighbour."""
@@ -40,13 +42,22 @@ def _adjacency(connectivity: int) -> list[int]:
 _TOUCH_6, _TOUCH_26 = _adjacency(6), _adjacency(26)
 
 
+class PlugHoles(Step):
+    """Fill holes of one voxel's width through a sheet, whichever way the sheet faces."""
+
+    name: Literal["plug_holes"] = "plug_holes"
+
+    def __call__(self, volume: Mask) -> Mask:
+        return plug_holes(volume)
+
+
 def plug_holes(mask: Mask) -> Mask:
     """Fill the holes of one voxel's width that lead through a sheet.
 
     A bore through thick matter is filled along its whole length. Voxels that touch the mask by no
     face are not looked at, which leaves out planes of one voxel that hold together by edges only.
-    A plug that would shut in a
-    cavity of several voxels is left out; a single voxel shut in is filled.
+    A plug that would shut in a cavity of several voxels is left out; a single voxel shut in is
+    filled.
 
     Source:
         Malandain, Bertrand, Ayache, Topological segmentation of discrete surfaces, IJCV 1993: the

@@ -8,12 +8,42 @@ Both are idempotent.
 from __future__ import annotations
 
 import math
+from typing import Annotated, Literal
 
 import numpy as np
+from pydantic import Field, model_validator
 
-from vesuv.data.components import Mask
+from vesuv.config.postprocess import Step
+from vesuv.types import Mask, Shape
 
-Radii = tuple[int, int, int]
+Radius = Annotated[int, Field(ge=0, le=50)]
+
+
+class Opening(Step):
+    """Remove what a ball of this radius does not fit into."""
+
+    name: Literal["opening"] = "opening"
+    radius: Annotated[Radius, Field(ge=1)] = 1
+
+    def __call__(self, volume: Mask) -> Mask:
+        return opening(volume, self.radius)
+
+
+class Closing(Step):
+    """Fill what an ellipsoid with these half-axes does not fit into."""
+
+    name: Literal["closing"] = "closing"
+    radius: tuple[Radius, Radius, Radius] = (1, 1, 1)
+    """Half-axes (z, y, x); 0 closes nothing along that axis."""
+
+    @model_validator(mode="after")
+    def _some_extent(self) -> Closing:
+        if not any(self.radius):
+            raise ValueError("radius needs at least one half-axis above 0, found [0, 0, 0]")
+        return self
+
+    def __call__(self, volume: Mask) -> Mask:
+        return closing(volume, self.radius)
 
 
 def opening(mask: Mask, radius: int = 1) -> Mask:
@@ -22,19 +52,19 @@ def opening(mask: Mask, radius: int = 1) -> Mask:
     return dilate(erode(mask, radii), radii)
 
 
-def closing(mask: Mask, radius: Radii = (1, 1, 1)) -> Mask:
+def closing(mask: Mask, radius: Shape = (1, 1, 1)) -> Mask:
     """Fill what no ellipsoid with half-axes `radius` (z, y, x) reaches from outside the mask."""
     padded = np.pad(mask, [(edge, edge) for edge in radius])
     inside = tuple(slice(edge, edge + n) for edge, n in zip(radius, mask.shape, strict=True))
     return erode(dilate(padded, radius), radius)[inside]
 
 
-def dilate(mask: Mask, radii: Radii) -> Mask:
+def dilate(mask: Mask, radii: Shape) -> Mask:
     """Mark the voxels whose ellipsoid meets the mask."""
     return ~erode(~mask, radii)
 
 
-def erode(mask: Mask, radii: Radii) -> Mask:
+def erode(mask: Mask, radii: Shape) -> Mask:
     """Keep the voxels whose ellipsoid, clipped to the volume, lies in the mask.
 
     An ellipsoid is a bundle of lines along x. Lines of one length are eroded once, and then only
@@ -51,7 +81,7 @@ def erode(mask: Mask, radii: Radii) -> Mask:
     return eroded
 
 
-def _lines(radii: Radii) -> dict[int, list[tuple[int, int]]]:
+def _lines(radii: Shape) -> dict[int, list[tuple[int, int]]]:
     """Offsets (z, y) of an ellipsoid's lines along x by their half-length."""
     z, y, x = radii
     lines: dict[int, list[tuple[int, int]]] = {}
@@ -66,7 +96,7 @@ def _lines(radii: Radii) -> dict[int, list[tuple[int, int]]]:
     return lines
 
 
-def _and_shifted(target: Mask, source: Mask, offset: Radii) -> None:
+def _and_shifted(target: Mask, source: Mask, offset: Shape) -> None:
     """Clear each voxel of `target` for which `source` at `offset` from it is clear."""
     here, there = [], []
     for step, length in zip(offset, target.shape, strict=True):

@@ -5,52 +5,35 @@ from __future__ import annotations
 from typing import Any
 
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import (
-    CosineAnnealingWarmRestarts,
-    LambdaLR,
-    LRScheduler,
-    ReduceLROnPlateau,
-)
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
-from vesuv.config.training import PlateauScheduler, PolyScheduler, SchedulerConfig, Warmup
+from vesuv.config.training import SchedulerConfig, ScheduleSpan
 
 
 class Schedule:
     """Sets the optimiser's learning rate before every step.
 
-    Plateau reacts to the watched measure (higher is better), the others follow the step number,
-    counted from the end of the warm-up.
+    A plateau schedule reacts to the watched measure (higher is better), the others follow the step
+    number, counted from the end of the warm-up.
     """
 
     def __init__(
-        self, optimizer: Optimizer, config: SchedulerConfig, *, steps_per_epoch: int, epochs: int
+        self,
+        optimizer: Optimizer,
+        config: SchedulerConfig,
+        *,
+        steps_per_epoch: int,
+        epochs: int,
+        validation_every: int = 1,
     ) -> None:
         self.optimizer = optimizer
         self.steps_per_epoch = steps_per_epoch
         self.warmup_steps = _warmup_steps(config, steps_per_epoch, epochs)
         self.base_lr: float = optimizer.param_groups[0]["lr"]
-        self.plateau: ReduceLROnPlateau | None = None
-        self.curve: LRScheduler | None = None
-        if isinstance(config, PlateauScheduler):
-            self.plateau = ReduceLROnPlateau(
-                optimizer,
-                mode="max",
-                factor=config.factor,
-                patience=config.patience,
-                threshold=config.threshold,
-                threshold_mode="abs",
-                min_lr=config.min_lr,
-            )
-        elif isinstance(config, PolyScheduler):
-            length, power = max(1, steps_per_epoch * epochs - self.warmup_steps), config.power
-            self.curve = LambdaLR(optimizer, lambda step: max(0.0, 1 - step / length) ** power)
-        else:
-            self.curve = CosineAnnealingWarmRestarts(
-                optimizer,
-                T_0=config.t_0 * steps_per_epoch,
-                T_mult=config.t_mult,
-                eta_min=config.eta_min,
-            )
+        steps = steps_per_epoch * epochs - self.warmup_steps
+        built = config.build(optimizer, ScheduleSpan(steps, steps_per_epoch, validation_every))
+        self.plateau = built if isinstance(built, ReduceLROnPlateau) else None
+        self.curve: LRScheduler | None = None if isinstance(built, ReduceLROnPlateau) else built
 
     @property
     def lr(self) -> float:
@@ -103,7 +86,8 @@ class Schedule:
         """Continue from `state()`; with another number of epochs, on the curve of the new one."""
         part = self.plateau or self.curve
         assert part is not None
-        part.load_state_dict(state["schedule"])
+        # what patience means for torch depends on the configuration, see `PlateauSchedule`
+        part.load_state_dict({k: v for k, v in state["schedule"].items() if k != "patience"})
         self._set(state["lr"])
         if new_length and isinstance(self.curve, LambdaLR) and self.curve.last_epoch > 0:
             share = self.curve.lr_lambdas[0](self.curve.last_epoch)
@@ -114,7 +98,7 @@ class Schedule:
             group["lr"] = lr
 
 
-def _warmup_steps(config: Warmup, steps_per_epoch: int, epochs: int) -> int:
+def _warmup_steps(config: SchedulerConfig, steps_per_epoch: int, epochs: int) -> int:
     """Steps of the warm-up; a run shortened below it warms up for its first half at most."""
     return min(config.warmup_epochs, epochs // 2) * steps_per_epoch
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vesuv.config import load_config
-from vesuv.config.lineage import base_differences, default_differences, root_file
+from vesuv.config.differences import base_differences, default_differences, root_file
 from vesuv.errors import InputError
 
 ROOT = """

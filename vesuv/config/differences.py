@@ -77,7 +77,8 @@ def _defaults(section: Section, instead_of: Any = None) -> Tree:
     """The defaults of `section`'s kind; `name` is that of the default that it stands in for."""
     tree: Tree = {}
     for key, field in type(section).model_fields.items():
-        value, default = getattr(section, key), field.default
+        value = getattr(section, key)
+        default = field.get_default(call_default_factory=True)
         if isinstance(value, Section) and default is not None:
             tree[key] = _defaults(value, default)
         elif default is not PydanticUndefined:

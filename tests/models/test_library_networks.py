@@ -1,10 +1,13 @@
 import pytest
 import torch
 
-from vesuv.config.network import DynUNetConfig, MedNeXtConfig, ModelConfig, SegResNetConfig
+from vesuv.config.model import NetworkConfig
 from vesuv.models import build_model
+from vesuv.models.dynunet import DynUNetConfig
+from vesuv.models.mednext import MedNeXtConfig
+from vesuv.models.segresnet import SegResNetConfig
 
-SMALL: list[ModelConfig] = [
+SMALL: list[NetworkConfig] = [
     DynUNetConfig(name="dynunet", filters=4, depth=2, out_channels=3),
     SegResNetConfig(name="segresnet", filters=8, blocks_down=(1, 1), blocks_up=(1,), in_channels=2),
     MedNeXtConfig(name="mednext", out_channels=2),
@@ -12,7 +15,7 @@ SMALL: list[ModelConfig] = [
 
 
 @pytest.mark.parametrize("config", SMALL, ids=lambda config: config.name)
-def test_monai_networks_return_logits_of_the_patchs_shape(config: ModelConfig) -> None:
+def test_monai_networks_return_logits_of_the_patchs_shape(config: NetworkConfig) -> None:
     network = build_model(config).train()
 
     logits = network(torch.randn(1, config.in_channels, 32, 32, 32))

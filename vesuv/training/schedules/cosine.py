@@ -1,0 +1,32 @@
+"""A rate that falls along a cosine, again and again."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts
+
+from vesuv.config.data import Size
+from vesuv.config.training import SchedulerConfig, ScheduleSpan
+
+
+class CosineSchedule(SchedulerConfig):
+    """Cosine annealing with warm restarts."""
+
+    name: Literal["cosine"] = "cosine"
+    t_0: Size = 10
+    """Epochs of the first cycle."""
+    t_mult: Size = 2
+    """Each cycle is this many times as long as the one before."""
+    eta_min: float = Field(default=1e-6, ge=0.0)
+    """Rate at the end of a cycle."""
+
+    def build(self, optimizer: Optimizer, span: ScheduleSpan) -> CosineAnnealingWarmRestarts:
+        return CosineAnnealingWarmRestarts(
+            optimizer,
+            T_0=self.t_0 * span.steps_per_epoch,
+            T_mult=self.t_mult,
+            eta_min=self.eta_min,
+        )
