@@ -24,7 +24,7 @@ from vesuv.data.labels import IGNORE
 from vesuv.data.store import StoredCase
 from vesuv.evaluation.distribution import Curve, threshold_curve
 from vesuv.inference.postprocess.cuts import Hysteresis
-from vesuv.runtime.pool import over_cases
+from vesuv.runtime.pool import parallel_map
 from vesuv.selection.choice import Candidate, Choice, rank, select
 from vesuv.selection.measured import Cases, CaseScore, Measured, choices, from_curves
 from vesuv.selection.source import Source, score
@@ -190,8 +190,9 @@ def _measure(
     used = {candidate.checkpoint for candidate in candidates}
     sources = tuple(source for source in problem.sources if source.name in used)
     work = partial(_score_case, sources, candidates, problem.config.objective, problem.num_classes)
+    results = parallel_map(work, problem.cases, name=lambda case: f"case {case.id}", ordered=True)
     by_case = []
-    for done, found in enumerate(over_cases(work, problem.cases), start=1):
+    for done, (_, found) in enumerate(results, start=1):
         by_case.append(found)
         tell(done, len(problem.cases))
     return {
