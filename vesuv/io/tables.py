@@ -1,4 +1,4 @@
-"""Score tables as CSV and JSON, and other text, written whole or not at all."""
+"""Tables and records as CSV and JSON: written whole or not at all, read with a clear refusal."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vesuv.errors import InputError
+from vesuv.io.atomic import write_text as write_text
 
 VERSION = 1
 
@@ -19,7 +20,7 @@ Cell = str | int | float | None
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Cell]]) -> None:
-    """Write rows under one header; what a row lacks, None and NaN become empty cells.
+    """Write rows under one header; missing values, None and NaN become empty cells.
 
     Args:
         path: File to write; its folder is made when missing.
@@ -46,10 +47,36 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     write_text(path, json.dumps(plain, indent=2, allow_nan=False) + "\n")
 
 
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds a mapping.
+
+    Raises:
+        InputError: It is missing, unreadable, not JSON, or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; check the path") from None
+    except (OSError, ValueError, RecursionError) as fault:
+        reason = fault.strerror if isinstance(fault, OSError) else fault
+        raise InputError(f"{path}: cannot be read as JSON ({reason!s:.200}); correct it") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds a mapping, found {type(content).__name__}; correct it")
+    return content
+
+
+def read_json_or_none(path: Path) -> dict[str, Any] | None:
+    """Return the mapping in a JSON file, or None where `read_json` would refuse the file."""
+    try:
+        return read_json(path)
+    except InputError:
+        return None
+
+
 def mean(values: Sequence[float]) -> float:
     """Return the mean of the values that are numbers; NaN when none is."""
-    known = [value for value in values if not math.isnan(value)]
-    return math.fsum(known) / len(known) if known else math.nan
+    numbers = [value for value in values if not math.isnan(value)]
+    return math.fsum(numbers) / len(numbers) if numbers else math.nan
 
 
 def _text(value: Cell) -> str:
@@ -68,20 +95,36 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all; its folder is made when missing.
+@dataclass(frozen=True)
+class TextTable:
+    """A table of text, for a terminal or a Markdown file.
 
-    Raises:
-        InputError: The file cannot be written.
+    Args:
+        title: Heading of the table.
+        header: Headings of the columns.
+        rows: Cells, one for each column.
+        footer: More rows, set off by a line or bold type.
+        num_names: Columns at the left that hold names; the others hold numbers.
+        short_header: Shorter headings, for a terminal; the header where left out.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as fault:
-        reason = fault.strerror
-        raise InputError(f"{path}: cannot be written ({reason}); choose another output") from None
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    footer: Sequence[Sequence[str]] = ()
+    num_names: int = 1
+    short_header: Sequence[str] = ()
+
+
+def markdown_table(table: TextTable) -> str:
+    """Write a table in Markdown, under a heading."""
+    rules = [":--" if index < table.num_names else "--:" for index in range(len(table.header))]
+    bold = [[f"**{cell}**" if cell else "" for cell in row] for row in table.footer]
+    rows = (table.header, *table.rows, *bold)
+    lines = [f"| {' | '.join(map(_escape_bars, row))} |" for row in rows]
+    lines.insert(1, f"|{'|'.join(rules)}|")
+    return "\n".join([f"## {table.title}", "", *lines, ""])
+
+
+def _escape_bars(cell: str) -> str:
+    return cell.replace("|", "\\|")

@@ -33,6 +33,9 @@ def test_a_mask_keeps_spacing_origin_and_direction_exactly(tmp_path: Path, endin
     volume = read(path)
     assert np.array_equal(volume.array, data)
     assert volume.spacing == SimpleITK.ReadImage(str(path)).GetSpacing()[::-1]
+    assert volume.origin == pytest.approx(ORIGIN[::-1])
+    # Columns of ITK's matrix are the axes x, y, z: the first one turns towards y.
+    assert volume.direction == pytest.approx((1, 0, 0, 0, COSINE, -SINE, 0, SINE, COSINE))
 
     write(tmp_path / f"m{ending}", (data > 0).astype(np.uint8), volume)
 

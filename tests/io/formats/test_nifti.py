@@ -5,8 +5,9 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+import SimpleITK
 
-from vesuv.io.formats import read, write
+from vesuv.io.formats import Volume, read, write
 
 RNG = np.random.default_rng(0)
 OBLIQUE = np.array(
@@ -76,3 +77,64 @@ def test_a_fourth_axis_is_channels_and_one_of_length_one_is_dropped(tmp_path: Pa
 
     assert read(source(tmp_path / "a.nii", data)).array.shape == (2, 6, 5, 4)
     assert read(source(tmp_path / "b.nii", data[..., :1])).array.shape == (6, 5, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"), [("meter", "m"), ("mm", "mm"), ("micron", "µm"), ("unknown", None)]
+)
+def test_the_header_s_unit_is_read(tmp_path: Path, name: str, unit: str | None) -> None:
+    image = nibabel.Nifti1Image(np.zeros((2, 3, 4), np.uint8), np.eye(4))
+    image.header.set_xyzt_units(name)
+    nibabel.save(image, tmp_path / "a.nii")
+
+    assert read(tmp_path / "a.nii").unit == unit
+
+
+@pytest.mark.parametrize(
+    ("unit", "spacing", "name", "edges"),
+    [
+        ("mm", (3.0, 2.0, 1.0), "mm", (1.0, 2.0, 3.0)),
+        ("nm", (3.0, 2.0, 500.0), "micron", (0.5, 0.002, 0.003)),
+        (None, (3.0, 2.0, 1.0), "unknown", (1.0, 2.0, 3.0)),
+    ],
+)
+def test_a_unit_of_another_format_is_written_in_one_that_nifti_has(
+    tmp_path: Path,
+    unit: str | None,
+    spacing: tuple[float, ...],
+    name: str,
+    edges: tuple[float, ...],
+) -> None:
+    array = np.zeros((4, 3, 2), np.uint8)
+
+    write(tmp_path / "a.nii", array, Volume(array, spacing, None, unit=unit))
+
+    header = nibabel.load(tmp_path / "a.nii").header
+    assert header.get_xyzt_units()[0] == name
+    assert header.get_zooms() == pytest.approx(edges)
+
+
+def test_place_and_orientation_are_in_lps_like_those_of_other_formats(tmp_path: Path) -> None:
+    cosine, sine = np.cos(0.3), np.sin(0.3)
+    turned = np.array([[-cosine, sine, 0, 7], [sine, cosine, 0, 8], [0, 0, 3, 9], [0, 0, 0, 1]])
+    data = RNG.integers(0, 9, (4, 5, 6)).astype(np.uint8)
+    nibabel.save(nibabel.Nifti1Image(data, turned), tmp_path / "a.nii")
+    SimpleITK.WriteImage(
+        SimpleITK.ReadImage(str(tmp_path / "a.nii")), str(tmp_path / "by_itk.nrrd")
+    )
+
+    volume, by_itk = read(tmp_path / "a.nii"), read(tmp_path / "by_itk.nrrd")
+
+    assert np.array_equal(volume.array, by_itk.array)
+    assert volume.origin == pytest.approx((9, -8, -7))
+    assert volume.origin == pytest.approx(by_itk.origin)
+    assert volume.direction == pytest.approx(by_itk.direction, abs=1e-6)
+
+
+def test_a_header_without_affine_says_nothing_of_place(tmp_path: Path) -> None:
+    image = nibabel.Nifti1Image(np.zeros((2, 3, 4), np.uint8), None)
+    nibabel.save(image, tmp_path / "a.nii")
+
+    volume = read(tmp_path / "a.nii")
+
+    assert (volume.direction, volume.origin) == (None, None)

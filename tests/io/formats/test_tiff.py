@@ -8,7 +8,7 @@ import pytest
 import tifffile
 
 from vesuv.errors import InputError
-from vesuv.io.formats import read, write
+from vesuv.io.formats import Volume, read, write
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (6, 30, 20), dtype=np.uint8)
 
@@ -68,6 +68,111 @@ def test_ome_spacing_and_unit_are_kept_exactly(tmp_path: Path) -> None:
     assert read(tmp_path / "b.tif").spacing == volume.spacing
     with tifffile.TiffFile(tmp_path / "b.tif") as tif:
         assert 'PhysicalSizeZUnit="µm"' in str(tif.ome_metadata)
+
+
+def ome(path: Path, **sizes: str) -> Path:
+    """An OME-TIFF with the attributes PhysicalSizeX, PhysicalSizeXUnit, …"""
+    metadata = {"axes": "ZYX", **{f"PhysicalSize{name}": size for name, size in sizes.items()}}
+    tifffile.imwrite(path, IMAGE, ome=True, metadata=metadata)
+    return path
+
+
+def test_ome_sizes_in_different_units_are_brought_to_one(tmp_path: Path) -> None:
+    nano = read(ome(tmp_path / "a.ome.tif", Z="3", Y="0.8", X="500", XUnit="nm"))
+    micro = read(ome(tmp_path / "b.ome.tif", Z="3", Y="0.8", X="0.5"))
+
+    assert (nano.spacing, nano.unit) == ((3.0, 0.8, 0.5), "µm")
+    assert (nano.spacing, nano.unit) == (micro.spacing, micro.unit)
+
+
+@pytest.mark.parametrize("size", ["0", "-1", "INF", "NaN"])
+def test_a_voxel_edge_that_is_no_length_is_refused(tmp_path: Path, size: str) -> None:
+    with pytest.raises(InputError, match=r"a\.ome\.tif: voxel edges are finite and above 0, found"):
+        read(ome(tmp_path / "a.ome.tif", Z="3", Y="0.8", X=size))
+
+
+def test_ome_sizes_are_written_back_to_the_letter(tmp_path: Path) -> None:
+    source = ome(tmp_path / "a.ome.tif", Z="3.00", Y="0.8", YUnit="µm", X="500", XUnit="nm")
+
+    write(tmp_path / "m.tif", (IMAGE > 9).astype(np.uint8), read(source))
+
+    with tifffile.TiffFile(tmp_path / "m.tif") as tif:
+        written = str(tif.ome_metadata)
+    for text in ('PhysicalSizeZ="3.00"', 'X="500" PhysicalSizeXUnit="nm"', 'YUnit="µm"'):
+        assert text in written
+    assert "PhysicalSizeZUnit" not in written
+    assert read(tmp_path / "m.tif").spacing == (3.0, 0.8, 0.5)
+
+
+def test_ome_escapes_and_unknown_units_are_understood(tmp_path: Path) -> None:
+    escaped = ome(tmp_path / "a.ome.tif", Z="3", Y="1", X="1", ZUnit="MUMUMUM")
+    escaped.write_bytes(escaped.read_bytes().replace(b'"MUMUMUM"', b'"&#181;m"'))
+    unknown = ome(tmp_path / "b.ome.tif", Z="3", ZUnit="reference frame")
+
+    assert (read(escaped).unit, read(escaped).spacing) == ("µm", (3.0, 1.0, 1.0))
+    assert (read(unknown).unit, read(unknown).spacing) == (None, (3.0, 1.0, 1.0))
+
+
+@pytest.mark.parametrize("unit", ["nm", None])
+def test_a_unit_of_another_format_is_carried_over(tmp_path: Path, unit: str | None) -> None:
+    write(tmp_path / "a.tif", IMAGE, Volume(IMAGE, (3.0, 1.0, 0.5), None, unit=unit))
+
+    volume = read(tmp_path / "a.tif")
+
+    assert (volume.spacing, volume.unit) == ((3.0, 1.0, 0.5), unit)
+
+
+def test_imagej_units_of_single_axes_are_brought_to_one(tmp_path: Path) -> None:
+    metadata = {"axes": "ZYX", "spacing": 2500.0, "unit": "\\u00B5m", "zunit": "nm"}
+    tifffile.imwrite(
+        tmp_path / "a.tif", IMAGE, imagej=True, resolution=(4.0, 2.0), metadata=metadata
+    )
+
+    volume = read(tmp_path / "a.tif")
+    write(tmp_path / "b.tif", IMAGE, volume)
+
+    assert (volume.spacing, volume.unit) == ((2.5, 0.5, 0.25), "µm")
+    with tifffile.TiffFile(tmp_path / "b.tif") as tif:
+        written = tif.imagej_metadata or {}
+    assert {key: written[key] for key in ("spacing", "unit", "zunit")} == {
+        "spacing": 2500.0,
+        "unit": "\\u00B5m",
+        "zunit": "nm",
+    }
+
+
+def test_a_mask_in_a_type_that_imagej_lacks_keeps_spacing_and_unit(tmp_path: Path) -> None:
+    metadata = {"axes": "ZYX", "spacing": 2.5, "unit": "um"}
+    tifffile.imwrite(
+        tmp_path / "a.tif", IMAGE, imagej=True, resolution=(4.0, 2.0), metadata=metadata
+    )
+
+    write(tmp_path / "b.tif", IMAGE.astype(np.int16), read(tmp_path / "a.tif"))
+
+    volume = read(tmp_path / "b.tif")
+    assert (volume.spacing, volume.unit) == ((2.5, 0.5, 0.25), "µm")
+
+
+@pytest.mark.parametrize("dialect", ["ome", "imagej"])
+@pytest.mark.parametrize(
+    ("axes", "shape"), [("TZYX", (2, 3, 4, 5)), ("TZCYX", (2, 3, 2, 4, 5)), ("TYX", (2, 4, 5))]
+)
+def test_several_time_points_are_refused(
+    tmp_path: Path, dialect: str, axes: str, shape: tuple[int, ...]
+) -> None:
+    options = {dialect: True, "metadata": {"axes": axes}}
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros(shape, np.uint8), **options)
+
+    with pytest.raises(InputError, match=r"a\.tif: a volume has one time point, found 2; save"):
+        read(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("dialect", ["ome", "imagej"])
+def test_one_time_point_is_a_volume(tmp_path: Path, dialect: str) -> None:
+    options = {dialect: True, "metadata": {"axes": "TZYX"}}
+    tifffile.imwrite(tmp_path / "a.tif", IMAGE[None], **options)
+
+    assert np.array_equal(read(tmp_path / "a.tif").array, IMAGE)
 
 
 def test_channels_in_the_middle_move_to_the_front(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 import zarr
 
 from vesuv.errors import InputError
-from vesuv.io.formats import read, write
+from vesuv.io.formats import Volume, read, write
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (6, 7, 8), dtype=np.uint8)
 UNIT = "micrometer"
@@ -19,8 +19,8 @@ def ome(path: Path, array: np.ndarray, axes: str, *, version: str) -> Path:
     group = zarr.open_group(str(path), mode="w", zarr_format=3 if version == "0.5" else 2)
     group.create_array("full", data=array, chunks=array.shape)
     group.create_array("half", data=array[..., ::2, ::2], chunks=array[..., ::2, ::2].shape)
-    scale = {"t": 1.0, "c": 1.0, "z": 2.4, "y": 0.1, "x": 0.3}
-    place = {"t": 0.0, "c": 0.0, "z": 5.0, "y": 6.0, "x": 7.0}
+    scale = {"l": 1.0, "t": 1.0, "c": 1.0, "z": 2.4, "y": 0.1, "x": 0.3}
+    place = {"l": 0.0, "t": 0.0, "c": 0.0, "z": 5.0, "y": 6.0, "x": 7.0}
     transforms: list[dict[str, Any]] = [
         {"type": "scale", "scale": [scale[name] for name in axes]},
         {"type": "translation", "translation": [place[name] for name in axes]},
@@ -50,7 +50,54 @@ def test_the_finest_level_is_read_with_its_spacing(tmp_path: Path, version: str)
     volume = read(ome(tmp_path / "a.zarr", IMAGE, "zyx", version=version))
 
     assert np.array_equal(volume.array, IMAGE)
-    assert volume.spacing == (2.4, 0.1, 0.3)
+    assert (volume.spacing, volume.unit) == ((2.4, 0.1, 0.3), "µm")
+    assert volume.origin == (5.0, 6.0, 7.0)
+
+
+def test_axes_of_different_units_are_brought_to_one_and_written_back_as_they_were(
+    tmp_path: Path,
+) -> None:
+    path = ome(tmp_path / "a.zarr", IMAGE, "zyx", version="0.5")
+    group = zarr.open_group(str(path), mode="r+")
+    attributes: Any = dict(group.attrs)["ome"]
+    attributes["multiscales"][0]["axes"][0]["unit"] = "nanometer"
+    group.attrs["ome"] = attributes
+
+    volume = read(path)
+    write(tmp_path / "m.zarr", IMAGE, volume)
+
+    assert (volume.spacing, volume.unit) == ((0.0024, 0.1, 0.3), "µm")
+    assert volume.origin == (0.005, 6.0, 7.0)
+    written: Any = dict(zarr.open_group(str(tmp_path / "m.zarr"), mode="r").attrs)["ome"]
+    (before,), (after,) = attributes["multiscales"], written["multiscales"]
+    assert after["axes"] == before["axes"]
+    place = "coordinateTransformations"
+    assert after["datasets"][0][place] == before["datasets"][0][place]
+
+
+def test_transformations_of_the_whole_image_come_on_top(tmp_path: Path) -> None:
+    path = ome(tmp_path / "a.zarr", IMAGE, "zyx", version="0.5")
+    group = zarr.open_group(str(path), mode="r+")
+    attributes: Any = dict(group.attrs)["ome"]
+    attributes["multiscales"][0]["coordinateTransformations"] = [
+        {"type": "scale", "scale": [10.0, 10.0, 10.0]}
+    ]
+    group.attrs["ome"] = attributes
+
+    volume = read(path)
+    write(tmp_path / "m.zarr", IMAGE, volume)
+
+    for one in (volume, read(tmp_path / "m.zarr")):
+        assert one.spacing == (24.0, 1.0, 3.0)
+        assert one.origin == (50.0, 60.0, 70.0)
+
+
+def test_an_image_without_translation_has_no_origin(tmp_path: Path) -> None:
+    write(tmp_path / "a.zarr", IMAGE, Volume(IMAGE, (2.0, 1.0, 1.0), None, unit="nm"))
+
+    volume = read(tmp_path / "a.zarr")
+
+    assert (volume.spacing, volume.unit, volume.origin) == ((2.0, 1.0, 1.0), "nm", None)
 
 
 @pytest.mark.parametrize("version", ["0.5", "0.4"])
@@ -80,13 +127,19 @@ def test_channels_stay_in_front(tmp_path: Path) -> None:
     assert np.array_equal(volume.array, image)
 
 
-def test_several_times_are_refused(tmp_path: Path) -> None:
-    image = np.stack([IMAGE, IMAGE])
+@pytest.mark.parametrize("axes", ["tzyx", "tczyx", "ctzyx"])
+@pytest.mark.parametrize("version", ["0.5", "0.4"])
+def test_several_time_points_are_refused(tmp_path: Path, axes: str, version: str) -> None:
+    lengths = {"t": 2, "c": 1, "z": 6, "y": 7, "x": 8}
+    image = np.zeros([lengths[name] for name in axes], np.uint8)
 
-    with pytest.raises(InputError, match=r"axes z, y, x and possibly c, found \['t', 'z'"):
-        read(ome(tmp_path / "a.zarr", image, "tzyx", version="0.5"))
-    with pytest.raises(InputError, match=r"found 5 \(tczyx \(2, 1, 6, 7, 8\)\)"):
-        read(ome(tmp_path / "b.zarr", image[:, None], "tczyx", version="0.5"))
+    with pytest.raises(InputError, match=r"a\.zarr: a volume has one time point, found 2; save"):
+        read(ome(tmp_path / "a.zarr", image, axes, version=version))
+
+
+def test_an_axis_of_another_kind_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"axes z, y, x and possibly c, found \['l', 'z'"):
+        read(ome(tmp_path / "a.zarr", np.stack([IMAGE, IMAGE]), "lzyx", version="0.5"))
 
 
 def test_a_group_that_is_no_image_is_named(tmp_path: Path) -> None:

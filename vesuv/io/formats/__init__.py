@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from vesuv.errors import InputError
+from vesuv.io.atomic import replacing, writing
 from vesuv.io.formats import itk, nifti, npy, tiff, zarr_
-from vesuv.io.formats.volume import Array, FormatError, Volume
+from vesuv.io.formats.volume import FormatError, Volume
+from vesuv.types import Array
 
 __all__ = ["SUFFIXES", "Volume", "read", "stem", "suffix", "volumes_in", "write"]
 
@@ -42,7 +43,7 @@ SUFFIXES = tuple(_FORMATS)
 
 
 def read(path: str | Path) -> Volume:
-    """Read a volume with spacing and orientation.
+    """Read a volume with its spacing, unit, origin and orientation.
 
     Raises:
         InputError: Names the file and why: missing, empty, truncated, not supported, not 3-D.
@@ -56,7 +57,7 @@ def read(path: str | Path) -> Volume:
     if path.is_file() and path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty (0 bytes); copy it again")
     try:
-        return form.read(path)
+        volume = form.read(path)
     except FormatError as fault:
         raise InputError(f"{path}: {fault}") from None
     except MemoryError:
@@ -67,37 +68,29 @@ def read(path: str | Path) -> Volume:
             f"{path}: cannot be read as {form.name}, truncated or damaged ({reason:.200}); "
             "copy it again"
         ) from None
+    if not all(0.0 < edge < math.inf for edge in volume.spacing):
+        raise InputError(
+            f"{path}: voxel edges are finite and above 0, found {volume.spacing}; correct its "
+            "header"
+        )
+    return volume
 
 
 def write(path: str | Path, array: Array, like: Volume | None = None) -> None:
-    """Write a volume, compressed where the format does, under another name first.
+    """Write a volume whole or not at all, compressed where the format does.
 
     Args:
         path: Its ending chooses the format.
         array: (z, y, x) or (c, z, y, x).
-        like: Spacing, place and orientation are taken from this volume.
+        like: Spacing, unit, place and orientation are taken from this volume.
 
     Raises:
         InputError: The ending is not supported, or the folder cannot be written.
     """
     path = Path(path)
     form = _format_of(path)
-    partial = path.with_name(f".{stem(path)}.{os.getpid()}{suffix(path)}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        form.write(partial, np.asarray(array), like)
-        if path.is_dir():
-            shutil.rmtree(path)
-        partial.replace(path)
-    except OSError as fault:
-        raise InputError(
-            f"{path}: cannot be written ({fault.strerror or fault}); check folder and space"
-        ) from None
-    finally:
-        if partial.is_dir():
-            shutil.rmtree(partial, ignore_errors=True)
-        elif partial.exists():
-            partial.unlink()
+    with writing(path), replacing(path, ending=suffix(path)) as temporary:
+        form.write(temporary, np.asarray(array), like)
 
 
 def suffix(path: str | Path) -> str:
@@ -121,8 +114,8 @@ def volumes_in(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; check the path")
-    found = (path for path in folder.iterdir() if suffix(path) and not path.name.startswith("."))
-    return sorted(path for path in found if path.is_dir() == (suffix(path) == ".zarr"))
+    candidates = (p for p in folder.iterdir() if suffix(p) and not p.name.startswith("."))
+    return sorted(path for path in candidates if path.is_dir() == (suffix(path) == ".zarr"))
 
 
 def _format_of(path: Path) -> _Format:

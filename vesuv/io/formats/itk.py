@@ -11,18 +11,13 @@ from typing import Any
 import numpy as np
 
 from vesuv.io.formats.itk_header import read_header
-from vesuv.io.formats.volume import (
-    Array,
-    FormatError,
-    Volume,
-    check_claim,
-    require_volume,
-)
+from vesuv.io.formats.volume import FormatError, Volume, check_claim, require_volume
+from vesuv.types import Array
 
 
 @dataclass(frozen=True)
 class ItkGeometry:
-    """Place and orientation in ITK's terms, (x, y, z), and the header's other entries."""
+    """Spacing, origin and direction in ITK's order, (x, y, z), and the header's other entries."""
 
     spacing: tuple[float, ...]
     origin: tuple[float, ...]
@@ -31,16 +26,16 @@ class ItkGeometry:
 
 
 def read(path: Path) -> Volume:
-    """Read; vector components, or a fourth axis, become channels."""
+    """Read a file whose vector components, or whose fourth axis, become channels."""
     import SimpleITK
 
     sitk: Any = SimpleITK
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     header = read_header(path)
     try:
-        claimed = _claimed(sitk, path)
-        check_claim(*claimed, header.present)
-        header.check_packed(math.prod(claimed[0]) * claimed[1])
+        shape, itemsize = _header_shape(sitk, path)
+        check_claim(shape, itemsize, header.present)
+        header.check_packed(math.prod(shape) * itemsize)
         image = sitk.ReadImage(str(path))
     except RuntimeError as fault:
         raise FormatError(_reason(str(fault), path)) from None
@@ -59,8 +54,8 @@ def read(path: Path) -> Volume:
     metadata = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
     geometry = ItkGeometry(spacing, origin, direction, metadata)
     array = require_volume(array, "channels, z, y, x")
-    axes = tuple(np.reshape(direction, (3, 3)).T.ravel().tolist())
-    return Volume(array, (spacing[2], spacing[1], spacing[0]), geometry, axes)
+    axes = tuple(np.flip(np.reshape(direction, (3, 3)).T).ravel().tolist())
+    return Volume(array, spacing[::-1], geometry, axes, origin[::-1])
 
 
 def write(path: Path, array: Array, like: Volume | None) -> None:
@@ -82,8 +77,8 @@ def write(path: Path, array: Array, like: Volume | None) -> None:
     sitk.WriteImage(image, str(path), useCompression=True)
 
 
-def _claimed(sitk: Any, path: Path) -> tuple[tuple[int, ...], int]:
-    """Shape and bytes of a voxel that the header claims, without reading any."""
+def _header_shape(sitk: Any, path: Path) -> tuple[tuple[int, ...], int]:
+    """Shape and bytes of a voxel as the header states them, without reading a voxel."""
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
@@ -93,7 +88,7 @@ def _claimed(sitk: Any, path: Path) -> tuple[tuple[int, ...], int]:
 
 
 def _reason(message: str, path: Path) -> str:
-    """What ITK says last, without its source lines, addresses and the path over again."""
+    """ITK's last message without source lines, memory addresses and the path."""
     last = message.rsplit("ERROR:", 1)[-1].replace(f'"{path}"', "").replace(str(path), "")
     words = " ".join(re.sub(r"\w+\(0x[0-9a-f]+\):", "", last).split()).rsplit("[nrrd] ", 1)[-1]
     return f"truncated, damaged or not a {path.suffix} file ({words}); copy it again"

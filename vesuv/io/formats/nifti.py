@@ -1,4 +1,4 @@
-"""NIfTI-1 and -2 through nibabel; the header travels whole, so the affine is bit-identical."""
+"""NIfTI-1 and -2 through nibabel; a mask takes over the image's whole header."""
 
 from __future__ import annotations
 
@@ -9,18 +9,25 @@ from typing import Any
 
 import numpy as np
 
+from vesuv.io.formats.units import convert
 from vesuv.io.formats.volume import (
     DEFLATE_RATIO,
-    Array,
+    NO_SPACING,
     FormatError,
+    Point,
     Volume,
     check_claim,
     require_volume,
 )
+from vesuv.types import Array
 
 _CHANNEL_AXIS = 3
 _MOST_TRAILING = 64
-"""Megabytes behind the voxels that are read for the checksum's sake."""
+"""Megabytes behind the voxels that are read to reach the checksum."""
+_UNITS = {1: "m", 2: "mm", 3: "µm"}
+"""Codes of the header's xyzt_units for space."""
+_NIBABEL_UNITS = {"m": "meter", "mm": "mm", "µm": "micron"}
+_LPS_FROM_RAS = np.array([-1.0, -1.0, 1.0])
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class NiftiGeometry:
 
 
 def read(path: Path) -> Volume:
-    """Read; intensities are scaled by the header's slope only when it is not the identity."""
+    """Read a file; intensities are scaled by the header's slope unless it is the identity."""
     import nibabel
 
     image: Any = nibabel.load(path)
@@ -46,13 +53,22 @@ def read(path: Path) -> Volume:
     array = require_volume(raw.T, "channels, z, y, x")
     dx, dy, dz = (float(edge) for edge in image.header.get_zooms()[:3])
     geometry = NiftiGeometry(image.affine, image.header.copy())
-    axes = image.affine[:3, :3].T
+    unit = _UNITS.get(int(image.header["xyzt_units"]) & 7)
+    return Volume(array, (dz, dy, dx), geometry, *_placement(image), unit)
+
+
+def _placement(image: Any) -> tuple[tuple[float, ...] | None, Point | None]:
+    """Direction and origin in LPS coordinates; None where the header holds no affine."""
+    if not image.header["qform_code"] and not image.header["sform_code"]:
+        return None, None
+    axes = image.affine[:3, :3].T * _LPS_FROM_RAS
     lengths = np.maximum(np.linalg.norm(axes, axis=1, keepdims=True), np.finfo(float).tiny)
-    return Volume(array, (dz, dy, dx), geometry, tuple((axes / lengths).ravel().tolist()))
+    x, y, z = (image.affine[:3, 3] * _LPS_FROM_RAS).tolist()
+    return tuple(np.flip(axes / lengths).ravel().tolist()), (z, y, x)
 
 
 def _unpacked(kind: Any, path: Path) -> Array:
-    """Read the voxels and go on to the end of the file, where gzip keeps its checksum."""
+    """Read the voxels, then go on to the end of the file, where gzip keeps its checksum."""
     with gzip.open(path) as stream:
         array: Array = np.asanyarray(kind.from_stream(stream).dataobj)
         for _ in range(_MOST_TRAILING):
@@ -62,16 +78,14 @@ def _unpacked(kind: Any, path: Path) -> Array:
 
 
 def write(path: Path, array: Array, like: Volume | None) -> None:
-    """Write with the header of `like`; without one, its spacing on the diagonal of the affine."""
+    """Write with the header of `like`; of another format, its spacing and unit are taken."""
     import nibabel
 
     library: Any = nibabel
     array = array.view(np.uint8) if array.dtype == np.bool_ else array
     array = array.astype(np.float32) if array.dtype == np.float16 else array
     if like is None or not isinstance(like.geometry, NiftiGeometry):
-        dz, dy, dx = (1.0, 1.0, 1.0) if like is None else like.spacing
-        affine = np.diag([dx, dy, dz, 1.0])
-        library.save(library.Nifti1Image(array.T, affine, dtype=array.dtype), path)
+        library.save(_with_spacing(library, array, like), path)
         return
     header = like.geometry.header.copy()
     header.set_data_dtype(array.dtype)
@@ -80,3 +94,15 @@ def write(path: Path, array: Array, like: Volume | None) -> None:
     second = isinstance(header, library.Nifti2Header)
     kind = library.Nifti2Image if second else library.Nifti1Image
     library.save(kind(array.T, None, header), path)
+
+
+def _with_spacing(library: Any, array: Array, like: Volume | None) -> Any:
+    """An image whose spacing lies on the diagonal of the affine, in a unit that NIfTI knows."""
+    unit = None if like is None else like.unit
+    target = unit if unit in _NIBABEL_UNITS else "µm"
+    edges = NO_SPACING if like is None else like.spacing
+    dz, dy, dx = (convert(edge, unit, target) for edge in edges)
+    image = library.Nifti1Image(array.T, np.diag([dx, dy, dz, 1.0]), dtype=array.dtype)
+    if unit is not None:
+        image.header.set_xyzt_units(_NIBABEL_UNITS[target])
+    return image

@@ -1,4 +1,4 @@
-"""NumPy's own files: voxels and nothing else."""
+"""NumPy files, which hold voxels and no geometry."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vesuv.io.formats.volume import Array, Volume, check_claim, require_volume
+from vesuv.io.formats.volume import NO_SPACING, Volume, check_claim, require_volume
+from vesuv.types import Array
 
 
 def read(path: Path) -> Volume:
@@ -19,7 +20,7 @@ def read(path: Path) -> Volume:
         shape, _, kind = header(file)
         check_claim(shape, kind.itemsize, path.stat().st_size - file.tell())
     array = np.load(path, allow_pickle=False)
-    return Volume(require_volume(array, "shape"), (1.0, 1.0, 1.0), None)
+    return Volume(require_volume(array, "shape"), NO_SPACING, None)
 
 
 def write(path: Path, array: Array, like: Volume | None) -> None:  # noqa: ARG001 - no geometry

@@ -1,7 +1,8 @@
-"""Multi-page TIFF through tifffile."""
+"""Multi-page TIFF through tifffile: plain, ImageJ's and OME's."""
 
 from __future__ import annotations
 
+import html
 import logging
 import re
 import threading
@@ -11,19 +12,24 @@ from typing import Any, Literal
 
 import numpy as np
 
+from vesuv.io.formats.units import common_unit, convert, parse_unit
 from vesuv.io.formats.volume import (
-    Array,
+    NO_SPACING,
     FormatError,
-    Spacing,
     Volume,
     check_claim,
+    refuse_time_points,
     require_volume,
 )
+from vesuv.types import Array, Spacing
 
-_SPATIAL = "ZIQRYX"
-"""Axis codes of tifffile that can be spatial; I, Q and R are unnamed page sequences."""
 _CHANNEL = "CS"
 _IMAGEJ_TYPES = (np.uint8, np.uint16, np.float32)
+_IMAGEJ_KEYS = ("spacing", "unit", "yunit", "zunit")
+_OME_DEFAULT_UNIT = "µm"
+"""Unit of a PhysicalSize without a PhysicalSizeUnit, by the OME schema."""
+_OME_NO_UNIT = "reference frame"
+"""OME's unit of lengths whose unit is not known."""
 
 
 _LZW = 5
@@ -33,17 +39,18 @@ _LOSSLESS = {1: 1, _LZW: _LZW, 8: 8, 32773: 32773, 32946: 8, 50000: 50000}
 
 @dataclass(frozen=True)
 class TiffGeometry:
-    """What is written back: compression, resolution, and whose metadata carries the spacing."""
+    """What is written back: compression, resolution, and the metadata of the TIFF's dialect."""
 
     kind: Literal["plain", "imagej", "ome"]
     compression: int
     resolution: tuple[Any, Any] | None
     resolution_unit: int | None
     metadata: dict[str, Any]
+    """ImageJ's spacing and units, or OME's PhysicalSize attributes, as the file spells them."""
 
 
 def read(path: Path) -> Volume:
-    """Read all pages as one volume; refuse files cut short, which decoders fill with zeros."""
+    """Read all pages as one volume; refuse truncated files, which decoders fill with zeros."""
     import tifffile
 
     faults = _COLLECTOR.messages()
@@ -59,13 +66,15 @@ def read(path: Path) -> Volume:
                 "save its pages with one shape and type"
             )
         series = tif.series[0]
+        refuse_time_points(dict(zip(series.axes, series.shape, strict=True)).get("T", 1))
         _refuse_short(series, path.stat().st_size)
         check_claim(series.shape, series.dtype.itemsize if series.dtype else 1)
         array = series.asarray()
         _refuse_logged(faults)
         array = _ordered(array, series.axes)
-        spacing, geometry = _spacing(tif), _geometry(tif)
-    return Volume(array, spacing, geometry)
+        geometry = _geometry(tif)
+        spacing, unit = _spacing(tif, geometry)
+    return Volume(array, spacing, geometry, unit=unit)
 
 
 def write(path: Path, array: Array, like: Volume | None) -> None:
@@ -73,11 +82,10 @@ def write(path: Path, array: Array, like: Volume | None) -> None:
     import tifffile
 
     array = array.view(np.uint8) if array.dtype == np.bool_ else array
-    spacing = (1.0, 1.0, 1.0) if like is None else like.spacing
     geometry = like.geometry if like and isinstance(like.geometry, TiffGeometry) else None
     if geometry is None:
-        kind: Any = "plain" if spacing == (1.0, 1.0, 1.0) else "ome"
-        geometry = TiffGeometry(kind, _LZW, None, None, {})
+        kind: Any = "ome" if like and like.has_header else "plain"
+        geometry = TiffGeometry(kind, _LZW, None, None, _ome_sizes(like))
     imagej = geometry.kind == "imagej" and array.dtype.type in _IMAGEJ_TYPES
     if imagej and array.ndim == 4:
         array = array.swapaxes(0, 1)
@@ -86,8 +94,8 @@ def write(path: Path, array: Array, like: Volume | None) -> None:
     if imagej:
         options = {"imagej": True, "metadata": {"axes": axes, **geometry.metadata}}
     elif geometry.kind != "plain":
-        sizes = {f"PhysicalSize{n}": edge for n, edge in zip("ZYX", spacing, strict=True)}
-        options = {"ome": True, "metadata": {"axes": axes, **sizes, **geometry.metadata}}
+        sizes = geometry.metadata if geometry.kind == "ome" else _ome_sizes(like)
+        options = {"ome": True, "metadata": {"axes": axes, **sizes}}
     if geometry.resolution and (imagej or geometry.kind == "plain"):
         options["resolution"] = geometry.resolution
         options["resolutionunit"] = geometry.resolution_unit
@@ -95,8 +103,18 @@ def write(path: Path, array: Array, like: Volume | None) -> None:
     tifffile.imwrite(path, array, photometric="minisblack", compression=compression, **options)
 
 
+def _ome_sizes(like: Volume | None) -> dict[str, Any]:
+    """OME's attributes for a spacing that was read from another format or dialect."""
+    if like is None or not like.has_header:
+        return {}
+    sizes: dict[str, Any] = {}
+    for name, edge in zip("ZYX", like.spacing, strict=True):
+        sizes |= {f"PhysicalSize{name}": edge, f"PhysicalSize{name}Unit": like.unit or _OME_NO_UNIT}
+    return sizes
+
+
 class _Collector(logging.Handler):
-    """Keeps what tifffile logs about broken pages instead of raising, apart for each thread."""
+    """Collects tifffile's log messages about broken pages, separately for each thread."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -107,7 +125,7 @@ class _Collector(logging.Handler):
         self.messages().append(record.getMessage())
 
     def messages(self) -> list[str]:
-        """Messages of the calling thread, which it may clear."""
+        """Messages of the calling thread; the caller may clear the list."""
         if not hasattr(self.own, "messages"):
             self.own.messages = []
         messages: list[str] = self.own.messages
@@ -118,7 +136,7 @@ _COLLECTOR = _Collector()
 
 
 def _refuse_logged(faults: list[str]) -> None:
-    """A broken chain of pages or strip is only logged; a strange tag alone does no harm."""
+    """Refuse a broken page, which tifffile only logs; an unreadable tag alone is harmless."""
     for fault in faults:
         if "TiffTag" not in fault:
             reason = fault.rpartition("> ")[2]
@@ -126,7 +144,7 @@ def _refuse_logged(faults: list[str]) -> None:
 
 
 def _refuse_cut(tif: Any, size: int) -> None:
-    """Every strip and tile of every page must lie within the file, where decoders fill in zeros."""
+    """Refuse a strip or tile beyond the end of the file, which decoders fill with zeros."""
     for number, page in enumerate(tif.pages):
         ends = [o + c for o, c in zip(page.dataoffsets, page.databytecounts, strict=False)]
         if not ends or max(ends) > size:
@@ -137,7 +155,7 @@ def _refuse_cut(tif: Any, size: int) -> None:
 
 
 def _refuse_short(series: Any, size: int) -> None:
-    """Slices that follow the first page without pages of their own must lie within the file."""
+    """Refuse slices beyond the end of the file that have no page of their own."""
     end = 0 if series.dataoffset is None else series.dataoffset + series.nbytes
     if end > size:
         raise FormatError(
@@ -147,7 +165,7 @@ def _refuse_short(series: Any, size: int) -> None:
 
 
 def _ordered(array: Array, axes: str) -> Array:
-    """Bring tifffile's axes to (z, y, x) or (c, z, y, x)."""
+    """The array with axes (z, y, x) or (c, z, y, x)."""
     for place in reversed(range(len(axes))):
         if array.shape[place] == 1 and axes[place] not in "ZYX" and array.ndim > 3:
             array, axes = array.squeeze(place), axes[:place] + axes[place + 1 :]
@@ -161,17 +179,28 @@ def _ordered(array: Array, axes: str) -> Array:
     return require_volume(array, axes)
 
 
-def _spacing(tif: Any) -> Spacing:
-    """Voxel edges from ImageJ's or OME's metadata; 1 where plain TIFF tags say nothing of z."""
-    if tif.is_imagej:
-        depth = float((tif.imagej_metadata or {}).get("spacing", 1.0))
+def _spacing(tif: Any, geometry: TiffGeometry) -> tuple[Spacing, str | None]:
+    """Voxel edges and their unit by ImageJ's or OME's metadata; the tags of plain TIFF lack z."""
+    metadata = geometry.metadata
+    if geometry.kind == "imagej":
+        depth = abs(float(metadata.get("spacing", 1.0))) or 1.0
         page = tif.pages[0]
-        return abs(depth) or 1.0, _edge(page, "YResolution"), _edge(page, "XResolution")
-    if tif.is_ome:
-        found = dict(re.findall(r'PhysicalSize([ZYX])="([^"]+)"', tif.ome_metadata))
-        z, y, x = (float(found.get(name, 1.0)) for name in "ZYX")
-        return z, y, x
-    return 1.0, 1.0, 1.0
+        edges = [depth, _edge(page, "YResolution"), _edge(page, "XResolution")]
+        unit_x = metadata.get("unit")
+        units = [metadata.get("zunit", unit_x), metadata.get("yunit", unit_x), unit_x]
+    elif geometry.kind == "ome":
+        names = [f"PhysicalSize{axis}" for axis in "ZYX"]
+        edges = [float(metadata.get(name, 1.0)) for name in names]
+        units = [
+            metadata.get(f"{name}Unit", _OME_DEFAULT_UNIT) if name in metadata else None
+            for name in names
+        ]
+    else:
+        return NO_SPACING, None
+    parsed = [parse_unit(text) for text in units]
+    unit = common_unit(parsed)
+    z, y, x = (convert(edge, own, unit) for edge, own in zip(edges, parsed, strict=True))
+    return (z, y, x), unit
 
 
 def _edge(page: Any, name: str) -> float:
@@ -189,9 +218,9 @@ def _geometry(tif: Any) -> TiffGeometry:
     metadata: dict[str, Any] = {}
     if tif.is_imagej:
         imagej = tif.imagej_metadata or {}
-        metadata = {key: imagej[key] for key in ("spacing", "unit") if key in imagej}
+        metadata = {key: imagej[key] for key in _IMAGEJ_KEYS if key in imagej}
     elif tif.is_ome:
-        metadata = dict(re.findall(r'(PhysicalSize[ZYX]Unit)="([^"]+)"', tif.ome_metadata))
+        metadata = _ome_attributes(tif.ome_metadata)
     return TiffGeometry(
         kind="imagej" if tif.is_imagej else "ome" if tif.is_ome else "plain",
         compression=int(page.compression),
@@ -199,3 +228,12 @@ def _geometry(tif: Any) -> TiffGeometry:
         resolution_unit=None if unit is None else int(unit.value),
         metadata=metadata,
     )
+
+
+def _ome_attributes(text: str) -> dict[str, str]:
+    """PhysicalSize attributes of the first image, as the file spells them."""
+    element = re.search(r"<(?:\w+:)?Pixels\b[^>]*>", text)
+    attributes = re.findall(
+        r"""\b(PhysicalSize[ZYX](?:Unit)?)\s*=\s*["']([^"']*)["']""", element[0] if element else ""
+    )
+    return {name: html.unescape(value) for name, value in attributes}

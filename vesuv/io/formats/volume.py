@@ -6,13 +6,14 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
-Spacing = tuple[float, float, float]
+from vesuv.types import Array, Shape, Spacing
+
+Point = tuple[float, float, float]
+NO_SPACING: Spacing = (1.0, 1.0, 1.0)
+"""Spacing of a file that names none."""
 
 
 class FormatError(Exception):
@@ -21,23 +22,29 @@ class FormatError(Exception):
 
 @dataclass(frozen=True)
 class Volume:
-    """One image or label as it came.
+    """One image or label as it was read.
 
     Args:
         array: (z, y, x), or (c, z, y, x) where the file holds channels; the file's own type.
-        spacing: Voxel edges in the file's unit, (z, y, x); 1 where the file says nothing.
-        geometry: The format's own record of place and orientation, for writing alike.
-        direction: Unit vectors of the axes as the rows of a 3 x 3 matrix, in the format's own
-            coordinates; None where it knows no orientation.
+        spacing: Voxel edges along z, y, x in `unit`; 1 where the file names none.
+        geometry: The format's own record of its header, for writing alike.
+        direction: Unit vectors of the axes z, y, x as the rows of a 3 x 3 matrix, components in
+            (z, y, x) order; LPS coordinates for NIfTI, NRRD and MetaImage, None for the others.
+        origin: Place of the first voxel's centre, (z, y, x) in `unit`, in the same coordinates;
+            None where the file names none.
+        unit: Unit of spacing and origin (pm, Å, nm, µm, mm, cm, m, in); None where the file names
+            none that is known.
     """
 
     array: Array
     spacing: Spacing
     geometry: object
     direction: tuple[float, ...] | None = None
+    origin: Point | None = None
+    unit: str | None = None
 
     @property
-    def shape(self) -> tuple[int, int, int]:
+    def shape(self) -> Shape:
         """Spatial shape, (z, y, x)."""
         z, y, x = self.array.shape[-3:]
         return z, y, x
@@ -47,9 +54,15 @@ class Volume:
         """The array with a channel axis in front, (c, z, y, x)."""
         return self.array if self.array.ndim == 4 else self.array[np.newaxis]
 
+    @property
+    def has_header(self) -> bool:
+        """Whether the file says anything about size or place of its voxels."""
+        place = (self.direction, self.origin, self.unit)
+        return self.spacing != NO_SPACING or any(part is not None for part in place)
+
 
 def require_volume(array: Array, layout: str) -> Array:
-    """Return a three- or four-dimensional array that holds numbers, or say why it is none.
+    """Return the array if it is a volume: three or four dimensions of real numbers.
 
     Args:
         array: Candidate, (z, y, x) or (c, z, y, x).
@@ -70,20 +83,33 @@ def require_volume(array: Array, layout: str) -> Array:
     return array
 
 
+def refuse_time_points(number: int) -> None:
+    """Refuse a file that holds a volume at several times.
+
+    Raises:
+        FormatError: The number of time points is above one.
+    """
+    if number > 1:
+        raise FormatError(
+            f"a volume has one time point, found {number}; save each as a file of its own, or name "
+            "the axis z if these are slices"
+        )
+
+
 DEFLATE_RATIO = 1032
-"""Bytes that deflate (zlib, gzip) can make of one."""
+"""Largest factor by which deflate (zlib, gzip) compresses."""
 
 
 def check_claim(shape: Sequence[int], itemsize: int, present: float = math.inf) -> None:
-    """Refuse what a header claims before memory is taken for it.
+    """Refuse an impossible shape in a header before memory is allocated for it.
 
     Args:
-        shape: Edges that the header claims.
+        shape: Shape in the header.
         itemsize: Bytes of a voxel.
         present: The most bytes that the file can be unpacked to.
 
     Raises:
-        FormatError: The file cannot hold as much, or the machine cannot.
+        FormatError: The file or the machine's memory cannot hold that many voxels.
     """
     claimed = math.prod(int(edge) for edge in shape) * itemsize
     if claimed > present:
@@ -100,7 +126,7 @@ def check_claim(shape: Sequence[int], itemsize: int, present: float = math.inf) 
 
 
 def _memory() -> float:
-    """Bytes of memory that the machine has; no limit where it does not tell."""
+    """Bytes of memory that the machine has; infinite where the system does not report it."""
     try:
         return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (AttributeError, ValueError, OSError):

@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from vesuv.io.formats.units import common_unit, convert, parse_unit, unit_name
 from vesuv.io.formats.volume import (
-    Array,
+    NO_SPACING,
     FormatError,
-    Spacing,
+    Point,
     Volume,
     check_claim,
+    refuse_time_points,
     require_volume,
 )
+from vesuv.types import Array, Spacing
 
 _CHUNK = 64
 _MOST_CHUNKS = 20_000
@@ -38,7 +41,7 @@ def read(path: Path) -> Volume:
     node: Any = zarr.open(str(path), mode="r")
     if isinstance(node, zarr.Array):
         array = require_volume(_whole(node), "array")
-        return Volume(array, (1.0, 1.0, 1.0), ZarrGeometry(None, dict(node.attrs)))
+        return Volume(array, NO_SPACING, ZarrGeometry(None, dict(node.attrs)))
     attributes = dict(node.attrs)
     ome: Any = attributes.get("ome", attributes)
     if "multiscales" not in ome:
@@ -46,14 +49,21 @@ def read(path: Path) -> Volume:
             f"a Zarr group must be an OME-Zarr image, found entries {sorted(node.keys())[:5]} and "
             "no `multiscales`; give the path of an array in it"
         )
-    scales = ome["multiscales"][0]
-    axes = [axis["name"] if isinstance(axis, dict) else axis for axis in scales["axes"]]
-    level = scales["datasets"][0]
-    return _from_level(_whole(node[level["path"]]), axes, scales, level)
+    image = ome["multiscales"][0]
+    axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in image["axes"]]
+    level = node[image["datasets"][0]["path"]]
+    names = [axis["name"] for axis in axes]
+    for axis, length in zip(axes, level.shape, strict=True):
+        if axis.get("type", "time" if axis["name"] == "t" else None) == "time":
+            refuse_time_points(length)
+    array = _ordered(_whole(level), names)
+    geometry = _geometry(image, axes)
+    spacing, origin, unit = _placement(names, geometry)
+    return Volume(array, spacing, ZarrGeometry(geometry, {}), origin=origin, unit=unit)
 
 
 def _whole(node: Any) -> Array:
-    """All voxels of an array, whose header may claim any number of them and of chunks."""
+    """All voxels of an array, unless its header states too many of them or of chunks."""
     check_claim(node.shape, node.dtype.itemsize)
     chunks = math.prod(-(-edge // step) for edge, step in zip(node.shape, node.chunks, strict=True))
     if chunks > _MOST_CHUNKS and math.prod(node.chunks) < _SMALL_CHUNK:
@@ -64,14 +74,8 @@ def _whole(node: Any) -> Array:
     return np.asarray(node[...])
 
 
-def _from_level(array: Array, axes: list[str], scales: Any, level: Any) -> Volume:
-    transforms = [*level.get("coordinateTransformations", ())]
-    whole = scales.get("coordinateTransformations", ())
-    edges = np.ones(len(axes))
-    for transform in (*transforms, *whole):
-        if transform["type"] == "scale":
-            edges = edges * np.asarray(transform["scale"])
-    edge_of = dict(zip(axes, edges.tolist(), strict=True))
+def _ordered(array: Array, axes: list[str]) -> Array:
+    """The array with axes (z, y, x) or (c, z, y, x)."""
     for place in reversed(range(len(axes))):
         if axes[place] not in ("z", "y", "x", "c") and array.shape[place] == 1:
             array, axes = array.squeeze(place), axes[:place] + axes[place + 1 :]
@@ -83,11 +87,35 @@ def _from_level(array: Array, axes: list[str], scales: Any, level: Any) -> Volum
             f"a volume has axes z, y, x and possibly c, found {axes} with shape "
             f"{tuple(array.shape)}; give a single 3-D volume"
         )
-    array = require_volume(array.transpose([axes.index(name) for name in wanted]), "".join(axes))
-    spacing: Spacing = (edge_of["z"], edge_of["y"], edge_of["x"])
-    units = {axis["name"]: axis.get("unit") for axis in scales["axes"] if isinstance(axis, dict)}
-    ome = {"transforms": transforms, "whole": list(whole), "names": list(edge_of), "units": units}
-    return Volume(array, spacing, ZarrGeometry(ome, {}))
+    return require_volume(array.transpose([axes.index(name) for name in wanted]), "".join(axes))
+
+
+def _geometry(image: dict[str, Any], axes: list[dict[str, Any]]) -> dict[str, Any]:
+    """What is written back: the finest level's and the whole image's transformations, and units."""
+    return {
+        "transforms": [*image["datasets"][0].get("coordinateTransformations", ())],
+        "whole": [*image.get("coordinateTransformations", ())],
+        "names": [axis["name"] for axis in axes],
+        "units": {axis["name"]: axis.get("unit") for axis in axes},
+    }
+
+
+def _placement(
+    axes: list[str], geometry: dict[str, Any]
+) -> tuple[Spacing, Point | None, str | None]:
+    """Spacing, origin and unit of the axes z, y, x; the origin is None without a translation."""
+    edges, offset, is_placed = np.ones(len(axes)), np.zeros(len(axes)), False
+    for transform in (*geometry["transforms"], *geometry["whole"]):
+        if transform["type"] == "scale":
+            edges, offset = edges * transform["scale"], offset * transform["scale"]
+        elif transform["type"] == "translation":
+            offset, is_placed = offset + transform["translation"], True
+    units = {name: parse_unit(geometry["units"][name]) for name in ("z", "y", "x")}
+    unit = common_unit(units.values())
+    spatial = [(axes.index(name), own) for name, own in units.items()]
+    z, y, x = (convert(float(edges[place]), own, unit) for place, own in spatial)
+    oz, oy, ox = (convert(float(offset[place]), own, unit) for place, own in spatial)
+    return (z, y, x), (oz, oy, ox) if is_placed else None, unit
 
 
 def write(path: Path, array: Array, like: Volume | None) -> None:
@@ -104,20 +132,27 @@ def write(path: Path, array: Array, like: Volume | None) -> None:
         return
     group = zarr.open_group(str(path), mode="w", zarr_format=3)
     group.create_array("0", data=np.ascontiguousarray(array), chunks=chunks)
-    spacing = (1.0, 1.0, 1.0) if like is None else like.spacing
-    group.attrs["ome"] = _multiscales(array.ndim, spacing, geometry)
+    ome = geometry.ome if geometry else None
+    group.attrs["ome"] = _multiscales(array.ndim, ome or _geometry_like(like))
 
 
-def _multiscales(ndim: int, spacing: Spacing, geometry: ZarrGeometry | None) -> dict[str, Any]:
-    """OME-Zarr 0.5 metadata of one level; scale and translation are those that were read."""
+def _geometry_like(like: Volume | None) -> dict[str, Any]:
+    """Transformations and units for a volume of another format."""
+    names = ["z", "y", "x"]
+    scale = {"type": "scale", "scale": list(NO_SPACING if like is None else like.spacing)}
+    unit = unit_name(like.unit) if like and like.unit else None
+    return {"transforms": [scale], "whole": [], "names": names, "units": dict.fromkeys(names, unit)}
+
+
+def _multiscales(ndim: int, ome: dict[str, Any]) -> dict[str, Any]:
+    """OME-Zarr 0.5 metadata of one level, with the transformations and units of `ome`."""
     names = ["c", "z", "y", "x"][-ndim:]
-    ome = (geometry.ome if geometry else None) or {"transforms": [], "names": [], "units": {}}
     transforms = [_for_axes(one, ome["names"], names) for one in ome["transforms"]]
-    scale = {"type": "scale", "scale": [*([1.0] * (ndim - 3)), *spacing]}
-    level = {"path": "0", "coordinateTransformations": transforms or [scale]}
+    no_scale = {"type": "scale", "scale": [1.0] * ndim}
+    level = {"path": "0", "coordinateTransformations": transforms or [no_scale]}
     axes = [_axis(name, ome["units"].get(name)) for name in names]
     image: dict[str, Any] = {"axes": axes, "datasets": [level]}
-    whole = [_for_axes(one, ome["names"], names) for one in ome.get("whole", ())]
+    whole = [_for_axes(one, ome["names"], names) for one in ome["whole"]]
     return {
         "version": "0.5",
         "multiscales": [image | ({"coordinateTransformations": whole} if whole else {})],

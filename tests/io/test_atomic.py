@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from vesuv.errors import InputError
+from vesuv.io.atomic import clear_leftovers, leftovers, replacing, write_text, writing
+
+DEAD = 999_999_999
+"""No process has this number: it is above the largest that Linux gives."""
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_file_is_as_it_was_until_the_new_one_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+        assert path.read_text() == "old"
+        assert temporary.parent == path.parent
+
+    assert path.read_text() == "new"
+    assert names(tmp_path) == ["a.txt"]
+
+
+def test_a_folder_takes_the_place_of_a_folder(tmp_path: Path) -> None:
+    path = tmp_path / "a.zarr"
+    path.mkdir()
+    (path / "old").touch()
+
+    with replacing(path, ending=".zarr") as temporary:
+        assert temporary.suffix == ".zarr"
+        temporary.mkdir()
+        (temporary / "new").touch()
+        assert names(path) == ["old"]
+
+    assert names(path) == ["new"]
+    assert names(tmp_path) == ["a.zarr"]
+
+
+@pytest.mark.parametrize("fault", [OSError, KeyboardInterrupt])
+def test_a_failed_write_leaves_what_was_there_and_nothing_else(
+    tmp_path: Path, fault: type[BaseException]
+) -> None:
+    path = tmp_path / "a"
+    path.write_text("old")
+
+    with pytest.raises(fault), replacing(path) as temporary:
+        temporary.write_text("half")
+        raise fault
+
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_folder_that_cannot_be_put_in_place_leaves_the_former_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "store"
+    path.mkdir()
+    (path / "old").touch()
+    rename = os.replace
+
+    def fail(source: Path, target: Path) -> None:
+        if Path(source).name.endswith(".partial") and not Path(source).name.endswith(
+            ".old.partial"
+        ):
+            raise OSError(errno.EIO, "Input/output error")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", fail)
+    with pytest.raises(OSError, match="Input/output error"), replacing(path) as temporary:
+        temporary.mkdir()
+
+    assert names(path) == ["old"]
+    assert names(tmp_path) == ["store"]
+
+
+def test_a_file_never_takes_the_place_of_a_folder(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    path.mkdir()
+    (path / "thesis").touch()
+
+    with pytest.raises(InputError, match=r"a\.tif: cannot be written \(Is a directory\)"):
+        write_text(path, "text")
+
+    assert names(path) == ["thesis"]
+
+
+def test_the_former_file_is_kept_under_a_second_name(tmp_path: Path) -> None:
+    path, previous = tmp_path / "last.pt", tmp_path / "last.pt.previous"
+
+    for text in ("1", "2", "3"):
+        with replacing(path, previous=previous) as temporary:
+            temporary.write_text(text)
+
+    assert (path.read_text(), previous.read_text()) == ("3", "2")
+    assert names(tmp_path) == ["last.pt", "last.pt.previous"]
+
+
+def test_every_file_is_flushed_to_disk_before_the_rename(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+    rename = os.replace
+    monkeypatch.setattr(os, "fsync", lambda _file: events.append("flush"))
+
+    def record(source: Path, target: Path) -> None:
+        events.append("rename")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", record)
+    with replacing(tmp_path / "a.pt", flush=True) as temporary:
+        temporary.write_text("1")
+    with replacing(tmp_path / "b.zarr", flush=True) as temporary:
+        temporary.mkdir()
+        (temporary / "x").touch()
+        (temporary / "y").touch()
+
+    assert events == ["flush", "rename", "flush", "flush", "rename"]
+
+
+def test_a_link_stays_a_link_and_its_target_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    real, link = tmp_path / "disk" / "real.txt", tmp_path / "link.txt"
+    real.write_text("old")
+    link.symlink_to(real)
+
+    write_text(link, "new")
+
+    assert link.is_symlink()
+    assert real.read_text() == "new"
+
+
+def test_a_text_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.touch()
+
+    write_text(tmp_path / "deep" / "a.txt", "µ\n")
+
+    assert (tmp_path / "deep" / "a.txt").read_bytes() == b"\xc2\xb5\n"
+    mode = (tmp_path / "deep" / "a.txt").stat().st_mode
+    assert stat.S_IMODE(mode) == stat.S_IMODE(plain.stat().st_mode)
+
+
+def test_leftovers_are_those_of_processes_that_no_longer_run(tmp_path: Path) -> None:
+    for name in (f".a.{DEAD}.partial", f".b.nii.gz.{DEAD}.partial.nii.gz", "a", "b.partial"):
+        (tmp_path / name).touch()
+    (tmp_path / f".a.{os.getpid()}.partial").touch()
+
+    assert [path.name for path in leftovers(tmp_path)] == [
+        f".a.{DEAD}.partial",
+        f".b.nii.gz.{DEAD}.partial.nii.gz",
+    ]
+    assert leftovers(tmp_path / "gone") == []
+
+
+def test_only_the_leftovers_of_one_path_are_removed(tmp_path: Path) -> None:
+    (tmp_path / f".a.{DEAD}.partial").mkdir()
+    (tmp_path / f".ab.{DEAD}.partial").mkdir()
+
+    clear_leftovers(tmp_path / "a")
+
+    assert names(tmp_path) == [f".ab.{DEAD}.partial"]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_folder_that_was_moved_aside_returns_where_none_took_its_place(
+    tmp_path: Path, is_there: bool
+) -> None:
+    former = tmp_path / f".store.{DEAD}.old.partial"
+    former.mkdir()
+    (former / "old").touch()
+    if is_there:
+        (tmp_path / "store").mkdir()
+
+    clear_leftovers(tmp_path / "store")
+
+    assert names(tmp_path) == ["store"]
+    assert names(tmp_path / "store") == ([] if is_there else ["old"])
+
+
+def test_a_failed_write_is_a_sentence_with_the_final_name(tmp_path: Path) -> None:
+    path = tmp_path / "store"
+
+    with (
+        pytest.raises(InputError) as caught,
+        writing(path, "give data.store another folder"),
+        replacing(path) as temporary,
+    ):
+        (temporary / "cases" / "a.json").write_text("")
+
+    assert str(caught.value) == (
+        f"{path}/cases/a.json: cannot be written (No such file or directory); give data.store "
+        "another folder"
+    )
+
+
+def test_a_fault_elsewhere_names_what_was_to_be_written(tmp_path: Path) -> None:
+    (tmp_path / "note").touch()
+
+    with pytest.raises(InputError, match=r"note/a/b\.txt: cannot be written \(Not a directory\)"):
+        write_text(tmp_path / "note" / "a" / "b.txt", "")
+    with pytest.raises(InputError, match=r"x: cannot be written \(No space"), writing(Path("x")):
+        raise OSError(errno.ENOSPC, "No space left on device")

@@ -1,0 +1,159 @@
+"""The one way to write: under a temporary name first, then put in place by a rename.
+
+A reader meets the former file or the new one, never half of one. The temporary name lies beside the
+final one, carries the number of the writing process, and is hidden from listings of volumes.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from vesuv.errors import InputError
+
+_TEMPORARY = re.compile(
+    r"\.(?P<name>.+?)\.(?P<pid>\d+)\.(?P<old>old\.)?partial(?:\..+)?", re.DOTALL
+)
+"""Matches a temporary name; `old` marks a former folder that makes room for the new one."""
+
+
+@contextmanager
+def replacing(
+    path: Path, *, ending: str = "", flush: bool = False, previous: Path | None = None
+) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; what was written there takes the place of `path`.
+
+    A file takes its place in one step. A folder takes two (the former one is moved aside), which
+    `clear_leftovers` completes or takes back if the process is killed between them. A symbolic link
+    stays a link. When the body fails, what it wrote is removed and `path` is as it was.
+
+    Args:
+        path: File or folder to write; the folder it lies in is made when missing.
+        ending: File ending that the writing library insists on, ".nii.gz".
+        flush: Flush to disk before the rename, so that a power cut cannot leave an empty file.
+        previous: Keep the former file under this name.
+
+    Raises:
+        OSError: Writing failed; see `writing`.
+    """
+    target = path.resolve() if path.is_symlink() else path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.partial{ending}")
+    _remove(temporary)
+    try:
+        yield temporary
+        if flush:
+            _flush(temporary)
+        if previous is not None and target.is_file():
+            _exchange(temporary, target, previous)
+        elif target.is_dir() and temporary.is_dir():
+            former = target.with_name(f".{target.name}.{os.getpid()}.old.partial")
+            _exchange(temporary, target, former)
+            _remove(former)
+        else:
+            temporary.replace(target)
+    finally:
+        _remove(temporary)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all; its folder is made when missing.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    with writing(path), replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+@contextmanager
+def writing(path: Path, hint: str = "check folder and space") -> Iterator[None]:
+    """Turn an OSError into one sentence for the user.
+
+    Args:
+        path: File or folder that is written; the sentence names a file below it where it can.
+        hint: What the user should do.
+
+    Raises:
+        InputError: The body raised an OSError.
+    """
+    try:
+        yield
+    except OSError as fault:
+        name = fault.filename if isinstance(fault.filename, str) else str(path)
+        final = _final(Path(name))
+        raise InputError(
+            f"{final if final.is_relative_to(path) else path}: cannot be written "
+            f"({fault.strerror or fault}); {hint}"
+        ) from None
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Return the temporary files and folders of processes that no longer run."""
+    if not folder.is_dir():
+        return []
+    matches = ((path, _TEMPORARY.fullmatch(path.name)) for path in folder.iterdir())
+    return sorted(path for path, match in matches if match and not _runs(int(match["pid"])))
+
+
+def clear_leftovers(path: Path) -> None:
+    """Remove what killed processes left of `path`, a file or folder written by `replacing`.
+
+    A former folder that had been moved aside returns where no new one took its place.
+
+    Raises:
+        OSError: The former folder cannot be moved back.
+    """
+    target = path.resolve() if path.is_symlink() else path
+    for leftover in leftovers(target.parent):
+        match = _TEMPORARY.fullmatch(leftover.name)
+        if match is None or match["name"] != target.name:
+            continue
+        if match["old"] and not target.exists():
+            leftover.replace(target)
+        else:
+            _remove(leftover)
+
+
+def _exchange(temporary: Path, target: Path, former: Path) -> None:
+    """Move `target` to `former` and `temporary` to `target`."""
+    target.replace(former)
+    try:
+        temporary.replace(target)
+    except BaseException:
+        former.replace(target)
+        raise
+
+
+def _flush(path: Path) -> None:
+    for file in [path] if path.is_file() else (p for p in path.rglob("*") if p.is_file()):
+        with file.open("rb+") as stream:
+            os.fsync(stream.fileno())
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _final(path: Path) -> Path:
+    """The path with each temporary name in it replaced by the final one."""
+    matches = ((part, _TEMPORARY.fullmatch(part)) for part in path.parts)
+    return Path(*(match["name"] if match else part for part, match in matches))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,70 @@
+"""Units of length that file formats name, each in several spellings."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from fractions import Fraction
+
+_METRES = {
+    "pm": Fraction(1, 10**12),
+    "Å": Fraction(1, 10**10),
+    "nm": Fraction(1, 10**9),
+    "µm": Fraction(1, 10**6),
+    "mm": Fraction(1, 10**3),
+    "cm": Fraction(1, 10**2),
+    "m": Fraction(1),
+    "in": Fraction(254, 10**4),
+}
+"""Metres in one unit; the keys are the spellings that `Volume.unit` uses."""
+_NAMES = {
+    "pm": "picometer",
+    "Å": "angstrom",
+    "nm": "nanometer",
+    "µm": "micrometer",
+    "mm": "millimeter",
+    "cm": "centimeter",
+    "m": "meter",
+    "in": "inch",
+}
+"""Names of UDUNITS-2, which OME-Zarr uses."""
+_SYMBOLS = {
+    **{symbol: symbol for symbol in _METRES},
+    "μm": "µm",
+    "\\u00B5m": "µm",  # as ImageJ escapes it
+    "um": "µm",
+    "\u212b": "Å",  # the angstrom sign in place of the letter
+    '"': "in",
+}
+_WORDS = {
+    **{name: symbol for symbol, name in _NAMES.items()},
+    **{name.replace("meter", "metre"): symbol for symbol, name in _NAMES.items()},
+    "micron": "µm",
+    "inches": "in",
+}
+
+
+def parse_unit(text: object) -> str | None:
+    """Return the unit as `Volume.unit` spells it, or None where a file names no known length."""
+    symbol = text.strip() if isinstance(text, str) else ""
+    word = symbol.lower()
+    return _SYMBOLS.get(symbol) or _WORDS.get(word) or _WORDS.get(word.removesuffix("s"))
+
+
+def unit_name(unit: str) -> str:
+    """Return the unit's name in UDUNITS-2: "micrometer" for µm."""
+    return _NAMES[unit]
+
+
+def convert(value: float, unit: str | None, target: str | None) -> float:
+    """Return a length in another unit; unchanged where either unit is unknown."""
+    if unit is None or target is None or unit == target or not math.isfinite(value):
+        return value
+    return float(Fraction(value) * _METRES[unit] / _METRES[target])
+
+
+def common_unit(units: Iterable[str | None]) -> str | None:
+    """Return the unit that most axes are given in, the first of them where several are equal."""
+    known = Counter(unit for unit in units if unit is not None)
+    return known.most_common(1)[0][0] if known else None

@@ -1,0 +1,118 @@
+"""Volumes on one grid: the check, and channels that lie in files of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vesuv.errors import InputError
+from vesuv.io.formats import Volume, read
+from vesuv.io.formats.units import convert
+from vesuv.types import Array, Spacing
+
+_SPACING_TOLERANCE = 0.01
+"""Largest relative difference of spacings that counts as rounding in a header."""
+_DIRECTION_TOLERANCE = 0.02
+"""Largest difference of unit vectors that counts as rounding in a header."""
+_ORIGIN_TOLERANCE = 0.501
+"""Largest distance of origins along an axis: half a voxel, and a little for rounding."""
+
+File = tuple[Path, Volume]
+"""A volume with the path that messages name."""
+
+
+def check_same_grid(
+    file: File, reference: File, roles: tuple[str, str] = ("label", "image")
+) -> None:
+    """Refuse a volume whose voxels do not lie on those of another one.
+
+    Shapes are always compared. Spacing, orientation and origin are compared where both headers
+    state them, lengths in one unit where both state the unit.
+
+    Args:
+        file: The volume that the message blames.
+        reference: The volume it must lie on.
+        roles: What the two are, for the message.
+
+    Raises:
+        InputError: Names both files and the first property that differs.
+    """
+    volume, other = file[1], reference[1]
+    if volume.shape != other.shape:
+        raise _refusal(file, reference, roles, "shape", str(volume.shape), str(other.shape))
+    if not volume.has_header or not other.has_header:
+        return
+    if not np.allclose(
+        _spacing_in(volume, other.unit), other.spacing, rtol=_SPACING_TOLERANCE, atol=0.0
+    ):
+        raise _refusal(file, reference, roles, "spacing", _edges(volume), _edges(other))
+    if (volume.direction is None) != (other.direction is None):
+        return  # their coordinates are not the same
+    if volume.direction is not None and not np.allclose(
+        volume.direction, np.asarray(other.direction), atol=_DIRECTION_TOLERANCE
+    ):
+        shown = _rounded(volume.direction), _rounded(other.direction)
+        raise _refusal(file, reference, roles, "orientation", *shown)
+    if volume.origin is None or other.origin is None:
+        return
+    if _voxels_apart(volume, other) > _ORIGIN_TOLERANCE:
+        shown = _rounded(volume.origin), _rounded(other.origin)
+        raise _refusal(file, reference, roles, "origin", *shown)
+
+
+def read_channels(files: Sequence[Path]) -> tuple[Volume, Array]:
+    """Read a case whose channels lie in one file or in several.
+
+    Args:
+        files: One file a channel, or one file that holds all channels.
+
+    Returns:
+        The first file, for its geometry, and all channels in the files' order, (c, z, y, x).
+
+    Raises:
+        InputError: A file cannot be read, or lies on another grid than the first.
+    """
+    first = read(files[0])
+    channels = [first.channels]
+    for path in files[1:]:
+        volume = read(path)
+        check_same_grid((path, volume), (files[0], first), ("channel", "channel"))
+        channels.append(volume.channels)
+    return first, channels[0] if len(channels) == 1 else np.concatenate(channels)
+
+
+def _refusal(
+    file: File, reference: File, roles: tuple[str, str], aspect: str, value: str, expected: str
+) -> InputError:
+    role, other = roles
+    pair = f"{role}s" if role == other else f"{other} and {role}"
+    return InputError(
+        f"{file[0]}: {pair} of a case have one {aspect}, found {role} {value} and {other} "
+        f"{expected} ({reference[0]}); export both on one grid"
+    )
+
+
+def _voxels_apart(volume: Volume, other: Volume) -> float:
+    """Distance of the origins along the axis of `other` where it is largest, in its voxels."""
+    axes = np.eye(3) if other.direction is None else np.reshape(other.direction, (3, 3))
+    origin = [convert(x, volume.unit, other.unit) for x in volume.origin or ()]
+    offset = np.subtract(origin, other.origin or ())
+    try:
+        return float(np.abs(np.linalg.solve(axes.T * other.spacing, offset)).max())
+    except np.linalg.LinAlgError:  # a damaged header, whose equal one was accepted
+        return 0.0
+
+
+def _spacing_in(volume: Volume, unit: str | None) -> Spacing:
+    z, y, x = (convert(edge, volume.unit, unit) for edge in volume.spacing)
+    return z, y, x
+
+
+def _edges(volume: Volume) -> str:
+    return f"{volume.spacing}{f' {volume.unit}' if volume.unit else ''}"
+
+
+def _rounded(values: Sequence[float] | None) -> str:
+    return str([round(value, 3) for value in values or ()])
