@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -10,12 +12,34 @@ import pytest
 
 from vesuv.config.data import LabelsConfig
 from vesuv.errors import InputError, InputErrors
-from vesuv.evaluation.folders import ScoreOptions, evaluate
+from vesuv.evaluation.folders import FolderScores, ScoreOptions, score_folders, write_scores
+from vesuv.evaluation.pictures import PictureSource
 
 # 8 voxels each: (prediction, label); 2 is ignored
 GOOD = ([1, 1, 0, 0, 0, 1, 0, 0], [1, 1, 0, 0, 2, 2, 0, 0])
 POOR = ([1, 1, 1, 1, 0, 0, 0, 0], [1, 0, 0, 0, 1, 0, 2, 2])
 BLANK = ([0, 1, 0, 0, 0, 0, 0, 0], [2, 2, 2, 2, 2, 2, 2, 2])
+
+
+def score(
+    predictions: Path | Sequence[Path],
+    labels: Path,
+    *,
+    output: Path | None = None,
+    pictures: PictureSource | None = None,
+    **options: Any,
+) -> FolderScores:
+    """Score, and write the files beside the predictions where no output is given."""
+    folders = [predictions] if isinstance(predictions, Path) else predictions
+    target = output or folders[0]
+    scores = score_folders(folders, labels, target, ScoreOptions(**options), pictures=pictures)
+    write_scores(scores, target)
+    return scores
+
+
+def draw_title(image: object, label: object, prediction: object, path: Path, title: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(title)
 
 
 def _folders(tmp_path: Path, **cases) -> tuple[Path, Path]:
@@ -34,10 +58,11 @@ def _rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_cases_are_scored_worst_first(tmp_path: Path, capsys) -> None:
+def test_cases_are_scored_worst_first(tmp_path: Path) -> None:
     predictions, labels = _folders(tmp_path, good=GOOD, poor=POOR)
 
-    summary = evaluate(predictions, labels)
+    scores = score(predictions, labels)
+    summary = scores.summary
 
     rows = _rows(predictions / "scores.csv")
     assert [row["id"] for row in rows] == ["poor", "good"]
@@ -53,15 +78,15 @@ def test_cases_are_scored_worst_first(tmp_path: Path, capsys) -> None:
     written = json.loads((predictions / "summary.json").read_text())
     assert written["version"] == 1
     assert written["mean"] == summary["mean"]
-    printed = capsys.readouterr().out
-    assert printed.index("poor") < printed.index("good") < printed.index("mean of 2")
+    assert [case.id for case in scores.cases] == ["poor", "good"]
+    assert scores.faults == ()
 
 
 def test_groups_come_from_the_train_csv_beside_the_labels(tmp_path: Path) -> None:
     predictions, labels = _folders(tmp_path, a=GOOD, b=POOR, c=GOOD, d=GOOD)
     (tmp_path / "data" / "train.csv").write_text("id,scroll_id\na,s1\nb,s2\nc,s2\nz,s9\n")
 
-    summary = evaluate(predictions, labels, output=tmp_path / "scores")
+    summary = score(predictions, labels, output=tmp_path / "scores").summary
 
     assert list(summary["groups"]) == ["s1", "s2"]
     assert summary["groups"]["s2"]["mean"]["dice"] == pytest.approx((1 / 3 + 1) / 2)
@@ -74,51 +99,35 @@ def test_groups_of_ones_own(tmp_path: Path) -> None:
     predictions, labels = _folders(tmp_path, a=GOOD, b=POOR)
     (tmp_path / "own.csv").write_text("id,scroll_id\na,x\nb,y\n")
 
-    summary = evaluate(predictions, labels, groups=tmp_path / "own.csv")
+    summary = score(predictions, labels, groups=tmp_path / "own.csv").summary
 
     assert list(summary["groups"]) == ["x", "y"]
     with pytest.raises(InputError, match=r"--groups: .*absent\.csv is not there"):
-        evaluate(predictions, labels, groups=tmp_path / "absent.csv")
+        score(predictions, labels, groups=tmp_path / "absent.csv")
 
 
 def test_a_case_without_a_judged_voxel_counts_in_no_mean(tmp_path: Path) -> None:
     predictions, labels = _folders(tmp_path, good=GOOD, blank=BLANK)
 
-    summary = evaluate(predictions, labels)
+    summary = score(predictions, labels).summary
 
     assert summary["mean"]["dice"] == 1.0
     rows = _rows(predictions / "scores.csv")
     assert [(row["id"], row["dice"]) for row in rows] == [("good", "1"), ("blank", "")]
 
 
-def test_label_values_come_from_the_run(make_run, tmp_path: Path) -> None:
-    run = make_run(
-        "run",
-        labels__classes={"air": 5, "one": 6, "two": 7},
-        labels__ignore=9,
-        model__out_channels=3,
-    )
+def test_several_classes_are_scored_one_by_one(tmp_path: Path) -> None:
+    schema = LabelsConfig(classes={"air": 5, "one": 6, "two": 7}, ignore=9)
     case = ([5, 6, 6, 7, 7, 7, 5, 5], [5, 6, 7, 7, 7, 9, 6, 5])
     predictions, labels = _folders(tmp_path, a=case)
 
-    summary = evaluate(predictions, labels, run=run.path)
+    summary = score(predictions, labels, schema=schema).summary
 
     # class one: 1 hit, 2 predicted, 2 labelled; class two: 2 hits, 2 predicted, 3 labelled
     assert summary["classes"]["one"]["mean"]["dice"] == pytest.approx(2 / 4)
     assert summary["classes"]["two"]["mean"]["dice"] == pytest.approx(4 / 5)
     assert summary["mean"]["dice"] == pytest.approx((2 / 4 + 4 / 5) / 2)
-    assert summary["labels"] == LabelsConfig(
-        classes={"air": 5, "one": 6, "two": 7}, ignore=9
-    ).model_dump(mode="json")
-
-
-def test_label_values_come_from_one_place(make_run, tmp_path: Path) -> None:
-    run = make_run("run")
-    predictions, labels = _folders(tmp_path, a=GOOD)
-
-    assert evaluate(predictions, labels, config=run.config)["mean"]["dice"] == 1.0
-    with pytest.raises(InputError, match=r"--run, --config: both name label values"):
-        evaluate(predictions, labels, run=run.path, config=run.config)
+    assert summary["labels"] == schema.model_dump(mode="json")
 
 
 def test_formats_may_differ_between_prediction_and_label(tmp_path: Path) -> None:
@@ -127,17 +136,16 @@ def test_formats_may_differ_between_prediction_and_label(tmp_path: Path) -> None
     (predictions / "a.npy").unlink()
     nibabel.save(nibabel.Nifti1Image(mask.T, np.eye(4)), predictions / "a.nii.gz")
 
-    assert evaluate(predictions, labels)["mean"]["dice"] == pytest.approx(1 / 3)
+    assert score(predictions, labels).summary["mean"]["dice"] == pytest.approx(1 / 3)
 
 
-def test_labels_without_a_prediction_are_told_and_not_counted(tmp_path: Path, capsys) -> None:
+def test_labels_without_a_prediction_are_not_counted(tmp_path: Path) -> None:
     predictions, labels = _folders(tmp_path, a=GOOD, b=(None, POOR[1]))
 
-    summary = evaluate(predictions, labels)
+    summary = score(predictions, labels).summary
 
     assert summary["num_cases"] == 1
     assert summary["num_labels_without_prediction"] == 1
-    assert "1 labels without a prediction are not counted" in capsys.readouterr().out
 
 
 def test_pairs_that_cannot_be_compared_are_all_named_and_the_rest_is_scored(
@@ -154,11 +162,11 @@ def test_pairs_that_cannot_be_compared_are_all_named_and_the_rest_is_scored(
     np.save(predictions / "probs.npy", np.zeros((2, 2, 2, 2), dtype=np.uint8))
     np.save(labels / "probs.npy", np.zeros((2, 2, 2), dtype=np.uint8))
 
-    with pytest.raises(InputErrors) as caught:
-        evaluate(predictions, labels)
+    scores = score(predictions, labels)
 
-    faults = "\n".join(caught.value.faults)
-    assert len(caught.value.faults) == 5
+    faults = "\n".join(scores.faults)
+    assert len(scores.faults) == 5
+    assert scores.summary["faults"] == list(scores.faults)
     assert "lonely.npy: no label of this name in" in faults
     assert "odd.npy: label value 3 (12.50%" in faults
     assert "shape.npy: a prediction has its label's shape (2, 2, 2), found (2, 2, 1)" in faults
@@ -171,10 +179,10 @@ def test_nothing_to_match_is_refused(tmp_path: Path) -> None:
     predictions, labels = _folders(tmp_path, a=(GOOD[0], None), b=(None, GOOD[1]))
 
     with pytest.raises(InputError, match=r"holds no label of the predictions' names, .* a\.npy"):
-        evaluate(predictions, labels)
+        score(predictions, labels)
     (predictions / "a.npy").unlink()
     with pytest.raises(InputError, match=r"--predictions: .* holds no volume"):
-        evaluate(predictions, labels)
+        score(predictions, labels)
 
 
 def test_two_predictions_of_one_name_are_refused(tmp_path: Path) -> None:
@@ -182,64 +190,45 @@ def test_two_predictions_of_one_name_are_refused(tmp_path: Path) -> None:
     (predictions / "a.tif").write_bytes(b"")
 
     with pytest.raises(InputError, match=r"has the same name; keep one of them"):
-        evaluate(predictions, labels)
+        score(predictions, labels)
 
 
 def test_no_pair_left_means_no_scores(tmp_path: Path) -> None:
     predictions, labels = _folders(tmp_path, a=([3] * 8, GOOD[1]))
 
     with pytest.raises(InputErrors, match=r"a\.npy: label value 3"):
-        evaluate(predictions, labels)
+        score(predictions, labels)
     assert not (predictions / "scores.csv").exists()
 
 
-def test_a_long_table_is_cut_and_the_file_is_not(tmp_path: Path, capsys) -> None:
-    predictions, labels = _folders(tmp_path, **{f"case{number:02d}": GOOD for number in range(43)})
-
-    evaluate(predictions, labels)
-
-    printed = capsys.readouterr().out
-    assert "3 better" in printed
-    assert "case41" not in printed
-    assert len(_rows(predictions / "scores.csv")) == 43
+def _images(tmp_path: Path, **shapes: tuple[int, int, int]) -> PictureSource:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name, shape in shapes.items():
+        np.save(folder / f"{name}.npy", np.zeros(shape))
+    return PictureSource(folder, draw_title)
 
 
-def test_each_case_is_drawn_beside_its_scores(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_each_case_is_drawn_by_the_callers_function(tmp_path: Path, workers: int) -> None:
     predictions, labels = _folders(tmp_path, a=GOOD, b=POOR)
-    images = tmp_path / "images"
-    images.mkdir()
-    np.save(images / "a.npy", np.arange(8, dtype=np.float32).reshape(2, 2, 2))
-    np.save(images / "b_0000.npy", np.arange(8, dtype=np.float32).reshape(2, 2, 2))
+    pictures = _images(tmp_path, a=(2, 2, 2), b_0000=(2, 2, 2))
 
-    evaluate(predictions, labels, images=images, output=tmp_path / "scores")
+    score(predictions, labels, pictures=pictures, output=tmp_path / "scores", workers=workers)
 
-    pictures = sorted((tmp_path / "scores").glob("*.png"))
-    assert [path.name for path in pictures] == ["a.png", "b.png"]
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
+    assert (tmp_path / "scores" / "a.png").read_text() == "a: Dice 1.0000"
+    assert (tmp_path / "scores" / "b.png").read_text() == "b: Dice 0.3333"
 
 
 def test_images_that_do_not_fit_are_named_and_the_scores_stay(tmp_path: Path) -> None:
     predictions, labels = _folders(tmp_path, a=GOOD, b=POOR)
-    images = tmp_path / "images"
-    images.mkdir()
-    np.save(images / "a.npy", np.zeros((2, 2, 3)))
+    pictures = _images(tmp_path, a=(2, 2, 3))
 
-    with pytest.raises(InputErrors) as caught:
-        evaluate(predictions, labels, images=images)
+    first, second = score(predictions, labels, pictures=pictures).faults
 
-    first, second = caught.value.faults
     assert "a.npy: an image has its label's shape (2, 2, 2), found (2, 2, 3)" in first
-    assert second == f"--images: {images} holds no image of case b; add it"
+    assert second == f"--images: {pictures.images} holds no image of case b; add it"
     assert len(_rows(predictions / "scores.csv")) == 2
-
-
-def test_a_required_dice_that_is_missed_fails_after_everything_is_written(tmp_path: Path) -> None:
-    predictions, labels = _folders(tmp_path, a=POOR)
-
-    assert evaluate(predictions, labels, require_dice=0.3)["num_cases"] == 1
-    with pytest.raises(InputError, match=r"--require-dice: .* at least 0\.8, found 0\.3333"):
-        evaluate(predictions, labels, require_dice=0.8)
-    assert (predictions / "summary.json").is_file()
 
 
 def _sets(tmp_path: Path, num_cases: int) -> tuple[list[Path], Path]:
@@ -257,10 +246,10 @@ def _sets(tmp_path: Path, num_cases: int) -> tuple[list[Path], Path]:
     return folders, labels
 
 
-def test_folders_are_compared_case_by_case_with_the_first(tmp_path: Path, capsys) -> None:
+def test_folders_are_compared_case_by_case_with_the_first(tmp_path: Path) -> None:
     folders, labels = _sets(tmp_path, 6)
 
-    summary = evaluate(folders, labels, ScoreOptions(["voi"]), output=tmp_path / "out")
+    summary = score(folders, labels, measures=["voi"], output=tmp_path / "out").summary
 
     first, second = (summary["predictions"][name]["mean"]["dice"] for name in ("one", "two"))
     # missing m of n voxels: 2 (n - m) / (2 n - m)
@@ -277,14 +266,13 @@ def test_folders_are_compared_case_by_case_with_the_first(tmp_path: Path, capsys
     text = (tmp_path / "out" / "summary.md").read_text()
     assert "Differences from one" in text
     assert "p = 0.031, n = 6" in text
-    assert "Differences from one" in capsys.readouterr().out
 
 
 def test_a_difference_over_few_cases_is_not_tested(tmp_path: Path) -> None:
     folders, labels = _sets(tmp_path, 3)
     (folders[1] / "case2.npy").unlink()
 
-    summary = evaluate(folders, labels, output=tmp_path / "out")
+    summary = score(folders, labels, output=tmp_path / "out").summary
 
     dice = summary["comparisons"][0]
     assert (dice["measure"], dice["num_pairs"]) == ("dice", 2)
@@ -293,19 +281,10 @@ def test_a_difference_over_few_cases_is_not_tested(tmp_path: Path) -> None:
     assert summary["predictions"]["two"]["num_labels_without_prediction"] == 1
 
 
-def test_a_comparison_has_a_folder_of_its_own(tmp_path: Path) -> None:
-    folders, labels = _sets(tmp_path, 1)
-
-    with pytest.raises(InputError, match=r"--output: 2 folders of predictions need one"):
-        evaluate(folders, labels)
-    with pytest.raises(InputErrors, match=r"at least 0\.9, found 0\.8889 in two"):
-        evaluate(folders, labels, output=tmp_path / "out", require_dice=0.9)
-
-
 def test_means_come_with_an_interval(tmp_path: Path) -> None:
     predictions, labels = _folders(tmp_path, a=GOOD, b=GOOD, c=GOOD)
 
-    summary = evaluate(predictions, labels)
+    summary = score(predictions, labels).summary
 
     assert tuple(summary["interval"]["dice"]) == (1.0, 1.0)
     assert "95% from" in (predictions / "summary.md").read_text()
@@ -313,9 +292,10 @@ def test_means_come_with_an_interval(tmp_path: Path) -> None:
 
 def test_the_leaderboard_score_orders_the_cases(tmp_path: Path) -> None:
     folders, labels = _sets(tmp_path, 2)
-    options = ScoreOptions(["surface_dice@1", "betti"], leaderboard="exact", workers=1)
 
-    summary = evaluate(folders[1], labels, options)
+    measures = ["surface_dice@1", "betti"]
+    scores = score(folders[1], labels, measures=measures, leaderboard="exact", workers=1)
+    summary = scores.summary
 
     rows = _rows(folders[1] / "scores.csv")
     found = [float(row["leaderboard"]) for row in rows]
@@ -327,22 +307,79 @@ def test_the_leaderboard_score_orders_the_cases(tmp_path: Path) -> None:
 def test_ignored_is_one_of_two_things(tmp_path: Path) -> None:
     predictions, labels = _folders(tmp_path, a=GOOD)
 
-    assert evaluate(predictions, labels, ScoreOptions(ignored="excluded"))["ignored"] == "excluded"
+    assert score(predictions, labels, ignored_voxels="excluded").summary["ignored"] == "excluded"
     with pytest.raises(InputError, match=r"--ignored: must be background or excluded; found 'x'"):
-        evaluate(predictions, labels, ScoreOptions(ignored="x"))
+        score(predictions, labels, ignored_voxels="x")
 
 
 def test_a_picture_that_is_there_is_not_drawn_again(tmp_path: Path) -> None:
     predictions, labels = _folders(tmp_path, a=GOOD)
-    images = tmp_path / "images"
-    images.mkdir()
-    np.save(images / "a.npy", np.zeros((2, 2, 2)))
-    evaluate(predictions, labels, images=images)
+    pictures = _images(tmp_path, a=(2, 2, 2))
+    score(predictions, labels, pictures=pictures)
     picture = predictions / "a.png"
 
-    picture.write_bytes(b"mine")
-    evaluate(predictions, labels, images=images)
-    assert picture.read_bytes() == b"mine"
+    picture.write_text("mine")
+    score(predictions, labels, pictures=pictures)
+    assert picture.read_text() == "mine"
     picture.unlink()
-    evaluate(predictions, labels, images=images)
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    score(predictions, labels, pictures=pictures)
+    assert picture.read_text() == "a: Dice 1.0000"
+
+
+def _save_nifti(path: Path, mask: np.ndarray, spacing: float, origin: float) -> None:
+    affine = np.diag([spacing, spacing, spacing, 1.0])
+    affine[:3, 3] = origin
+    nibabel.save(nibabel.Nifti1Image(mask.T, affine), path)
+
+
+@pytest.mark.parametrize(
+    ("spacing", "origin", "aspect"), [(2.0, 0.0, "spacing"), (1.0, 7.0, "origin")]
+)
+def test_a_prediction_on_another_grid_than_its_label_is_refused(
+    tmp_path: Path, spacing: float, origin: float, aspect: str
+) -> None:
+    predictions, labels = tmp_path / "predictions", tmp_path / "labels"
+    mask = np.ones((2, 2, 2), np.uint8)
+    for folder in (predictions, labels):
+        folder.mkdir()
+        _save_nifti(folder / "a.nii.gz", mask, 1.0, 0.0)
+    _save_nifti(labels / "b.nii.gz", mask, 1.0, 0.0)
+    _save_nifti(predictions / "b.nii.gz", mask, spacing, origin)
+
+    scores = score(predictions, labels)
+
+    assert [case.id for case in scores.cases] == ["a"]
+    (fault,) = scores.faults
+    assert fault.startswith(f"{predictions / 'b.nii.gz'}: ")
+    assert aspect in fault and str(labels / "b.nii.gz") in fault
+
+
+def test_progress_counts_the_cases_without_a_record(tmp_path: Path) -> None:
+    predictions, labels = _folders(tmp_path, a=GOOD, b=POOR)
+    calls: list[tuple[int, int]] = []
+
+    first = score_folders([predictions], labels, tmp_path, progress=lambda *c: calls.append(c))
+    again = score_folders([predictions], labels, tmp_path, progress=lambda *c: calls.append(c))
+
+    assert calls == [(1, 2), (2, 2)]
+    assert (first.num_from_record, again.num_from_record) == (0, 2)
+
+
+def test_overlap_scores_may_be_named_but_are_there_once(tmp_path: Path) -> None:
+    predictions, labels = _folders(tmp_path, a=GOOD)
+
+    assert score(predictions, labels, measures=["dice", "voi"]).summary["measures"] == ("voi",)
+
+
+def test_no_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--predictions: needs a folder of masks, found none"):
+        score_folders([], tmp_path, tmp_path)
+
+
+def test_nothing_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    predictions, labels = _folders(tmp_path, a=GOOD)
+
+    score(predictions, labels)
+
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", "")

@@ -79,7 +79,7 @@ def test_the_full_matching_names_the_extra_that_it_needs(monkeypatch: pytest.Mon
 def test_nothing_on_either_side_and_all_ignored_score_one(ignored: Any, value: int) -> None:
     prediction = sheet() if value == 2 else np.zeros((12, 12, 12), np.uint8)
 
-    result = leaderboard_score(prediction, np.full((12, 12, 12), value), ignored=ignored)
+    result = leaderboard_score(prediction, np.full((12, 12, 12), value), ignored_voxels=ignored)
 
     assert result.score == pytest.approx(1.0)
     assert result.topo_f1 == (None, None, None)
@@ -106,7 +106,7 @@ def test_a_prediction_that_goes_on_into_ignored_voxels_is_perfect_when_they_are_
     label[4:8] = 2  # the label is cut in two
 
     as_background = leaderboard_score(sheet(), label)
-    excluded = leaderboard_score(sheet(), label, ignored="excluded")
+    excluded = leaderboard_score(sheet(), label, ignored_voxels="excluded")
 
     assert as_background.score == pytest.approx(1.0)
     assert excluded.surface_dice == pytest.approx(1.0)
@@ -120,7 +120,7 @@ def test_surface_beside_ignored_voxels_counts_only_as_background() -> None:
     prediction[5] = 0  # stops short of the ignored half, which it fills
 
     as_background = leaderboard_score(prediction, label, tolerance=0.0)
-    excluded = leaderboard_score(prediction, label, tolerance=0.0, ignored="excluded")
+    excluded = leaderboard_score(prediction, label, tolerance=0.0, ignored_voxels="excluded")
 
     assert excluded.surface_dice > as_background.surface_dice
 
@@ -136,7 +136,7 @@ def test_shapes_that_differ_are_refused() -> None:
         leaderboard_score(np.zeros((2, 2, 2)), np.zeros((2, 2, 3)))
 
 
-@pytest.mark.parametrize("name", ["mode", "ignored"])
+@pytest.mark.parametrize("name", ["mode", "ignored_voxels"])
 def test_an_unknown_choice_is_refused(name: str) -> None:
     with pytest.raises(InputError, match=f"{name} is 'fast'; choose"):
         leaderboard_score(sheet(), sheet(), **{name: "fast"})

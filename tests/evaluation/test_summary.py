@@ -33,9 +33,9 @@ def test_less_distance_is_better_and_less_recall_is_worse() -> None:
 
     found = compare(first, second)
 
-    assert (found["recall"][1], found["hd95"][1]) == ("worse", "better")
-    assert found["recall"][0].difference == pytest.approx(-0.2)
-    assert found["precision"][1] == ""  # the same 1 everywhere
+    assert (found["recall"].verdict, found["hd95"].verdict) == ("worse", "better")
+    assert found["recall"].comparison.difference == pytest.approx(-0.2)
+    assert found["precision"].verdict == ""  # the same 1 everywhere
     assert "predicted_fraction" not in found
     rows = comparison_rows("one", {"two": found})
     (row,) = (row for row in rows if row["measure"] == "hd95")

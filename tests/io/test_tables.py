@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from vesuv.errors import InputError
-from vesuv.io.tables import mean, read_json, read_json_or_none, write_csv, write_json
+from vesuv.io.tables import (
+    TextTable,
+    markdown_table,
+    mean,
+    read_json,
+    read_json_or_none,
+    write_csv,
+    write_json,
+)
 
 
 def test_rows_share_one_header_and_missing_values_are_empty(tmp_path: Path) -> None:
@@ -77,3 +85,11 @@ def test_what_is_no_mapping_is_refused_or_none(
 def test_a_folder_is_no_json_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"cannot be read as JSON \(Is a directory\)"):
         read_json(tmp_path)
+
+
+def test_markdown_is_a_heading_and_a_table_with_a_bold_foot() -> None:
+    table = TextTable("Means", ["case", "dice"], [["a|b", "0.5"]], [["all", "0.6"]])
+
+    assert markdown_table(table) == (
+        "## Means\n\n| case | dice |\n|:--|--:|\n| a\\|b | 0.5 |\n| **all** | **0.6** |\n"
+    )

@@ -223,20 +223,22 @@ def evaluate(
     ] = False,
 ) -> None:
     """Score predictions against labels, by case and group; compare folders of predictions."""
-    from vesuv.config import load_config
-    from vesuv.evaluation.folders import ScoreOptions
-    from vesuv.evaluation.folders import evaluate as entry
+    from vesuv.cli.evaluate import evaluate as entry
 
     entry(
         predictions,
         labels,
-        ScoreOptions(measures or (), leaderboard, ignored, workers, overwrite),
+        measures=measures or (),
+        leaderboard=leaderboard,
+        ignored=ignored,
         run=run,
-        config=load_config(config) if config else None,
+        config=config,
         groups=groups,
         images=images,
         output=output,
         require_dice=require_dice,
+        workers=workers,
+        overwrite=overwrite,
     )
 
 

@@ -1,1 +1,5 @@
-"""Scores that no loss weight can change: overlap, foreground fractions, choice of a threshold."""
+"""Scores of predicted masks: measures, their summary over cases, and comparisons of folders."""
+
+from vesuv.evaluation.arrays import evaluate
+
+__all__ = ["evaluate"]

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from vesuv.data.components import Labels, label_components
-from vesuv.evaluation.run_graph import Mask
+from vesuv.evaluation.measure import Column, Measure, Pair
+from vesuv.types import Mask
 
 
 class Betti(NamedTuple):
@@ -69,3 +70,27 @@ def euler_characteristic(mask: Mask) -> int:
 def _runs(mask: Mask) -> int:
     joins = np.count_nonzero(mask[..., :-1] & mask[..., 1:])
     return int(np.count_nonzero(mask)) - int(joins)
+
+
+def _columns(index: int, dimension: str) -> tuple[Column, Column, Column]:
+    error = Column(
+        f"{dimension}_error", "lower", headline=True, style="count", short_name=f"b{index} err."
+    )
+    counts = [Column(f"{dimension}_{side}", style="count") for side in ("predicted", "labelled")]
+    return error, counts[0], counts[1]
+
+
+def _values(pair: Pair) -> list[float]:
+    numbers = zip(betti_numbers(pair.judged_prediction), betti_numbers(pair.label), strict=True)
+    return [
+        value
+        for predicted, labelled in numbers
+        for value in (abs(predicted - labelled), predicted, labelled)
+    ]
+
+
+BETTI = Measure(
+    "betti",
+    tuple(c for index, name in enumerate(Betti._fields) for c in _columns(index, name)),
+    _values,
+)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from vesuv.evaluation.betti import Betti, betti_numbers, label_background, label_foreground
 from vesuv.evaluation.betti_wheel import Counts, full_matching
 from vesuv.evaluation.loops import matched_loops
-from vesuv.evaluation.run_graph import Mask
+from vesuv.types import Mask
 
 MOST_LOOPS = 50_000
 """Loops of an octant's union beyond which vectors of that many bits would fill the memory."""

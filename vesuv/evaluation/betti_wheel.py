@@ -11,7 +11,7 @@ from types import ModuleType
 import numpy as np
 
 from vesuv.errors import InputError
-from vesuv.evaluation.run_graph import Mask
+from vesuv.types import Mask
 
 Counts = tuple[int, int, int]
 

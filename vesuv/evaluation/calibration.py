@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vesuv.evaluation.run_graph import Mask
+from vesuv.types import Mask
 
 NUM_BINS = 15
 

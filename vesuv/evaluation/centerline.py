@@ -16,6 +16,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
+from vesuv.evaluation.measure import Column, Measure
 from vesuv.evaluation.thinning import curve_skeleton
 from vesuv.types import Mask
 
@@ -63,3 +64,15 @@ def _mutual_share(prediction: Mask, label: Mask, skeleton_of: Callable[[Mask], M
 
 def _share_inside(skeleton: Mask, mask: Mask) -> float:
     return int(np.count_nonzero(skeleton & mask)) / int(np.count_nonzero(skeleton))
+
+
+CLDICE = Measure(
+    "cldice",
+    (Column("cldice", "higher", headline=True, short_name="clDice"),),
+    lambda pair: (cldice(pair.judged_prediction, pair.label),),
+)
+SURFACE_CLDICE = Measure(
+    "surface_cldice",
+    (Column("surface_cldice", "higher", headline=True, short_name="s.clDice"),),
+    lambda pair: (surface_cldice(pair.judged_prediction, pair.label),),
+)

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion, distance_transform_edt
 
-from vesuv.evaluation.run_graph import Mask
+from vesuv.evaluation.measure import Column, Measure, Pair
+from vesuv.types import Mask
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,32 @@ def surface_distances(
     if not prediction.any() or not label.any():
         return SurfaceDistances(math.inf, math.inf)
     surfaces = [mask & ~binary_erosion(mask) for mask in (prediction, label)]
-    there = _distances(surfaces[0], surfaces[1], spacing)
-    back = _distances(surfaces[1], surfaces[0], spacing)
+    to_label = _distances(surfaces[0], surfaces[1], spacing)
+    to_prediction = _distances(surfaces[1], surfaces[0], spacing)
+    both = np.concatenate([to_label, to_prediction])
     return SurfaceDistances(
-        hd95=float(max(np.percentile(there, 95), np.percentile(back, 95))),
-        average=float((there.sum() + back.sum()) / (len(there) + len(back))),
+        hd95=float(max(np.percentile(to_label, 95), np.percentile(to_prediction, 95))),
+        average=float(both.mean()),
     )
 
 
-def _distances(start: Mask, goal: Mask, spacing: Sequence[float]) -> NDArray[np.float64]:
+def _distances(surface: Mask, goal: Mask, spacing: Sequence[float]) -> NDArray[np.float64]:
+    """Return the distance to the goal of each voxel of a surface."""
     field = np.asarray(distance_transform_edt(~goal, sampling=spacing))
-    return field[start]
+    return field[surface]
+
+
+def _of_pair(pair: Pair) -> SurfaceDistances:
+    return surface_distances(pair.judged_prediction, pair.label, pair.spacing)
+
+
+HD95 = Measure(
+    "hd95",
+    (Column("hd95", "lower", headline=True),),
+    lambda pair: (pair.shared(_of_pair).hd95,),
+)
+ASSD = Measure(
+    "assd",
+    (Column("assd", "lower", headline=True),),
+    lambda pair: (pair.shared(_of_pair).average,),
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vesuv.evaluation.measure import Column, Measure, Pair
 from vesuv.evaluation.overlap import Overlap
 
 
@@ -23,3 +24,19 @@ def fraction_error(overlap: Overlap) -> FractionError:
     if overlap.labelled_fraction == 0:
         return FractionError(difference, 0.0 if difference == 0 else float("inf"))
     return FractionError(difference, difference / overlap.labelled_fraction)
+
+
+def _values(pair: Pair) -> tuple[float, float, float]:
+    error = fraction_error(pair.overlap)
+    return abs(error.absolute), error.absolute, error.relative
+
+
+FRACTION = Measure(
+    "fraction",
+    (
+        Column("fraction_error", "lower", headline=True, style="share", short_name="frac.err."),
+        Column("fraction_bias", style="share"),
+        Column("fraction_bias_relative", style="share"),
+    ),
+    _values,
+)

@@ -14,13 +14,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vesuv.errors import InputError
+from vesuv.evaluation.betti import Betti
 from vesuv.evaluation.betti_matching import MatchCounts, match_octants
 from vesuv.evaluation.betti_wheel import Counts
+from vesuv.evaluation.measure import Column, IgnoredVoxels, Measure, Pair
 from vesuv.evaluation.surface import surface_dice
 from vesuv.evaluation.voi import Voi, component_voi
+from vesuv.types import Array
+
+Mode = Literal["exact", "bounds"]
 
 TOPO_WEIGHT, SURFACE_WEIGHT, VOI_WEIGHT = 0.30, 0.35, 0.35
 DIMENSION_WEIGHTS = (0.34, 0.33, 0.33)
@@ -46,14 +50,14 @@ class LeaderboardScore:
 
 
 def leaderboard_score(
-    prediction: NDArray[np.generic],
-    label: NDArray[np.generic],
+    prediction: Array,
+    label: Array,
     *,
     ignore: int | None = 2,
-    mode: Literal["exact", "bounds"] = "exact",
+    mode: Mode = "exact",
     tolerance: float = 2.0,
     voi_alpha: float = 0.3,
-    ignored: Literal["background", "excluded"] = "background",
+    ignored_voxels: IgnoredVoxels = "background",
 ) -> LeaderboardScore:
     """Score a predicted mask as the competition does.
 
@@ -66,33 +70,33 @@ def leaderboard_score(
             `topology`; "bounds" takes none of them as matched, and all that can be in `score_high`.
         tolerance: Of the surface Dice, in voxels.
         voi_alpha: How fast the VOI score falls.
-        ignored: "background": ignored voxels are background on both sides, as in the competition,
-            so that the cut through a predicted sheet is surface, and breaks it. "excluded": surface
-            elements beside ignored voxels do not count, and predicted components are those of the
-            whole prediction; for TopoScore they stay background.
+        ignored_voxels: "background" as in the competition, or "excluded"; for TopoScore they are
+            background always. See `vesuv.evaluation.measure.IgnoredVoxels`.
 
     Returns:
         The scores. Empty on both sides, or all ignored: 1, as in the competition. Empty on one
         side: surface Dice and F1 are 0, but with an empty label F1 is 0.5 / (predicted + 0.5).
 
     Raises:
-        InputError: The shapes differ or are not three axes; a mode or an `ignored` that is none;
-            or "exact" needs the extra `topology` and it is not installed.
+        InputError: The shapes differ or are not three axes; there is no such `mode` or
+            `ignored_voxels`; or "exact" needs the extra `topology` and it is not installed.
     """
-    _check(prediction, label, mode, ignored)
+    _check(prediction, label, mode, ignored_voxels)
     valid = np.ones(label.shape, bool) if ignore is None else label != ignore
     labelled = (label != 0) & valid
     predicted = (prediction != 0) & valid
-    judged, shown = (None, predicted) if ignored == "background" else (valid, prediction != 0)
-    surface = surface_dice(shown, labelled, (tolerance,), judged)
-    voi = component_voi(shown, labelled, judged)
     counts = match_octants(predicted, labelled, exact=mode == "exact")
+    if ignored_voxels == "excluded":
+        whole = prediction != 0
+        surface = surface_dice(whole, labelled, (tolerance,), valid)
+        voi = component_voi(whole, labelled, valid)
+    else:
+        surface = surface_dice(predicted, labelled, (tolerance,))
+        voi = component_voi(predicted, labelled)
     return _assemble(counts, surface[0], voi, voi_alpha)
 
 
-def _check(
-    prediction: NDArray[np.generic], label: NDArray[np.generic], mode: str, ignored: str
-) -> None:
+def _check(prediction: Array, label: Array, mode: str, ignored_voxels: str) -> None:
     if prediction.shape != label.shape or prediction.ndim != 3:
         raise InputError(
             f"a prediction of shape {prediction.shape} and a label of shape {label.shape} cannot "
@@ -100,7 +104,7 @@ def _check(
         )
     for name, value, choices in (
         ("mode", mode, ("exact", "bounds")),
-        ("ignored", ignored, ("background", "excluded")),
+        ("ignored_voxels", ignored_voxels, ("background", "excluded")),
     ):
         if value not in choices:
             raise InputError(f"{name} is {value!r}; choose {' or '.join(choices)}")
@@ -139,7 +143,48 @@ def _f1(matched: int, predicted: int, labelled: int) -> float | None:
 
 def _weighted(f1: Sequence[float | None]) -> float:
     """Return the weighted mean over the dimensions that have features; 1 when none has."""
-    known = [(w, f) for w, f in zip(DIMENSION_WEIGHTS, f1, strict=True) if f is not None]
-    if not known:
+    terms = [(w, f) for w, f in zip(DIMENSION_WEIGHTS, f1, strict=True) if f is not None]
+    if not terms:
         return 1.0
-    return math.fsum(w * f for w, f in known) / math.fsum(w for w, _ in known)
+    return math.fsum(w * f for w, f in terms) / math.fsum(w for w, _ in terms)
+
+
+_IGNORE = 2
+"""Label value of ignored voxels where a pair of masks is scored."""
+_COLUMNS = (
+    Column("leaderboard", "higher", headline=True, short_name="score"),
+    Column("leaderboard_low"),
+    Column("leaderboard_high"),
+    Column("leaderboard_topo", "higher"),
+    Column("leaderboard_surface_dice", "higher"),
+    Column("leaderboard_voi", "higher"),
+    Column("leaderboard_voi_split"),
+    Column("leaderboard_voi_merge"),
+    *(
+        column
+        for dimension in Betti._fields
+        for column in (
+            Column(f"leaderboard_f1_{dimension}", "higher"),
+            Column(f"leaderboard_{dimension}_matched", style="count"),
+            Column(f"leaderboard_{dimension}_predicted", style="count"),
+            Column(f"leaderboard_{dimension}_labelled", style="count"),
+        )
+    ),
+)
+
+
+def leaderboard_measure(mode: Mode) -> Measure:
+    """Return the measure leaderboard:<mode>; all ignored scores 1, as in the competition."""
+
+    def values(pair: Pair) -> list[float]:
+        label = np.where(pair.valid, pair.label, _IGNORE).astype(np.uint8)
+        score = leaderboard_score(
+            pair.prediction, label, ignore=_IGNORE, mode=mode, ignored_voxels=pair.ignored_voxels
+        )
+        numbers = [score.score, score.score_low, score.score_high, score.topo_score]
+        numbers += [score.surface_dice, score.voi_score, score.voi_split, score.voi_merge]
+        for f1, counts in zip(score.topo_f1, score.topo_counts, strict=True):
+            numbers += [math.nan if f1 is None else f1, *counts]
+        return numbers
+
+    return Measure(f"leaderboard:{mode}", _COLUMNS, values, scores_unjudged=True)

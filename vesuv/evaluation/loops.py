@@ -30,13 +30,13 @@ from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 from vesuv.evaluation.run_graph import (
     Grid,
     Indices,
-    Mask,
     RunGraph,
     run_graph,
     run_index,
     run_starts,
     touching,
 )
+from vesuv.types import Mask
 
 
 def matched_loops(prediction: Mask, label: Mask) -> int:

@@ -1,4 +1,4 @@
-"""Predictions and the labels of their names: which files, and whether they can be compared."""
+"""Files of predictions and labels, matched by name."""
 
 from __future__ import annotations
 
@@ -6,16 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from vesuv.config.data import LabelsConfig
-from vesuv.data.labels import IGNORE, encode
 from vesuv.errors import InputError
-from vesuv.io.formats import Volume, read, stem, volumes_in
-from vesuv.report.figures import triptych
-
-ClassArray = npt.NDArray[np.uint8]
+from vesuv.io.formats import stem, volumes_in
 
 
 @dataclass(frozen=True)
@@ -27,49 +19,14 @@ class CaseFiles:
     label: Path
 
 
-@dataclass(frozen=True)
-class Classes:
-    """Class indices of a prediction and its label, which judges nothing where it is `IGNORE`."""
-
-    prediction: ClassArray
-    label: ClassArray
-    spacing: tuple[float, float, float]
-
-
-@dataclass(frozen=True)
-class Picture:
-    """Where to draw a case, and from which image."""
-
-    image: Path | None
-    source: Path
-    """Folder of the images, for the message."""
-    path: Path
-
-    def draw(self, case_id: str, classes: Classes, dice: float) -> None:
-        """Draw image | label | prediction; the first channel of the image.
-
-        Raises:
-            InputError: There is no image, or one of another shape.
-        """
-        if self.image is None:
-            raise InputError(f"--images: {self.source} holds no image of case {case_id}; add it")
-        image = read(self.image).channels[0]
-        if image.shape != classes.label.shape:
-            raise InputError(
-                f"{self.image}: an image has its label's shape {classes.label.shape}, found "
-                f"{image.shape}"
-            )
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        title = f"{case_id}: Dice {dice:.4f}"
-        triptych(image, classes.label, classes.prediction, self.path, title)
-
-
 def name_folders(folders: Sequence[Path]) -> dict[str, Path]:
-    """Name each folder by its own name, and by those above it where that does not tell them apart.
+    """Name each folder by its own name, and by its parents' too where names would be the same.
 
     Raises:
-        InputError: One folder is given twice.
+        InputError: No folder is given, or one twice.
     """
+    if not folders:
+        raise InputError("--predictions: needs a folder of masks, found none; name one")
     whole = [folder.resolve() for folder in folders]
     for index, folder in enumerate(whole):
         if folder in whole[:index]:
@@ -113,45 +70,10 @@ def by_id(folder: Path) -> dict[str, Path]:
     Raises:
         InputError: No such folder, or two volumes of one name.
     """
-    found: dict[str, Path] = {}
+    volumes: dict[str, Path] = {}
     for path in volumes_in(folder):
         name = stem(path)
-        if name in found:
-            raise InputError(f"{path}: {found[name].name} has the same name; keep one of them")
-        found[name] = path
-    return found
-
-
-def read_pair(files: CaseFiles, schema: LabelsConfig) -> Classes:
-    """Read label and prediction, which must judge every voxel that the label judges.
-
-    Raises:
-        InputError: They cannot be read, are no masks, or cannot be compared.
-    """
-    truth = read(files.label)
-    label = _classes(files.label, truth, schema)
-    found = _classes(files.prediction, read(files.prediction), schema)
-    if label.shape != found.shape:
-        raise InputError(
-            f"{files.prediction}: a prediction has its label's shape {label.shape}, found "
-            f"{found.shape}; predict on the image that was labelled"
-        )
-    undecided = int(np.count_nonzero((label != IGNORE) & (found == IGNORE)))
-    if undecided:
-        raise InputError(
-            f"{files.prediction}: a prediction names a class wherever the label does, found the "
-            f"ignore value {schema.ignore} in {undecided} of those voxels; is it a label?"
-        )
-    return Classes(found, label, truth.spacing)
-
-
-def _classes(path: Path, volume: Volume, schema: LabelsConfig) -> ClassArray:
-    if len(volume.channels) != 1:
-        raise InputError(
-            f"{path}: classes are one channel, found {len(volume.channels)}; give masks, not "
-            "probabilities"
-        )
-    try:
-        return encode(volume.channels[0], schema)
-    except InputError as fault:
-        raise InputError(f"{path}: {fault}") from None
+        if name in volumes:
+            raise InputError(f"{path}: {volumes[name].name} has the same name; keep one of them")
+        volumes[name] = path
+    return volumes

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Mask = NDArray[np.bool_]
+from vesuv.types import Mask
+
 Indices = NDArray[np.integer]
 
 

@@ -1,96 +1,90 @@
-"""The tables that `evaluate` prints and writes to summary.md."""
+"""Tables of scores: cases, means, and differences between folders of predictions."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vesuv.evaluation.bootstrap import LEVEL, NUM_RESAMPLES, SEED
-from vesuv.evaluation.comparison import Comparison
-from vesuv.evaluation.measures import is_headline
-from vesuv.evaluation.report_table import Grid, as_markdown, interval, number
-from vesuv.evaluation.summary import CaseScores
+from vesuv.evaluation.bootstrap import LEVEL, NUM_RESAMPLES, SEED, Interval
+from vesuv.evaluation.measures import find_column
+from vesuv.evaluation.summary import CaseScores, Comparisons
+from vesuv.io.tables import TextTable, markdown_table
 
 _OVERLAP = ("dice", "iou", "precision", "recall", "predicted_fraction", "labelled_fraction")
 
 Summaries = Mapping[str, Mapping[str, Any]]
-"""The summary of each folder by its name."""
+"""Folder -> its summary."""
 
 
-def cases_grid(found: Sequence[CaseScores], limit: int) -> Grid:
-    """List the worst cases; a column tells the folder where there are several."""
-    columns = _columns(found[0].scores)
-    several = len({case.predictions for case in found}) > 1
+def cases_table(cases: Sequence[CaseScores], limit: int) -> TextTable:
+    """List the first cases; with several folders a column names the folder."""
+    columns = _columns(cases[0].scores)
+    several = len({case.folder for case in cases}) > 1
     rows = [
         [
-            *([case.predictions] if several else []),
+            *([case.folder] if several else []),
             case.id,
             case.group or "",
             *_cells(columns, case.scores),
         ]
-        for case in found[:limit]
+        for case in cases[:limit]
     ]
-    if len(found) > limit:
-        rows.append([f"… {len(found) - limit} better", *[""] * (len(rows[0]) - 1)])
+    if len(cases) > limit:
+        rows.append([f"… {len(cases) - limit} better", *[""] * (len(rows[0]) - 1)])
     names = [*(["predictions"] if several else []), "case", "group"]
-    title = f"{len(found)} cases, worst first" if len(found) > 1 else "1 case"
-    return Grid(title, [*names, *columns], rows, num_names=len(names))
+    title = f"{len(cases)} cases, worst first" if len(cases) > 1 else "1 case"
+    return _score_table(title, names, columns, rows)
 
 
-def means_grid(summaries: Summaries) -> Grid:
-    """List means with their intervals: of groups, and at the foot of all cases."""
+def means_table(summaries: Summaries) -> TextTable:
+    """List means with their intervals: of groups, and in the footer of all cases."""
     columns = _columns(next(iter(summaries.values()))["mean"])
     several = len(summaries) > 1
     groups = list(dict.fromkeys(g for one in summaries.values() for g in one["groups"]))
     rows: list[list[str]] = []
     footer: list[list[str]] = []
-    for name, summary in summaries.items():
-        label = [name] if several else []
-        footer += _mean_rows(label, "", summary, columns)
-        footer.append([*label, "all voxels", "", *_cells(columns, summary["pooled"])])
+    for folder, summary in summaries.items():
+        names = [folder] if several else []
+        footer += _mean_rows(names, "", summary, columns)
+        footer.append([*names, "all voxels", "", *_cells(columns, summary["pooled"])])
     for group in groups:
-        for name, summary in summaries.items():
+        for folder, summary in summaries.items():
             if group in summary["groups"]:
-                label = [name] if several else []
-                rows += _mean_rows(label, group, summary["groups"][group], columns)
+                names = [folder] if several else []
+                rows += _mean_rows(names, group, summary["groups"][group], columns)
     names = [*(["predictions"] if several else []), "", "group"]
-    title = f"Means with {LEVEL:.0%} intervals"
-    return Grid(title, [*names, *columns], rows, footer, len(names))
+    return _score_table(f"Means with {LEVEL:.0%} intervals", names, columns, rows, footer)
 
 
-def comparison_grid(
-    first: str, comparisons: Mapping[str, Mapping[str, tuple[Comparison, str]]]
-) -> Grid:
-    """List what each folder has more than the first, headline by headline."""
+def comparison_table(first: str, comparisons: Comparisons) -> TextTable:
+    """List the differences of each folder from the first, headline by headline."""
     rows = []
-    for name, columns in comparisons.items():
-        for column, (found, verdict) in columns.items():
-            if is_headline(column):
-                means = [number(column, value) for value in (found.first, found.second)]
-                tested = found.note or f"p = {found.p_value:.2g}, n = {found.num_differing}"
-                difference = number(column, found.difference)
-                ends = interval(column, found.interval)
-                rows.append(
-                    [
-                        name,
-                        column,
-                        f"{found.num_pairs}",
-                        *means,
-                        difference,
-                        ends,
-                        verdict,
-                        tested,
-                    ]
-                )
+    for folder, columns in comparisons.items():
+        for column, (comparison, verdict) in columns.items():
+            if not find_column(column).headline:
+                continue
+            values = (comparison.first, comparison.second, comparison.difference)
+            test = f"p = {comparison.p_value:.2g}, n = {comparison.num_differing}"
+            rows.append(
+                [
+                    folder,
+                    column,
+                    f"{comparison.num_pairs}",
+                    *(format_value(column, value) for value in values),
+                    format_interval(column, comparison.interval),
+                    verdict,
+                    comparison.note or test,
+                ]
+            )
     header = ["predictions", "measure", "pairs", first, "theirs", "difference", f"{LEVEL:.0%}"]
-    return Grid(
-        f"Differences from {first}, case by case", [*header, "", "Wilcoxon"], rows, num_names=2
-    )
+    title = f"Differences from {first}, case by case"
+    return TextTable(title, [*header, "", "Wilcoxon"], rows, num_names=2)
 
 
-def markdown(grids: Sequence[Grid], facts: Sequence[str], faults: Sequence[str]) -> str:
+def markdown(tables: Sequence[TextTable], facts: Sequence[str], faults: Sequence[str]) -> str:
     """Return summary.md: facts, tables, how to read them, faults."""
-    parts = ["# Scores\n", *(f"- {fact}" for fact in facts), "", *map(as_markdown, grids)]
+    parts = ["# Scores\n", *(f"- {fact}" for fact in facts), "", *map(markdown_table, tables)]
     parts.append(
         "## How to read this\n\n"
         f"Intervals hold the middle {LEVEL:.0%} of the means of {NUM_RESAMPLES:,} draws of the "
@@ -99,28 +93,60 @@ def markdown(grids: Sequence[Grid], facts: Sequence[str], faults: Sequence[str])
         "Differences are theirs minus the first folder's, over the cases of both; better and "
         "worse mean that the interval leaves out 0. The test is the two-sided Wilcoxon "
         "signed-rank test over the n cases that differ. Cases of one group resemble each other, "
-        "which neither interval nor test knows.\n"
+        "which neither interval nor test takes into account.\n"
     )
     if faults:
         parts += ["## Faults\n", *(f"- {fault}" for fault in faults), ""]
     return "\n".join(parts)
 
 
+def format_value(column: str, value: float) -> str:
+    """Write a value as its column asks; NaN is a dash."""
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    style = find_column(column).style
+    if style == "share":
+        return f"{value:.2%}"
+    if style == "count":
+        return f"{value:.1f}".removesuffix(".0")
+    return f"{value:.4f}" if abs(value) < 100 else f"{value:.1f}"
+
+
+def format_interval(column: str, interval: Interval) -> str:
+    """Write an interval; nothing where there is none."""
+    if any(map(math.isnan, interval)):
+        return ""
+    return f"{format_value(column, interval.low)} … {format_value(column, interval.high)}"
+
+
+def _score_table(
+    title: str,
+    names: Sequence[str],
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    footer: Sequence[Sequence[str]] = (),
+) -> TextTable:
+    short = [find_column(column).short_name or column for column in columns]
+    return TextTable(title, [*names, *columns], rows, footer, len(names), [*names, *short])
+
+
 def _mean_rows(
-    label: list[str], group: str, means: Mapping[str, Any], columns: Sequence[str]
+    names: list[str], group: str, means: Mapping[str, Any], columns: Sequence[str]
 ) -> list[list[str]]:
-    rows = [[*label, f"mean of {means['cases']}", group, *_cells(columns, means["mean"])]]
+    rows = [[*names, f"mean of {means['cases']}", group, *_cells(columns, means["mean"])]]
     if means["cases"] > 1:
         for side, word in enumerate(("from", "to")):
             ends = {column: means["interval"][column][side] for column in columns}
-            rows.append([*label, f"{LEVEL:.0%} {word}", group, *_cells(columns, ends)])
+            rows.append([*names, f"{LEVEL:.0%} {word}", group, *_cells(columns, ends)])
     return rows
 
 
 def _columns(row: Mapping[str, float]) -> list[str]:
-    others = [name for name in row if is_headline(name) and name not in _OVERLAP]
+    others = [name for name in row if find_column(name).headline and name not in _OVERLAP]
     return [*_OVERLAP, *others]
 
 
 def _cells(columns: Sequence[str], row: Mapping[str, float]) -> list[str]:
-    return [number(column, row[column]) if column in row else "" for column in columns]
+    return [format_value(column, row[column]) if column in row else "" for column in columns]

@@ -1,11 +1,11 @@
-"""What the scores of many cases say together: means, groups, and one folder against another."""
+"""Scores of many cases together: means, groups, and one folder against another."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property, partial
-from typing import Any
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -14,9 +14,12 @@ from torch import Tensor
 from vesuv.config.data import LabelsConfig
 from vesuv.evaluation.bootstrap import bootstrap_interval
 from vesuv.evaluation.comparison import Comparison, compare_pairs
-from vesuv.evaluation.measures import Row, better
+from vesuv.evaluation.measures import find_column
 from vesuv.evaluation.overlap import one_against_rest, scores
 from vesuv.io.tables import Cell, mean
+
+Scores = Mapping[str, float]
+"""Column -> value of one case."""
 
 
 @dataclass(frozen=True)
@@ -25,116 +28,121 @@ class CaseScores:
 
     id: str
     group: str | None
-    predictions: str
-    """Name of the folder it is from."""
-    matrix: Tensor
-    values: Row
+    folder: str
+    """Name of the folder of predictions."""
+    confusion: Tensor
+    measures: Scores
     """The measures beside the overlap."""
 
     @cached_property
-    def scores(self) -> Row:
+    def scores(self) -> Scores:
         """Overlap and measures, column by column."""
-        return {**scores(self.matrix).as_dict(), **self.values}
+        return {**scores(self.confusion).as_dict(), **self.measures}
 
     def row(self) -> dict[str, Cell]:
         """Return the case's line of scores.csv."""
-        judged = {"judged_voxels": int(self.matrix.sum())}
+        judged = {"judged_voxels": int(self.confusion.sum())}
         return {"id": self.id, "group": self.group, **self.scores, **judged}
 
 
-def worst_first(found: Sequence[CaseScores]) -> list[CaseScores]:
+class JudgedComparison(NamedTuple):
+    """A comparison of one column, and what its interval says."""
+
+    comparison: Comparison
+    verdict: Literal["better", "worse", ""]
+    """Of the second folder; empty where the interval holds 0."""
+
+
+Comparisons = Mapping[str, Mapping[str, JudgedComparison]]
+"""Folder -> column -> its comparison with the first folder."""
+
+
+def worst_first(cases: Sequence[CaseScores]) -> list[CaseScores]:
     """Sort by leaderboard score where there is one, else by Dice; unjudged cases last."""
 
-    def place(case: CaseScores) -> tuple[float, str, str]:
+    def order(case: CaseScores) -> tuple[float, str, str]:
         score = case.scores["leaderboard" if "leaderboard" in case.scores else "dice"]
-        return float(np.nan_to_num(score, nan=2.0)), case.id, case.predictions
+        return float(np.nan_to_num(score, nan=2.0)), case.id, case.folder
 
-    return sorted(found, key=place)
+    return sorted(cases, key=order)
 
 
-def summarise(found: Sequence[CaseScores], schema: LabelsConfig) -> dict[str, Any]:
+def summarise(cases: Sequence[CaseScores], schema: LabelsConfig) -> dict[str, Any]:
     """Return the means of one folder of predictions: over all, by group, and by class."""
-    names = sorted({case.group for case in found if case.group is not None})
-    by_group = {name: [case for case in found if case.group == name] for name in names}
+    groups = sorted({case.group for case in cases if case.group is not None})
     summary: dict[str, Any] = {
-        **_means([case.scores for case in found], [case.matrix for case in found]),
+        **_means(cases),
         "groups": {
-            name: _means([case.scores for case in cases], [case.matrix for case in cases])
-            for name, cases in by_group.items()
+            group: _means([case for case in cases if case.group == group]) for group in groups
         },
     }
     if schema.num_classes > 2:
         summary["classes"] = {
-            name: _class_means(found, partial(one_against_rest, index=index))
-            for index, name in enumerate(schema.names[1:], start=1)
+            name: _class_means(cases, index) for index, name in enumerate(schema.names[1:], start=1)
         }
     return summary
 
 
-def _class_means(
-    found: Sequence[CaseScores], one_class: Callable[[Tensor], Tensor]
-) -> dict[str, Any]:
-    matrices = [one_class(case.matrix) for case in found]
-    return _means([scores(matrix).as_dict() for matrix in matrices], matrices)
-
-
-def _means(rows: Sequence[Row], matrices: Sequence[Tensor]) -> dict[str, Any]:
-    """Mean over cases, its interval, and the overlap of all their voxels together."""
-    columns = {name: [row[name] for row in rows] for name in rows[0]}
-    return {
-        "mean": {name: mean(values) for name, values in columns.items()},
-        "interval": {name: bootstrap_interval(values) for name, values in columns.items()},
-        "pooled": scores(torch.stack(list(matrices)).sum(dim=0)).as_dict(),
-        "cases": len(rows),
-    }
-
-
 def compare(
     first: Sequence[CaseScores], second: Sequence[CaseScores]
-) -> dict[str, tuple[Comparison, str]]:
+) -> dict[str, JudgedComparison]:
     """Compare two folders over the cases of both, score by score.
 
     Returns:
-        The comparison by column, and whether its interval says "better", "worse" or nothing.
+        A comparison for each column that is a score.
     """
     by_id = {case.id: case.scores for case in second}
     pairs = [(case.scores, by_id[case.id]) for case in first if case.id in by_id]
-    found = {}
+    comparisons = {}
     for column in first[0].scores:
-        if better(column) is not None:
-            parts = [[pair[side][column] for pair in pairs] for side in (0, 1)]
-            comparison = compare_pairs(*parts)
-            found[column] = comparison, _verdict(column, comparison)
-    return found
+        if find_column(column).better is not None:
+            values = [[pair[side][column] for pair in pairs] for side in (0, 1)]
+            comparison = compare_pairs(*values)
+            comparisons[column] = JudgedComparison(comparison, _verdict(column, comparison))
+    return comparisons
 
 
-def comparison_rows(
-    first: str, comparisons: Mapping[str, Mapping[str, tuple[Comparison, str]]]
-) -> list[dict[str, Any]]:
+def comparison_rows(first: str, comparisons: Comparisons) -> list[dict[str, Any]]:
     """Return a line for each folder and column, for comparison.csv and summary.json."""
     rows = []
-    for name, columns in comparisons.items():
+    for folder, columns in comparisons.items():
         for column, (comparison, verdict) in columns.items():
-            plain = asdict(comparison)
-            low, high = plain.pop("interval")
+            values = asdict(comparison)
+            low, high = values.pop("interval")
+            ends = {"low": low, "high": high, "verdict": verdict, "note": comparison.note}
             rows.append(
-                {
-                    "predictions": name,
-                    "against": first,
-                    "measure": column,
-                    **plain,
-                    "low": low,
-                    "high": high,
-                    "verdict": verdict,
-                    "note": comparison.note,
-                }
+                {"predictions": folder, "against": first, "measure": column, **values, **ends}
             )
     return rows
 
 
-def _verdict(column: str, comparison: Comparison) -> str:
+def _class_means(cases: Sequence[CaseScores], index: int) -> dict[str, Any]:
+    """Mean overlap of one class against all others."""
+    return _means(
+        [
+            CaseScores(
+                case.id, case.group, case.folder, one_against_rest(case.confusion, index), {}
+            )
+            for case in cases
+        ]
+    )
+
+
+def _means(cases: Sequence[CaseScores]) -> dict[str, Any]:
+    """Mean over cases, its interval, and the overlap of all their voxels together."""
+    columns = {name: [case.scores[name] for case in cases] for name in cases[0].scores}
+    pooled = torch.stack([case.confusion for case in cases]).sum(dim=0)
+    return {
+        "mean": {name: mean(values) for name, values in columns.items()},
+        "interval": {name: bootstrap_interval(values) for name, values in columns.items()},
+        "pooled": scores(pooled).as_dict(),
+        "cases": len(cases),
+    }
+
+
+def _verdict(column: str, comparison: Comparison) -> Literal["better", "worse", ""]:
     """Name the direction of a difference whose interval leaves out zero."""
     low, high = comparison.interval
     if not (low > 0 or high < 0):
         return ""
-    return "better" if (low > 0) == (better(column) == "higher") else "worse"
+    return "better" if (low > 0) == (find_column(column).better == "higher") else "worse"

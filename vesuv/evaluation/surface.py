@@ -18,7 +18,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from vesuv.evaluation.run_graph import Mask
+from vesuv.evaluation.measure import Column, Measure, Pair
+from vesuv.types import Mask
 
 Codes = NDArray[np.uint8]
 
@@ -145,3 +146,16 @@ def _areas() -> NDArray[np.float64]:
         images = [sum(bits[source] << bit for bit, source in enumerate(move)) for move in moves]
         areas[code] = _AREAS[min(min(image, 255 - image) for image in images)]
     return areas
+
+
+def surface_dice_measure(tolerance: float) -> Measure:
+    """Return the measure surface_dice@<tolerance>, in voxels."""
+    name = f"surface_dice@{tolerance:g}"
+
+    def values(pair: Pair) -> tuple[float, ...]:
+        if pair.ignored_voxels == "excluded":
+            return surface_dice(pair.prediction, pair.label, (tolerance,), pair.valid)
+        return surface_dice(pair.judged_prediction, pair.label, (tolerance,))
+
+    column = Column(name, "higher", headline=True, short_name=f"SD@{tolerance:g}")
+    return Measure(name, (column,), values)

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesuv.data.components import label_components
-from vesuv.evaluation.run_graph import Mask
+from vesuv.evaluation.measure import Column, Measure, Pair
+from vesuv.types import Mask
 
 _DENSE = 1 << 22  # pairs of segments up to which a table of all of them is counted
 
@@ -92,3 +93,22 @@ def _sum_by(names: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.i
 def _entropy(counts: NDArray[np.int64]) -> float:
     share = counts / counts.sum()
     return float(-(share * np.log2(share)).sum())
+
+
+def _values(pair: Pair) -> tuple[float, float, float]:
+    if pair.ignored_voxels == "excluded":
+        voi = component_voi(pair.prediction, pair.label, pair.valid)
+    else:
+        voi = component_voi(pair.judged_prediction, pair.label)
+    return voi.split + voi.merge, voi.split, voi.merge
+
+
+VOI = Measure(
+    "voi",
+    (
+        Column("voi", "lower", headline=True),
+        Column("voi_split", "lower"),
+        Column("voi_merge", "lower"),
+    ),
+    _values,
+)

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vesuv.cli.evaluate import evaluate
+from vesuv.config import dump_config
+from vesuv.errors import InputError, InputErrors
+
+# 8 voxels each: (prediction, label); 2 is ignored
+GOOD = ([1, 1, 0, 0, 0, 1, 0, 0], [1, 1, 0, 0, 2, 2, 0, 0])
+POOR = ([1, 1, 1, 1, 0, 0, 0, 0], [1, 0, 0, 0, 1, 0, 2, 2])
+
+
+def _folders(tmp_path: Path, **cases) -> tuple[Path, Path]:
+    predictions, labels = tmp_path / "predictions", tmp_path / "data" / "train_labels"
+    for folder, part in ((predictions, 0), (labels, 1)):
+        folder.mkdir(parents=True)
+        for name, case in cases.items():
+            if case[part] is not None:
+                array = np.array(case[part], dtype=np.uint8).reshape(2, 2, -1)
+                np.save(folder / f"{name}.npy", array)
+    return predictions, labels
+
+
+def test_cases_are_printed_worst_first_and_the_summary_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    predictions, labels = _folders(tmp_path, good=GOOD, poor=POOR)
+
+    summary = evaluate([predictions], labels)
+
+    assert summary["mean"]["dice"] == pytest.approx((1 / 3 + 1) / 2)
+    assert json.loads((predictions / "summary.json").read_text())["mean"] == summary["mean"]
+    printed = capsys.readouterr().out
+    assert printed.index("poor") < printed.index("good") < printed.index("mean of 2")
+    assert f"written: {predictions / 'scores.csv'}, " in printed
+
+
+def test_a_second_call_says_how_many_cases_were_scored_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    predictions, labels = _folders(tmp_path, a=GOOD, b=POOR)
+
+    evaluate([predictions], labels)
+    assert "scored before" not in capsys.readouterr().out
+    evaluate([predictions], labels)
+
+    assert "2 cases were scored before" in capsys.readouterr().out
+
+
+def test_label_values_come_from_the_run(make_run, tmp_path: Path) -> None:
+    run = make_run(
+        "run",
+        labels__classes={"air": 5, "one": 6, "two": 7},
+        labels__ignore=9,
+        model__out_channels=3,
+    )
+    case = ([5, 6, 6, 7, 7, 7, 5, 5], [5, 6, 7, 7, 7, 9, 6, 5])
+    predictions, labels = _folders(tmp_path, a=case)
+
+    summary = evaluate([predictions], labels, run=run.path)
+
+    # class one: 1 hit, 2 predicted, 2 labelled; class two: 2 hits, 2 predicted, 3 labelled
+    assert summary["classes"]["one"]["mean"]["dice"] == pytest.approx(2 / 4)
+    assert summary["classes"]["two"]["mean"]["dice"] == pytest.approx(4 / 5)
+    assert summary["mean"]["dice"] == pytest.approx((2 / 4 + 4 / 5) / 2)
+    assert summary["labels"] == run.config.labels.model_dump(mode="json")
+
+
+def test_label_values_come_from_one_place(make_run, tmp_path: Path) -> None:
+    run = make_run("run")
+    predictions, labels = _folders(tmp_path, a=GOOD)
+
+    config = tmp_path / "config.yaml"
+    config.write_text(dump_config(run.config))
+
+    assert evaluate([predictions], labels, config=config)["mean"]["dice"] == 1.0
+    with pytest.raises(InputError, match=r"--run, --config: both name label values"):
+        evaluate([predictions], labels, run=run.path, config=config)
+
+
+def test_labels_without_a_prediction_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    predictions, labels = _folders(tmp_path, a=GOOD, b=(None, POOR[1]))
+
+    evaluate([predictions], labels)
+
+    assert "1 labels without a prediction are not counted" in capsys.readouterr().out
+
+
+def test_pairs_that_cannot_be_compared_are_named_after_the_rest_is_written(tmp_path: Path) -> None:
+    predictions, labels = _folders(
+        tmp_path, good=GOOD, lonely=(GOOD[0], None), odd=([3] * 8, GOOD[1])
+    )
+
+    with pytest.raises(InputErrors) as caught:
+        evaluate([predictions], labels)
+
+    first, second = caught.value.faults
+    assert "lonely.npy: no label of this name in" in first
+    assert "odd.npy: label value 3" in second
+    assert (predictions / "scores.csv").read_text().count("\n") == 2
+
+
+def test_a_long_table_is_cut_and_the_file_is_not(tmp_path: Path, capsys) -> None:
+    predictions, labels = _folders(tmp_path, **{f"case{number:02d}": GOOD for number in range(43)})
+
+    evaluate([predictions], labels)
+
+    printed = capsys.readouterr().out
+    assert "3 better" in printed
+    assert "case41" not in printed
+    assert (predictions / "scores.csv").read_text().count("case") == 43
+
+
+def test_each_case_is_drawn_beside_its_scores(tmp_path: Path) -> None:
+    predictions, labels = _folders(tmp_path, a=GOOD, b=POOR)
+    images = tmp_path / "images"
+    images.mkdir()
+    np.save(images / "a.npy", np.arange(8, dtype=np.float32).reshape(2, 2, 2))
+    np.save(images / "b_0000.npy", np.arange(8, dtype=np.float32).reshape(2, 2, 2))
+
+    evaluate([predictions], labels, images=images, output=tmp_path / "scores")
+
+    pictures = sorted((tmp_path / "scores").glob("*.png"))
+    assert [path.name for path in pictures] == ["a.png", "b.png"]
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
+
+
+def test_a_required_dice_that_is_missed_fails_after_everything_is_written(tmp_path: Path) -> None:
+    predictions, labels = _folders(tmp_path, a=POOR)
+
+    assert evaluate([predictions], labels, require_dice=0.3)["num_cases"] == 1
+    with pytest.raises(InputError, match=r"--require-dice: .* at least 0\.8, found 0\.3333"):
+        evaluate([predictions], labels, require_dice=0.8)
+    assert (predictions / "summary.json").is_file()
+
+
+def _sets(tmp_path: Path, num_cases: int) -> tuple[list[Path], Path]:
+    """Two folders of predictions: the second misses one more voxel of every label."""
+    labels = tmp_path / "labels"
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for number in range(num_cases):
+        label = np.zeros((4, 4, 4), dtype=np.uint8)
+        label.flat[: 10 + number] = 1
+        for folder, missed in zip((labels, *folders), (0, 1, 2), strict=True):
+            folder.mkdir(exist_ok=True)
+            mask = label.copy()
+            mask.flat[:missed] = 0
+            np.save(folder / f"case{number}.npy", mask)
+    return folders, labels
+
+
+def test_a_comparison_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders, labels = _sets(tmp_path, 6)
+
+    evaluate(folders, labels, measures=["voi"], output=tmp_path / "out")
+
+    assert "Differences from one" in capsys.readouterr().out
+    assert (tmp_path / "out" / "comparison.csv").is_file()
+
+
+def test_a_comparison_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    folders, labels = _sets(tmp_path, 1)
+
+    with pytest.raises(InputError, match=r"--output: 2 folders of predictions need one"):
+        evaluate(folders, labels)
+    with pytest.raises(InputErrors, match=r"at least 0\.9, found 0\.8889 in two"):
+        evaluate(folders, labels, output=tmp_path / "out", require_dice=0.9)
