@@ -11,7 +11,7 @@ import tifffile
 
 from vesuv.config import Config
 from vesuv.data.builder import open_prepared, prepare
-from vesuv.data.layouts import RawCase
+from vesuv.data.layouts import CasePaths
 from vesuv.data.store import Store
 from vesuv.errors import InputError, InputErrors
 
@@ -27,31 +27,43 @@ def own_data(tiny_config: Config, tmp_path: Path) -> Config:
     return with_data(tiny_config, root=str(tmp_path / "raw"))
 
 
-def test_a_data_set_becomes_a_store_with_census_and_folds(
-    tiny_config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_data_set_becomes_a_store_with_summary_and_folds(
+    tiny_config: Config, tmp_path: Path
 ) -> None:
     store = prepare(tiny_config)
 
     assert list(store.cases) == ["c0", "c1", "c2", "c3"]
     assert store.cases["c1"].group == "1"
     assert store.dataset_statistics.foreground is not None
-    assert json.loads((tmp_path / "store" / "census.json").read_text()) == store.census
+    assert json.loads((tmp_path / "store" / "summary.json").read_text()) == store.summary.content()
     assert (tmp_path / "store" / "folds.yaml").is_file()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["store"]
-    told = capsys.readouterr().out
-    assert "label values: 0 background" in told
-    assert "2 ignore 9.77%" in told
-    assert "4 cases, prepared" in told
 
 
-def test_the_census_holds_what_is_in_the_files(tiny_config: Config) -> None:
+def test_nothing_is_printed_progress_and_notes_are_called(
+    own_data: Config, capfd: pytest.CaptureFixture[str]
+) -> None:
+    steps: list[tuple[int, int]] = []
+    notes: list[str] = []
+    folds = prepare(own_data, progress=lambda *step: steps.append(step)).path / "folds.yaml"
+    folds.write_text("folds: 5")
+
+    prepare(own_data, overwrite=True, notes=notes.append)
+
+    assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    (note,) = notes
+    assert note.startswith(f"{folds} is drawn again: ")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_summary_holds_what_is_in_the_files(tiny_config: Config) -> None:
     root = Path(tiny_config.data.root)
     labels = np.stack([tifffile.imread(root / f"train_labels/c{i}.tif") for i in range(4)])
 
-    census = prepare(tiny_config).census
+    summary = prepare(tiny_config).summary
 
-    assert census["values"]["1"] == pytest.approx((labels == 1).mean())
-    assert census["foreground"] == pytest.approx((labels == 1).sum() / (labels != 2).sum())
+    assert summary.values[1] == pytest.approx((labels == 1).mean())
+    assert summary.foreground == pytest.approx((labels == 1).sum() / (labels != 2).sum())
 
 
 def test_the_number_of_workers_changes_nothing(tiny_config: Config, tmp_path: Path) -> None:
@@ -59,7 +71,7 @@ def test_the_number_of_workers_changes_nothing(tiny_config: Config, tmp_path: Pa
     four = prepare(with_data(tiny_config, store=str(tmp_path / "four")), workers=4)
 
     assert one.fingerprint == four.fingerprint
-    assert one.census == four.census
+    assert one.summary == four.summary
     assert one.dataset_statistics == four.dataset_statistics
 
 
@@ -77,18 +89,16 @@ def test_another_patch_size_only_counts_again(tiny_config: Config) -> None:
 
     store = prepare(tiny_config.model_copy(update={"sampling": sampling}))
 
-    assert store.census["patch_size"] == [32, 32, 32]
-    assert Store.open(store.path).census == store.census
+    assert store.summary.patch_size == (32, 32, 32)
+    assert Store.open(store.path).summary == store.summary
 
 
-def test_open_prepared_makes_a_missing_store_and_opens_a_present_one(
-    tiny_config: Config, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_open_prepared_makes_a_missing_store_and_opens_a_present_one(tiny_config: Config) -> None:
     made = open_prepared(tiny_config)
-    capsys.readouterr()
+    written = (made.path / "store.json").stat().st_mtime_ns
 
     assert open_prepared(tiny_config) == made
-    assert capsys.readouterr().out == ""
+    assert (made.path / "store.json").stat().st_mtime_ns == written
 
 
 @pytest.mark.parametrize("entry", [prepare, open_prepared])
@@ -111,17 +121,16 @@ def test_overwrite_makes_the_store_anew_and_keeps_edited_folds(own_data: Config)
     assert "[c3]" in folds.read_text()
 
 
-def test_folds_that_no_longer_fit_are_drawn_again(
-    own_data: Config, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_folds_that_no_longer_fit_are_drawn_again(own_data: Config) -> None:
+    notes: list[str] = []
     store = prepare(own_data)
     train_csv = Path(own_data.data.root) / "train.csv"
     train_csv.write_text("id,scroll_id\nc0,1\nc1,1\n")
 
-    prepare(own_data, overwrite=True)
+    prepare(own_data, overwrite=True, notes=notes.append)
 
     assert "c3" not in (store.path / "folds.yaml").read_text()
-    assert "folds.yaml is drawn again: " in capsys.readouterr().out
+    assert "folds.yaml is drawn again: " in notes[0]
 
 
 def test_all_bad_cases_are_listed_and_no_store_is_left(own_data: Config, tmp_path: Path) -> None:
@@ -140,14 +149,14 @@ def test_all_bad_cases_are_listed_and_no_store_is_left(own_data: Config, tmp_pat
     with pytest.raises(InputErrors) as caught:
         prepare(own_data)
 
-    told = "\n".join(caught.value.faults)
+    sentences = "\n".join(caught.value.faults)
     assert len(caught.value.faults) == 6
-    assert "c0.tif: the TIFF is truncated" in told
-    assert "c1.tif: image and label of a case have one shape" in told
-    assert "c2.tif: an image holds finite values" in told
-    assert "c3.tif: label value 7 (100.00% of the voxels) is not declared" in told
-    assert "case c4 has no file in train_labels" in told
-    assert "c5.tif: a volume has 3 dimensions" in told
+    assert "c0.tif: the TIFF is truncated" in sentences
+    assert "c1.tif: image and label of a case have one shape" in sentences
+    assert "c2.tif: an image holds finite values" in sentences
+    assert "c3.tif: label value 7 (100.00% of the voxels) is not declared" in sentences
+    assert "case c4 has no file in train_labels" in sentences
+    assert "c5.tif: a volume has 3 dimensions" in sentences
     assert sorted(path.name for path in tmp_path.iterdir()) == ["raw"]
 
 
@@ -168,6 +177,36 @@ def test_a_case_with_more_channels_than_most_is_named(own_data: Config) -> None:
 
     with pytest.raises(InputErrors, match=r"case c1: .* found 2 against 1 in most"):
         prepare(own_data)
+
+
+def test_a_case_in_another_unit_than_most_is_named_and_one_without_unit_is_not(
+    own_data: Config,
+) -> None:
+    images = Path(own_data.data.root) / "train_images"
+    for number, unit in enumerate((None, "mm", "µm", "mm")):
+        image = tifffile.imread(images / f"c{number}.tif")
+        metadata = {"axes": "ZYX", "PhysicalSizeX": 0.5, "PhysicalSizeXUnit": unit}
+        ome = unit is not None
+        tifffile.imwrite(images / f"c{number}.tif", image, ome=ome, metadata=metadata)
+
+    with pytest.raises(InputErrors) as caught:
+        prepare(own_data)
+
+    assert caught.value.faults == [
+        "case c2: the spacings of a data set have one unit, found µm against mm in most; write the "
+        "file's header in mm"
+    ]
+
+
+def test_units_are_stored(own_data: Config) -> None:
+    path = Path(own_data.data.root) / "train_images" / "c1.tif"
+    metadata = {"axes": "ZYX", "PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "mm"}
+    tifffile.imwrite(path, tifffile.imread(path), ome=True, metadata=metadata)
+
+    store = prepare(own_data)
+
+    assert (store.cases["c0"].unit, store.cases["c1"].unit) == (None, "mm")
+    assert Store.open(store.path).cases["c1"].unit == "mm"
 
 
 def test_dataset_json_is_compared_before_any_volume_is_read(
@@ -201,10 +240,10 @@ def test_a_store_that_cannot_be_written_is_named(tiny_config: Config, tmp_path: 
 def test_a_full_disk_ends_at_once_and_leaves_nothing(
     tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(case: RawCase, config: Config, folder: Path) -> int:
+    def full(files: CasePaths, config: Config, folder: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vesuv.data.builder.prepare_case", full)
+    monkeypatch.setattr("vesuv.data.store_builder.prepare_case", full)
 
     with pytest.raises(InputError, match=r"store: cannot be written \(No space left on device\)"):
         prepare(tiny_config, workers=1)
@@ -219,3 +258,14 @@ def test_what_a_killed_prepare_left_is_cleared_away(tiny_config: Config, tmp_pat
     prepare(tiny_config)
 
     assert not dead.exists()
+
+
+def test_a_store_that_a_killed_process_had_moved_aside_returns(
+    tiny_config: Config, tmp_path: Path
+) -> None:
+    made = prepare(tiny_config)
+    made.path.rename(tmp_path / ".store.999999999.old.partial")
+    (tmp_path / ".store.999999999.partial").mkdir()
+
+    assert prepare(tiny_config) == made
+    assert [path.name for path in tmp_path.iterdir()] == ["store"]

@@ -32,7 +32,7 @@ def raw(tmp_path: Path) -> Path:
     return tmp_path / "raw"
 
 
-def sources(root: Path) -> dict[str, list[int]]:
+def sources(root: Path) -> dict[str, list[int | str]]:
     return sources_of(root, find_cases(config(root).data))
 
 
@@ -54,6 +54,53 @@ def test_a_zarr_folder_counts_all_that_lies_in_it(raw: Path) -> None:
         (raw / folder / "z.zarr" / "zarr.json").write_text("{}")
 
     assert sources(raw)["i/z.zarr"][0] == 7
+
+
+@pytest.fixture
+def chunks(raw: Path) -> list[Path]:
+    """Two chunks of one size and time in a Zarr folder of the raw data."""
+    files = [raw / "i" / "z.zarr" / "c" / name for name in ("0", "1")]
+    for file in (*files, raw / "l" / "z.zarr" / "0"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"voxels {file.name}")
+        os.utime(file, ns=(5, 5))
+    os.utime(files[1], ns=(4, 4))
+    return files
+
+
+def test_chunks_that_changed_places_are_other_data(raw: Path, chunks: list[Path]) -> None:
+    before = sources(raw)
+    chunks[0].rename(raw / "kept")
+    chunks[1].rename(chunks[0])
+    (raw / "kept").rename(chunks[1])
+
+    with pytest.raises(InputError, match=r"raw file i/z\.zarr changed since it was made"):
+        check_fits(Path("store"), settings_of(config(raw)), before, config(raw))
+
+
+def test_a_copied_folder_has_the_same_stamp(raw: Path, chunks: list[Path], tmp_path: Path) -> None:
+    shutil.copytree(raw, tmp_path / "copy")
+
+    fits(raw, config(tmp_path / "copy"))
+
+
+def test_a_folder_stamped_by_a_former_version_is_compared_by_size_and_newest_time(
+    raw: Path, chunks: list[Path]
+) -> None:
+    made = settings_of(config(raw))
+    former = sources(raw) | {"i/z.zarr": [16, 5], "l/z.zarr": [8, 5]}
+
+    check_fits(Path("store"), made, former, config(raw))
+    os.utime(chunks[0], ns=(6, 6))
+    with pytest.raises(InputError, match=r"raw file i/z\.zarr changed since it was made"):
+        check_fits(Path("store"), made, former, config(raw))
+
+
+def test_the_fingerprint_of_data_without_folders_is_that_of_former_versions() -> None:
+    settings = {"data.root": "/x", "data.layout": "folders", "data.spacing": None}
+
+    # echo -n '[{"data.layout": "folders", "data.spacing": null}, {"i/a.tif": [7, 5]}]' | sha256sum
+    assert fingerprint(settings, {"i/a.tif": [7, 5]}) == "e188c215ea85c07d"
 
 
 def test_the_fingerprint_follows_settings_and_files_but_not_their_place(

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from vesuv.config.data import FoldsConfig
 from vesuv.data.folds import load_folds, make_folds, read_folds
+from vesuv.data.records import CaseAttributes, DatasetSummary
 from vesuv.data.statistics import CaseStatistics, DatasetStatistics
 from vesuv.data.store import Store, StoredCase
 from vesuv.errors import InputError, InputErrors
@@ -19,26 +20,25 @@ NONE = CaseStatistics((0.0,), (1.0,), (0.0,), (1.0,))
 
 def cases(num: int, groups: list[str | None] | None = None) -> list[StoredCase]:
     groups = groups or [None] * num
-    return [
-        StoredCase(
-            path=Path("none"),
-            id=f"c{number:03d}",
-            group=groups[number],
-            shape=(1, 1, 1),
-            spacing=(1.0, 1.0, 1.0),
-            num_channels=1,
-            num_classes=2,
-            dtype="uint8",
-            statistics=NONE,
-            values={},
-        )
-        for number in range(num)
-    ]
+    attributes = CaseAttributes(
+        id="c",
+        group=None,
+        shape=(1, 1, 1),
+        spacing=(1.0, 1.0, 1.0),
+        num_channels=1,
+        num_classes=2,
+        dtype="uint8",
+        values={},
+        statistics=NONE,
+    )
+    names = [{"id": f"c{number:03d}", "group": groups[number]} for number in range(num)]
+    return [StoredCase(attributes.model_copy(update=name), Path("none")) for name in names]
 
 
 def store(path: Path, num: int) -> Store:
     every = {case.id: case for case in cases(num)}
-    return Store(path, every, {}, DatasetStatistics(num, None), "", {}, {})
+    summary = DatasetSummary.model_construct()
+    return Store(path, every, summary, DatasetStatistics(num, None), "", {}, {})
 
 
 @given(num=st.integers(2, 60), folds=st.integers(2, 7), seed=st.integers(0, 99))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from vesuv.config.data import DataConfig, LabelsConfig
-from vesuv.data.layouts import RawCase, check_dataset_json, find_cases, scan_cases
+from vesuv.data.layouts import CasePaths, check_dataset_json, find_cases, scan_cases
 from vesuv.errors import InputError, InputErrors
 
 LABELS = LabelsConfig(classes={"background": 0, "surface": 1}, ignore=2)
@@ -35,8 +35,8 @@ def test_kaggle_lists_the_ids_of_train_csv_with_their_scroll(tmp_path: Path) -> 
 
     image, label = tmp_path / "train_images", tmp_path / "train_labels"
     assert found == [
-        RawCase("1", (image / "1.tif",), label / "1.tif", "s2"),
-        RawCase("2", (image / "2.tif",), label / "2.tif", "s1"),
+        CasePaths("1", (image / "1.tif",), label / "1.tif", "s2"),
+        CasePaths("2", (image / "2.tif",), label / "2.tif", "s1"),
     ]
 
 

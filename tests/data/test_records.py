@@ -10,7 +10,9 @@ from vesuv.config import check
 from vesuv.config.data import FoldsConfig, SamplingConfig
 from vesuv.data.builder import prepare
 from vesuv.data.folds import load_folds
+from vesuv.data.records import CaseAttributes, IndexRecord, read_record, write_record
 from vesuv.data.sampling import PatchSampler
+from vesuv.data.statistics import case_statistics, merge_statistics
 from vesuv.data.store import Store, open_case
 from vesuv.errors import InputError
 
@@ -95,6 +97,10 @@ def test_a_changed_index_is_refused_key_by_key(
         (("num_classes",), 10**6, "num_classes: Input should be less than or equal to 255"),
         (("statistics", "mean"), True, "statistics.mean: Input should be a valid array"),
         (("statistics", "foreground", "quantiles"), [[0.0]], "at least 1001 items"),
+        (("statistics", "median"), 0.0, "statistics.median: Unexpected keyword argument"),
+        (("values",), {"x": 1}, "values.x"),
+        (("unit",), "parsec", "unit: Input should be 'pm'"),
+        (("native_shape",), [1, 2, 3], "native_shape and native_spacing stand together"),
     ],
 )
 def test_changed_attributes_of_a_case_are_refused(
@@ -107,12 +113,17 @@ def test_changed_attributes_of_a_case_are_refused(
         open_case(path.parent)
 
 
+@pytest.mark.parametrize("name", ["summary.json", "census.json"])
 @pytest.mark.parametrize("place", [("patch_size",), ("values",), ("cases", "a", "foreground")])
-def test_a_changed_census_is_refused(store: Path, place: tuple[str, ...]) -> None:
-    change(store / "census.json", place, ...)
+def test_a_changed_summary_is_refused(store: Path, name: str, place: tuple[str, ...]) -> None:
+    path = (store / "summary.json").rename(store / name)
+    try:
+        change(path, place, ...)
 
-    with pytest.raises(InputError, match=r"census\.json: a damaged store \(.*: Field required"):
-        Store.open(store)
+        with pytest.raises(InputError, match=rf"{name}: a damaged store \(.*: Field required"):
+            Store.open(store)
+    finally:
+        path.rename(store / "summary.json")
 
 
 @pytest.mark.parametrize("text", ["[1]", "{", "", "[" * 100_000, '{"version": 1}'])
@@ -151,3 +162,44 @@ def test_whole_numbers_of_any_length_are_floats(store: Path) -> None:
     change(path, ("attributes", "statistics", "mean"), [10**40])
 
     assert open_case(path.parent).statistics.mean == (1e40,)
+
+
+def test_a_record_reads_back_exactly(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    image = rng.normal(size=(2, 4, 5, 6)).astype(np.float32)
+    label = (rng.random((4, 5, 6)) < 0.5).astype(np.uint8)
+    statistics = case_statistics(image, label)
+    attributes = CaseAttributes(
+        version=1,
+        id="a",
+        group=None,
+        shape=(4, 5, 6),
+        spacing=(1.0, 0.1, 1e-7),
+        num_channels=2,
+        num_classes=2,
+        dtype="float32",
+        values={-1: 3, 0: 5},
+        statistics=statistics,
+    )
+    pooled = merge_statistics([statistics, case_statistics(image, None)])
+    settings = dict.fromkeys(("data.root", "data.layout", "data.spacing"), "")
+    index = IndexRecord(
+        version=1,
+        fingerprint="f",
+        settings=settings | {"labels.classes": {}, "labels.ignore": None},
+        sources={"a.tif": [1, 2], "b.zarr": [1, 2, "d"]},
+        cases=["a"],
+        dataset_statistics=pooled,
+    )
+
+    for record in (attributes, index):
+        write_record(tmp_path / "a.json", record)
+
+        assert read_record(tmp_path / "a.json", type(record)) == record
+
+
+def test_keys_that_say_nothing_are_left_out(tmp_path: Path, store: Path) -> None:
+    content = json.loads((store / "cases" / "a.zarr" / "zarr.json").read_text())["attributes"]
+
+    assert content["group"] is None
+    assert not {"unit", "native_shape", "native_spacing"} & set(content)

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 
 from vesuv.data.labels import IGNORE
 from vesuv.data.statistics import (
-    CaseStatistics,
     DatasetStatistics,
     case_statistics,
     merge_statistics,
@@ -88,12 +85,3 @@ def test_merged_statistics_equal_those_of_all_foreground_voxels_together() -> No
         assert merged.percentile(percent)[0] == pytest.approx(
             np.percentile(together, percent), abs=0.05
         )
-
-
-def test_statistics_survive_json_exactly() -> None:
-    image = RNG.normal(size=(2, 4, 5, 6)).astype(np.float32)
-    found = case_statistics(image, np.ones((4, 5, 6), np.uint8))
-    pooled = merge_statistics([found, case_statistics(image, None)])
-
-    assert CaseStatistics.from_state(json.loads(json.dumps(found.state()))) == found
-    assert DatasetStatistics.from_state(json.loads(json.dumps(pooled.state()))) == pooled

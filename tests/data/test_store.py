@@ -9,31 +9,36 @@ import numpy as np
 import pytest
 import zarr
 
+from vesuv.data.blocks import count_blocks
 from vesuv.data.labels import IGNORE
+from vesuv.data.records import CaseAttributes
 from vesuv.data.statistics import case_statistics
-from vesuv.data.store import Store, StoredCase, case_path, count_blocks, open_case, write_case
+from vesuv.data.store import Store, StoredCase, case_path, open_case, write_case
 from vesuv.errors import InputError
 
 RNG = np.random.default_rng(0)
 LABEL = RNG.choice(np.array([0, 1, 2, IGNORE], np.uint8), (20, 33, 16))
+NATIVE = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
 
 
-def stored(folder: Path, image: np.ndarray[Any, Any]) -> StoredCase:
-    attributes = {
-        "version": 1,
-        "id": "a",
-        "group": "s1",
-        "shape": list(LABEL.shape),
-        "spacing": [6.5, 0.5, 0.25],
-        "num_channels": len(image),
-        "num_classes": 3,
-        "dtype": image.dtype.name,
-        "values": {"-1": 3, "0": 5},
-        "statistics": case_statistics(image, LABEL).state(),
-    }
+def stored(folder: Path, image: np.ndarray[Any, Any], **changes: Any) -> StoredCase:
+    attributes = CaseAttributes(
+        version=1,
+        id="a",
+        group="s1",
+        shape=LABEL.shape,
+        spacing=(6.5, 0.5, 0.25),
+        num_channels=len(image),
+        num_classes=3,
+        dtype=image.dtype.name,
+        values={-1: 560, 0: 10000},
+        statistics=case_statistics(image, LABEL),
+    ).model_copy(update=changes)
     arrays = {"image": image, "label": LABEL, "blocks": count_blocks(LABEL, 3)}
+    if "native_shape" in changes:
+        arrays["native_label"] = NATIVE
     path = case_path(folder, "a")
-    write_case(path, arrays, attributes)
+    assert write_case(path, attributes, arrays) == open_case(path)
     return open_case(path)
 
 
@@ -74,7 +79,40 @@ def test_what_the_attributes_say_comes_back_typed(tmp_path: Path) -> None:
 
     assert (case.id, case.group, case.shape) == ("a", "s1", (20, 33, 16))
     assert case.spacing == (6.5, 0.5, 0.25)
-    assert case.values == {-1: 3, 0: 5}
+    assert case.values == {-1: 560, 0: 10000}
+    assert (case.unit, case.dtype) == (None, np.uint8)
+
+
+def test_a_case_that_was_not_resampled_is_its_own_native_one(tmp_path: Path) -> None:
+    case = stored(tmp_path, np.zeros((1, *LABEL.shape), np.uint8))
+
+    assert (case.native_shape, case.native_spacing) == (case.shape, case.spacing)
+    assert np.array_equal(case.native_label, LABEL)
+    assert not (case.path / "native_label").exists()
+
+
+def test_a_resampled_case_maps_the_label_of_its_file_too(tmp_path: Path) -> None:
+    grid = {"native_shape": (2, 3, 4), "native_spacing": (1.0, 2.0, 3.0), "unit": "mm"}
+
+    case = stored(tmp_path, np.zeros((1, *LABEL.shape), np.uint8), **grid)
+
+    assert (case.native_shape, case.native_spacing, case.unit) == tuple(grid.values())
+    assert isinstance(case.native_label, np.memmap)
+    assert np.array_equal(case.native_label, NATIVE)
+    group = zarr.open_group(str(case.path), mode="r")
+    assert np.array_equal(np.asarray(group["native_label"]), NATIVE)
+    assert np.array_equal(pickle.loads(pickle.dumps(case)).native_label, NATIVE)
+
+
+def test_a_resampled_case_without_the_label_of_its_file_refuses_that_alone(tmp_path: Path) -> None:
+    case = stored(tmp_path, np.zeros((1, *LABEL.shape), np.uint8), values={0: 24})
+
+    assert np.array_equal(case.label, LABEL)
+    for name in ("native_shape", "native_spacing", "native_label"):
+        with pytest.raises(
+            InputError, match=r"a\.zarr: was resampled by .* again with --overwrite"
+        ):
+            getattr(case, name)
 
 
 def test_a_pickled_case_is_light_and_opens_its_maps_anew(tmp_path: Path) -> None:
@@ -88,21 +126,6 @@ def test_a_pickled_case_is_light_and_opens_its_maps_anew(tmp_path: Path) -> None
     assert len(sent) < len(pickle.dumps(case.statistics)) + 2_000
     assert copy == case
     assert np.array_equal(copy.image, case.image)
-
-
-def test_blocks_count_each_class_and_all_valid_voxels() -> None:
-    counts = count_blocks(LABEL, 3)
-
-    assert counts.shape == (4, 2, 3, 1)
-    for z in range(2):
-        for y in range(3):
-            block = LABEL[16 * z : 16 * z + 16, 16 * y : 16 * y + 16]
-            expected = [int((block == index).sum()) for index in range(3)]
-            assert counts[:, z, y, 0].tolist() == [*expected, sum(expected)]
-
-
-def test_a_full_block_does_not_overflow() -> None:
-    assert count_blocks(np.ones((16, 16, 16), np.uint8), 2).ravel().tolist() == [0, 4096, 4096]
 
 
 def test_a_cut_chunk_is_named_when_it_is_opened(tmp_path: Path) -> None:
@@ -128,7 +151,7 @@ def test_a_chunk_cut_while_it_is_mapped_is_named_before_it_is_read(tmp_path: Pat
 
 
 def test_a_missing_store_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no prepared store here; run prepare first"):
+    with pytest.raises(InputError, match=r"no prepared store here; run vesuv prepare first"):
         Store.open(tmp_path)
 
 

@@ -9,7 +9,8 @@ import cc3d
 import numpy as np
 from numpy.typing import NDArray
 
-Mask = NDArray[np.bool_]
+from vesuv.types import Mask as Mask
+
 Labels = NDArray[np.unsignedinteger]
 
 

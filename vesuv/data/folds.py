@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,15 @@ import yaml
 
 from vesuv.config import parse_yaml, read_text
 from vesuv.config.data import FoldsConfig
-from vesuv.data.store import Store, StoredCase
+from vesuv.data.case import PreparedCase
+from vesuv.data.store import Store
 from vesuv.errors import InputError, InputErrors
+from vesuv.io.atomic import write_text
 
 FILE = "folds.yaml"
 _HEAD = """\
-# Validation cases of each fold; every other case trains it. Edit freely: each case stands once.
-# Delete this file to have it drawn again from data.folds.
+# Validation cases of each fold; all other cases train it. Edit freely: each case stands once.
+# Delete this file to draw the folds again from data.folds.
 """
 
 
@@ -52,11 +53,11 @@ class Folds:
                 f"--fold {fold}: folds go from 0 to {len(self.validation) - 1} (data.folds.num); "
                 "give one of them, or all"
             )
-        held = set(self.validation[fold])
-        return [i for i in self.ids if i not in held], list(self.validation[fold])
+        validation = set(self.validation[fold])
+        return [name for name in self.ids if name not in validation], list(self.validation[fold])
 
 
-def make_folds(cases: Sequence[StoredCase], config: FoldsConfig) -> Folds:
+def make_folds(cases: Sequence[PreparedCase], config: FoldsConfig) -> Folds:
     """Draw the folds; the same seed and cases give the same folds on every machine.
 
     Raises:
@@ -107,13 +108,13 @@ def read_folds(path: Path, ids: Sequence[str], config: FoldsConfig) -> Folds:
         raise InputErrors(faults)
     parts = [[str(case) for case in part] for part in content["folds"]]
     listed = [case for part in parts for case in part]
-    known = set(ids)
+    store_ids = set(ids)
     faults = [
         f"{path}: case {case} is not in the store; take it out"
         for case in dict.fromkeys(listed)
-        if case not in known
+        if case not in store_ids
     ]
-    for case in sorted(known):
+    for case in sorted(store_ids):
         if listed.count(case) != 1:
             faults.append(
                 f"{path}: case {case} must stand in exactly one fold, found in "
@@ -146,12 +147,10 @@ def _write(path: Path, folds: Folds, config: FoldsConfig) -> None:
         "by": config.by,
         "folds": [list(part) for part in folds.validation],
     }
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(_HEAD + yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-    partial.replace(path)
+    write_text(path, _HEAD + yaml.safe_dump(content, sort_keys=False))
 
 
-def _groups(cases: Sequence[StoredCase], config: FoldsConfig) -> list[list[str]]:
+def _groups(cases: Sequence[PreparedCase], config: FoldsConfig) -> list[list[str]]:
     without = [case.id for case in cases if case.group is None]
     if without:
         raise InputError(
@@ -173,9 +172,9 @@ def _shuffled(ids: Sequence[str], draw: np.random.Generator) -> list[str]:
 
 
 def _dealt(groups: list[list[str]], num: int) -> list[list[str]]:
-    """Deal like cards, group after group, so that folds differ by at most one case."""
-    every = [case for group in groups for case in group]
-    return [every[start::num] for start in range(num)]
+    """Deal the cases like cards, group after group: folds differ by at most one case."""
+    cases = [case for group in groups for case in group]
+    return [cases[start::num] for start in range(num)]
 
 
 def _whole_groups(groups: list[list[str]], num: int) -> list[list[str]]:
@@ -186,8 +185,8 @@ def _whole_groups(groups: list[list[str]], num: int) -> list[list[str]]:
     return parts
 
 
-def _too_few(found: int, num: int) -> str:
-    cases = "1 case" if found == 1 else f"{found} cases"
+def _too_few(num_cases: int, num: int) -> str:
+    cases = "1 case" if num_cases == 1 else f"{num_cases} cases"
     return (
         f"data.folds.num: {cases} cannot be split into {num} folds; lower it, or train on every "
         "case with --fold all"

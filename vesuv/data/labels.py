@@ -5,24 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 
 from vesuv.config.data import LabelsConfig
 from vesuv.errors import InputError
+from vesuv.types import Array, ClassArray
 
 IGNORE = 255
 """Class index of every voxel that is not judged: ignored, unlabelled or padding."""
 
-Array = npt.NDArray[np.generic]
-ClassArray = npt.NDArray[np.uint8]
 Counts = dict[int, int]
 
 _TABLE_SPAN = 1 << 16
-"""Largest range of label values that is looked up in a table."""
+"""Largest range of label values that is translated through a lookup table."""
 _FILE_TYPES = (np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64)
 """Types of labels that are written, smallest first."""
 _NAMED_VALUES = 5
-"""Undeclared values that a message spells out."""
+"""Undeclared values that a message names."""
 
 
 def encode(label: Array, config: LabelsConfig) -> ClassArray:
@@ -87,8 +85,8 @@ def count_values(label: Array) -> Counts:
         return {}
     low, high = int(label.min()), int(label.max())
     if high - low >= _TABLE_SPAN:
-        found, number = np.unique(label, return_counts=True)
-        return dict(zip(found.tolist(), number.tolist(), strict=True))
+        values, numbers = np.unique(label, return_counts=True)
+        return dict(zip(values.tolist(), numbers.tolist(), strict=True))
     total = np.zeros(high - low + 1, np.int64)
     for plane in label.reshape(label.shape[0], -1):
         shifted = plane if low == 0 else plane.astype(np.int64) - low
@@ -97,7 +95,7 @@ def count_values(label: Array) -> Counts:
 
 
 def _whole_numbers(label: Array) -> Array:
-    """The label with an integer type; a NIfTI label is often stored as floats."""
+    """The label with an integer type: NIfTI labels are often stored as floats."""
     if label.dtype.kind == "b":
         return label.view(np.uint8)
     if label.dtype.kind in "iu":

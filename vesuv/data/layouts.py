@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,14 @@ from typing import Any
 from vesuv.config.data import DataConfig, LabelsConfig
 from vesuv.errors import InputError, InputErrors
 from vesuv.io.formats import stem, suffix, volumes_in
+from vesuv.io.tables import read_json
 
 _DEPRECATED = "deprecated_train_images"
 _CHANNEL_DIGITS = 4
 
 
 @dataclass(frozen=True)
-class RawCase:
+class CasePaths:
     """One case's files.
 
     Args:
@@ -34,10 +34,7 @@ class RawCase:
     group: str | None
 
 
-Found = tuple[list[RawCase], list[str]]
-
-
-def find_cases(config: DataConfig) -> list[RawCase]:
+def find_cases(config: DataConfig) -> list[CasePaths]:
     """List the training cases of a data set, sorted by id.
 
     Raises:
@@ -49,8 +46,11 @@ def find_cases(config: DataConfig) -> list[RawCase]:
     return cases
 
 
-def scan_cases(config: DataConfig) -> tuple[list[RawCase], list[str]]:
-    """As `find_cases`, but return (complete cases, faults of the others).
+def scan_cases(config: DataConfig) -> tuple[list[CasePaths], list[str]]:
+    """List the training cases of a data set, and what is wrong with incomplete ones.
+
+    Returns:
+        Complete cases, sorted by id, and one sentence for each fault of the others.
 
     Raises:
         InputError: Nothing can be listed: a folder or the list itself is missing.
@@ -59,14 +59,14 @@ def scan_cases(config: DataConfig) -> tuple[list[RawCase], list[str]]:
     if not root.is_dir():
         raise InputError(f"data.root: {root} is no folder; give the folder of the raw data")
     if config.layout == "kaggle":
-        found, faults = _kaggle(root, config)
+        cases, faults = _kaggle(root, config)
     elif config.layout == "nnunet":
-        found, faults = _nnunet(root)
+        cases, faults = _nnunet(root)
     else:
-        found, faults = _folders(root, config)
-    if not found and not faults:
+        cases, faults = _folders(root, config)
+    if not cases and not faults:
         raise InputError(f"{root}: no case found in layout {config.layout}; see data.layout")
-    return sorted(found, key=lambda case: case.id), faults
+    return sorted(cases, key=lambda case: case.id), faults
 
 
 def check_dataset_json(root: Path, labels: LabelsConfig) -> None:
@@ -86,16 +86,16 @@ def check_dataset_json(root: Path, labels: LabelsConfig) -> None:
         raise InputError(
             f"{path}: labels: class name -> number, found {declared!r:.200}; correct it"
         ) from None
-    ours = {value for _, group in labels.values() for value in group}
-    ours |= set() if labels.ignore is None else {labels.ignore}
-    if values != ours or ignore != labels.ignore:
+    configured = {value for _, group in labels.values() for value in group}
+    configured |= set() if labels.ignore is None else {labels.ignore}
+    if values != configured or ignore != labels.ignore:
         raise InputError(
             f"{path}: its labels {declared!r:.200} and the configuration's labels {labels.classes} "
             f"with ignore {labels.ignore} must name the same values; change one of them"
         )
 
 
-def _kaggle(root: Path, config: DataConfig) -> Found:
+def _kaggle(root: Path, config: DataConfig) -> tuple[list[CasePaths], list[str]]:
     groups = read_groups(root / "train.csv")
     if groups is None:
         raise InputError(
@@ -103,16 +103,16 @@ def _kaggle(root: Path, config: DataConfig) -> Found:
             "id,scroll_id); use layout folders for data without it"
         )
     images, labels = _by_stem(root / config.images), _by_stem(root / config.labels)
-    folder = root / _DEPRECATED
-    deprecated = set(_by_stem(folder)) if folder.is_dir() else set()
+    has_deprecated = (root / _DEPRECATED).is_dir()
+    deprecated = set(_by_stem(root / _DEPRECATED)) if has_deprecated else set()
     cases, faults = [], []
     for case_id, group in groups.items():
         if case_id in deprecated:
             continue
         missing = [
-            name
-            for name, there in ((config.images, images), (config.labels, labels))
-            if case_id not in there
+            folder
+            for folder, files in ((config.images, images), (config.labels, labels))
+            if case_id not in files
         ]
         if missing:
             faults.append(
@@ -120,11 +120,11 @@ def _kaggle(root: Path, config: DataConfig) -> Found:
                 "add the file or take the line out"
             )
         else:
-            cases.append(RawCase(case_id, (images[case_id],), labels[case_id], group))
+            cases.append(CasePaths(case_id, (images[case_id],), labels[case_id], group))
     return cases, faults
 
 
-def _nnunet(root: Path) -> Found:
+def _nnunet(root: Path) -> tuple[list[CasePaths], list[str]]:
     ending = _dataset_json(root).get("file_ending")
     labels = _by_stem(root / "labelsTr", ending)
     channels: dict[str, dict[int, Path]] = {}
@@ -146,7 +146,7 @@ def _nnunet(root: Path) -> Found:
             faults.append(f"{root / 'labelsTr'}: case {case_id} has no label; add its file")
         else:
             images = tuple(files[channel] for channel in sorted(files))
-            cases.append(RawCase(case_id, images, labels[case_id], groups.get(case_id)))
+            cases.append(CasePaths(case_id, images, labels[case_id], groups.get(case_id)))
     faults += [
         f"{path}: a label without an image in imagesTr; add {name}_0000"
         for name, path in labels.items()
@@ -155,34 +155,35 @@ def _nnunet(root: Path) -> Found:
     return cases, faults
 
 
-def _folders(root: Path, config: DataConfig) -> Found:
+def _folders(root: Path, config: DataConfig) -> tuple[list[CasePaths], list[str]]:
     images, labels = _by_stem(root / config.images), _by_stem(root / config.labels)
     groups = read_groups(root / "train.csv") or {}
     faults = [
-        f"{there[name]}: no file of this name in {root / other}; add it or take this one out"
-        for there, others, other in (
+        f"{files[name]}: no file of this name in {root / folder}; add it or take this one out"
+        for files, partners, folder in (
             (images, labels, config.labels),
             (labels, images, config.images),
         )
-        for name in sorted(set(there) - set(others))
+        for name in sorted(set(files) - set(partners))
     ]
-    both = sorted(set(images) & set(labels))
-    return [RawCase(i, (images[i],), labels[i], groups.get(i)) for i in both], faults
+    names = sorted(set(images) & set(labels))
+    cases = [CasePaths(name, (images[name],), labels[name], groups.get(name)) for name in names]
+    return cases, faults
 
 
 def _by_stem(folder: Path, ending: str | None = None) -> dict[str, Path]:
     """Volumes of a folder by name without ending; two files of one name are a fault."""
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for path in volumes_in(folder):
         if ending is not None and suffix(path) != ending:
             continue
         name = stem(path)
-        if name in found:
+        if name in files:
             raise InputError(
-                f"{path}: {found[name].name} has the same name; keep one file for each case"
+                f"{path}: {files[name].name} has the same name; keep one file for each case"
             )
-        found[name] = path
-    return found
+        files[name] = path
+    return files
 
 
 def read_groups(path: Path) -> dict[str, str | None] | None:
@@ -211,15 +212,9 @@ def read_groups(path: Path) -> dict[str, str | None] | None:
 
 def _dataset_json(root: Path) -> dict[str, Any]:
     path = root / "dataset.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; layout nnunet needs it") from None
-    except (OSError, ValueError, RecursionError) as fault:
-        raise InputError(f"{path}: cannot be read as JSON ({fault}); correct it") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: holds a mapping, found {type(content).__name__}; correct it")
-    return content
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; layout nnunet needs it")
+    return read_json(path)
 
 
 def _flat(values: Iterable[Any]) -> list[Any]:

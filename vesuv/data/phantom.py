@@ -9,8 +9,6 @@ volume is not labelled.
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from vesuv.io import formats
+from vesuv.io.tables import Cell, write_csv
 
 BACKGROUND, SURFACE, UNLABELLED = 0, 1, 2
 
@@ -110,18 +109,16 @@ def make_phantom(
     for part, num in (("train", num_cases), ("test", num_test)):
         if num == 0:
             continue
-        rows = []
+        rows: list[dict[str, Cell]] = []
         for index in range(first, first + num):
             scroll = index % scrolls
             case = f"{1000 * (seed + 1) + index}"
             image, label = phantom_volume(seed * 100_003 + index, size, scroll)
             for kind, volume in (("images", image), ("labels", label)):
-                target = folder / f"{part}_{kind}"
-                target.mkdir(parents=True, exist_ok=True)
-                formats.write(target / f"{case}.tif", volume)
-            rows.append((case, f"{scroll}"))
+                formats.write(folder / f"{part}_{kind}" / f"{case}.tif", volume)
+            rows.append({"id": case, "scroll_id": scroll})
         first += num
-        _write_table(folder / f"{part}.csv", rows)
+        write_csv(folder / f"{part}.csv", rows)
 
 
 def phantom_volume(
@@ -263,10 +260,3 @@ def _interpolate(
         for shift, weight in zip((-1, 0, 1), weights, strict=True)
     )
     return np.asarray(total)
-
-
-def _write_table(path: Path, rows: Sequence[tuple[str, str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("id", "scroll_id"))
-        writer.writerows(rows)

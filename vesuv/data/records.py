@@ -1,103 +1,131 @@
-"""The JSON files of a store, checked key by key: a disk or a hand may have changed them."""
+"""The JSON files of a store as typed records, checked key by key when they are read."""
 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from vesuv.errors import InputError
+from vesuv.data.statistics import CaseStatistics, DatasetStatistics
+from vesuv.errors import InputError, command
+from vesuv.io.atomic import write_text
 
-NUM_QUANTILES = 1001
+VERSION = 1
+"""Version of the store's format."""
 _SETTINGS = ("data.root", "data.layout", "data.spacing", "labels.classes", "labels.ignore")
 
 
-def _one_folder(name: str) -> str:
-    """A case's id is the name of its folder in the store, and of nothing outside it."""
+def _plain_name(name: str) -> str:
+    """A case's id names its folder in the store, so it must not lead out of the store."""
     if name in ("", ".", "..") or set("/\\\0") & set(name):
         raise ValueError("a case's id is a plain name")
     return name
 
 
-CaseId = Annotated[str, AfterValidator(_one_folder)]
-Size = Annotated[int, Field(ge=1, le=2**31)]
+CaseId = Annotated[str, AfterValidator(_plain_name)]
+Edge = Annotated[int, Field(ge=1, le=2**31)]
 Length = Annotated[float, Field(gt=0.0)]
 Count = Annotated[int, Field(ge=0)]
-Floats = Annotated[list[float], Field(min_length=1)]
+Unit = Literal["pm", "Å", "nm", "µm", "mm", "cm", "m", "in"]
+LabelValue = Annotated[int, Field(ge=-(2**63), lt=2**64)]
+Edges = tuple[Edge, Edge, Edge]
+Lengths = tuple[Length, Length, Length]
+Stamp = list[int | str]
+"""Bytes and time of last change in ns; of a folder also a digest over its files."""
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+class Record(BaseModel):
+    """A JSON file of a store, or a part of one; keys with a default are left out at that value."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
+
+    def content(self) -> dict[str, Any]:
+        """Return plain JSON types."""
+        return self.model_dump(mode="json", exclude_defaults=True)
 
 
-class _Open(_Record):
-    model_config = ConfigDict(extra="allow")
+class CaseAttributes(Record):
+    """What is known of a prepared case without reading a voxel.
 
+    Args:
+        version: Version of the store's format; None in the oldest stores.
+        id: Name of the case.
+        group: What folds are grouped or stratified by; None when not known.
+        shape: Voxels along z, y, x.
+        spacing: Voxel edges along z, y, x, in `unit`.
+        unit: Unit of the spacing, see `vesuv.io.formats.Volume`; None when not known.
+        native_shape: Shape of the file; None where nothing was resampled.
+        native_spacing: Spacing of the file; None where nothing was resampled.
+        num_channels: Channels of the image.
+        num_classes: Classes, background counted, ignore not.
+        dtype: Number type of the image.
+        values: Label value in the file -> voxels in the file.
+        statistics: Intensities of the image.
+    """
 
-class _Foreground(_Record):
-    count: Count
-    mean: Floats
-    std: Floats
-    quantiles: list[
-        Annotated[list[float], Field(min_length=NUM_QUANTILES, max_length=NUM_QUANTILES)]
-    ]
-
-
-class _Statistics(_Record):
-    mean: Floats
-    std: Floats
-    min: Floats
-    max: Floats
-    foreground: _Foreground | None
-
-
-class _Dataset(_Record):
-    num_cases: Count
-    foreground: _Foreground | None
-
-
-class _Attributes(_Record):
     version: int | None = None
     id: CaseId
     group: str | None
-    shape: tuple[Size, Size, Size]
-    spacing: tuple[Length, Length, Length]
-    num_channels: Size
+    shape: Edges
+    spacing: Lengths
+    unit: Unit | None = None
+    native_shape: Edges | None = None
+    native_spacing: Lengths | None = None
+    num_channels: Edge
     num_classes: Annotated[int, Field(ge=2, le=255)]
     dtype: Literal["uint8", "int8", "uint16", "int16", "uint32", "int32", "float16", "float32"]
-    values: dict[Annotated[str, Field(pattern=r"^-?\d{1,19}$")], Count]
-    statistics: _Statistics
+    values: dict[LabelValue, Count]
+    statistics: CaseStatistics
 
     @model_validator(mode="after")
-    def _one_entry_a_channel(self) -> _Attributes:
-        known = self.statistics
-        parts: list[list[Any]] = [known.mean, known.std, known.min, known.max]
-        if known.foreground is not None:
-            parts += [known.foreground.mean, known.foreground.std, known.foreground.quantiles]
+    def _consistent(self) -> CaseAttributes:
+        image, foreground = self.statistics, self.statistics.foreground
+        parts: list[Sequence[object]] = [image.mean, image.std, image.min, image.max]
+        if foreground is not None:
+            parts += [foreground.mean, foreground.std, foreground.quantiles]
         if any(len(part) != self.num_channels for part in parts):
             raise ValueError(f"statistics need one entry for each of {self.num_channels} channels")
+        if (self.native_shape is None) != (self.native_spacing is None):
+            raise ValueError("native_shape and native_spacing stand together")
         return self
 
+    @property
+    def keeps_native_grid(self) -> bool:
+        """Whether the file's own grid is known: stores of the first version did not keep it."""
+        voxels_in_file = sum(self.values.values())
+        return self.native_shape is not None or voxels_in_file == math.prod(self.shape)
 
-class CaseRecord(_Record):
+
+class CaseRecord(Record):
     """zarr.json of a case."""
 
     zarr_format: Literal[3]
     node_type: Literal["group"]
-    attributes: _Attributes
+    attributes: CaseAttributes
 
 
-class IndexRecord(_Record):
-    """store.json."""
+class IndexRecord(Record):
+    """store.json.
+
+    Args:
+        version: Version of the store's format.
+        fingerprint: Hash over settings and sources.
+        settings: The settings that shaped the store, dotted key -> value.
+        sources: Raw file or folder below data.root -> its stamp.
+        cases: Ids of the cases.
+        dataset_statistics: Foreground intensities pooled over all cases.
+    """
 
     version: int
     fingerprint: str
     settings: dict[str, Any]
-    sources: dict[str, list[int]]
+    sources: dict[str, Stamp]
     cases: Annotated[list[CaseId], Field(min_length=1)]
-    dataset_statistics: _Dataset
+    dataset_statistics: DatasetStatistics
 
     @model_validator(mode="after")
     def _complete(self) -> IndexRecord:
@@ -109,45 +137,81 @@ class IndexRecord(_Record):
         return self
 
 
-class _Shares(_Open):
+class LabelShares(Record):
+    """What the labels of some cases hold.
+
+    Args:
+        voxels: Stored voxels.
+        values: Label value -> share of the files' voxels.
+        classes: Class name -> share of the judged voxels.
+        ignore: Share of the stored voxels that are ignored.
+        foreground: Share of the judged voxels in any class but the background.
+        patches_with_foreground: Share of the patches that hold foreground.
+    """
+
+    voxels: Count
+    values: dict[LabelValue, float]
     classes: dict[str, float]
     ignore: float
     foreground: float
     patches_with_foreground: float
 
 
-class CensusRecord(_Shares):
-    """census.json."""
+class GroupShares(LabelShares):
+    """The labels of a group's cases."""
 
-    patch_size: tuple[Size, Size, Size]
-    values: dict[Annotated[str, Field(pattern=r"^-?\d{1,19}$")], float]
-    groups: dict[str, _Shares]
-    cases: dict[str, _Shares]
+    num_cases: Count
 
 
-def read_record(path: Path, kind: type[BaseModel], version: int | None = None) -> dict[str, Any]:
+class CaseShares(LabelShares):
+    """The labels of one case."""
+
+    group: str | None
+    shape: Edges
+    spacing: Lengths
+
+
+class DatasetSummary(LabelShares):
+    """summary.json: what the labels hold, over all cases, by group and by case."""
+
+    version: int
+    patch_size: Edges
+    num_cases: Count
+    groups: dict[str, GroupShares]
+    cases: dict[str, CaseShares]
+
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write a record as JSON.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    write_text(path, json.dumps(record.content(), indent=1, allow_nan=False))
+
+
+def read_record(path: Path, kind: type[AnyRecord], version: int | None = None) -> AnyRecord:
     """Read a file of a store.
 
     Args:
         path: The file.
         kind: What must be in it.
-        version: The version that is understood; None: the file states none.
+        version: The version that can be read; None: the file states none.
 
     Raises:
-        InputError: It is missing, of another version, or not what was written.
+        InputError: It is missing, of another version, or damaged.
     """
     try:
         text = path.read_text(encoding="utf-8")
-        content = json.loads(text)
-        found = content.get("version") if isinstance(content, dict) else None
-        if version is not None and found != version:
-            raise InputError(
-                f"{path}: this vesuv reads stores of version {version}, found {found!r:.60}; "
-                "prepare again with --overwrite"
-            )
-        kind.model_validate_json(text)
+        if version is not None:
+            _check_version(path, json.loads(text), version)
+        return kind.model_validate_json(text)
     except FileNotFoundError:
-        raise InputError(f"{path}: no prepared store here; run prepare first") from None
+        run = command("prepare")
+        raise InputError(f"{path}: no prepared store here; run {run} first") from None
     except InputError:
         raise
     except (OSError, ValueError, RecursionError) as fault:
@@ -155,7 +219,15 @@ def read_record(path: Path, kind: type[BaseModel], version: int | None = None) -
         raise InputError(
             f"{path}: a damaged store ({reason}); prepare again with --overwrite"
         ) from None
-    return content  # type: ignore[no-any-return]
+
+
+def _check_version(path: Path, content: Any, version: int) -> None:
+    present = content.get("version") if isinstance(content, dict) else None
+    if present != version:
+        raise InputError(
+            f"{path}: this vesuv reads stores of version {version}, found {present!r:.60}; "
+            "prepare again with --overwrite"
+        )
 
 
 def _first(fault: ValidationError) -> str:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from vesuv.data.labels import IGNORE
+from vesuv.types import Array, Mask, Shape, Spacing
 
-Array = npt.NDArray[Any]
-Spacing = tuple[float, float, float]
-Shape = tuple[int, int, int]
 Kernel = Literal["linear", "cubic"]
 
 _CUBIC = -0.5
@@ -94,7 +91,7 @@ def resample_probs(probs: Tensor, shape: Shape) -> Tensor:
     return torch.stack([_interpolated(one.float(), shape, "linear") for one in probs])
 
 
-def _share(mask: npt.NDArray[np.bool_], shape: Shape) -> Tensor:
+def _share(mask: Mask, shape: Shape) -> Tensor:
     return _interpolated(torch.from_numpy(mask.astype(np.float32)), shape, "linear")
 
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
+from pydantic import Field
 
 from vesuv.data.labels import IGNORE
 from vesuv.errors import InputError
+from vesuv.types import Array, ClassArray, Mask
 
-Array = npt.NDArray[np.generic]
-Floats = tuple[float, ...]
-
-_LEVELS = np.linspace(0.0, 1.0, 1001)
+_NUM_LEVELS = 1001
+_LEVELS = np.linspace(0.0, 1.0, _NUM_LEVELS)
 """Quantiles that are kept of the foreground's intensities."""
 _SAMPLE = 100_000
 """Foreground voxels, evenly spaced, that quantiles are taken from."""
+
+# The bounds hold for statistics that are read from a store, see `vesuv.data.records`.
+Floats = Annotated[tuple[float, ...], Field(min_length=1)]
+Quantiles = Annotated[tuple[float, ...], Field(min_length=_NUM_LEVELS, max_length=_NUM_LEVELS)]
+Count = Annotated[int, Field(ge=0)]
 
 
 @dataclass(frozen=True)
@@ -32,10 +37,10 @@ class Foreground:
         quantiles: 1001 evenly spaced quantiles, lowest first.
     """
 
-    count: int
+    count: Count
     mean: Floats
     std: Floats
-    quantiles: tuple[Floats, ...]
+    quantiles: tuple[Quantiles, ...]
 
     def percentile(self, percent: float) -> Floats:
         """Return each channel's percentile, `percent` in [0, 100]."""
@@ -52,35 +57,16 @@ class CaseStatistics:
     max: Floats
     foreground: Foreground | None = None
 
-    def state(self) -> dict[str, Any]:
-        """Return plain JSON types that `from_state` reads back exactly."""
-        return asdict(self)
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> CaseStatistics:
-        """Rebuild from what `state` returned."""
-        four = {key: _floats(state[key]) for key in ("mean", "std", "min", "max")}
-        return cls(**four, foreground=_foreground_from(state["foreground"]))
-
 
 @dataclass(frozen=True)
 class DatasetStatistics:
     """Foreground intensities pooled over cases, each foreground voxel counting once."""
 
-    num_cases: int
+    num_cases: Count
     foreground: Foreground | None
 
-    def state(self) -> dict[str, Any]:
-        """Return plain JSON types that `from_state` reads back exactly."""
-        return asdict(self)
 
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> DatasetStatistics:
-        """Rebuild from what `state` returned."""
-        return cls(int(state["num_cases"]), _foreground_from(state["foreground"]))
-
-
-def case_statistics(image: Array, label: npt.NDArray[np.uint8] | None) -> CaseStatistics:
+def case_statistics(image: Array, label: ClassArray | None) -> CaseStatistics:
     """Measure one case.
 
     Args:
@@ -98,10 +84,10 @@ def case_statistics(image: Array, label: npt.NDArray[np.uint8] | None) -> CaseSt
 
 def merge_statistics(cases: Iterable[CaseStatistics]) -> DatasetStatistics:
     """Pool the foreground of several cases; mean and deviation exactly, quantiles closely."""
-    every = list(cases)
-    parts = [case.foreground for case in every if case.foreground is not None]
+    cases = list(cases)
+    parts = [case.foreground for case in cases if case.foreground is not None]
     if not parts:
-        return DatasetStatistics(len(every), None)
+        return DatasetStatistics(len(cases), None)
     counts = np.array([part.count for part in parts], np.float64)
     weights = counts / counts.sum()
     means, stds = np.array([p.mean for p in parts]), np.array([p.std for p in parts])
@@ -114,11 +100,11 @@ def merge_statistics(cases: Iterable[CaseStatistics]) -> DatasetStatistics:
     pooled = Foreground(
         int(counts.sum()), tuple(mean.tolist()), tuple(np.sqrt(variance).tolist()), quantiles
     )
-    return DatasetStatistics(len(every), pooled)
+    return DatasetStatistics(len(cases), pooled)
 
 
 def _moments(channel: Array) -> tuple[float, float, float, float]:
-    """Mean, deviation, least and greatest of one channel, without a copy of it."""
+    """Mean, deviation, minimum and maximum of one channel, slice by slice to save memory."""
     if channel.dtype.kind == "b" or channel.dtype in (np.uint8, np.int8):
         return _moments_by_count(channel)
     slabs = channel.reshape(channel.shape[0], -1)
@@ -136,7 +122,7 @@ def _moments(channel: Array) -> tuple[float, float, float, float]:
 
 
 def _moments_by_count(channel: Array) -> tuple[float, float, float, float]:
-    """As `_moments`, exact and quick, from the histogram of an eight-bit channel."""
+    """As `_moments`, exactly and faster, from the histogram of an eight-bit channel."""
     raw = channel.view(np.uint8).reshape(channel.shape[0], -1)
     counts = np.zeros(256, np.int64)
     for slab in raw:
@@ -158,7 +144,7 @@ def _refuse_non_finite(channel: Array) -> None:
     )
 
 
-def _foreground(image: Array, mask: npt.NDArray[np.bool_]) -> Foreground | None:
+def _foreground(image: Array, mask: Mask) -> Foreground | None:
     if not mask.any():
         return None
     mean, std, quantiles = [], [], []
@@ -171,7 +157,7 @@ def _foreground(image: Array, mask: npt.NDArray[np.bool_]) -> Foreground | None:
     return Foreground(int(values.size), tuple(mean), tuple(std), tuple(quantiles))
 
 
-def _pooled_quantiles(quantiles: list[Floats], weights: npt.NDArray[np.float64]) -> Floats:
+def _pooled_quantiles(quantiles: list[Floats], weights: NDArray[np.float64]) -> Floats:
     """Quantiles of the union: each case's quantiles stand for an equal share of its voxels."""
     values = np.concatenate([np.asarray(qs) for qs in quantiles])
     share = np.repeat(weights / len(_LEVELS), len(_LEVELS))
@@ -179,15 +165,3 @@ def _pooled_quantiles(quantiles: list[Floats], weights: npt.NDArray[np.float64])
     reached = np.cumsum(share[order]) - share[order] / 2.0
     spread = (reached - reached[0]) / max(reached[-1] - reached[0], np.finfo(float).tiny)
     return tuple(np.interp(_LEVELS, spread, values[order]).tolist())
-
-
-def _foreground_from(state: dict[str, Any] | None) -> Foreground | None:
-    if state is None:
-        return None
-    quantiles = tuple(_floats(channel) for channel in state["quantiles"])
-    return Foreground(int(state["count"]), _floats(state["mean"]), _floats(state["std"]), quantiles)
-
-
-def _floats(values: Iterable[float]) -> Floats:
-    """JSON has whole numbers of any length, which NumPy would keep as objects."""
-    return tuple(map(float, values))

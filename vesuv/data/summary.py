@@ -1,105 +1,115 @@
-"""What the labels hold, counted before anybody chooses a loss."""
+"""What the labels of a data set hold: shares of values, classes and patches with foreground."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import NDArray
 
 from vesuv.config.data import LabelsConfig
-from vesuv.data.store import StoredCase
+from vesuv.data.case import PreparedCase
+from vesuv.data.records import VERSION, CaseShares, DatasetSummary, GroupShares
+from vesuv.types import Shape
 
-VERSION = 1
-Census = dict[str, Any]
-Counts = npt.NDArray[np.int64]
+Counts = NDArray[np.int64]
 
 
-def take_census(
-    cases: Sequence[StoredCase], labels: LabelsConfig, patch_size: tuple[int, int, int]
-) -> Census:
-    """Count label values, classes and patches with foreground, over all and by case and group.
+def summarise_cases(
+    cases: Sequence[PreparedCase], labels: LabelsConfig, patch_size: Shape
+) -> DatasetSummary:
+    """Count label values, classes and patches with foreground: over all, by group and by case.
 
-    Shares of `values` are of all voxels in the files. `classes` and `foreground` are shares of the
-    stored voxels that are judged, `ignore` of all. `patches` counts every place of a patch at steps
-    of one block that holds a judged voxel.
+    A patch counts at every place, in steps of one block, where it holds a judged voxel.
 
     Args:
         cases: Prepared cases.
         labels: The label schema.
         patch_size: Patch edges in voxels, rounded to whole blocks.
-
-    Returns:
-        JSON types only.
     """
-    tallies = {case.id: _Tally.of_case(case, patch_size) for case in cases}
-    groups: dict[str, list[_Tally]] = {}
+    counts = {case.id: _count(case, patch_size) for case in cases}
+    groups: dict[str, list[_LabelCounts]] = {}
     for case in cases:
         if case.group is not None:
-            groups.setdefault(case.group, []).append(tallies[case.id])
-    return {
-        "version": VERSION,
-        "patch_size": list(patch_size),
-        "num_cases": len(cases),
-        **_Tally.sum(tallies.values()).shares(labels),
-        "groups": {
-            name: {"num_cases": len(members), **_Tally.sum(members).shares(labels)}
+            groups.setdefault(case.group, []).append(counts[case.id])
+    return DatasetSummary(
+        version=VERSION,
+        patch_size=patch_size,
+        num_cases=len(cases),
+        groups={
+            name: GroupShares(num_cases=len(members), **_sum(members).shares(labels))
             for name, members in sorted(groups.items())
         },
-        "cases": {
-            case.id: {
-                "group": case.group,
-                "shape": list(case.shape),
-                "spacing": list(case.spacing),
-                **tallies[case.id].shares(labels),
-            }
+        cases={
+            case.id: CaseShares(
+                group=case.group,
+                shape=case.shape,
+                spacing=case.spacing,
+                **counts[case.id].shares(labels),
+            )
             for case in cases
         },
-    }
+        **_sum(counts.values()).shares(labels),
+    )
 
 
-class _Tally:
-    """Whole numbers that add up over cases."""
+@dataclass(frozen=True)
+class _LabelCounts:
+    """Counts of one case or of several.
 
-    def __init__(
-        self, values: dict[int, int], classes: Counts, voxels: int, patches: tuple[int, int]
-    ) -> None:
-        self.values, self.classes, self.voxels, self.patches = values, classes, voxels, patches
+    Args:
+        values: Label value -> voxels in the files.
+        classes: Stored voxels of each class.
+        voxels: Stored voxels.
+        patches: Patches with a judged voxel.
+        foreground_patches: Patches with foreground.
+    """
 
-    @classmethod
-    def of_case(cls, case: StoredCase, patch_size: tuple[int, int, int]) -> _Tally:
-        counts = case.block_counts
-        window = [max(1, round(edge / case.block_size)) for edge in patch_size]
-        foreground = _window_sums(counts[1:-1].sum(axis=0), window)
-        valid = _window_sums(counts[-1], window)
-        patches = (int((foreground > 0).sum()), int((valid > 0).sum()))
-        voxels = int(np.prod(case.shape, dtype=np.int64))
-        return cls(case.values, counts[:-1].sum(axis=(1, 2, 3)), voxels, patches)
+    values: Counter[int]
+    classes: Counts
+    voxels: int
+    patches: int
+    foreground_patches: int
 
-    @classmethod
-    def sum(cls, tallies: Iterable[_Tally]) -> _Tally:
-        parts = list(tallies)
-        values: dict[int, int] = {}
-        for part in parts:
-            for value, number in part.values.items():
-                values[value] = values.get(value, 0) + number
-        classes: Counts = np.sum([part.classes for part in parts], axis=0)
-        held = sum(part.patches[0] for part in parts), sum(part.patches[1] for part in parts)
-        return cls(values, classes, sum(part.voxels for part in parts), held)
-
-    def shares(self, labels: LabelsConfig) -> Census:
-        valid = int(self.classes.sum())
+    def shares(self, labels: LabelsConfig) -> dict[str, Any]:
+        """Return the fields of a `LabelShares`."""
+        judged = int(self.classes.sum())
         in_files = sum(self.values.values())
         by_class = zip(labels.names, self.classes.tolist(), strict=True)
         return {
             "voxels": self.voxels,
-            "values": {str(v): _share(n, in_files) for v, n in sorted(self.values.items())},
-            "classes": {name: _share(number, valid) for name, number in by_class},
-            "ignore": _share(self.voxels - valid, self.voxels),
-            "foreground": _share(int(self.classes[1:].sum()), valid),
-            "patches_with_foreground": _share(*self.patches),
+            "values": {v: _share(n, in_files) for v, n in sorted(self.values.items())},
+            "classes": {name: _share(number, judged) for name, number in by_class},
+            "ignore": _share(self.voxels - judged, self.voxels),
+            "foreground": _share(int(self.classes[1:].sum()), judged),
+            "patches_with_foreground": _share(self.foreground_patches, self.patches),
         }
+
+
+def _count(case: PreparedCase, patch_size: Shape) -> _LabelCounts:
+    blocks = case.block_counts
+    window = [max(1, round(edge / case.block_size)) for edge in patch_size]
+    return _LabelCounts(
+        values=Counter(case.values),
+        classes=blocks[:-1].sum(axis=(1, 2, 3)),
+        voxels=int(np.prod(case.shape, dtype=np.int64)),
+        patches=int((_window_sums(blocks[-1], window) > 0).sum()),
+        foreground_patches=int((_window_sums(blocks[1:-1].sum(axis=0), window) > 0).sum()),
+    )
+
+
+def _sum(parts: Iterable[_LabelCounts]) -> _LabelCounts:
+    parts = list(parts)
+    return _LabelCounts(
+        values=sum((part.values for part in parts), Counter()),
+        classes=np.sum([part.classes for part in parts], axis=0),
+        voxels=sum(part.voxels for part in parts),
+        patches=sum(part.patches for part in parts),
+        foreground_patches=sum(part.foreground_patches for part in parts),
+    )
 
 
 def _window_sums(blocks: Counts, window: Sequence[int]) -> Counts:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,6 +76,7 @@ def train(
     overwrite: bool = False,
     source: Source | None = None,
     group: Group = ALONE,
+    open_store: Callable[[Config], Store] = open_prepared,
 ) -> list[RunFolder]:
     """Train each fold in turn; prepares the data when that was not done yet.
 
@@ -87,6 +88,7 @@ def train(
         overwrite: Start again where a run lies already.
         source: Where the configuration is from.
         group: The processes that train together; the first writes and speaks for all.
+        open_store: Opens the store, or prepares it where there is none.
 
     Raises:
         InputError: Bad configuration or data, or a run in the way.
@@ -105,7 +107,9 @@ def train(
     torch.set_num_threads(machine.threads)
     if group.leads:
         Console(highlight=False, soft_wrap=True).print(dump_config(config), markup=False)
-    store = _open_store(config, group)
+    store = open_store(config) if group.leads else None
+    group.wait()
+    store = store or open_fitting(config)
     told = source.facts(config) if source else {}
     for fold, run in zip(folds, runs, strict=True):
         with run.lock() if group.leads else nullcontext():
@@ -114,13 +118,6 @@ def train(
             group.wait()
             _train_fold(config, store, fold, run, machine, told, resume=resume, overwrite=overwrite)
     return runs
-
-
-def _open_store(config: Config, group: Group) -> Store:
-    """Open the store; where there is none the first process makes it and the others wait."""
-    store = open_prepared(config) if group.leads else None
-    group.wait()
-    return store or open_fitting(config)
 
 
 def _train_fold(

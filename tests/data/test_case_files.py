@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from vesuv.config import Config, check
-from vesuv.data.case_builder import prepare_case, storable
+from vesuv.data.case_files import read_case
 from vesuv.data.labels import IGNORE
-from vesuv.data.layouts import RawCase
+from vesuv.data.layouts import CasePaths
 from vesuv.data.store import StoredCase, case_path, open_case
+from vesuv.data.store_builder import prepare_case
 from vesuv.errors import InputError
 from vesuv.io.formats import write
 
@@ -33,15 +34,15 @@ def config(spacing: list[float] | None = None) -> Config:
     )
 
 
-def raw(folder: Path, label: Any = LABEL, *images: Any, ending: str = ".tif") -> RawCase:
+def raw(folder: Path, label: Any = LABEL, *images: Any, ending: str = ".tif") -> CasePaths:
     paths = tuple(folder / f"image{i}{ending}" for i in range(len(images)))
     for path, image in zip(paths, images, strict=True):
         write(path, image)
     write(folder / f"label{ending}", label)
-    return RawCase("a", paths, folder / f"label{ending}", "s1")
+    return CasePaths("a", paths, folder / f"label{ending}", "s1")
 
 
-def prepared(folder: Path, case: RawCase, spacing: list[float] | None = None) -> StoredCase:
+def prepared(folder: Path, case: CasePaths, spacing: list[float] | None = None) -> StoredCase:
     prepare_case(case, config(spacing), folder)
     return open_case(case_path(folder, "a"))
 
@@ -70,26 +71,6 @@ def test_a_case_is_resampled_to_the_wanted_spacing(tmp_path: Path) -> None:
     assert case.shape == (3, 14, 8)
     assert case.spacing == (2.0, 0.5, 1.0)
     assert case.block_counts[-1].sum() == (case.label != IGNORE).sum()
-
-
-@pytest.mark.parametrize(
-    ("given", "kept"),
-    [
-        ("bool", "uint8"),
-        ("uint8", "uint8"),
-        ("int16", "int16"),
-        ("float16", "float16"),
-        ("float64", "float32"),
-        ("int64", "int32"),
-        ("uint64", "int32"),
-    ],
-)
-def test_the_store_keeps_at_most_32_bits(given: str, kept: str) -> None:
-    assert storable(np.ones((1, 1, 1, 1), given)).dtype == kept
-
-
-def test_integers_beyond_32_bits_become_floats() -> None:
-    assert storable(np.full((1, 1, 1, 1), 2**40)).dtype == np.float32
 
 
 def test_a_double_too_large_for_the_store_is_refused_not_made_infinite(tmp_path: Path) -> None:
@@ -125,13 +106,28 @@ def test_a_label_fault_names_the_label(tmp_path: Path) -> None:
 
 def test_a_case_without_label_cannot_be_trained_on() -> None:
     with pytest.raises(InputError, match=r"case a: has no label"):
-        prepare_case(RawCase("a", (Path("x.tif"),), None, None), config(), Path())
+        read_case(CasePaths("a", (Path("x.tif"),), None, None))
 
 
-def nifti(folder: Path, affine: np.ndarray) -> RawCase:
-    nibabel.save(nibabel.Nifti1Image(IMAGE.T, np.diag([1, 1, 2, 1])), folder / "i.nii")
+def test_a_label_of_several_channels_is_refused(tmp_path: Path) -> None:
+    case = raw(tmp_path, np.stack([LABEL, LABEL]), IMAGE, ending=".npy")
+
+    with pytest.raises(InputError, match=r"label\.npy: a label has one channel, found 2"):
+        read_case(case)
+
+
+def test_a_label_with_a_single_channel_axis_is_a_label(tmp_path: Path) -> None:
+    case = read_case(raw(tmp_path, LABEL[None], IMAGE, ending=".npy"))
+
+    assert np.array_equal(case.label, LABEL)
+
+
+def nifti(folder: Path, affine: np.ndarray) -> CasePaths:
+    image = nibabel.Nifti1Image(IMAGE.T, np.diag([1, 1, 2, 1]))
+    image.header.set_xyzt_units("micron")
+    nibabel.save(image, folder / "i.nii")
     nibabel.save(nibabel.Nifti1Image(LABEL.T, affine), folder / "l.nii")
-    return RawCase("a", (folder / "i.nii",), folder / "l.nii", None)
+    return CasePaths("a", (folder / "i.nii",), folder / "l.nii", None)
 
 
 def test_a_label_with_another_spacing_is_refused(tmp_path: Path) -> None:
@@ -142,6 +138,28 @@ def test_a_label_with_another_spacing_is_refused(tmp_path: Path) -> None:
 def test_a_label_with_a_flipped_axis_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"l\.nii: image and label of a case have one orientation"):
         prepared(tmp_path, nifti(tmp_path, np.diag([-1, 1, 2, 1])))
+
+
+def test_a_label_whose_header_lies_elsewhere_is_refused(tmp_path: Path) -> None:
+    affine = np.diag([1.0, 1.0, 2.0, 1.0])
+    affine[:3, 3] = [0.0, 0.0, 1.2]
+
+    with pytest.raises(InputError, match=r"l\.nii: image and label of a case have one origin"):
+        prepared(tmp_path, nifti(tmp_path, affine))
+
+
+def test_a_channel_whose_header_lies_elsewhere_is_refused(tmp_path: Path) -> None:
+    case = nifti(tmp_path, np.diag([1, 1, 2, 1]))
+    nibabel.save(nibabel.Nifti1Image(IMAGE.T, np.diag([1, 1, 4, 1])), tmp_path / "j.nii")
+
+    with pytest.raises(InputError, match=r"j\.nii: channels of a case have one spacing"):
+        read_case(CasePaths("a", (case.images[0], tmp_path / "j.nii"), case.label, None))
+
+
+def test_spacing_and_unit_are_those_of_the_image(tmp_path: Path) -> None:
+    case = read_case(nifti(tmp_path, np.diag([1, 1, 2, 1])))
+
+    assert (case.spacing, case.unit) == ((2.0, 1.0, 1.0), "µm")
 
 
 def test_rounding_in_a_header_is_let_pass(tmp_path: Path) -> None:

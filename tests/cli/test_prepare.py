@@ -1,0 +1,87 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import yaml
+
+from tests.conftest import tiny_tree
+from vesuv.cli import main
+
+
+@pytest.fixture
+def config_file(tiny_data: Path, tmp_path: Path) -> Path:
+    shutil.copytree(tiny_data, tmp_path / "raw")
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(tiny_tree(tmp_path / "raw", tmp_path / "store")))
+    return path
+
+
+def run(*arguments: str) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(list(arguments))
+    assert end.value.code in (None, 0)
+
+
+def test_prepare_prints_what_the_labels_hold(
+    config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("prepare", "--config", str(config_file))
+
+    first = capsys.readouterr().out
+    assert "label values: 0 background" in first
+    assert "2 ignore 9.77%" in first
+    assert "16x16x16 patches" in first
+    assert [line.split()[1] for line in first.splitlines() if line.startswith("│")] == [
+        "0",
+        "1",
+        "all",
+    ]
+    assert "store: 4 cases, prepared (" in first
+
+    run("prepare", "--config", str(config_file))
+
+    assert "store: 4 cases, is up to date (" in capsys.readouterr().out
+
+
+def test_folds_that_are_drawn_again_are_said(
+    config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("prepare", "--config", str(config_file))
+    (config_file.parent / "raw" / "train.csv").write_text("id,scroll_id\nc0,1\nc1,1\n")
+
+    run("prepare", "--config", str(config_file), "--overwrite")
+
+    assert "folds.yaml is drawn again: " in capsys.readouterr().out
+
+
+def test_cases_without_foreground_are_counted(
+    config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = config_file.parent / "raw" / "train_labels"
+    (config_file.parent / "raw" / "train.csv").write_text("id\nc0\nc1\n")
+    tifffile.imwrite(labels / "c1.tif", np.zeros((32, 32, 32), np.uint8))
+
+    run("prepare", "--config", str(config_file))
+
+    said = capsys.readouterr().out
+    assert "1 of 2 cases hold no foreground, first c1" in said
+    assert [line.split()[1] for line in said.splitlines() if line.startswith("│")][-3:] == [
+        "c0",
+        "c1",
+        "all",
+    ]
+
+
+def test_train_prints_the_summary_when_it_prepares_and_only_then(
+    config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--config", str(config_file), "--fold", "0", "--set", "train.epochs=1"]
+    arguments += ["--output", str(config_file.parent / "run")]
+
+    run("train", *arguments)
+    assert "label values: 0 background" in capsys.readouterr().out
+
+    run("train", *arguments, "--overwrite")
+    assert "label values" not in capsys.readouterr().out

@@ -1,0 +1,100 @@
+"""Prepare a data set, and print what its labels hold."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console
+from rich.table import Table
+
+from vesuv.cli.progress import cases_progress
+from vesuv.config import Config
+from vesuv.data.builder import is_prepared, open_fitting
+from vesuv.data.builder import prepare as prepare_store
+from vesuv.data.records import LabelShares
+from vesuv.data.store import SUMMARY, Store
+
+_TABLE_ROWS = 24
+
+
+def prepare(config: Config, *, overwrite: bool = False) -> Store:
+    """Make the store, or open it when it fits already; print its summary.
+
+    Args:
+        config: The configuration.
+        overwrite: Make the store again although there is one.
+
+    Raises:
+        InputErrors: Every case that cannot be used, one sentence each.
+    """
+    console = Console(highlight=False, soft_wrap=True)
+    start = time.monotonic()
+    verb = "is up to date" if is_prepared(config) and not overwrite else "prepared"
+    with cases_progress(console, "Preparing") as progress:
+        store = prepare_store(
+            config,
+            overwrite=overwrite,
+            progress=progress,
+            notes=lambda note: console.print(note, markup=False),
+        )
+    show_summary(store, config, console)
+    number = "1 case" if len(store.cases) == 1 else f"{len(store.cases)} cases"
+    seconds = time.monotonic() - start
+    console.print(f"{store.path}: {number}, {verb} ({seconds:.1f} s)", markup=False)
+    return store
+
+
+def open_or_prepare(config: Config) -> Store:
+    """Open the store without a word; prepare it, and print its summary, when there is none yet.
+
+    Raises:
+        InputErrors: It was made from other settings or data, or cannot be made.
+    """
+    return open_fitting(config) if is_prepared(config) else prepare(config)
+
+
+def show_summary(store: Store, config: Config, console: Console) -> None:
+    """Print label values, then classes and patches by group (by case where there is no group)."""
+    console.print(f"label values: {', '.join(_label_values(store, config))}", markup=False)
+    console.print(_table(store, config))
+    without = [name for name, row in store.summary.cases.items() if not row.foreground]
+    if without:
+        console.print(
+            f"{len(without)} of {len(store.cases)} cases hold no foreground, first {without[0]}",
+            markup=False,
+        )
+
+
+def _label_values(store: Store, config: Config) -> list[str]:
+    """Each label value with its class and its share of the files' voxels."""
+    names = {value: name for name, values in config.labels.values() for value in values}
+    if config.labels.ignore is not None:
+        names[config.labels.ignore] = "ignore"
+    return [
+        f"{value} {names.get(value, 'not declared')} {share:.2%}"
+        for value, share in store.summary.values.items()
+    ]
+
+
+def _table(store: Store, config: Config) -> Table:
+    summary = store.summary
+    patch = "x".join(map(str, summary.patch_size))
+    table = Table()
+    table.add_column("group" if summary.groups else "case")
+    columns = ["cases", *config.labels.names, "ignored", f"{patch} patches with foreground"]
+    for column in columns:
+        table.add_column(column, justify="right")
+    rows: list[tuple[str, int, LabelShares]]
+    rows = [(name, row.num_cases, row) for name, row in summary.groups.items()]
+    rows = rows or [(name, 1, row) for name, row in summary.cases.items()]
+    for name, num_cases, row in rows[:_TABLE_ROWS]:
+        table.add_row(name, *_cells(num_cases, row))
+    if len(rows) > _TABLE_ROWS:
+        table.add_row(f"… {len(rows) - _TABLE_ROWS} more in {SUMMARY}")
+    table.add_row("all", *_cells(summary.num_cases, summary), style="bold")
+    return table
+
+
+def _cells(num_cases: int, row: LabelShares) -> list[str]:
+    shares = [*row.classes.values(), row.ignore, row.patches_with_foreground]
+    return [str(num_cases), *(f"{share:.2%}" for share in shares)]

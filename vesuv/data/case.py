@@ -1,0 +1,194 @@
+"""A case as the user has it, and as training reads it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from vesuv.data.blocks import BLOCK_SIZE
+from vesuv.data.records import CaseAttributes
+from vesuv.data.statistics import CaseStatistics
+from vesuv.errors import InputError
+from vesuv.types import Array, ClassArray, Shape, Spacing
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One labelled image in memory, as it came.
+
+    Args:
+        id: Name, unique in the data set.
+        image: Intensities, (z, y, x) or (c, z, y, x), any real type.
+        label: Label values as the configuration declares them, (z, y, x).
+        spacing: Voxel edges along z, y, x in `unit`.
+        group: What folds are grouped or stratified by.
+        unit: Unit of the spacing (pm, Å, nm, µm, mm, cm, m, in); None when not known.
+    """
+
+    id: str
+    image: Array
+    label: Array
+    spacing: Spacing = (1.0, 1.0, 1.0)
+    group: str | None = None
+    unit: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedCase(ABC):
+    """One case with encoded label, statistics and block counts, on the grid it is trained on.
+
+    The arrays are read-only. "Native" is the grid of the file, before `data.spacing` resampled it.
+    """
+
+    attributes: CaseAttributes = field(repr=False, hash=False)
+    block_size: ClassVar[int] = BLOCK_SIZE
+
+    @property
+    @abstractmethod
+    def location(self) -> str:
+        """How messages name the case."""
+
+    @property
+    @abstractmethod
+    def image(self) -> Array:
+        """Intensities as they came, (c, z, y, x)."""
+
+    @property
+    @abstractmethod
+    def label(self) -> ClassArray:
+        """Class indices and `IGNORE`, (z, y, x) uint8."""
+
+    @property
+    @abstractmethod
+    def block_counts(self) -> Array:
+        """Voxels of each class in each block, (num_classes + 1, bz, by, bx) int64; last: valid."""
+
+    @property
+    @abstractmethod
+    def _resampled_native_label(self) -> ClassArray:
+        """The label on the file's grid, where that is another one."""
+
+    @property
+    def id(self) -> str:
+        """Name of the case."""
+        return self.attributes.id
+
+    @property
+    def group(self) -> str | None:
+        """What folds are grouped or stratified by; None when not known."""
+        return self.attributes.group
+
+    @property
+    def shape(self) -> Shape:
+        """Voxels along z, y, x."""
+        return self.attributes.shape
+
+    @property
+    def spacing(self) -> Spacing:
+        """Voxel edges along z, y, x, in `unit`."""
+        return self.attributes.spacing
+
+    @property
+    def unit(self) -> str | None:
+        """Unit of the spacing; None when not known."""
+        return self.attributes.unit
+
+    @property
+    def num_channels(self) -> int:
+        """Channels of the image."""
+        return self.attributes.num_channels
+
+    @property
+    def num_classes(self) -> int:
+        """Classes, background counted, ignore not."""
+        return self.attributes.num_classes
+
+    @property
+    def dtype(self) -> np.dtype[np.generic]:
+        """Number type of the image."""
+        return np.dtype(self.attributes.dtype)
+
+    @property
+    def statistics(self) -> CaseStatistics:
+        """Intensities of the image."""
+        return self.attributes.statistics
+
+    @property
+    def values(self) -> dict[int, int]:
+        """Label value in the file -> voxels in the file."""
+        return self.attributes.values
+
+    @property
+    def native_shape(self) -> Shape:
+        """Voxels along z, y, x of the file.
+
+        Raises:
+            InputError: A former version resampled the case and did not keep its grid.
+        """
+        self._require_native_grid()
+        return self.attributes.native_shape or self.shape
+
+    @property
+    def native_spacing(self) -> Spacing:
+        """Voxel edges along z, y, x of the file, in `unit`.
+
+        Raises:
+            InputError: A former version resampled the case and did not keep its grid.
+        """
+        self._require_native_grid()
+        return self.attributes.native_spacing or self.spacing
+
+    @property
+    def native_label(self) -> ClassArray:
+        """Class indices and `IGNORE` on the file's grid, (z, y, x) uint8.
+
+        Raises:
+            InputError: A former version resampled the case and did not keep its label.
+        """
+        return self.label if self.native_shape == self.shape else self._resampled_native_label
+
+    def _require_native_grid(self) -> None:
+        if not self.attributes.keeps_native_grid:
+            raise InputError(
+                f"{self.location}: was resampled by a former version, which did not keep the "
+                "label on the file's own grid; prepare again with --overwrite"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryCase(PreparedCase):
+    """A prepared case whose arrays lie in memory.
+
+    Args:
+        attributes: What is known of it besides its voxels.
+        arrays: image, label, blocks and, where the case was resampled, native_label.
+    """
+
+    arrays: dict[str, Array] = field(repr=False)
+
+    @property
+    def location(self) -> str:
+        """How messages name the case."""
+        return f"case {self.id}"
+
+    @property
+    def image(self) -> Array:
+        """Intensities as they came, (c, z, y, x)."""
+        return self.arrays["image"]
+
+    @property
+    def label(self) -> ClassArray:
+        """Class indices and `IGNORE`, (z, y, x) uint8."""
+        return self.arrays["label"]
+
+    @property
+    def block_counts(self) -> Array:
+        """Voxels of each class in each block, (num_classes + 1, bz, by, bx) int64; last: valid."""
+        return self.arrays["blocks"].astype(np.int64)
+
+    @property
+    def _resampled_native_label(self) -> ClassArray:
+        return self.arrays["native_label"]

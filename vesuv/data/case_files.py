@@ -1,0 +1,28 @@
+"""The files of one case -> its raw arrays, checked against each other."""
+
+from __future__ import annotations
+
+from vesuv.data.case import Case
+from vesuv.data.layouts import CasePaths
+from vesuv.errors import InputError
+from vesuv.io.formats import read
+from vesuv.io.grid import check_same_grid, read_channels
+
+
+def read_case(files: CasePaths) -> Case:
+    """Read image and label of a case, which must lie on one grid.
+
+    Raises:
+        InputError: Names the file that cannot be used, and why.
+    """
+    if files.label is None:
+        raise InputError(f"case {files.id}: has no label; training cases need one")
+    geometry, image = read_channels(files.images)
+    label = read(files.label)
+    check_same_grid((files.label, label), (files.images[0], geometry))
+    if len(label.channels) != 1:
+        raise InputError(
+            f"{files.label}: a label has one channel, found {len(label.channels)}; give one "
+            "integer map"
+        )
+    return Case(files.id, image, label.channels[0], geometry.spacing, files.group, geometry.unit)

@@ -1,0 +1,200 @@
+"""What is done to a raw case, whether its result goes to a store or stays in memory."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+from pydantic import ValidationError
+
+from vesuv.config import Config
+from vesuv.config.data import LabelsConfig
+from vesuv.data.blocks import count_blocks
+from vesuv.data.case import Case, MemoryCase
+from vesuv.data.labels import encode_counted
+from vesuv.data.records import VERSION, CaseAttributes
+from vesuv.data.resample import resample_image, resample_label
+from vesuv.data.statistics import case_statistics
+from vesuv.errors import InputError, InputErrors
+from vesuv.types import Array, ClassArray, Spacing
+
+
+def prepare_arrays(
+    case: Case,
+    labels: LabelsConfig,
+    spacing: Spacing | None,
+    names: tuple[str, str] | None = None,
+) -> tuple[CaseAttributes, dict[str, Array]]:
+    """Encode, resample, measure and count one case.
+
+    Args:
+        case: Raw arrays.
+        labels: The label schema.
+        spacing: Grid to resample to; None keeps the case's own.
+        names: How messages name image and label; "case <id>" when left out.
+
+    Returns:
+        Attributes, and the arrays image (c, z, y, x), label (z, y, x) and blocks; where resampling
+        changed the grid also native_label, the label before.
+
+    Raises:
+        InputError: The arrays cannot be used.
+    """
+    names = names or (f"case {case.id}", f"case {case.id}")
+    image, label, values = _encoded(case, labels, names)
+    with _named(names[0]):
+        statistics = case_statistics(image, label)
+    native_spacing = _edges(case)
+    target = native_spacing if spacing is None else spacing
+    arrays = {
+        "image": resample_image(image, native_spacing, target),
+        "label": resample_label(label, native_spacing, target, labels.num_classes),
+    }
+    if arrays["label"].shape != label.shape:
+        arrays["native_label"] = label
+        statistics = case_statistics(arrays["image"], arrays["label"])
+    arrays["blocks"] = count_blocks(arrays["label"], labels.num_classes)
+    is_native = "native_label" not in arrays and target == native_spacing
+    attributes = _attributes(
+        case,
+        shape=arrays["label"].shape,
+        spacing=target,
+        native_shape=None if is_native else label.shape,
+        native_spacing=None if is_native else native_spacing,
+        num_channels=len(image),
+        num_classes=labels.num_classes,
+        dtype=image.dtype.name,
+        values=values,
+        statistics=statistics,
+    )
+    return attributes, arrays
+
+
+def prepare_in_memory(cases: Sequence[Case], config: Config) -> list[MemoryCase]:
+    """Prepare raw cases through the very steps that make a store.
+
+    Args:
+        cases: Raw arrays, each id once.
+        config: Sections data (spacing) and labels are used.
+
+    Returns:
+        Sorted by id.
+
+    Raises:
+        InputErrors: Every case that cannot be used, one sentence each.
+    """
+    faults = [
+        f"case {name}: ids are unique, found {number} cases of this one; rename them"
+        for name, number in Counter(case.id for case in cases).items()
+        if number > 1
+    ]
+    prepared = []
+    for case in sorted(cases, key=lambda case: case.id):
+        try:
+            attributes, arrays = prepare_arrays(case, config.labels, config.data.spacing)
+        except InputError as fault:
+            faults.append(str(fault))
+        else:
+            frozen = {name: _read_only(array) for name, array in arrays.items()}
+            prepared.append(MemoryCase(attributes, frozen))
+    faults += dataset_faults(case.attributes for case in prepared)
+    if faults:
+        raise InputErrors(faults)
+    return prepared
+
+
+def dataset_faults(cases: Iterable[CaseAttributes]) -> list[str]:
+    """Return a sentence for each case that does not go with most of the others."""
+    cases = sorted(cases, key=lambda case: case.id)
+    channels = Counter(case.num_channels for case in cases).most_common(1)
+    units = Counter(case.unit for case in cases if case.unit is not None).most_common(1)
+    faults = [
+        f"case {case.id}: cases have one number of channels, found {case.num_channels} against "
+        f"{channels[0][0]} in most; add or remove channels"
+        for case in cases
+        if case.num_channels != channels[0][0]
+    ]
+    faults += [
+        f"case {case.id}: the spacings of a data set have one unit, found {case.unit} against "
+        f"{units[0][0]} in most; write the file's header in {units[0][0]}"
+        for case in cases
+        if case.unit not in (None, units[0][0] if units else None)
+    ]
+    return faults
+
+
+def storable(image: Array) -> Array:
+    """Return the image in a type that the store keeps and torch reads: at most 32 bits wide."""
+    if image.dtype.kind == "b":
+        return image.view(np.uint8)
+    image = image.astype(image.dtype.newbyteorder("="), copy=False)
+    if image.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return image.astype(np.float32) if image.dtype.itemsize > 4 else image
+    if image.dtype.itemsize < 8:
+        return image
+    bounds = np.iinfo(np.int32)
+    fits = bounds.min <= image.min() and image.max() <= bounds.max
+    return image.astype(np.int32 if fits else np.float32)
+
+
+def _encoded(
+    case: Case, labels: LabelsConfig, names: tuple[str, str]
+) -> tuple[Array, ClassArray, dict[int, int]]:
+    """Storable image (c, z, y, x), class indices (z, y, x), and voxels of each label value."""
+    image, label = np.asarray(case.image), np.asarray(case.label)
+    with _named(names[0]):
+        if image.ndim not in (3, 4) or image.size == 0 or image.dtype.kind not in "biuf":
+            raise InputError(
+                "an image holds real numbers, (z, y, x) or (c, z, y, x), found "
+                f"{image.dtype} {image.shape}; give one volume"
+            )
+        image = storable(image if image.ndim == 4 else image[np.newaxis])
+    with _named(names[1]):
+        if label.shape != image.shape[1:]:
+            raise InputError(
+                f"image and label of a case have one shape, found label {label.shape} and image "
+                f"{image.shape[1:]}; give both on one grid"
+            )
+        return image, *encode_counted(label, labels)
+
+
+def _edges(case: Case) -> Spacing:
+    edges = tuple(map(float, case.spacing))
+    if len(edges) != 3 or not all(0.0 < edge < math.inf for edge in edges):
+        raise InputError(
+            f"case {case.id}: a spacing is 3 finite voxel edges above 0, found {case.spacing}; "
+            "correct it"
+        )
+    return edges
+
+
+def _attributes(case: Case, **measured: object) -> CaseAttributes:
+    """Check the attributes; only the user's id, group and unit can be wrong."""
+    given = {"version": VERSION, "id": case.id, "group": case.group, "unit": case.unit}
+    try:
+        return CaseAttributes.model_validate(given | measured)
+    except ValidationError as fault:
+        error = fault.errors()[0]
+        place = ".".join(map(str, error["loc"]))
+        raise InputError(
+            f"case {case.id}: {place}: {error['msg']}, found {error['input']!r:.60}"
+        ) from None
+
+
+def _read_only(array: Array) -> Array:
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Put a name before the sentence of a fault."""
+    try:
+        yield
+    except InputError as fault:
+        raise InputError(f"{name}: {fault}") from None

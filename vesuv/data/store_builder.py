@@ -1,0 +1,135 @@
+"""Raw files -> store: every case is prepared, every bad case is named, then all is put in place."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from vesuv.config import Config
+from vesuv.data.case_files import read_case
+from vesuv.data.fingerprint import fingerprint, settings_of, sources_of
+from vesuv.data.folds import FILE as FOLDS_FILE
+from vesuv.data.folds import read_folds
+from vesuv.data.layouts import CasePaths, check_dataset_json, scan_cases
+from vesuv.data.preparation import dataset_faults, prepare_arrays
+from vesuv.data.records import VERSION, IndexRecord, write_record
+from vesuv.data.statistics import merge_statistics
+from vesuv.data.store import INDEX, SUMMARY, Store, StoredCase, case_path, write_case
+from vesuv.data.summary import summarise_cases
+from vesuv.errors import InputError, InputErrors
+from vesuv.io.atomic import replacing, writing
+from vesuv.types import Progress
+
+_MOST_WORKERS = 8
+"""More threads than this wait for the disk."""
+
+
+def build_store(
+    config: Config,
+    path: Path,
+    workers: int | None,
+    progress: Progress,
+    notes: Callable[[str], None],
+) -> Store:
+    """Prepare every case; the store is put in place when all of them are good.
+
+    Args:
+        config: Sections data, labels and the patch size are used.
+        path: Folder of the store; a store that is there is replaced.
+        workers: Cases read at a time; chosen for the machine when None.
+        progress: Called with finished cases and all cases.
+        notes: Called with sentences that the user should read.
+
+    Raises:
+        InputErrors: Every case that cannot be used, one sentence each; `path` is as it was.
+    """
+    if config.data.layout == "nnunet":
+        check_dataset_json(Path(config.data.root), config.labels)
+    files, faults = scan_cases(config.data)
+    settings, sources = settings_of(config), sources_of(Path(config.data.root), files)
+    with writing(path), replacing(path) as folder:
+        folder.mkdir()
+        cases, case_faults = _prepare_cases(files, config, folder, workers, progress)
+        faults = [*faults, *case_faults, *dataset_faults(case.attributes for case in cases)]
+        if faults:
+            raise InputErrors(sorted(faults))
+        index = IndexRecord(
+            version=VERSION,
+            fingerprint=fingerprint(settings, sources),
+            settings=settings,
+            sources=sources,
+            cases=[case.id for case in cases],
+            dataset_statistics=merge_statistics(case.statistics for case in cases),
+        )
+        summary = summarise_cases(cases, config.labels, config.sampling.patch_size)
+        write_record(folder / SUMMARY, summary)
+        write_record(folder / INDEX, index)
+        _copy_folds(path / FOLDS_FILE, folder, index.cases, config, notes)
+    return Store.open(path)
+
+
+def prepare_case(files: CasePaths, config: Config, store: Path) -> StoredCase:
+    """Read, check, encode, resample, measure and write one case.
+
+    Args:
+        files: Its files; the label must be there.
+        config: Sections data and labels are used.
+        store: Folder of the store.
+
+    Raises:
+        InputError: Names the file that cannot be used, and why.
+    """
+    names = ", ".join(map(str, files.images)), str(files.label)
+    case = read_case(files)
+    attributes, arrays = prepare_arrays(case, config.labels, config.data.spacing, names)
+    return write_case(case_path(store, files.id), attributes, arrays)
+
+
+def _prepare_cases(
+    files: Sequence[CasePaths],
+    config: Config,
+    folder: Path,
+    workers: int | None,
+    progress: Progress,
+) -> tuple[list[StoredCase], list[str]]:
+    """Prepare cases in threads: decoding and counting release the interpreter.
+
+    Returns:
+        The good cases, sorted by id, and one sentence a fault of the others.
+    """
+    cases: list[StoredCase] = []
+    faults: list[str] = []
+    with ThreadPoolExecutor(workers or min(_cores(), _MOST_WORKERS)) as pool:
+        tasks = [pool.submit(prepare_case, one, config, folder) for one in files]
+        try:
+            for number, task in enumerate(as_completed(tasks), start=1):
+                try:
+                    cases.append(task.result())
+                except InputError as fault:
+                    faults += fault.faults if isinstance(fault, InputErrors) else [str(fault)]
+                progress(number, len(files))
+        finally:  # on Ctrl-C or a full disk: do not go through the remaining cases first
+            pool.shutdown(wait=True, cancel_futures=True)
+    return sorted(cases, key=lambda case: case.id), faults
+
+
+def _copy_folds(
+    file: Path, folder: Path, ids: Sequence[str], config: Config, notes: Callable[[str], None]
+) -> None:
+    """Keep an edited folds.yaml of the former store where it still fits."""
+    if not file.is_file():
+        return
+    try:
+        read_folds(file, ids, config.data.folds)
+    except InputError as fault:
+        notes(f"{file} is drawn again: {fault}")
+    else:
+        shutil.copy2(file, folder / FOLDS_FILE)
+
+
+def _cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
