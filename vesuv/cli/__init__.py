@@ -55,9 +55,9 @@ def prepare(
     changes: Changes = None,
     overwrite: Annotated[bool, typer.Option(help="Prepare again from the start.")] = False,
 ) -> None:
-    """Read the raw data, check every case, write the store and its census."""
+    """Read the raw data, check every case, write the store and its summary."""
+    from vesuv.cli.prepare import prepare as entry
     from vesuv.config import load_config
-    from vesuv.data.builder import prepare as entry
 
     entry(load_config(config, changes or ()), overwrite=overwrite)
 
@@ -74,6 +74,7 @@ def train(
     overwrite: Annotated[bool, typer.Option(help="Start again where a run lies already.")] = False,
 ) -> None:
     """Train one fold or several in sequence; on several GPUs: torchrun … bin/train.py …"""
+    from vesuv.cli.prepare import open_or_prepare
     from vesuv.config import load_config
     from vesuv.runtime.distributed import joined
     from vesuv.training.train import Source
@@ -88,6 +89,7 @@ def train(
             overwrite=overwrite,
             source=Source(config, tuple(changes or ())),
             group=group,
+            open_store=open_or_prepare,
         )
 
 
