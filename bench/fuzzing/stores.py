@@ -114,4 +114,5 @@ def _open_store(folder: Path) -> object:
         case = data.train[plan.case]
         data.normalizer.for_case(case.statistics).apply(torch.from_numpy(case.image.copy()))
         case.label.sum()
+        case.native_label.sum()
     return store

@@ -8,14 +8,15 @@ import json
 import pickle
 import struct
 import tempfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vesuv.io.formats import read, write
-from vesuv.io.formats.volume import Volume
+from vesuv.io.formats import Volume, read, write
+from vesuv.io.grid import check_same_grid
 
 from .mutations import Tree, spoil_bytes, spoil_gzip, spoil_json
 from .target import Target
@@ -23,6 +24,7 @@ from .target import Target
 MOST_BYTES = 256 * 2**20
 """More than any input here could honestly hold."""
 SHAPE = (6, 7, 8)
+NANO = Volume(np.zeros(SHAPE), (3.0, 2.0, 1.0), None, unit="nm")
 
 
 def targets() -> list[Target]:
@@ -49,12 +51,13 @@ def targets() -> list[Target]:
 
 
 def _open(folder: Path) -> object:
-    """Read the case; whoever hands over more than was in the file has made it up."""
+    """Read the case and compare its grid; more voxels than the file holds would be made up."""
     [path] = [path for path in folder.iterdir() if path.name.startswith("case")]
     volume = read(path)
     assert volume.array.nbytes < MOST_BYTES, f"{volume.array.nbytes} bytes"
     assert b"do not read me" not in volume.array[:4, :4].tobytes(), "another file's bytes"
     assert volume.array.ndim in (3, 4)
+    check_same_grid((path, volume), (path, replace(volume, origin=(0.0, 0.0, 0.0))))
     return volume.array.sum(dtype=np.float64) if volume.array.dtype.kind != "c" else None
 
 
@@ -85,9 +88,9 @@ def files_below(folder: Path) -> Tree:
 def _tiff_seeds() -> list[Tree]:
     import tifffile
 
-    trees = _made("tif", Volume(_array(), (3.0, 2.0, 1.0), None)) + _made("tif")
+    trees = _made("tif", NANO) + _made("tif")
     for options in (
-        {"imagej": True, "metadata": {"axes": "ZYX", "spacing": 2.0}},
+        {"imagej": True, "metadata": {"axes": "ZYX", "spacing": 2.0, "unit": "um", "zunit": "nm"}},
         {"compression": "zlib", "tile": (16, 16)},
         {"compression": "packbits", "photometric": "minisblack"},
         {"bigtiff": True, "metadata": None},
@@ -113,7 +116,7 @@ def _tiff_hostile() -> list[Tree]:
 def _nifti_seeds() -> list[Tree]:
     import nibabel
 
-    trees = _made("nii")
+    trees = _made("nii") + _made("nii", NANO)
     image: Any = nibabel.Nifti2Image(_array().astype(np.int16), np.eye(4))
     return [*trees, {"case.nii": image.to_bytes()}]
 
@@ -209,7 +212,7 @@ def _npy_hostile() -> list[Tree]:
 def _zarr_seeds() -> list[Tree]:
     import zarr
 
-    trees = _made("zarr")[:2] + _made("zarr", Volume(_array(), (3.0, 2.0, 1.0), None))[:2]
+    trees = _made("zarr")[:2] + _made("zarr", NANO)[:2]
     with tempfile.TemporaryDirectory() as folder:
         node: Any = zarr.create_array(
             f"{folder}/case.zarr", shape=SHAPE, chunks=(4, 4, 4), dtype="uint8", zarr_format=2
