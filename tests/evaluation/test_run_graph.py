@@ -1,15 +1,15 @@
 import numpy as np
 
-from vesuv.evaluation.run_graph import Grid, run_graph
+from vesuv.evaluation.run_graph import FlatLayout, run_graph
 
 
 def test_lines_of_a_hand_made_mask_become_runs_and_contacts() -> None:
     mask = np.zeros((4, 1, 2), bool)
     mask[[0, 1, 3], 0, 0] = True  # two runs along the first axis
     mask[:, 0, 1] = True  # one run that touches both
-    grid = Grid((4, 1, 2))
+    layout = FlatLayout((4, 1, 2))
 
-    graph = run_graph(grid, grid.flatten(mask))
+    graph = run_graph(layout, layout.flatten(mask))
 
     assert graph.num_runs == 3
     assert sorted(zip(*(ends.tolist() for ends in graph.ends), strict=True)) == [(0, 2), (1, 2)]
@@ -18,8 +18,8 @@ def test_lines_of_a_hand_made_mask_become_runs_and_contacts() -> None:
 
 
 def test_neighbours_lie_the_steps_of_the_grid_apart() -> None:
-    grid = Grid((2, 3, 4))
+    layout = FlatLayout((2, 3, 4))
     mask = np.zeros((2, 3, 4), bool)
     mask[0, 0, 0] = mask[1, 0, 0] = mask[0, 1, 0] = mask[0, 0, 1] = True
 
-    assert np.flatnonzero(grid.flatten(mask)).tolist() == [0, 1, grid.third, grid.second]
+    assert np.flatnonzero(layout.flatten(mask)).tolist() == [0, 1, layout.third, layout.second]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesuv.evaluation.betti import Betti, betti_numbers, label_background, label_foreground
-from vesuv.evaluation.betti_wheel import Counts, full_matching
+from vesuv.evaluation.betti_wheel import FeatureCounts, full_matching
 from vesuv.evaluation.loops import matched_loops
 from vesuv.types import Mask
 
@@ -28,11 +28,11 @@ MOST_LOOPS = 50_000
 class MatchCounts:
     """Features by dimension: components (one fewer than there are), loops, cavities."""
 
-    matched: Counts
+    matched: FeatureCounts
     """Surely matched; all that are, where `matched_high` is the same."""
-    matched_high: Counts
-    predicted: Counts
-    labelled: Counts
+    matched_high: FeatureCounts
+    predicted: FeatureCounts
+    labelled: FeatureCounts
 
     def __add__(self, other: MatchCounts) -> MatchCounts:
         """Pool two octants."""
@@ -44,7 +44,7 @@ class MatchCounts:
         )
 
 
-def _add(left: Counts, right: Counts) -> Counts:
+def _add(left: FeatureCounts, right: FeatureCounts) -> FeatureCounts:
     return (left[0] + right[0], left[1] + right[1], left[2] + right[2])
 
 
@@ -95,7 +95,7 @@ def match(prediction: Mask, label: Mask, *, exact: bool) -> MatchCounts:
     return MatchCounts(low, high, predicted, labelled)
 
 
-def _features(betti: Betti) -> Counts:
+def _features(betti: Betti) -> FeatureCounts:
     """Return the Betti numbers as features with an end: one component lives for ever."""
     return (max(betti.components - 1, 0), betti.loops, betti.cavities)
 
@@ -121,7 +121,7 @@ def _matched_components(prediction: Mask, label: Mask) -> int:
     return both if max(others) < first else both - 1
 
 
-def _joins(kind: NDArray[np.uint8], wanted: int) -> float:
+def _joins(kind: NDArray[np.uint8], wanted_kind: int) -> float:
     """Return when the first component of a kind joins: the place of the edge that it joins by.
 
     Edges are scanned by their lower voxel, then along the first, second and third axis. A voxel
@@ -129,11 +129,11 @@ def _joins(kind: NDArray[np.uint8], wanted: int) -> float:
     the voxel before.
     """
     moments = [np.inf]
-    line = np.flatnonzero(kind[0, 0] == wanted)[:1]
+    line = np.flatnonzero(kind[0, 0] == wanted_kind)[:1]
     moments += [3.0 * (column - 1) + 2 for column in line.tolist()]
-    plane = np.flatnonzero(kind[0, 1:] == wanted)[:1]
+    plane = np.flatnonzero(kind[0, 1:] == wanted_kind)[:1]
     moments += [3.0 * place + 1 for place in plane.tolist()]
-    volume = kind[1:].reshape(-1) == wanted
+    volume = kind[1:].reshape(-1) == wanted_kind
     if volume.any():
         moments.append(3.0 * int(volume.argmax()))
     return min(moments)

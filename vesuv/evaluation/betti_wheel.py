@@ -13,10 +13,13 @@ import numpy as np
 from vesuv.errors import InputError
 from vesuv.types import Mask
 
-Counts = tuple[int, int, int]
+FeatureCounts = tuple[int, int, int]
+"""Features of dimension 0, 1 and 2."""
 
 
-def full_matching(prediction: Mask, label: Mask) -> tuple[Counts, Counts, Counts]:
+def full_matching(
+    prediction: Mask, label: Mask
+) -> tuple[FeatureCounts, FeatureCounts, FeatureCounts]:
     """Match two masks of one octant by persistent homology, every cell of both.
 
     Takes seconds and gigabytes where the counts of `betti_matching` take a fraction.

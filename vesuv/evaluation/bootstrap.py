@@ -1,8 +1,8 @@
 """Bootstrap interval of a mean over cases.
 
 Cases are drawn with replacement and the mean is taken, many times; the interval holds the middle
-95 % of these means (percentile bootstrap). It tells how far the mean hangs on which cases there
-were. Cases of one scroll resemble each other, so that it promises too much for another scroll.
+95 % of these means (percentile bootstrap). A wide interval says that other cases would give another
+mean. Cases of one scroll resemble each other, so that for another scroll it is too narrow.
 
 Source:
     Efron and Tibshirani, An introduction to the bootstrap, 1993, chapter 13.
@@ -24,28 +24,28 @@ SEED = 0
 
 
 class Interval(NamedTuple):
-    """The ends of an interval; both NaN where there is none."""
+    """Ends of an interval; both NaN where there is none."""
 
     low: float
     high: float
 
 
 def bootstrap_interval(values: Sequence[float], seed: int = SEED) -> Interval:
-    """Return the 95 % interval of the mean of the values that are numbers.
+    """Return the 95 % interval of the mean over cases.
 
     Args:
-        values: One for each case; NaN counts as no case, infinity makes infinite means.
-        seed: Of the draws: equal values in equal order give an equal interval.
+        values: One for each case; a case with NaN is left out, infinity makes infinite means.
+        seed: Seed of the draws; the order of the values does not matter.
 
     Returns:
         Ends that are means of draws; NaN with fewer than two values, or when infinities of both
         signs meet.
     """
-    given = np.array(values, dtype=np.float64)
-    known = np.sort(given[~np.isnan(given)])
-    if len(known) < 2:
+    numbers = np.array(values, dtype=np.float64)
+    numbers = np.sort(numbers[~np.isnan(numbers)])
+    if len(numbers) < 2:
         return Interval(math.nan, math.nan)
-    means = _means(known, _draws(len(known), seed))
+    means = _means(numbers, _draws(len(numbers), seed))
     if np.isnan(means).any():
         return Interval(math.nan, math.nan)
     tail = (1 - LEVEL) / 2

@@ -1,4 +1,4 @@
-"""Calibration: how far probabilities are from frequencies."""
+"""Calibration: the difference between predicted probabilities and observed frequencies."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ NUM_BINS = 15
 
 @dataclass(frozen=True)
 class Reliability:
-    """Judged voxels by their probability, in bins of equal width; of one volume or of a sum."""
+    """Judged voxels in bins of equal width by their probability, of one volume or several."""
 
     voxels: NDArray[np.int64]
-    """Number, (bins,)."""
+    """Number of voxels, (bins,)."""
     probability: NDArray[np.float64]
     """Sum of their probabilities, (bins,)."""
     foreground: NDArray[np.int64]
-    """How many are labelled foreground, (bins,)."""
+    """Number of voxels that are labelled foreground, (bins,)."""
 
     def __add__(self, other: Reliability) -> Reliability:
         """Pool two volumes."""
@@ -47,7 +47,7 @@ class Reliability:
 def reliability(
     probs: NDArray[np.floating], label: Mask, valid: Mask, num_bins: int = NUM_BINS
 ) -> Reliability:
-    """Count a volume.
+    """Count the judged voxels of a volume.
 
     Args:
         probs: Foreground probability in [0, 1], any shape.
@@ -55,12 +55,12 @@ def reliability(
         valid: False where the voxel is not judged.
         num_bins: Bins of equal width over [0, 1]; a probability of 1 falls in the last.
     """
-    chosen, truth = probs[valid], label[valid]
-    bins = np.minimum((chosen * num_bins).astype(np.int64), num_bins - 1)
+    judged_probs, judged_label = probs[valid], label[valid]
+    bins = np.minimum((judged_probs * num_bins).astype(np.int64), num_bins - 1)
     return Reliability(
         np.bincount(bins, minlength=num_bins),
-        np.bincount(bins, weights=chosen, minlength=num_bins).astype(np.float64),
-        np.bincount(bins[truth], minlength=num_bins),
+        np.bincount(bins, weights=judged_probs, minlength=num_bins).astype(np.float64),
+        np.bincount(bins[judged_label], minlength=num_bins),
     )
 
 

@@ -1,4 +1,4 @@
-"""How much a network predicts at each threshold.
+"""Predicted foreground at each threshold.
 
 A threshold is exact: a voxel is foreground where its float32 probability is at least the threshold
 rounded to float32, which is what comparing a tensor with a number does when masks are made. All
@@ -18,7 +18,8 @@ from vesuv.evaluation.overlap import Overlap, confusion, scores
 NUM_BINS = 50
 """Bins of the probability histogram over [0, 1]."""
 
-_CHUNK = 1 << 20  # voxels counted at once, so that they stay in the cache over all thresholds
+_CHUNK = 1 << 20
+"""Voxels counted at once, so that they stay in the cache over all thresholds."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +59,14 @@ def threshold_curve(
     """
     if probs.shape[0] == 1:
         assert num_classes == 2
-        chosen: tuple[float | None, ...] = tuple(sorted(set(thresholds)))
+        cuts: tuple[float | None, ...] = tuple(sorted(set(thresholds)))
         matrices = _binary_counts(probs[0], label, valid, sorted(set(thresholds)))
         foreground = probs[0]
     else:
-        chosen = (None,)
+        cuts = (None,)
         matrices = confusion(probs.argmax(dim=0), label, valid, num_classes)[None]
         foreground = 1.0 - probs[0]
-    return Curve(chosen, matrices, _histogram(foreground, label, valid))
+    return Curve(cuts, matrices, _histogram(foreground, label, valid))
 
 
 def _binary_counts(probs: Tensor, label: Tensor, valid: Tensor, thresholds: list[float]) -> Tensor:

@@ -18,7 +18,7 @@ import numpy as np
 from vesuv.errors import InputError
 from vesuv.evaluation.betti import Betti
 from vesuv.evaluation.betti_matching import MatchCounts, match_octants
-from vesuv.evaluation.betti_wheel import Counts
+from vesuv.evaluation.betti_wheel import FeatureCounts
 from vesuv.evaluation.measure import Column, IgnoredVoxels, Measure, Pair
 from vesuv.evaluation.surface import surface_dice
 from vesuv.evaluation.voi import Voi, component_voi
@@ -38,7 +38,7 @@ class LeaderboardScore:
     topo_score: float
     topo_f1: tuple[float | None, float | None, float | None]
     """By dimension (components, loops, cavities); None without features on either side."""
-    topo_counts: tuple[Counts, Counts, Counts]
+    topo_counts: tuple[FeatureCounts, FeatureCounts, FeatureCounts]
     """(matched, predicted, labelled) by dimension."""
     surface_dice: float
     voi_score: float

@@ -28,7 +28,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components, minimum_spanning_tree
 
 from vesuv.evaluation.run_graph import (
-    Grid,
+    FlatLayout,
     Indices,
     RunGraph,
     run_graph,
@@ -49,12 +49,12 @@ def matched_loops(prediction: Mask, label: Mask) -> int:
     if not prediction.any() or not label.any():
         return 0
     first, second, third = prediction.shape
-    grid = Grid((first, second, third))
-    parts = [grid.flatten(prediction), grid.flatten(label)]
-    classes = _loop_classes(grid, parts[0] | parts[1])
+    layout = FlatLayout((first, second, third))
+    parts = [layout.flatten(prediction), layout.flatten(label)]
+    classes = _loop_classes(layout, parts[0] | parts[1])
     if not classes.vectors:
         return 0
-    predicted, labelled = (_steps(classes, run_graph(grid, part)) for part in parts)
+    predicted, labelled = (_steps(classes, run_graph(layout, part)) for part in parts)
     return len(predicted & labelled)
 
 
@@ -75,45 +75,46 @@ class _LoopClasses:
         )
 
 
-def _loop_classes(grid: Grid, union: Mask) -> _LoopClasses:
-    graph = run_graph(grid, union)
-    variable = _variables(graph, _sweep_order(grid, graph))
-    third = touching(union, grid.third)
+def _loop_classes(layout: FlatLayout, union: Mask) -> _LoopClasses:
+    graph = run_graph(layout, union)
+    variable = _variables(graph, _sweep_order(layout, graph))
+    third = touching(union, layout.third)
     at_third = run_index(run_starts(third))
-    at_second = run_index(run_starts(touching(union, grid.second)))
+    at_second = run_index(run_starts(touching(union, layout.second)))
     at_second += len(graph.along_third)
-    corners = np.flatnonzero(run_starts(touching(third, grid.second)))
+    corners = np.flatnonzero(run_starts(touching(third, layout.second)))
     around = (
         at_third[corners],
-        at_third[corners + grid.second],
+        at_third[corners + layout.second],
         at_second[corners],
-        at_second[corners + grid.third],
+        at_second[corners + layout.third],
     )
     equations = np.stack([variable[contact] for contact in around], axis=1)
-    merged, rest = _merge(equations, int(variable.max(initial=0)))
-    vectors = _solve(np.unique(merged[1:]).tolist(), rest.tolist())
-    alive = np.zeros(len(merged), bool)
-    alive[list(vectors)] = True
-    by_contact = np.where(alive[merged], merged, 0)[variable]
+    representative, long_equations = _merge(equations, int(variable.max(initial=0)))
+    unknowns = np.unique(representative[1:]).tolist()
+    vectors = _solve(unknowns, long_equations.tolist())
+    has_vector = np.zeros(len(representative), bool)
+    has_vector[list(vectors)] = True
+    by_contact = np.where(has_vector[representative], representative, 0)[variable]
     if not vectors:
         return _LoopClasses(by_contact, by_contact, vectors)
     return _LoopClasses(by_contact[at_third], by_contact[at_second], vectors)
 
 
-def _sweep_order(grid: Grid, graph: RunGraph) -> Indices:
+def _sweep_order(layout: FlatLayout, graph: RunGraph) -> Indices:
     """Return the contacts by the square that pairs with them in the raster order of squares.
 
     A contact in plane x > 0 pairs with the square below it, in plane x - 1; one along the third
     axis in plane 0 with the square beside it, in the row before. The others of plane 0 form no
     cycle and come first.
     """
-    row = grid.shape[2] + 1
-    lines = (grid.shape[1] + 1) * row
-    line, plane = np.divmod(graph.along_third, grid.third)
+    row = layout.shape[2] + 1
+    lines = (layout.shape[1] + 1) * row
+    line, plane = np.divmod(graph.along_third, layout.third)
     square = ((plane - 1) * lines + line) * 3 + 1
     beside = np.where(line >= row, (line - row) * 3, -1)
     third = np.where(plane == 0, beside, square)
-    line, plane = np.divmod(graph.along_second, grid.third)
+    line, plane = np.divmod(graph.along_second, layout.third)
     second = np.where(plane == 0, -1, ((plane - 1) * lines + line) * 3 + 2)
     return np.argsort(np.concatenate([third, second]), kind="stable")
 
@@ -139,16 +140,16 @@ def _merge(equations: Indices, num: int) -> tuple[NDArray[np.int32], Indices]:
         num: Number of unknowns.
 
     Returns:
-        The earliest unknown that each unknown equals, and what is left: equations of three or four.
+        The earliest unknown that each unknown equals, and the equations of three or four terms.
     """
-    merged = np.arange(num + 1, dtype=np.int32)
+    representative = np.arange(num + 1, dtype=np.int32)
     while True:
-        equations = _cancel(merged[equations])
+        equations = _cancel(representative[equations])
         terms = np.count_nonzero(equations, axis=1)
         short = equations[(terms == 1) | (terms == 2)]
         equations = equations[terms > 2]
         if len(short) == 0:
-            return merged, equations
+            return representative, equations
         short.sort(axis=1)
         names, pairs = np.unique(short[:, 2:], return_inverse=True)
         pairs = pairs.reshape(-1, 2)
@@ -160,7 +161,7 @@ def _merge(equations: Indices, num: int) -> tuple[NDArray[np.int32], Indices]:
         np.minimum.at(first, group, names)
         rename = np.arange(num + 1, dtype=np.int32)
         rename[names] = first[group]
-        merged = rename[merged]
+        representative = rename[representative]
 
 
 def _cancel(equations: Indices) -> Indices:

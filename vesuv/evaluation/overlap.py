@@ -42,7 +42,7 @@ class Overlap:
 
 
 def confusion(prediction: Tensor, label: Tensor, valid: Tensor, num_classes: int) -> Tensor:
-    """Count voxels by class of label and prediction; nothing waits for the device.
+    """Count voxels by class of label and prediction, without waiting for the device.
 
     Args:
         prediction: Class index, any shape.

@@ -20,8 +20,8 @@ Indices = NDArray[np.integer]
 
 
 @dataclass(frozen=True)
-class Grid:
-    """Flat places of the voxels of a volume: its first axis runs fastest, and every axis ends in
+class FlatLayout:
+    """Flat indices of the voxels of a volume: its first axis runs fastest, and every axis ends in
     one empty voxel, so that no shift of a flat mask leaks into the next line or slice."""
 
     shape: tuple[int, int, int]
@@ -77,16 +77,16 @@ def touching(mask: Mask, step: int) -> Mask:
     return both
 
 
-def run_graph(grid: Grid, mask: Mask) -> RunGraph:
+def run_graph(layout: FlatLayout, mask: Mask) -> RunGraph:
     """Return the graph of a flat mask with at least one voxel."""
     run = run_index(run_starts(mask))
-    third = np.flatnonzero(run_starts(touching(mask, grid.third)))
-    second = np.flatnonzero(run_starts(touching(mask, grid.second)))
+    third = np.flatnonzero(run_starts(touching(mask, layout.third)))
+    second = np.flatnonzero(run_starts(touching(mask, layout.second)))
     return RunGraph(
         num_runs=int(run[-1]) + 1,
         ends=(
             np.concatenate([run[third], run[second]]),
-            np.concatenate([run[third + grid.third], run[second + grid.second]]),
+            np.concatenate([run[third + layout.third], run[second + layout.second]]),
         ),
         along_third=third,
         along_second=second,

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from vesuv.evaluation.measure import Column, Measure, Pair
 from vesuv.types import Mask
 
-Codes = NDArray[np.uint8]
+CornerCodes = NDArray[np.uint8]
+"""At each corner where eight voxels meet: one bit a voxel."""
 
 _AREAS = {
     0b0: 0.0,
@@ -91,7 +92,7 @@ def _bounding_box(prediction: Mask, label: Mask) -> tuple[slice, ...] | None:
     return tuple(box)
 
 
-def _codes(mask: Mask, *, outside: bool = False) -> Codes:
+def _codes(mask: Mask, *, outside: bool = False) -> CornerCodes:
     """Return one bit for each of the eight voxels that meet at a corner, (z+1, y+1, x+1)."""
     voxels = np.pad(mask, 1, constant_values=outside).view(np.uint8)
     codes = voxels[:-1] | (voxels[1:] << 4)

@@ -25,17 +25,17 @@ from numpy.typing import NDArray
 
 from vesuv.types import Mask, Shape
 
-Codes = NDArray[np.uint32]
-"""Neighbourhoods of 3 x 3 x 3 voxels: bit k is the k-th voxel of `_CUBE`."""
+Neighbourhoods = NDArray[np.uint32]
+"""3 x 3 x 3 voxels as one number: bit k is the k-th voxel of `_CUBE`."""
 Places = NDArray[np.int64]
 """Flat indices into a volume."""
 
 _CUBE = list(itertools.product((-1, 0, 1), repeat=3))
 
 
-def _bits(chosen: Callable[[int], bool]) -> np.uint32:
-    """Return the code of the neighbours whose number of non-zero steps is chosen."""
-    return np.uint32(sum(1 << k for k, step in enumerate(_CUBE) if chosen(sum(map(abs, step)))))
+def _bits(condition: Callable[[int], bool]) -> np.uint32:
+    """Return the code of the neighbours whose number of non-zero steps meets a condition."""
+    return np.uint32(sum(1 << k for k, step in enumerate(_CUBE) if condition(sum(map(abs, step)))))
 
 
 _FACES = _bits(lambda steps: steps == 1)
@@ -43,7 +43,7 @@ _FACE_BITS = [bit for bit in range(27) if int(_FACES) >> bit & 1]
 _FACES_AND_EDGES = _bits(lambda steps: steps in (1, 2))
 
 
-def _growth_tables(adjacent: Callable[[int, int], bool]) -> Codes:
+def _growth_tables(adjacent: Callable[[int, int], bool]) -> Neighbourhoods:
     """Tabulate which voxels are adjacent to any voxel of a code, (plane, nine bits of the code).
 
     Args:
@@ -103,15 +103,15 @@ def _delete_simple(voxels: Mask, layer: Places, steps: list[int], shape: Shape) 
     z, y, x = np.unravel_index(layer, shape)
     parity = (z & 1) << 2 | (y & 1) << 1 | (x & 1)
     deleted = []
-    for wanted in range(8):
-        places = layer[parity == wanted]
+    for parity_class in range(8):
+        places = layer[parity == parity_class]
         places = places[is_simple(_neighbourhoods(voxels, places, steps))]
         voxels[places] = False
         deleted.append(places)
     return np.concatenate(deleted)
 
 
-def _neighbourhoods(voxels: Mask, places: Places, steps: list[int]) -> Codes:
+def _neighbourhoods(voxels: Mask, places: Places, steps: list[int]) -> Neighbourhoods:
     codes = np.zeros(len(places), np.uint32)
     for bit, step in enumerate(steps):
         if step:
@@ -119,7 +119,7 @@ def _neighbourhoods(voxels: Mask, places: Places, steps: list[int]) -> Codes:
     return codes
 
 
-def is_simple(codes: Codes) -> Mask:
+def is_simple(codes: Neighbourhoods) -> Mask:
     """Tell of which neighbourhoods the centre can be deleted without a change of topology.
 
     The foreground around the centre is one component, and so is the background that shares a face
@@ -136,11 +136,13 @@ def is_simple(codes: Codes) -> Mask:
     return simple
 
 
-def _lowest_bit(codes: Codes) -> Codes:
+def _lowest_bit(codes: Neighbourhoods) -> Neighbourhoods:
     return codes & (~codes + np.uint32(1))
 
 
-def _reached(seeds: Codes, allowed: Codes, growth: Codes) -> Codes:
+def _reached(
+    seeds: Neighbourhoods, allowed: Neighbourhoods, growth: Neighbourhoods
+) -> Neighbourhoods:
     """Grow each seed within what is allowed until nothing is added."""
     reached = seeds.copy()
     active = np.arange(len(seeds))

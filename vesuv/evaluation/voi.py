@@ -16,33 +16,34 @@ from vesuv.data.components import label_components
 from vesuv.evaluation.measure import Column, Measure, Pair
 from vesuv.types import Mask
 
-_DENSE = 1 << 22  # pairs of segments up to which a table of all of them is counted
+_DENSE = 1 << 22
+"""Pairs of segments up to which they are counted in a table of all possible ones."""
 
 
 class Voi(NamedTuple):
     """The two conditional entropies whose sum is the variation of information."""
 
     split: float
-    """H(prediction | truth): what it costs that true segments are cut up."""
+    """H(prediction | truth): cost of true segments that are predicted in pieces."""
     merge: float
-    """H(truth | prediction): what it costs that true segments run together."""
+    """H(truth | prediction): cost of true segments that are predicted as one."""
 
 
 def variation_of_information(
-    prediction: NDArray[np.integer], truth: NDArray[np.integer], counted: Mask | None = None
+    prediction: NDArray[np.integer], truth: NDArray[np.integer], valid: Mask | None = None
 ) -> Voi:
     """Compare two segmentations; names of segments do not matter, and 0 is a segment as any other.
 
     Args:
         prediction: Name of the segment of each voxel, any shape, not negative.
         truth: The same, same shape.
-        counted: Voxels to compare; None: all.
+        valid: Voxels to compare; None: all.
 
     Returns:
-        Split and merge, each at least 0; both 0 when no voxel is counted.
+        Split and merge, each at least 0; both 0 when no voxel is compared.
     """
-    chosen = np.ones(prediction.shape, bool) if counted is None else counted
-    predicted, true = prediction[chosen], truth[chosen]
+    compared = np.ones(prediction.shape, bool) if valid is None else valid
+    predicted, true = prediction[compared], truth[compared]
     if len(predicted) == 0:
         return Voi(0.0, 0.0)
     width = int(true.max()) + 1
@@ -61,7 +62,7 @@ def variation_of_information(
     )
 
 
-def component_voi(prediction: Mask, label: Mask, counted: Mask | None = None) -> Voi:
+def component_voi(prediction: Mask, label: Mask, valid: Mask | None = None) -> Voi:
     """Compare the 26-connected components of two masks over the voxels that either holds.
 
     A voxel of one mask only falls in the other's background, which counts as one segment.
@@ -69,8 +70,8 @@ def component_voi(prediction: Mask, label: Mask, counted: Mask | None = None) ->
     Args:
         prediction: Foreground (z, y, x).
         label: Foreground, same shape.
-        counted: Of the voxels that either holds, those to compare; None: all. Components are
-            found before.
+        valid: Of the voxels that either holds, those to compare; None: all. Components are those
+            of the whole masks.
 
     Returns:
         Split and merge; both 0 when no voxel is compared.
@@ -79,7 +80,7 @@ def component_voi(prediction: Mask, label: Mask, counted: Mask | None = None) ->
     return variation_of_information(
         label_components(prediction, 26)[0],
         label_components(label, 26)[0],
-        either if counted is None else either & counted,
+        either if valid is None else either & valid,
     )
 
 
