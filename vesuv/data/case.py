@@ -163,7 +163,7 @@ class MemoryCase(PreparedCase):
     """A prepared case whose arrays lie in memory.
 
     Args:
-        attributes: What is known of it besides its voxels.
+        attributes: Its properties without the voxels.
         arrays: image, label, blocks and, where the case was resampled, native_label.
     """
 

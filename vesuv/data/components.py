@@ -15,10 +15,10 @@ Labels = NDArray[np.unsignedinteger]
 
 
 def label_components(mask: Mask, connectivity: Literal[6, 18, 26]) -> tuple[Labels, int]:
-    """Label components 1, 2, ... in the order of their first voxels; also return how many.
+    """Label components 1, 2, ... in the order of their first voxels; also return their number.
 
-    A 26-connected labelling opens at most one label in each block of 2 x 2 x 2 voxels, but cc3d
-    counts on four voxels a label and gives up on small or thin odd volumes: those are made even.
+    cc3d reserves one label for four voxels. A small or thin volume with odd edges can need more, up
+    to one label in each block of 2 x 2 x 2 voxels, so its edges are padded to even lengths.
     """
     shape = mask.shape
     if math.prod((n + 1) // 2 for n in shape) > mask.size // 4:

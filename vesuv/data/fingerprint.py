@@ -67,37 +67,37 @@ def fingerprint(settings: Settings, sources: Sources) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def check_fits(store: Path, made: Settings, sources: Sources, config: Config) -> None:
+def check_fits(store: Path, settings: Settings, sources: Sources, config: Config) -> None:
     """Refuse a store that was made from other settings or other data.
 
     Args:
         store: Its folder, for the message.
-        made: Settings it was made with.
+        settings: Settings it was made with.
         sources: Files it was made from.
-        config: What is asked for now.
+        config: The present configuration.
 
     Raises:
         InputErrors: Each differing setting with both values, or the file that changed.
     """
-    asked = settings_of(config)
+    present = settings_of(config)
     faults = [
-        f"{store}: was prepared with {key} {json.dumps(made[key])}, the configuration says "
-        f"{json.dumps(asked[key])}; {_REMEDY}"
-        for key in sorted((set(made) & set(asked)) - {_ROOT})
-        if made[key] != asked[key]
+        f"{store}: was prepared with {key} {json.dumps(settings[key])}, the configuration says "
+        f"{json.dumps(present[key])}; {_REMEDY}"
+        for key in sorted((set(settings) & set(present)) - {_ROOT})
+        if settings[key] != present[key]
     ]
     if faults:
         raise InputErrors(faults)
-    root, moved = Path(config.data.root), made[_ROOT] != asked[_ROOT]
-    if not root.is_dir() and not moved:
+    root, has_moved = Path(config.data.root), settings[_ROOT] != present[_ROOT]
+    if not root.is_dir() and not has_moved:
         return
     difference = _difference(sources, sources_of(root, scan_cases(config.data)[0]))
     if difference is None:
         return
-    if moved:
+    if has_moved:
         raise InputError(
-            f"{store}: was prepared with {_ROOT} {made[_ROOT]}, the configuration says "
-            f"{asked[_ROOT]}, and the files differ; {_REMEDY}"
+            f"{store}: was prepared with {_ROOT} {settings[_ROOT]}, the configuration says "
+            f"{present[_ROOT]}, and the files differ; {_REMEDY}"
         )
     raise InputError(f"{store}: {difference} since it was made; {_REMEDY}")
 

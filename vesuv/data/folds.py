@@ -1,4 +1,4 @@
-"""Which cases validate which fold; a file in the store that may be edited."""
+"""Which cases validate which fold, in a file of the store that the user may edit."""
 
 from __future__ import annotations
 
@@ -68,12 +68,12 @@ def make_folds(cases: Sequence[PreparedCase], config: FoldsConfig) -> Folds:
         raise InputError(_too_few(len(ids), config.num))
     draw = np.random.default_rng(config.seed)
     if config.by == "random":
-        parts = _dealt([_shuffled(ids, draw)], config.num)
+        parts = _deal([_shuffle(ids, draw)], config.num)
     else:
         groups = _groups(cases, config)
-        shuffled = [_shuffled(group, draw) for group in groups]
+        shuffled = [_shuffle(group, draw) for group in groups]
         if config.by == "stratified":
-            parts = _dealt(shuffled, config.num)
+            parts = _deal(shuffled, config.num)
         else:
             parts = _whole_groups(shuffled, config.num)
     return Folds(ids, tuple(tuple(sorted(part)) for part in parts), config.num)
@@ -130,11 +130,11 @@ def _form_faults(content: Any, path: Path, config: FoldsConfig) -> list[str]:
         return [f"{path}: needs a list `folds` of lists of case ids; delete it to draw folds again"]
     if any(not isinstance(part, list) or not part for part in content["folds"]):
         return [f"{path}: each fold is a list of at least one case id; correct the file"]
-    wanted = {"num": config.num, "seed": config.seed, "by": config.by}
+    settings = {"num": config.num, "seed": config.seed, "by": config.by}
     return [
         f"{path}: was made with data.folds.{key} {content.get(key)}, the configuration says "
         f"{value}; set the key back, or delete the file to draw folds again"
-        for key, value in wanted.items()
+        for key, value in settings.items()
         if content.get(key) != value
     ]
 
@@ -167,11 +167,11 @@ def _groups(cases: Sequence[PreparedCase], config: FoldsConfig) -> list[list[str
     return groups
 
 
-def _shuffled(ids: Sequence[str], draw: np.random.Generator) -> list[str]:
+def _shuffle(ids: Sequence[str], draw: np.random.Generator) -> list[str]:
     return [ids[place] for place in draw.permutation(len(ids))]
 
 
-def _dealt(groups: list[list[str]], num: int) -> list[list[str]]:
+def _deal(groups: list[list[str]], num: int) -> list[list[str]]:
     """Deal the cases like cards, group after group: folds differ by at most one case."""
     cases = [case for group in groups for case in group]
     return [cases[start::num] for start in range(num)]

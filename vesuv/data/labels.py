@@ -132,7 +132,7 @@ def _refuse_undeclared(counts: Counts, config: LabelsConfig) -> None:
     more = f" and {len(largest) - _NAMED_VALUES} more" if len(largest) > _NAMED_VALUES else ""
     values = f"values {named}{more} are" if len(largest) > 1 else f"value {named} is"
     raise InputError(
-        f"label {values} not declared; labels.classes declares {_listed(config)}: add it there as "
+        f"label {values} not declared; labels.classes declares {_classes(config)}: add it there as "
         "a class, or as labels.ignore if it means unlabelled"
     )
 
@@ -141,7 +141,7 @@ def _share(share: float) -> str:
     return f"{share:.2%}" if share >= 5e-5 else f"{share:.1e}"
 
 
-def _listed(config: LabelsConfig) -> str:
+def _classes(config: LabelsConfig) -> str:
     pairs: Iterable[str] = (f"{name} {'/'.join(map(str, vs))}" for name, vs in config.values())
     ignore = "" if config.ignore is None else f", ignore {config.ignore}"
     return ", ".join(pairs) + ignore

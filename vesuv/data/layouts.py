@@ -80,7 +80,7 @@ def check_dataset_json(root: Path, labels: LabelsConfig) -> None:
     if not isinstance(declared, dict):
         raise InputError(f"{path}: needs a mapping `labels`, found {declared!r}; add it")
     try:
-        values = {int(v) for v in _flat(declared.values())}
+        values = {int(v) for v in _flatten(declared.values())}
         ignore = None if declared.get("ignore") is None else int(declared["ignore"])
     except (TypeError, ValueError, OverflowError):
         raise InputError(
@@ -217,5 +217,5 @@ def _dataset_json(root: Path) -> dict[str, Any]:
     return read_json(path)
 
 
-def _flat(values: Iterable[Any]) -> list[Any]:
+def _flatten(values: Iterable[Any]) -> list[Any]:
     return [one for value in values for one in (value if isinstance(value, list) else [value])]

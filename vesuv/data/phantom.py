@@ -1,10 +1,9 @@
-"""The scroll phantom: volumes that look and fail like scroll CT, with labels that are known.
+"""The scroll phantom: synthetic volumes that resemble scroll CT, with exact labels.
 
-What makes it hard is what makes scrolls hard. A sheet is thick and the labelled surface is only its
-inner face, a little denser than what lies behind it; density and illumination vary more than that
-from place to place, so the surface is a ridge of grey and no grey value. Sheets are pressed
-together until no gap is left, some are torn, stray fibres are as bright as papyrus, and half of the
-volume is not labelled.
+The difficulties are those of scrolls. A sheet is thick, and the labelled surface is only its inner
+face, which is slightly denser than the rest. Density and illumination vary more than that from
+place to place, so no intensity threshold finds the surface. Neighbouring sheets touch, some are
+torn, stray fibres are as bright as papyrus, and half of the volume is not labelled.
 """
 
 from __future__ import annotations
@@ -78,7 +77,7 @@ LOOKS = (
         gain=90.0,
     ),
 )
-"""Cycled through when more scrolls are asked for."""
+"""Scroll number n has look n modulo their number."""
 
 SURFACE_THICKNESS = 2.5
 """Of the labelled layer, in voxels."""
@@ -200,7 +199,7 @@ def _papyrus(
 
 
 def _scan(rng: np.random.Generator, papyrus: Field, look: ScrollLook) -> NDArray[np.uint8]:
-    """Image what is there: stray fibres, blur, rings, uneven illumination and noise."""
+    """Image the papyrus, with stray fibres, blur, rings, uneven illumination and noise."""
     size = papyrus.shape[0]
     matter = np.maximum(papyrus, look.air)
     for _ in range(max(1, size**3 // 60_000)):
@@ -224,8 +223,8 @@ def _draw_fibre(rng: np.random.Generator, matter: Field) -> None:
     path = start + size * (run * heading / np.linalg.norm(heading) + run**2 * bend)
     for shift in np.ndindex(2, 2, 2):
         voxels = np.rint(path + np.array(shift) - 0.5).astype(np.int64)
-        kept = voxels[((voxels >= 0) & (voxels < size)).all(axis=1)]
-        matter[tuple(kept.T)] = np.maximum(matter[tuple(kept.T)], 1.1)
+        inside = voxels[((voxels >= 0) & (voxels < size)).all(axis=1)]
+        matter[tuple(inside.T)] = np.maximum(matter[tuple(inside.T)], 1.1)
 
 
 def _stripes(rng: np.random.Generator, position: Field) -> Field:

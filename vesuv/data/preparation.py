@@ -1,4 +1,4 @@
-"""What is done to a raw case, whether its result goes to a store or stays in memory."""
+"""Preparing a raw case: the same steps for a store on disk and for cases in memory."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def prepare_arrays(
         InputError: The arrays cannot be used.
     """
     names = names or (f"case {case.id}", f"case {case.id}")
-    image, label, values = _encoded(case, labels, names)
-    with _named(names[0]):
+    image, label, values = _encode(case, labels, names)
+    with _prefix(names[0]):
         statistics = case_statistics(image, label)
     native_spacing = _edges(case)
     target = native_spacing if spacing is None else spacing
@@ -107,7 +107,7 @@ def prepare_in_memory(cases: Sequence[Case], config: Config) -> list[MemoryCase]
 
 
 def dataset_faults(cases: Iterable[CaseAttributes]) -> list[str]:
-    """Return a sentence for each case that does not go with most of the others."""
+    """Return a sentence for each case whose channels or unit differ from those of most cases."""
     cases = sorted(cases, key=lambda case: case.id)
     channels = Counter(case.num_channels for case in cases).most_common(1)
     units = Counter(case.unit for case in cases if case.unit is not None).most_common(1)
@@ -141,19 +141,19 @@ def storable(image: Array) -> Array:
     return image.astype(np.int32 if fits else np.float32)
 
 
-def _encoded(
+def _encode(
     case: Case, labels: LabelsConfig, names: tuple[str, str]
 ) -> tuple[Array, ClassArray, dict[int, int]]:
     """Storable image (c, z, y, x), class indices (z, y, x), and voxels of each label value."""
     image, label = np.asarray(case.image), np.asarray(case.label)
-    with _named(names[0]):
+    with _prefix(names[0]):
         if image.ndim not in (3, 4) or image.size == 0 or image.dtype.kind not in "biuf":
             raise InputError(
                 "an image holds real numbers, (z, y, x) or (c, z, y, x), found "
                 f"{image.dtype} {image.shape}; give one volume"
             )
         image = storable(image if image.ndim == 4 else image[np.newaxis])
-    with _named(names[1]):
+    with _prefix(names[1]):
         if label.shape != image.shape[1:]:
             raise InputError(
                 f"image and label of a case have one shape, found label {label.shape} and image "
@@ -174,9 +174,9 @@ def _edges(case: Case) -> Spacing:
 
 def _attributes(case: Case, **measured: object) -> CaseAttributes:
     """Check the attributes; only the user's id, group and unit can be wrong."""
-    given = {"version": VERSION, "id": case.id, "group": case.group, "unit": case.unit}
+    named = {"version": VERSION, "id": case.id, "group": case.group, "unit": case.unit}
     try:
-        return CaseAttributes.model_validate(given | measured)
+        return CaseAttributes.model_validate(named | measured)
     except ValidationError as fault:
         error = fault.errors()[0]
         place = ".".join(map(str, error["loc"]))
@@ -192,8 +192,8 @@ def _read_only(array: Array) -> Array:
 
 
 @contextmanager
-def _named(name: str) -> Iterator[None]:
-    """Put a name before the sentence of a fault."""
+def _prefix(name: str) -> Iterator[None]:
+    """Put a name before the message of an InputError."""
     try:
         yield
     except InputError as fault:

@@ -49,7 +49,7 @@ class Record(BaseModel):
 
 
 class CaseAttributes(Record):
-    """What is known of a prepared case without reading a voxel.
+    """Properties of a prepared case that can be read without its voxels.
 
     Args:
         version: Version of the store's format; None in the oldest stores.

@@ -16,7 +16,7 @@ Kernel = Literal["linear", "cubic"]
 _CUBIC = -0.5
 """Slope at 1 of Keys' cubic that reproduces quadratics."""
 _TIE = 1e-4
-"""A share this close below its threshold counts as reaching it."""
+"""A share that is this much below its threshold still reaches it."""
 
 
 def resampled_shape(shape: Shape, spacing: Spacing, target: Spacing) -> Shape:
@@ -33,7 +33,7 @@ def resample_image(image: Array, spacing: Spacing, target: Spacing) -> Array:
     Args:
         image: (c, z, y, x).
         spacing: The image's, (z, y, x).
-        target: The wanted one.
+        target: Spacing to resample to.
 
     Returns:
         The same type; integers are rounded and stay within the range of the input.
@@ -44,7 +44,7 @@ def resample_image(image: Array, spacing: Spacing, target: Spacing) -> Array:
     result = np.empty((len(image), *shape), image.dtype)
     for channel, out in zip(image, result, strict=True):
         dense = torch.from_numpy(np.ascontiguousarray(channel, np.float32))
-        values = _interpolated(dense, shape, "cubic").clamp_(dense.min(), dense.max())
+        values = _interpolate(dense, shape, "cubic").clamp_(dense.min(), dense.max())
         out[...] = (values.round_() if image.dtype.kind in "iu" else values).numpy()
     return result
 
@@ -58,7 +58,7 @@ def resample_label(label: Array, spacing: Spacing, target: Spacing, num_classes:
     Args:
         label: Class indices and `IGNORE`, (z, y, x).
         spacing: The label's, (z, y, x).
-        target: The wanted one.
+        target: Spacing to resample to.
         num_classes: Classes, background counted.
     """
     shape = resampled_shape(_spatial(label), spacing, target)
@@ -88,14 +88,14 @@ def resample_probs(probs: Tensor, shape: Shape) -> Tensor:
     """
     if tuple(probs.shape[1:]) == shape:
         return probs
-    return torch.stack([_interpolated(one.float(), shape, "linear") for one in probs])
+    return torch.stack([_interpolate(one.float(), shape, "linear") for one in probs])
 
 
 def _share(mask: Mask, shape: Shape) -> Tensor:
-    return _interpolated(torch.from_numpy(mask.astype(np.float32)), shape, "linear")
+    return _interpolate(torch.from_numpy(mask.astype(np.float32)), shape, "linear")
 
 
-def _interpolated(volume: Tensor, shape: Shape, kernel: Kernel) -> Tensor:
+def _interpolate(volume: Tensor, shape: Shape, kernel: Kernel) -> Tensor:
     """Apply one weight matrix an axis, the axis that shrinks most first."""
     order = sorted(range(3), key=lambda axis: shape[axis] / volume.shape[axis])
     for axis in order:

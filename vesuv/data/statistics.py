@@ -94,7 +94,7 @@ def merge_statistics(cases: Iterable[CaseStatistics]) -> DatasetStatistics:
     mean = weights @ means
     variance = weights @ (stds**2 + (means - mean) ** 2)
     quantiles = tuple(
-        _pooled_quantiles([part.quantiles[channel] for part in parts], weights)
+        _pool_quantiles([part.quantiles[channel] for part in parts], weights)
         for channel in range(len(mean))
     )
     pooled = Foreground(
@@ -157,7 +157,7 @@ def _foreground(image: Array, mask: Mask) -> Foreground | None:
     return Foreground(int(values.size), tuple(mean), tuple(std), tuple(quantiles))
 
 
-def _pooled_quantiles(quantiles: list[Floats], weights: NDArray[np.float64]) -> Floats:
+def _pool_quantiles(quantiles: list[Floats], weights: NDArray[np.float64]) -> Floats:
     """Quantiles of the union: each case's quantiles stand for an equal share of its voxels."""
     values = np.concatenate([np.asarray(qs) for qs in quantiles])
     share = np.repeat(weights / len(_LEVELS), len(_LEVELS))

@@ -40,10 +40,10 @@ FORMER_SUMMARY = "census.json"
 
 @dataclass(frozen=True)
 class StoredCase(PreparedCase):
-    """A prepared case on disk; light, picklable, its arrays are mapped when first asked for.
+    """A prepared case on disk; small when pickled, its arrays are mapped at first access.
 
     Args:
-        attributes: What is known of it besides its voxels.
+        attributes: Its properties without the voxels.
         path: The case's Zarr group.
     """
 
@@ -61,7 +61,7 @@ class StoredCase(PreparedCase):
         Raises:
             InputError: The file is damaged, or has become shorter since it was mapped.
         """
-        return self._unshortened("image", self._image)
+        return self._checked_length("image", self._image)
 
     @property
     def label(self) -> ClassArray:
@@ -70,19 +70,20 @@ class StoredCase(PreparedCase):
         Raises:
             InputError: The file is damaged, or has become shorter since it was mapped.
         """
-        return self._unshortened("label", self._label)
+        return self._checked_length("label", self._label)
 
     @property
     def block_counts(self) -> Array:
         """Voxels of each class in each block, (num_classes + 1, bz, by, bx) int64; last: valid.
 
-        Made anew each time: kept, they would cost every loader process 0.2 MB for a case of 320³.
+        Computed at every access: a cached copy would take 0.2 MB in every loader process for a
+        case of 320³.
         """
         return self._blocks.astype(np.int64)
 
     @property
     def _resampled_native_label(self) -> ClassArray:
-        return self._unshortened("native_label", self._native_label)
+        return self._checked_length("native_label", self._native_label)
 
     @cached_property
     def _image(self) -> Array:
@@ -101,7 +102,7 @@ class StoredCase(PreparedCase):
         blocks = tuple(-(-edge // self.block_size) for edge in self.shape)
         return _map(self.path / "blocks", np.dtype("<u2"), (self.num_classes + 1, *blocks))
 
-    def _unshortened(self, name: str, mapped: Array) -> Array:
+    def _checked_length(self, name: str, mapped: Array) -> Array:
         """Check the file's length: reading a map beyond its file's end kills the process."""
         chunk = _chunk(self.path / name, mapped.ndim)
         # A deleted file stays readable for the process that has mapped it.

@@ -1,4 +1,4 @@
-"""Raw files -> store: every case is prepared, every bad case is named, then all is put in place."""
+"""Building a store from raw files: every bad case is named, and only a whole store is written."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def build_store(
     progress: Progress,
     notes: Callable[[str], None],
 ) -> Store:
-    """Prepare every case; the store is put in place when all of them are good.
+    """Prepare every case, and write the store if all of them can be used.
 
     Args:
         config: Sections data, labels and the patch size are used.

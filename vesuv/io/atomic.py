@@ -1,7 +1,7 @@
 """The one way to write: under a temporary name first, then put in place by a rename.
 
-A reader meets the former file or the new one, never half of one. The temporary name lies beside the
-final one, carries the number of the writing process, and is hidden from listings of volumes.
+A reader sees the former file or the new one, never a half-written one. The temporary name holds the
+id of the writing process and begins with a dot, so that listings of volumes leave it out.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ _TEMPORARY = re.compile(
 def replacing(
     path: Path, *, ending: str = "", flush: bool = False, previous: Path | None = None
 ) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; what was written there takes the place of `path`.
+    """Yield a temporary path beside `path`, and rename it to `path` when the body has succeeded.
 
-    A file takes its place in one step. A folder takes two (the former one is moved aside), which
-    `clear_leftovers` completes or takes back if the process is killed between them. A symbolic link
-    stays a link. When the body fails, what it wrote is removed and `path` is as it was.
+    When the body fails, the temporary file or folder is removed and `path` stays unchanged. A
+    symbolic link stays a link; the file it points to is replaced. A file is replaced in one step. A
+    folder needs two, because the former folder is moved aside first: if the process is killed
+    between them, `clear_leftovers` moves the former folder back.
 
     Args:
         path: File or folder to write; the folder it lies in is made when missing.
-        ending: File ending that the writing library insists on, ".nii.gz".
-        flush: Flush to disk before the rename, so that a power cut cannot leave an empty file.
+        ending: Ending of the temporary name, for libraries that choose the format by it.
+        flush: Flush to disk before the rename: a power cut cannot leave an empty file then.
         previous: Keep the former file under this name.
 
     Raises:
@@ -101,9 +102,9 @@ def leftovers(folder: Path) -> list[Path]:
 
 
 def clear_leftovers(path: Path) -> None:
-    """Remove what killed processes left of `path`, a file or folder written by `replacing`.
+    """Remove the temporary files and folders of `path` that killed processes left.
 
-    A former folder that had been moved aside returns where no new one took its place.
+    A former folder that was moved aside is moved back if `path` is missing.
 
     Raises:
         OSError: The former folder cannot be moved back.
@@ -144,7 +145,7 @@ def _remove(path: Path) -> None:
 
 
 def _final(path: Path) -> Path:
-    """The path with each temporary name in it replaced by the final one."""
+    """The path with the final name in place of each temporary name."""
     matches = ((part, _TEMPORARY.fullmatch(part)) for part in path.parts)
     return Path(*(match["name"] if match else part for part, match in matches))
 

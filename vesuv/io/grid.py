@@ -1,4 +1,4 @@
-"""Volumes on one grid: the check, and channels that lie in files of their own."""
+"""Volumes on one grid: comparing two files, and stacking files that hold one channel each."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ File = tuple[Path, Volume]
 def check_same_grid(
     file: File, reference: File, roles: tuple[str, str] = ("label", "image")
 ) -> None:
-    """Refuse a volume whose voxels do not lie on those of another one.
+    """Refuse a volume whose voxels do not coincide with those of a reference.
 
     Shapes are always compared. Spacing, orientation and origin are compared where both headers
     state them, lengths in one unit where both state the unit.
 
     Args:
-        file: The volume that the message blames.
-        reference: The volume it must lie on.
-        roles: What the two are, for the message.
+        file: The volume to check.
+        reference: The volume to compare it with.
+        roles: What the two are in a message.
 
     Raises:
         InputError: Names both files and the first property that differs.
@@ -49,7 +49,7 @@ def check_same_grid(
     ):
         raise _refusal(file, reference, roles, "spacing", _edges(volume), _edges(other))
     if (volume.direction is None) != (other.direction is None):
-        return  # their coordinates are not the same
+        return  # their coordinates have different meanings
     if volume.direction is not None and not np.allclose(
         volume.direction, np.asarray(other.direction), atol=_DIRECTION_TOLERANCE
     ):
@@ -101,7 +101,7 @@ def _voxels_apart(volume: Volume, other: Volume) -> float:
     offset = np.subtract(origin, other.origin or ())
     try:
         return float(np.abs(np.linalg.solve(axes.T * other.spacing, offset)).max())
-    except np.linalg.LinAlgError:  # a damaged header, whose equal one was accepted
+    except np.linalg.LinAlgError:  # both headers hold the same axes, which span no volume
         return 0.0
 
 

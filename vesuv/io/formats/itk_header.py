@@ -1,7 +1,7 @@
-"""What an NRRD or MetaImage header says, looked at before ITK believes it.
+"""Checks of an NRRD or MetaImage header before ITK reads the file.
 
-ITK follows a header to other files, takes memory for any size, and hands out what is left of packed
-voxels that are damaged. So the header is read here first.
+ITK opens other files that a header names, allocates memory for any shape, and returns damaged
+compressed voxels without an error. So the header is checked here first.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MOST_HEADER = 1 << 20
 _PIECE = 1 << 20
 _NRRD = {"raw": "raw", "gz": "gzip", "gzip": "gzip", "bz2": "other", "bzip2": "other"}
 _TEXT_RATIO = 8
-"""Bytes that one character of a text encoding can stand for: less than that."""
+"""Upper bound of the bytes that one character of a text encoding stands for."""
 
 _NUMBERS = {
     "dimsize": 1,
@@ -44,7 +44,7 @@ Packing = Literal["raw", "gzip", "zlib", "text", "other"]
 
 @dataclass(frozen=True)
 class Header:
-    """How the voxels of a file are packed, and where they begin."""
+    """How the voxels of a file are compressed, and where they begin."""
 
     path: Path
     packing: Packing
@@ -57,34 +57,34 @@ class Header:
         return self.path.stat().st_size * ratios.get(self.packing, float(DEFLATE_RATIO))
 
     def check_packed(self, size: int) -> None:
-        """Unpack the voxels and compare their checksum, which ITK does not.
+        """Decompress the voxels and verify their checksum, which ITK does not.
 
         Args:
             size: Bytes of the voxels.
 
         Raises:
-            FormatError: They are damaged, too few, or a mountain behind a small header.
+            FormatError: They are damaged, too few, or far more than the header states.
         """
         if self.packing not in ("gzip", "zlib"):
             return
         with self.path.open("rb") as file:
             file.seek(self.start)
             try:
-                found = _gzip_bytes(file, size) if self.packing == "gzip" else _zlib_bytes(file)
+                length = _gzip_bytes(file, size) if self.packing == "gzip" else _zlib_bytes(file)
             except (zlib.error, EOFError, OSError) as fault:
                 raise FormatError(f"truncated or damaged ({fault}); copy it again") from None
-        if found < size:
+        if length < size:
             raise FormatError(
-                f"truncated or damaged: {size} bytes of voxels expected, found {found}; copy it "
+                f"truncated or damaged: {size} bytes of voxels expected, found {length}; copy it "
                 "again"
             )
 
 
 def read_header(path: Path) -> Header:
-    """Read how the voxels are packed.
+    """Read how the voxels are compressed.
 
     Raises:
-        FormatError: They lie in another file, or there is no header.
+        FormatError: The voxels lie in another file, or there is no header.
     """
     with path.open("rb") as file:
         head = file.read(_MOST_HEADER)
@@ -94,7 +94,7 @@ def read_header(path: Path) -> Header:
 def _nrrd(path: Path, head: bytes) -> Header:
     text = head.replace(b"\r\n", b" \n")
     end = text.find(b"\n\n")
-    # ... a header without an empty line behind it has its voxels elsewhere.
+    # A header that does not end in an empty line belongs to voxels in another file.
     lines = text[: end if end >= 0 else None].split(b"\n")
     fields = dict(_pair(line, b":") for line in lines[1:] if not line.startswith(b"#"))
     if "datafile" in fields or end < 0:
@@ -130,7 +130,7 @@ def _meta_image(path: Path, head: bytes) -> Header:
 
 
 def _check_numbers(fields: dict[str, str]) -> None:
-    """ITK's reader writes beyond its memory where a number is not what it takes it for."""
+    """Refuse malformed numbers, for which ITK's reader writes beyond its buffers."""
     dims = fields.get("ndims", "")
     if dims not in ("1", "2", "3", "4"):
         raise FormatError(f"a volume has 3 dimensions, found NDims = {dims!r:.60}; replace it")
@@ -161,20 +161,20 @@ def _detached(named: str) -> FormatError:
 
 
 def _gzip_bytes(file: IO[bytes], size: int) -> int:
-    found = 0
+    length = 0
     with gzip.GzipFile(fileobj=file) as stream:
         while piece := stream.read(_PIECE):
-            found += len(piece)
-            if found > size + _MOST_HEADER:
+            length += len(piece)
+            if length > size + _MOST_HEADER:
                 raise OSError("more voxels than the header says")
-    return found
+    return length
 
 
 def _zlib_bytes(file: IO[bytes]) -> int:
-    unpack, found = zlib.decompressobj(wbits=47), 0
+    unpack, length = zlib.decompressobj(wbits=47), 0
     while not unpack.eof:
         piece = file.read(_PIECE // 64)
         if not piece:
             raise EOFError("the packed voxels end early")
-        found += len(unpack.decompress(piece))
-    return found
+        length += len(unpack.decompress(piece))
+    return length

@@ -23,7 +23,7 @@ from vesuv.types import Array
 
 _CHANNEL_AXIS = 3
 _MOST_TRAILING = 64
-"""Megabytes behind the voxels that are read to reach the checksum."""
+"""Megabytes behind the voxels that are read at most to reach the checksum."""
 _UNITS = {1: "m", 2: "mm", 3: "µm"}
 """Codes of the header's xyzt_units for space."""
 _NIBABEL_UNITS = {"m": "meter", "mm": "mm", "µm": "micron"}
@@ -46,7 +46,7 @@ def read(path: Path) -> Volume:
     packed = path.name.lower().endswith(".gz")
     size = path.stat().st_size * (DEFLATE_RATIO if packed else 1)
     check_claim(image.shape, image.get_data_dtype().itemsize, size)
-    raw = _unpacked(type(image), path) if packed else np.asanyarray(image.dataobj)
+    raw = _unpack(type(image), path) if packed else np.asanyarray(image.dataobj)
     while raw.ndim > _CHANNEL_AXIS and raw.shape[-1] == 1:
         raw = raw[..., 0]
     raw = raw.astype(np.float32) if raw.dtype == np.float64 else raw
@@ -67,14 +67,16 @@ def _placement(image: Any) -> tuple[tuple[float, ...] | None, Point | None]:
     return tuple(np.flip(axes / lengths).ravel().tolist()), (z, y, x)
 
 
-def _unpacked(kind: Any, path: Path) -> Array:
+def _unpack(kind: Any, path: Path) -> Array:
     """Read the voxels, then go on to the end of the file, where gzip keeps its checksum."""
     with gzip.open(path) as stream:
         array: Array = np.asanyarray(kind.from_stream(stream).dataobj)
         for _ in range(_MOST_TRAILING):
             if not stream.read(1 << 20):
                 return array
-    raise FormatError("holds more than its header says, damaged or packed to harm; replace it")
+    raise FormatError(
+        "holds more than its header says, damaged or a decompression bomb; replace it"
+    )
 
 
 def write(path: Path, array: Array, like: Volume | None) -> None:

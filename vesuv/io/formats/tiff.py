@@ -71,7 +71,7 @@ def read(path: Path) -> Volume:
         check_claim(series.shape, series.dtype.itemsize if series.dtype else 1)
         array = series.asarray()
         _refuse_logged(faults)
-        array = _ordered(array, series.axes)
+        array = _reorder(array, series.axes)
         geometry = _geometry(tif)
         spacing, unit = _spacing(tif, geometry)
     return Volume(array, spacing, geometry, unit=unit)
@@ -164,7 +164,7 @@ def _refuse_short(series: Any, size: int) -> None:
         )
 
 
-def _ordered(array: Array, axes: str) -> Array:
+def _reorder(array: Array, axes: str) -> Array:
     """The array with axes (z, y, x) or (c, z, y, x)."""
     for place in reversed(range(len(axes))):
         if array.shape[place] == 1 and axes[place] not in "ZYX" and array.ndim > 3:

@@ -66,5 +66,5 @@ def convert(value: float, unit: str | None, target: str | None) -> float:
 
 def common_unit(units: Iterable[str | None]) -> str | None:
     """Return the unit that most axes are given in, the first of them where several are equal."""
-    known = Counter(unit for unit in units if unit is not None)
-    return known.most_common(1)[0][0] if known else None
+    counts = Counter(unit for unit in units if unit is not None)
+    return counts.most_common(1)[0][0] if counts else None

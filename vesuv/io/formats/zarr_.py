@@ -40,7 +40,7 @@ def read(path: Path) -> Volume:
 
     node: Any = zarr.open(str(path), mode="r")
     if isinstance(node, zarr.Array):
-        array = require_volume(_whole(node), "array")
+        array = require_volume(_read_whole(node), "array")
         return Volume(array, NO_SPACING, ZarrGeometry(None, dict(node.attrs)))
     attributes = dict(node.attrs)
     ome: Any = attributes.get("ome", attributes)
@@ -56,13 +56,13 @@ def read(path: Path) -> Volume:
     for axis, length in zip(axes, level.shape, strict=True):
         if axis.get("type", "time" if axis["name"] == "t" else None) == "time":
             refuse_time_points(length)
-    array = _ordered(_whole(level), names)
+    array = _reorder(_read_whole(level), names)
     geometry = _geometry(image, axes)
     spacing, origin, unit = _placement(names, geometry)
     return Volume(array, spacing, ZarrGeometry(geometry, {}), origin=origin, unit=unit)
 
 
-def _whole(node: Any) -> Array:
+def _read_whole(node: Any) -> Array:
     """All voxels of an array, unless its header states too many of them or of chunks."""
     check_claim(node.shape, node.dtype.itemsize)
     chunks = math.prod(-(-edge // step) for edge, step in zip(node.shape, node.chunks, strict=True))
@@ -74,20 +74,20 @@ def _whole(node: Any) -> Array:
     return np.asarray(node[...])
 
 
-def _ordered(array: Array, axes: list[str]) -> Array:
+def _reorder(array: Array, axes: list[str]) -> Array:
     """The array with axes (z, y, x) or (c, z, y, x)."""
     for place in reversed(range(len(axes))):
         if axes[place] not in ("z", "y", "x", "c") and array.shape[place] == 1:
             array, axes = array.squeeze(place), axes[:place] + axes[place + 1 :]
     if "c" in axes and array.ndim == 4 and array.shape[axes.index("c")] == 1:
         array, axes = array.squeeze(axes.index("c")), [name for name in axes if name != "c"]
-    wanted = ["c", "z", "y", "x"][-len(axes) :] if len(axes) in (3, 4) else axes
-    if sorted(wanted) != sorted(axes):
+    order = ["c", "z", "y", "x"][-len(axes) :] if len(axes) in (3, 4) else axes
+    if sorted(order) != sorted(axes):
         raise FormatError(
             f"a volume has axes z, y, x and possibly c, found {axes} with shape "
             f"{tuple(array.shape)}; give a single 3-D volume"
         )
-    return require_volume(array.transpose([axes.index(name) for name in wanted]), "".join(axes))
+    return require_volume(array.transpose([axes.index(name) for name in order]), "".join(axes))
 
 
 def _geometry(image: dict[str, Any], axes: list[dict[str, Any]]) -> dict[str, Any]:
@@ -159,13 +159,13 @@ def _multiscales(ndim: int, ome: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _for_axes(transform: dict[str, Any], had: list[str], names: list[str]) -> dict[str, Any]:
-    """One transformation, its entries picked and ordered for other axes."""
+def _for_axes(transform: dict[str, Any], axes: list[str], names: list[str]) -> dict[str, Any]:
+    """A transformation of `axes` as a transformation of the axes `names`."""
     kind = transform["type"]
     if kind not in ("scale", "translation"):
         return transform
     neutral = 1.0 if kind == "scale" else 0.0
-    entry = dict(zip(had, transform[kind], strict=True))
+    entry = dict(zip(axes, transform[kind], strict=True))
     return {"type": kind, kind: [entry.get(name, neutral) for name in names]}
 
 

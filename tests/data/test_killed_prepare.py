@@ -1,0 +1,38 @@
+"""A process that is killed while it prepares leaves a whole store: the former or the new one."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import tiny_tree
+from tests.faults.runs import KilledAtRename, start
+from vesuv.config import load_config
+from vesuv.data.builder import prepare
+from vesuv.data.store import Store
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a process of its own")
+
+
+# Renames: the four cases, summary and index, the former store aside, the new one in its place.
+@pytest.mark.parametrize(
+    ("number", "done"), [(1, True), (6, False), (7, False), (7, True), (8, False), (8, True)]
+)
+def test_a_store_is_whole_wherever_its_making_is_killed(
+    tiny_data: Path, tmp_path: Path, number: int, done: bool
+) -> None:
+    config_file = tmp_path / "tiny.yaml"
+    config_file.write_text(yaml.safe_dump(tiny_tree(tiny_data, tmp_path / "store")))
+    before = prepare(load_config(config_file))
+    (before.path / "mark of the former store").touch()
+    arguments = ["prepare", "--config", str(config_file), "--overwrite"]
+
+    running = start(arguments, tmp_path / "errors.txt", before=KilledAtRename(number, done))
+    assert running.status() == -signal.SIGKILL, running.said
+
+    assert prepare(load_config(config_file)) == before == Store.open(before.path)
+    is_former = (before.path / "mark of the former store").exists()
+    assert is_former == ((number, done) != (8, True))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["errors.txt", "store", "tiny.yaml"]
