@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from vesuv.config.data import SamplingConfig
+from vesuv.data.blocks import count_blocks
 from vesuv.data.labels import IGNORE
 from vesuv.data.sampling import PatchSampler, fixed_tiles, patch_corner, read_region
-from vesuv.data.store import count_blocks
 from vesuv.errors import InputError
 from vesuv.transforms.normalize import IntensityMap
 

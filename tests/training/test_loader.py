@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from vesuv.config.data import AugmentConfig, SamplingConfig
+from vesuv.data.blocks import count_blocks
 from vesuv.data.labels import IGNORE
-from vesuv.data.store import count_blocks
 from vesuv.errors import InputError
 from vesuv.training.loader import Batch, PatchLoader, collate, explain_ended_workers
 from vesuv.transforms.normalize import IntensityMap
