@@ -23,10 +23,7 @@ from vesuv.types import Array, ClassArray, Spacing
 
 
 def prepare_arrays(
-    case: Case,
-    labels: LabelsConfig,
-    spacing: Spacing | None,
-    names: tuple[str, str] | None = None,
+    case: Case, labels: LabelsConfig, spacing: Spacing | None, names: tuple[str, str] | None = None
 ) -> tuple[CaseAttributes, dict[str, Array]]:
     """Encode, resample, measure and count one case.
 
@@ -37,33 +34,30 @@ def prepare_arrays(
         names: How messages name image and label; "case <id>" when left out.
 
     Returns:
-        Attributes, and the arrays image (c, z, y, x), label (z, y, x) and blocks; where resampling
-        changed the grid also native_label, the label before.
+        Attributes, and the arrays image (c, z, y, x), label (z, y, x) and blocks; also
+        native_label, the label before resampling, where that has another shape.
 
     Raises:
         InputError: The arrays cannot be used.
     """
     names = names or (f"case {case.id}", f"case {case.id}")
-    image, label, values = _encode(case, labels, names)
+    image, native_label, values = _encode(case, labels, names)
     with _prefix(names[0]):
-        statistics = case_statistics(image, label)
+        statistics = case_statistics(image, native_label)
     native_spacing = _edges(case)
     target = native_spacing if spacing is None else spacing
-    arrays = {
-        "image": resample_image(image, native_spacing, target),
-        "label": resample_label(label, native_spacing, target, labels.num_classes),
-    }
-    if arrays["label"].shape != label.shape:
-        arrays["native_label"] = label
-        statistics = case_statistics(arrays["image"], arrays["label"])
-    arrays["blocks"] = count_blocks(arrays["label"], labels.num_classes)
-    is_native = "native_label" not in arrays and target == native_spacing
+    image = resample_image(image, native_spacing, target)
+    label = resample_label(native_label, native_spacing, target, labels.num_classes)
+    arrays = {"image": image, "label": label, "blocks": count_blocks(label, labels.num_classes)}
+    grid: dict[str, object] = {"shape": label.shape, "spacing": target}
+    if (label.shape, target) != (native_label.shape, native_spacing):
+        grid |= {"native_shape": native_label.shape, "native_spacing": native_spacing}
+    if label.shape != native_label.shape:
+        arrays["native_label"] = native_label
+        statistics = case_statistics(image, label)
     attributes = _attributes(
         case,
-        shape=arrays["label"].shape,
-        spacing=target,
-        native_shape=None if is_native else label.shape,
-        native_spacing=None if is_native else native_spacing,
+        **grid,
         num_channels=len(image),
         num_classes=labels.num_classes,
         dtype=image.dtype.name,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vesuv.config import Config
 from vesuv.data.case_files import read_case
-from vesuv.data.fingerprint import fingerprint, settings_of, sources_of
+from vesuv.data.fingerprint import Settings, Sources, fingerprint, settings_of, sources_of
 from vesuv.data.folds import FILE as FOLDS_FILE
 from vesuv.data.folds import read_folds
 from vesuv.data.layouts import CasePaths, check_dataset_json, scan_cases
@@ -56,19 +56,22 @@ def build_store(
         faults = [*faults, *case_faults, *dataset_faults(case.attributes for case in cases)]
         if faults:
             raise InputErrors(sorted(faults))
-        index = IndexRecord(
-            version=VERSION,
-            fingerprint=fingerprint(settings, sources),
-            settings=settings,
-            sources=sources,
-            cases=[case.id for case in cases],
-            dataset_statistics=merge_statistics(case.statistics for case in cases),
-        )
         summary = summarise_cases(cases, config.labels, config.sampling.patch_size)
         write_record(folder / SUMMARY, summary)
-        write_record(folder / INDEX, index)
-        _copy_folds(path / FOLDS_FILE, folder, index.cases, config, notes)
+        write_record(folder / INDEX, _index(cases, settings, sources))
+        _copy_folds(path / FOLDS_FILE, folder, [case.id for case in cases], config, notes)
     return Store.open(path)
+
+
+def _index(cases: Sequence[StoredCase], settings: Settings, sources: Sources) -> IndexRecord:
+    return IndexRecord(
+        version=VERSION,
+        fingerprint=fingerprint(settings, sources),
+        settings=settings,
+        sources=sources,
+        cases=[case.id for case in cases],
+        dataset_statistics=merge_statistics(case.statistics for case in cases),
+    )
 
 
 def prepare_case(files: CasePaths, config: Config, store: Path) -> StoredCase:
