@@ -24,6 +24,7 @@ from harness import Report, options
 
 from vesuv.diagnosis import FINDINGS, Evidence, compare, diagnose
 from vesuv.errors import InputError
+from vesuv.runs.history import Metrics
 from vesuv.training.train import train
 
 READY = 1 / 20
@@ -96,7 +97,7 @@ def judge(run: Run, folder: Path) -> Seen:
     for epoch in whole.validated:
         until = replace(
             whole,
-            rows=tuple(row for row in whole.rows if row["epoch"] <= epoch),
+            metrics=Metrics(tuple(row for row in whole.metrics.rows if row["epoch"] <= epoch)),
             events=tuple(event for event in whole.events if event.epoch <= epoch),
             observations=tuple(line for line in whole.observations if line.epoch <= epoch),
         )

@@ -18,7 +18,7 @@ from vesuv.training.train import train
 from vesuv.transforms.normalize import Normalizer
 
 MakeRun = Callable[..., RunFolder]
-ZSCORE = Normalizer("zscore")
+ZSCORE = Normalizer(name="zscore")
 
 
 def _tree(changes: dict[str, Any]) -> dict[str, Any]:
@@ -103,5 +103,4 @@ def trained_run(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Ru
         ),
         "test",
     )
-    (run,) = train(config, [0], output=folder / "run")
-    return run
+    return train(config, fold=0, output=folder / "run").folder

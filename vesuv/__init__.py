@@ -1,9 +1,9 @@
-"""vesuv: train, select and explain 3D segmentation of thin, rare, self-touching structures."""
+"""vesuv: train, select and explain 3D segmentation of thin, rare, self-touching structures.
 
-import os
+The public names stand in `__init__.pyi`; each is imported when it is first used.
+"""
+
+import lazy_loader
 
 __version__ = "0.1.0"
-
-# PyTorch reads this once, at its first large allocation on a CPU: huge pages spare a training step
-# there the page faults that cost it a sixth of its time. Elsewhere it does nothing.
-os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -6,6 +6,7 @@ Arrays are (z, y, x), with channel (c, z, y, x); tensors of a batch (b, c, z, y,
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -29,3 +30,21 @@ Progress = Callable[[int, int], None]
 
 def no_progress(_done: int, _total: int) -> None:
     """Ignore progress."""
+
+
+ShowProgress = Callable[[str, str], AbstractContextManager[Progress]]
+"""Called before long work with a title and what is counted, as in "windows"; gives what is called
+with its progress."""
+
+
+def no_shown_progress(_title: str, _unit: str) -> AbstractContextManager[Progress]:
+    """Show no progress."""
+    return nullcontext(no_progress)
+
+
+Say = Callable[[str], None]
+"""Called with a sentence for the user."""
+
+
+def silent(_sentence: str) -> None:
+    """Ignore a sentence."""

@@ -9,13 +9,22 @@ from typing import Any
 import pytest
 
 from vesuv.config import Config, check
-from vesuv.diagnosis.evidence import Event, Evidence
-from vesuv.diagnosis.observation import Histogram, Labels, Observation, Score
+from vesuv.diagnosis.evidence import Evidence
+from vesuv.runs.history import Metrics
+from vesuv.runs.records import (
+    Histogram,
+    LabelShares,
+    Observation,
+    RunEvent,
+    RunFacts,
+    TrainScore,
+)
 
 MakeEvidence = Callable[..., Evidence]
 MakeHistogram = Callable[..., Histogram]
-MakeScore = Callable[[Histogram], Score]
+MakeScore = Callable[[Histogram], TrainScore]
 
+FACTS = {"version": 1, "fold": 0, "data_fingerprint": "x", "validation_cases": []}
 TREE: dict[str, Any] = {
     "name": "made",
     "data": {"root": "raw"},
@@ -36,7 +45,7 @@ def make() -> MakeEvidence:
         columns: Mapping[str, Sequence[float | None]] | None = None,
         observations: Iterable[Mapping[str, Any]] = (),
         events: Iterable[tuple[int, str, str]] = (),
-        census: Labels | None = None,
+        census: LabelShares | None = None,
         facts: dict[str, Any] | None = None,
         path: Path = Path("run"),
         **sections: Any,
@@ -54,14 +63,14 @@ def make() -> MakeEvidence:
         return Evidence(
             path,
             config(**sections),
-            rows=tuple(rows),
+            metrics=Metrics(tuple(rows)),
             observations=tuple(
                 Observation.model_validate({"epoch": epoch, **content})
                 for epoch, content in enumerate(observations)
             ),
-            events=tuple(Event(*event) for event in events),
+            events=tuple(RunEvent(epoch=e, kind=kind, line=line) for e, kind, line in events),
             labels=census,
-            facts=facts or {},
+            facts=RunFacts(**(FACTS | facts)) if facts else None,
         )
 
     return build
@@ -95,8 +104,8 @@ def with_dice(bins: MakeHistogram) -> Callable[[float], Histogram]:
 def scored() -> MakeScore:
     """Return what wraps a histogram as the score of training tiles."""
 
-    def build(histogram: Histogram) -> Score:
-        return Score(
+    def build(histogram: Histogram) -> TrainScore:
+        return TrainScore(
             dice=0.5, precision=0.5, recall=0.5, predicted=0.1, labelled=0.1, histogram=histogram
         )
 

@@ -6,8 +6,9 @@ import yaml
 
 from tests.diagnosis.conftest import TREE
 from vesuv.diagnosis import diagnose
-from vesuv.diagnosis.evidence import Event, Evidence
+from vesuv.diagnosis.evidence import Evidence
 from vesuv.errors import InputError
+from vesuv.runs.records import RunEvent
 
 METRICS = """epoch,train/loss,val/dice,weight/dice,weight/focal,val/full_dice
 0,0.9,0.4,1,0,
@@ -26,7 +27,8 @@ def run(tmp_path: Path) -> Path:
     (folder / "evidence.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     event = {"epoch": 1, "step": 0, "kind": "phase", "line": "Phase 2 begins"}
     (folder / "events.jsonl").write_text(json.dumps(event) + "\n")
-    (folder / "run.json").write_text(json.dumps({"fold": 0, "store": str(tmp_path / "store")}))
+    facts = {"version": 1, "fold": 0, "data_fingerprint": "x", "validation_cases": []}
+    (folder / "run.json").write_text(json.dumps({**facts, "store": str(tmp_path / "store")}))
     return folder
 
 
@@ -40,9 +42,9 @@ def test_a_run_folder_is_read_whole(run: Path) -> None:
     assert evidence.weights(0) == {"dice": 1.0}
     assert evidence.weights(1) == {"dice": 0.8, "focal": 0.2}
     assert evidence.points("val/full_dice") == []
-    assert evidence.events == (Event(1, "phase", "Phase 2 begins"),)
+    assert evidence.events == (RunEvent(epoch=1, kind="phase", line="Phase 2 begins"),)
     assert [line.epoch for line in evidence.observations] == [0, 2]
-    assert evidence.facts["fold"] == 0 and evidence.labels is None
+    assert evidence.facts.fold == 0 and evidence.labels is None
 
 
 def test_the_stores_census_is_read_while_it_is_there(run: Path, tmp_path: Path) -> None:

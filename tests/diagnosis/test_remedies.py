@@ -13,7 +13,7 @@ from tests.diagnosis.conftest import TREE, MakeEvidence
 from vesuv.config import Config, load_config
 from vesuv.config.keys import all_keys
 from vesuv.diagnosis.findings import extra_label_as_foreground as extra_label
-from vesuv.diagnosis.observation import Labels
+from vesuv.runs.records import LabelShares
 
 FILES = sorted(Path(vesuv.diagnosis.__file__).parent.rglob("*.py"))
 SECTIONS = "|".join(Config.model_fields)
@@ -41,7 +41,7 @@ def test_keys_are_found_at_all() -> None:
 def test_a_remedy_can_be_pasted_into_the_command_line(make: MakeEvidence, tmp_path: Path) -> None:
     labels: dict[str, Any] = {"classes": {"background": 0, "surface": [1, 2]}, "ignore": None}
     values = {"0": 0.39, "1": 0.05, "2": 0.56}
-    census = Labels(values=values, foreground=0.61, ignore=0.0, patches_with_foreground=1.0)
+    census = LabelShares(values=values, foreground=0.61, ignore=0.0, patches_with_foreground=1.0)
     (tmp_path / "run.yaml").write_text(yaml.safe_dump({**TREE, "labels": labels}))
     finding = extra_label.find(make(census=census, labels=labels))
     assert finding is not None

@@ -1,14 +1,17 @@
-"""Score folders of predictions against labels, and compare them."""
+"""vesuv evaluate: predictions against labels."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich.console import Console
 
-from vesuv.cli.progress import cases_progress
+from vesuv.cli.options import Switch, console, several
+from vesuv.cli.progress import shown_progress
 from vesuv.cli.tables import rich_table
 from vesuv.config import load_config
 from vesuv.config.data import LabelsConfig
@@ -32,21 +35,21 @@ _FILE_WIDTH = 200
 
 
 def evaluate(
-    predictions: Sequence[Path],
-    labels: Path,
     *,
-    measures: Sequence[str] = (),
-    leaderboard: str = "none",
-    ignored: str = "background",
+    predictions: Annotated[tuple[Path, ...], several("--predictions")],
+    labels: Path,
+    measures: Annotated[tuple[str, ...], several("--measures")] = (),
+    leaderboard: Literal["exact", "bounds", "none"] = "none",
+    ignored: Literal["background", "excluded"] = "background",
     run: Path | None = None,
     config: Path | None = None,
     groups: Path | None = None,
     images: Path | None = None,
     output: Path | None = None,
     require_dice: float | None = None,
-    workers: int | None = None,
-    overwrite: bool = False,
-) -> dict[str, Any]:
+    workers: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    overwrite: Switch = False,
+) -> None:
     """Score predictions against labels, by case and group; compare folders of predictions.
 
     Writes scores.csv, worst case first, summary.json and summary.md; with several folders also
@@ -54,29 +57,21 @@ def evaluate(
     or settings changed.
 
     Args:
-        predictions: Folder of masks, or several to compare with the first of them.
-        labels: Folder of labels, in any format; more labels than predictions are fine.
-        measures: Beside the overlap: surface_dice@1,2, hd95, assd, cldice, surface_cldice, betti,
-            voi, fraction, or all.
+        predictions: Folder of masks; more: compared with it.
+        labels: Folder of labels, matched by name; more labels than predictions are fine.
+        measures: Beside the overlap: surface_dice@1,2 hd95 assd cldice surface_cldice betti voi
+            fraction …, or all.
         leaderboard: Leaderboard score: exact, bounds (cheaper in noise) or none.
-        ignored: What ignored voxels are to leaderboard score, surface Dice and VOI: background or
-            excluded.
-        run: Run folder whose configuration names the label values.
+        ignored: What ignored voxels are to leaderboard score, surface Dice and VOI.
+        run: Run whose configuration names the label values.
         config: Configuration that names them; without either, 0 is background, 1 foreground and 2
             ignored.
-        groups: CSV with columns id,scroll_id; the train.csv beside `labels` when left out.
+        groups: CSV with columns id,scroll_id (default: the train.csv beside the labels).
         images: Folder of images: draws <id>.png, image | label | prediction, for each case.
-        output: Folder of the results; the folder of predictions when left out, if it is one.
+        output: Folder of the results (default: the folder of predictions, if it is one).
         require_dice: Fail when the mean Dice of a folder is below this.
-        workers: Processes; chosen for the machine when left out.
+        workers: Processes (default: for the machine).
         overwrite: Score again what was scored before.
-
-    Returns:
-        The content of summary.json.
-
-    Raises:
-        InputError: Nothing to match, pairs that cannot be compared (all of them named), or a mean
-            Dice below `require_dice`.
     """
     if output is None and len(predictions) > 1:
         raise InputError(
@@ -87,18 +82,17 @@ def evaluate(
     schema = _schema(run, config)
     options = ScoreOptions(schema, measures, leaderboard, ignored, groups, workers, overwrite)
     pictures = None if images is None else PictureSource(images, triptych)
-    console = Console(highlight=False, soft_wrap=True)
-    if not console.is_terminal:
-        console.width = _FILE_WIDTH
-    with cases_progress(console, "Scoring") as progress:
+    out = console()
+    if not out.is_terminal:
+        out.width = _FILE_WIDTH
+    with shown_progress(out, "Scoring", "cases") as progress:
         scores = score_folders(
             predictions, labels, target, options, pictures=pictures, progress=progress
         )
-    _show(console, scores, write_scores(scores, target))
+    _show(out, scores, write_scores(scores, target))
     faults = [*scores.faults, *_below(scores.summaries, require_dice)]
     if faults:
         raise InputErrors(faults)
-    return scores.summary
 
 
 def _schema(run: Path | None, config: Path | None) -> LabelsConfig:
@@ -109,19 +103,17 @@ def _schema(run: Path | None, config: Path | None) -> LabelsConfig:
     return DEFAULT_LABELS if config is None else load_config(config).labels
 
 
-def _show(console: Console, scores: FolderScores, files: Sequence[Path]) -> None:
+def _show(out: Console, scores: FolderScores, files: Sequence[Path]) -> None:
     if scores.num_from_record:
-        console.print(f"{scores.num_from_record} cases were scored before", markup=False)
+        out.print(f"{scores.num_from_record} cases were scored before", markup=False)
     for table in (cases_table(scores.cases, _CASES_SHOWN), *scores.tables):
-        console.print(rich_table(table))
+        out.print(rich_table(table))
     for folder, summary in scores.summaries.items():
         number = summary["num_labels_without_prediction"]
         which = f" ({folder})" if len(scores.summaries) > 1 else ""
         if number:
-            console.print(
-                f"{number} labels without a prediction are not counted{which}", markup=False
-            )
-    console.print(f"written: {', '.join(map(str, files))}", markup=False)
+            out.print(f"{number} labels without a prediction are not counted{which}", markup=False)
+    out.print(f"written: {', '.join(map(str, files))}", markup=False)
 
 
 def _below(summaries: Mapping[str, Mapping[str, Any]], required: float | None) -> list[str]:

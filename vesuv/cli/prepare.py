@@ -1,4 +1,4 @@
-"""Prepare a data set, and print what its labels hold."""
+"""vesuv prepare: a data set for training, and what its labels hold."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import time
 from rich.console import Console
 from rich.table import Table
 
-from vesuv.cli.progress import cases_progress
-from vesuv.config import Config
+from vesuv.cli.options import Changes, ConfigFile, Switch, console
+from vesuv.cli.progress import shown_progress
+from vesuv.config import Config, load_config
 from vesuv.data.builder import is_prepared, open_fitting
 from vesuv.data.builder import prepare as prepare_store
 from vesuv.data.records import LabelShares
@@ -17,30 +18,33 @@ from vesuv.data.store import SUMMARY, Store
 _TABLE_ROWS = 24
 
 
-def prepare(config: Config, *, overwrite: bool = False) -> Store:
-    """Make the store, or open it when it fits already; print its summary.
+def prepare(*, config: ConfigFile, changes: Changes = (), overwrite: Switch = False) -> None:
+    """Read the raw data, check every case, write the store and its summary.
 
     Args:
-        config: The configuration.
-        overwrite: Make the store again although there is one.
-
-    Raises:
-        InputErrors: Every case that cannot be used, one sentence each.
+        config: Configuration file (YAML).
+        changes: Changes to the configuration: section.key=value …
+        overwrite: Prepare again from the start.
     """
-    console = Console(highlight=False, soft_wrap=True)
+    _prepare(load_config(config, changes), overwrite=overwrite)
+
+
+def _prepare(config: Config, *, overwrite: bool = False) -> Store:
+    """Make the store, or open it when it fits already; print its summary."""
+    out = console()
     start = time.monotonic()
     verb = "is up to date" if is_prepared(config) and not overwrite else "prepared"
-    with cases_progress(console, "Preparing") as progress:
+    with shown_progress(out, "Preparing", "cases") as progress:
         store = prepare_store(
             config,
             overwrite=overwrite,
             progress=progress,
-            notes=lambda note: console.print(note, markup=False),
+            notes=lambda note: out.print(note, markup=False),
         )
-    show_summary(store, config, console)
+    show_summary(store, config, out)
     number = "1 case" if len(store.cases) == 1 else f"{len(store.cases)} cases"
     seconds = time.monotonic() - start
-    console.print(f"{store.path}: {number}, {verb} ({seconds:.1f} s)", markup=False)
+    out.print(f"{store.path}: {number}, {verb} ({seconds:.1f} s)", markup=False)
     return store
 
 
@@ -50,7 +54,7 @@ def open_or_prepare(config: Config) -> Store:
     Raises:
         InputErrors: It was made from other settings or data, or cannot be made.
     """
-    return open_fitting(config) if is_prepared(config) else prepare(config)
+    return open_fitting(config) if is_prepared(config) else _prepare(config)
 
 
 def show_summary(store: Store, config: Config, console: Console) -> None:

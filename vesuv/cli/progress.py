@@ -3,41 +3,44 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     ProgressColumn,
     Task,
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.progress import (
+    Progress as Bar,
+)
 from rich.text import Text
 
-_LINE_EVERY = 30.0  # seconds between two plain lines
+from vesuv.types import Progress, ShowProgress
+
+_LINE_EVERY = 30.0
+"""Seconds between two plain lines."""
 
 
-Tell = Callable[[int, int], None]
-"""A function of what is done and of all there is to do."""
-
-
-def windows_progress(console: Console, title: str) -> AbstractContextManager[Tell]:
-    """Show how many windows of a volume are done, their rate and the time left."""
-    return _progress(console, title, "windows")
-
-
-def cases_progress(console: Console, title: str) -> AbstractContextManager[Tell]:
-    """Show how many cases are done, their rate and the time left."""
-    return _progress(console, title, "cases")
+def progress_on(console: Console) -> ShowProgress:
+    """Return what shows the progress of long work on a console."""
+    return partial(shown_progress, console)
 
 
 @contextmanager
-def _progress(console: Console, title: str, unit: str) -> Iterator[Tell]:
-    """Show a bar; without a terminal a plain line comes every half minute."""
+def shown_progress(console: Console, title: str, unit: str) -> Iterator[Progress]:
+    """Show a bar with rate and time left; without a terminal a plain line every half minute.
+
+    Args:
+        console: Where to.
+        title: What is worked on.
+        unit: What is counted: windows or cases.
+    """
     if not console.is_terminal:
         yield _lines(console, title, unit)
         return
@@ -48,15 +51,15 @@ def _progress(console: Console, title: str, unit: str) -> Iterator[Tell]:
         _Rate(unit),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Bar(*columns, console=console, transient=True) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _lines(console: Console, title: str, unit: str) -> Tell:
+def _lines(console: Console, title: str, unit: str) -> Progress:
     start = last = time.monotonic()
 
-    def tell(done: int, total: int) -> None:
+    def show(done: int, total: int) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last < _LINE_EVERY or done == total:
@@ -69,7 +72,7 @@ def _lines(console: Console, title: str, unit: str) -> Tell:
             markup=False,
         )
 
-    return tell
+    return show
 
 
 class _Rate(ProgressColumn):

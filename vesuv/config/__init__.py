@@ -1,7 +1,7 @@
 """YAML into frozen, typed sections; unknown, missing or mistyped keys stop the run by name."""
 
-from vesuv.config.load import check, dump_config, load_config
+from vesuv.config.load import as_config, check, dump_config, load_config
 from vesuv.config.root import Config
 from vesuv.config.text import parse_yaml, read_text
 
-__all__ = ["Config", "check", "dump_config", "load_config", "parse_yaml", "read_text"]
+__all__ = ["Config", "as_config", "check", "dump_config", "load_config", "parse_yaml", "read_text"]

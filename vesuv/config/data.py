@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from vesuv.config.registry import Named, Registry
 from vesuv.config.section import Section
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+PROBABILITY_STEPS = 200
+"""Steps from 0 to 1 that probabilities count in where masks are made of them."""
+
+
+def _a_step_at_least(value: float) -> float:
+    if 0.0 < value < 1 / PROBABILITY_STEPS:
+        raise ValueError(
+            f"probabilities are cut in steps of {1 / PROBABILITY_STEPS:g}; use 0, or a value from "
+            f"{1 / PROBABILITY_STEPS:g} up, found {value}"
+        )
+    return value
+
+
+Cut = Annotated[Probability, AfterValidator(_a_step_at_least)]
+"""Where a probability is cut; between two steps it counts as the nearest one."""
 Positive = Annotated[float, Field(gt=0.0)]
 Size = Annotated[int, Field(ge=1)]
 Triple = tuple[Size, Size, Size]

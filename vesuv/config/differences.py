@@ -1,4 +1,4 @@
-"""What a configuration changes: against the file at the root of its bases, or the defaults."""
+"""What a configuration changes: against its base, against the defaults, against another one."""
 
 from __future__ import annotations
 
@@ -44,6 +44,24 @@ def default_differences(config: Config) -> list[dict[str, Any]]:
     of its own kind.
     """
     return _changed(config, _defaults(config), "")
+
+
+def changed_keys(old: Config, new: Config) -> list[str]:
+    """Return the dotted keys in which two configurations differ."""
+    flat_old, flat_new = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    return sorted(
+        key for key in flat_old.keys() | flat_new.keys() if flat_old.get(key) != flat_new.get(key)
+    )
+
+
+def _flat(tree: Tree, prefix: str = "") -> Tree:
+    flat: Tree = {}
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
 
 
 def root_file(path: Path) -> Path:

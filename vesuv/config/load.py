@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,19 @@ def load_config(path: str | Path, changes: list[str] | tuple[str, ...] = ()) -> 
     for change in changes:
         _apply_change(tree, origins, change)
     return check(tree, str(path), origins)
+
+
+def as_config(config: Config | Mapping[str, Any] | str | Path) -> Config:
+    """Return a configuration given as an object, as nested mappings, or as a YAML file's path.
+
+    Raises:
+        InputError: Names key, rule, value found and the nearest valid name.
+    """
+    if isinstance(config, Config):
+        return config
+    if isinstance(config, Mapping):
+        return check(dict(config), "config")
+    return load_config(config)
 
 
 def check(tree: Tree, source: str, origins: Origins | None = None) -> Config:

@@ -81,20 +81,33 @@ class Registry(Generic[Kind]):
         return f"nearest valid name: {close[0]}" if close else f"names: {', '.join(self.names)}"
 
     def _load(self, point: EntryPoint) -> type[Kind]:
-        where = f"entry point {self.group}: {point.name} = {point.value}"
-        if point.dist is not None:
-            where += f" of package {point.dist.name} {point.dist.version}"
-        try:
-            found = point.load()
-        except Exception as fault:  # whatever the other package does wrong
-            raise InputError(
-                f"{where}: cannot be loaded ({type(fault).__name__}: {fault}); repair or remove "
-                "the package"
-            ) from fault
+        found = load_entry_point(point)
         if not (isinstance(found, type) and issubclass(found, _object(self._kind))):
             base = self._kind.replace(":", ".")
-            raise InputError(f"{where}: must be a subclass of {base}, found {found!r:.80}")
+            raise InputError(
+                f"{_described(point)}: must be a subclass of {base}, found {found!r:.80}"
+            )
         return found
+
+
+def load_entry_point(point: EntryPoint) -> Any:
+    """Return what an installed package offers.
+
+    Raises:
+        InputError: It cannot be imported.
+    """
+    try:
+        return point.load()
+    except Exception as fault:  # whatever the other package does wrong
+        raise InputError(
+            f"{_described(point)}: cannot be loaded ({type(fault).__name__}: {fault}); repair or "
+            "remove the package"
+        ) from fault
+
+
+def _described(point: EntryPoint) -> str:
+    package = f" of package {point.dist.name} {point.dist.version}" if point.dist else ""
+    return f"entry point {point.group}: {point.name} = {point.value}{package}"
 
 
 def _object(place: str) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from vesuv.config.data import Positive, Probability, Size
+from vesuv.config.data import Cut, Positive, Probability, Size
 from vesuv.config.postprocess import Chain
 from vesuv.config.registry import Registry
 from vesuv.config.section import Section
@@ -150,7 +150,7 @@ class CheckpointConfig(Section):
 class ValidationConfig(Section):
     measure: Literal["dice", "iou", "precision", "recall", "accuracy"] = "dice"
     """What the scheduler, early stopping and "best" watch; masked, pooled over the tiles."""
-    threshold: Probability = 0.5
+    threshold: Cut = 0.5
     """Probability from which a voxel counts as foreground (binary head)."""
     every: Size = 1
     """Epochs between two validations."""
@@ -170,9 +170,9 @@ Objective = Literal["distribution", "dice", "leaderboard_bounds", "leaderboard_e
 class SelectionConfig(Section):
     objective: Objective = "dice"
     """What decides among choices within the tolerance; distribution: the fraction's error alone."""
-    thresholds: tuple[Probability, ...] = tuple(round(0.05 * i, 2) for i in range(2, 19))
+    thresholds: tuple[Cut, ...] = tuple(round(0.05 * i, 2) for i in range(2, 19))
     """Thresholds that are tried."""
-    hysteresis: tuple[tuple[Probability, Probability], ...] = ()
+    hysteresis: tuple[tuple[Cut, Cut], ...] = ()
     """Pairs [low, high] that are tried in place of a threshold."""
     postprocess: tuple[Chain, ...] = ()
     """Chains of steps that are tried, beside none and inference.postprocess."""

@@ -8,6 +8,7 @@ torn, stray fibres are as bright as papyrus, and half of the volume is not label
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from vesuv.errors import InputError
 from vesuv.io import formats
+from vesuv.io.atomic import writing
 from vesuv.io.tables import Cell, write_csv
 
 BACKGROUND, SURFACE, UNLABELLED = 0, 1, 2
+
+_FOLDERS = ("train_images", "train_labels", "test_images", "test_labels")
+_FILES = ("train.csv", "test.csv")
 
 Field = NDArray[np.float32]
 
@@ -91,6 +97,7 @@ def make_phantom(
     seed: int,
     scrolls: int = 3,
     num_test: int = 0,
+    overwrite: bool = False,
 ) -> None:
     """Write a data set in the Kaggle layout.
 
@@ -102,8 +109,22 @@ def make_phantom(
         seed: Settles every voxel.
         scrolls: Scrolls that the volumes are cut from, in turn.
         num_test: Held-out volumes.
+        overwrite: Replace a data set that is there.
+
+    Raises:
+        InputError: A data set is there, or the folder cannot be written.
     """
     folder = Path(folder)
+    present = [name for name in (*_FOLDERS, *_FILES) if (folder / name).exists()]
+    if present and not overwrite:
+        raise InputError(f"{folder}: holds {present[0]} already; --overwrite replaces it")
+    with writing(folder):
+        for name in _FOLDERS:
+            shutil.rmtree(folder / name, ignore_errors=True)
+        _write(folder, num_cases, size, seed, scrolls, num_test)
+
+
+def _write(folder: Path, num_cases: int, size: int, seed: int, scrolls: int, num_test: int) -> None:
     first = 0
     for part, num in (("train", num_cases), ("test", num_test)):
         if num == 0:

@@ -1,4 +1,4 @@
-"""Which patch of which case a step sees, and the reading of it.
+"""Which patch of which case a step sees.
 
 A plan is a pure function of seed, epoch and step: nothing is stored between steps, so any step can
 be drawn again, by any process, in any order.
@@ -10,18 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
 
 from vesuv.config.data import SamplingConfig
+from vesuv.data.case import PreparedCase
 from vesuv.data.labels import IGNORE
-from vesuv.data.store import StoredCase
 from vesuv.errors import InputError
-from vesuv.transforms.normalize import IntensityMap
-
-Voxel = tuple[int, int, int]
+from vesuv.types import Shape
 
 _SHARE, _ORDER, _PATCH = range(3)
 """Streams of random numbers that must not meet."""
@@ -33,7 +28,7 @@ class PatchPlan:
 
     case: int
     """Position in the sampler's cases."""
-    center: Voxel
+    center: Shape
     """The drawn voxel; the patch is moved to stay inside the volume, see `patch_corner`."""
     seed: int
     """Seed of the patch's augmentation."""
@@ -44,35 +39,7 @@ class Tile:
     """A fixed patch: case (position in the list of cases) and first voxel."""
 
     case: int
-    corner: Voxel
-
-
-@dataclass(frozen=True)
-class Region:
-    """A box of a case, cut to the volume."""
-
-    image: NDArray[np.generic]
-    """(c, z, y, x), as stored."""
-    label: NDArray[np.uint8]
-    """(z, y, x) class index or IGNORE."""
-    offset: Voxel
-    """Voxels of the asked box that lie before the arrays' first voxel, per axis."""
-    size: Voxel
-    """Edges of the asked box."""
-
-    def tensors(self, intensity_map: IntensityMap) -> tuple[Tensor, Tensor]:
-        """Return the whole box: image (c, *size) normalised and label (*size).
-
-        Outside the volume the image is 0 after normalising and the label IGNORE.
-        """
-        image = intensity_map.apply(torch.from_numpy(self.image))
-        label = torch.from_numpy(self.label)
-        pad: list[int] = []
-        for before, length, edge in zip(self.offset, label.shape, self.size, strict=True):
-            pad = [before, edge - length - before, *pad]
-        if any(pad):
-            return F.pad(image, pad), F.pad(label, pad, value=IGNORE)
-        return image, label
+    corner: Shape
 
 
 @dataclass(frozen=True)
@@ -84,7 +51,7 @@ class PatchSampler:
     voxels of that class.
     """
 
-    cases: tuple[StoredCase, ...]
+    cases: tuple[PreparedCase, ...]
     sampling: SamplingConfig
     seed: int
     with_foreground: tuple[int, ...]
@@ -92,7 +59,7 @@ class PatchSampler:
 
     @classmethod
     def build(
-        cls, cases: Sequence[StoredCase], sampling: SamplingConfig, seed: int
+        cls, cases: Sequence[PreparedCase], sampling: SamplingConfig, seed: int
     ) -> PatchSampler:
         """Count the cases that can be drawn from.
 
@@ -140,7 +107,7 @@ class PatchSampler:
         return np.random.Generator(np.random.Philox(np.random.SeedSequence([self.seed, *key])))
 
 
-def patch_corner(center: Voxel, shape: Voxel, patch_size: Voxel) -> Voxel:
+def patch_corner(center: Shape, shape: Shape, patch_size: Shape) -> Shape:
     """Return the first voxel of the patch about `center`, moved to lie inside the volume.
 
     Along an axis that is shorter than the patch the volume is centred in it, the corner negative.
@@ -152,26 +119,8 @@ def patch_corner(center: Voxel, shape: Voxel, patch_size: Voxel) -> Voxel:
     return z, y, x
 
 
-def read_region(case: StoredCase, corner: Voxel, size: Voxel) -> Region:
-    """Copy the part of a box that lies in the volume.
-
-    `Region.tensors` pads, after normalising: 0 means something else before.
-
-    Raises:
-        ValueError: The box does not touch the volume.
-    """
-    start = [max(c, 0) for c in corner]
-    stop = [min(c + s, n) for c, s, n in zip(corner, size, case.shape, strict=True)]
-    if any(a >= b for a, b in zip(start, stop, strict=True)):
-        raise ValueError(f"case {case.id}: box at {corner} of {size} lies outside {case.shape}")
-    box = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
-    z, y, x = (a - c for a, c in zip(start, corner, strict=True))
-    image = np.array(case.image[(slice(None), *box)])
-    return Region(image, np.array(case.label[box]), (z, y, x), size)
-
-
 def fixed_tiles(
-    cases: Sequence[StoredCase], patch_size: Voxel, num: int, foreground_share: float, seed: int
+    cases: Sequence[PreparedCase], patch_size: Shape, num: int, foreground_share: float, seed: int
 ) -> tuple[Tile, ...]:
     """Draw validation patches once: the same for the same cases and seed, spread over the cases."""
     sampling = SamplingConfig(
@@ -184,15 +133,15 @@ def fixed_tiles(
     )
 
 
-def _class_counts(case: StoredCase) -> NDArray[np.int64]:
-    """Voxels of each class in each block, (num_classes, bz, by, bx), without the row of totals."""
+def _class_counts(case: PreparedCase) -> NDArray[np.int64]:
+    """Shapes of each class in each block, (num_classes, bz, by, bx), without the row of totals."""
     counts: NDArray[np.int64] = case.block_counts[:-1]
     return counts
 
 
 def _draw_voxel(
-    case: StoredCase, counts: NDArray[np.int64], class_index: int | None, rng: np.random.Generator
-) -> Voxel:
+    case: PreparedCase, counts: NDArray[np.int64], class_index: int | None, rng: np.random.Generator
+) -> Shape:
     """Draw exactly uniformly among the voxels of a class, or of all classes for None.
 
     A block is drawn in proportion to its count and the label is read in that block alone.
@@ -207,8 +156,8 @@ def _draw_voxel(
     place = rank - int(ends[block]) + int(per_block.flat[block])
     if place >= len(members):
         raise InputError(
-            f"{case.path}: a damaged store: its label does not hold what was counted in the block "
-            f"at {origin}; prepare again with --overwrite"
+            f"{case.location}: a damaged store: its label does not hold what was counted in the "
+            f"block at {origin}; prepare again with --overwrite"
         )
     within = np.unravel_index(members[place], label.shape)
     z, y, x = (o + int(i) for o, i in zip(origin, within, strict=True))

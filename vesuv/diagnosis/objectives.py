@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.diagnosis.finding import Finding
+from vesuv.runs.records import Finding
 
 _SAME_TILES = ("foreground_share", "tiles", "seed", "threshold")
 _FACTS = {"data_fingerprint": "prepared data", "validation_cases": "validation cases"}
@@ -91,7 +91,7 @@ def judged_differently(first: Evidence, other: Evidence) -> list[str]:
     if first.config.labels != other.config.labels:
         doubts.append("other labels")
     for fact, name in _FACTS.items():
-        values = [run.facts.get(fact) for run in (first, other)]
+        values = [getattr(run.facts, fact, None) for run in (first, other)]
         if values[0] != values[1]:
             doubts.append(f"other {name}")
     return doubts

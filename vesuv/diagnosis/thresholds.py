@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import accumulate
 
-from vesuv.diagnosis.observation import BINS, Histogram
+from vesuv.runs.records import BINS, Histogram
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,13 @@
-"""The volumes that a prediction is asked for: which files, and whether the networks fit them."""
+"""The volumes that a prediction is asked for: which files make up which case."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from vesuv.errors import InputError
-from vesuv.io.formats import Volume, read, stem, suffix, volumes_in
+from vesuv.io.formats import stem, suffix, volumes_in
 
 _CHANNEL = re.compile(r"(?P<id>.+)_(?P<channel>\d{4})")
 
@@ -60,30 +56,3 @@ def find_inputs(path: Path, *, channel_files: bool) -> list[InputVolume]:
             )
         grouped.setdefault(name, []).append(file)
     return [InputVolume(name, tuple(sorted(files))) for name, files in sorted(grouped.items())]
-
-
-def read_input(volume: InputVolume, num_channels: int) -> tuple[Volume, npt.NDArray[Any]]:
-    """Read a case's files.
-
-    Returns:
-        The first file, whose geometry the mask takes on, and the image (c, z, y, x).
-
-    Raises:
-        InputError: Unreadable, other channels than the networks', or files of unlike shape.
-    """
-    volumes = [read(file) for file in volume.files]
-    first = volumes[0]
-    for file, other in zip(volume.files, volumes, strict=True):
-        if other.shape != first.shape:
-            raise InputError(
-                f"{file}: channels of a case have one shape, found {other.shape} and, in "
-                f"{volume.files[0].name}, {first.shape}; export them on one grid"
-            )
-    parts = [part.channels for part in volumes]
-    image = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    if len(image) != num_channels:
-        raise InputError(
-            f"{volume.files[0]}: the networks were trained on {num_channels} channels, found "
-            f"{len(image)}; give the channels of training"
-        )
-    return first, image

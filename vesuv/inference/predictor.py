@@ -1,229 +1,239 @@
-"""The networks that a prediction is made with, and one volume's way through them."""
+"""The one way from a volume to a mask.
+
+Whole-volume validation, selection, the command line and a notebook all predict through a
+`Predictor`, so the mask that is judged equals, to the bit, the mask that is written. A volume goes
+the way of the prepared data: storable number type, resampling to the networks' spacing, statistics,
+normalising. Its probabilities come back on the volume's own grid, where cut and post-processing see
+them.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from vesuv.config.postprocess import Chain
-from vesuv.config.training import InferenceConfig, RuntimeConfig
-from vesuv.data.statistics import CaseStatistics
+from vesuv.config.training import InferenceConfig
+from vesuv.data.case import PreparedCase
+from vesuv.data.labels import decode
+from vesuv.data.preparation import storable
+from vesuv.data.resample import resample_image, resample_probs
+from vesuv.data.statistics import CaseStatistics, case_statistics
 from vesuv.errors import InputError
-from vesuv.inference.ensemble import Ensemble
-from vesuv.inference.volume import Progress, predict_volume
-from vesuv.runs.checkpoints import Checkpoint, read_checkpoint, restore_network
-from vesuv.runs.folder import RunFolder, Selected
-from vesuv.runtime.machine import Machine
+from vesuv.inference.masks import MaskSettings
+from vesuv.inference.members import Member, choose_mask, open_members
+from vesuv.inference.networks import TrainedNetwork
+from vesuv.inference.volume import predict_volume
+from vesuv.runtime.machine import Machine, resolve
 from vesuv.transforms.normalize import IntensityMap
-
-Image = npt.NDArray[Any]
-
-_AGREE: dict[str, Callable[[Checkpoint], object]] = {
-    "labels.classes": lambda c: list(c.config.labels.classes.items()),
-    "model.in_channels": lambda c: c.config.model.in_channels,
-    "model.out_channels": lambda c: c.config.model.out_channels,
-    "data.spacing": lambda c: c.config.data.spacing,
-}
-"""What the networks of an ensemble must have in common for their mean to mean something."""
-
-
-@dataclass(frozen=True)
-class Member:
-    """One run's checkpoint in an ensemble."""
-
-    run: RunFolder
-    name: str
-    selected: Selected | None
-    """The run's choice, where it fell on this checkpoint."""
-    checkpoint: Checkpoint
-
-    @property
-    def threshold(self) -> float | None:
-        """The selected threshold; None where nothing was selected for this checkpoint."""
-        return self.selected.threshold if self.selected else None
-
-    @property
-    def postprocess(self) -> Chain:
-        """The selected steps, else those of the configuration."""
-        if self.selected and self.selected.postprocess is not None:
-            return self.selected.postprocess
-        return self.checkpoint.config.inference.postprocess
-
-    @property
-    def outdated(self) -> bool:
-        """Whether the checkpoint was trained on after it was selected."""
-        chosen = self.selected.checkpoint_sha256 if self.selected else None
-        return chosen is not None and chosen != self.sha256
-
-    @cached_property
-    def sha256(self) -> str:
-        """Digest of the checkpoint file."""
-        return file_digest(self.checkpoint.path)
-
-
-def open_members(runs: Sequence[Path], checkpoint: str | None) -> list[Member]:
-    """Read one checkpoint of each run: the one named, else the selected one, else the best.
-
-    Raises:
-        InputError: No run, no such checkpoint, or runs that cannot be averaged.
-    """
-    members = [_open_member(RunFolder.open(path), checkpoint) for path in runs]
-    if not members:
-        raise InputError("--run: needs at least one run folder, found none; name log/<config>/fold")
-    check_agreement(members)
-    return members
-
-
-def check_agreement(members: Sequence[Member]) -> None:
-    """Refuse networks whose probabilities cannot be averaged.
-
-    Raises:
-        InputError: Names two runs, and what they differ in.
-    """
-    first = members[0]
-    for other in members[1:]:
-        for key, value in _AGREE.items():
-            mine, theirs = value(first.checkpoint), value(other.checkpoint)
-            if mine != theirs:
-                raise InputError(
-                    f"{other.run.path}: runs of an ensemble must agree in {key}, found {theirs} "
-                    f"and, in {first.run.path}, {mine}; predict with them separately"
-                )
-
-
-def checkpoint_path(run: RunFolder, name: str) -> Path:
-    """Return the path of a run's checkpoint.
-
-    Raises:
-        InputError: The run has no checkpoint of that name.
-    """
-    available = run.available()
-    if name not in available:
-        found = ", ".join(available) or "none"
-        raise InputError(f"{run.path}: checkpoint must be one of {found}, asked for {name!r}")
-    return run.checkpoint(name)
-
-
-def _open_member(run: RunFolder, wanted: str | None) -> Member:
-    selected = run.selected()
-    name = wanted or (selected.checkpoint if selected else "best")
-    chosen = selected if selected and selected.checkpoint == name else None
-    return Member(run, name, chosen, read_checkpoint(checkpoint_path(run, name)))
-
-
-def inference_settings(
-    base: InferenceConfig, overlap: float | None, mirror: bool | None
-) -> InferenceConfig:
-    """Return the run's settings with what the command line changes.
-
-    Raises:
-        InputError: An overlap outside [0, 1).
-    """
-    if overlap is not None and not 0.0 <= overlap < 1.0:
-        raise InputError(f"--overlap: must be at least 0 and below 1, found {overlap}; try 0.5")
-    changes = {"overlap": overlap, "mirror": mirror}
-    return base.model_copy(update={k: v for k, v in changes.items() if v is not None})
-
-
-def runtime_settings(base: RuntimeConfig, device: str | None) -> RuntimeConfig:
-    """Return the run's settings, on another device when the command line names one.
-
-    Raises:
-        InputError: A device of unknown name.
-    """
-    if device is None:
-        return base
-    names = ("auto", "cpu", "cuda", "mps")
-    if device not in names:
-        raise InputError(f"--device: must be one of {', '.join(names)}, found {device!r}")
-    return base.model_copy(update={"device": device})
+from vesuv.types import Array, ClassArray, Progress, Spacing, no_progress
 
 
 class Predictor:
-    """Checkpoints on a device, as a function from a raw image to its probabilities."""
+    """Networks as a function from an image to probabilities or a mask, on the image's own grid.
+
+    The probabilities of several networks are averaged.
+
+    Args:
+        networks: At least one; they agree in channels, classes and `data.spacing`.
+        machine: Where they lie and how they compute.
+        inference: Windows and mirroring; those of the first network when left out.
+        mask: Cut and steps; when left out, `validation.threshold` and `inference.postprocess` of
+            the first network's configuration.
+    """
 
     def __init__(
-        self, checkpoints: Sequence[Checkpoint], settings: InferenceConfig, machine: Machine
+        self,
+        networks: Sequence[TrainedNetwork],
+        machine: Machine,
+        inference: InferenceConfig | None = None,
+        mask: MaskSettings | None = None,
     ) -> None:
-        self.settings = settings
+        self.networks = tuple(networks)
         self.machine = machine
-        self.members = [(c, restore_network(c, machine.device)) for c in checkpoints]
+        self.config = networks[0].config
+        self.inference = inference or self.config.inference
+        self.mask = mask or configured_mask(networks[0])
 
-    def __call__(
-        self, image: Image, statistics: CaseStatistics, progress: Progress | None = None
-    ) -> Tensor:
-        """Return the probabilities (k, z, y, x) of an image at the networks' spacing.
+    @classmethod
+    def of_members(cls, members: Sequence[Member], mask: MaskSettings | None = None) -> Predictor:
+        """Load the networks of some checkpoints.
 
         Args:
-            image: (c, z, y, x) as it came, any real type.
-            statistics: Intensities of this image.
-            progress: Told the windows done and all windows.
+            members: As `vesuv.inference.members` opens them; the first one's settings count.
+            mask: Cut and steps; what the members selected when left out.
+        """
+        machine = resolve(members[0].config.runtime)
+        networks = [TrainedNetwork.from_checkpoint(m.checkpoint, machine.device) for m in members]
+        mask = mask or choose_mask(members).settings
+        return cls(networks, machine, members[0].inference, mask)
+
+    @property
+    def num_channels(self) -> int:
+        """Image channels that the networks were trained on."""
+        return self.config.model.in_channels
+
+    def predict(
+        self,
+        image: Array,
+        spacing: Spacing = (1.0, 1.0, 1.0),
+        progress: Progress = no_progress,
+    ) -> npt.NDArray[np.float32]:
+        """Return the probabilities of an image on its own grid.
+
+        Args:
+            image: (z, y, x) or (c, z, y, x), intensities as in the file, any real type.
+            spacing: Voxel edges along z, y, x, in the unit of `data.spacing`.
+            progress: Called with the windows that are done and all windows.
+
+        Returns:
+            (k, z, y, x): one channel of foreground probability, or one a class.
 
         Raises:
-            InputError: A network gives values that are not finite.
+            InputError: Other channels than trained on, NaN in the image, or a network that gives
+                values that are not finite.
         """
-        groups = self._groups(statistics)
+        return self._of_image(image, spacing, progress).numpy()
+
+    def segment(
+        self,
+        image: Array,
+        spacing: Spacing = (1.0, 1.0, 1.0),
+        progress: Progress = no_progress,
+    ) -> Array:
+        """Return the mask of an image in label values, on its own grid, (z, y, x).
+
+        Arguments and errors are those of `predict`.
+        """
+        return self.labels(self._of_image(image, spacing, progress))
+
+    def labels(self, probs: Tensor) -> Array:
+        """Cut probabilities (k, z, y, x), apply the steps, and return label values (z, y, x)."""
+        return decode(self.classes(probs), self.config.labels)
+
+    def classes(self, probs: Tensor) -> ClassArray:
+        """Cut probabilities (k, z, y, x), apply the steps, and return class indices (z, y, x)."""
+        return self.mask.classes(probs)
+
+    def predict_case(self, case: PreparedCase, progress: Progress = no_progress) -> Tensor:
+        """Return what `predict` returns for a case's own file, without reading that again."""
+        (probs,) = self.ensemble_probs(case, [range(len(self.networks))], progress)
+        return probs
+
+    def ensemble_probs(
+        self,
+        case: PreparedCase,
+        ensembles: Sequence[Sequence[int]],
+        progress: Progress = no_progress,
+    ) -> list[Tensor]:
+        """Return `predict_case` of several ensembles, each network predicting once.
+
+        Args:
+            case: A prepared case.
+            ensembles: Numbers of the networks in each ensemble, ascending.
+            progress: Called with the windows that are done and all windows.
+        """
+        members = list(self._each(np.asarray(case.image), case.statistics, progress))
+        means = (_mean([members[number] for number in ensemble]) for ensemble in ensembles)
+        return [resample_probs(mean, case.native_shape) for mean in means]
+
+    def _of_image(self, image: Array, spacing: Spacing, progress: Progress) -> Tensor:
+        image = np.asarray(image)
+        if image.ndim not in (3, 4) or image.size == 0 or image.dtype.kind not in "biuf":
+            raise InputError(
+                "an image holds real numbers, (z, y, x) or (c, z, y, x), found "
+                f"{image.dtype} {image.shape}; give one volume"
+            )
+        channels = storable(image if image.ndim == 4 else image[np.newaxis])
+        if len(channels) != self.num_channels:
+            raise InputError(
+                f"the networks were trained on {self.num_channels} channels, found "
+                f"{len(channels)}; give the channels of training"
+            )
+        z, y, x = channels.shape[1:]
+        target = self.config.data.spacing
+        resampled = channels if target is None else resample_image(channels, spacing, target)
+        statistics = case_statistics(resampled, None)
+        mean = _mean(self._each(resampled, statistics, progress))
+        return resample_probs(mean, (z, y, x))
+
+    def _each(
+        self, image: Array, statistics: CaseStatistics, progress: Progress
+    ) -> Iterator[Tensor]:
+        """Yield each network's probabilities (k, z, y, x) of an image at the networks' spacing."""
         source = torch.from_numpy(_native(image))
-        total: Tensor | None = None
-        for part, ((intensity, patch_size), networks) in enumerate(groups.items()):
+        intensity: IntensityMap | None = None
+        for number, one in enumerate(self.networks):
+            needed = one.normalizer.for_case(statistics)
+            if needed != intensity:
+                intensity, mapped = needed, needed.apply(source)
             probs = predict_volume(
-                Ensemble(tuple(networks)),
-                intensity.apply(source),
-                patch_size=patch_size,
-                overlap=self.settings.overlap,
-                batch_size=self.settings.batch_size,
-                mirror=self.settings.mirror,
-                device=self.machine.device,
-                precision=self.machine.precision,
-                progress=_share(progress, part, len(groups)),
-            ).mul_(len(networks) / len(self.members))
-            total = probs if total is None else total.add_(probs)
-        assert total is not None
-        if not bool(torch.isfinite(total).all()):
-            names = ", ".join(str(checkpoint.path) for checkpoint, _ in self.members)
-            raise InputError(f"{names}: gives NaN or infinite probabilities; use another one")
-        return total
-
-    def _groups(
-        self, statistics: CaseStatistics
-    ) -> dict[tuple[IntensityMap, tuple[int, int, int]], list[nn.Module]]:
-        """Networks that see the same windows of the same intensities run as one ensemble."""
-        groups: dict[tuple[IntensityMap, tuple[int, int, int]], list[nn.Module]] = {}
-        for checkpoint, network in self.members:
-            intensity = checkpoint.normalizer.for_case(statistics)
-            key = (intensity, checkpoint.config.sampling.patch_size)
-            groups.setdefault(key, []).append(network)
-        return groups
+                one.network,
+                mapped,
+                self.machine,
+                patch_size=one.config.sampling.patch_size,
+                inference=self.inference,
+                progress=_share(progress, number, len(self.networks)),
+            )
+            if not bool(torch.isfinite(probs).all()):
+                raise InputError(
+                    f"{one.source}: gives NaN or infinite probabilities; use another checkpoint"
+                )
+            yield probs
 
 
-def file_digest(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def load(
+    runs: str | Path | Sequence[str | Path],
+    *,
+    checkpoint: str | None = None,
+    changes: Sequence[str] = (),
+) -> Predictor:
+    """Load one run, or several whose probabilities are averaged.
+
+    Args:
+        runs: Run folders.
+        checkpoint: Name of the checkpoint; the selected one when left out, else the best.
+        changes: `section.key=value` of the sections inference and runtime.
+
+    Raises:
+        InputError: Runs that cannot be used, or cannot be averaged.
+    """
+    paths = [runs] if isinstance(runs, (str, Path)) else runs
+    return Predictor.of_members(open_members([Path(path) for path in paths], checkpoint, changes))
 
 
-def _native(image: Image) -> Image:
+def configured_mask(network: TrainedNetwork) -> MaskSettings:
+    """Return what a configuration says of cut and steps, where nothing was selected."""
+    config = network.config
+    threshold = config.validation.threshold if config.model.out_channels == 1 else None
+    return MaskSettings(threshold, config.inference.postprocess)
+
+
+def _mean(members: Iterable[Tensor]) -> Tensor:
+    """Mean of tensors, added up in their order."""
+    first, *others = members
+    if not others:
+        return first
+    total = first.clone()
+    for one in others:
+        total += one
+    return total.div_(len(others) + 1)
+
+
+def _native(image: Array) -> Array:
     """Contiguous voxels in the machine's byte order, which tensors need; copied only if not so."""
     order = image.dtype.newbyteorder("=")
-    writable = image.astype(order, order="C", copy=not image.flags.writeable)
-    return writable.view("u1") if writable.dtype.kind == "b" else writable
+    return image.astype(order, order="C", copy=not image.flags.writeable)
 
 
-def _share(progress: Progress | None, part: int, parts: int) -> Progress | None:
-    """Count the windows of several passes as one job."""
-    if progress is None or parts == 1:
-        return progress
-    tell = progress
+def _share(progress: Progress, part: int, parts: int) -> Progress:
+    """Count the windows of several networks as one job."""
 
     def counted(done: int, total: int) -> None:
-        tell(part * total + done, parts * total)
+        progress(part * total + done, parts * total)
 
     return counted

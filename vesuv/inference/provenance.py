@@ -2,43 +2,42 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from vesuv import __version__
 from vesuv.config.postprocess import plain_chain
-from vesuv.inference.masking import Masking
-from vesuv.inference.predictor import Member, Predictor, file_digest
+from vesuv.inference.members import ChosenMask, Member, file_digest
+from vesuv.inference.predictor import Predictor
+from vesuv.runs.software import software
 
 PROVENANCE = "provenance.json"
 
 Inputs = Sequence[tuple[str, tuple[Path, ...]]]
+"""Id and files of each volume."""
 
 
 def provenance(
-    members: Sequence[Member], predictor: Predictor, masking: Masking, inputs: Inputs
+    members: Sequence[Member], predictor: Predictor, mask: ChosenMask, inputs: Inputs
 ) -> dict[str, Any]:
     """Return the content of provenance.json.
 
     Args:
-        members: The networks.
-        predictor: Their settings.
-        masking: The way from their probabilities to masks.
-        inputs: Id and files of each volume that was predicted.
+        members: The checkpoints.
+        predictor: Their networks and settings.
+        mask: Cut and steps.
+        inputs: The volumes that were predicted.
     """
-    config = members[0].checkpoint.config
-    machine = predictor.machine
+    config, machine = predictor.config, predictor.machine
+    settings = mask.settings
     return {
         "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "runs": [_member(member) for member in members],
-        "threshold": {"value": masking.threshold, "why": masking.why},
-        "postprocess": {"steps": plain_chain(masking.chain), "why": masking.chain_why},
+        "runs": [_member(one) for one in members],
+        "threshold": {"value": settings.threshold, "why": mask.threshold_reason},
+        "postprocess": {"steps": plain_chain(settings.chain), "why": mask.chain_reason},
         "inference": {
-            **predictor.settings.model_dump(exclude={"postprocess"}),
+            **predictor.inference.model_dump(exclude={"postprocess"}),
             "window": "gaussian",
             "precision": machine.precision,
             "device": str(machine.device),
@@ -46,25 +45,21 @@ def provenance(
         "spacing": config.data.spacing,
         "labels": config.labels.model_dump(mode="json"),
         "inputs": [{"id": name, "files": [_file(f) for f in files]} for name, files in inputs],
-        "software": {
-            "vesuv": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "monai", "numpy")},
-        },
+        "software": software(),
     }
 
 
-def _member(member: Member) -> dict[str, Any]:
-    checkpoint = member.checkpoint
+def _member(one: Member) -> dict[str, Any]:
+    checkpoint = one.checkpoint
     return {
-        "run": member.run.path.resolve(),
-        "checkpoint": member.name,
-        "checkpoint_sha256": member.sha256,
+        "run": one.run.path.resolve(),
+        "checkpoint": one.name,
+        "checkpoint_sha256": one.sha256,
         "epoch": checkpoint.epoch,
-        "selected_threshold": member.threshold,
-        "postprocess": plain_chain(member.postprocess),
+        "selected_threshold": one.threshold,
+        "postprocess": plain_chain(one.postprocess),
         "patch_size": checkpoint.config.sampling.patch_size,
-        "normalizer": checkpoint.normalizer.state(),
+        "normalizer": checkpoint.normalizer.model_dump(mode="json"),
         "model": checkpoint.config.model.model_dump(mode="json"),
     }
 

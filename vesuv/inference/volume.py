@@ -9,20 +9,20 @@ times. On the host the result itself holds the sums.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
-from typing import Literal
+from collections.abc import Callable, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from vesuv.inference.windows import Triple, WindowGrid
+from vesuv.config.training import InferenceConfig
+from vesuv.inference.windows import WindowGrid
+from vesuv.models.heads import activate
+from vesuv.runtime.machine import Machine
+from vesuv.transforms.padding import centred
+from vesuv.types import Progress, Shape, no_progress
 
 Network = Callable[[Tensor], Tensor]
-"""Probabilities (b, k, z, y, x) of a batch of images (b, c, z, y, x)."""
-
-Progress = Callable[[int, int], None]
-"""Told the number of windows done and of all windows."""
+"""Logits (b, k, z, y, x) of a batch of images (b, c, z, y, x)."""
 
 _FLIPS = tuple(
     axes for count in range(4) for axes in itertools.combinations((2, 3, 4), count)
@@ -32,44 +32,40 @@ _FLIPS = tuple(
 def predict_volume(
     network: Network,
     image: Tensor,
+    machine: Machine,
     *,
-    patch_size: Triple,
-    overlap: float,
-    batch_size: int,
-    mirror: bool,
-    device: torch.device,
-    precision: Literal["float32", "bfloat16"],
-    progress: Progress | None = None,
+    patch_size: Shape,
+    inference: InferenceConfig,
+    progress: Progress = no_progress,
 ) -> Tensor:
     """Return the probabilities of a whole volume, blended from Gaussian-weighted windows.
 
     Args:
-        network: Gives probabilities, not logits, and lives on `device`.
+        network: Lies on the machine's device.
         image: Normalised image (c, z, y, x) on the host, any size; what is smaller than the patch
             is centred in zeros.
-        patch_size: Edges of a window (z, y, x).
-        overlap: Share of a window that its neighbour covers, in [0, 1).
-        batch_size: Windows in one forward pass.
-        mirror: Average over the eight flips.
-        device: Where the network runs.
-        precision: bfloat16 runs the network under autocast; sums are float32 either way.
-        progress: Called after each forward pass.
+        machine: Where and how to compute; sums are float32 under any precision.
+        patch_size: Edges of a window.
+        inference: Overlap, windows in one forward pass, and whether to average over flips.
+        progress: Called with the windows that are done and all windows.
 
     Returns:
         Probabilities (k, z, y, x), float32, on the host.
     """
-    padded, inside = _pad_to_patch(image, patch_size)
+    device = machine.device
+    padded, inside = centred(image, patch_size)
     depth, height, width = padded.shape[1:]
-    grid = WindowGrid.over((depth, height, width), patch_size, overlap)
-    forward = _Forward(network, mirror, device, precision)
+    grid = WindowGrid.over((depth, height, width), patch_size, inference.overlap)
+    flips = _FLIPS if inference.mirror else _FLIPS[:1]
     weights_y, weights_x = grid.y.weights.to(device), grid.x.weights.to(device)
     result, slab, done = torch.empty(0), torch.empty(0), 0
     ends = (*grid.z.corners[1:], depth)
     for top, end, weight_z in zip(grid.z.corners, ends, grid.z.weights.to(device), strict=True):
         source = padded[:, top : top + patch_size[0]].to(device)
-        for batch in grid.row(batch_size):
+        for batch in grid.row(inference.batch_size):
             corners = [(grid.y.corners[j], grid.x.corners[i]) for j, i in batch]
-            probs = forward(torch.stack([_window(source, at, patch_size) for at in corners]))
+            windows = torch.stack([_window(source, at, patch_size) for at in corners])
+            probs = _probabilities(network, windows, machine, flips)
             if done == 0:
                 result = torch.zeros((probs.shape[1], depth, height, width))
                 slab = _first_slab(result, patch_size[0], device)
@@ -77,13 +73,12 @@ def predict_volume(
                 plane = weights_y[j, :, None] * weights_x[i]
                 _window(slab, at, patch_size).addcmul_(window, weight_z[:, None, None] * plane)
             done += len(batch)
-            if progress is not None:
-                progress(done, len(grid))
+            progress(done, len(grid))
         slab = _next_slab(slab, result, top, end, device)
     return result[(slice(None), *inside)]
 
 
-def _window(slab: Tensor, corner: tuple[int, int], patch_size: Triple) -> Tensor:
+def _window(slab: Tensor, corner: tuple[int, int], patch_size: Shape) -> Tensor:
     """View a window of a slab that is one patch high."""
     y, x = corner
     return slab[:, :, y : y + patch_size[1], x : x + patch_size[2]]
@@ -110,39 +105,16 @@ def _on_host(device: torch.device) -> bool:
     return device.type == "cpu"
 
 
-def _pad_to_patch(image: Tensor, patch_size: Triple) -> tuple[Tensor, tuple[slice, ...]]:
-    """Centre an image smaller than the patch in zeros; also return where it then lies."""
-    pads, inside = [], []
-    for length, patch in zip(image.shape[1:], patch_size, strict=True):
-        missing = max(patch - length, 0)
-        before = missing // 2
-        pads.append((before, missing - before))
-        inside.append(slice(before, before + length))
-    if not any(itertools.chain(*pads)):
-        return image, tuple(inside)
-    return F.pad(image, [*pads[2], *pads[1], *pads[0]]), tuple(inside)
-
-
-class _Forward:
-    """A network on a batch of windows: autocast, and the mean over flips when asked."""
-
-    def __init__(
-        self, network: Network, mirror: bool, device: torch.device, precision: str
-    ) -> None:
-        self.network = network
-        self.flips = _FLIPS if mirror else _FLIPS[:1]
-        self.device = device
-        self.bfloat16 = precision == "bfloat16"
-
-    def __call__(self, images: Tensor) -> Tensor:
-        total: Tensor | None = None
-        with (
-            torch.inference_mode(),
-            torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bfloat16),
-        ):
-            for axes in self.flips:
-                probs = self.network(images.flip(axes) if axes else images).float()
-                probs = probs.flip(axes) if axes else probs
-                total = probs if total is None else total + probs
-        assert total is not None
-        return total if len(self.flips) == 1 else total / len(self.flips)
+@torch.inference_mode()
+def _probabilities(
+    network: Network, images: Tensor, machine: Machine, flips: Sequence[tuple[int, ...]]
+) -> Tensor:
+    """Mean over flips of the probabilities of a batch of windows."""
+    total: Tensor | None = None
+    for axes in flips:
+        logits = machine.forward(network, images.flip(axes) if axes else images)
+        probs = activate(logits.float())
+        probs = probs.flip(axes) if axes else probs
+        total = probs if total is None else total + probs
+    assert total is not None
+    return total if len(flips) == 1 else total / len(flips)

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vesuv.types import Shape
+
 SIGMA = 1 / 8
 """Standard deviation of the Gaussian weight, in patch edges: 4 sigma from centre to face."""
-
-Triple = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class WindowGrid:
     x: Axis
 
     @classmethod
-    def over(cls, shape: Triple, patch_size: Triple, overlap: float) -> WindowGrid:
+    def over(cls, shape: Shape, patch_size: Shape, overlap: float) -> WindowGrid:
         """Lay windows over a volume that is nowhere smaller than the patch."""
         return cls(*(axis_windows(n, p, overlap) for n, p in zip(shape, patch_size, strict=True)))
 

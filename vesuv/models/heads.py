@@ -17,6 +17,18 @@ def activate(logits: Tensor) -> Tensor:
     return torch.sigmoid(logits) if logits.shape[1] == 1 else torch.softmax(logits, dim=1)
 
 
+def predicted_classes(logits: Tensor, threshold: float) -> Tensor:
+    """Turn logits (b, k, z, y, x) into class indices (b, z, y, x)."""
+    if logits.shape[1] == 1:
+        return (activate(logits)[:, 0] >= threshold).to(torch.int64)
+    return logits.argmax(dim=1)
+
+
+def foreground_probability(probs: Tensor) -> Tensor:
+    """Return the probability of any foreground class, (b, z, y, x), of (b, k, z, y, x)."""
+    return probs[:, 0] if probs.shape[1] == 1 else 1.0 - probs[:, 0]
+
+
 def initialise_output_bias(network: nn.Module, class_fractions: Sequence[float]) -> None:
     """Set the last bias so that the first prediction already has the labels' proportions.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,31 +9,30 @@ from types import NoneType
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from vesuv.config import Config, check
 from vesuv.errors import InputError
-from vesuv.models import build_model
-from vesuv.runs.folder import writing
-from vesuv.transforms.normalize import Normalizer
+from vesuv.io.atomic import replacing, writing
+from vesuv.runs.folder import RESUME_HINT
+from vesuv.runs.records import NormalizerRecord
 
 VERSION = 1
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network with everything needed to use it elsewhere.
-
-    `training` (optimizer, schedule, averages, policies, position) is there in last.pt only.
-    """
+    """A network with everything needed to use it elsewhere."""
 
     path: Path
     model: dict[str, Tensor]
     config: Config
-    normalizer: Normalizer
+    normalizer: NormalizerRecord
     epoch: int
     measure: float | None
     training: dict[str, Any] | None
+    """Optimizer, schedule, averages, policies and position: in last.pt only."""
 
 
 def write_checkpoint(
@@ -42,13 +40,13 @@ def write_checkpoint(
     *,
     model: dict[str, Tensor],
     config: Config,
-    normalizer: Normalizer,
+    normalizer: NormalizerRecord,
     epoch: int,
     measure: float | None,
     training: dict[str, Any] | None = None,
     keep_previous: bool = False,
 ) -> None:
-    """Write to a temporary name beside `path`, flush to disk, rename.
+    """Write a checkpoint and flush it to disk before it takes the place of the former one.
 
     With `keep_previous` the file that was there stays as `previous(path)`.
 
@@ -59,31 +57,22 @@ def write_checkpoint(
         "version": VERSION,
         "model": {name: value.detach().cpu().contiguous() for name, value in model.items()},
         "config": config.model_dump(mode="json"),
-        "normalizer": normalizer.state(),
+        "normalizer": normalizer.model_dump(mode="json"),
         "epoch": epoch,
         "measure": measure,
         "training": training,
     }
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with writing(path):
-            _save(content, temporary)
-            if keep_previous and path.is_file():
-                path.replace(previous(path))
-            temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _save(content: dict[str, Any], path: Path) -> None:
-    with path.open("wb") as file:
+    former = previous(path) if keep_previous else None
+    with (
+        writing(path, RESUME_HINT),
+        replacing(path, flush=True, previous=former) as temporary,
+        temporary.open("wb") as file,
+    ):
         try:
             torch.save(content, file)
         except RuntimeError as fault:  # how torch passes a failed write on
             cause = fault.__context__
             raise (cause if isinstance(cause, OSError) else OSError(str(fault))) from None
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def previous(path: Path) -> Path:
@@ -144,12 +133,12 @@ def _checkpoint(path: Path, content: dict[str, Any]) -> Checkpoint:
     if wrong:
         raise InputError(f"{path}: {', '.join(wrong)}: not as vesuv writes them; use another one")
     try:
-        normalizer = Normalizer.from_state(content["normalizer"])
-    except (KeyError, TypeError, ValueError, AttributeError):
+        normalizer = NormalizerRecord.model_validate(content.get("normalizer"))
+    except ValidationError:
         raise InputError(f"{path}: normalizer: not as vesuv writes it; use another one") from None
-    kept = {key: content[key] for key in ("model", *kinds)}
+    found = {key: content[key] for key in ("model", *kinds)}
     config = check(content.get("config", {}), str(path))
-    return Checkpoint(path=path, config=config, normalizer=normalizer, **kept)
+    return Checkpoint(path=path, config=config, normalizer=normalizer, **found)
 
 
 def _verify(path: Path) -> None:
@@ -163,26 +152,6 @@ def _verify(path: Path) -> None:
         broken = archive.testzip()
     if broken is not None:
         raise zipfile.BadZipFile(f"checksum of {broken} does not match")
-
-
-def restore_network(checkpoint: Checkpoint, device: torch.device) -> nn.Module:
-    """Build the checkpoint's network with its weights, on `device`, in evaluation mode.
-
-    Raises:
-        InputError: The weights are another network's.
-    """
-    with torch.device("meta"):  # before memory is taken for whatever the file says
-        load_weights(_built(checkpoint), checkpoint, assign=True)
-    network = _built(checkpoint)
-    load_weights(network, checkpoint)
-    return network.to(device).eval()
-
-
-def _built(checkpoint: Checkpoint) -> nn.Module:
-    try:
-        return build_model(checkpoint.config.model)
-    except InputError as fault:
-        raise InputError(f"{checkpoint.path}: {fault}") from None
 
 
 def load_weights(network: nn.Module, checkpoint: Checkpoint, *, assign: bool = False) -> None:

@@ -1,39 +1,45 @@
-"""A run's folder: what lies in it and under which name."""
+"""A run's folder: what lies in it, under which name, and what may be relied on."""
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import subprocess
-from collections.abc import Callable, Iterator
+import shutil
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
 
-from vesuv import __version__
 from vesuv.config import Config, dump_config, load_config
-from vesuv.config.postprocess import Chain, read_chain
-from vesuv.errors import InputError
+from vesuv.errors import InputError, command
+from vesuv.io.atomic import leftovers, write_text, writing
+from vesuv.io.tables import read_json, write_json
+from vesuv.runs.records import Record, RunFacts, Selected
+from vesuv.runs.software import software
 
 VERSION = 1
+RESUME_HINT = (
+    "what was saved before is whole: make room or give the permission, then go on with --resume"
+)
 _ORDER = ("best", "last", "swa", "ema")
+_FOLDERS = ("checkpoints", "distribution")
+_FILES = (
+    "config.yaml",
+    "run.json",
+    "train.log",
+    "metrics.csv",
+    "events.jsonl",
+    "evidence.jsonl",
+    "diagnosis.json",
+    "slices.npz",
+    "report.html",
+    "selected.json",
+)
+_TENSORBOARD = "events.out.tfevents.*"
 
-
-@dataclass(frozen=True)
-class Selected:
-    """What selection chose for a run; threshold is None for a softmax head."""
-
-    checkpoint: str
-    threshold: float | None
-    checkpoint_sha256: str | None = None
-    """Digest of the file that was selected; None in a selected.json written by hand."""
-    postprocess: Chain | None = None
-    """Steps that were selected, none of them when empty; None: they were not part of the choice."""
+Kind = TypeVar("Kind", bound=Record)
 
 
 @dataclass(frozen=True)
@@ -51,14 +57,19 @@ class RunFolder:
         """
         run = cls(path)
         try:
-            there = (path / "run.json").is_file() and run.config_file.is_file()
+            complete = run.exists and run.config_file.is_file()
         except OSError:  # a name too long for the file system
-            there = False
-        if not there:
+            complete = False
+        if not complete:
             raise InputError(
                 f"{path!s:.200}: not a run folder (no run.json); name log/<config>/fold_<k>"
             )
         return run
+
+    @property
+    def exists(self) -> bool:
+        """Whether training has begun in this folder."""
+        return (self.path / "run.json").is_file()
 
     @property
     def config_file(self) -> Path:
@@ -71,77 +82,91 @@ class RunFolder:
         return load_config(self.config_file)
 
     @property
-    def fold(self) -> int | str:
-        """The fold number, or "all"."""
-        fold: int | str = self._fact("fold", lambda it: it == "all" or type(it) is int)
-        return fold
+    def facts(self) -> RunFacts:
+        """What the run was started with.
+
+        Raises:
+            InputError: run.json is not what training wrote.
+        """
+        return _read(self.path / "run.json", RunFacts)
 
     @property
-    def fingerprint(self) -> str:
-        """Fingerprint of the prepared data that the run was trained on."""
-        return str(self._fact("data_fingerprint", lambda it: isinstance(it, str)))
+    def page(self) -> Path:
+        """The run's page."""
+        return self.path / "report.html"
 
     @property
-    def validation_cases(self) -> list[str]:
-        """Cases that training never saw, as they were split then; none for fold "all"."""
-        names: list[str] = self._fact("validation_cases", _is_list_of_names)
-        return names
+    def selected_file(self) -> Path:
+        """What selection chose."""
+        return self.path / "selected.json"
 
     @property
-    def checkpoint_folder(self) -> Path:
-        """Where checkpoints lie."""
-        return self.path / "checkpoints"
+    def distribution(self) -> Path:
+        """Folder of what selection measured."""
+        return self.path / "distribution"
 
     def checkpoint(self, name: str) -> Path:
         """Return the path of a checkpoint by name: best, last, swa, ema, epoch_0049."""
-        return self.checkpoint_folder / f"{name}.pt"
+        return self.path / "checkpoints" / f"{name}.pt"
 
-    def available(self) -> list[str]:
+    def existing_checkpoint(self, name: str) -> Path:
+        """Return the path of a checkpoint that is there.
+
+        Raises:
+            InputError: The run has no checkpoint of that name.
+        """
+        names = self.checkpoints()
+        if name not in names:
+            listed = ", ".join(names) or "none"
+            raise InputError(f"{self.path}: checkpoint must be one of {listed}, asked for {name!r}")
+        return self.checkpoint(name)
+
+    def checkpoints(self) -> list[str]:
         """Return the names of the checkpoints that are there, best first."""
-        names = sorted(path.stem for path in self.checkpoint_folder.glob("*.pt"))
+        names = sorted(path.stem for path in (self.path / "checkpoints").glob("*.pt"))
         return [n for n in _ORDER if n in names] + [n for n in names if n not in _ORDER]
 
     def selected(self) -> Selected | None:
-        """Read selected.json; None when nothing was selected yet."""
-        path = self.path / "selected.json"
-        if not path.is_file():
+        """Read selected.json; None when nothing was selected yet.
+
+        Raises:
+            InputError: It is not what selection wrote, or names a checkpoint that is not there.
+        """
+        if not self.selected_file.is_file():
             return None
-        content = _read_json(path)
-        try:
-            name, threshold = str(content["checkpoint"]), content["threshold"]
-            cut = None if threshold is None else float(threshold)
-            digest, steps = content.get("checkpoint_sha256"), content.get("postprocess")
-        except (KeyError, TypeError, ValueError):
+        selected = _read(self.selected_file, Selected)
+        if selected.checkpoint not in self.checkpoints():
             raise InputError(
-                f"{path}: needs checkpoint and threshold; write it anew with validate_distribution"
-            ) from None
-        if cut is not None and not 0.0 <= cut <= 1.0:
-            raise InputError(f"{path}: threshold must be from 0 to 1 or null, found {cut}")
-        if name not in self.available():
-            raise InputError(
-                f"{path}: checkpoint must be one of {', '.join(self.available())}, found {name!r}"
+                f"{self.selected_file}: checkpoint must be one of {', '.join(self.checkpoints())}, "
+                f"found {selected.checkpoint!r}; {command('validate_distribution')} selects anew"
             )
-        chain = None if steps is None else read_chain(steps, f"{path}: postprocess")
-        return Selected(name, cut, digest, chain)
+        return selected
 
     def create(self, config: Config, facts: dict[str, Any]) -> None:
         """Make the folder with config.yaml and run.json; what a killed process left goes."""
-        with writing(self.path):
-            self.checkpoint_folder.mkdir(parents=True, exist_ok=True)
-            for half_written in _half_written(self.path):
-                half_written.unlink()
-            write_text(self.config_file, dump_config(config))
-            text = json.dumps({"version": VERSION, **facts, **_software()}, indent=2)
-            write_text(self.path / "run.json", text + "\n")
+        with writing(self.path, RESUME_HINT):
+            (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
+            for folder in (self.path, *(self.path / name for name in _FOLDERS)):
+                for leftover in leftovers(folder):
+                    leftover.unlink()
+        write_text(self.config_file, dump_config(config))
+        write_json(self.path / "run.json", {**facts, **software()})
+
+    def clear(self) -> None:
+        """Remove what an earlier run wrote, and nothing else."""
+        for name in _FOLDERS:
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        for file in (*(self.path / name for name in _FILES), *self.path.glob(_TENSORBOARD)):
+            file.unlink(missing_ok=True)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep other training processes out of the folder; a killed process's lock is gone.
+        """Keep other training processes out of the folder; a killed process holds no lock.
 
         Raises:
             InputError: Another process trains here, or the folder cannot be written.
         """
-        with writing(self.path):
+        with writing(self.path, RESUME_HINT):
             self.path.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.path / "run.lock")
             try:
@@ -155,108 +180,22 @@ class RunFolder:
             yield
         finally:
             lock.release()
-            if not (self.path / "run.json").is_file():  # nothing came of it: leave no trace
+            if not self.exists:  # nothing came of it: leave no trace
                 with suppress(OSError):
                     (self.path / "run.lock").unlink(missing_ok=True)
                     self.path.rmdir()
 
-    @property
-    def started(self) -> str | None:
-        """When the run began; None for one that is not there yet."""
-        if not (self.path / "run.json").is_file():
-            return None
-        started: str | None = self._fact("started", lambda it: it is None or isinstance(it, str))
-        return started
 
-    def _fact(self, name: str, fits: Callable[[Any], bool]) -> Any:
-        """An entry of run.json, which a hand may have changed."""
-        path = self.path / "run.json"
-        value = _read_json(path).get(name)
-        if not fits(value):
-            raise InputError(f"{path}: {name} is not what training wrote, found {value!r:.60}")
-        return value
-
-
-def _half_written(folder: Path) -> list[Path]:
-    """What a process that was killed while it wrote left behind."""
-    patterns = ("*.partial*", "*/*.partial", ".report.html.*")
-    return [path for pattern in patterns for path in folder.glob(pattern)]
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn a failed write into one sentence."""
-    try:
-        yield
-    except OSError as fault:
-        raise InputError(
-            f"{fault.filename or path}: cannot be written ({fault.strerror or fault}); what was "
-            "saved before is whole: make room or give the permission, then go on with --resume"
-        ) from None
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a small file whole or not at all."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as fault:
-        raise InputError(f"{path}: cannot be read as JSON: {fault}") from None
-    if not isinstance(content, dict) or content.get("version") != VERSION:
+def _read(path: Path, kind: type[Kind]) -> Kind:
+    """Read a JSON file that a hand may have changed."""
+    content = read_json(path)
+    if content.get("version") != VERSION:
         raise InputError(f"{path}: version must be {VERSION}; it was not written by this vesuv")
-    return content
-
-
-def _is_list_of_names(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(name, str) for name in value)
-
-
-def _software() -> dict[str, Any]:
-    packages = ("torch", "monai", "numpy", "zarr")
-    return {
-        "vesuv": __version__,
-        "git_commit": _git_commit(),
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in packages},
-    }
-
-
-def _git_commit() -> str | None:
-    """Commit of the source tree that runs; None when it is an installed package."""
     try:
-        done = subprocess.run(
-            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=5,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None
-
-
-def differences(old: Config, new: Config) -> list[str]:
-    """Return the dotted keys in which two configurations differ."""
-    flat_old, flat_new = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
-    return sorted(
-        key for key in flat_old.keys() | flat_new.keys() if flat_old.get(key) != flat_new.get(key)
-    )
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict) and value:
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
+        return kind.model_validate(content)
+    except ValidationError as fault:
+        error = fault.errors()[0]
+        place = ".".join(str(part) for part in error["loc"]) or "content"
+        message = str(error["msg"]).removeprefix("Value error, ")
+        found = "" if error["type"] == "value_error" else f", found {error['input']!r:.60}"
+        raise InputError(f"{path}: {place}: {message}{found}; write it anew") from None

@@ -65,30 +65,20 @@ class Group:
         """Whether this is the process that writes and speaks."""
         return self.rank == 0
 
-    def places(self, batch_size: int, accumulate: int) -> tuple[int, ...]:
+    def places(self, batch_size: int) -> tuple[int, ...]:
         """Return which patches of a step's batch are this process's.
 
-        `runtime.accumulate` cuts the whole batch into parts, as for one process, and every process
-        has a share of every part: losses see the same parts however many processes there are.
-
         Raises:
-            InputError: A part cannot be shared evenly.
+            InputError: The batch cannot be shared evenly.
         """
-        if self.size == 1:
-            return tuple(range(batch_size))
-        if batch_size % (self.size * accumulate):
-            parts = f" x runtime.accumulate={accumulate}" if accumulate > 1 else ""
+        if batch_size % self.size:
             raise InputError(
                 f"sampling.batch_size: is the batch of all processes together, so it must be a "
-                f"multiple of {self.size} processes{parts}, found {batch_size}; change it, or "
-                "torchrun's --nproc-per-node"
+                f"multiple of {self.size} processes, found {batch_size}; change it, or torchrun's "
+                "--nproc-per-node"
             )
-        part = batch_size // accumulate
-        share = part // self.size
-        first = self.rank * share
-        return tuple(
-            start + first + i for start in range(0, batch_size, part) for i in range(share)
-        )
+        share = batch_size // self.size
+        return tuple(range(self.rank * share, (self.rank + 1) * share))
 
     def share_gradients(self, network: nn.Module) -> nn.Module:
         """Return the network in a shell whose backward averages gradients over processes.

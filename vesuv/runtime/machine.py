@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from vesuv.config import Config
 from vesuv.config.training import RuntimeConfig
@@ -28,6 +30,17 @@ class Machine:
     augment_on: Literal["worker", "device"]
     group: Group = ALONE
     """The processes that train together, and which of them this is."""
+
+    def alone(self) -> Machine:
+        """Return the same machine for what one process computes by itself."""
+        return replace(self, group=ALONE)
+
+    def forward(self, network: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+        """Return a network's logits of a batch, under the precision."""
+        with torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bfloat16"
+        ):
+            return network(image)
 
     def __str__(self) -> str:
         """One line for the log."""

@@ -1,4 +1,4 @@
-"""Probabilities of whole cases on disk, so that each checkpoint predicts each case once.
+"""Probabilities of whole cases on disk, on the files' grids: each case is predicted once.
 
 A run keeps them under distribution/probabilities/<checkpoint>-<key>/<case>.zarr, one byte a voxel,
 compressed. The key is a digest of all that they depend on, which lies beside them in key.json. The
@@ -21,9 +21,9 @@ from torch import Tensor
 
 from vesuv.data.store import StoredCase
 from vesuv.errors import InputError
+from vesuv.inference.levels import quantise
 from vesuv.io.formats import read, write
 from vesuv.io.tables import write_json
-from vesuv.selection.levels import quantise
 
 FOLDER = Path("distribution") / "probabilities"
 _KEY = "key.json"
@@ -84,7 +84,7 @@ class ProbabilityCache:
             levels = torch.from_numpy(read(path).channels)
         except InputError:
             return None  # damaged: predicted anew
-        fits = levels.shape[1:] == case.shape and levels.dtype == torch.uint8
+        fits = levels.shape[1:] == case.native_shape and levels.dtype == torch.uint8
         return levels if fits else None
 
 

@@ -3,35 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from vesuv.errors import InputError
-from vesuv.inference.predictor import file_digest
-from vesuv.io.tables import write_csv, write_json
-from vesuv.selection.out_of_fold import (
-    Fold,
-    FoldOptions,
+from vesuv.inference.members import differing_key
+from vesuv.io.tables import Cell, write_csv, write_json
+from vesuv.selection.held_out import (
+    HeldOutRun,
     common_checkpoints,
-    distinct,
-    open_folds,
-    predicted,
+    open_held_out,
+    predict_held_out,
+    without_twins,
 )
-from vesuv.selection.source import Source
-from vesuv.selection.systems import System, average, ensembles, nested_rounds, rank_systems
+from vesuv.selection.systems import (
+    Names,
+    System,
+    ensembles,
+    nested_choices,
+    predict_ensembles,
+    rank_systems,
+)
 from vesuv.selection.validation import choose
 from vesuv.selection.verdict import by_group, difference, honest
+from vesuv.types import Say, ShowProgress, no_shown_progress, silent
 
 BEST = Path("best.json")
 _SCORES = ("dice", "gap", "leaderboard", "predicted_fraction", "labelled_fraction")
 
+Runs = dict[str, list[HeldOutRun]]
+"""Configuration -> its runs."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Configurations and their ensembles, best first."""
+
+    ranking: tuple[System, ...]
+
+    def rows(self) -> list[dict[str, Cell]]:
+        """Return a table: a system's name, what was chosen for it, and its scores."""
+        return [_row(system) for system in self.ranking]
+
 
 def find_best(
-    runs: Sequence[Path], output: Path = BEST, options: FoldOptions | None = None
-) -> Path:
+    runs: Sequence[str | Path],
+    output: str | Path = BEST,
+    *,
+    checkpoints: Sequence[str] | None = None,
+    changes: Sequence[str] = (),
+    say: Say = silent,
+    show_progress: ShowProgress = no_shown_progress,
+) -> Comparison:
     """Choose for each configuration, then among them and their ensembles, out of fold.
 
     Writes `output` and the table beside it, as CSV.
@@ -39,32 +63,31 @@ def find_best(
     Args:
         runs: Run folders of several configurations; those in one folder are one configuration's.
         output: File to write.
-        options: Changes to what the runs say; None: no change.
-
-    Returns:
-        `output`.
+        checkpoints: Names of checkpoints to try; every one that all runs have when left out.
+        changes: `section.key=value` of selection, inference, runtime, data.root or data.store.
+        say: Told what happens.
+        show_progress: Told how far the work is.
 
     Raises:
         InputError: Runs that cannot be used, or that hold out different cases.
     """
     if not runs:
         raise InputError("--run: needs at least one run folder, found none; name log/<config>/fold")
+    output = Path(output)
     if output.suffix != ".json":
         raise InputError(f"--output: must end in .json, found {output}; best.json is usual")
-    console = Console(highlight=False, soft_wrap=True)
-    options = options or FoldOptions()
-    folds = {name: open_folds(paths, options) for name, paths in _configurations(runs).items()}
-    _check_comparable(folds)
-    systems = _systems(folds, options, console)
-    config = next(iter(folds.values()))[0].config.selection
-    ranked = rank_systems(systems, config)
-    _write(output, folds, ranked, honest(nested_rounds(systems, config), ranked[0].verdict.by))
-    _show(console, ranked)
-    console.print(f"written: {output}, {output.with_suffix('.csv')}", markup=False)
-    return output
+    grouped = _by_configuration([Path(run) for run in runs])
+    configurations = {name: open_held_out(paths, changes) for name, paths in grouped.items()}
+    _check_comparable(configurations)
+    systems = _systems(configurations, checkpoints, say, show_progress)
+    config = next(iter(configurations.values()))[0].config.selection
+    ranking = rank_systems(systems, config)
+    estimate = honest(nested_choices(systems, config), ranking[0].verdict.by)
+    _write(output, configurations, ranking, estimate)
+    return Comparison(tuple(ranking))
 
 
-def _configurations(runs: Sequence[Path]) -> dict[str, list[Path]]:
+def _by_configuration(runs: Sequence[Path]) -> dict[str, list[Path]]:
     """Group runs by the folder that they lie in, named by what tells the folders apart."""
     grouped: dict[Path, list[Path]] = {}
     for run in runs:
@@ -76,96 +99,120 @@ def _configurations(runs: Sequence[Path]) -> dict[str, list[Path]]:
     }
 
 
-def _check_comparable(folds: dict[str, list[Fold]]) -> None:
+def _check_comparable(configurations: Runs) -> None:
     """Every configuration must have been judged on the same cases of the same data."""
-    (first, reference), *others = folds.items()
-    cases = {case.id for fold in reference for case in fold.cases}
-    for name, found in others:
-        there = {case.id for fold in found for case in fold.cases}
-        if there != cases:
-            odd = ", ".join(sorted(there ^ cases)[:5])
+    (first, reference), *others = configurations.items()
+    cases = _held_out_ids(reference)
+    for name, runs in others:
+        if _held_out_ids(runs) != cases:
+            odd = ", ".join(sorted(_held_out_ids(runs) ^ cases)[:5])
             raise InputError(
                 f"{name}: holds out other cases than {first} (only one of them: {odd}); name runs "
                 "of the same folds of one split"
             )
-        if found[0].run.fingerprint != reference[0].run.fingerprint:
+        if runs[0].run.facts.data_fingerprint != reference[0].run.facts.data_fingerprint:
             raise InputError(
                 f"{name}: was trained on data prepared otherwise than that of {first}; "
                 "configurations are compared on one store"
             )
 
 
-def _systems(folds: dict[str, list[Fold]], options: FoldOptions, console: Console) -> list[System]:
+def _held_out_ids(runs: Sequence[HeldOutRun]) -> set[str]:
+    return {case.id for one in runs for case in one.cases}
+
+
+def _systems(
+    configurations: Runs,
+    checkpoints: Sequence[str] | None,
+    say: Say,
+    show_progress: ShowProgress,
+) -> list[System]:
     """Choose for each configuration, then for the means of what was chosen."""
     systems: list[System] = []
-    chosen: dict[str, Source] = {}
-    for name, found in folds.items():
-        names, _ = distinct(found, common_checkpoints(found, options.checkpoints), console)
-        sources = [predicted(found, each, f"{name}/{each}", console) for each in names]
-        verdict = choose(found, sources, console)
-        systems.append(System(name, (name,), verdict))
-        best = verdict.found.chosen.checkpoint
-        chosen[name] = next(source for source in sources if source.name == best)
-    for parts in ensembles(list(folds)):
-        outputs = {folds[name][0].config.model.out_channels for name in parts}
-        if len(outputs) > 1:
-            console.print(f"{' + '.join(parts)}: outputs differ, not averaged", markup=False)
-            continue
-        source = average([chosen[name] for name in parts])
-        verdict = choose(folds[parts[0]], [source], console)
-        systems.append(System(" + ".join(parts), parts, verdict))
+    for name, runs in configurations.items():
+        names, _ = without_twins(runs, common_checkpoints(runs, checkpoints), say)
+        predictions = [
+            predict_held_out(runs, one, f"{name}/{one}", say, show_progress) for one in names
+        ]
+        systems.append(System(name, (name,), choose(runs, predictions, show_progress)))
+    subsets = _averaged(configurations, say)
+    predicted = predict_ensembles(subsets, configurations, _checkpoints(systems), show_progress)
+    for subset, of_subset in predicted.items():
+        verdict = choose(configurations[subset[0]], [of_subset], show_progress)
+        systems.append(System(of_subset.name, subset, verdict))
     return systems
+
+
+def _averaged(configurations: Runs, say: Say) -> list[Names]:
+    """Return the ensembles whose networks can be averaged."""
+    subsets = []
+    for subset in ensembles(list(configurations)):
+        first, *others = (configurations[name][0].config for name in subset)
+        keys = [key for key in (differing_key(first, other) for other in others) if key]
+        if keys:
+            say(f"{' + '.join(subset)}: differ in {keys[0]}, not averaged")
+        else:
+            subsets.append(subset)
+    return subsets
+
+
+def _checkpoints(systems: Sequence[System]) -> dict[str, str]:
+    """Return the checkpoint that was chosen for each configuration."""
+    return {
+        system.name: system.chosen.checkpoint.rsplit("/", 1)[1]
+        for system in systems
+        if len(system.configurations) == 1
+    }
 
 
 def _write(
     output: Path,
-    folds: dict[str, list[Fold]],
-    ranked: Sequence[System],
+    configurations: Runs,
+    ranking: Sequence[System],
     estimate: dict[str, Any] | None,
 ) -> None:
-    best, *others = ranked
-    verdict = best.verdict
-    measured = verdict.found.of(best.chosen)
-    second = others[0] if others else None
-    rival = second.verdict.found.of(second.chosen) if second else None
-    checkpoints = {
-        system.name: system.chosen.checkpoint.rsplit("/", 1)[1]
-        for system in ranked
-        if len(system.parts) == 1
-    }
-    first = folds[best.parts[0]][0]
+    best, *others = ranking
+    verdict, config = best.verdict, best.verdict.problem.config
+    checkpoints = _checkpoints(ranking)
+    margin = None
+    rival = None
+    if others:
+        margin = {"over": others[0].name, **difference(best.chosen, others[0].chosen)}
+        rival = others[0].verdict.result.scores_of(others[0].chosen)
+    scores = verdict.result.scores_of(best.chosen)
+    rows = [_row(system) for system in ranking]
     content = {
         "name": best.name,
         "members": [
-            _member(fold, checkpoints[name]) for name in best.parts for fold in folds[name]
+            _member(one, checkpoints[name])
+            for name in best.configurations
+            for one in configurations[name]
         ],
         **{key: best.chosen.plain()[key] for key in ("threshold", "postprocess")},
         **_scores(best),
-        "why": verdict.found.why,
-        "objective": verdict.problem.config.objective,
-        "tolerance": verdict.problem.config.tolerance,
-        "band": verdict.problem.config.band,
-        "margin": {"over": second.name, **difference(best.chosen, second.chosen)}
-        if second
-        else None,
-        "groups": by_group(verdict.problem.cases, measured, rival),
+        "why": verdict.result.why,
+        "objective": config.objective,
+        "tolerance": config.tolerance,
+        "band": config.band,
+        "margin": margin,
+        "groups": by_group(verdict.problem.cases, scores, rival),
         "honest": estimate,
-        "inference": first.described,
-        "table": [_row(system) for system in ranked],
+        "inference": configurations[best.configurations[0]][0].inference,
+        "table": rows,
     }
-    write_csv(output.with_suffix(".csv"), [_row(system) for system in ranked])
+    write_csv(output.with_suffix(".csv"), rows)
     write_json(output, content)
 
 
-def _member(fold: Fold, checkpoint: str) -> dict[str, Any]:
+def _member(one: HeldOutRun, checkpoint: str) -> dict[str, Any]:
     return {
-        "run": fold.run.path.resolve(),
+        "run": one.run.path.resolve(),
         "checkpoint": checkpoint,
-        "checkpoint_sha256": file_digest(fold.run.checkpoint(checkpoint)),
+        "checkpoint_sha256": one.digest(checkpoint),
     }
 
 
-def _row(system: System) -> dict[str, Any]:
+def _row(system: System) -> dict[str, Cell]:
     estimate = system.verdict.honest() or {}
     return {
         "system": system.name,
@@ -177,16 +224,3 @@ def _row(system: System) -> dict[str, Any]:
 
 def _scores(system: System) -> dict[str, float]:
     return {key: value for key, value in system.chosen.plain().items() if key in _SCORES}
-
-
-def _show(console: Console, ranked: Sequence[System]) -> None:
-    rows = [_row(system) for system in ranked]
-    table = Table(title=f"{len(ranked[0].verdict.problem.cases)} held-out cases, best first")
-    shown = [key for key in rows[0] if key not in ("predicted_fraction", "labelled_fraction")]
-    for column in shown:
-        table.add_column(column, justify="left" if column in ("system", "chosen") else "right")
-    for row in rows:
-        cells = [row[key] for key in shown]
-        table.add_row(*(f"{v:.4f}" if isinstance(v, float) else str(v) for v in cells))
-    console.print(table)
-    console.print(f"best: {ranked[0].name}: {ranked[0].verdict.found.why}", markup=False)

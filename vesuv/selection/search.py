@@ -11,7 +11,7 @@ included, and scores it on the part; each part in turn.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -25,24 +25,29 @@ from vesuv.data.store import StoredCase
 from vesuv.evaluation.distribution import Curve, threshold_curve
 from vesuv.inference.postprocess.cuts import Hysteresis
 from vesuv.runtime.pool import parallel_map
+from vesuv.selection.candidate_scores import (
+    CandidateScores,
+    CaseScore,
+    Part,
+    choices,
+    from_curves,
+)
 from vesuv.selection.choice import Candidate, Choice, rank, select
-from vesuv.selection.measured import Cases, CaseScore, Measured, choices, from_curves
-from vesuv.selection.source import Source, score
-
-Tell = Callable[[int, int], None]
+from vesuv.selection.oof_predictions import OofPredictions, score_candidate
+from vesuv.types import Progress, no_progress
 
 
 @dataclass(frozen=True)
-class Problem:
+class SearchProblem:
     """What to choose among, and on what."""
 
-    sources: Sequence[Source]
+    predictions: Sequence[OofPredictions]
     cases: Sequence[StoredCase]
     num_classes: int
     config: SelectionConfig
     default_chain: Chain
     """Tried like a chain of `selection.postprocess`."""
-    parts: Mapping[str, Cases]
+    parts: Mapping[str, Part]
     """Name -> cases that the honest estimate leaves out together."""
 
     @property
@@ -52,167 +57,170 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Round:
+class NestedChoice:
     """A choice on all cases but a part, and what it scores on that part."""
 
     left_out: str
-    seen: Choice
+    on_rest: Choice
     """Scores over the rest, which it was chosen on."""
-    choice: Choice
+    on_part: Choice
     """Scores over the part."""
     num_cases: int
     """Of the part, with a judged voxel."""
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """The outcome of a search."""
 
     curves: Mapping[str, Sequence[Curve]]
-    """Source -> one curve a case."""
-    measured: Sequence[Measured]
+    """Predictions -> one curve a case."""
+    scores: Sequence[CandidateScores]
     """Everything that was measured, what competes first."""
     competing: Sequence[Choice]
     """The candidates in the order of the search."""
     ranking: Sequence[Choice]
     """The same, the chosen one first."""
     why: str
-    rounds: Sequence[Round]
+    nested: Sequence[NestedChoice]
 
     @property
     def chosen(self) -> Choice:
         """The first of the ranking."""
         return self.ranking[0]
 
-    def of(self, choice: Choice) -> Measured:
+    def scores_of(self, choice: Choice) -> CandidateScores:
         """Return what a competing candidate scores case by case."""
-        return _of(self.measured, choice)
+        return _scores_of(self.scores, choice)
 
 
-def search(problem: Problem, tell: Tell) -> Found:
+def search(problem: SearchProblem, progress: Progress = no_progress) -> SearchResult:
     """Measure, choose, and estimate what the choice is worth.
 
     Args:
         problem: Candidates and cases; at least one case has a judged voxel.
-        tell: Told the cases done and all of them: of the thresholds first, then of the survivors.
+        progress: Called with finished and all cases: for the thresholds, then for the survivors.
     """
-    curves = _curves(problem, tell)
-    plain = [one for name in curves for one in from_curves(name, curves[name])]
-    everything = np.ones(len(problem.cases), bool)
-    wanted = {"": _variants(_survivors(plain, everything, problem.config), problem)}
+    curves = _curves(problem, progress)
+    plain = [scores for name in curves for scores in from_curves(name, curves[name])]
+    all_cases = np.ones(len(problem.cases), bool)
+    variants = {"": _variants(_survivors(plain, all_cases, problem.config), problem)}
     for name, part in problem.parts.items():
         if choices(plain, ~part):
-            wanted[name] = _variants(_survivors(plain, ~part, problem.config), problem)
-    dear = _measure(problem, [one for names in wanted.values() for one in names], tell)
+            variants[name] = _variants(_survivors(plain, ~part, problem.config), problem)
+    masked = _score(problem, [one for of_part in variants.values() for one in of_part], progress)
     base = [] if problem.leaderboard else plain
-    pools = {name: base + [dear[one] for one in names] for name, names in wanted.items()}
+    pools = {name: base + [masked[one] for one in of_part] for name, of_part in variants.items()}
     pool = pools.pop("")
     competing = choices(pool)
-    known = {one.candidate for one in pool}
-    return Found(
+    pooled = {scores.candidate for scores in pool}
+    return SearchResult(
         curves=curves,
-        measured=pool + [one for one in plain if one.candidate not in known],
+        scores=pool + [scores for scores in plain if scores.candidate not in pooled],
         competing=competing,
         ranking=rank(competing, problem.config),
         why=select(competing, problem.config)[1],
-        rounds=_rounds(problem, pools),
+        nested=_nested_choices(problem, pools),
     )
 
 
-def _rounds(problem: Problem, pools: Mapping[str, Sequence[Measured]]) -> list[Round]:
+def _nested_choices(
+    problem: SearchProblem, pools: Mapping[str, Sequence[CandidateScores]]
+) -> list[NestedChoice]:
     """Choose without each part in turn, and score the choice on it."""
-    rounds = []
+    nested = []
     for name, pool in pools.items():
         part = problem.parts[name]
         best, _ = select(choices(pool, ~part), problem.config)
-        measured = _of(pool, best)
-        there = measured.choice(part)
-        if there is not None:
-            rounds.append(Round(name, best, there, measured.count(part)))
-    return rounds
+        scores = _scores_of(pool, best)
+        on_part = scores.choice(part)
+        if on_part is not None:
+            nested.append(NestedChoice(name, best, on_part, scores.count(part)))
+    return nested
 
 
-def _of(measured: Sequence[Measured], choice: Choice) -> Measured:
-    return next(one for one in measured if one.candidate == choice.candidate)
+def _scores_of(scores: Sequence[CandidateScores], choice: Choice) -> CandidateScores:
+    return next(one for one in scores if one.candidate == choice.candidate)
 
 
-def _curves(problem: Problem, tell: Tell) -> dict[str, list[Curve]]:
-    curves: dict[str, list[Curve]] = {source.name: [] for source in problem.sources}
+def _curves(problem: SearchProblem, progress: Progress) -> dict[str, list[Curve]]:
+    curves: dict[str, list[Curve]] = {of_one.name: [] for of_one in problem.predictions}
     for number, case in enumerate(problem.cases, start=1):
-        label = torch.from_numpy(case.label.copy())
-        for source in problem.sources:
-            thresholds = problem.config.thresholds
-            curves[source.name].append(
-                threshold_curve(
-                    source.probs(case), label, label != IGNORE, thresholds, problem.num_classes
-                )
-            )
-        tell(number, len(problem.cases))
+        label = torch.from_numpy(case.native_label.copy())
+        thresholds, num_classes = problem.config.thresholds, problem.num_classes
+        for of_one in problem.predictions:
+            probs = of_one.probs(case)
+            curve = threshold_curve(probs, label, label != IGNORE, thresholds, num_classes)
+            curves[of_one.name].append(curve)
+        progress(number, len(problem.cases))
     return curves
 
 
-def _survivors(plain: Sequence[Measured], part: Cases, config: SelectionConfig) -> list[Candidate]:
+def _survivors(
+    plain: Sequence[CandidateScores], part: Part, config: SelectionConfig
+) -> list[Candidate]:
     """The best thresholds by the rule and by Dice alone, which is known for all of them."""
     by_dice = config.model_copy(
         update={"objective": "distribution" if config.objective == "distribution" else "dice"}
     )
-    found = choices(plain, part)
-    ranked = rank(found, by_dice)[: config.survivors]
-    ranked += sorted(found, key=lambda choice: -choice.dice)[: config.survivors]
+    scored = choices(plain, part)
+    ranked = rank(scored, by_dice)[: config.survivors]
+    ranked += sorted(scored, key=lambda choice: -choice.dice)[: config.survivors]
     return list(dict.fromkeys(choice.candidate for choice in ranked))
 
 
-def _variants(survivors: Sequence[Candidate], problem: Problem) -> list[Candidate]:
+def _variants(survivors: Sequence[Candidate], problem: SearchProblem) -> list[Candidate]:
     """What is tried beside the plain thresholds; for a leaderboard the survivors themselves too."""
     config = problem.config
     chains: list[Chain] = list(dict.fromkeys(((), problem.default_chain, *config.postprocess)))
     pairs = [Hysteresis(low=a, high=b) for a, b in config.hysteresis]
-    found = []
+    variants = []
     for survivor in survivors:
         name = survivor.checkpoint
         for chain in chains:
             if begins_with_cut(chain):
-                found.append(Candidate(name, None, postprocess=chain))
+                variants.append(Candidate(name, None, postprocess=chain))
                 continue
             if chain or problem.leaderboard:
-                found.append(Candidate(name, survivor.threshold, postprocess=chain))
-            found += [Candidate(name, None, postprocess=(pair, *chain)) for pair in pairs]
-    return list(dict.fromkeys(found))
+                variants.append(Candidate(name, survivor.threshold, postprocess=chain))
+            variants += [Candidate(name, None, postprocess=(pair, *chain)) for pair in pairs]
+    return list(dict.fromkeys(variants))
 
 
-def _measure(
-    problem: Problem, candidates: Sequence[Candidate], tell: Tell
-) -> dict[Candidate, Measured]:
-    """Make each candidate's mask of each case."""
+def _score(
+    problem: SearchProblem, candidates: Sequence[Candidate], progress: Progress
+) -> dict[Candidate, CandidateScores]:
+    """Make each candidate's mask of each case, and score it."""
     candidates = list(dict.fromkeys(candidates))
     if not candidates:
         return {}
-    used = {candidate.checkpoint for candidate in candidates}
-    sources = tuple(source for source in problem.sources if source.name in used)
-    work = partial(_score_case, sources, candidates, problem.config.objective, problem.num_classes)
+    names = {candidate.checkpoint for candidate in candidates}
+    used = tuple(one for one in problem.predictions if one.name in names)
+    work = partial(_score_case, used, candidates, problem.config.objective, problem.num_classes)
     results = parallel_map(work, problem.cases, name=lambda case: f"case {case.id}", ordered=True)
     by_case = []
-    for done, (_, found) in enumerate(results, start=1):
-        by_case.append(found)
-        tell(done, len(problem.cases))
+    for number, (_, of_case) in enumerate(results, start=1):
+        by_case.append(of_case)
+        progress(number, len(problem.cases))
     return {
-        candidate: Measured(candidate, tuple(found[index] for found in by_case))
+        candidate: CandidateScores(candidate, tuple(of_case[index] for of_case in by_case))
         for index, candidate in enumerate(candidates)
     }
 
 
 def _score_case(
-    sources: Sequence[Source],
+    predictions: Sequence[OofPredictions],
     candidates: Sequence[Candidate],
     objective: Objective,
     num_classes: int,
     case: StoredCase,
 ) -> list[CaseScore]:
-    """Score the candidates on one case; probabilities are read once a source."""
+    """Score the candidates on one case; each probabilities are read once."""
     scores: dict[Candidate, CaseScore] = {}
-    for source in sources:
-        probs = source.probs(case)
+    for one in predictions:
+        probs = one.probs(case)
         for candidate in candidates:
-            if candidate.checkpoint == source.name:
-                scores[candidate] = score(probs, case, candidate, objective, num_classes)
+            if candidate.checkpoint == one.name:
+                score = score_candidate(probs, case, candidate, objective, num_classes)
+                scores[candidate] = score
     return [scores[candidate] for candidate in candidates]

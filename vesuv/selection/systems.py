@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from vesuv.config.training import SelectionConfig
+from vesuv.data.store import StoredCase
+from vesuv.inference.predictor import Predictor
+from vesuv.selection.cache import ProbabilityCache
 from vesuv.selection.choice import Choice, rank
-from vesuv.selection.search import Round
-from vesuv.selection.source import Source
+from vesuv.selection.held_out import HeldOutRun
+from vesuv.selection.oof_predictions import OofPredictions
+from vesuv.selection.search import NestedChoice
 from vesuv.selection.verdict import Verdict
+from vesuv.types import ShowProgress
 
 ALL_SUBSETS_UP_TO = 4
 """Configurations of which every ensemble is tried; of more, the pairs and the whole."""
+
+Names = tuple[str, ...]
+"""Names of configurations."""
 
 
 @dataclass(frozen=True)
@@ -21,50 +29,117 @@ class System:
     """A configuration, or the mean of several, with the best way to make masks of it."""
 
     name: str
-    parts: tuple[str, ...]
-    """Names of the configurations."""
+    configurations: Names
     verdict: Verdict
 
     @property
     def chosen(self) -> Choice:
         """What was chosen for it."""
-        return self.verdict.found.chosen
+        return self.verdict.result.chosen
 
 
-def ensembles(singles: Sequence[str]) -> list[tuple[str, ...]]:
+def ensembles(configurations: Sequence[str]) -> list[Names]:
     """Return which configurations are averaged: every two and more of up to four."""
-    num = len(singles)
+    num = len(configurations)
     sizes = range(2, num + 1) if num <= ALL_SUBSETS_UP_TO else sorted({2, num})
-    return [some for size in sizes for some in itertools.combinations(singles, size)]
+    return [subset for size in sizes for subset in itertools.combinations(configurations, size)]
 
 
-def average(sources: Sequence[Source]) -> Source:
-    """Return the mean of several sources, case by case."""
-    caches = {
-        case: tuple(cache for source in sources for cache in source.caches[case])
-        for case in sources[0].caches
+def predict_ensembles(
+    subsets: Sequence[Names],
+    runs: Mapping[str, Sequence[HeldOutRun]],
+    checkpoints: Mapping[str, str],
+    show_progress: ShowProgress,
+) -> dict[Names, OofPredictions]:
+    """Predict the held-out cases with ensembles, unless they are on disk.
+
+    The mean is that of `predict`: of the networks' float probabilities, before they are kept in
+    steps. Each network predicts a case once for all ensembles whose windows are alike.
+
+    Args:
+        subsets: Configurations of each ensemble; the first one's settings count.
+        runs: Runs of each configuration; all hold out the same cases.
+        checkpoints: Name of the checkpoint of each configuration.
+        show_progress: Told how far each case is.
+    """
+    caches: dict[Names, dict[str, ProbabilityCache]] = {subset: {} for subset in subsets}
+    for fold, cases in _by_fold(runs):
+        members = {name: (run, checkpoints[name]) for name, run in fold.items()}
+        for alike in _alike(subsets, fold):
+            opened = {
+                subset: fold[subset[0]].ensemble_cache([members[name] for name in subset])
+                for subset in alike
+            }
+            missing = [case for case in cases if not all(c.holds(case) for c in opened.values())]
+            if missing:
+                _predict(missing, members, opened, show_progress)
+            for subset, cache in opened.items():
+                caches[subset] |= {case.id: cache for case in cases}
+    return {subset: OofPredictions(" + ".join(subset), found) for subset, found in caches.items()}
+
+
+def _by_fold(
+    runs: Mapping[str, Sequence[HeldOutRun]],
+) -> Iterator[tuple[dict[str, HeldOutRun], list[StoredCase]]]:
+    """Yield the runs, one a configuration, that hold out the same cases, with those cases."""
+    holders = {
+        name: {case.id: number for number, one in enumerate(of_name) for case in one.cases}
+        for name, of_name in runs.items()
     }
-    return Source(" + ".join(source.name for source in sources), caches)
+    folds: dict[tuple[int, ...], list[StoredCase]] = {}
+    for one in next(iter(runs.values())):
+        for case in one.cases:
+            numbers = tuple(holder[case.id] for holder in holders.values())
+            folds.setdefault(numbers, []).append(case)
+    for numbers, cases in folds.items():
+        yield {name: runs[name][k] for name, k in zip(runs, numbers, strict=True)}, cases
+
+
+def _alike(subsets: Sequence[Names], fold: Mapping[str, HeldOutRun]) -> list[list[Names]]:
+    """Group ensembles whose first members predict in the same way."""
+    groups: dict[str, list[Names]] = {}
+    for subset in subsets:
+        groups.setdefault(str(fold[subset[0]].inference), []).append(subset)
+    return list(groups.values())
+
+
+def _predict(
+    cases: Sequence[StoredCase],
+    members: Mapping[str, tuple[HeldOutRun, str]],
+    caches: Mapping[Names, ProbabilityCache],
+    show_progress: ShowProgress,
+) -> None:
+    used = [name for name in members if any(name in subset for subset in caches)]
+    first = members[next(iter(caches))[0]][0]
+    networks = [members[name][0].network(members[name][1], first.machine.device) for name in used]
+    predictor = Predictor(networks, first.machine, first.config.inference)
+    numbers = [[used.index(name) for name in subset] for subset in caches]
+    for number, case in enumerate(cases, start=1):
+        title = f"ensembles {number}/{len(cases)} {case.id}"
+        with show_progress(title, "windows") as progress:
+            means = predictor.ensemble_probs(case, numbers, progress)
+        for cache, mean in zip(caches.values(), means, strict=True):
+            cache.store(case, mean)
 
 
 def rank_systems(systems: Sequence[System], config: SelectionConfig) -> list[System]:
     """Order systems by the rule that orders candidates; of equals the one named first."""
-    left = list(systems)
+    remaining = list(systems)
     ranked = []
     for choice in rank([system.chosen for system in systems], config):
-        ranked.append(next(system for system in left if system.chosen == choice))
-        left.remove(ranked[-1])
+        ranked.append(next(system for system in remaining if system.chosen == choice))
+        remaining.remove(ranked[-1])
     return ranked
 
 
-def nested_rounds(systems: Sequence[System], config: SelectionConfig) -> list[Round]:
+def nested_choices(systems: Sequence[System], config: SelectionConfig) -> list[NestedChoice]:
     """Choose among systems without each part too: the system that is best on the rest."""
-    by_part: dict[str, list[Round]] = {}
+    by_part: dict[str, list[NestedChoice]] = {}
     for system in systems:
-        for one in system.verdict.found.rounds:
-            by_part.setdefault(one.left_out, []).append(one)
-    chosen = []
-    for rounds in by_part.values():
-        best = rank([one.seen for one in rounds], config)[0]
-        chosen.append(next(one for one in rounds if one.seen == best))
-    return chosen
+        for nested in system.verdict.result.nested:
+            by_part.setdefault(nested.left_out, []).append(nested)
+    best = []
+    for of_part in by_part.values():
+        chosen = rank([nested.on_rest for nested in of_part], config)[0]
+        best.append(next(nested for nested in of_part if nested.on_rest == chosen))
+    return best

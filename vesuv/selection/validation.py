@@ -3,101 +3,107 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from rich.console import Console
-
-from vesuv.cli.progress import cases_progress
 from vesuv.errors import InputError
-from vesuv.inference.predictor import file_digest
 from vesuv.io.tables import write_json
-from vesuv.runs.folder import Selected
-from vesuv.selection.out_of_fold import (
-    Fold,
-    FoldOptions,
+from vesuv.report.page import write_page
+from vesuv.runs.folder import RunFolder
+from vesuv.selection.held_out import (
+    HeldOutRun,
     common_checkpoints,
-    distinct,
-    open_folds,
-    predicted,
+    open_held_out,
+    predict_held_out,
+    without_twins,
 )
-from vesuv.selection.report import show, write_report
-from vesuv.selection.search import Problem, search
-from vesuv.selection.source import Source
+from vesuv.selection.oof_predictions import OofPredictions
+from vesuv.selection.report import write_report
+from vesuv.selection.search import SearchProblem, search
 from vesuv.selection.verdict import Verdict, left_out
+from vesuv.types import Say, ShowProgress, no_shown_progress, silent
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What was selected for some runs, and where it is written."""
+
+    verdict: Verdict
+    runs: tuple[RunFolder, ...]
+    """Each has the choice in its selected.json."""
+    folder: Path
+    """Where the tables and figures lie."""
 
 
 def validate_distribution(
-    *runs: Path,
+    runs: Sequence[str | Path],
+    *,
     checkpoints: Sequence[str] | None = None,
-    overlap: float | None = None,
-    mirror: bool | None = None,
-    device: str | None = None,
     changes: Sequence[str] = (),
-) -> Selected:
+    say: Say = silent,
+    show_progress: ShowProgress = no_shown_progress,
+) -> Validation:
     """Search checkpoints, cuts and post-processing on the runs' held-out cases, and select.
 
-    Writes distribution/{cases.csv,summary.json,histogram.png,curves.png,calibration.png} and
-    selected.json into the run. For several folds the choice is joint: the table lies in
-    distribution/ of their common folder, and every run gets the choice.
+    Masks are made as `predict` makes them, on the files' own grids, and compared with the files'
+    own labels. Writes cases.csv, summary.json, histogram.png, curves.png and calibration.png into
+    the run's distribution/, selected.json into the run, and its page anew. For several folds the
+    choice is joint: the tables lie in distribution/ of their common folder, and every run gets the
+    choice.
 
     Args:
         runs: A run folder, or those of several folds of one configuration.
         checkpoints: Names of checkpoints to try; every one that all runs have when left out.
-        overlap: Instead of inference.overlap.
-        mirror: Instead of inference.mirror.
-        device: Instead of runtime.device.
-        changes: Changes to the runs' configurations, key=value.
-
-    Returns:
-        The choice as the first run keeps it.
+        changes: `section.key=value` of selection, inference, runtime, data.root or data.store.
+        say: Told what happens.
+        show_progress: Told how far the work is.
 
     Raises:
         InputError: No run, no such checkpoint, no validation cases, runs that are not folds of one
             configuration, or other data than trained on.
     """
-    console = Console(highlight=False, soft_wrap=True)
-    folder = _folder(runs)
-    options = FoldOptions(checkpoints, overlap, mirror, device, tuple(changes))
-    folds = open_folds(runs, options)
-    names, twins = distinct(folds, common_checkpoints(folds, checkpoints), console)
-    sources = [predicted(folds, name, name, console) for name in names]
-    verdict = choose(folds, sources, console)
+    paths = [Path(run) for run in runs]
+    folder = _folder(paths)
+    opened = open_held_out(paths, changes)
+    names, twins = without_twins(opened, common_checkpoints(opened, checkpoints), say)
+    predictions = [predict_held_out(opened, name, name, say, show_progress) for name in names]
+    verdict = choose(opened, predictions, show_progress)
     facts = {
-        "runs": [fold.run.path for fold in folds],
-        "folds": [fold.run.fold for fold in folds],
+        "runs": [one.run.path for one in opened],
+        "folds": [one.run.facts.fold for one in opened],
         "same_weights": twins,
-        "probabilities": [path for source in sources for path in source.folders],
+        "probabilities": [path for one in predictions for path in one.folders],
     }
-    selected = _write(folder, folds, verdict, facts)
-    show(console, verdict, f"{len(verdict.problem.cases)} held-out cases, whole volumes")
-    written = ", ".join(str(fold.run.path / "selected.json") for fold in folds)
-    console.print(f"written: {written}; {folder}", markup=False)
-    return selected
+    _write(folder, opened, verdict, facts)
+    return Validation(verdict, tuple(one.run for one in opened), folder)
 
 
-def choose(folds: Sequence[Fold], sources: Sequence[Source], console: Console) -> Verdict:
-    """Search on the held-out cases of all folds."""
-    config = folds[0].config
-    cases = [case for fold in folds for case in fold.cases]
-    by, parts = left_out(cases, [[case.id for case in fold.cases] for fold in folds])
-    problem = Problem(
-        sources=sources,
+def choose(
+    runs: Sequence[HeldOutRun], predictions: Sequence[OofPredictions], show_progress: ShowProgress
+) -> Verdict:
+    """Search on the held-out cases of all runs."""
+    config = runs[0].config
+    cases = [case for one in runs for case in one.cases]
+    by, parts = left_out(cases, [[case.id for case in one.cases] for one in runs])
+    problem = SearchProblem(
+        predictions=predictions,
         cases=cases,
         num_classes=config.labels.num_classes,
         config=config.selection,
         default_chain=config.inference.postprocess,
         parts=parts,
     )
-    with cases_progress(console, "search") as tell:
-        return Verdict(problem, search(problem, tell), by)
+    with show_progress("search", "cases") as progress:
+        return Verdict(problem, search(problem, progress), by)
 
 
 def _folder(runs: Sequence[Path]) -> Path:
-    """Where the table lies: in the run, or in the folder that all runs lie in."""
+    """Where the tables lie: in the run, or in the folder that all runs lie in."""
     if not runs:
         raise InputError("--run: needs at least one run folder, found none; name log/<config>/fold")
     if len(runs) == 1:
-        return runs[0] / "distribution"
+        return RunFolder(runs[0]).distribution
     parents = {run.resolve().parent for run in runs}
     if len(parents) > 1:
         raise InputError(
@@ -108,24 +114,21 @@ def _folder(runs: Sequence[Path]) -> Path:
 
 
 def _write(
-    folder: Path, folds: Sequence[Fold], verdict: Verdict, facts: dict[str, object]
-) -> Selected:
-    """Write the table first and every run's selected.json last."""
+    folder: Path, runs: Sequence[HeldOutRun], verdict: Verdict, facts: dict[str, Any]
+) -> None:
+    """Write the tables first and every run's selected.json last; then the pages that show it."""
     chosen = verdict.plain()
-    content = []
-    for fold in folds:
-        inference = {**fold.settings.model_dump(mode="json"), **fold.described}
-        content.append(
-            {
-                **chosen,
-                "runs": facts["runs"],
-                "checkpoint_sha256": file_digest(fold.run.checkpoint(chosen["checkpoint"])),
-                "inference": inference,
-            }
-        )
-    write_report(folder, verdict, {**facts, "selected": content[0]})
-    for fold, said in zip(folds, content, strict=True):
-        write_json(fold.run.path / "selected.json", said)
-    selected = folds[0].run.selected()
-    assert selected is not None
-    return selected
+    contents = [
+        {
+            **chosen,
+            "runs": facts["runs"],
+            "checkpoint_sha256": one.digest(chosen["checkpoint"]),
+            "inference": one.inference,
+        }
+        for one in runs
+    ]
+    write_report(folder, verdict, {**facts, "selected": contents[0]})
+    for one, content in zip(runs, contents, strict=True):
+        write_json(one.run.selected_file, content)
+    for one in runs:
+        write_page(one.run.path)

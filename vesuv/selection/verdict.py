@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from vesuv.data.store import StoredCase
+from vesuv.selection.candidate_scores import CandidateScores, Part
 from vesuv.selection.choice import Choice
-from vesuv.selection.measured import Cases, Measured
-from vesuv.selection.search import Found, Problem, Round
+from vesuv.selection.search import NestedChoice, SearchProblem, SearchResult
 
 MEASURES = ("dice", "gap", "leaderboard")
 """What is compared, where it was measured."""
@@ -20,10 +20,10 @@ MEASURES = ("dice", "gap", "leaderboard")
 
 @dataclass(frozen=True)
 class Verdict:
-    """A search, what it found, and what the honest estimate left out in turn."""
+    """A search, its result, and what the honest estimate left out in turn."""
 
-    problem: Problem
-    found: Found
+    problem: SearchProblem
+    result: SearchResult
     by: str
     """fold, group or case."""
 
@@ -31,8 +31,8 @@ class Verdict:
         """Return choice, margin and estimate in plain JSON types."""
         config = self.problem.config
         return {
-            **self.found.chosen.plain(),
-            "why": self.found.why,
+            **self.result.chosen.plain(),
+            "why": self.result.why,
             "objective": config.objective,
             "tolerance": config.tolerance,
             "band": config.band,
@@ -43,64 +43,64 @@ class Verdict:
 
     def margin(self) -> dict[str, Any] | None:
         """Chosen minus next best over all cases; None when there was no other candidate."""
-        if len(self.found.ranking) < 2:
+        if len(self.result.ranking) < 2:
             return None
-        second = self.found.ranking[1]
+        second = self.result.ranking[1]
         return {
             "over": str(second),
             "within_tolerance": second.gap <= self.problem.config.tolerance,
-            **difference(self.found.chosen, second),
+            **difference(self.result.chosen, second),
         }
 
     def groups(self) -> list[dict[str, Any]]:
         """The choice, and its margin over the same next best, group by group."""
-        best, *others = (self.found.of(choice) for choice in self.found.ranking[:2])
+        best, *others = (self.result.scores_of(choice) for choice in self.result.ranking[:2])
         return by_group(self.problem.cases, best, others[0] if others else None)
 
     def honest(self) -> dict[str, Any] | None:
         """Mean scores over cases that the choice was made without; None with a single part."""
-        return honest(self.found.rounds, self.by)
+        return honest(self.result.nested, self.by)
 
 
-def honest(rounds: Sequence[Round], by: str) -> dict[str, Any] | None:
+def honest(nested: Sequence[NestedChoice], by: str) -> dict[str, Any] | None:
     """Return the mean scores over the parts that were left out; None where none was.
 
     Args:
-        rounds: One a part.
+        nested: One a part.
         by: What a part is: fold, group or case.
     """
-    if not rounds:
+    if not nested:
         return None
-    total = sum(one.num_cases for one in rounds)
+    total = sum(one.num_cases for one in nested)
     means = {}
     for measure in MEASURES:
-        values = [(getattr(one.choice, measure), one.num_cases) for one in rounds]
+        values = [(getattr(one.on_part, measure), one.num_cases) for one in nested]
         if all(value is not None for value, _ in values):
             means[measure] = math.fsum(value * num for value, num in values) / total
-    each = [
-        {"left_out": one.left_out, "cases": one.num_cases, **one.choice.plain()} for one in rounds
+    rounds = [
+        {"left_out": one.left_out, "cases": one.num_cases, **one.on_part.plain()} for one in nested
     ]
-    return {"left_out": by, **means, "rounds": each}
+    return {"left_out": by, **means, "rounds": rounds}
 
 
 def by_group(
-    cases: Sequence[StoredCase], best: Measured, other: Measured | None
+    cases: Sequence[StoredCase], best: CandidateScores, other: CandidateScores | None
 ) -> list[dict[str, Any]]:
     """Return scores group by group, with the margin over another candidate; [] without groups."""
     rows = []
     for name, part in group_parts(cases).items():
-        there = best.choice(part)
-        if there is not None:
+        first = best.choice(part)
+        if first is not None:
             second = other.choice(part) if other else None
-            margin = difference(there, second) if second else None
-            row = {"group": name, "cases": best.count(part), **_scores(there), "margin": margin}
+            margin = difference(first, second) if second else None
+            row = {"group": name, "cases": best.count(part), **_scores(first), "margin": margin}
             rows.append(row)
     return rows
 
 
 def left_out(
     cases: Sequence[StoredCase], folds: Sequence[Sequence[str]]
-) -> tuple[str, dict[str, Cases]]:
+) -> tuple[str, dict[str, Part]]:
     """Return what the honest estimate leaves out in turn: folds, else groups, else cases.
 
     Args:
@@ -122,7 +122,7 @@ def left_out(
     return "case", {case.id: np.array([other is case for other in cases]) for case in cases}
 
 
-def group_parts(cases: Sequence[StoredCase]) -> dict[str, Cases]:
+def group_parts(cases: Sequence[StoredCase]) -> dict[str, Part]:
     """Return which cases are of each group; nothing where groups are not known."""
     groups = sorted({case.group for case in cases if case.group is not None})
     return {group: np.array([case.group == group for case in cases]) for group in groups}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from vesuv.config.training import PlateauConfig
 
@@ -20,13 +20,16 @@ class Escape:
 class PlateauEscape:
     """Watches 1 - measure, which no loss weight or phase changes.
 
-    `patience` validations in a row that are worse than the best make an escape, and so does a
-    single one whose 1 - measure lies more than `tolerance` above the best's.
+    `patience` epochs without a new best make an escape, and so does a single validation whose
+    1 - measure lies more than `tolerance` above the best's.
     """
 
     config: PlateauConfig
+    validation_every: int = 1
+    """Epochs from one validation to the next."""
     best: float | None = None
     worse: int = 0
+    """Epochs without a new best."""
     escapes: int = 0
 
     def observe(self, measure: float) -> Escape | None:
@@ -34,12 +37,12 @@ class PlateauEscape:
         if self.best is None or measure > self.best:
             self.best, self.worse = measure, 0
             return None
-        self.worse += 1
+        self.worse += self.validation_every
         limit = (1.0 - self.best) * (1.0 + self.config.tolerance)
         if 1.0 - measure > limit:
             return self._escape(f"1 - measure {1 - measure:.4f} is above {limit:.4f}")
         if self.worse >= self.config.patience:
-            return self._escape(f"{self.worse} validations worse than {self.best:.4f}")
+            return self._escape(f"{self.worse} epochs without more than {self.best:.4f}")
         return None
 
     def _escape(self, reason: str) -> Escape:
@@ -49,9 +52,7 @@ class PlateauEscape:
 
     def state(self) -> dict[str, float | int | None]:
         """Return plain state for a checkpoint."""
-        state = asdict(self)
-        del state["config"]
-        return state
+        return {"best": self.best, "worse": self.worse, "escapes": self.escapes}
 
     def restore(self, state: dict[str, float | int | None]) -> None:
         """Continue from `state()`."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,64 +11,112 @@ from typing import Literal
 import numpy as np
 
 from vesuv.config import Config
-from vesuv.data.folds import load_folds
+from vesuv.data.case import PreparedCase
+from vesuv.data.folds import Folds, load_folds, make_folds
 from vesuv.data.statistics import merge_statistics
-from vesuv.data.store import Store, StoredCase
+from vesuv.data.store import Store
 from vesuv.errors import InputError
 from vesuv.transforms.normalize import Normalizer, build_normalizer
 
-Fold = int | Literal["all"]
+FoldName = int | Literal["all"]
 """A fold number, or "all": every case in training."""
 
 
 @dataclass(frozen=True)
+class TrainingData:
+    """Every prepared case of a data set, and how they are split.
+
+    Args:
+        cases: Case id -> case.
+        folds: The split.
+        fingerprint: Tells data sets apart.
+        store: Folder that the cases are stored in; None: they are in memory.
+    """
+
+    cases: Mapping[str, PreparedCase]
+    folds: Folds
+    fingerprint: str
+    store: Path | None = None
+
+    @classmethod
+    def of_store(cls, store: Store, config: Config) -> TrainingData:
+        """Return a store's cases, split as its folds file says."""
+        folds = load_folds(store, config.data.folds)
+        return cls(store.cases, folds, store.fingerprint, store.path)
+
+    @classmethod
+    def in_memory(cls, cases: Sequence[PreparedCase], config: Config) -> TrainingData:
+        """Return prepared cases in memory, split as `data.folds` says."""
+        section = config.data.folds
+        if len(cases) < section.num:
+            folds = Folds(tuple(sorted(case.id for case in cases)), (), section.num)
+        else:
+            folds = make_folds(cases, section)
+        return cls({case.id: case for case in cases}, folds, _digest(cases))
+
+    def __str__(self) -> str:
+        """How messages name it."""
+        return str(self.store) if self.store else "the cases in memory"
+
+
+@dataclass(frozen=True)
 class FoldData:
-    """Training and validation cases, and how their intensities are scaled.
+    """Training and validation cases of one fold, and how their intensities are scaled.
 
     Args:
         train: Cases that patches are drawn from.
         validation: Cases that tiles are cut from; the training cases for fold "all".
         normalizer: Made from the training cases.
         class_fractions: Share of each class among the training cases' judged voxels.
-        store: Folder that they are stored in.
+        store: Folder that they are stored in; None: they are in memory.
     """
 
-    train: Sequence[StoredCase]
-    validation: Sequence[StoredCase]
+    train: Sequence[PreparedCase]
+    validation: Sequence[PreparedCase]
     normalizer: Normalizer
     class_fractions: tuple[float, ...]
-    store: Path
+    store: Path | None
 
 
-def fold_data(store: Store, config: Config, fold: Fold) -> FoldData:
-    """Split the store as its folds file says.
+def fold_data(data: TrainingData, config: Config, fold: FoldName) -> FoldData:
+    """Return the cases of one fold.
 
     Raises:
         InputError: No such fold, a channel count other than the network's, or no judged voxel.
     """
-    train_ids, validation_ids = load_folds(store, config.data.folds).split(fold)
-    train = [store.cases[name] for name in train_ids]
-    _check_channels(train, config, store.path)
-    counts = sum(np.asarray(c.block_counts[:-1].sum(axis=(1, 2, 3))) for c in train)
-    total = int(np.sum(counts))
+    train_ids, validation_ids = data.folds.split(fold)
+    train = [data.cases[name] for name in train_ids]
+    _check_channels(train, config, data)
+    counts = np.sum([case.block_counts[:-1].sum(axis=(1, 2, 3)) for case in train], axis=0)
+    total = int(counts.sum())
     if total == 0:
         raise InputError(
-            f"{store.path}: every voxel of the training cases is ignored; check labels.ignore"
+            f"{data}: every voxel of the training cases is ignored; check labels.ignore"
         )
     statistics = merge_statistics(case.statistics for case in train)
     return FoldData(
         train=train,
-        validation=[store.cases[name] for name in validation_ids or train_ids],
+        validation=[data.cases[name] for name in validation_ids or train_ids],
         normalizer=build_normalizer(config.data.normalize, statistics),
-        class_fractions=tuple(float(count) / total for count in np.atleast_1d(counts)),
-        store=store.path,
+        class_fractions=tuple(float(count) / total for count in counts),
+        store=data.store,
     )
 
 
-def _check_channels(cases: Sequence[StoredCase], config: Config, path: Path) -> None:
+def _check_channels(cases: Sequence[PreparedCase], config: Config, data: TrainingData) -> None:
     for case in cases:
         if case.num_channels != config.model.in_channels:
             raise InputError(
                 f"model.in_channels: must equal the images' channels ({case.num_channels} in case "
-                f"{case.id} of {path}), found {config.model.in_channels}"
+                f"{case.id} of {data}), found {config.model.in_channels}"
             )
+
+
+def _digest(cases: Sequence[PreparedCase]) -> str:
+    """Return a digest of the cases' voxels."""
+    digest = hashlib.sha256()
+    for case in cases:
+        digest.update(f"{case.id} {case.spacing} {case.image.dtype} {case.image.shape}".encode())
+        for array in (case.image, case.label):
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()[:16]

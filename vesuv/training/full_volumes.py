@@ -10,8 +10,8 @@ from torch import nn
 from vesuv.config import Config
 from vesuv.data.labels import IGNORE
 from vesuv.evaluation.overlap import Overlap, confusion, scores
-from vesuv.inference.ensemble import Ensemble
-from vesuv.inference.volume import predict_volume
+from vesuv.inference.networks import TrainedNetwork
+from vesuv.inference.predictor import Predictor
 from vesuv.runtime.machine import Machine
 from vesuv.training.fold_data import FoldData
 
@@ -23,10 +23,20 @@ def score_volumes(
     machine: Machine,
     check: Callable[[], None] = lambda: None,
 ) -> Overlap:
-    """Predict every validation case whole and pool the overlap; `check` may end it on the way.
+    """Pool the overlap of the masks that would be written of the validation cases.
+
+    Each case is predicted as `predict` would do it with these weights, on the file's own grid, with
+    `validation.threshold` and `inference.postprocess`.
 
     Processes that train together take turns with the cases, and check between them only, where
     all are at the same point.
+
+    Args:
+        network: As it is trained; its mode is as before afterwards.
+        data: The fold's cases.
+        config: The whole configuration.
+        machine: Where to compute.
+        check: May end the validation on the way.
     """
     num_classes = config.labels.num_classes
     group = machine.group
@@ -34,28 +44,16 @@ def score_volumes(
     matrix = torch.zeros((num_classes, num_classes), dtype=torch.int64, device=machine.device)
     was_training = network.training
     network.eval()
-
-    probabilities = Ensemble((network,))
+    trained = TrainedNetwork(network, config, data.normalizer, source="the network in training")
+    predictor = Predictor([trained], machine)
     for turn in range(0, len(data.validation), group.size):
         check()
         if turn + group.rank >= len(data.validation):
             break
         case = data.validation[turn + group.rank]
-        image = data.normalizer.for_case(case.statistics).apply(torch.from_numpy(case.image.copy()))
-        probs = predict_volume(
-            probabilities,
-            image,
-            patch_size=config.sampling.patch_size,
-            overlap=config.inference.overlap,
-            batch_size=config.inference.batch_size,
-            mirror=False,
-            device=machine.device,
-            precision=machine.precision,
-            progress=lambda _done, _all: each_window(),
-        )
-        label = torch.from_numpy(case.label.copy())
-        mask = probs[0] >= config.validation.threshold if len(probs) == 1 else probs.argmax(0)
-        counts = confusion(mask.to(torch.int64), label, label != IGNORE, num_classes)
-        matrix += counts.to(machine.device)
+        probs = predictor.predict_case(case, lambda _done, _total: each_window())
+        label = torch.from_numpy(case.native_label.copy())
+        classes = torch.from_numpy(predictor.classes(probs))
+        matrix += confusion(classes, label, label != IGNORE, num_classes).to(machine.device)
     network.train(was_training)
     return scores(group.sum(matrix))

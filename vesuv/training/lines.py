@@ -8,6 +8,7 @@ from pathlib import Path
 from torch import nn
 
 from vesuv.config import Config
+from vesuv.errors import command
 from vesuv.training.fold_data import FoldData
 from vesuv.training.validation import TileScores
 
@@ -55,11 +56,19 @@ def validation_line(epoch: int, scored: TileScores, weights: dict[str, float], m
     )
 
 
-def summary_line(config: Config, run: Path, best: float | None, best_epoch: int) -> str:
-    """Say what came of the run and what to do next."""
+def summary_line(
+    config: Config, run: Path, best: float | None, best_epoch: int, *, held_out: bool
+) -> str:
+    """Say what came of the run and what to do next.
+
+    Args:
+        config: The run's configuration.
+        run: Its folder.
+        best: Best watched measure; None: no validation took place.
+        best_epoch: Its epoch.
+        held_out: Whether there are cases that training never saw.
+    """
     if best is None:
         return "No validation took place"
-    return (
-        f"Best {config.validation.measure} {best:.4f} at epoch {best_epoch}; next: "
-        f"python bin/validate_distribution.py --run {run}"
-    )
+    verb = command("validate_distribution" if held_out else "predict", "--run", run)
+    return f"Best {config.validation.measure} {best:.4f} at epoch {best_epoch}; next: {verb}"

@@ -16,17 +16,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vesuv.config.data import AugmentConfig, SamplingConfig
-from vesuv.data.labels import IGNORE
-from vesuv.data.sampling import PatchPlan, PatchSampler, patch_corner
-from vesuv.data.store import StoredCase
+from vesuv.data.case import PreparedCase
+from vesuv.data.sampling import PatchSampler
 from vesuv.errors import InputError
+from vesuv.transforms.collate import Batch, collate
 from vesuv.transforms.normalize import IntensityMap
-from vesuv.transforms.pipeline import RawPatch, Transform, apply, draw, read
+from vesuv.transforms.patch import RawPatch, apply, read_planned
 
 Step = tuple[int, int]
 _CAUSES = {
@@ -35,22 +33,6 @@ _CAUSES = {
     "or prepare again with --overwrite",
 }
 """Signal that ended a loader process, and what it mostly means."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What one training step sees."""
-
-    image: Tensor
-    """(b, c, z, y, x) float32, normalised."""
-    label: Tensor
-    """(b, z, y, x) uint8 class index or IGNORE."""
-    cases: tuple[str, ...]
-    """Id of the case that each patch is from."""
-
-    def pin_memory(self) -> Batch:
-        """Copy to page-locked memory; PyTorch's loader calls this."""
-        return Batch(self.image.pin_memory(), self.label.pin_memory(), self.cases)
 
 
 @dataclass(frozen=True)
@@ -93,7 +75,7 @@ class _Steps(Dataset[Any]):
             plans = self.sampler.plan(*step, self.places)
             for plan in plans:
                 case = f"case {self.sampler.cases[plan.case].id}: "
-                raw.append(self._read(plan))
+                raw.append(read_planned(self.sampler, plan, self.augment))
             batch = _RawBatch(tuple(raw), tuple(plan.case for plan in plans))
             return self.finish(batch) if self.finish_here else batch
         except InputError as fault:
@@ -101,13 +83,6 @@ class _Steps(Dataset[Any]):
         except Exception as fault:
             where = traceback.format_exc()
             return _Fault(f"{case}{type(fault).__name__}: {fault}\n{where}", users=False)
-
-    def _read(self, plan: PatchPlan) -> RawPatch:
-        case, patch_size = self.sampler.cases[plan.case], self.sampler.sampling.patch_size
-        transform = Transform(patch_size)
-        if self.augment is not None:
-            transform = draw(plan.seed, self.augment, patch_size, case.spacing)
-        return read(case, patch_corner(plan.center, case.shape, patch_size), transform)
 
     def finish(self, batch: _RawBatch) -> Batch:
         """Normalise and augment on the device that the patches lie on."""
@@ -155,7 +130,7 @@ class PatchLoader:
 
     def __init__(
         self,
-        cases: Sequence[StoredCase],
+        cases: Sequence[PreparedCase],
         intensity_maps: Sequence[IntensityMap],
         sampling: SamplingConfig,
         augment: AugmentConfig | None,
@@ -247,25 +222,6 @@ def explain_ended_workers() -> Iterator[None]:
             f"runtime.workers: a loader process was ended ({end}), most likely by {cause}; what "
             "was saved is whole, go on with --resume"
         ) from None
-
-
-def collate(patches: Sequence[tuple[Tensor, Tensor]], cases: tuple[str, ...]) -> Batch:
-    """Stack patches; smaller ones are padded at their far ends, the padding counts as ignored.
-
-    Args:
-        patches: Images (c, z, y, x) and labels (z, y, x).
-        cases: Id of each patch's case.
-    """
-    sizes = [label.shape for _, label in patches]
-    largest = [max(edges) for edges in zip(*sizes, strict=True)]
-    images, labels = [], []
-    for image, label in patches:
-        pad: list[int] = []
-        for edge, length in zip(largest, label.shape, strict=True):
-            pad = [0, edge - length, *pad]
-        images.append(F.pad(image, pad) if any(pad) else image)
-        labels.append(F.pad(label, pad, value=IGNORE) if any(pad) else label)
-    return Batch(torch.stack(images), torch.stack(labels), cases)
 
 
 def _settle_in(_worker: int) -> None:

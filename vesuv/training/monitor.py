@@ -7,39 +7,39 @@ every random state, are as before. All of it runs in the process that writes.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from vesuv.config import Config
-from vesuv.diagnosis import Evidence, Finding, diagnose, write
+from vesuv.diagnosis import Evidence, Finding, diagnose
 from vesuv.diagnosis.evidence import read_labels
-from vesuv.diagnosis.observation import Observation
 from vesuv.diagnosis.probes.gradients import compare_gradients
 from vesuv.diagnosis.probes.structure import measure_augmentation, measure_structure
-from vesuv.diagnosis.probes.tiles import by_group, by_tile, errors, histogram, look, pooled_score
+from vesuv.diagnosis.probes.tiles import errors, histogram
+from vesuv.evaluation.overlap import scores
 from vesuv.losses.compound import Compound
-from vesuv.runs.folder import writing
+from vesuv.runs.records import Observation, TileScore, TrainScore
+from vesuv.runs.writer import RunWriter
 from vesuv.runtime.machine import Machine
 from vesuv.training.fold_data import FoldData
-from vesuv.training.validation import ValidationTiles
+from vesuv.training.validation import ObservedTile, ValidationTiles
 
-EVIDENCE = "evidence.jsonl"
 _SAMPLED = 200_000
 """Weights, at most, that are compared from one observation to the next."""
 
 
-class Watch:
-    """Observes a run at each validation, keeps evidence.jsonl, and writes diagnosis.json.
+class RunMonitor:
+    """Observes a run at each validation, and writes evidence.jsonl and diagnosis.json.
 
     Args:
         config: The whole configuration.
         data: The fold's cases; tiles of the training cases are read once and kept.
         tiles: The validation tiles, shared with the trainer.
         machine: Where to compute.
-        run_path: The run's folder.
+        writer: Writes into the run's folder.
     """
 
     def __init__(
@@ -48,25 +48,31 @@ class Watch:
         data: FoldData,
         tiles: ValidationTiles,
         machine: Machine,
-        run_path: Path,
+        writer: RunWriter,
     ) -> None:
-        self.config, self.data, self.tiles, self.machine = config, data, tiles, machine
-        self.run_path = run_path
+        self.config, self.data, self.tiles = config, data, tiles
+        self.machine, self.writer = machine, writer
         self.maps = [data.normalizer.for_case(case.statistics) for case in data.train]
         self.train_tiles = self._tiles_of_training_cases()
         self.sample: Tensor | None = None
-        self.compared: int | None = None
+        self.compared_epoch: int | None = None
         self.probed = False
 
     def observe(
-        self, epoch: int, network: nn.Module, compound: Compound, weights: Mapping[str, float]
+        self,
+        epoch: int,
+        observed: Sequence[ObservedTile],
+        network: nn.Module,
+        compound: Compound,
+        weights: Mapping[str, float],
     ) -> tuple[Finding, ...]:
-        """Measure, append a line of evidence, and return what is found in the run so far.
+        """Measure, write a line of evidence, and return what is found in the run so far.
 
         Call it after the epoch's row is in metrics.csv.
 
         Args:
             epoch: The epoch that was validated.
+            observed: The validation tiles with the network's probabilities.
             network: The network as it was validated.
             compound: The losses.
             weights: Weights of the loss terms in force.
@@ -75,24 +81,19 @@ class Watch:
             InputError: The run's folder cannot be written.
         """
         began = time.monotonic()
-        content = self._on_tiles(network)
+        content = self._on_tiles(observed, network)
         content["movement"] = self._movement(network)
-        every, before = self.config.diagnosis.gradients_every, self.compared
+        every, before = self.config.diagnosis.gradients_every, self.compared_epoch
         if every and (before is None or epoch - before >= every):
             content["gradients"] = self._gradients(network, compound, weights)
-            self.compared = epoch
+            self.compared_epoch = epoch
         if not self.probed:
             content |= self._probe()
             self.probed = True
         content["seconds"] = time.monotonic() - began
-        observation = Observation.model_validate({"epoch": epoch, **content})
-        path = self.run_path / EVIDENCE
-        with writing(path):
-            with path.open("a", encoding="utf-8") as file:
-                file.write(observation.model_dump_json(exclude_none=True) + "\n")
-            evidence = Evidence.read(self.run_path)
-            findings = diagnose(evidence)
-            write(self.run_path, epoch, findings)
+        self.writer.observation(Observation.model_validate({"epoch": epoch, **content}))
+        findings = diagnose(Evidence.read(self.writer.run.path))
+        self.writer.diagnosis(epoch, findings)
         return findings
 
     def _tiles_of_training_cases(self) -> ValidationTiles | None:
@@ -104,17 +105,19 @@ class Watch:
         patch_size = config.sampling.patch_size
         return ValidationTiles(self.data.train, self.maps, section, patch_size, classes)
 
-    def _on_tiles(self, network: nn.Module) -> dict[str, object]:
-        seen = look(self.tiles, network, self.machine)
-        found = histogram(seen)
+    def _on_tiles(self, observed: Sequence[ObservedTile], network: nn.Module) -> dict[str, object]:
+        probabilities = [tile.probabilities for tile in observed]
+        counts = histogram(probabilities)
         content: dict[str, object] = {
-            "histogram": found,
-            "tiles": by_tile(seen),
-            "groups": by_group(seen),
-            "errors": errors(seen, found),
+            "histogram": counts,
+            "tiles": score_by_tile(observed),
+            "groups": score_by_group(observed),
+            "errors": errors(probabilities, counts),
         }
         if self.train_tiles is not None:
-            content["train"] = pooled_score(look(self.train_tiles, network, self.machine))
+            alone = self.machine.alone()
+            train = self.train_tiles.score(network, alone, observe=True)
+            content["train"] = pooled_score(train.tiles)
         return content
 
     def _gradients(
@@ -126,7 +129,7 @@ class Watch:
         return compare_gradients(network, compound, weights, chosen, self.machine)
 
     def _movement(self, network: nn.Module) -> float | None:
-        """Change of a fixed sample of the weights since the last observation."""
+        """Return the change of a fixed sample of the weights since the last observation."""
         values = [p.detach().flatten() for p in network.parameters() if p.requires_grad]
         stride = max(1, sum(map(len, values)) // _SAMPLED)
         sample = torch.cat([value[::stride].float() for value in values]).cpu()
@@ -136,10 +139,10 @@ class Watch:
         return float((sample - before).norm() / before.norm().clamp_min(1e-12))
 
     def _probe(self) -> dict[str, object]:
-        """What does not change while training goes on."""
-        config = self.config
+        """Measure what does not change while training goes on."""
+        config, store = self.config, self.data.store
         return {
-            "labels": read_labels(self.data.store),
+            "labels": read_labels(Path(store)) if store is not None else None,
             "structure": measure_structure(self.data.train),
             "augmentation": measure_augmentation(
                 self.data.train,
@@ -151,3 +154,45 @@ class Watch:
                 config.runtime.seed,
             ),
         }
+
+
+def score_by_tile(observed: Sequence[ObservedTile]) -> tuple[TileScore, ...]:
+    """Score each tile by itself."""
+    overlaps = [(tile, scores(tile.matrix)) for tile in observed]
+    return tuple(
+        TileScore(
+            case=tile.case,
+            group=tile.group,
+            predicted=overlap.predicted_fraction,
+            labelled=overlap.labelled_fraction,
+            dice=overlap.dice,
+        )
+        for tile, overlap in overlaps
+    )
+
+
+def score_by_group(observed: Sequence[ObservedTile]) -> dict[str, float]:
+    """Return the Dice of each group whose tiles hold foreground; empty where none is known."""
+    members: dict[str, list[Tensor]] = {}
+    for tile in observed:
+        if tile.group is not None:
+            members.setdefault(tile.group, []).append(tile.matrix)
+    pooled = {name: scores(_sum(matrices)) for name, matrices in sorted(members.items())}
+    return {name: overlap.dice for name, overlap in pooled.items() if overlap.labelled_fraction}
+
+
+def pooled_score(observed: Sequence[ObservedTile]) -> TrainScore:
+    """Score the voxels of all tiles together."""
+    overlap = scores(_sum([tile.matrix for tile in observed]))
+    return TrainScore(
+        dice=overlap.dice,
+        precision=overlap.precision,
+        recall=overlap.recall,
+        predicted=overlap.predicted_fraction,
+        labelled=overlap.labelled_fraction,
+        histogram=histogram(tile.probabilities for tile in observed),
+    )
+
+
+def _sum(matrices: list[Tensor]) -> Tensor:
+    return torch.stack(matrices).sum(dim=0)

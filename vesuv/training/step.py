@@ -14,8 +14,7 @@ from vesuv.data.labels import IGNORE
 from vesuv.losses.compound import Compound
 from vesuv.runtime.machine import Machine
 from vesuv.runtime.torch_internals import skip_step
-from vesuv.training.loader import Batch
-from vesuv.training.validation import forward
+from vesuv.transforms.collate import Batch
 
 
 @dataclass(frozen=True)
@@ -39,8 +38,18 @@ class TrainingStep:
     """Callable on a batch.
 
     A step whose loss or gradient is not finite leaves weights and moments as they were: the fused
-    optimisers read `found_inf` on the device, so that the host never has to look. Several processes
-    see the same loss and the same gradient, so they all take or skip a step alike.
+    optimisers read that on the device, so that the host never has to look. Several processes see
+    the same loss and the same gradient, so they all take or skip a step alike.
+
+    With `accumulate` above 1 the batch goes through the network in that many parts, and loss and
+    gradient are still those of the whole batch: all parts go forward without keeping activations,
+    the loss of the whole batch is differentiated with respect to the logits, and then each part
+    goes forward again and backward from its share of that gradient. The price is one more forward
+    pass.
+
+    Source:
+        Gao et al. 2021, Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup,
+        section 3.
     """
 
     def __init__(
@@ -69,35 +78,51 @@ class TrainingStep:
 
     def __call__(self, batch: Batch, weights: Mapping[str, float]) -> StepResult:
         """Update the weights on one batch with the loss weights given."""
+        images = [
+            part.contiguous(memory_format=self.memory_format)
+            for part in batch.image.chunk(self.accumulate)
+        ]
         if not self.rehearsed:
-            self._rehearse(batch.image.chunk(self.accumulate)[0])
+            self._rehearse(images[0])
         self.optimizer.zero_grad(set_to_none=True)
-        size = batch.image.shape[0]
-        loss = torch.zeros((), device=batch.image.device)
-        components: dict[str, Tensor] = {}
-        inputs, outputs = [], []
-        images, labels = batch.image.chunk(self.accumulate), batch.label.chunk(self.accumulate)
-        for number, (image, label) in enumerate(zip(images, labels, strict=True), start=1):
-            share = image.shape[0] / size
-            image = image.contiguous(memory_format=self.memory_format)
-            with nullcontext() if number == len(images) else self.unshared():
-                logits = forward(self.network, image, self.machine)
-                inputs.append(_finite(image))
-                outputs.append(_finite(logits.detach()))
-                part, terms = self.compound(
-                    logits, label, label != IGNORE, weights, self.machine.group
-                )
-                (part * share).backward()  # type: ignore[no-untyped-call]
-            loss = loss + part.detach() * share
-            for name, value in terms.items():
-                components[name] = components.get(name, torch.zeros_like(loss)) + value * share
+        if len(images) == 1:
+            logits = self.machine.forward(self.network, images[0])
+            loss, terms = self._loss(logits, batch.label, weights)
+            loss.backward()  # type: ignore[no-untyped-call]
+        else:
+            logits, loss, terms = self._in_parts(images, batch.label, weights)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.max_norm)
-        skipped = 1.0 - (torch.isfinite(loss) & torch.isfinite(norm)).float()
+        skipped = 1.0 - (torch.isfinite(loss.detach()) & torch.isfinite(norm)).float()
         skip_step(self.optimizer, skipped)
         self.optimizer.step()
-        return StepResult(
-            loss, components, norm.detach(), skipped, torch.cat(inputs), torch.cat(outputs)
-        )
+        finite = _finite(batch.image), _finite(logits.detach())
+        return StepResult(loss.detach(), terms, norm.detach(), skipped, *finite)
+
+    def _loss(
+        self, logits: Tensor, label: Tensor, weights: Mapping[str, float]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        return self.compound(logits, label, label != IGNORE, weights, self.machine.group)
+
+    def _in_parts(
+        self, images: list[Tensor], label: Tensor, weights: Mapping[str, float]
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Add up the gradient of the whole batch part by part; return logits, loss and terms."""
+        device, states, parts = self.machine.device, [], []
+        with torch.no_grad():
+            for image in images:
+                states.append(random_state(device))
+                parts.append(self.machine.forward(self.network, image))
+        after = random_state(device)
+        logits = torch.cat(parts).requires_grad_()
+        loss, terms = self._loss(logits, label, weights)
+        (gradient,) = torch.autograd.grad(loss, logits)
+        slopes = torch.split(gradient, [len(image) for image in images])
+        for number, (image, slope, state) in enumerate(zip(images, slopes, states, strict=True), 1):
+            set_random_state(device, state)  # dropout draws what it drew before
+            with nullcontext() if number == len(images) else self.unshared():
+                self.machine.forward(self.network, image).backward(slope)  # type: ignore[no-untyped-call]
+        set_random_state(device, after)
+        return logits, loss, terms
 
     def _rehearse(self, image: Tensor) -> None:
         """Go through one backward whose gradient is thrown away.
@@ -106,8 +131,8 @@ class TrainingStep:
         are added up in an order that depends on the groups. A resumed run thus adds up as the one
         that it goes on with.
         """
-        image = image.contiguous(memory_format=self.memory_format)
-        forward(self.network, image, self.machine).sum().backward()  # type: ignore[no-untyped-call]
+        logits = self.machine.forward(self.network, image)
+        logits.sum().backward()  # type: ignore[no-untyped-call]
         self.rehearsed = True
 
 
@@ -118,3 +143,16 @@ def _finite(values: Tensor) -> Tensor:
     there is add up.
     """
     return torch.isfinite(values.flatten(1).sum(1, dtype=torch.float32))
+
+
+def random_state(device: torch.device) -> tuple[Tensor, Tensor | None]:
+    """Return the random state of the host and, where it has its own, of the device."""
+    own = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+    return torch.get_rng_state(), own
+
+
+def set_random_state(device: torch.device, state: tuple[Tensor, Tensor | None]) -> None:
+    """Return to a state that `random_state` returned."""
+    torch.set_rng_state(state[0])
+    if state[1] is not None:
+        torch.cuda.set_rng_state(state[1], device)

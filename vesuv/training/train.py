@@ -1,30 +1,30 @@
-"""Train one fold or several, each into its own run folder."""
+"""Train one fold into one run folder, from a store or from cases in memory."""
 
 from __future__ import annotations
 
-import shutil
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-from rich.console import Console
-
-from vesuv.config import Config, dump_config
-from vesuv.config.differences import base_differences
-from vesuv.data.builder import open_fitting, open_prepared
-from vesuv.data.store import Store
+from vesuv.config import Config, as_config
+from vesuv.config.differences import changed_keys
+from vesuv.data.builder import open_prepared
+from vesuv.data.case import Case
+from vesuv.data.preparation import prepare_in_memory
 from vesuv.errors import InputError
 from vesuv.runs.checkpoints import read_newest
-from vesuv.runs.folder import RunFolder, differences
-from vesuv.runtime.distributed import ALONE, Group
+from vesuv.runs.folder import RunFolder
+from vesuv.runs.records import Finding
 from vesuv.runtime.machine import Machine, for_training, resolve
-from vesuv.training.fold_data import Fold, fold_data
+from vesuv.training.fold_data import FoldName, TrainingData, fold_data
+from vesuv.training.reporting import SILENT, Listener
 from vesuv.training.trainer import Trainer
 
+_IN_MEMORY = "cases in memory"
 _MAY_CHANGE = (
     "train.epochs",
     "train.non_finite",
@@ -36,152 +36,188 @@ _MAY_CHANGE = (
     "data.root",
 )
 """Keys that a resumed run may be given anew; anything else would make it another run."""
-_OURS = ("checkpoints", "distribution")
-_OUR_FILES = (
-    "config.yaml",
-    "run.json",
-    "train.log",
-    "metrics.csv",
-    "events.jsonl",
-    "evidence.jsonl",
-    "diagnosis.json",
-    "slices.npz",
-    "report.html",
-    "selected.json",
-)
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where a configuration was read from; run.json tells."""
+class TrainedRun:
+    """A run's folder, and what training it gave.
 
-    config_file: Path
-    changes: tuple[str, ...]
+    Args:
+        folder: Where everything was written.
+        best_measure: Best watched measure on the validation tiles; None: no validation took place.
+        best_epoch: Its epoch.
+        findings: What is the matter with the run.
+    """
 
-    def facts(self, config: Config) -> dict[str, Any]:
-        """Return the file, the changes, and what both change against the base."""
-        return {
-            "config_file": str(self.config_file),
-            "overrides": list(self.changes),
-            "base_differences": base_differences(self.config_file, config),
-        }
+    folder: RunFolder
+    best_measure: float | None
+    best_epoch: int
+    findings: tuple[Finding, ...]
+    _temporary: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
+
+    @property
+    def path(self) -> Path:
+        """The run's folder, for `vesuv.load` and the verbs of the command line."""
+        return self.folder.path
 
 
 def train(
-    config: Config,
-    folds: Sequence[Fold],
+    config: Config | Mapping[str, Any] | str | Path,
     *,
-    output: Path | None = None,
+    cases: Sequence[Case] | None = None,
+    fold: FoldName = 0,
+    output: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    source: Source | None = None,
-    group: Group = ALONE,
-    open_store: Callable[[Config], Store] = open_prepared,
-) -> list[RunFolder]:
-    """Train each fold in turn; prepares the data when that was not done yet.
+    listener: Listener = SILENT,
+) -> TrainedRun:
+    """Train one fold.
 
     Args:
-        config: The whole configuration.
-        folds: Fold numbers, or "all".
-        output: The run's folder; log/<configuration>/fold_<k> when left out.
+        config: The whole configuration: an object, nested mappings, or a YAML file.
+        cases: The data set; left out: what `data.root` holds, prepared when that was not done yet.
+        fold: Fold number, or "all" for every case in training.
+        output: The run's folder. Left out: log/<configuration>/fold_<k>; for cases in memory a
+            temporary folder, which lives as long as the returned object.
         resume: Go on from checkpoints/last.pt.
         overwrite: Start again where a run lies already.
-        source: Where the configuration is from.
-        group: The processes that train together; the first writes and speaks for all.
-        open_store: Opens the store, or prepares it where there is none.
+        listener: Hears the lines of train.log and the steps.
 
     Raises:
         InputError: Bad configuration or data, or a run in the way.
         Interrupted: SIGTERM or Ctrl-C came; the run is saved.
     """
-    if output is not None and len(folds) > 1:
-        raise InputError(
-            f"--output: holds one run, found folds {', '.join(map(str, folds))}; "
-            "leave it out to write log/<config>/fold_<k>"
-        )
-    runs = [RunFolder(output or Path("log") / config.name / f"fold_{fold}") for fold in folds]
-    if group.leads:
-        for run in runs:
-            _check_way(run, resume=resume, overwrite=overwrite)
-    machine = for_training(resolve(config.runtime, group), config)
-    torch.set_num_threads(machine.threads)
-    if group.leads:
-        Console(highlight=False, soft_wrap=True).print(dump_config(config), markup=False)
-    store = open_store(config) if group.leads else None
-    group.wait()
-    store = store or open_fitting(config)
-    told = source.facts(config) if source else {}
-    for fold, run in zip(folds, runs, strict=True):
-        with run.lock() if group.leads else nullcontext():
-            if group.leads:
-                _check_way(run, resume=resume, overwrite=overwrite)
-            group.wait()
-            _train_fold(config, store, fold, run, machine, told, resume=resume, overwrite=overwrite)
-    return runs
+    config = as_config(config if cases is None else _of_memory(config))
+    machine = for_training(resolve(config.runtime), config)
+    temporary = None
+    if output is None and cases is not None:
+        temporary = tempfile.TemporaryDirectory(prefix="vesuv-")
+        output = temporary.name
+    run = RunFolder(Path(output) if output else default_folder(config, fold))
+    check_folder(run, resume=resume, overwrite=overwrite)
+    if cases is None:
+        data = TrainingData.of_store(open_prepared(config), config)
+    else:
+        data = TrainingData.in_memory(prepare_in_memory(cases, config), config)
+    trainer = train_fold(
+        config, data, fold, run, machine, listener, resume=resume, overwrite=overwrite
+    )
+    progress, findings = trainer.progress, trainer.findings
+    return TrainedRun(run, progress.best_measure, progress.best_epoch, findings, temporary)
 
 
-def _train_fold(
+def default_folder(config: Config, fold: FoldName) -> Path:
+    """Return the folder of a run that was given no other."""
+    return Path("log") / config.name / f"fold_{fold}"
+
+
+def train_fold(
     config: Config,
-    store: Store,
-    fold: Fold,
+    data: TrainingData,
+    fold: FoldName,
     run: RunFolder,
     machine: Machine,
-    told: dict[str, Any],
+    listener: Listener = SILENT,
     *,
-    resume: bool,
-    overwrite: bool,
-) -> None:
-    data = fold_data(store, config, fold)
-    trainer = Trainer(config, data, run, machine)
-    if resume:
-        _check_same_run(config, store, fold, run)
-        _resume(trainer, run, machine.group)
-    elif overwrite and machine.group.leads:
-        _clear(run.path)
-    facts = {
-        "fold": fold,
-        "seed": config.runtime.seed,
-        "device": str(machine.device),
-        "precision": machine.precision,
-        "processes": machine.group.size,
-        "data_fingerprint": store.fingerprint,
-        "store": str(store.path),
-        "train_cases": [case.id for case in data.train],
-        "validation_cases": [case.id for case in data.validation] if fold != "all" else [],
-        "started": (run.started if resume else None) or time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        **told,
-    }
-    if machine.group.leads:
-        run.create(config, facts)
-    machine.group.wait()
-    trainer.fit()
+    resume: bool = False,
+    overwrite: bool = False,
+    origin: Mapping[str, Any] | None = None,
+) -> Trainer:
+    """Train one fold of prepared data; called in each of the processes that train together.
+
+    Args:
+        config: The whole configuration.
+        data: All cases and their split.
+        fold: Fold number, or "all".
+        run: The run's folder.
+        machine: Where to compute.
+        listener: Hears the lines of train.log and the steps.
+        resume: Go on from checkpoints/last.pt.
+        overwrite: Start again where a run lies already.
+        origin: Where the configuration is from; added to run.json.
+
+    Returns:
+        The trainer, at its end.
+
+    Raises:
+        InputError: Bad data, or a run in the way.
+        Interrupted: SIGTERM or Ctrl-C came; the run is saved.
+    """
+    group = machine.group
+    with run.lock() if group.leads else nullcontext():
+        if group.leads:
+            check_folder(run, resume=resume, overwrite=overwrite)
+        group.wait()
+        trainer = Trainer(config, fold_data(data, config, fold), run, machine, listener)
+        started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        if resume:
+            _check_same_run(config, data, fold, run)
+            _resume(trainer)
+            started = run.facts.started or started
+        if group.leads:
+            if not resume:
+                run.clear()
+            run.create(
+                config, {**_facts(trainer, data, fold), "started": started, **(origin or {})}
+            )
+        group.wait()
+        trainer.fit()
+    return trainer
 
 
-def _resume(trainer: Trainer, run: RunFolder, group: Group) -> None:
-    checkpoint, fault = read_newest(run.checkpoint("last"))
-    trainer.resume(checkpoint, *([f"{fault}; used the one before it"] if fault else []))
-    if len(set(group.collect(trainer.position))) > 1:
-        raise InputError(
-            f"{run.path}: the processes found different checkpoints there; the run's folder must "
-            "be on a file system that all machines share"
-        )
+def check_folder(run: RunFolder, *, resume: bool, overwrite: bool) -> None:
+    """Refuse a folder that holds a run already, or none where one shall be resumed.
 
-
-def _check_way(run: RunFolder, *, resume: bool, overwrite: bool) -> None:
-    there = (run.path / "run.json").is_file()
-    if resume and not there:
+    Raises:
+        InputError: It does.
+    """
+    if resume and not run.exists:
         raise InputError(f"{run.path}: no run to resume; leave --resume out to start one")
-    if there and not resume and not overwrite:
+    if run.exists and not resume and not overwrite:
         raise InputError(
             f"{run.path}: holds a run already; --resume goes on with it, --overwrite starts again, "
             "--output DIR writes elsewhere"
         )
 
 
-def _check_same_run(config: Config, store: Store, fold: Fold, run: RunFolder) -> None:
+def _of_memory(config: Config | Mapping[str, Any] | str | Path) -> Any:
+    """Give mappings without a place of the data one that says where it is."""
+    if not isinstance(config, Mapping):
+        return config
+    section = config.get("data") or {}
+    return {"name": "in_memory", **config, "data": {"root": _IN_MEMORY, **section}}
+
+
+def _facts(trainer: Trainer, data: TrainingData, fold: FoldName) -> dict[str, Any]:
+    config, machine, cases = trainer.config, trainer.machine, trainer.data
+    return {
+        "fold": fold,
+        "seed": config.runtime.seed,
+        "device": str(machine.device),
+        "precision": machine.precision,
+        "processes": machine.group.size,
+        "data_fingerprint": data.fingerprint,
+        "store": str(data.store) if data.store else None,
+        "train_cases": [case.id for case in cases.train],
+        "validation_cases": [] if fold == "all" else [case.id for case in cases.validation],
+    }
+
+
+def _resume(trainer: Trainer) -> None:
+    run = trainer.run
+    checkpoint, fault = read_newest(run.checkpoint("last"))
+    trainer.resume(checkpoint, *([f"{fault}; used the one before it"] if fault else []))
+    if len(set(trainer.group.collect(trainer.position))) > 1:
+        raise InputError(
+            f"{run.path}: the processes found different checkpoints there; the run's folder must "
+            "be on a file system that all machines share"
+        )
+
+
+def _check_same_run(config: Config, data: TrainingData, fold: FoldName, run: RunFolder) -> None:
     changed = [
         key
-        for key in differences(run.config, config)
+        for key in changed_keys(run.config, config)
         if not key.startswith(_MAY_CHANGE) and key != "name"
     ]
     if changed:
@@ -189,17 +225,10 @@ def _check_same_run(config: Config, store: Store, fold: Fold, run: RunFolder) ->
             f"{run.config_file}: a resumed run keeps its configuration, found other values for "
             f"{', '.join(changed)}; put them back, or start a new run with --output DIR"
         )
-    if run.fold != fold:
-        raise InputError(f"{run.path}: is a run of fold {run.fold}, asked to resume fold {fold}")
-    if run.fingerprint != store.fingerprint:
+    facts = run.facts
+    if facts.fold != fold:
+        raise InputError(f"{run.path}: is a run of fold {facts.fold}, asked to resume fold {fold}")
+    if facts.data_fingerprint != data.fingerprint:
         raise InputError(
-            f"{run.path}: was trained on other data than {store.path} holds now; start a new run"
+            f"{run.path}: was trained on other data than {data} holds now; start a new run"
         )
-
-
-def _clear(folder: Path) -> None:
-    """Remove what an earlier run wrote, and nothing else."""
-    for name in _OURS:
-        shutil.rmtree(folder / name, ignore_errors=True)
-    for file in (*(folder / name for name in _OUR_FILES), *folder.glob("events.out.tfevents.*")):
-        file.unlink(missing_ok=True)

@@ -28,7 +28,7 @@ from vesuv.transforms.normalize import Normalizer
 
 
 @dataclass
-class Progress:
+class TrainProgress:
     """Where the run stands; everything else that resumes has its own state."""
 
     epoch: int = 0
@@ -43,7 +43,7 @@ class Progress:
     rollbacks: int = 0
 
 
-class RunState:
+class TrainState:
     """Weights, optimiser, schedule, averages, plateau escape, position and the epoch's sums.
 
     It is whole after every step, so a run saved there goes on as if it had never stopped.
@@ -69,8 +69,10 @@ class RunState:
             validation_every=config.validation.every,
         )
         self.averages = Averages(network, config.averaging)
-        self.plateau = PlateauEscape(config.plateau) if config.plateau else None
-        self.progress = Progress()
+        self.escape = (
+            PlateauEscape(config.plateau, config.validation.every) if config.plateau else None
+        )
+        self.progress = TrainProgress()
         self.sums = EpochSums(machine.device, machine.group)
         self.saved_at = time.monotonic()
 
@@ -142,9 +144,9 @@ class RunState:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.restore(state["schedule"], new_length=new_length)
         self.averages.restore(state["averages"])
-        if self.plateau is not None:
-            self.plateau.restore(state["plateau"])
-        self.progress = Progress(**state["progress"])
+        if self.escape is not None:
+            self.escape.restore(state["plateau"])
+        self.progress = TrainProgress(**state["progress"])
         if state["sums"] is not None:
             self.sums.restore(state["sums"])
 
@@ -189,7 +191,7 @@ class RunState:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state(),
             "averages": self.averages.state(),
-            "plateau": self.plateau.state() if self.plateau else None,
+            "plateau": self.escape.state() if self.escape else None,
             "progress": vars(self.progress).copy(),
             "sums": self.sums.state() if self.progress.step else None,
         }

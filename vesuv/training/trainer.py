@@ -1,7 +1,7 @@
 """The training loop: epochs of steps, a fixed measure, and the policies that listen to it.
 
 What is unusual here: the scheduler, early stopping, plateau escape and "best" all watch one number,
-the masked overlap on fixed tiles (`tiles.py`), never a loss, because the loss becomes another
+the masked overlap on fixed tiles (`validation.py`), never a loss, because the loss becomes another
 function at each change of phase. Patches and noise are pure functions of seed, epoch and step, so a
 run's whole random state is its position: it can be saved after any step and go on exactly there.
 """
@@ -9,11 +9,12 @@ run's whole random state is its position: it can be saved after any step and go 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
 from vesuv.config import Config
-from vesuv.diagnosis import Finding
 from vesuv.errors import InputError, Interrupted
 from vesuv.losses import build_losses
 from vesuv.losses.compound import Compound
@@ -21,35 +22,53 @@ from vesuv.models import build_model, recompute_levels
 from vesuv.models.heads import initialise_output_bias
 from vesuv.runs.checkpoints import Checkpoint
 from vesuv.runs.folder import RunFolder
+from vesuv.runs.records import Finding
+from vesuv.runs.writer import Position
 from vesuv.runtime.interruption import StopRequest
 from vesuv.runtime.machine import Machine
+from vesuv.training.epoch_validation import EpochValidation
 from vesuv.training.fold_data import FoldData
-from vesuv.training.full_volumes import score_volumes
-from vesuv.training.lines import start_line, summary_line, train_line, validation_line
-from vesuv.training.loader import Batch, PatchLoader, explain_ended_workers
-from vesuv.training.monitor import Watch
+from vesuv.training.lines import start_line, summary_line, train_line
+from vesuv.training.loader import PatchLoader, explain_ended_workers
 from vesuv.training.noise import WeightNoise
 from vesuv.training.non_finite import NonFiniteWatch
 from vesuv.training.phases import phase_at, weights_at
-from vesuv.training.slices import slices
+from vesuv.training.reporting import SILENT, Listener, Reporter, Row, StepProgress
 from vesuv.training.step import TrainingStep
-from vesuv.training.telemetry import Position, Silence, Telemetry, show_rate
-from vesuv.training.train_state import Progress, RunState
-from vesuv.training.validation import TileScores, ValidationTiles
+from vesuv.training.train_state import TrainProgress, TrainState
+from vesuv.transforms.collate import Batch
 
-Row = dict[str, float | int | None]
+Weights = dict[str, float]
+"""Weight of each loss term in an epoch."""
+
 _CHECK_EVERY = 10
 """Steps between two looks for skipped steps: each makes the host wait once."""
-_ROLLBACKS = 3
+_MOST_ROLLBACKS = 3
 """Times that a run goes back to its best weights after too many non-finite steps."""
 
 
 class Trainer:
-    """Trains one fold into one run folder."""
+    """Trains one fold into one run folder.
 
-    def __init__(self, config: Config, data: FoldData, run: RunFolder, machine: Machine):
+    Args:
+        config: The whole configuration.
+        data: The fold's cases.
+        run: The folder.
+        machine: Where to compute.
+        listener: Hears what the run says.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        data: FoldData,
+        run: RunFolder,
+        machine: Machine,
+        listener: Listener = SILENT,
+    ) -> None:
         torch.manual_seed(config.runtime.seed)
-        self.config, self.data, self.run, self.machine = config, data, run, machine
+        self.config, self.data, self.run = config, data, run
+        self.machine, self.group, self.listener = machine, machine.group, listener
         self.steps_per_epoch = config.train.steps_per_epoch or max(
             1, len(data.train) // config.sampling.batch_size
         )
@@ -58,14 +77,14 @@ class Trainer:
         initialise_output_bias(network, data.class_fractions)
         recompute_levels(network, config.runtime.recompute_levels)
         self.network = network.to(machine.device).to(memory_format=layout)  # type: ignore[call-overload]
-        self.state = RunState(
+        self.state = TrainState(
             config, data.normalizer, run, self.network, self.steps_per_epoch, machine
         )
         self.compound = Compound(build_losses(config.loss, config.terms))
         seed = config.runtime.seed
         self.noise = WeightNoise(config.noise, self.network, seed) if config.noise else None
-        self.places = machine.group.places(config.sampling.batch_size, config.runtime.accumulate)
-        shared = machine.group.share_gradients(self.network)
+        self.places = self.group.places(config.sampling.batch_size)
+        shared = self.group.share_gradients(self.network)
         self.step = TrainingStep(
             torch.compile(shared) if config.runtime.compile else shared,
             list(self.network.parameters()),
@@ -76,20 +95,23 @@ class Trainer:
             accumulate=config.runtime.accumulate,
             memory_format=layout,
         )
-        self.non_finite = NonFiniteWatch(machine.group)
-        self.stop = StopRequest(machine.group)
-        self.watch: Watch | None = None
-        self.findings: tuple[Finding, ...] = ()
-        self.notes: list[str] = []
+        self.non_finite = NonFiniteWatch(self.group)
+        self.stop = StopRequest(self.group)
+        self.resume_notes: list[str] = []
 
     @property
-    def progress(self) -> Progress:
+    def progress(self) -> TrainProgress:
         """Where the run stands."""
         return self.state.progress
 
     @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is the matter with the run, as of the last validation."""
+        return self.validation.findings
+
+    @property
     def position(self) -> Position:
-        """Epoch, and steps of it that are done."""
+        """Epoch, and number of its steps that are done."""
         return self.progress.epoch, self.progress.step
 
     def resume(self, checkpoint: Checkpoint, *notes: str) -> None:
@@ -98,10 +120,10 @@ class Trainer:
         Raises:
             InputError: The checkpoint does not fit.
         """
-        said = self.state.restore(checkpoint)
-        self.notes += [*notes, *([said] if said else [])]
+        note = self.state.restore(checkpoint)
+        self.resume_notes += [*notes, *([note] if note else [])]
 
-    def fit(self) -> Progress:
+    def fit(self) -> TrainProgress:
         """Train until the epochs, the patience or the minutes are used up.
 
         Raises:
@@ -109,36 +131,36 @@ class Trainer:
             Interrupted: A signal came; everything is saved.
         """
         self.deadline = time.monotonic() + 60 * (self.config.runtime.max_minutes or float("inf"))
-        config, data = self.config, self.data
-        num_classes = config.labels.num_classes
-        patch_size = config.sampling.patch_size
-        maps = [data.normalizer.for_case(case.statistics) for case in data.validation]
-        tiles = ValidationTiles(data.validation, maps, config.validation, patch_size, num_classes)
-        if self.machine.group.leads and config.diagnosis.enabled:
-            self.watch = Watch(config, data, tiles, self.machine, self.run.path)
+        self.validation = EpochValidation(
+            self.config, self.data, self.state, self.compound, self.machine, self.stop.check
+        )
         loader = self._loader()
-        group = self.machine.group
-        speaker = Telemetry(self.run.path, self.position) if group.leads else Silence(self.run.path)
+        reporter = Reporter(self.run, self.position, self.group, self.listener)
         try:
-            with self.stop, speaker as telemetry, group.guard(), explain_ended_workers():
-                self._announce(telemetry)
-                try:
-                    end = self._epochs(loader, tiles, telemetry)
-                except Interrupted as signal:
-                    self._look_for_skipped(telemetry)
-                    self.state.save_last()
-                    epoch, step = self.position
-                    end = f"Stopped by {signal} and saved at step {step}; --resume goes on"
-                    telemetry.event((epoch, step), "stop", end)
-                    telemetry.page()
-                    raise Interrupted(f"{self.run.path}: epoch {epoch}: {end}") from None
-                telemetry.event(self.position, "stop", end)
-                telemetry.conclude(self.findings)
-                best, epoch = self.progress.best_measure, self.progress.best_epoch
-                telemetry.say(summary_line(config, self.run.path, best, epoch))
+            with self.stop, reporter, self.group.guard(), explain_ended_workers():
+                self.validation.watch(reporter)
+                self._announce(reporter)
+                with self._saved_when_interrupted(reporter):
+                    end = self._epochs(loader, reporter)
+                reporter.event(self.position, "stop", end)
+                reporter.conclude(self.findings)
+                reporter.say(self._summary())
         finally:
             loader.close()
         return self.progress
+
+    @contextmanager
+    def _saved_when_interrupted(self, reporter: Reporter) -> Iterator[None]:
+        try:
+            yield
+        except Interrupted as signal:
+            self._report_skipped(reporter)
+            self.state.save_last()
+            epoch, step = self.position
+            end = f"Stopped by {signal} and saved at step {step}; --resume goes on"
+            reporter.event((epoch, step), "stop", end)
+            reporter.page()
+            raise Interrupted(f"{self.run.path}: epoch {epoch}: {end}") from None
 
     def _loader(self) -> PatchLoader:
         config, data, machine = self.config, self.data, self.machine
@@ -156,45 +178,43 @@ class Trainer:
             places=self.places,
         )
 
-    def _epochs(self, loader: PatchLoader, tiles: ValidationTiles, telemetry: Telemetry) -> str:
+    def _epochs(self, loader: PatchLoader, reporter: Reporter) -> str:
         """Train to the end; return why it is the end."""
         while self.progress.epoch < self.config.train.epochs:
-            end = self._epoch(loader, tiles, telemetry)
+            end = self._epoch(loader, reporter)
             if end:
                 return end
         return f"All {self.config.train.epochs} epochs done"
 
-    def _epoch(
-        self, loader: PatchLoader, tiles: ValidationTiles, telemetry: Telemetry
-    ) -> str | None:
-        """Train and judge one epoch; return why the run ends here, or None."""
+    def _epoch(self, loader: PatchLoader, reporter: Reporter) -> str | None:
+        """Train and validate one epoch; return why the run ends here, or None."""
         config, progress = self.config, self.progress
         epoch = progress.epoch
         weights = weights_at(config.phases, epoch, config.terms)
         self.stop.check()
         if progress.step == 0:
-            self._before_epoch(epoch, weights, telemetry)
-        row = self._train(loader, weights, telemetry)
+            self._before_epoch(epoch, weights, reporter)
+        row = self._train(loader, weights, reporter)
         left = self.deadline - time.monotonic()
         if row["patches_per_second"]:
-            telemetry.say(train_line(config, self.position, row, self.steps_per_epoch, left))
+            reporter.say(train_line(config, self.position, row, self.steps_per_epoch, left))
         row |= {f"weight/{name}": weight for name, weight in weights.items()}
         complete = progress.step == self.steps_per_epoch
         last = epoch + 1 == config.train.epochs
         due = complete and ((epoch + 1) % config.validation.every == 0 or last)
         end = None
         if not (due or self._time_is_over(last and complete)):
-            telemetry.epoch(epoch, row)
+            reporter.metrics(epoch, row)
         else:
-            scored, columns = self._validate(epoch, weights, tiles, telemetry)
-            telemetry.epoch(epoch, row | columns)
-            self._explain(epoch, weights, telemetry)
+            scored, columns = self.validation.score(epoch, weights, reporter)
+            reporter.metrics(epoch, row | columns)
+            self.validation.diagnose(epoch, scored, weights, reporter)
             if due:
-                self._judge(epoch, scored.measure, telemetry)
+                self._apply_policies(epoch, scored.measure, reporter)
                 end = self._patience_is_over(epoch)
             elif progress.best_measure is None:
                 self.state.save("best", self.network, measure=scored.measure)
-            telemetry.page()
+            reporter.page()
         if complete:
             self.state.next_epoch()
         self.state.save_last()
@@ -206,90 +226,93 @@ class Trainer:
         minutes = self.config.runtime.max_minutes
         return f"Stopped after runtime.max_minutes={minutes}; --resume goes on"
 
-    def _before_epoch(self, epoch: int, weights: dict[str, float], telemetry: Telemetry) -> None:
+    def _before_epoch(self, epoch: int, weights: Weights, reporter: Reporter) -> None:
         index = phase_at(self.config.phases, epoch)
         if epoch == self.config.phases[index].epochs[0]:
             shown = ", ".join(f"{name} {weight:g}" for name, weight in weights.items() if weight)
-            telemetry.event((epoch, 0), "phase", f"Phase {index + 1} begins: {shown}")
+            reporter.event((epoch, 0), "phase", f"Phase {index + 1} begins: {shown}")
         std = self.noise.inject(self.network, epoch) if self.noise else None
         if std is not None:
             line = f"Weight noise injected, relative deviation {std:.2g}"
-            telemetry.event((epoch, 0), "noise", line)
+            reporter.event((epoch, 0), "noise", line)
 
-    def _train(self, loader: PatchLoader, weights: dict[str, float], telemetry: Telemetry) -> Row:
+    def _train(self, loader: PatchLoader, weights: Weights, reporter: Reporter) -> Row:
         """Run the rest of the epoch's steps, or as many as there is time for."""
-        progress, epoch = self.progress, self.progress.epoch
+        progress, epoch, batch_size = (
+            self.progress, self.progress.epoch, self.config.sampling.batch_size
+        )  # fmt: skip
         began, first = time.monotonic(), progress.step
-        waited, lr = 0.0, self.state.schedule.lr
+        waited, rate, lr = 0.0, 0.0, self.state.schedule.lr
         self.network.train()
-        with telemetry.progress(epoch, self.config.train.epochs, self.steps_per_epoch) as bar:
-            show_rate(bar, 0.0, advance=first)
-            batches = iter(loader.epoch(epoch, first))
-            for step in range(first, self.steps_per_epoch):
-                if step:  # before the first one, weight noise was added
-                    self.stop.check()
-                asked = time.monotonic()
-                batch = next(batches)
-                waited += time.monotonic() - asked
-                lr = self._step(step, batch, weights)
-                self._after_step(telemetry)
-                seconds = time.monotonic() - began
-                show_rate(bar, (progress.step - first) * self.config.sampling.batch_size / seconds)
-                if self._any(time.monotonic() > self.deadline):
-                    break
-        self._look_for_skipped(telemetry)
+        batches = iter(loader.epoch(epoch, first))
+        for step in range(first, self.steps_per_epoch):
+            if step:  # before the first one, weight noise was added
+                self.stop.check()
+            asked = time.monotonic()
+            batch = next(batches)
+            waited += time.monotonic() - asked
+            lr = self._step(step, batch, weights)
+            self._after_step(reporter)
+            rate = (progress.step - first) * batch_size / (time.monotonic() - began)
+            reporter.listener.step(
+                StepProgress(
+                    epoch, self.config.train.epochs, progress.step, self.steps_per_epoch, rate
+                )
+            )
+            if self._any(time.monotonic() > self.deadline):
+                break
+        self._report_skipped(reporter)
         seconds = max(time.monotonic() - began, 1e-9)
-        patches = (progress.step - first) * self.config.sampling.batch_size
         return {
             **self.state.sums.row(),
             "lr": lr,
             "seconds": seconds,
-            "patches_per_second": patches / seconds,
+            "patches_per_second": (progress.step - first) * batch_size / seconds,
             "loader_wait_share": waited / seconds,
             "skipped_steps": progress.skipped,
         }
 
-    def _step(self, step: int, batch: Batch, weights: dict[str, float]) -> float:
+    def _step(self, step: int, batch: Batch, weights: Weights) -> float:
         """Take one step of the epoch; return the learning rate it was taken with."""
-        epoch = self.progress.epoch
+        epoch, state = self.progress.epoch, self.state
         number = epoch * self.steps_per_epoch + step
-        self.state.schedule.before_step(number)
-        swa_lr = self.state.averages.learning_rate(epoch)
+        state.schedule.before_step(number)
+        swa_lr = state.averages.learning_rate(epoch)
         if swa_lr is not None:
-            self.state.schedule.override(swa_lr)
-        lr = self.state.schedule.lr
+            state.schedule.override(swa_lr)
+        lr = state.schedule.lr
         result = self.step(batch, weights)
-        self.state.sums.add(result)
-        self.state.sums.see(batch.label)
+        state.sums.add(result)
+        state.sums.see(batch.label)
         self.non_finite.see(step, batch.cases, result)
-        self.state.schedule.after_step(number)
-        self.state.averages.after_step(self.network)
+        state.schedule.after_step(number)
+        state.averages.after_step(self.network)
         self.progress.step = step + 1
         if self.progress.step == self.steps_per_epoch:
-            self.state.averages.after_epoch(self.network, epoch)
+            state.averages.after_epoch(self.network, epoch)
         return lr
 
-    def _after_step(self, telemetry: Telemetry) -> None:
+    def _after_step(self, reporter: Reporter) -> None:
         """Look for skipped steps and save within the epoch when they are due."""
         step = self.progress.step
         if step % _CHECK_EVERY == 0 or step == self.steps_per_epoch:
-            self._look_for_skipped(telemetry)
-            self._respect_limit(telemetry)
+            self._report_skipped(reporter)
+            self._respect_limit(reporter)
         minutes = (time.monotonic() - self.state.saved_at) / 60
         if self._any(minutes > self.config.checkpoint.every_minutes):
-            self._look_for_skipped(telemetry)
+            self._report_skipped(reporter)
             self.state.save_last()
 
     def _any(self, due: bool) -> bool:
         """Tell whether something is due in any process, whose clocks differ."""
-        return self.machine.group.agree(due)[0]
+        return self.group.agree(due)[0]
 
-    def _look_for_skipped(self, telemetry: Telemetry) -> None:
+    def _report_skipped(self, reporter: Reporter) -> None:
         for skipped in self.non_finite.look():
             self.progress.skipped += 1
-            telemetry.event((self.progress.epoch, skipped.step), "non_finite", skipped.line)
+            reporter.event((self.progress.epoch, skipped.step), "non_finite", skipped.line)
 
-    def _respect_limit(self, telemetry: Telemetry) -> None:
+    def _respect_limit(self, reporter: Reporter) -> None:
         """Stop or go back to the best weights when too many steps were skipped.
 
         Called at fixed steps only, so that when a run was saved changes nothing in it.
@@ -298,7 +321,7 @@ class Trainer:
         count = progress.skipped - progress.forgiven
         if count < limit:
             return
-        possible = progress.best_measure is not None and progress.rollbacks < _ROLLBACKS
+        possible = progress.best_measure is not None and progress.rollbacks < _MOST_ROLLBACKS
         if self.config.train.non_finite == "stop" or not possible:
             raise InputError(
                 f"train.non_finite_limit: {count} steps had a non-finite loss or gradient, the "
@@ -308,71 +331,34 @@ class Trainer:
             )
         progress.forgiven = progress.skipped
         progress.rollbacks += 1
+        best, lr = self._go_back(0.5, 1.0, reporter)
+        line = f"{count} steps skipped; rolled back to epoch {best}, learning rate now {lr:.3g}"
+        reporter.event((progress.epoch, progress.step - 1), "rollback", line)
+
+    def _go_back(self, factor: float, cap: float, reporter: Reporter) -> tuple[int, float]:
+        """Load the best weights and multiply the rate; return their epoch and the new rate."""
         best, faults = self.state.go_back()
         for fault in faults:
-            telemetry.say(fault)
-        lr = self.state.schedule.multiply(0.5, cap=1.0)
-        line = f"{count} steps skipped; rolled back to epoch {best}, learning rate now {lr:.3g}"
-        telemetry.event((progress.epoch, progress.step - 1), "rollback", line)
+            reporter.say(fault)
+        return best, self.state.schedule.multiply(factor, cap)
 
-    def _validate(
-        self,
-        epoch: int,
-        weights: dict[str, float],
-        tiles: ValidationTiles,
-        telemetry: Telemetry,
-    ) -> tuple[TileScores, Row]:
-        """Score the weights and every average; changes nothing that training goes on with."""
-        config, check = self.config, self.stop.check
-        scored = tiles.score(self.network, self.compound, self.machine, check=check)
-        telemetry.say(validation_line(epoch, scored, weights, config.validation.measure))
-        row: Row = {f"val/{name}": value for name, value in scored.overlap.as_dict().items()}
-        row |= {f"val/loss_{name}": value for name, value in scored.components.items()}
-        for name, average in self.state.averages.started().items():
-            judged = tiles.score(average, self.compound, self.machine, losses=False, check=check)
-            row[f"val/{name}_{config.validation.measure}"] = judged.measure
-            self.state.save(name, average, measure=judged.measure)
-        every = config.validation.full_every
-        if every and (epoch + 1) % every == 0:
-            overlap = score_volumes(self.network, self.data, config, self.machine, check)
-            row["val/full_dice"] = overlap.dice
-            telemetry.say(f"Epoch {epoch} Full volumes - Dice: {overlap.dice:.4f}")
-        if self.machine.group.leads:
-            pictures = slices(tiles, self.network, self.machine)
-            pictures.write(self.run.path / "slices.npz", config.validation.threshold)
-            telemetry.pictures(epoch, pictures)
-        return scored, row
-
-    def _explain(self, epoch: int, weights: dict[str, float], telemetry: Telemetry) -> None:
-        """Look for what may be wrong with the run, while its weights are those validated."""
-        if self.watch is None:
-            return
-        with telemetry.aside("Diagnosis"):
-            self.findings = self.watch.observe(epoch, self.network, self.compound, weights)
-            telemetry.findings(epoch, self.findings)
-
-    def _judge(self, epoch: int, measure: float, telemetry: Telemetry) -> None:
-        """Best, plateau schedule and plateau escape, in this order."""
-        progress = self.progress
+    def _apply_policies(self, epoch: int, measure: float, reporter: Reporter) -> None:
+        """Apply best, plateau schedule and plateau escape, in this order."""
+        progress, state = self.progress, self.state
         if progress.best_measure is None or measure > progress.best_measure:
-            # A kill after best.pt is written must not find a last.pt from long before it.
-            self.state.save_last()
             progress.best_measure, progress.best_epoch = measure, epoch
-            self.state.save("best", self.network, measure=measure)
-        lr = self.state.schedule.lr
-        self.state.schedule.after_validation(measure, (epoch + 1) * self.steps_per_epoch)
-        if self.state.schedule.lr < lr:
-            line = f"Learning rate cut from {lr:.3g} to {self.state.schedule.lr:.3g} on a plateau"
-            telemetry.event(self.position, "learning_rate", line)
-        escape = self.state.plateau.observe(measure) if self.state.plateau else None
+            state.save("best", self.network, measure=measure)
+        lr = state.schedule.lr
+        state.schedule.after_validation(measure, (epoch + 1) * self.steps_per_epoch)
+        if state.schedule.lr < lr:
+            line = f"Learning rate cut from {lr:.3g} to {state.schedule.lr:.3g} on a plateau"
+            reporter.event(self.position, "learning_rate", line)
+        escape = state.escape.observe(measure) if state.escape else None
         if escape is None:
             return
         assert self.config.plateau is not None
-        best, faults = self.state.go_back()
-        for fault in faults:
-            telemetry.say(fault)
-        lr = self.state.schedule.multiply(escape.multiplier, self.config.plateau.cap)
-        telemetry.event(
+        best, lr = self._go_back(escape.multiplier, self.config.plateau.cap, reporter)
+        reporter.event(
             self.position,
             "escape",
             f"Adaptive intervention {escape.number}: {escape.reason}; rolled back to epoch "
@@ -389,10 +375,15 @@ class Trainer:
             "epochs"
         )
 
-    def _announce(self, telemetry: Telemetry) -> None:
+    def _announce(self, reporter: Reporter) -> None:
         config, steps = self.config, self.steps_per_epoch
-        telemetry.say(start_line(config, self.run.path, self.network, self.data, steps))
-        telemetry.say(str(self.machine))
+        reporter.say(start_line(config, self.run.path, self.network, self.data, steps))
+        reporter.say(str(self.machine))
         if self.position != (0, 0):
-            line = " ".join(["Resumed at step", f"{self.progress.step}.", *self.notes])
-            telemetry.event(self.position, "resume", line)
+            line = " ".join(["Resumed at step", f"{self.progress.step}.", *self.resume_notes])
+            reporter.event(self.position, "resume", line)
+
+    def _summary(self) -> str:
+        best, epoch = self.progress.best_measure, self.progress.best_epoch
+        held_out = self.data.validation is not self.data.train
+        return summary_line(self.config, self.run.path, best, epoch, held_out=held_out)

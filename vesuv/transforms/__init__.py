@@ -1,5 +1,1 @@
-"""Augmentation: drawn first, then applied by tensor functions on any device."""
-
-from vesuv.transforms.pipeline import RawPatch, Transform, apply, draw, read
-
-__all__ = ["RawPatch", "Transform", "apply", "draw", "read"]
+"""From the prepared data to a normalised, augmented patch: tensor functions, on any device."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -13,6 +13,7 @@ from torch import Tensor
 from vesuv.config.data import NormalizeConfig
 from vesuv.data.statistics import CaseStatistics, DatasetStatistics, Floats
 from vesuv.errors import InputError
+from vesuv.runs.records import NormalizerRecord
 
 _INFINITE = float("inf")
 
@@ -42,23 +43,17 @@ class IntensityMap:
         return mapped
 
 
-@dataclass(frozen=True)
-class Normalizer:
-    """How every case's intensities are scaled; stored in checkpoints.
+class Normalizer(NormalizerRecord):
+    """How every case's intensities are scaled; checkpoints keep it.
 
-    Args:
-        name: "zscore" (each case by its own statistics), "percentile" or "range".
-        low: Lower clipping bounds, one a channel or one for all; None for zscore.
-        high: Upper clipping bounds.
-        shift: Subtracted after clipping.
-        scale: Divided by after that.
+    "zscore" scales each case by its own statistics; the others clip to [low, high], subtract
+    `shift` and divide by `scale`.
     """
 
-    name: str
-    low: Floats | None = None
-    high: Floats | None = None
-    shift: Floats | None = None
-    scale: Floats | None = None
+    @classmethod
+    def of(cls, record: NormalizerRecord) -> Normalizer:
+        """Return the normalizer that a checkpoint keeps."""
+        return cls.model_validate(record.model_dump())
 
     def for_case(self, statistics: CaseStatistics) -> IntensityMap:
         """Return the map for one case, with as many channels as its statistics have."""
@@ -70,20 +65,6 @@ class Normalizer:
         parts = (self.low, self.high, self.shift, self.scale)
         low, high, shift, scale = (_spread(part, num) for part in parts)
         return IntensityMap(low, high, shift, scale)
-
-    def state(self) -> dict[str, Any]:
-        """Return plain JSON types that `from_state` reads back exactly."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
-
-    @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Normalizer:
-        """Rebuild from what `state` returned; anything else is a TypeError or ValueError."""
-        parts = {
-            key: None if values is None else tuple(map(float, values))
-            for key, values in state.items()
-            if key != "name"
-        }
-        return cls(str(state["name"]), **parts)
 
 
 class Normalization(NormalizeConfig, ABC):
@@ -104,7 +85,7 @@ class ZScore(Normalization):
     name: Literal["zscore"] = "zscore"
 
     def build(self, dataset: DatasetStatistics) -> Normalizer:  # noqa: ARG002 - by case
-        return Normalizer("zscore")
+        return Normalizer(name="zscore")
 
 
 class Percentile(Normalization):
@@ -128,11 +109,11 @@ class Percentile(Normalization):
                 "none; use zscore or range"
             )
         return Normalizer(
-            "percentile",
-            foreground.percentile(self.low),
-            foreground.percentile(self.high),
-            foreground.mean,
-            _non_zero(foreground.std),
+            name="percentile",
+            low=foreground.percentile(self.low),
+            high=foreground.percentile(self.high),
+            shift=foreground.mean,
+            scale=_non_zero(foreground.std),
         )
 
 
@@ -151,7 +132,9 @@ class FixedRange(Normalization):
 
     def build(self, dataset: DatasetStatistics) -> Normalizer:  # noqa: ARG002 - set by hand
         middle, half = (self.high + self.low) / 2.0, (self.high - self.low) / 2.0
-        return Normalizer("range", (self.low,), (self.high,), (middle,), (half,))
+        return Normalizer(
+            name="range", low=(self.low,), high=(self.high,), shift=(middle,), scale=(half,)
+        )
 
 
 NORMALIZERS: dict[str, type[Normalization]] = {

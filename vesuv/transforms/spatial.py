@@ -20,7 +20,7 @@ from torch import Tensor
 
 from vesuv.config.data import AugmentConfig
 from vesuv.data.labels import IGNORE
-from vesuv.data.sampling import Voxel
+from vesuv.types import Shape, Spacing
 
 Matrix = tuple[tuple[float, float, float], ...]
 Positions = tuple[Tensor, Tensor, Tensor]
@@ -33,14 +33,14 @@ _SLAB = 8
 class Spatial:
     """Where each voxel of a patch comes from: first turned and flipped, then warped."""
 
-    order: Voxel
+    order: Shape
     """Axis of the volume that becomes axis i of the patch."""
     flips: tuple[bool, bool, bool]
     """Patch axes that run backwards."""
     matrix: Matrix | None
     """Offsets from the patch centre -> offsets in the turned volume, in voxels; None: the same."""
 
-    def margin(self, patch_size: Voxel) -> Voxel:
+    def margin(self, patch_size: Shape) -> Shape:
         """Return voxels of the turned volume that are needed beyond each side of the patch.
 
         Negative where the patch needs fewer than its own size.
@@ -59,8 +59,8 @@ IDENTITY = Spatial((0, 1, 2), (False, False, False), None)
 def draw_spatial(
     rng: np.random.Generator,
     config: AugmentConfig,
-    patch_size: Voxel,
-    spacing: tuple[float, float, float],
+    patch_size: Shape,
+    spacing: Spacing,
 ) -> Spatial:
     """Draw a symmetry of the patch's grid and, for some patches, a rotation and a zoom.
 
@@ -103,7 +103,7 @@ def warp(
     label: Tensor,
     matrix: Matrix,
     center: tuple[float, float, float],
-    patch_size: Voxel,
+    patch_size: Shape,
     num_classes: int,
 ) -> tuple[Tensor, Tensor]:
     """Sample image and label of a rotated or scaled patch in one pass.
@@ -165,7 +165,7 @@ def _decide(votes: Tensor) -> Tensor:
 def _positions(
     matrix: Matrix,
     center: tuple[float, float, float],
-    patch_size: Voxel,
+    patch_size: Shape,
     slab: slice,
     device: torch.device,
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -253,8 +253,8 @@ def _rotation(angles: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _draw_order(
-    rng: np.random.Generator, patch_size: Voxel, spacing: tuple[float, float, float]
-) -> Voxel:
+    rng: np.random.Generator, patch_size: Shape, spacing: Spacing
+) -> Shape:
     """Draw uniformly among the axis orders that leave patch size and spacing as they are."""
     alike = [
         order

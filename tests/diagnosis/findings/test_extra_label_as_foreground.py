@@ -2,16 +2,16 @@ import pytest
 
 from tests.diagnosis.conftest import MakeEvidence
 from vesuv.diagnosis.findings.extra_label_as_foreground import find
-from vesuv.diagnosis.observation import Labels
+from vesuv.runs.records import LabelShares
 
 MERGED = {"classes": {"background": 0, "surface": [1, 2]}, "ignore": None}
 APART = {"classes": {"background": 0, "surface": 1, "other": 2}, "ignore": None}
 THREE = {"name": "plain_unet", "depth": 2, "out_channels": 3}
 
 
-def census(background: float, surface: float, unlabelled: float) -> Labels:
+def census(background: float, surface: float, unlabelled: float) -> LabelShares:
     values = {"0": background, "1": surface, "2": unlabelled}
-    return Labels(
+    return LabelShares(
         values=values, foreground=surface + unlabelled, ignore=0.0, patches_with_foreground=1.0
     )
 

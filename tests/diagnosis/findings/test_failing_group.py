@@ -4,13 +4,13 @@ import pytest
 
 from tests.diagnosis.conftest import MakeEvidence
 from vesuv.diagnosis.findings.failing_group import find
-from vesuv.diagnosis.observation import Tile
+from vesuv.runs.records import TileScore
 
 
 def line(south: float, others: float = 0.8, labelled: float = 0.25) -> dict[str, Any]:
     groups = {"north": others, "east": others, "south": south}
     tiles = [
-        Tile(case=f"case of {group}", group=group, predicted=0.1, labelled=labelled, dice=dice)
+        TileScore(case=f"case of {group}", group=group, predicted=0.1, labelled=labelled, dice=dice)
         for group, dice in groups.items()
     ]
     return {"groups": groups, "tiles": tiles}

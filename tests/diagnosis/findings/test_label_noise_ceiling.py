@@ -5,7 +5,7 @@ import pytest
 
 from tests.diagnosis.conftest import MakeEvidence, MakeScore
 from vesuv.diagnosis.findings.label_noise_ceiling import find
-from vesuv.diagnosis.observation import Errors, Histogram
+from vesuv.runs.records import ErrorCounts, Histogram
 
 WithDice = Callable[[float], Histogram]
 
@@ -17,7 +17,7 @@ def lines(scored: MakeScore, with_dice: WithDice) -> Callable[..., list[dict[str
             {
                 "train": scored(with_dice(train)),
                 "histogram": with_dice(train - 0.01),
-                "errors": Errors(right=700, near=near, far=far),
+                "errors": ErrorCounts(right=700, near=near, far=far),
             }
             for train in trains
         ]

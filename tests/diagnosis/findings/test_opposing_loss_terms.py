@@ -4,12 +4,12 @@ import pytest
 
 from tests.diagnosis.conftest import MakeEvidence
 from vesuv.diagnosis.findings.opposing_loss_terms import find
-from vesuv.diagnosis.observation import Gradients
+from vesuv.runs.records import GradientLook
 
 
 def look(weak: float = 0.5, **cosines: float) -> dict[str, Any]:
     return {
-        "gradients": Gradients(
+        "gradients": GradientLook(
             cosines={group: {"dice|variance": cosine} for group, cosine in cosines.items()},
             norms={group: {"dice": 1.0, "variance": weak} for group in cosines},
         )

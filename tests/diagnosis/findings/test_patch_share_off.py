@@ -2,11 +2,11 @@ import pytest
 
 from tests.diagnosis.conftest import MakeEvidence
 from vesuv.diagnosis.findings.patch_share_off import find
-from vesuv.diagnosis.observation import Labels
+from vesuv.runs.records import LabelShares
 
 
-def census(foreground: float) -> Labels:
-    return Labels(values={}, foreground=foreground, ignore=0.0, patches_with_foreground=0.1)
+def census(foreground: float) -> LabelShares:
+    return LabelShares(values={}, foreground=foreground, ignore=0.0, patches_with_foreground=0.1)
 
 
 def test_patches_with_far_more_foreground_are_named(make: MakeEvidence) -> None:

@@ -2,13 +2,13 @@ import pytest
 
 from tests.diagnosis.conftest import MakeEvidence
 from vesuv.diagnosis.findings.rare_foreground import find
-from vesuv.diagnosis.observation import Labels
+from vesuv.runs.records import LabelShares
 
 RARE = {"train/patches_with_foreground": [0.08] * 3}
 
 
 def test_the_boreholes_19_of_236_are_named(make: MakeEvidence) -> None:
-    census = Labels(values={}, foreground=0.01, ignore=0.0, patches_with_foreground=0.09)
+    census = LabelShares(values={}, foreground=0.01, ignore=0.0, patches_with_foreground=0.09)
 
     finding = find(make(RARE, census=census, sampling={"foreground_share": 0.0}))
 

@@ -1,6 +1,6 @@
 from tests.diagnosis.conftest import MakeEvidence, MakeHistogram
 from vesuv.diagnosis.findings.threshold_instability import find
-from vesuv.diagnosis.observation import Histogram
+from vesuv.runs.records import Histogram
 
 
 def shifted(bins: MakeHistogram, *places: int) -> list[dict[str, Histogram]]:

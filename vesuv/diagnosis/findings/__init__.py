@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.metadata import entry_points
 
+from vesuv.config.registry import load_entry_point
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.diagnosis.finding import Finding
 from vesuv.diagnosis.findings import (
     collapse,
     extra_label_as_foreground,
@@ -28,8 +29,15 @@ from vesuv.diagnosis.findings import (
     threshold_instability,
     under_fitting,
 )
+from vesuv.runs.records import Finding
 
-FINDINGS: dict[str, Callable[[Evidence], Finding | None]] = {
+Find = Callable[[Evidence], Finding | None]
+"""What looks for one finding; None: it is not there."""
+
+GROUP = "vesuv.findings"
+"""Entry-point group that other packages join."""
+
+FINDINGS: dict[str, Find] = {
     "extra_label_as_foreground": extra_label_as_foreground.find,
     "skipped_steps": skipped_steps.find,
     "collapse": collapse.find,
@@ -52,3 +60,13 @@ FINDINGS: dict[str, Callable[[Evidence], Finding | None]] = {
     "slow_loading": slow_loading.find,
 }
 """What is looked for, by the name of its finding; what explains most comes first."""
+
+
+def all_findings() -> dict[str, Find]:
+    """Return our findings, and those that installed packages offer.
+
+    Raises:
+        InputError: One of these cannot be imported.
+    """
+    others = {point.name: load_entry_point(point) for point in entry_points(group=GROUP)}
+    return FINDINGS | {name: find for name, find in others.items() if name not in FINDINGS}

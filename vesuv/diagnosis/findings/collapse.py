@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.diagnosis.finding import Finding
+from vesuv.diagnosis.render import epochs, percent
 from vesuv.diagnosis.thresholds import mean_probability
-from vesuv.diagnosis.wording import epochs, percent
+from vesuv.runs.records import Finding
 
 LEAST_GAP = 0.03
 """Gap between the mean probability on foreground and on background below which there is nothing

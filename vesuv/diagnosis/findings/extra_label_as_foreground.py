@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from vesuv.config.data import LabelsConfig
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.diagnosis.finding import Finding
-from vesuv.diagnosis.wording import percent
+from vesuv.diagnosis.render import percent
+from vesuv.runs.records import Finding
 
 LARGE = 0.2
 """Share of all voxels from which a value is suspect: the diary's unlabelled value had 0.556, the

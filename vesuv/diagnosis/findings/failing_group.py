@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.diagnosis.finding import Finding
-from vesuv.diagnosis.observation import Observation
-from vesuv.diagnosis.wording import epochs, percent
+from vesuv.diagnosis.render import epochs, percent
+from vesuv.runs.records import Finding, Observation
 
 FAILS = 1 / 3
 """Share of the other groups' skill that a failing group reaches at most; groups that are merely

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.diagnosis.finding import Finding
-from vesuv.diagnosis.observation import Effect
-from vesuv.diagnosis.wording import percent
+from vesuv.diagnosis.render import percent
+from vesuv.runs.records import AugmentationEffect, Finding
 
 DAMAGE = 0.25
 """Share of patches times what is lost in each: a quarter of all that training shows is ruined."""
@@ -50,7 +49,7 @@ def find(evidence: Evidence) -> Finding | None:
     )
 
 
-def damage(effect: Effect) -> float:
+def damage(effect: AugmentationEffect) -> float:
     """Return the share of what training shows that this augmentation ruins."""
     kept = min(1.0, *(max(0.0, k) for k in (effect.foreground, effect.contrast, effect.thickness)))
     return effect.p * (1 - kept)

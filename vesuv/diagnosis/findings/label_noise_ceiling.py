@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.diagnosis.finding import Finding
 from vesuv.diagnosis.fit import fits
-from vesuv.diagnosis.wording import epochs, percent
+from vesuv.diagnosis.render import epochs, percent
+from vesuv.runs.records import Finding
 
 NEAR = 0.65
 """Share of the wrong voxels within one voxel of foreground on the other side; networks too small

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.diagnosis.finding import Finding
-from vesuv.diagnosis.wording import percent
+from vesuv.diagnosis.render import percent
+from vesuv.runs.records import Finding
 
 LOW = 0.3
 """Share of the highest rate so far, at or below which it counts as cut."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.diagnosis.finding import Finding
 from vesuv.diagnosis.findings.phases_not_comparable import total
+from vesuv.runs.records import Finding
 
 RISE = 1.25
 """Factor on the validation loss, from one validation to the next, under the same weights."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from vesuv.config import Config
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.diagnosis.finding import Finding
+from vesuv.diagnosis.render import epochs, percent
 from vesuv.diagnosis.thresholds import Cut, best_cut, cut_at
-from vesuv.diagnosis.wording import epochs, percent
+from vesuv.runs.records import Finding
 
 APART = 0.2
 """Between precision and recall; the diary's stalled network had 0.357 (0.965 and 0.608)."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.diagnosis.finding import Finding
-from vesuv.diagnosis.observation import Gradients
+from vesuv.runs.records import Finding, GradientLook
 
 OPPOSED = -0.3
 """Cosine below which two gradients oppose each other: a third of the step is undone. Terms that go
@@ -55,7 +54,7 @@ def find(evidence: Evidence) -> Finding | None:
     )
 
 
-def _opposed(look: Gradients) -> dict[str, dict[str, float]]:
+def _opposed(look: GradientLook) -> dict[str, dict[str, float]]:
     """Pair of terms -> group of layers -> cosine, where they oppose in enough groups."""
     found: dict[str, dict[str, float]] = {}
     for group, pairs in look.cosines.items():

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.diagnosis.finding import Finding
 from vesuv.diagnosis.fit import fits
-from vesuv.diagnosis.wording import epochs
+from vesuv.diagnosis.render import epochs
+from vesuv.runs.records import Finding
 
 GAP = 0.12
 """Dice by which tiles of training cases are better than validation tiles."""
@@ -27,8 +27,7 @@ def find(evidence: Evidence) -> Finding | None:
         return None
     last = recent[-1]
     best = max(known, key=lambda fit: fit.validation)
-    cases = evidence.facts.get("train_cases")
-    num = len(cases) if isinstance(cases, list) else 0
+    num = len(evidence.facts.train_cases) if evidence.facts else 0
     return Finding(
         name="over_fitting",
         title="The network learns its training cases by heart",

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.diagnosis.finding import Finding
-from vesuv.diagnosis.wording import percent
+from vesuv.diagnosis.render import percent
+from vesuv.runs.records import Finding
 
 TIMES = 3.0
 """Foreground in the patches over foreground in the volumes, or the other way round."""

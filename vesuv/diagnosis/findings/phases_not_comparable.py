@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping
 
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.diagnosis.finding import Finding
+from vesuv.runs.records import Finding
 
 SHIFT = 0.1
 """Share of the loss by which new weights alone must move it."""

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.diagnosis.finding import Finding
-from vesuv.diagnosis.wording import epochs
+from vesuv.diagnosis.render import epochs
+from vesuv.runs.records import Finding
 
 MARGIN = 0.05
 """Share of the way from floor to ceiling that counts as being at the ceiling."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.diagnosis.finding import Finding
-from vesuv.diagnosis.wording import percent
+from vesuv.diagnosis.render import percent
+from vesuv.runs.records import Finding
 
 RARE = 0.33
 """Share of drawn patches with foreground below which most steps teach nothing: the borehole images

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.diagnosis.finding import Finding
+from vesuv.runs.records import Finding
 
 FEW = 3
 """Skipped steps from which it is a finding: bfloat16 or a single bad patch skip one at times."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.diagnosis.finding import Finding
-from vesuv.diagnosis.wording import epochs, percent
+from vesuv.diagnosis.render import epochs, percent
+from vesuv.runs.records import Finding
 
 WAITS = 0.2
 """Share of the training time spent waiting for patches: from here the same machine could train a

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.diagnosis.finding import Finding
+from vesuv.runs.records import Finding
 
 SPACINGS = 2.0
 """Spacings that a patch must span along one axis at least: to see one piece whole and the next."""

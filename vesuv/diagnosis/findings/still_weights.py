@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.diagnosis.finding import Finding
-from vesuv.diagnosis.wording import epochs
+from vesuv.diagnosis.render import epochs
+from vesuv.runs.records import Finding
 
 STILL = 1e-3
 """Relative change of the weights in an epoch; networks that learn move by 0.01 to 0.3."""

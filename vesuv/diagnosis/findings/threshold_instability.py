@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.diagnosis.finding import Finding
+from vesuv.diagnosis.render import epochs, percent
 from vesuv.diagnosis.thresholds import best_cut, cut_at
-from vesuv.diagnosis.wording import epochs, percent
+from vesuv.runs.records import Finding
 
 VALIDATIONS = 5
 """Looked back over."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.diagnosis.finding import Finding
 from vesuv.diagnosis.fit import fits
-from vesuv.diagnosis.wording import epochs
+from vesuv.diagnosis.render import epochs
+from vesuv.runs.records import Finding
 
 LOW = 0.6
 """Dice on training tiles, at their best threshold, that a network which fits surpasses."""

@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from vesuv.data.labels import IGNORE
-from vesuv.diagnosis.observation import Gradients
 from vesuv.losses.compound import Compound
 from vesuv.losses.prediction import Prediction
+from vesuv.runs.records import GradientLook
 from vesuv.runtime.machine import Machine
-from vesuv.training.validation import forward
 
 Sums = dict[str, dict[str, list[Tensor]]]
 """Group of layers -> term -> gradient of each of its parameters."""
@@ -26,7 +25,7 @@ def compare_gradients(
     weights: Mapping[str, float],
     tiles: Sequence[tuple[Tensor, Tensor]],
     machine: Machine,
-) -> Gradients | None:
+) -> GradientLook | None:
     """Compare the weighted terms' gradients, summed over tiles taken one by one.
 
     Nothing is left behind: no `.grad`, no random draw, and the network's mode is as it was. Taken
@@ -67,9 +66,10 @@ def _of_tile(
     parameters: Sequence[nn.Parameter],
     machine: Machine,
 ) -> dict[str, list[Tensor]]:
-    """Gradients of each weighted term on one tile, from one forward pass."""
+    """GradientLook of each weighted term on one tile, from one forward pass."""
     image, label = (part.to(machine.device) for part in tile)
-    prediction = Prediction(forward(network, image, machine), label, label != IGNORE)
+    logits = machine.forward(network, image)
+    prediction = Prediction(logits, label, label != IGNORE)
     found = {}
     for number, (term, weight) in enumerate(terms.items(), start=1):
         value = weight * compound.losses[term].of(prediction)
@@ -104,7 +104,7 @@ def _grouped(totals: Mapping[str, list[Tensor]], groups: Sequence[str]) -> Sums:
     return sums
 
 
-def _compared(sums: Sums) -> Gradients | None:
+def _compared(sums: Sums) -> GradientLook | None:
     cosines: dict[str, dict[str, float]] = {}
     norms: dict[str, dict[str, float]] = {}
     for group, terms in sums.items():
@@ -120,4 +120,4 @@ def _compared(sums: Sums) -> Gradients | None:
             for one, other in combinations(flat, 2)
             if norms[group][one] and norms[group][other]
         }
-    return Gradients(cosines=cosines, norms=norms)
+    return GradientLook(cosines=cosines, norms=norms)

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vesuv.config.data import AugmentConfig, SamplingConfig
+from vesuv.data.case import PreparedCase
 from vesuv.data.labels import IGNORE
-from vesuv.data.sampling import PatchPlan, PatchSampler, patch_corner
-from vesuv.data.store import StoredCase
-from vesuv.diagnosis.observation import Effect, Structure
+from vesuv.data.sampling import PatchPlan, PatchSampler
+from vesuv.runs.records import AugmentationEffect, Structure
 from vesuv.transforms.normalize import IntensityMap
-from vesuv.transforms.pipeline import Transform, apply, draw, read
+from vesuv.transforms.patch import apply, read_planned
+from vesuv.types import Mask
 
 _EFFECTS = ("rotation", "scaling", "noise", "blur", "low_resolution")
 """What can erase a structure; flips, turns and grey curves cannot."""
@@ -28,10 +29,8 @@ _CROP = 160
 """Edge of what is measured of a case, about its middle."""
 _CASES = 4
 
-Mask = NDArray[np.bool_]
 
-
-def measure_structure(cases: Sequence[StoredCase]) -> Structure:
+def measure_structure(cases: Sequence[PreparedCase]) -> Structure:
     """Measure spacing and thickness of the foreground in the middle of some cases."""
     gaps: tuple[list[int], list[int], list[int]] = ([], [], [])
     ways: list[float] = []
@@ -87,14 +86,14 @@ def thickness(mask: Mask) -> float:
 
 
 def measure_augmentation(
-    cases: Sequence[StoredCase],
+    cases: Sequence[PreparedCase],
     maps: Sequence[IntensityMap],
     sampling: SamplingConfig,
     augment: AugmentConfig,
     num_classes: int,
     num_patches: int,
     seed: int,
-) -> dict[str, Effect]:
+) -> dict[str, AugmentationEffect]:
     """Apply each augmentation by itself to the same patches and compare with the patches as read.
 
     An augmentation that is off is left out, and so is one about which the patches say nothing.
@@ -157,15 +156,12 @@ def _patch(
     augment: AugmentConfig,
     num_classes: int,
 ) -> tuple[Tensor, Tensor]:
-    case, size = sampler.cases[plan.case], sampler.sampling.patch_size
-    transform: Transform = draw(plan.seed, augment, size, case.spacing)
-    raw = read(case, patch_corner(plan.center, case.shape, size), transform)
-    return apply(raw, maps[plan.case], num_classes)
+    return apply(read_planned(sampler, plan, augment), maps[plan.case], num_classes)
 
 
 def _effect(
     p: float, before: list[tuple[Tensor, Tensor]], after: list[tuple[Tensor, Tensor]]
-) -> Effect | None:
+) -> AugmentationEffect | None:
     shares = [_foreground_share([label for _, label in patches]) for patches in (before, after)]
     contrasts, ways = [], []
     for old, new in zip(before, after, strict=True):
@@ -177,7 +173,7 @@ def _effect(
         ways.append(thick[1] / thick[0])
     if not contrasts or not shares[0]:
         return None
-    return Effect(
+    return AugmentationEffect(
         p=p,
         foreground=shares[1] / shares[0],
         contrast=median(contrasts),

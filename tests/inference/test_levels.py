@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from vesuv.selection.levels import NUM_LEVELS, dequantise, quantise
+from vesuv.config.data import PROBABILITY_STEPS
+from vesuv.inference.levels import dequantise, in_steps, quantise
 
 
 def test_levels_of_probabilities_written_by_hand() -> None:
@@ -18,7 +19,7 @@ def test_levels_of_probabilities_written_by_hand() -> None:
 
 
 def test_every_threshold_on_a_step_cuts_the_very_voxels_that_it_cuts_in_float32() -> None:
-    thresholds = [step / NUM_LEVELS for step in range(1, NUM_LEVELS + 1)]
+    thresholds = [step / PROBABILITY_STEPS for step in range(1, PROBABILITY_STEPS + 1)]
     at = np.float32(thresholds)
     around = np.stack([np.nextafter(at, np.float32(0)), at, np.nextafter(at, np.float32(1))])
     probs = torch.from_numpy(around).reshape(1, 1, 3, -1)
@@ -34,7 +35,7 @@ def test_a_threshold_between_steps_is_off_by_less_than_one_step() -> None:
 
     wrong = (dequantise(quantise(probs)) >= 0.333) != (probs >= 0.333)
 
-    assert (probs[wrong] - 0.333).abs().max() < 1 / NUM_LEVELS
+    assert (probs[wrong] - 0.333).abs().max() < 1 / PROBABILITY_STEPS
 
 
 def test_the_likeliest_class_stays_the_likeliest() -> None:
@@ -48,6 +49,15 @@ def test_the_likeliest_class_stays_the_likeliest() -> None:
 def test_a_volume_larger_than_one_chunk_is_the_same(monkeypatch) -> None:
     probs = torch.rand(1, 5, 6, 7, generator=torch.Generator().manual_seed(0))
     whole = quantise(probs)
-    monkeypatch.setattr("vesuv.selection.levels._CHUNK", 11)
+    monkeypatch.setattr("vesuv.inference.levels._CHUNK", 11)
 
     assert torch.equal(quantise(probs), whole)
+
+
+def test_steps_of_steps_are_the_same_steps() -> None:
+    probs = torch.rand(3, 8, 9, 10, generator=torch.Generator().manual_seed(0))
+    for some in (probs[:1], probs / probs.sum(dim=0), dequantise(torch.arange(201)[None])):
+        once = in_steps(some)
+
+        assert torch.equal(in_steps(once), once)
+        assert torch.equal(quantise(once), quantise(some))

@@ -14,8 +14,8 @@ from vesuv.evaluation.distribution import Curve
 from vesuv.evaluation.overlap import Overlap, scores
 from vesuv.selection.choice import Candidate, Choice
 
-Cases = NDArray[np.bool_]
-"""Which of the cases, in their order."""
+Part = NDArray[np.bool_]
+"""Some of the cases: True for those, in the order of all."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ def case_score(matrix: Tensor, leaderboard: float | None = None) -> CaseScore:
 
 
 @dataclass(frozen=True)
-class Measured:
+class CandidateScores:
     """A candidate on all cases, in the cases' order."""
 
     candidate: Candidate
     cases: tuple[CaseScore, ...]
 
-    def choice(self, part: Cases | None = None) -> Choice | None:
+    def choice(self, part: Part | None = None) -> Choice | None:
         """Return the scores over a part of the cases; None when no voxel of it is judged."""
         judged = self._judged > 0
         chosen = judged if part is None else judged & part
@@ -48,8 +48,8 @@ class Measured:
             return None
         voxels = self._judged[chosen]
         predicted, labelled, dice = (column[chosen] for column in self._columns)
-        board = [case.leaderboard for case, take in zip(self.cases, chosen, strict=True) if take]
-        known = [value for value in board if value is not None]
+        boards = [case.leaderboard for case, take in zip(self.cases, chosen, strict=True) if take]
+        measured = [value for value in boards if value is not None]
         return Choice(
             self.candidate.checkpoint,
             self.candidate.threshold,
@@ -57,11 +57,11 @@ class Measured:
             dice=float(dice.mean()),
             predicted_fraction=float((predicted * voxels).sum() / voxels.sum()),
             labelled_fraction=float((labelled * voxels).sum() / voxels.sum()),
-            leaderboard=sum(known) / len(known) if known else None,
+            leaderboard=sum(measured) / len(measured) if measured else None,
             postprocess=self.candidate.postprocess,
         )
 
-    def count(self, part: Cases) -> int:
+    def count(self, part: Part) -> int:
         """Return the number of cases of a part that hold a judged voxel."""
         return int(((self._judged > 0) & part).sum())
 
@@ -77,16 +77,16 @@ class Measured:
         return np.array(rows, dtype=np.float64).T
 
 
-def from_curves(checkpoint: str, curves: Sequence[Curve]) -> list[Measured]:
+def from_curves(checkpoint: str, curves: Sequence[Curve]) -> list[CandidateScores]:
     """Return a candidate for each threshold of the curves of all cases."""
     by_case = [[case_score(matrix) for matrix in curve.matrices] for curve in curves]
     return [
-        Measured(Candidate(checkpoint, threshold), tuple(case[index] for case in by_case))
+        CandidateScores(Candidate(checkpoint, threshold), tuple(case[index] for case in by_case))
         for index, threshold in enumerate(curves[0].thresholds)
     ]
 
 
-def choices(measured: Sequence[Measured], part: Cases | None = None) -> list[Choice]:
+def choices(candidates: Sequence[CandidateScores], part: Part | None = None) -> list[Choice]:
     """Return the scores of each candidate over a part of the cases that holds a judged voxel."""
-    found = [one.choice(part) for one in measured]
-    return [choice for choice in found if choice is not None]
+    scored = [one.choice(part) for one in candidates]
+    return [choice for choice in scored if choice is not None]

@@ -6,23 +6,25 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from vesuv.config.data import AugmentConfig
+from vesuv.data.case import PreparedCase
 from vesuv.data.labels import IGNORE
-from vesuv.data.sampling import Voxel, read_region
-from vesuv.data.store import StoredCase
+from vesuv.data.sampling import PatchPlan, PatchSampler, patch_corner
 from vesuv.transforms.intensity import UNCHANGED, Intensity, draw_intensity
 from vesuv.transforms.normalize import IntensityMap
+from vesuv.transforms.padding import placed
+from vesuv.transforms.region import read_region
 from vesuv.transforms.spatial import IDENTITY, Spatial, draw_spatial, permute, warp
+from vesuv.types import Shape, Spacing
 
 
 @dataclass(frozen=True)
 class Transform:
     """Everything that is done to one patch; drawn before the patch is read."""
 
-    patch_size: Voxel
+    patch_size: Shape
     spatial: Spatial = IDENTITY
     intensity: Intensity = UNCHANGED
 
@@ -35,9 +37,9 @@ class RawPatch:
     """(c, z, y, x), as stored, cut to the volume."""
     label: Tensor
     """(z, y, x), cut to the volume."""
-    offset: Voxel
-    """Voxels of the box before the first voxel of `image`, per axis of the volume."""
-    box: Voxel
+    offset: Shape
+    """Shapes of the box before the first voxel of `image`, per axis of the volume."""
+    box: Shape
     """Edges of the box that was asked for."""
     transform: Transform
 
@@ -53,7 +55,7 @@ class RawPatch:
 
 
 def draw(
-    seed: int, config: AugmentConfig, patch_size: Voxel, spacing: tuple[float, float, float]
+    seed: int, config: AugmentConfig, patch_size: Shape, spacing: Spacing
 ) -> Transform:
     """Draw the augmentation of one patch: the same for the same arguments."""
     rng = np.random.Generator(np.random.Philox(seed))
@@ -61,7 +63,18 @@ def draw(
     return Transform(patch_size, spatial, draw_intensity(rng, config))
 
 
-def read(case: StoredCase, corner: Voxel, transform: Transform) -> RawPatch:
+def read_planned(
+    sampler: PatchSampler, plan: PatchPlan, augment: AugmentConfig | None
+) -> RawPatch:
+    """Draw the augmentation of a planned patch and read what it needs; None augments nothing."""
+    case, patch_size = sampler.cases[plan.case], sampler.sampling.patch_size
+    transform = Transform(patch_size)
+    if augment is not None:
+        transform = draw(plan.seed, augment, patch_size, case.spacing)
+    return read(case, patch_corner(plan.center, case.shape, patch_size), transform)
+
+
+def read(case: PreparedCase, corner: Shape, transform: Transform) -> RawPatch:
     """Read the box of voxels that the transform of the patch at `corner` needs, and no more."""
     margin = [0, 0, 0]
     for axis, reach in zip(
@@ -79,7 +92,7 @@ def read(case: StoredCase, corner: Voxel, transform: Transform) -> RawPatch:
 def apply(patch: RawPatch, intensity_map: IntensityMap, num_classes: int) -> tuple[Tensor, Tensor]:
     """Normalise and augment.
 
-    Voxels are turned as stored, when they are fewest bytes, then normalised, then padded or warped.
+    Shapes are turned as stored, when they are fewest bytes, then normalised, then padded or warped.
 
     Returns:
         Image (c, *patch_size) float32, 0 outside the volume before the intensity effects, and uint8
@@ -94,16 +107,13 @@ def apply(patch: RawPatch, intensity_map: IntensityMap, num_classes: int) -> tup
             (patch.box[axis] - 1) / 2 - b for axis, b in zip(spatial.order, before, strict=True)
         )
         image, label = warp(image, label, spatial.matrix, (z, y, x), size, num_classes)
-    elif tuple(label.shape) != size:
-        pad: list[int] = []
-        for b, length, edge in zip(before, label.shape, size, strict=True):
-            pad = [b, edge - length - b, *pad]
-        image, label = F.pad(image, pad), F.pad(label, pad, value=IGNORE)
+    else:
+        image, label = placed(image, before, size), placed(label, before, size, IGNORE)
     return patch.transform.intensity.apply(image), label
 
 
 def _offset_after_turning(patch: RawPatch) -> list[int]:
-    """Voxels of the turned box before the first voxel of the turned arrays."""
+    """Shapes of the turned box before the first voxel of the turned arrays."""
     spatial = patch.transform.spatial
     return [
         patch.box[axis] - patch.label.shape[axis] - patch.offset[axis]

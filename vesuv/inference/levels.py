@@ -1,8 +1,11 @@
-"""Probabilities as one byte a voxel, such that thresholds still cut exactly.
+"""Probabilities as one byte a voxel: what masks are made of.
 
 A byte counts the thresholds 1/200, 2/200 … 1 that a float32 probability reaches, and stands for the
 middle of its step. A threshold that is a multiple of 0.005 therefore selects the very voxels that
-it selects in float32; any other threshold is off by less than one step.
+it selects in float32; any other threshold counts as the nearest one.
+
+Selection keeps probabilities in this form, and every mask is made from it, so that the mask that is
+judged is the mask that is written whatever cut, chain or number of classes.
 """
 
 from __future__ import annotations
@@ -10,8 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-NUM_LEVELS = 200
-"""Steps between 0 and 1; a probability of 1 is the level NUM_LEVELS."""
+from vesuv.config.data import PROBABILITY_STEPS
 
 _CHUNK = 1 << 22  # voxels that are compared at once, to bound the memory of the comparison
 
@@ -22,7 +24,7 @@ def quantise(probs: Tensor) -> Tensor:
     With several classes the likeliest keeps a lead of a level where another would draw level, so
     that the likeliest class stays the same.
     """
-    steps = torch.tensor([step / NUM_LEVELS for step in range(1, NUM_LEVELS + 1)])
+    steps = torch.tensor([step / PROBABILITY_STEPS for step in range(1, PROBABILITY_STEPS + 1)])
     levels = torch.empty(probs.shape, dtype=torch.uint8)
     source, target = probs.reshape(-1), levels.view(-1)
     for start in range(0, len(target), _CHUNK):
@@ -38,4 +40,9 @@ def quantise(probs: Tensor) -> Tensor:
 
 def dequantise(levels: Tensor) -> Tensor:
     """Return float32 probabilities: the middle of each level's step, and 1 for the last level."""
-    return levels.float().add_(0.5).div_(NUM_LEVELS).clamp_(max=1.0)
+    return levels.float().add_(0.5).div_(PROBABILITY_STEPS).clamp_(max=1.0)
+
+
+def in_steps(probs: Tensor) -> Tensor:
+    """Return probabilities (k, z, y, x) moved to the middle of their steps; twice is as once."""
+    return dequantise(quantise(probs))

@@ -1,0 +1,103 @@
+import csv
+import json
+from pathlib import Path
+
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from vesuv.runs.folder import RunFolder
+from vesuv.runs.records import Diagnosis, Finding, RunEvent
+from vesuv.runs.writer import Position, RunWriter, write_diagnosis
+
+FINDING = Finding(
+    name="lopsided_precision_recall",
+    title="Far too much is predicted",
+    evidence="In epochs 3 to 5 precision is 0.608.",
+    remedy="Let validate_distribution choose.",
+    severity="trouble",
+    epochs=(3, 5),
+    numbers={"precision": 0.608},
+)
+
+
+def writer(folder: Path, position: Position = (0, 0)) -> RunWriter:
+    return RunWriter(RunFolder(folder), position)
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "metrics.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_an_epoch_reaches_the_log_the_table_and_tensorboard(tmp_path: Path) -> None:
+    opened = writer(tmp_path)
+    opened.log("hello")
+    opened.metrics(0, {"lr": 0.5, "val/dice": None})
+    opened.event(RunEvent(epoch=0, kind="noise", line="Weight noise injected"))
+    picture = torch.rand(1, 4, 4)
+    names = ("image", "label", "probability")
+    opened.slices(0, dict.fromkeys(names, picture), ("a",), 0.5)
+    opened.close()
+
+    assert rows(tmp_path) == [{"epoch": "0", "lr": "0.5", "val/dice": ""}]
+    assert "hello" in (tmp_path / "train.log").read_text()
+    assert json.loads((tmp_path / "events.jsonl").read_text()) == {
+        "epoch": 0, "step": 0, "kind": "noise", "line": "Weight noise injected",
+    }  # fmt: skip
+    board = EventAccumulator(str(tmp_path))
+    board.Reload()
+    assert board.Scalars("lr")[0].value == 0.5
+    assert board.Tags()["images"] == [f"slices/{name}" for name in names]
+
+
+def test_a_new_column_joins_the_old_ones(tmp_path: Path) -> None:
+    opened = writer(tmp_path)
+    opened.metrics(0, {"lr": 0.5})
+    opened.metrics(1, {"lr": 0.4, "val/dice": 0.7})
+    opened.metrics(2, {"lr": 0.3})
+    opened.close()
+
+    assert [row["val/dice"] for row in rows(tmp_path)] == ["", "0.7", ""]
+
+
+def test_a_resumed_run_cuts_the_table_and_the_events_back(tmp_path: Path) -> None:
+    first = writer(tmp_path)
+    for epoch in range(4):
+        first.metrics(epoch, {"lr": 0.5})
+        first.event(RunEvent(epoch=epoch, step=3, kind="noise", line=f"event {epoch}"))
+    first.close()
+    with (tmp_path / "events.jsonl").open("a") as file:
+        file.write('{"epoch": 1, "st')
+
+    second = writer(tmp_path, (2, 3))
+    second.metrics(2, {"lr": 0.1})
+    second.close()
+
+    assert [(row["epoch"], row["lr"]) for row in rows(tmp_path)] == [
+        ("0", "0.5"), ("1", "0.5"), ("2", "0.1"),
+    ]  # fmt: skip
+    lines = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    assert [line["line"] for line in lines] == ["event 0", "event 1"]
+
+
+def test_findings_come_back_as_they_were_written(tmp_path: Path) -> None:
+    write_diagnosis(RunFolder(tmp_path), 5, [FINDING])
+
+    content = json.loads((tmp_path / "diagnosis.json").read_text())
+    assert Diagnosis.model_validate(content) == Diagnosis(epoch=5, findings=(FINDING,))
+    assert [path.name for path in tmp_path.iterdir()] == ["diagnosis.json"]
+    assert content == {
+        "version": 1,
+        "epoch": 5,
+        "findings": [
+            {
+                "name": "lopsided_precision_recall",
+                "title": "Far too much is predicted",
+                "evidence": "In epochs 3 to 5 precision is 0.608.",
+                "remedy": "Let validate_distribution choose.",
+                "severity": "trouble",
+                "epochs": [3, 5],
+                "numbers": {"precision": 0.608},
+            }
+        ],
+    }

@@ -1,0 +1,18 @@
+from . import losses as losses
+from .config import Config as Config
+from .config import load_config as load_config
+from .data.builder import prepare as prepare
+from .data.case import Case as Case
+from .diagnosis import diagnose as diagnose
+from .errors import InputError as InputError
+from .errors import Interrupted as Interrupted
+from .evaluation import evaluate as evaluate
+from .inference.predictor import Predictor as Predictor
+from .inference.predictor import load as load
+from .selection.find_best import find_best as find_best
+from .selection.validation import validate_distribution as validate_distribution
+from .training.reporting import Listener as Listener
+from .training.train import TrainedRun as TrainedRun
+from .training.train import train as train
+
+__version__: str

@@ -1,0 +1,73 @@
+"""vesuv find_best: the best of several configurations and their ensembles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.table import Table
+
+from vesuv.cli.options import (
+    Changes,
+    Checkpoints,
+    Runs,
+    console,
+    use_threads_of,
+    with_short_words,
+)
+from vesuv.cli.progress import progress_on
+from vesuv.selection.find_best import BEST, Comparison
+from vesuv.selection.find_best import find_best as compare_configurations
+
+_LEFT = ("system", "chosen")
+_NOT_SHOWN = ("predicted_fraction", "labelled_fraction")
+
+
+def find_best(
+    *,
+    run: Runs,
+    output: Path = BEST,
+    checkpoint: Checkpoints = None,
+    overlap: str | None = None,
+    mirror: bool | None = None,
+    device: str | None = None,
+    changes: Changes = (),
+) -> None:
+    """Choose among configurations and their ensembles on held-out volumes.
+
+    Args:
+        run: Run folders of several configurations, log/<config>/fold_<k> …
+        output: File to write.
+        checkpoint: Checkpoints to try … (default all).
+        overlap: Share that windows overlap: --set inference.overlap=…
+        mirror: Average over flips: --set inference.mirror=…
+        device: auto, cpu, cuda or mps: --set runtime.device=…
+        changes: Changes to the runs' configuration: section.key=value …
+    """
+    out = console()
+    all_changes = with_short_words(changes, overlap, mirror, device)
+    use_threads_of(run, all_changes)
+    comparison = compare_configurations(
+        run,
+        output,
+        checkpoints=checkpoint,
+        changes=all_changes,
+        say=lambda line: out.print(line, markup=False),
+        show_progress=progress_on(out),
+    )
+    out.print(_table(comparison))
+    best = comparison.ranking[0]
+    out.print(f"best: {best.name}: {best.verdict.result.why}", markup=False)
+    out.print(f"written: {output}, {output.with_suffix('.csv')}", markup=False)
+
+
+def _table(comparison: Comparison) -> Table:
+    rows = comparison.rows()
+    num_cases = len(comparison.ranking[0].verdict.problem.cases)
+    table = Table(title=f"{num_cases} held-out cases, best first")
+    columns = [name for name in rows[0] if name not in _NOT_SHOWN]
+    for column in columns:
+        table.add_column(column, justify="left" if column in _LEFT else "right")
+    for row in rows:
+        cells = [row[name] for name in columns]
+        table.add_row(*(f"{v:.4f}" if isinstance(v, float) else str(v) for v in cells))
+    return table

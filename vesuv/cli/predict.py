@@ -1,0 +1,87 @@
+"""vesuv predict: masks of volumes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+from cyclopts import Parameter
+
+from vesuv.cli.options import Changes, Switch, console, several, with_short_words
+from vesuv.cli.progress import progress_on
+from vesuv.errors import InputError
+from vesuv.inference.best_file import open_best
+from vesuv.inference.files import FilePrediction, check_output
+from vesuv.inference.inputs import find_inputs
+from vesuv.inference.members import Member, choose_mask, open_members
+from vesuv.inference.predictor import Predictor
+
+
+def predict(
+    *,
+    source: Annotated[Path, Parameter("--input")],
+    output: Path,
+    run: Annotated[tuple[Path, ...] | None, several("--run")] = None,
+    best: Path | None = None,
+    checkpoint: str | None = None,
+    threshold: float | None = None,
+    postprocess: Literal["none"] | None = None,
+    probabilities: Switch = False,
+    submission: Path | None = None,
+    overlap: str | None = None,
+    mirror: bool | None = None,
+    device: str | None = None,
+    changes: Changes = (),
+) -> None:
+    """Predict volumes with one run, or with several averaged (fold ensemble).
+
+    Args:
+        source: A volume, or a folder of volumes.
+        output: Folder of masks and provenance.json.
+        run: Run folders, log/<config>/fold_<k> …
+        best: best.json of find_best, in place of --run.
+        checkpoint: Checkpoint (default: the selected one).
+        threshold: Threshold (default: the selected one).
+        postprocess: none: leave post-processing out (default: as selected).
+        probabilities: Write probabilities as well.
+        submission: Write a submission.zip of uint8 <id>.tif masks.
+        overlap: Share that windows overlap (default: as selected): --set inference.overlap=…
+        mirror: Average over flips (default: as selected): --set inference.mirror=…
+        device: auto, cpu, cuda or mps: --set runtime.device=…
+        changes: Changes to the runs' configuration: section.key=value …
+    """
+    out = console()
+    all_changes = with_short_words(changes, overlap, mirror, device)
+    members = _members(run, best, checkpoint, all_changes)
+    mask = choose_mask(members, threshold, postprocess)
+    check_output(source, output)
+    channel_files = members[0].config.model.in_channels > 1
+    volumes = find_inputs(source, channel_files=channel_files)
+    predictor = Predictor.of_members(members, mask.settings)
+    torch.set_num_threads(predictor.machine.threads)
+    for one in members:
+        note = ", trained on since it was selected" if one.is_outdated else ""
+        out.print(f"{one.run.path}: {one.name}, epoch {one.checkpoint.epoch}{note}", markup=False)
+    out.print(f"{mask.threshold_reason}; {mask.chain_reason}", markup=False)
+    FilePrediction(
+        members,
+        mask,
+        predictor,
+        output,
+        probabilities,
+        submission,
+        say=lambda line: out.print(line, markup=False),
+        show_progress=progress_on(out),
+    ).run(volumes)
+
+
+def _members(
+    runs: tuple[Path, ...] | None, best: Path | None, checkpoint: str | None, changes: list[str]
+) -> list[Member]:
+    if best is None:
+        return open_members(runs or (), checkpoint, changes)
+    for word, value in {"--run": runs, "--checkpoint": checkpoint}.items():
+        if value is not None:
+            raise InputError(f"{word}: --best names runs and checkpoints itself; leave one out")
+    return open_best(best, changes)

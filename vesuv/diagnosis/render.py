@@ -1,0 +1,31 @@
+"""Findings and their figures as people read them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from vesuv.runs.records import Finding
+
+
+def epochs(first: int, last: int) -> str:
+    """`epoch 3`, or `epochs 3 to 7`."""
+    return f"epoch {first}" if first == last else f"epochs {first} to {last}"
+
+
+def percent(share: float) -> str:
+    """`5.3 %`, with two significant digits below ten."""
+    value = 100 * share
+    return f"{value:.0f} %" if abs(value) >= 9.95 else f"{value:.2g} %"
+
+
+def show(findings: Iterable[Finding]) -> list[str]:
+    """Return findings as lines of text: one of what and why, one of what to do."""
+    return [
+        line
+        for finding in findings
+        for line in (
+            f"{finding.severity.capitalize()}: {finding.title} ({finding.name}). "
+            f"{finding.evidence}",
+            f"  -> {finding.remedy}",
+        )
+    ]

@@ -1,0 +1,74 @@
+"""The file that find_best writes, as the members and the mask that it stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from vesuv.errors import InputError, command
+from vesuv.inference.members import Member, check_agreement, member
+from vesuv.io.tables import VERSION, read_json
+from vesuv.runs.folder import RunFolder
+from vesuv.runs.records import ChainRecord, Record, Selected, SelectedInference, Share
+
+
+class _BestMember(Record):
+    run: str
+    checkpoint: str
+    checkpoint_sha256: str
+
+
+class BestFile(Record):
+    """best.json."""
+
+    members: tuple[_BestMember, ...] = Field(min_length=1)
+    threshold: Share | None
+    postprocess: ChainRecord
+    inference: SelectedInference | None = None
+
+
+def open_best(path: Path, changes: Sequence[str] = ()) -> list[Member]:
+    """Read the members of a best.json, each with the threshold and the steps of the whole.
+
+    Args:
+        path: The file.
+        changes: `section.key=value`, see `vesuv.inference.members.trained_config`.
+
+    Raises:
+        InputError: No such file, not one of find_best, or runs that are not there any more.
+    """
+    best = _read(path)
+    members = []
+    for one in best.members:
+        selected = Selected.model_construct(
+            checkpoint=one.checkpoint,
+            threshold=best.threshold,
+            checkpoint_sha256=one.checkpoint_sha256,
+            postprocess=best.postprocess,
+            inference=best.inference,
+        )
+        members.append(member(RunFolder.open(Path(one.run)), one.checkpoint, selected, changes))
+    check_agreement(members)
+    return members
+
+
+def _read(path: Path) -> BestFile:
+    content = read_json(path)
+    try:
+        if content.get("version") != VERSION:
+            raise ValueError(f"version {content.get('version')!r:.60}")
+        return BestFile.model_validate(content)
+    except (ValidationError, ValueError) as fault:
+        reason = _first(fault) if isinstance(fault, ValidationError) else fault
+        raise InputError(
+            f"--best: {path} is not what find_best writes ({reason}); write it anew with "
+            f"{command('find_best')}"
+        ) from None
+
+
+def _first(fault: ValidationError) -> str:
+    error = fault.errors()[0]
+    place = ".".join(str(part) for part in error["loc"])
+    return f"{place}: {str(error['msg']).removeprefix('Value error, ')}"

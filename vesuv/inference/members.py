@@ -1,0 +1,238 @@
+"""The checkpoints that predict together, and what their runs selected for them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from vesuv.config import Config, load_config
+from vesuv.config.postprocess import Chain, begins_with_cut
+from vesuv.config.training import InferenceConfig
+from vesuv.errors import InputError, command
+from vesuv.inference.masks import MaskSettings
+from vesuv.runs.checkpoints import Checkpoint, read_checkpoint
+from vesuv.runs.folder import RunFolder
+from vesuv.runs.records import Selected, SelectedInference
+
+_MUST_AGREE: dict[str, Callable[[Config], object]] = {
+    "labels.classes": lambda config: list(config.labels.classes.items()),
+    "model.in_channels": lambda config: config.model.in_channels,
+    "model.out_channels": lambda config: config.model.out_channels,
+    "data.spacing": lambda config: config.data.spacing,
+}
+"""What networks have in common whose probabilities can be averaged."""
+_CHANGEABLE = ("selection.", "inference.", "runtime.", "data.store=", "data.root=")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One run's checkpoint in an ensemble."""
+
+    run: RunFolder
+    name: str
+    checkpoint: Checkpoint
+    config: Config
+    """The run's, with the changes of the caller."""
+    selected: Selected | None = None
+    """The run's selection, where it chose this checkpoint."""
+
+    @property
+    def inference(self) -> InferenceConfig:
+        """How volumes are predicted."""
+        return self.config.inference
+
+    @property
+    def threshold(self) -> float | None:
+        """The selected threshold; None where nothing was selected for this checkpoint."""
+        return self.selected.threshold if self.selected else None
+
+    @property
+    def postprocess(self) -> Chain:
+        """The selected steps, else those of the configuration."""
+        if self.selected and self.selected.postprocess is not None:
+            return self.selected.postprocess
+        return self.config.inference.postprocess
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether the checkpoint was trained on after it was selected."""
+        digest = self.selected.checkpoint_sha256 if self.selected else None
+        return digest is not None and digest != self.sha256
+
+    @cached_property
+    def sha256(self) -> str:
+        """Digest of the checkpoint file."""
+        return file_digest(self.checkpoint.path)
+
+
+def open_members(
+    runs: Sequence[Path], checkpoint: str | None = None, changes: Sequence[str] = ()
+) -> list[Member]:
+    """Read one checkpoint of each run: the one named, else the selected one, else the best.
+
+    Where the selected checkpoint is taken, volumes are predicted as they were for the selection.
+
+    Args:
+        runs: Run folders.
+        checkpoint: Name of the checkpoint.
+        changes: `section.key=value`, see `trained_config`.
+
+    Raises:
+        InputError: No run, no such checkpoint, or runs that cannot be averaged.
+    """
+    if not runs:
+        raise InputError("--run: needs at least one run folder, found none; name log/<config>/fold")
+    members = [_open_member(RunFolder.open(path), checkpoint, changes) for path in runs]
+    check_agreement(members)
+    return members
+
+
+def _open_member(run: RunFolder, wanted: str | None, changes: Sequence[str]) -> Member:
+    selected = run.selected()
+    name = wanted or (selected.checkpoint if selected else "best")
+    chosen = selected if selected and selected.checkpoint == name else None
+    return member(run, name, chosen, changes)
+
+
+def member(
+    run: RunFolder, name: str, selected: Selected | None, changes: Sequence[str] = ()
+) -> Member:
+    """Read a checkpoint of a run, with what was selected for it."""
+    settings = [*_settings(selected.inference if selected else None), *changes]
+    checkpoint = read_checkpoint(run.existing_checkpoint(name))
+    return Member(run, name, checkpoint, trained_config(run, settings), selected)
+
+
+def _settings(inference: SelectedInference | None) -> list[str]:
+    """Return the settings that a selection was made with as changes of the configuration."""
+    if inference is None:
+        return []
+    values = inference.model_dump(mode="json", exclude_none=True)
+    return [f"inference.{key}={str(value).lower()}" for key, value in values.items()]
+
+
+def trained_config(run: RunFolder, changes: Sequence[str]) -> Config:
+    """Return a run's configuration with changes that a trained run can take.
+
+    Raises:
+        InputError: A change of anything else, which would need another training.
+    """
+    for change in changes:
+        if not change.startswith(_CHANGEABLE):
+            raise InputError(
+                f"--set {change}: a trained run takes changes of selection, inference, runtime, "
+                "data.root and data.store; train anew for others"
+            )
+    return load_config(run.config_file, tuple(changes))
+
+
+def check_agreement(members: Sequence[Member]) -> None:
+    """Refuse networks whose probabilities cannot be averaged.
+
+    Raises:
+        InputError: Names two runs, and what they differ in.
+    """
+    first = members[0]
+    for other in members[1:]:
+        key = differing_key(first.checkpoint.config, other.checkpoint.config)
+        if key is not None:
+            value = _MUST_AGREE[key]
+            ours, theirs = value(first.checkpoint.config), value(other.checkpoint.config)
+            raise InputError(
+                f"{other.run.path}: runs of an ensemble must agree in {key}, found {theirs} "
+                f"and, in {first.run.path}, {ours}; predict with them separately"
+            )
+
+
+def differing_key(one: Config, other: Config) -> str | None:
+    """Return a key that keeps networks from being averaged; None where they can be."""
+    differing = (key for key, value in _MUST_AGREE.items() if value(one) != value(other))
+    return next(differing, None)
+
+
+@dataclass(frozen=True)
+class ChosenMask:
+    """Cut and steps of an ensemble, and in a sentence each where they come from."""
+
+    settings: MaskSettings
+    threshold_reason: str
+    chain_reason: str
+
+
+def choose_mask(
+    members: Sequence[Member], threshold: float | None = None, postprocess: str | None = None
+) -> ChosenMask:
+    """Settle threshold and steps: the caller's, else the selected, else the configured.
+
+    Args:
+        members: The checkpoints; their selected thresholds are averaged. Where their steps differ,
+            those that most of them have are taken, of equally many the first run's.
+        threshold: From the command line.
+        postprocess: From the command line: "none" leaves every step out.
+
+    Raises:
+        InputError: A threshold or word that means nothing here.
+    """
+    chain, chain_reason = _chain(members, postprocess)
+    if not begins_with_cut(chain):
+        cut, reason = _threshold(members, threshold)
+        return ChosenMask(MaskSettings(cut, chain), reason, chain_reason)
+    first = chain[0].name
+    if threshold is not None:
+        raise InputError(
+            f"--threshold: post-processing begins with a {first} of its own, found {threshold}; "
+            "leave it out, or add --postprocess none"
+        )
+    reason = f"{first} of the post-processing"
+    return ChosenMask(MaskSettings(None, chain), reason, chain_reason)
+
+
+def _chain(members: Sequence[Member], asked: str | None) -> tuple[Chain, str]:
+    if asked == "none":
+        return (), "no post-processing, from the command line"
+    if asked is not None:
+        raise InputError(f"--postprocess: must be none, found {asked!r}; or leave it out")
+    (chain, votes), *others = Counter(member.postprocess for member in members).most_common()
+    names = ", ".join(step.name for step in chain)
+    source = next(member for member in members if member.postprocess == chain)
+    selected = source.selected is not None and source.selected.postprocess is not None
+    reason = f"post-processing: {names}" if chain else "no post-processing"
+    reason += ", as selected" if selected else ", as in inference.postprocess"
+    if others:
+        reason += f" for {source.run.path}; the runs differ, {votes} of {len(members)} have this"
+    return chain, reason
+
+
+def _threshold(members: Sequence[Member], asked: float | None) -> tuple[float | None, str]:
+    """Return the threshold and where it comes from; None for several channels of probabilities."""
+    config = members[0].config
+    if config.model.out_channels > 1:
+        if asked is not None:
+            raise InputError(
+                f"--threshold: {config.model.out_channels} classes are told apart by the likeliest "
+                f"one, not by a threshold, found {asked}; leave it out"
+            )
+        return None, "the likeliest class"
+    if asked is not None:
+        if not 0.0 <= asked <= 1.0:
+            raise InputError(f"--threshold: must be from 0 to 1, found {asked}")
+        return asked, f"threshold {asked:g}, from the command line"
+    thresholds = [member.threshold for member in members if member.threshold is not None]
+    without = ", ".join(f"{m.run.path} ({m.name})" for m in members if m.threshold is None)
+    note = f"; nothing was selected for {without}: {command('validate_distribution')} does"
+    if not thresholds:
+        default = config.validation.threshold
+        return default, f"threshold {default:g}, from validation.threshold{note}"
+    mean = round(sum(thresholds) / len(thresholds), 6)
+    whose = "selected for the run" if len(members) == 1 else "the mean of the runs' selected"
+    return mean, f"threshold {mean:g}, {whose}{note if without else ''}"
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,159 @@
+"""All that a run has written so far, as far as it can be read, also of one that was killed.
+
+Nothing here refuses: a file that is missing or spoilt, and a line that is cut short, are left out.
+What a command relies on is read by `vesuv.runs.folder` instead, which does refuse.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from vesuv.config import Config, load_config
+from vesuv.errors import InputError
+from vesuv.io.tables import read_json_or_none
+from vesuv.runs.records import Diagnosis, Observation, Record, RunEvent, RunFacts
+
+Row = dict[str, float]
+"""A line of metrics.csv: column -> number."""
+Point = tuple[int, float]
+"""Epoch and number."""
+
+Kind = TypeVar("Kind", bound=Record)
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """metrics.csv by epoch; a cell that holds no number is left out, nan and inf are not."""
+
+    rows: tuple[Row, ...] = ()
+
+    @cached_property
+    def _by_epoch(self) -> dict[int, Row]:
+        return {int(row["epoch"]): row for row in self.rows}
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """Names of all columns, in the order of their first mention."""
+        return list(dict.fromkeys(name for row in self.rows for name in row))
+
+    @property
+    def last_epoch(self) -> int | None:
+        """Epoch of the newest row."""
+        return int(self.rows[-1]["epoch"]) if self.rows else None
+
+    def points(self, name: str, *, finite: bool = True) -> list[Point]:
+        """Return (epoch, number) of a column, by epoch.
+
+        Args:
+            name: Column.
+            finite: Leave nan and inf out.
+        """
+        found = [(int(row["epoch"]), row[name]) for row in self.rows if name in row]
+        return [point for point in found if math.isfinite(point[1])] if finite else found
+
+    def at(self, name: str, epoch: int) -> float | None:
+        """Return a column's finite number of an epoch."""
+        value = self._by_epoch.get(epoch, {}).get(name)
+        return value if value is not None and math.isfinite(value) else None
+
+    def last(self, name: str) -> float | None:
+        """Return a column's newest finite number."""
+        points = self.points(name)
+        return points[-1][1] if points else None
+
+
+@dataclass(frozen=True)
+class RunHistory:
+    """A run's files; None and empty where a file is not there or cannot be read."""
+
+    path: Path
+    config: Config | None = None
+    config_text: str = ""
+    facts: RunFacts | None = None
+    metrics: Metrics = field(default_factory=Metrics)
+    events: tuple[RunEvent, ...] = ()
+    observations: tuple[Observation, ...] = ()
+    """One an epoch, by epoch."""
+    diagnosis: Diagnosis | None = None
+    selection: dict[str, Any] | None = None
+    """distribution/summary.json."""
+
+    @classmethod
+    def read(cls, path: Path) -> RunHistory:
+        """Read a run's folder."""
+        lines = _records(path / "evidence.jsonl", Observation)
+        observations = {line.epoch: line for line in lines}
+        return cls(
+            path=path,
+            config=_config(path / "config.yaml"),
+            config_text=_text(path / "config.yaml"),
+            facts=_record(path / "run.json", RunFacts),
+            metrics=Metrics(tuple(_rows(path / "metrics.csv"))),
+            events=tuple(_records(path / "events.jsonl", RunEvent)),
+            observations=tuple(observations[epoch] for epoch in sorted(observations)),
+            diagnosis=_record(path / "diagnosis.json", Diagnosis),
+            selection=read_json_or_none(path / "distribution" / "summary.json"),
+        )
+
+
+def _rows(path: Path) -> Iterator[Row]:
+    """Read the complete lines; of several with one epoch the last counts."""
+    text = _text(path)
+    rows: dict[int, Row] = {}
+    with suppress(csv.Error):  # a cell beyond csv's limit: what follows is left out
+        for cells in csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1])):
+            row = {
+                name: value
+                for name, cell in cells.items()
+                if isinstance(name, str) and (value := _number(cell)) is not None
+            }
+            if math.isfinite(row.get("epoch", math.nan)):
+                rows[int(row["epoch"])] = row
+    yield from (rows[epoch] for epoch in sorted(rows))
+
+
+def _records(path: Path, kind: type[Kind]) -> Iterator[Kind]:
+    for line in _text(path).splitlines():
+        try:
+            yield kind.model_validate(json.loads(line))
+        except (ValidationError, ValueError, RecursionError):
+            continue
+
+
+def _record(path: Path, kind: type[Kind]) -> Kind | None:
+    try:
+        return kind.model_validate(read_json_or_none(path))
+    except ValidationError:
+        return None
+
+
+def _config(path: Path) -> Config | None:
+    try:
+        return load_config(path)
+    except InputError:
+        return None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _number(cell: str | list[str] | None) -> float | None:
+    try:
+        return float(cell)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None

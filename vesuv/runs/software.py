@@ -1,0 +1,38 @@
+"""The versions that a run or a prediction was made with."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from vesuv import __version__
+
+_PACKAGES = ("torch", "monai", "numpy", "zarr")
+
+
+def software() -> dict[str, Any]:
+    """Return the versions of vesuv, Python and the packages that results depend on."""
+    return {
+        "vesuv": __version__,
+        "git_commit": _git_commit(),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in _PACKAGES},
+    }
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the source tree that runs; None for an installed package."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=5,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None

@@ -1,0 +1,223 @@
+"""The one writer of what a run says while it trains.
+
+train.log for people, metrics.csv and TensorBoard by epoch, events.jsonl and evidence.jsonl by line.
+A resumed run cuts the tables back to what lies before the position that it continues from.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+from torch.utils.tensorboard.writer import SummaryWriter
+
+from vesuv.errors import InputError
+from vesuv.io.atomic import replacing, write_text, writing
+from vesuv.io.tables import write_json
+from vesuv.runs.folder import RESUME_HINT, RunFolder
+from vesuv.runs.records import Diagnosis, Finding, Observation, RunEvent
+
+Position = tuple[int, int]
+"""Epoch, and number of its steps that are done."""
+
+
+class RunWriter:
+    """Writes into a run's folder.
+
+    Args:
+        run: The folder.
+        position: Where the run begins or goes on.
+
+    Raises:
+        InputError: The folder cannot be written, from any method.
+    """
+
+    def __init__(self, run: RunFolder, position: Position) -> None:
+        self.run = run
+        epoch = position[0]
+        with writing(run.path, RESUME_HINT):
+            self._log = open_log(run.path / "train.log")
+            self._table = _Table(run.path / "metrics.csv", epoch)
+            _cut(run.path / "events.jsonl", lambda line: (line["epoch"], line["step"]) < position)
+            _cut(run.path / "evidence.jsonl", lambda line: line["epoch"] < epoch)
+            self._board = SummaryWriter(str(run.path), purge_step=epoch or None)
+
+    def log(self, line: str) -> None:
+        """Write a line to train.log."""
+        with writing(self.run.path, RESUME_HINT):
+            self._log.info(line)
+
+    def metrics(self, epoch: int, row: Mapping[str, float | int | None]) -> None:
+        """Write an epoch's numbers to metrics.csv and TensorBoard; None where there is none."""
+        with writing(self.run.path, RESUME_HINT):
+            self._table.write({"epoch": epoch, **row})
+            for name, value in row.items():
+                if value is not None:
+                    self._board.add_scalar(name, value, epoch)
+
+    def event(self, event: RunEvent) -> None:
+        """Write something that happened to events.jsonl and TensorBoard."""
+        self._append("events.jsonl", event.model_dump_json())
+        self.text(event.kind, event.line, event.epoch)
+
+    def observation(self, observation: Observation) -> None:
+        """Write what a validation measured to evidence.jsonl."""
+        self._append("evidence.jsonl", observation.model_dump_json(exclude_none=True))
+
+    def diagnosis(self, epoch: int, findings: Sequence[Finding]) -> None:
+        """Write diagnosis.json."""
+        write_diagnosis(self.run, epoch, findings)
+
+    def text(self, tag: str, text: str, epoch: int) -> None:
+        """Write a text to TensorBoard."""
+        with writing(self.run.path, RESUME_HINT):
+            self._board.add_text(tag, text, epoch)
+
+    def slices(
+        self,
+        epoch: int,
+        pictures: Mapping[str, Tensor],
+        places: Sequence[tuple[str, int]],
+        threshold: float,
+    ) -> None:
+        """Write pictures of validation tiles to slices.npz, and the first one to TensorBoard.
+
+        Args:
+            epoch: Epoch that was validated.
+            pictures: image, label and probability, (n, y, x) in [0, 1].
+            places: Case of each picture, and number of the slice in it.
+            threshold: Probability from which a voxel counts as foreground.
+        """
+        path = self.run.path / "slices.npz"
+        arrays: dict[str, Any] = {
+            name: (part * 255).round().byte().numpy() for name, part in pictures.items()
+        }
+        with writing(path, RESUME_HINT):
+            with replacing(path, ending=".npz") as temporary:
+                np.savez_compressed(
+                    temporary,
+                    cases=np.array([case for case, _ in places]),
+                    z=np.array([z for _, z in places]),
+                    threshold=np.array(threshold),
+                    **arrays,
+                )
+            for name, part in pictures.items():
+                self._board.add_image(f"slices/{name}", part[:1].clamp(0, 1).numpy(), epoch)
+
+    def close(self) -> None:
+        """Flush everything."""
+        with suppress(OSError):
+            self._board.close()
+            close_log(self._log)
+
+    def _append(self, name: str, line: str) -> None:
+        with (
+            writing(self.run.path, RESUME_HINT),
+            (self.run.path / name).open("a", encoding="utf-8") as file,
+        ):
+            file.write(line + "\n")
+
+
+def write_diagnosis(run: RunFolder, epoch: int, findings: Sequence[Finding]) -> None:
+    """Write diagnosis.json, whole or not at all.
+
+    Args:
+        run: The run's folder.
+        epoch: Epoch that the findings are as of.
+        findings: What was found.
+    """
+    record = Diagnosis(epoch=epoch, findings=tuple(findings))
+    write_json(run.path / "diagnosis.json", record.model_dump(mode="json"))
+
+
+def open_log(path: Path) -> logging.Logger:
+    """Open train.log for appending."""
+    logger = logging.getLogger(f"vesuv.run.{path.parent}")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    handler = _RaisingFileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    logger.addHandler(handler)
+    return logger
+
+
+def close_log(log: logging.Logger) -> None:
+    """Close what `open_log` opened."""
+    for handler in list(log.handlers):
+        handler.close()
+        log.removeHandler(handler)
+
+
+class _RaisingFileHandler(logging.FileHandler):
+    """File handler that raises write errors instead of swallowing them."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's name
+        raise
+
+
+def _cut(path: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
+    """Remove the lines that `keep` does not want, and lines that a kill left half written."""
+    if not path.is_file():
+        return
+    lines = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            wanted = keep(json.loads(line))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            continue
+        if wanted:
+            lines.append(line)
+    write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+class _Table:
+    """metrics.csv, written row by row; a column keeps its place once it is there."""
+
+    def __init__(self, path: Path, first_epoch: int) -> None:
+        self.path = path
+        self.rows: list[dict[str, str]] = []
+        if first_epoch and path.is_file():
+            self._read(first_epoch)
+            self._rewrite()
+        else:
+            path.unlink(missing_ok=True)
+
+    def _read(self, first_epoch: int) -> None:
+        try:
+            with self.path.open(newline="", encoding="utf-8") as file:
+                for row in csv.DictReader(file, restkey="", restval=""):
+                    # The epochs count up; a line that a kill left half written does not fit in.
+                    if row["epoch"] == str(len(self.rows)) and len(self.rows) < first_epoch:
+                        self.rows.append({name: cell for name, cell in row.items() if name})
+        except (KeyError, csv.Error, UnicodeDecodeError) as fault:
+            raise InputError(
+                f"{self.path}: is not the table that training wrote ({fault}); put it back, or "
+                "move it away and the rest of the run begins a new one"
+            ) from None
+
+    def write(self, row: Mapping[str, float | int | None]) -> None:
+        text = {k: "" if v is None else f"{v:.6g}" for k, v in row.items()}
+        columns = list(self.rows[-1]) if self.rows else []
+        self.rows.append({**dict.fromkeys(columns, ""), **text})
+        if list(self.rows[-1]) != columns:
+            self._rewrite()
+            return
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, columns).writerow(self.rows[-1])
+
+    def _rewrite(self) -> None:
+        columns = list(dict.fromkeys(name for row in self.rows for name in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, restval="")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text(self.path, text.getvalue())
+        self.rows = [{**dict.fromkeys(columns, ""), **row} for row in self.rows]

@@ -1,0 +1,60 @@
+"""Out-of-fold probabilities that candidates cut, and the scores of the masks made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from vesuv.config.training import Objective
+from vesuv.data.labels import IGNORE
+from vesuv.data.store import StoredCase
+from vesuv.evaluation.leaderboard import leaderboard_score
+from vesuv.evaluation.overlap import confusion
+from vesuv.inference.levels import dequantise
+from vesuv.inference.masks import MaskSettings
+from vesuv.selection.cache import ProbabilityCache
+from vesuv.selection.candidate_scores import CaseScore, case_score
+from vesuv.selection.choice import Candidate
+from vesuv.types import ClassArray
+
+
+@dataclass(frozen=True)
+class OofPredictions:
+    """Probabilities of each case by networks that were trained without it."""
+
+    name: str
+    caches: Mapping[str, ProbabilityCache]
+    """Case id -> where its probabilities lie."""
+
+    def probs(self, case: StoredCase) -> Tensor:
+        """Return the probabilities (k, z, y, x) of a case on its file's grid, in steps."""
+        return dequantise(self.caches[case.id].read(case))
+
+    @property
+    def folders(self) -> list[Path]:
+        """Where the probabilities lie."""
+        return list(dict.fromkeys(cache.folder for cache in self.caches.values()))
+
+
+def score_candidate(
+    probs: Tensor, case: StoredCase, candidate: Candidate, objective: Objective, num_classes: int
+) -> CaseScore:
+    """Make a candidate's mask of a case as `predict` does, and compare it with the file's label."""
+    mask = MaskSettings(candidate.threshold, candidate.postprocess).classes(probs)
+    label = torch.from_numpy(case.native_label.copy())
+    matrix = confusion(torch.from_numpy(mask), label, label != IGNORE, num_classes)
+    return case_score(matrix, _leaderboard(mask, case, objective))
+
+
+def _leaderboard(mask: ClassArray, case: StoredCase, objective: Objective) -> float | None:
+    """Return the score, or the middle of its bounds; None: the objective does not ask for it."""
+    if objective not in ("leaderboard_bounds", "leaderboard_exact"):
+        return None
+    mode: Literal["exact", "bounds"] = "exact" if objective == "leaderboard_exact" else "bounds"
+    score = leaderboard_score(mask, case.native_label, ignore=IGNORE, mode=mode)
+    return (score.score_low + score.score_high) / 2
