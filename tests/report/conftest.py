@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import csv
+import html
 import json
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from vesuv.report.page import write_page
+
 MakeRun = Callable[..., Path]
 
+NOW = datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)
 CONFIG = """
 name: sheets
 data: {root: /data/surface, store: /data/prepared}
@@ -22,6 +28,16 @@ phases:
   - {epochs: [2, null], weights: {dice: 0.8, focal: 0.2}}
 train: {epochs: 300}
 """
+HISTOGRAM = {"foreground": [10] * 25 + [30] * 75, "background": [99] * 50 + [1] * 50}
+FINDING = {
+    "name": "collapse",
+    "title": "Collapsed",
+    "evidence": "All is background since epoch 1.",
+    "remedy": "Start again.",
+    "severity": "trouble",
+    "epochs": [1, 3],
+    "numbers": {"largest_share": 0.99953},
+}
 
 
 @pytest.fixture
@@ -33,7 +49,7 @@ def make_run(tmp_path: Path) -> MakeRun:
         (run / "distribution").mkdir(parents=True)
         (run / "config.yaml").write_text(CONFIG)
         _rows(run / "metrics.csv", epochs)
-        write_json(run / "run.json", _facts())
+        write_facts(run)
         write_lines(run / "events.jsonl", _events())
         write_lines(run / "evidence.jsonl", [_evidence(epoch) for epoch in range(epochs)])
         write_json(run / "diagnosis.json", {"version": 1, "epoch": epochs - 1, "findings": []})
@@ -44,12 +60,42 @@ def make_run(tmp_path: Path) -> MakeRun:
     return make
 
 
+def section(run: Path, name: str) -> str:
+    """Write the page and return one of its sections; empty where it is not there."""
+    page = write_page(run, now=NOW).read_text(encoding="utf-8")
+    found = re.search(rf'<section id="{name}">\n(.*?)\n</section>', page, re.DOTALL)
+    return found[1] if found else ""
+
+
+def words(markup: str) -> str:
+    """Return the text of HTML."""
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", markup)).split())
+
+
 def write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content))
 
 
 def write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def write_facts(run: Path, **changed: Any) -> None:
+    facts: dict[str, Any] = {
+        "version": 1,
+        "fold": 3,
+        "data_fingerprint": "0123",
+        "device": "cpu",
+        "precision": "bfloat16",
+        "started": "2026-01-02T03:04:05+0000",
+        "packages": {"torch": "2.13.0"},
+        "train_cases": ["a", "b"],
+        "validation_cases": ["c"],
+        "config_file": "configs/sheets.yaml",
+        "overrides": ["train.epochs=300"],
+        "base_differences": [{"key": "optimizer.lr", "value": 0.0005, "base": 0.0125}],
+    }
+    write_json(run / "run.json", {**facts, **changed})
 
 
 def write_slices(run: Path, **changed: Any) -> None:
@@ -66,6 +112,12 @@ def write_slices(run: Path, **changed: Any) -> None:
         "threshold": np.float64(0.5),
     }
     np.savez_compressed(run / "slices.npz", **{**stored, **changed})
+
+
+def tile(case: str = "c", group: str | None = None, **changed: float) -> dict[str, Any]:
+    """Return a line of a tile's scores."""
+    scores = {"predicted": 0.1, "labelled": 0.1, "dice": 0.5, **changed}
+    return {"case": case, "group": group, **scores}
 
 
 def _rows(path: Path, epochs: int) -> None:
@@ -94,22 +146,6 @@ def _rows(path: Path, epochs: int) -> None:
         writer.writerows(rows)
 
 
-def _facts() -> dict[str, Any]:
-    return {
-        "version": 1,
-        "fold": 3,
-        "device": "cpu",
-        "precision": "bfloat16",
-        "started": "2026-01-02T03:04:05+0000",
-        "packages": {"torch": "2.13.0"},
-        "train_cases": ["a", "b"],
-        "validation_cases": ["c"],
-        "config_file": "configs/sheets.yaml",
-        "overrides": ["train.epochs=300"],
-        "base_differences": [{"key": "optimizer.lr", "value": 0.0005, "base": 0.0125}],
-    }
-
-
 def _events() -> list[dict[str, Any]]:
     return [
         {"epoch": 2, "step": 0, "kind": "noise", "line": "Weight noise injected"},
@@ -118,16 +154,17 @@ def _events() -> list[dict[str, Any]]:
 
 
 def _evidence(epoch: int) -> dict[str, Any]:
+    measures = ("dice", "precision", "recall", "predicted", "labelled")
     return {
         "version": 1,
         "epoch": epoch,
-        "histogram": {"foreground": [10] * 25 + [30] * 75, "background": [99] * 50 + [1] * 50},
+        "histogram": HISTOGRAM,
         "tiles": [
-            {"case": "c", "group": "north", "predicted": 0.10, "labelled": 0.08, "dice": 0.7},
-            {"case": "d", "group": "south", "predicted": 0.03, "labelled": 0.12, "dice": 0.3},
+            tile("c", "north", predicted=0.10, labelled=0.08, dice=0.7),
+            tile("d", "south", predicted=0.03, labelled=0.12, dice=0.3),
         ],
         "groups": {"north": 0.7, "south": 0.3},
-        "train": {"dice": 0.9},
+        "train": {**dict.fromkeys(measures, 0.9), "histogram": HISTOGRAM},
     }
 
 

@@ -1,17 +1,28 @@
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
+import math
 import re
-from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from tests.report.conftest import MakeRun, write_json, write_lines
+from tests.report.conftest import (
+    FINDING,
+    HISTOGRAM,
+    NOW,
+    MakeRun,
+    tile,
+    write_facts,
+    write_json,
+    write_lines,
+    write_slices,
+)
 from vesuv.report.page import write_page
 
-NOW = datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)
 FILES = (
     "config.yaml",
     "metrics.csv",
@@ -22,7 +33,7 @@ FILES = (
     "slices.npz",
     "distribution/summary.json",
 )
-EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>\ud800"
+EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 VOID = {"meta", "img", "br", "link", "hr"}
 
 
@@ -103,15 +114,28 @@ def test_a_complete_run_shows_every_section_with_its_numbers(make_run: MakeRun) 
 def test_nothing_is_loaded_from_elsewhere_and_no_script_but_ours_may_run(
     make_run: MakeRun,
 ) -> None:
-    page = parsed(make_run())
+    run = make_run()
+    page = parsed(run)
 
     links = [v for _, attrs in page.tags for k, v in attrs.items() if k in ("src", "href")]
     assert all(link is not None and link.startswith(("data:image/png", "#")) for link in links)
     policy = next(a["content"] for tag, a in page.tags if a.get("http-equiv"))
     assert policy is not None
     assert "default-src 'none'" in policy
-    assert re.search(r"script-src 'sha256-[A-Za-z0-9+/=]{44}'", policy)
-    assert sum(tag == "script" for tag, _ in page.tags) == 1
+    (script,) = re.findall("<script>(.*?)</script>", (run / "report.html").read_text(), re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}';" in policy
+    assert "pointermove" in script
+
+
+def test_the_page_holds_no_external_reference(make_run: MakeRun) -> None:
+    page = write_page(make_run(), now=NOW).read_text()
+
+    own = re.sub(r"data:image/png;base64,[A-Za-z0-9+/=]+", "", page)
+
+    references = r"https?:|ftp:|//\w|@import|url\(|<link|<base|<iframe|<object|<embed|srcset|xlink"
+    assert re.findall(references, own) == []
+    assert len(own) < len(page)
 
 
 def test_every_picture_and_chart_is_described_in_words(make_run: MakeRun) -> None:
@@ -127,37 +151,10 @@ def test_every_picture_and_chart_is_described_in_words(make_run: MakeRun) -> Non
 
 def test_text_from_files_stays_text(make_run: MakeRun) -> None:
     run = make_run()
-    config = (run / "config.yaml").read_text().replace("name: sheets", f"name: {json.dumps(EVIL)}")
-    (run / "config.yaml").write_text(config)
-    write_json(
-        run / "run.json",
-        {
-            "fold": EVIL,
-            "device": EVIL,
-            "started": EVIL,
-            "config_file": EVIL,
-            "overrides": [EVIL],
-            "packages": {EVIL: EVIL},
-            "base_differences": [{"key": EVIL, "value": [{EVIL: EVIL}], "base": EVIL}],
-        },
-    )
-    write_lines(run / "events.jsonl", [{"epoch": 1, "kind": k, "line": EVIL} for k in (EVIL, "x")])
-    tile = {"case": EVIL, "group": EVIL, "predicted": 0.1, "labelled": 0.1, "dice": EVIL}
-    write_lines(
-        run / "evidence.jsonl", [{"epoch": 1, "tiles": [tile], "groups": {EVIL: 0.5, "b": EVIL}}]
-    )
-    finding = dict.fromkeys(("name", "title", "evidence", "remedy", "severity"), EVIL)
-    write_json(
-        run / "diagnosis.json",
-        {"epoch": EVIL, "findings": [{**finding, "numbers": {EVIL: EVIL}, "epochs": [EVIL, 1]}]},
-    )
-    choice = dict.fromkeys(("checkpoint", "threshold", "postprocess", "dice"), EVIL)
-    write_json(
-        run / "distribution" / "summary.json",
-        {"selected": {**choice, "why": EVIL, "honest": {"left_out": EVIL}}, "choices": [choice]},
-    )
-    metrics = (run / "metrics.csv").read_text()
-    (run / "metrics.csv").write_text(metrics.replace("val/loss_dice", "val/loss_<img onerror=x>"))
+    config = (run / "config.yaml").read_text()
+    name = EVIL.replace("/", "")  # a name holds no folder
+    (run / "config.yaml").write_text(config.replace("name: sheets", f"name: {json.dumps(name)}"))
+    fill(run, EVIL)
 
     page = parsed(run)
 
@@ -165,6 +162,81 @@ def test_text_from_files_stays_text(make_run: MakeRun) -> None:
     assert not any(name.startswith("on") for _, attrs in page.tags for name in attrs)
     assert all((a["src"] or "").startswith("data:") for tag, a in page.tags if tag == "img")
     assert page.text.count("<script>alert(1)</script>") > 12
+    assert f"{name}, fold 3" in page.text
+
+
+def fill(run: Path, text: str) -> None:
+    """Put `text` wherever a run's files hold words that are free."""
+    write_facts(
+        run,
+        device=text,
+        started=text,
+        store=text,
+        config_file=text,
+        overrides=[text],
+        packages={text: text},
+        base_differences=[{"key": text, "value": [{text: text}], "base": text}],
+    )
+    write_lines(run / "events.jsonl", [{"epoch": 1, "kind": k, "line": text} for k in (text, "x")])
+    evidence = {"epoch": 1, "histogram": HISTOGRAM, "groups": {text: 0.5, "b": 0.6}}
+    write_lines(run / "evidence.jsonl", [{**evidence, "tiles": [tile(text, text)]}])
+    finding = {**FINDING, **dict.fromkeys(("name", "title", "evidence", "remedy"), text)}
+    findings = [{**finding, "numbers": {text: math.nan}}, {**finding, "severity": text}]
+    write_json(run / "diagnosis.json", {"epoch": 1, "findings": findings[:1]})
+    choice = dict.fromkeys(("checkpoint", "threshold", "postprocess", "dice"), text)
+    write_json(
+        run / "distribution" / "summary.json",
+        {"selected": {**choice, "why": text, "honest": {"left_out": text}}, "choices": [choice]},
+    )
+    write_slices(run, cases=[text])
+    metrics = (run / "metrics.csv").read_text()
+    (run / "metrics.csv").write_text(metrics.replace("val/loss_dice", "val/loss_<img onerror=x>"))
+
+
+def test_text_that_is_no_text_is_replaced(make_run: MakeRun) -> None:
+    run = make_run()
+    fill(run, "\ud800<b>")
+
+    assert "?<b>" in parsed(run).text
+
+
+def test_words_without_end_are_cut(make_run: MakeRun) -> None:
+    run = make_run()
+    endless = "word" * 250_000
+    config = (run / "config.yaml").read_text().replace("sheets", endless)
+    (run / "config.yaml").write_text(config.replace("surface: 1", f"{endless}: 1"))
+    fill(run, endless)
+
+    page = parsed(run)
+
+    assert endless[:2000] + "…" in page.text
+    assert len(page.text) < 500_000
+
+
+@pytest.mark.parametrize(
+    "number", ["NaN", "1e999", "-1e999", "1e300", "-1e300", "1e-300", "0", "1" + "0" * 400]
+)
+def test_numbers_beyond_measure_are_no_hindrance(make_run: MakeRun, number: str) -> None:
+    run = make_run()
+    header, first, *others = (run / "metrics.csv").read_text().splitlines()
+    cells = first.split(",")
+    lines = [[number, *cells[1:]], [cells[0], *[number] * len(cells[1:])]]
+    rows = [header, *map(",".join, lines), *others]
+    (run / "metrics.csv").write_text("\n".join([*rows, ""]))
+    for name, former in (
+        ("events.jsonl", '"epoch": 2'),
+        ("evidence.jsonl", '"epoch": 0'),
+        ("evidence.jsonl", "0.7"),
+        ("distribution/summary.json", "0.7171"),
+        ("config.yaml", "300"),
+        ("config.yaml", "null"),
+    ):
+        text = (run / name).read_text()
+        (run / name).write_text(text.replace(former, re.sub(r"[\d.]+$|null", number, former)))
+
+    page = parsed(run)
+
+    assert "best dice 0.7000" in page.text
 
 
 @pytest.mark.parametrize("missing", FILES)

@@ -1,1 +1,1 @@
-"""Pictures of data, predictions and distributions."""
+"""Page of a run, and PNG figures of data, predictions and distributions."""

@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
-import tempfile
+import math
+from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from vesuv.report.page_config import configuration
-from vesuv.report.page_curves import curves
-from vesuv.report.page_distribution import distribution
-from vesuv.report.page_files import RunFiles, Section, read_files
-from vesuv.report.page_findings import findings
-from vesuv.report.page_groups import groups
-from vesuv.report.page_headline import headline, title
-from vesuv.report.page_images import slices
-from vesuv.report.page_script import SCRIPT
-from vesuv.report.page_speed import speed
-from vesuv.report.page_style import STYLE
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from vesuv.io.atomic import replacing
+from vesuv.report import distribution, formats, pictures
+from vesuv.report.charts import Chart, Series
+from vesuv.report.overview import Overview
+from vesuv.report.timeline import Timeline
+from vesuv.runs.history import Metrics, RunHistory
 
 NAME = "report.html"
-_SECTIONS: tuple[Section, ...] = (
-    findings,
-    curves,
-    slices,
-    distribution,
-    groups,
-    speed,
-    configuration,
-)
+_SECTIONS = ("findings", "curves", "slices", "distribution", "groups", "speed", "configuration")
+_LONGEST = 2000
+"""Characters of a text that are shown."""
+_MOST_EPOCHS = 10**9
 
 
 def write_page(run: Path, *, now: datetime | None = None) -> Path:
@@ -45,37 +40,96 @@ def write_page(run: Path, *, now: datetime | None = None) -> Path:
 
     Returns:
         The page's path.
+
+    Raises:
+        OSError: The page cannot be written.
     """
-    target = run / NAME
-    content = render(read_files(run), now or datetime.now().astimezone())
-    handle, name = tempfile.mkstemp(prefix=f".{NAME}.", dir=run)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
-            file.write(content)
-        Path(name).chmod(0o644)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return target
+    page = render(RunHistory.read(run), now or datetime.now().astimezone())
+    with replacing(run / NAME) as temporary:
+        temporary.write_text(page, encoding="utf-8", errors="replace", newline="\n")
+    return run / NAME
 
 
-def render(files: RunFiles, now: datetime) -> str:
+def render(history: RunHistory, now: datetime) -> str:
     """Return the page as HTML; equal files and times give equal pages."""
-    digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode("ascii")
-    policy = (
-        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
-        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    context = _context(_bounded(history))
+    sections = {name: _render(f"{name}.html", **context) for name in _SECTIONS}
+    script = _render("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    return _render(
+        "page.html",
+        **context,
+        now=now,
+        script=script,
+        script_digest=digest,
+        sections={name: text for name, text in sections.items() if text},
     )
-    sections = {part.__name__: part(files) for part in _SECTIONS}
-    body = "\n".join(filter(None, sections.values()))
-    header = headline(files, now, [name for name in sections if sections[name]])
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{title(files)} – vesuv</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        f"{header}\n<main>\n{body}\n</main>\n"
-        f"<script>{SCRIPT}</script>\n</body>\n</html>\n"
+
+
+def _context(history: RunHistory) -> dict[str, Any]:
+    """What the templates may speak of."""
+    epochs = Timeline.of(history)
+    groups = distribution.latest(history, "groups") or distribution.latest(history, "tiles")
+    return {
+        "history": history,
+        "overview": Overview(history),
+        "timeline": epochs,
+        "chart": partial(Chart, epochs),
+        "line": partial(Series.of, history.metrics),
+        "series": Series,
+        "slices": pictures.read_slices(history.path / "slices.npz"),
+        "pictures": pictures,
+        "probabilities": distribution.ProbabilityPlot.of(history),
+        "tiles": distribution.TilePlot.of(history),
+        "groups_epoch": groups and groups.epoch,
+        "groups": distribution.group_scores(groups),
+        "choices": distribution.best_choices(history.selection),
+    }
+
+
+def _bounded(history: RunHistory) -> RunHistory:
+    """Leave out epochs that no run has, and numbers beyond what an axis can hold."""
+    rows = tuple(
+        {name: math.inf if abs(value) >= formats.LIMIT else value for name, value in row.items()}
+        for row in history.metrics.rows
+        if 0 <= row["epoch"] < _MOST_EPOCHS
     )
+    return replace(
+        history,
+        metrics=Metrics(rows),
+        events=tuple(e for e in history.events if 0 <= e.epoch < _MOST_EPOCHS),
+        observations=tuple(o for o in history.observations if 0 <= o.epoch < _MOST_EPOCHS),
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("vesuv.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_cut,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    environment.filters |= {
+        "number": formats.number_text,
+        "percent": formats.percent,
+        "duration": formats.duration,
+        "yaml": formats.yaml_text,
+    }
+    return environment
+
+
+def _cut(value: Any) -> Any:
+    """Cut text that has no end; what is HTML already stays whole."""
+    if isinstance(value, str) and not isinstance(value, Markup) and len(value) > _LONGEST:
+        return f"{value[:_LONGEST]}…"
+    return value
+
+
+_TEMPLATES = _environment()
+
+
+def _render(name: str, **context: Any) -> Markup:
+    return Markup(_TEMPLATES.get_template(name).render(**context).strip())

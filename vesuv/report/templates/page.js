@@ -1,6 +1,3 @@
-"""The page's only script: the pointer or the arrow keys choose the epoch that legends read out."""
-
-SCRIPT = """
 "use strict";
 const charts = [...document.querySelectorAll("figure[data-x]")].map(figure => ({
   x: JSON.parse(figure.dataset.x),
@@ -65,4 +62,3 @@ for (const chart of charts) {
     show(chart.x[at]);
   });
 }
-"""

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import base64
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from PIL import Image
+
+from tests.report.conftest import MakeRun, section, words, write_slices
+from vesuv.report.pictures import png, read_slices
+
+
+def decoded(uri: str) -> np.ndarray:
+    content = base64.b64decode(uri.removeprefix("data:image/png;base64,"))
+    return np.round(255 * imread(io.BytesIO(content))).astype(np.uint8)
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (3, 4, 3)])
+def test_a_picture_is_read_back_by_another_library(shape: tuple[int, ...]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+    assert np.array_equal(decoded(png(Image.fromarray(pixels))), pixels)
+
+
+def test_right_wrong_missed_and_ignored_voxels_have_colours_of_their_own(
+    make_run: MakeRun,
+) -> None:
+    (shown,) = read_slices(make_run() / "slices.npz")
+
+    errors = decoded(shown.panels["errors"])
+    right, extra, missed, nothing = (errors[row, 0].astype(int) for row in (3, 4, 2, 0))
+    red, green, blue = range(3)
+    assert right.argmax() == green
+    assert extra.argmax() == red
+    assert missed.argmax() == blue
+    assert len(set(nothing)) == 1
+    assert len({tuple(colour) for colour in errors[:, 6:].reshape(-1, 3)}) == 2
+
+
+def test_probabilities_run_from_dark_blue_to_pale_yellow(make_run: MakeRun) -> None:
+    run = make_run()
+    ramp = np.array([[[0, 128, 255]]], np.uint8)
+    write_slices(run, image=ramp, label=ramp * 0, probability=ramp)
+    (shown,) = read_slices(run / "slices.npz")
+
+    colours = decoded(shown.panels["probability"])[0, :, :3]
+
+    assert colours[0].tolist() == [10, 14, 32]
+    assert np.abs(colours[1].astype(int) - [120, 122, 128]).max() <= 1
+    assert colours[2].tolist() == [255, 244, 190]
+
+
+def test_voxels_are_counted_where_they_are_judged(make_run: MakeRun) -> None:
+    page = words(section(make_run(), "slices"))
+
+    assert "Dice 0.500: 6 right, 6 too many, 6 missed voxels; 75.0 % of the slice is judged" in page
+
+
+def test_case_names_are_escaped(make_run: MakeRun) -> None:
+    run = make_run()
+    write_slices(run, cases=np.array(["<i>"]))
+
+    page = section(run, "slices")
+
+    assert "Case &lt;i&gt;" in page
+    assert "<i>" not in page
+
+
+def test_the_place_of_a_slice_is_told_where_it_is_known(make_run: MakeRun) -> None:
+    run = make_run()
+    assert "<h3>Case case_7</h3>" in section(run, "slices")
+
+    write_slices(run, z=np.array([37]))
+    page = section(run, "slices")
+
+    assert "<h3>Case case_7, z = 37</h3>" in page
+    assert 'alt="Label of case case_7, z = 37"' in page
+
+
+@pytest.mark.parametrize("z", [np.array([1.5]), np.array([1, 2]), np.array("<b>")])
+def test_a_place_that_is_none_is_left_out(make_run: MakeRun, z: np.ndarray) -> None:
+    run = make_run()
+    write_slices(run, z=z)
+
+    assert "<h3>Case case_7</h3>" in section(run, "slices")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"image": np.zeros((8, 8), np.uint8)},
+        {"label": np.zeros((1, 9, 8), np.uint8)},
+        {"probability": np.zeros((1, 8, 8), np.float32)},
+        {"threshold": np.array([])},
+        {"image": np.array([{"a": 1}], dtype=object)},
+        dict.fromkeys(("image", "label", "probability"), np.zeros((1, 0, 5), np.uint8)),
+    ],
+    ids=["flat", "other shape", "other type", "no threshold", "pickled", "empty"],
+)
+def test_arrays_of_another_make_are_left_out(make_run: MakeRun, changed: dict[str, object]) -> None:
+    run = make_run()
+    write_slices(run, **changed)
+
+    assert read_slices(run / "slices.npz") == []
+    assert section(run, "slices") == ""
+
+
+def test_a_missing_file_has_no_slices(tmp_path: Path) -> None:
+    assert read_slices(tmp_path / "slices.npz") == []
+
+
+def test_large_slices_are_shown_smaller(make_run: MakeRun) -> None:
+    run = make_run()
+    big = np.zeros((1, 700, 500), np.uint8)
+    write_slices(run, image=big, label=big, probability=big)
+
+    assert re.search('width="167" height="234"', section(run, "slices"))
