@@ -1,4 +1,4 @@
-"""Uniformity by counting, purity, padding and the fixed tiles."""
+"""Uniformity by counting, purity and the fixed tiles."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -6,14 +6,12 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-import torch
 
 from vesuv.config.data import SamplingConfig
 from vesuv.data.blocks import count_blocks
 from vesuv.data.labels import IGNORE
-from vesuv.data.sampling import PatchSampler, fixed_tiles, patch_corner, read_region
+from vesuv.data.sampling import PatchSampler, fixed_tiles, patch_corner
 from vesuv.errors import InputError
-from vesuv.transforms.normalize import IntensityMap
 
 
 @dataclass
@@ -28,10 +26,6 @@ class Case:
     @property
     def shape(self) -> tuple[int, ...]:
         return self.label.shape
-
-    @property
-    def image(self) -> np.ndarray:
-        return np.arange(self.label.size, dtype=np.uint16).reshape(1, *self.shape)
 
     @property
     def block_counts(self) -> np.ndarray:
@@ -143,26 +137,6 @@ def test_patches_are_moved_inside(center: int, corner: int) -> None:
 
 def test_a_volume_smaller_than_the_patch_is_centred_in_it() -> None:
     assert patch_corner((2, 2, 9), (5, 4, 20), (8, 8, 8)) == (-1, -2, 5)
-
-
-def test_what_lies_outside_is_ignored_and_zero_after_normalising() -> None:
-    case = a_case(empty((2, 3, 4), 1))
-    region = read_region(case, (-1, -2, 1), (4, 6, 2))
-
-    image, label = region.tensors(IntensityMap((-np.inf,), (np.inf,), (-10.0,), (1.0,)))
-
-    assert image.shape == (1, 4, 6, 2)
-    assert image.dtype == torch.float32
-    expected = torch.zeros(4, 6, 2)
-    expected[1:3, 2:5] = torch.arange(24.0).reshape(2, 3, 4)[:, :, 1:3] + 10
-    assert torch.equal(image[0], expected)
-    assert ((label == 1) == (expected > 0)).all()
-    assert (label[expected == 0] == IGNORE).all()
-
-
-def test_a_box_beside_the_volume_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"case case: box at \(20, 0, 0\)"):
-        read_region(a_case(empty()), (20, 0, 0), (4, 4, 4))
 
 
 def test_tiles_are_fixed_spread_over_the_cases_and_inside_them() -> None:

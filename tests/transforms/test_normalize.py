@@ -13,6 +13,7 @@ from vesuv.data.statistics import (
     merge_statistics,
 )
 from vesuv.errors import InputError
+from vesuv.runs.records import NormalizerRecord
 from vesuv.transforms.normalize import FixedRange, Normalizer, Percentile, ZScore, build_normalizer
 
 NOTHING = DatasetStatistics(0, None)
@@ -40,7 +41,9 @@ def test_a_constant_image_becomes_zero() -> None:
 
 def test_the_input_is_left_as_it_was() -> None:
     image = torch.ones(1, 2, 2, 2)
-    mapping = Normalizer("range", (0.0,), (1.0,), (0.5,), (0.5,)).for_case(CASE)
+    mapping = Normalizer(
+        name="range", low=(0.0,), high=(1.0,), shift=(0.5,), scale=(0.5,)
+    ).for_case(CASE)
 
     mapping.apply(image)
 
@@ -88,7 +91,9 @@ def test_a_case_with_other_channels_than_the_training_s_is_refused() -> None:
 
     assert len(normalizer.for_case(CASE).low) == 1
     with pytest.raises(InputError, match=r"image has 3 channels.*made for 2"):
-        Normalizer("percentile", *(((0.0, 1.0),) * 4)).for_case(three)
+        Normalizer(
+            name="percentile", **dict.fromkeys(("low", "high", "shift", "scale"), (0.0, 1.0))
+        ).for_case(three)
 
 
 def test_a_normalizer_survives_json_exactly() -> None:
@@ -96,5 +101,6 @@ def test_a_normalizer_survives_json_exactly() -> None:
         build_normalizer(Percentile(name="percentile"), merge_statistics([CASE])),
         build_normalizer(ZScore(), NOTHING),
     ):
-        state = json.loads(json.dumps(normalizer.state()))
-        assert Normalizer.from_state(state) == normalizer
+        record = NormalizerRecord.model_validate(json.loads(normalizer.model_dump_json()))
+        assert Normalizer.of(record) == normalizer
+        assert Normalizer.of(record).for_case(CASE) == normalizer.for_case(CASE)

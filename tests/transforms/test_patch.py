@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from vesuv.config.data import AugmentConfig, Rotation, Scaling
+from vesuv.config.data import AugmentConfig, Rotation, SamplingConfig, Scaling
 from vesuv.data.labels import IGNORE
+from vesuv.data.sampling import PatchPlan, PatchSampler
 from vesuv.transforms.normalize import IntensityMap
-from vesuv.transforms.pipeline import Transform, apply, draw, read
+from vesuv.transforms.patch import Transform, apply, draw, read, read_planned
 from vesuv.transforms.spatial import Spatial
 
 SIZE = (8, 8, 8)
@@ -23,6 +24,7 @@ class Case:
     def __init__(self, image: np.ndarray, label: np.ndarray) -> None:
         self.id = "case"
         self.image, self.label, self.shape = image, label, label.shape
+        self.spacing = SPACING
 
 
 def a_case(shape: tuple[int, int, int] = (20, 20, 20)) -> Any:
@@ -90,6 +92,20 @@ def test_a_transform_is_settled_by_its_seed() -> None:
 
     assert len(drawn) == 20
     assert draw(3, config, SIZE, SPACING) == draw(3, config, SIZE, SPACING)
+
+
+def test_a_plan_settles_where_its_patch_lies_and_how_it_is_augmented() -> None:
+    cases = (a_case(), a_case((30, 20, 20)))
+    sampler = PatchSampler(cases, SamplingConfig(patch_size=SIZE), 0, (0, 1), (0, 1))
+    plan = PatchPlan(case=1, center=(29, 10, 2), seed=3)
+
+    plain = read_planned(sampler, plan, None)
+    augmented = read_planned(sampler, plan, AugmentConfig())
+
+    expected = cases[1].image[:, 22:, 6:14, :8]
+    np.testing.assert_array_equal(plain.image.numpy(), expected)
+    assert plain.transform == Transform(SIZE)
+    assert augmented.transform == draw(3, AugmentConfig(), SIZE, SPACING)
 
 
 def test_several_channels_and_a_float_image_pass_through_everything() -> None:

@@ -134,7 +134,7 @@ def fixed_tiles(
 
 
 def _class_counts(case: PreparedCase) -> NDArray[np.int64]:
-    """Shapes of each class in each block, (num_classes, bz, by, bx), without the row of totals."""
+    """Voxels of each class in each block, (num_classes, bz, by, bx), without the row of totals."""
     counts: NDArray[np.int64] = case.block_counts[:-1]
     return counts
 

@@ -38,7 +38,7 @@ class RawPatch:
     label: Tensor
     """(z, y, x), cut to the volume."""
     offset: Shape
-    """Shapes of the box before the first voxel of `image`, per axis of the volume."""
+    """Voxels of the box before the first one of `image`, per axis of the volume."""
     box: Shape
     """Edges of the box that was asked for."""
     transform: Transform
@@ -54,18 +54,14 @@ class RawPatch:
         return replace(self, image=self.image.pin_memory(), label=self.label.pin_memory())
 
 
-def draw(
-    seed: int, config: AugmentConfig, patch_size: Shape, spacing: Spacing
-) -> Transform:
+def draw(seed: int, config: AugmentConfig, patch_size: Shape, spacing: Spacing) -> Transform:
     """Draw the augmentation of one patch: the same for the same arguments."""
     rng = np.random.Generator(np.random.Philox(seed))
     spatial = draw_spatial(rng, config, patch_size, spacing)
     return Transform(patch_size, spatial, draw_intensity(rng, config))
 
 
-def read_planned(
-    sampler: PatchSampler, plan: PatchPlan, augment: AugmentConfig | None
-) -> RawPatch:
+def read_planned(sampler: PatchSampler, plan: PatchPlan, augment: AugmentConfig | None) -> RawPatch:
     """Draw the augmentation of a planned patch and read what it needs; None augments nothing."""
     case, patch_size = sampler.cases[plan.case], sampler.sampling.patch_size
     transform = Transform(patch_size)
@@ -92,7 +88,7 @@ def read(case: PreparedCase, corner: Shape, transform: Transform) -> RawPatch:
 def apply(patch: RawPatch, intensity_map: IntensityMap, num_classes: int) -> tuple[Tensor, Tensor]:
     """Normalise and augment.
 
-    Shapes are turned as stored, when they are fewest bytes, then normalised, then padded or warped.
+    Voxels are turned as stored, when they are fewest bytes, then normalised, then padded or warped.
 
     Returns:
         Image (c, *patch_size) float32, 0 outside the volume before the intensity effects, and uint8
@@ -113,7 +109,7 @@ def apply(patch: RawPatch, intensity_map: IntensityMap, num_classes: int) -> tup
 
 
 def _offset_after_turning(patch: RawPatch) -> list[int]:
-    """Shapes of the turned box before the first voxel of the turned arrays."""
+    """Voxels of the turned box before the first one of the turned arrays."""
     spatial = patch.transform.spatial
     return [
         patch.box[axis] - patch.label.shape[axis] - patch.offset[axis]

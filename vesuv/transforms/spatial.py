@@ -252,9 +252,7 @@ def _rotation(angles: NDArray[np.float64]) -> NDArray[np.float64]:
     return product
 
 
-def _draw_order(
-    rng: np.random.Generator, patch_size: Shape, spacing: Spacing
-) -> Shape:
+def _draw_order(rng: np.random.Generator, patch_size: Shape, spacing: Spacing) -> Shape:
     """Draw uniformly among the axis orders that leave patch size and spacing as they are."""
     alike = [
         order

@@ -1,0 +1,32 @@
+import torch
+
+from vesuv.transforms.padding import centred, placed
+
+
+def test_a_volume_lies_where_it_was_placed_and_the_value_fills_the_rest() -> None:
+    volume = torch.tensor([[[1, 2], [3, 4]]])
+
+    box = placed(volume, (1, 0, 2), (2, 3, 4), 9)
+
+    assert box.tolist() == [
+        [[9, 9, 9, 9], [9, 9, 9, 9], [9, 9, 9, 9]],
+        [[9, 9, 1, 2], [9, 9, 3, 4], [9, 9, 9, 9]],
+    ]
+
+
+def test_leading_dims_are_kept_and_a_full_box_is_the_volume_itself() -> None:
+    volume = torch.ones(2, 3, 4, 5, 6)
+
+    assert placed(volume, (0, 1, 0), (4, 6, 7)).shape == (2, 3, 4, 6, 7)
+    assert placed(volume, (0, 0, 0), (4, 5, 6)) is volume
+
+
+def test_only_short_axes_grow_and_the_image_lies_in_their_middle() -> None:
+    image = torch.ones(2, 3, 4, 9)
+
+    padded, inside = centred(image, (6, 8, 8))
+
+    assert padded.shape == (2, 6, 8, 9)
+    assert inside == (slice(1, 4), slice(2, 6), slice(0, 9))
+    assert torch.equal(padded[:, *inside], image)
+    assert padded.sum() == image.sum()
