@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from vesuv.cli.evaluate import evaluate
 from vesuv.config import Config, check
 from vesuv.data.builder import open_prepared
+from vesuv.evaluation.folders import ScoreOptions, score_folders
 from vesuv.inference.files import predict
 from vesuv.selection.validation import validate_distribution
 from vesuv.training.train import train
@@ -96,7 +96,12 @@ def test_membranes_go_all_the_way_to_a_score(tmp_path: Path) -> None:
     run = trained(config, tmp_path / "run", [0])
     chosen = validate_distribution(run)
     predict([run], REAL / "fib25/train_images", tmp_path / "out")
-    summary = evaluate([tmp_path / "out"], REAL / "fib25/train_labels", run=run)
+    summary = score_folders(
+        [tmp_path / "out"],
+        REAL / "fib25/train_labels",
+        tmp_path / "out",
+        ScoreOptions(config.labels),
+    ).summary
 
     assert chosen.checkpoint in ("best", "last")
     assert summary["num_cases"] == 2

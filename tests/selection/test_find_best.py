@@ -6,14 +6,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from vesuv.selection.out_of_fold import FoldOptions
 
-from vesuv.cli.evaluate import evaluate
 from vesuv.errors import InputError
+from vesuv.evaluation.folders import ScoreOptions, score_folders
 from vesuv.inference.files import PredictOptions, predict
 from vesuv.runs.checkpoints import read_checkpoint, write_checkpoint
 from vesuv.runs.folder import RunFolder
 from vesuv.selection.find_best import find_best
-from vesuv.selection.out_of_fold import FoldOptions
 
 BEST_ONLY = FoldOptions(checkpoints=("best",))
 
@@ -76,7 +76,12 @@ def test_predict_takes_the_file_and_makes_masks_of_the_very_score(
 
     predict([], held_out, tmp_path / "out", PredictOptions(best=output))
 
-    summary = evaluate([tmp_path / "out"], tiny_data / "train_labels", run=runs[0].path)
+    summary = score_folders(
+        [tmp_path / "out"],
+        tiny_data / "train_labels",
+        tmp_path / "out",
+        ScoreOptions(runs[0].config.labels),
+    ).summary
     assert json.loads(output.read_text())["dice"] == pytest.approx(
         summary["mean"]["dice"], abs=1e-12
     )
@@ -103,7 +108,12 @@ def test_an_ensemble_predicts_as_it_was_judged_to_within_a_step_of_probability(
 
     predict([], held_out, tmp_path / "out", PredictOptions(best=output))
 
-    summary = evaluate([tmp_path / "out"], tiny_data / "train_labels", run=runs[0].path)
+    summary = score_folders(
+        [tmp_path / "out"],
+        tiny_data / "train_labels",
+        tmp_path / "out",
+        ScoreOptions(runs[0].config.labels),
+    ).summary
     assert row["dice"] == pytest.approx(summary["mean"]["dice"], abs=0.005)
 
 

@@ -10,9 +10,9 @@ import pytest
 import tifffile
 import torch
 
-from vesuv.cli.evaluate import evaluate
 from vesuv.config import dump_config
 from vesuv.errors import InputError
+from vesuv.evaluation.folders import ScoreOptions, score_folders
 from vesuv.inference.files import predict
 from vesuv.runs.checkpoints import read_checkpoint, write_checkpoint
 from vesuv.runs.folder import RunFolder
@@ -47,7 +47,12 @@ def test_the_choice_predicts_masks_with_the_very_scores_it_was_chosen_for(
     for name in run.validation_cases:
         shutil.copy(tiny_data / "train_images" / f"{name}.tif", held_out)
     predict([run.path], held_out, tmp_path / "out")
-    summary = evaluate([tmp_path / "out"], tiny_data / "train_labels", run=run.path)
+    summary = score_folders(
+        [tmp_path / "out"],
+        tiny_data / "train_labels",
+        tmp_path / "out",
+        ScoreOptions(run.config.labels),
+    ).summary
     chosen = {
         row["id"]: row
         for row in _rows(run)
@@ -213,7 +218,12 @@ def test_a_chain_that_is_chosen_makes_the_masks_it_was_chosen_for(
     for name in run.validation_cases:
         shutil.copy(tiny_data / "train_images" / f"{name}.tif", held_out)
     predict([run.path], held_out, tmp_path / "out")
-    summary = evaluate([tmp_path / "out"], tiny_data / "train_labels", run=run.path)
+    summary = score_folders(
+        [tmp_path / "out"],
+        tiny_data / "train_labels",
+        tmp_path / "out",
+        ScoreOptions(run.config.labels),
+    ).summary
     written = json.loads((run.path / "selected.json").read_text())
     assert written["dice"] == pytest.approx(summary["mean"]["dice"], abs=1e-12)
     assert written["margin"]["dice"] >= 0.0
