@@ -14,8 +14,11 @@ class InputErrors(InputError):  # noqa: N818 - several of them
     """Several independent faults found in one pass, one sentence each."""
 
     def __init__(self, faults: list[str]) -> None:
-        super().__init__("\n".join(faults))
+        super().__init__(faults)
         self.faults = faults
+
+    def __str__(self) -> str:
+        return "\n".join(self.faults)
 
 
 RESUME = 75

@@ -2,17 +2,26 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from vesuv.cli.evaluate import evaluate
+import vesuv.cli.evaluate as verb
 from vesuv.config import dump_config
 from vesuv.errors import InputError, InputErrors
 
 # 8 voxels each: (prediction, label); 2 is ignored
 GOOD = ([1, 1, 0, 0, 0, 1, 0, 0], [1, 1, 0, 0, 2, 2, 0, 0])
 POOR = ([1, 1, 1, 1, 0, 0, 0, 0], [1, 0, 0, 0, 1, 0, 2, 2])
+
+
+def evaluate(predictions: tuple[Path, ...], labels: Path, **options: Any) -> dict[str, Any]:
+    """Call the verb; return the summary that it wrote."""
+    verb.evaluate(predictions=predictions, labels=labels, **options)
+    folder = options.get("output") or predictions[0]
+    summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
+    return summary
 
 
 def _folders(tmp_path: Path, **cases) -> tuple[Path, Path]:
@@ -31,7 +40,7 @@ def test_cases_are_printed_worst_first_and_the_summary_is_written(
 ) -> None:
     predictions, labels = _folders(tmp_path, good=GOOD, poor=POOR)
 
-    summary = evaluate([predictions], labels)
+    summary = evaluate((predictions,), labels)
 
     assert summary["mean"]["dice"] == pytest.approx((1 / 3 + 1) / 2)
     assert json.loads((predictions / "summary.json").read_text())["mean"] == summary["mean"]
@@ -45,9 +54,9 @@ def test_a_second_call_says_how_many_cases_were_scored_before(
 ) -> None:
     predictions, labels = _folders(tmp_path, a=GOOD, b=POOR)
 
-    evaluate([predictions], labels)
+    evaluate((predictions,), labels)
     assert "scored before" not in capsys.readouterr().out
-    evaluate([predictions], labels)
+    evaluate((predictions,), labels)
 
     assert "2 cases were scored before" in capsys.readouterr().out
 
@@ -62,7 +71,7 @@ def test_label_values_come_from_the_run(make_run, tmp_path: Path) -> None:
     case = ([5, 6, 6, 7, 7, 7, 5, 5], [5, 6, 7, 7, 7, 9, 6, 5])
     predictions, labels = _folders(tmp_path, a=case)
 
-    summary = evaluate([predictions], labels, run=run.path)
+    summary = evaluate((predictions,), labels, run=run.path)
 
     # class one: 1 hit, 2 predicted, 2 labelled; class two: 2 hits, 2 predicted, 3 labelled
     assert summary["classes"]["one"]["mean"]["dice"] == pytest.approx(2 / 4)
@@ -78,9 +87,9 @@ def test_label_values_come_from_one_place(make_run, tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text(dump_config(run.config))
 
-    assert evaluate([predictions], labels, config=config)["mean"]["dice"] == 1.0
+    assert evaluate((predictions,), labels, config=config)["mean"]["dice"] == 1.0
     with pytest.raises(InputError, match=r"--run, --config: both name label values"):
-        evaluate([predictions], labels, run=run.path, config=config)
+        evaluate((predictions,), labels, run=run.path, config=config)
 
 
 def test_labels_without_a_prediction_are_told(
@@ -88,7 +97,7 @@ def test_labels_without_a_prediction_are_told(
 ) -> None:
     predictions, labels = _folders(tmp_path, a=GOOD, b=(None, POOR[1]))
 
-    evaluate([predictions], labels)
+    evaluate((predictions,), labels)
 
     assert "1 labels without a prediction are not counted" in capsys.readouterr().out
 
@@ -99,7 +108,7 @@ def test_pairs_that_cannot_be_compared_are_named_after_the_rest_is_written(tmp_p
     )
 
     with pytest.raises(InputErrors) as caught:
-        evaluate([predictions], labels)
+        evaluate((predictions,), labels)
 
     first, second = caught.value.faults
     assert "lonely.npy: no label of this name in" in first
@@ -110,7 +119,7 @@ def test_pairs_that_cannot_be_compared_are_named_after_the_rest_is_written(tmp_p
 def test_a_long_table_is_cut_and_the_file_is_not(tmp_path: Path, capsys) -> None:
     predictions, labels = _folders(tmp_path, **{f"case{number:02d}": GOOD for number in range(43)})
 
-    evaluate([predictions], labels)
+    evaluate((predictions,), labels)
 
     printed = capsys.readouterr().out
     assert "3 better" in printed
@@ -125,7 +134,7 @@ def test_each_case_is_drawn_beside_its_scores(tmp_path: Path) -> None:
     np.save(images / "a.npy", np.arange(8, dtype=np.float32).reshape(2, 2, 2))
     np.save(images / "b_0000.npy", np.arange(8, dtype=np.float32).reshape(2, 2, 2))
 
-    evaluate([predictions], labels, images=images, output=tmp_path / "scores")
+    evaluate((predictions,), labels, images=images, output=tmp_path / "scores")
 
     pictures = sorted((tmp_path / "scores").glob("*.png"))
     assert [path.name for path in pictures] == ["a.png", "b.png"]
@@ -135,9 +144,9 @@ def test_each_case_is_drawn_beside_its_scores(tmp_path: Path) -> None:
 def test_a_required_dice_that_is_missed_fails_after_everything_is_written(tmp_path: Path) -> None:
     predictions, labels = _folders(tmp_path, a=POOR)
 
-    assert evaluate([predictions], labels, require_dice=0.3)["num_cases"] == 1
+    assert evaluate((predictions,), labels, require_dice=0.3)["num_cases"] == 1
     with pytest.raises(InputError, match=r"--require-dice: .* at least 0\.8, found 0\.3333"):
-        evaluate([predictions], labels, require_dice=0.8)
+        evaluate((predictions,), labels, require_dice=0.8)
     assert (predictions / "summary.json").is_file()
 
 

@@ -6,28 +6,21 @@ import numpy as np
 import pytest
 import yaml
 
-from vesuv.cli import main, spread
+import vesuv
+from tests.cli.conftest import Refused, Run
+from vesuv.cli import main, make_app
+from vesuv.errors import RESUME, InputErrors, Interrupted, command
 
 REPOSITORY = Path(__file__).parents[2]
+DEMO = REPOSITORY / "configs/demo.yaml"
 
 
-def fails(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    with pytest.raises(SystemExit) as stop:
-        main(list(arguments))
-    assert stop.value.code == 2
-    return capsys.readouterr().err
-
-
-def test_an_option_takes_several_values() -> None:
-    assert spread(["train", "--fold", "0", "1", "--set", "a.b=1", "c=2", "--resume"]) == [
-        "train", "--fold", "0", "--fold", "1", "--set", "a.b=1", "--set", "c=2", "--resume",
-    ]  # fmt: skip
-    assert spread(["--config", "x", "--fold", "--resume"]) == [
-        "--config",
-        "x",
-        "--fold",
-        "--resume",
-    ]
+@pytest.fixture
+def predictions(tmp_path: Path) -> Path:
+    for folder in ("one", "two", "labels"):
+        (tmp_path / folder).mkdir()
+        np.save(tmp_path / folder / "a.npy", np.ones((2, 2, 2), dtype=np.uint8))
+    return tmp_path
 
 
 def test_help_names_every_verb_and_loads_no_torch() -> None:
@@ -44,53 +37,195 @@ def test_help_names_every_verb_and_loads_no_torch() -> None:
     assert verbs and all(verb in done.stdout for verb in verbs)
 
 
-def test_a_fault_in_the_configuration_is_one_sentence(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
+def test_a_script_in_bin_is_its_verb() -> None:
+    for path in (REPOSITORY / "bin").glob("*.py"):
+        assert f'main(["{path.stem}", *sys.argv[1:]])' in path.read_text()
+
+
+@pytest.mark.parametrize("verb", sorted(path.stem for path in (REPOSITORY / "bin").glob("*.py")))
+def test_help_of_a_verb_explains_every_option(
+    verb: str, capsys: pytest.CaptureFixture[str], run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    config = str(REPOSITORY / "configs/v9_progressive.yaml")
+    monkeypatch.setenv("COLUMNS", "200")
+    run(verb, "-h")
 
-    said = fails(capsys, "train", "--config", config, "--fold", "0", "--set", "loss.dise.smooth=1")
+    rows = [line.strip("│* ") for line in capsys.readouterr().out.splitlines()]
+    options = [row for row in rows if row.startswith("--")]
+    assert options
+    for row in options:
+        name, _, text = row.partition("  ")
+        assert text.strip(), name
 
-    assert said == (
+
+def test_help_is_given_behind_any_option(capsys: pytest.CaptureFixture[str], run: Run) -> None:
+    run("train", "--config", DEMO, "--fold", 0, "-h")
+
+    assert "--resume" in capsys.readouterr().out
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str], run: Run) -> None:
+    run("--version")
+
+    assert capsys.readouterr().out.strip() == vesuv.__version__
+
+
+@pytest.mark.parametrize(
+    ("words", "changes"),
+    [
+        (("--set", "a=1", "b=2"), ("a=1", "b=2")),
+        (("--set=a=1", "b=2"), ("a=1", "b=2")),
+        (("--set", "a=1", "--set", "b=2"), ("a=1", "b=2")),
+        (("--set", "a=-1", "b=[1, 2]", "c={x: 3}"), ("a=-1", "b=[1, 2]", "c={x: 3}")),
+    ],
+)
+def test_an_option_takes_several_values(words: tuple[str, ...], changes: tuple[str, ...]) -> None:
+    _, bound, _ = make_app().parse_args(
+        ["train", "--config", "x", "--fold", "0", "1", *words, "--resume"]
+    )
+
+    assert bound.kwargs["fold"] == ("0", "1")
+    assert bound.kwargs["changes"] == changes
+    assert bound.kwargs["resume"] is True
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (
+            "predict --input a --output b --checkpoint best --checkpoint last",
+            "--checkpoint: is given",
+        ),
+        ("predict --input a --output b --checkpoint best last", "last: belongs to no option"),
+        ("evaluate --predictions a --labels b --run c d", "d: belongs to no option"),
+        ("train --config a --config b --fold 0", "--config: is given twice"),
+        ("train --config a --fold", "--fold: needs a value"),
+        ("train --config a --fold 0 --set", "--set: needs a value"),
+        ("train --config a --fold 0 --set --resume", "--set: needs a value"),
+        ("train --conf a --fold 0", "--config: needs a value; Did you mean --config"),
+        ("train --fold 0", "--config: needs a value; see"),
+        ("train x --config a --fold 0", "x: belongs to no option"),
+        ("train --config a --fold 0 --resum", "Did you mean --resume?"),
+        ("predict --input a --output b --threshold high", 'unable to convert "high" into float'),
+        ("predict --input a --output b --mirror --no-mirror", "is given twice"),
+        ("predict --input a --output b --postprocess all", "--postprocess"),
+        ("phantom --output a --size 3", "Must be >= 32"),
+        ("tran --config a", 'Did you mean "train"?'),
+    ],
+)
+def test_what_was_not_meant_is_refused(refused: Refused, words: str, sentence: str) -> None:
+    error = refused(*words.split())
+
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert sentence in error
+
+
+def test_a_key_is_given_by_its_short_word_or_by_set_and_not_by_both(
+    refused: Refused, tmp_path: Path
+) -> None:
+    words = ("predict", "--run", tmp_path, "--input", tmp_path, "--output", tmp_path / "o")
+
+    error = refused(*words, "--mirror", "--set", "inference.mirror=false")
+
+    assert "--mirror: --set gives inference.mirror too; give it once" in error
+
+
+def test_short_words_are_checked_as_the_keys_that_they_stand_for(
+    refused: Refused, make_run, tmp_path: Path
+) -> None:
+    run = make_run("run")
+    words = ("--run", run.path, "--input", tmp_path, "--output", tmp_path / "o")
+
+    assert "inference.overlap: " in refused("predict", *words, "--overlap", "1.5")
+    assert "inference.overlap: " in refused("predict", *words, "--overlap", "much")
+    assert "runtime.device: " in refused("predict", *words, "--device", "tpu")
+    assert "inference.overlap: " in refused(
+        "validate_distribution", "--run", run.path, "--overlap", "-1"
+    )
+
+
+def test_a_fault_in_the_configuration_is_one_sentence(refused: Refused) -> None:
+    config = REPOSITORY / "configs/v9_progressive.yaml"
+
+    error = refused("train", "--config", config, "--fold", "0", "--set", "loss.dise.smooth=1")
+
+    assert error == (
         "error: --set loss.dise.smooth=1: loss.dise: unknown key; nearest valid name: dice\n"
     )
 
 
 def test_missing_data_is_one_sentence(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    config = str(REPOSITORY / "configs/v9_progressive.yaml")
+    config = REPOSITORY / "configs/v9_progressive.yaml"
 
-    said = fails(capsys, "prepare", "--config", config, "--set", "data.root=nowhere")
+    error = refused("prepare", "--config", config, "--set", "data.root=nowhere")
 
-    assert said.startswith("error: ") and "nowhere" in said and said.count("\n") == 1
+    assert error.startswith("error: ") and "nowhere" in error and error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_fold_is_a_number_or_all(capsys: pytest.CaptureFixture[str]) -> None:
-    config = str(REPOSITORY / "configs/demo.yaml")
+def test_several_faults_are_one_sentence_each(
+    refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise InputErrors(["a: first", "b: second [red]"])
 
-    assert "--fold: must be a number from 0, or all; found 'first'" in fails(
-        capsys, "train", "--config", config, "--fold", "first"
-    )
+    monkeypatch.setattr("vesuv.cli.prepare.load_config", fail)
+
+    assert refused("prepare", "--config", "x") == "error: a: first\nerror: b: second [red]\n"
 
 
-def test_evaluate_takes_several_folders_and_measures(tmp_path: Path) -> None:
-    for folder in ("one", "two", "labels"):
-        (tmp_path / folder).mkdir()
-        np.save(tmp_path / folder / "a.npy", np.ones((2, 2, 2), dtype=np.uint8))
-    folders = [str(tmp_path / name) for name in ("one", "two", "labels", "out")]
+def test_a_signal_has_its_own_status(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*_: object) -> None:
+        raise Interrupted("saved; --resume goes on")
 
-    with pytest.raises(SystemExit) as stop:
-        main([
-            "evaluate", "--predictions", *folders[:2], "--labels", folders[2],
-            "--output", folders[3], "--measures", "voi", "surface_dice@1",
-            "--leaderboard", "bounds",
-        ])  # fmt: skip
+    monkeypatch.setattr("vesuv.cli.prepare.load_config", stop)
 
-    assert stop.value.code == 0
-    summary = yaml.safe_load((tmp_path / "out" / "summary.json").read_text())
+    with pytest.raises(SystemExit) as end:
+        main(["prepare", "--config", "x"])
+
+    assert end.value.code == RESUME == 75
+    assert capsys.readouterr().err == "saved; --resume goes on\n"
+
+
+def test_a_fold_is_a_number_or_all(refused: Refused) -> None:
+    sentence = "--fold: must be a number from 0, or all; found"
+
+    for word in ("first", "-1", "²", "1.0"):
+        assert f"{sentence} '{word}'" in refused("train", "--config", DEMO, "--fold", word)
+
+
+def test_one_folder_holds_one_fold(refused: Refused) -> None:
+    error = refused("train", "--config", DEMO, "--fold", 0, 1, "--output", "x")
+
+    assert "--output: holds one run, found folds 0, 1" in error
+
+
+def test_messages_name_a_verb_as_it_was_called(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], run: Run
+) -> None:
+    for called, name in (
+        ("/somewhere/bin/vesuv", "vesuv predict"),
+        ("bin/train.py", "python bin/predict.py"),
+        ("/a b/other.py", "vesuv predict"),
+    ):
+        monkeypatch.setattr(sys, "argv", [called])
+        run("--version")
+
+        assert command("predict") == name
+
+
+def test_evaluate_takes_several_folders_and_measures(predictions: Path, run: Run) -> None:
+    run(
+        "evaluate", "--predictions", predictions / "one", predictions / "two",
+        "--labels", predictions / "labels", "--output", predictions / "out",
+        "--measures", "voi", "surface_dice@1", "--leaderboard", "bounds",
+    )  # fmt: skip
+
+    summary = yaml.safe_load((predictions / "out" / "summary.json").read_text())
     assert list(summary["predictions"]) == ["one", "two"]
     assert summary["measures"] == ["leaderboard:bounds", "voi", "surface_dice@1"]
 
@@ -102,23 +237,6 @@ def test_the_readme_names_only_verbs_and_configurations_that_are_there() -> None
     assert named
     for word in named:
         assert (REPOSITORY / word.strip("`,:;()")).exists(), word
-
-
-def test_every_key_of_the_configuration_is_read_somewhere() -> None:
-    source = "".join(
-        path.read_text()
-        for path in (REPOSITORY / "vesuv").rglob("*.py")
-        if path.parent.name != "config"
-    )
-    from vesuv.config import Config
-    from vesuv.config.load import _all_names
-
-    unread = {
-        name
-        for name in _all_names(Config)
-        if f".{name.split('.')[-1]}" not in source and name.split(".")[-1] != "name"
-    }
-    assert unread == set()
 
 
 def test_shipped_yaml_is_short() -> None:

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from vesuv.cli import progress
-from vesuv.cli.progress import cases_progress, windows_progress
+from vesuv.cli.progress import progress_on, shown_progress
 
 
 def test_without_a_terminal_a_line_with_rate_and_time_left_comes_now_and_then(
@@ -16,9 +16,9 @@ def test_without_a_terminal_a_line_with_rate_and_time_left_comes_now_and_then(
     clock = iter([0.0, 10.0, 40.0, 50.0, 80.0])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
 
-    with windows_progress(console, "case a") as tell:
+    with shown_progress(console, "case a", "windows") as show:
         for done in (5, 20, 25, 40):
-            tell(done, 40)
+            show(done, 40)
 
     # 20 windows in 40 s; nothing at 10 s, at 50 s (too soon) and at the end
     assert console.file.getvalue() == "case a: 20/40 windows, 0.50 a second, 40 s left\n"
@@ -27,9 +27,9 @@ def test_without_a_terminal_a_line_with_rate_and_time_left_comes_now_and_then(
 def test_on_a_terminal_a_bar_shows_windows_and_rate() -> None:
     console = Console(file=io.StringIO(), width=100, force_terminal=True)
 
-    with windows_progress(console, "case a") as tell:
-        tell(1, 4)
-        tell(4, 4)
+    with shown_progress(console, "case a", "windows") as show:
+        show(1, 4)
+        show(4, 4)
 
     assert "case a" in console.file.getvalue()
     assert "4/4" in console.file.getvalue()
@@ -38,9 +38,9 @@ def test_on_a_terminal_a_bar_shows_windows_and_rate() -> None:
 def test_cases_are_told_as_cases() -> None:
     console = Console(file=io.StringIO(), width=100, force_terminal=True)
 
-    with cases_progress(console, "Scoring") as tell:
-        tell(1, 4)
-        tell(3, 4)
+    with progress_on(console)("Scoring", "cases") as show:
+        show(1, 4)
+        show(3, 4)
 
     assert "3/4" in console.file.getvalue()
     assert "windows" not in console.file.getvalue()

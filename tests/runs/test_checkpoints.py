@@ -9,13 +9,13 @@ from vesuv.config import Config, check
 from vesuv.errors import InputError
 from vesuv.models import build_model
 from vesuv.runs.checkpoints import (
+    load_weights,
     previous,
     read_checkpoint,
     read_newest,
-    restore_network,
     write_checkpoint,
 )
-from vesuv.transforms.normalize import Normalizer
+from vesuv.runs.records import NormalizerRecord
 
 CONFIG: Config = check(
     {
@@ -36,7 +36,7 @@ def write(path: Path, epoch: int = 3) -> torch.nn.Module:
         path,
         model=network.state_dict(),
         config=CONFIG,
-        normalizer=Normalizer("zscore"),
+        normalizer=NormalizerRecord(name="zscore"),
         epoch=epoch,
         measure=0.5,
         keep_previous=True,
@@ -44,15 +44,17 @@ def write(path: Path, epoch: int = 3) -> torch.nn.Module:
     return network.eval()
 
 
-def test_a_restored_network_computes_the_same(tmp_path: Path) -> None:
+def test_what_was_written_is_read(tmp_path: Path) -> None:
     network = write(tmp_path / "a.pt")
-    image = torch.randn(1, 1, 8, 8, 8)
 
     checkpoint = read_checkpoint(tmp_path / "a.pt")
 
     assert (checkpoint.config, checkpoint.epoch, checkpoint.measure) == (CONFIG, 3, 0.5)
-    restored = restore_network(checkpoint, torch.device("cpu"))
-    assert torch.equal(restored(image), network(image))
+    assert checkpoint.normalizer == NormalizerRecord(name="zscore")
+    restored = build_model(CONFIG.model)
+    load_weights(restored, checkpoint)
+    image = torch.randn(1, 1, 8, 8, 8)
+    assert torch.equal(restored.eval()(image), network(image))
 
 
 def test_it_opens_without_running_code_and_holds_the_weights_under_model(tmp_path: Path) -> None:
@@ -96,7 +98,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     checkpoint.model.popitem()
 
     with pytest.raises(InputError, match=r"a\.pt: its weights do not fit model\.name=plain_unet"):
-        restore_network(checkpoint, torch.device("cpu"))
+        load_weights(build_model(CONFIG.model), checkpoint)
 
 
 class _Hostile:

@@ -5,7 +5,8 @@ import pytest
 
 from vesuv.config import Config, check
 from vesuv.errors import InputError
-from vesuv.runs.folder import RunFolder, Selected, differences
+from vesuv.runs.folder import RunFolder
+from vesuv.runs.records import Selected
 
 TREE = {
     "name": "tiny",
@@ -18,7 +19,7 @@ CONFIG: Config = check(TREE, "test")
 
 def made(folder: Path) -> RunFolder:
     run = RunFolder(folder / "run")
-    run.create(CONFIG, {"fold": 2, "data_fingerprint": "abc"})
+    run.create(CONFIG, {"fold": 2, "data_fingerprint": "abc", "validation_cases": ["a"]})
     for name in ("ema", "last", "epoch_0009", "best"):
         run.checkpoint(name).touch()
     return run
@@ -27,8 +28,11 @@ def made(folder: Path) -> RunFolder:
 def test_a_run_reads_back_what_it_was_made_of(tmp_path: Path) -> None:
     run = RunFolder.open(made(tmp_path).path)
 
-    assert (run.config, run.fold, run.fingerprint) == (CONFIG, 2, "abc")
-    assert run.available() == ["best", "last", "ema", "epoch_0009"]
+    facts = run.facts
+    assert run.config == CONFIG
+    assert (facts.fold, facts.data_fingerprint, facts.validation_cases) == (2, "abc", ("a",))
+    assert facts.packages["torch"]
+    assert run.checkpoints() == ["best", "last", "ema", "epoch_0009"]
     assert json.loads((run.path / "run.json").read_text())["packages"]["torch"]
 
 
@@ -41,7 +45,7 @@ def test_the_selected_checkpoint_and_threshold_are_read(tmp_path: Path) -> None:
     text = '{"version": 1, "checkpoint": "ema", "threshold": 0.35}'
     (run.path / "selected.json").write_text(text)
 
-    assert run.selected() == Selected("ema", 0.35)
+    assert run.selected() == Selected(checkpoint="ema", threshold=0.35)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +53,7 @@ def test_the_selected_checkpoint_and_threshold_are_read(tmp_path: Path) -> None:
     [
         ("{", "cannot be read as JSON"),
         ('{"version": 7}', "version must be 1"),
-        ('{"version": 1, "threshold": 0.5}', "needs checkpoint and threshold"),
+        ('{"version": 1, "threshold": 0.5}', "checkpoint: Field required"),
         (
             '{"version": 1, "checkpoint": "../../x", "threshold": 0.5}',
             "checkpoint must be one of best, last, ema, epoch_0009, found '../../x'",
@@ -76,7 +80,51 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
         RunFolder(tmp_path / "run").create(CONFIG, {})
 
 
-def test_differences_are_named_by_key() -> None:
-    other = check(TREE | {"train": {"epochs": 5}, "noise": None}, "test")
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ('{"version": 1, "fold": "first"}', r"run\.json: fold\.int: .*found 'first'"),
+        ('{"version": 1, "fold": 0}', r"run\.json: data_fingerprint: Field required"),
+        ('{"version": 2, "fold": 0}', r"run\.json: version must be 1"),
+    ],
+)
+def test_facts_that_training_did_not_write_are_refused(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
+    run = made(tmp_path)
+    (run.path / "run.json").write_text(text)
 
-    assert differences(CONFIG, other) == ["train.epochs"]
+    with pytest.raises(InputError, match=sentence):
+        _ = run.facts
+
+
+def test_a_checkpoint_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    run = made(tmp_path)
+
+    assert run.existing_checkpoint("ema") == run.path / "checkpoints" / "ema.pt"
+    with pytest.raises(InputError, match="must be one of best, last, ema, epoch_0009, asked for"):
+        run.existing_checkpoint("swa")
+
+
+def test_clearing_leaves_what_others_wrote(tmp_path: Path) -> None:
+    run = made(tmp_path)
+    (run.path / "notes.md").write_text("mine")
+    (run.path / "report.html").write_text("ours")
+
+    run.clear()
+
+    assert [path.name for path in run.path.iterdir()] == ["notes.md"]
+
+
+def test_a_folder_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
+    run = made(tmp_path)
+
+    with run.lock(), pytest.raises(InputError, match="another process trains in this folder"):
+        RunFolder(run.path).lock().__enter__()
+
+
+def test_a_lock_of_nothing_leaves_no_folder(tmp_path: Path) -> None:
+    with RunFolder(tmp_path / "none").lock():
+        pass
+
+    assert not (tmp_path / "none").exists()

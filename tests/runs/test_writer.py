@@ -36,7 +36,7 @@ def test_an_epoch_reaches_the_log_the_table_and_tensorboard(tmp_path: Path) -> N
     opened.event(RunEvent(epoch=0, kind="noise", line="Weight noise injected"))
     picture = torch.rand(1, 4, 4)
     names = ("image", "label", "probability")
-    opened.slices(0, dict.fromkeys(names, picture), ("a",), 0.5)
+    opened.slices(0, dict.fromkeys(names, picture), [("a", 7)], 0.5)
     opened.close()
 
     assert rows(tmp_path) == [{"epoch": "0", "lr": "0.5", "val/dice": ""}]

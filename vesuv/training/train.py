@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +55,6 @@ class TrainedRun:
     best_measure: float | None
     best_epoch: int
     findings: tuple[Finding, ...]
-    _temporary: tempfile.TemporaryDirectory[str] | None = field(default=None, repr=False)
 
     @property
     def path(self) -> Path:
@@ -91,19 +92,26 @@ def train(
     machine = for_training(resolve(config.runtime), config)
     temporary = None
     if output is None and cases is not None:
-        temporary = tempfile.TemporaryDirectory(prefix="vesuv-")
-        output = temporary.name
+        output = temporary = tempfile.mkdtemp(prefix="vesuv-")
     run = RunFolder(Path(output) if output else default_folder(config, fold))
-    check_folder(run, resume=resume, overwrite=overwrite)
-    if cases is None:
-        data = TrainingData.of_store(open_prepared(config), config)
-    else:
-        data = TrainingData.in_memory(prepare_in_memory(cases, config), config)
-    trainer = train_fold(
-        config, data, fold, run, machine, listener, resume=resume, overwrite=overwrite
-    )
-    progress, findings = trainer.progress, trainer.findings
-    return TrainedRun(run, progress.best_measure, progress.best_epoch, findings, temporary)
+    try:
+        check_folder(run, resume=resume, overwrite=overwrite)
+        if cases is None:
+            data = TrainingData.of_store(open_prepared(config), config)
+        else:
+            data = TrainingData.in_memory(prepare_in_memory(cases, config), config)
+        trainer = train_fold(
+            config, data, fold, run, machine, listener, resume=resume, overwrite=overwrite
+        )
+    except BaseException:
+        if temporary:
+            shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    progress = trainer.progress
+    trained = TrainedRun(run, progress.best_measure, progress.best_epoch, trainer.findings)
+    if temporary:
+        weakref.finalize(trained, shutil.rmtree, temporary, ignore_errors=True)
+    return trained
 
 
 def default_folder(config: Config, fold: FoldName) -> Path:

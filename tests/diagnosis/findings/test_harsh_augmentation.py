@@ -39,7 +39,9 @@ def test_a_harsh_one_that_is_rare_is_no_finding(make: MakeEvidence) -> None:
 
 def test_damage_is_the_share_of_patches_times_what_is_lost() -> None:
     assert damage(AugmentationEffect(p=0.5, foreground=0.4, contrast=0.8)) == pytest.approx(0.3)
-    assert damage(AugmentationEffect(p=0.5, foreground=0.9, contrast=0.8, thickness=0.4)) == pytest.approx(0.3)
+    assert damage(
+        AugmentationEffect(p=0.5, foreground=0.9, contrast=0.8, thickness=0.4)
+    ) == pytest.approx(0.3)
     assert damage(AugmentationEffect(p=0.5, foreground=1.2, contrast=1.5)) == 0.0
     assert damage(AugmentationEffect(p=0.5, foreground=1.0, contrast=-2.0)) == 0.5
 

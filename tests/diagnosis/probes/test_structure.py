@@ -14,7 +14,7 @@ from vesuv.diagnosis.probes.structure import (
     run_lengths,
     starts_apart,
 )
-from vesuv.training.fold_data import FoldData, fold_data
+from vesuv.training.fold_data import FoldData, TrainingData, fold_data
 
 
 def line(text: str) -> tuple[np.ndarray, np.ndarray]:
@@ -66,7 +66,8 @@ def test_too_little_foreground_has_no_contrast() -> None:
 
 @pytest.fixture
 def data(tiny_config: Config) -> FoldData:
-    return fold_data(open_prepared(tiny_config), tiny_config, 0)
+    data = TrainingData.of_store(open_prepared(tiny_config), tiny_config)
+    return fold_data(data, tiny_config, 0)
 
 
 def test_the_tiny_sheets_are_two_thick_and_ten_apart(data: FoldData) -> None:

@@ -1,0 +1,48 @@
+"""The scores that `RunMonitor` takes of observed tiles, by hand."""
+
+import pytest
+import torch
+
+from vesuv.diagnosis.probes.tiles import TileProbabilities
+from vesuv.evaluation.overlap import confusion
+from vesuv.training.monitor import pooled_score, score_by_group, score_by_tile
+from vesuv.training.validation import ObservedTile
+
+
+def observed(
+    label: list[int], probs: list[float], group: str | None = "north", case: str = "a"
+) -> ObservedTile:
+    """Return a tile of one row, cut at one half; 255 is ignored."""
+    labels = torch.tensor(label, dtype=torch.uint8).reshape(1, 1, -1)
+    bins = torch.tensor([int(100 * p) for p in probs], dtype=torch.uint8).reshape(1, 1, -1)
+    matrix = confusion((bins >= 50).to(torch.int64), labels, labels != 255, 2)
+    return ObservedTile(0, case, group, matrix, TileProbabilities(bins, labels), None)
+
+
+TILE = observed([0, 0, 1, 1, 255, 0], [0.1, 0.6, 0.7, 0.2, 0.9, 0.1])
+
+
+def test_each_tile_is_scored_at_the_threshold() -> None:
+    other = observed([1, 1, 0], [0.9, 0.9, 0.1], group="south", case="b")
+
+    tiles = score_by_tile([TILE, other])
+
+    assert [(tile.case, tile.group, tile.dice) for tile in tiles] == [
+        ("a", "north", 0.5),
+        ("b", "south", 1.0),
+    ]
+    assert tiles[0].predicted == pytest.approx(0.4) and tiles[0].labelled == pytest.approx(0.4)
+    assert score_by_group([TILE, other, TILE]) == {"north": 0.5, "south": 1.0}
+
+
+def test_groups_that_are_unknown_or_empty_are_left_out() -> None:
+    empty = observed([0, 0], [0.1, 0.1], group="east")
+
+    assert score_by_group([observed([1, 0], [0.9, 0.1], group=None), empty]) == {}
+
+
+def test_a_pooled_score_is_of_all_voxels() -> None:
+    score = pooled_score([TILE, observed([1, 1, 0], [0.9, 0.9, 0.1])])
+
+    assert (score.precision, score.recall) == pytest.approx((3 / 4, 3 / 4))
+    assert sum(score.histogram.foreground) == 4
