@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from vesuv.errors import InputError
-from vesuv.inference.files import PredictOptions, predict
-from vesuv.inference.masking import choose_masking
-from vesuv.selection.best_file import open_best
+from vesuv.inference.best_file import open_best
+from vesuv.inference.members import choose_mask, file_digest
 
 
 def _write(path: Path, runs: list[Any], **changes: Any) -> Path:
@@ -28,31 +27,31 @@ def test_every_member_has_the_threshold_and_the_steps_of_the_whole(make_run, tmp
     members = open_best(_write(tmp_path / "best.json", runs))
 
     assert [member.run.path for member in members] == [run.path for run in runs]
-    masking = choose_masking(members, None, None)
-    assert masking.threshold == 0.35
-    assert [step.name for step in masking.chain] == ["remove_small"]
-    assert all(member.outdated for member in members)  # "x" is no digest of theirs
+    mask = choose_mask(members).settings
+    assert mask.threshold == 0.35
+    assert [step.name for step in mask.chain] == ["remove_small"]
+    assert all(member.is_outdated for member in members)  # "x" is no digest of theirs
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": 2}, "needs version 1, members, threshold and postprocess"),
-        ({"members": []}, "needs version 1, members"),
-        ({"members": [{"run": "a"}]}, "needs version 1, members"),
-        ({"threshold": 1.5}, "threshold must be from 0 to 1 or null, found 1.5"),
-        ({"postprocess": [{"name": "shrink"}]}, "postprocess.*there is no step 'shrink'"),
+        ({"version": 2}, r"version 2\); write it anew with vesuv find_best"),
+        ({"members": []}, r"members: Tuple should have at least 1 item.*, found \[\]\)"),
+        ({"members": [{"run": "a"}]}, r"members\.0\.checkpoint: Field required\)"),
+        ({"threshold": 1.5}, r"threshold: .* less than or equal to 1, found 1\.5\)"),
+        ({"postprocess": [{"name": "shrink"}]}, r"\(postprocess\.0: there is no step 'shrink'"),
     ],
 )
 def test_a_file_that_says_something_else_is_refused(make_run, tmp_path, changes, message) -> None:
     path = _write(tmp_path / "best.json", [make_run("a")], **changes)
 
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=r"best\.json is not what find_best writes.*" + message):
         open_best(path)
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path) -> None:
-    with pytest.raises(InputError, match=r"--best: .*best.json cannot be read as JSON"):
+    with pytest.raises(InputError, match=r"best\.json: no such file; check the path"):
         open_best(tmp_path / "best.json")
 
 
@@ -63,8 +62,56 @@ def test_runs_that_cannot_be_averaged_are_refused(make_run, tmp_path) -> None:
         open_best(_write(tmp_path / "best.json", runs))
 
 
-def test_runs_beside_the_file_are_refused(tmp_path) -> None:
-    options = PredictOptions(best=tmp_path / "best.json")
+def _former(path: Path, run: Path, digest: str) -> Path:
+    """Write what the version before this one wrote for a run."""
+    steps = [{"name": "remove_small", "voxels": 5, "connectivity": 26}]
+    scores = {
+        "dice": 0.5623117775463403,
+        "gap": 0.1139800514800515,
+        "predicted_fraction": 0.4223375160875161,
+        "labelled_fraction": 0.3083574646074646,
+    }
+    table = [
+        {"system": "a", "chosen": "a/best at threshold 0.25, remove small 5", **scores},
+        {"system": "a + b", "chosen": "a/best + b/best at threshold 0.3", **scores},
+    ]
+    content = {
+        "version": 1,
+        "name": "a",
+        "members": [{"run": str(run), "checkpoint": "best", "checkpoint_sha256": digest}],
+        "threshold": 0.25,
+        "postprocess": steps,
+        **scores,
+        "why": "a/best at threshold 0.25, remove small 5: the highest Dice, 0.5623, …",
+        "objective": "dice",
+        "tolerance": 0.5,
+        "band": None,
+        "margin": {"over": "a + b", "dice": 0.0, "gap": 0.0},
+        "groups": [{"group": "0", "cases": 1, **scores, "margin": {"dice": 0.0, "gap": 0.0}}],
+        "honest": {"left_out": "group", "dice": 0.56, "gap": 0.11, "rounds": []},
+        "inference": {"overlap": 0.25, "mirror": True, "precision": "float32"},
+        "table": table,
+    }
+    path.write_text(json.dumps(content, indent=2))
+    return path
 
-    with pytest.raises(InputError, match="--best: says which runs and checkpoints"):
-        predict([tmp_path / "run"], tmp_path, tmp_path / "out", options)
+
+def test_a_file_of_the_former_version_opens(make_run, tmp_path) -> None:
+    run = make_run("a", checkpoints=("best", "last"))
+    path = _former(tmp_path / "best.json", run.path, file_digest(run.checkpoint("best")))
+
+    (member,) = open_best(path)
+
+    assert (member.run.path, member.name, member.is_outdated) == (run.path, "best", False)
+    assert (member.inference.overlap, member.inference.mirror) == (0.25, True)
+    settings = choose_mask([member]).settings
+    assert (settings.threshold, [step.name for step in settings.chain]) == (0.25, ["remove_small"])
+
+
+def test_changes_come_after_what_the_file_says(make_run, tmp_path) -> None:
+    run = make_run("a")
+    path = _former(tmp_path / "best.json", run.path, "x")
+
+    (member,) = open_best(path, ["inference.overlap=0.75"])
+
+    assert (member.inference.overlap, member.inference.mirror) == (0.75, True)

@@ -13,10 +13,15 @@ import torch
 import zarr
 from monai.inferers import sliding_window_inference
 from scipy import ndimage
+from torch import nn
 
+from tests.inference.conftest import predict_files
+from vesuv.config.postprocess import read_chain
 from vesuv.errors import InputError, InputErrors
-from vesuv.inference.files import PredictOptions, predict
-from vesuv.runs.checkpoints import read_checkpoint, restore_network
+from vesuv.inference.masks import MaskSettings
+from vesuv.inference.networks import TrainedNetwork
+from vesuv.runs.checkpoints import read_checkpoint
+from vesuv.runs.folder import RunFolder
 
 
 @pytest.fixture
@@ -31,9 +36,14 @@ def volumes(tmp_path: Path) -> Path:
     return folder
 
 
-def _select(run, threshold: float) -> None:
-    content = {"version": 1, "checkpoint": "best", "threshold": threshold}
+def _select(run, threshold: float, **more) -> None:
+    content = {"version": 1, "checkpoint": "best", "threshold": threshold, **more}
     (run.path / "selected.json").write_text(json.dumps(content))
+
+
+def _network(run: RunFolder) -> nn.Module:
+    checkpoint = read_checkpoint(run.checkpoint("best"))
+    return TrainedNetwork.from_checkpoint(checkpoint, torch.device("cpu")).network
 
 
 def test_probabilities_and_mask_agree_with_monai_on_the_same_network(
@@ -42,11 +52,11 @@ def test_probabilities_and_mask_agree_with_monai_on_the_same_network(
     run = make_run("a")
     output = tmp_path / "out"
 
-    predict([run.path], volumes, output, PredictOptions(threshold=0.5, probabilities=True))
+    predict_files([run.path], volumes, output, threshold=0.5, probabilities=True)
 
     image = tifffile.imread(volumes / "big.tif").astype(np.float64)
     normal = torch.from_numpy((image - image.mean()) / image.std()).float()[None, None]
-    network = restore_network(read_checkpoint(run.checkpoint("best")), torch.device("cpu"))
+    network = _network(run)
     offset = torch.arange(16) - 7.5
     bell = torch.exp(-0.5 * (offset / 2) ** 2)
     with torch.no_grad():
@@ -77,7 +87,7 @@ def test_masks_hold_the_label_values_of_the_files(make_run, volumes: Path, tmp_p
         model__out_channels=3,
     )
 
-    predict([run.path], volumes, tmp_path / "out")
+    predict_files([run.path], volumes, tmp_path / "out")
 
     assert np.unique(tifffile.imread(tmp_path / "out/big.tif")).tolist() == [40]
 
@@ -89,7 +99,7 @@ def test_the_threshold_is_the_mean_of_the_selected_ones(
     _select(runs[0], 0.30)
     _select(runs[1], 0.50)
 
-    predict([run.path for run in runs], volumes, tmp_path / "out")
+    predict_files([run.path for run in runs], volumes, tmp_path / "out")
 
     found = json.loads((tmp_path / "out/provenance.json").read_text())
     assert found["threshold"] == {
@@ -104,33 +114,58 @@ def test_a_probability_equal_to_the_threshold_is_foreground(
 ) -> None:
     run = make_run("a", logits=[0.0])
 
-    for threshold, share in ((0.5, 1.0), (0.501, 0.0)):
-        predict([run.path], volumes, tmp_path / "out", PredictOptions(threshold=threshold))
+    # probabilities count in steps of 0.005: a threshold between two of them is the nearest one
+    for threshold, share in ((0.5, 1.0), (0.505, 0.0), (0.501, 1.0), (0.504, 0.0)):
+        predict_files([run.path], volumes, tmp_path / "out", threshold=threshold)
         assert tifffile.imread(tmp_path / "out/big.tif").mean() == share
 
 
-def test_what_was_not_selected_is_said(make_run, volumes: Path, tmp_path: Path, capsys) -> None:
-    chosen, other = make_run("a", logits=[0.0]), make_run("b", logits=[0.0])
-
-    predict([other.path], volumes, tmp_path / "out")
-    assert "threshold 0.5, from validation.threshold; nothing was selected for" in (
-        capsys.readouterr().out
+def test_a_prediction_is_processed_and_says_how(make_run, volumes: Path, tmp_path: Path) -> None:
+    run, source = (
+        make_run("a", labels__classes={"background": 9, "sheet": 200}),
+        volumes / "big.tif",
     )
-    _select(chosen, 0.3)
-    predict([chosen.path, other.path], volumes, tmp_path / "out")
-    said = capsys.readouterr().out
-    assert "threshold 0.3, the mean of the runs' selected; nothing was selected for" in said
-    assert "b (best)" in said
+    predict_files(
+        [run.path],
+        source,
+        tmp_path / "plain",
+        probabilities=True,
+        postprocess="none",
+        threshold=0.5,
+    )
+    raw = tifffile.imread(tmp_path / "plain/probabilities/big.tif")
+    cut = float(np.quantile(raw, 0.9))
+    _select(run, cut, postprocess=[{"name": "keep_largest", "num": 1}])
+
+    predict_files([run.path], source, tmp_path / "out")
+
+    expected = MaskSettings(cut, read_chain([{"name": "keep_largest"}], ""))
+    mask = tifffile.imread(tmp_path / "out/big.tif") == 200
+    assert np.array_equal(mask, expected.classes(torch.from_numpy(raw)[None]))
+    assert 0 < mask.sum() < (raw >= cut).sum()
+    plain = json.loads((tmp_path / "plain/provenance.json").read_text())
+    assert plain["postprocess"]["why"] == "no post-processing, from the command line"
+    record = json.loads((tmp_path / "out/provenance.json").read_text())
+    assert record["postprocess"] == {
+        "steps": [{"name": "keep_largest", "num": 1, "connectivity": 26}],
+        "why": "post-processing: keep_largest, as selected",
+    }
+    assert record["runs"][0]["postprocess"] == record["postprocess"]["steps"]
 
 
-def test_an_outdated_selection_is_said(make_run, volumes: Path, tmp_path: Path, capsys) -> None:
-    run = make_run("a", logits=[0.0])
-    content = {"version": 1, "checkpoint": "best", "threshold": 0.5, "checkpoint_sha256": "0" * 64}
-    (run.path / "selected.json").write_text(json.dumps(content))
+def test_each_volume_is_told_with_its_share_of_foreground(
+    make_run, volumes: Path, tmp_path: Path
+) -> None:
+    sentences: list[str] = []
 
-    predict([run.path], volumes, tmp_path / "out")
+    predict_files(
+        [make_run("a", logits=[9.0]).path], volumes, tmp_path / "out", say=sentences.append
+    )
 
-    assert "best was trained on after it was selected" in capsys.readouterr().out
+    first, second, last = sentences
+    assert first.startswith("1/2 big: 100.00% foreground, ")
+    assert second.startswith("2/2 small: 100.00% foreground, ")
+    assert last == f"written: 2 of 2 masks and provenance.json in {tmp_path / 'out'}"
 
 
 def test_nifti_keeps_affine_spacing_and_shape(make_run, tmp_path: Path) -> None:
@@ -139,8 +174,7 @@ def test_nifti_keeps_affine_spacing_and_shape(make_run, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     nibabel.save(nibabel.Nifti1Image(image, affine), tmp_path / "in/ct.nii.gz")
 
-    options = PredictOptions(probabilities=True)
-    predict([make_run("a").path], tmp_path / "in", tmp_path / "out", options)
+    predict_files([make_run("a").path], tmp_path / "in", tmp_path / "out", probabilities=True)
 
     source = nibabel.load(tmp_path / "in/ct.nii.gz")
     for name in ("ct.nii.gz", "probabilities/ct.nii.gz"):
@@ -160,7 +194,7 @@ def test_nrrd_keeps_direction_origin_and_spacing(make_run, tmp_path: Path) -> No
     (tmp_path / "in").mkdir()
     SimpleITK.WriteImage(image, str(tmp_path / "in/brain.nrrd"))
 
-    predict([make_run("a").path], tmp_path / "in/brain.nrrd", tmp_path / "out")
+    predict_files([make_run("a").path], tmp_path / "in/brain.nrrd", tmp_path / "out")
 
     found = SimpleITK.ReadImage(str(tmp_path / "out/brain.nrrd"))
     assert found.GetSize() == image.GetSize()
@@ -172,36 +206,49 @@ def test_nrrd_keeps_direction_origin_and_spacing(make_run, tmp_path: Path) -> No
 def test_zarr_volumes_are_predicted_too(make_run, tmp_path: Path) -> None:
     zarr.save_array(tmp_path / "in" / "block.zarr", np.ones((9, 17, 16), dtype=np.uint16))
 
-    predict([make_run("a", logits=[9.0]).path], tmp_path / "in", tmp_path / "out")
+    predict_files([make_run("a", logits=[9.0]).path], tmp_path / "in", tmp_path / "out")
 
     mask = zarr.open(tmp_path / "out/block.zarr", mode="r")
     assert mask.shape == (9, 17, 16)
     assert mask[:].all()
 
 
+def _halved(volume: np.ndarray) -> np.ndarray:
+    """Every edge halved by Keys' cubic of twice the width, with edges repeated, in float64."""
+    near = [1.5 * d**3 - 2.5 * d**2 + 1 for d in (0.25, 0.75)]
+    far = [-0.5 * d**3 + 2.5 * d**2 - 4 * d + 2 for d in (1.25, 1.75)]
+    taps = np.array([*far[::-1], *near[::-1], *near, *far])
+    for axis in range(3):
+        padded = np.pad(volume, [(3, 3) if a == axis else (0, 0) for a in range(3)], mode="edge")
+        windows = np.lib.stride_tricks.sliding_window_view(padded, 8, axis=axis)
+        volume = (windows @ (taps / taps.sum())).take(range(0, volume.shape[axis], 2), axis)
+    return volume
+
+
 def test_a_run_at_another_spacing_answers_on_the_input_grid(make_run, tmp_path: Path) -> None:
-    # smooth blobs twice as fine as the run's spacing; the reference halves and doubles with SciPy
-    rng = np.random.default_rng(0)
-    image = ndimage.gaussian_filter(rng.normal(0, 1, (32, 32, 32)), 4).astype(np.float32)
+    # noise, so that the coarse volume varies much less than the file: statistics come after it
+    image = np.random.default_rng(0).normal(100, 28, (32, 32, 32)).astype(np.float32)
     (tmp_path / "in").mkdir()
-    nibabel.save(
-        nibabel.Nifti1Image(image, np.diag([1.0, 1.0, 1.0, 1.0])), tmp_path / "in/a.nii.gz"
-    )
-    run = make_run("a", data__spacing=[2.0, 2.0, 2.0])
-    options = PredictOptions(probabilities=True)
+    nibabel.save(nibabel.Nifti1Image(image.T, np.eye(4)), tmp_path / "in/a.nii.gz")
+    model = {"name": "segresnet", "filters": 8, "blocks_down": [1, 1], "blocks_up": [1]}
+    run = make_run("a", data__spacing=[2.0, 2.0, 2.0], model=model)
 
-    predict([run.path], tmp_path / "in", tmp_path / "out", options)
+    predict_files([run.path], tmp_path / "in", tmp_path / "out", probabilities=True)
 
-    normal = (image - image.mean()) / image.std()
-    coarse = torch.from_numpy(normal.reshape(16, 2, 16, 2, 16, 2).mean(axis=(1, 3, 5)).T.copy())
-    network = restore_network(read_checkpoint(run.checkpoint("best")), torch.device("cpu"))
-    with torch.no_grad():
-        probs = torch.sigmoid(network(coarse[None, None]))[0, 0].numpy().T
-    expected = ndimage.zoom(probs, 2, order=1, grid_mode=True, mode="nearest")
-    found = np.asarray(nibabel.load(tmp_path / "out/probabilities/a.nii.gz").dataobj)
-    assert found.shape == (32, 32, 32)
-    assert np.abs(found - expected).mean() < 0.01
-    assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.98
+    coarse = _halved(image.astype(np.float64))
+    assert coarse.std() < 0.6 * image.std()
+    network = _network(run)
+
+    def probabilities(mean: float, std: float) -> np.ndarray:
+        normal = torch.from_numpy((coarse - mean) / std).float()
+        with torch.no_grad():
+            probs = torch.sigmoid(network(normal[None, None]))[0, 0].numpy()
+        return ndimage.zoom(probs, 2, order=1, grid_mode=True, mode="nearest")
+
+    written = np.asarray(nibabel.load(tmp_path / "out/probabilities/a.nii.gz").dataobj).T
+    assert written.shape == (32, 32, 32)
+    assert np.abs(written - probabilities(coarse.mean(), coarse.std())).max() < 1e-4
+    assert np.abs(written - probabilities(image.mean(), image.std())).max() > 0.01
 
 
 def test_a_submission_holds_zeros_and_ones_at_its_root(
@@ -210,7 +257,7 @@ def test_a_submission_holds_zeros_and_ones_at_its_root(
     run = make_run("a", labels__classes={"background": 9, "sheet": 200})
     target = tmp_path / "deep" / "submission.zip"
 
-    predict([run.path], volumes, tmp_path / "out", PredictOptions(submission=target))
+    predict_files([run.path], volumes, tmp_path / "out", submission=target)
 
     with zipfile.ZipFile(target) as archive:
         assert archive.namelist() == ["big.tif", "small.tif"]
@@ -230,7 +277,7 @@ def test_a_bad_volume_is_passed_over_and_named_at_the_end(
     output, target = tmp_path / "out", tmp_path / "submission.zip"
 
     with pytest.raises(InputErrors) as caught:
-        predict([make_run("a").path], volumes, output, PredictOptions(submission=target))
+        predict_files([make_run("a").path], volumes, output, submission=target)
 
     first, second, third = caught.value.faults
     assert "cut.tif" in first
@@ -244,9 +291,9 @@ def test_a_bad_volume_is_passed_over_and_named_at_the_end(
 
 def test_every_setting_is_written_down(make_run, volumes: Path, tmp_path: Path) -> None:
     run = make_run("a")
-    options = PredictOptions(threshold=0.6, mirror=True, overlap=0.25)
+    changes = ("inference.mirror=true", "inference.overlap=0.25")
 
-    predict([run.path], volumes / "big.tif", tmp_path / "out", options)
+    predict_files([run.path], volumes / "big.tif", tmp_path / "out", threshold=0.6, changes=changes)
 
     found = json.loads((tmp_path / "out/provenance.json").read_text())
     assert found["version"] == 1
@@ -277,22 +324,55 @@ def test_inputs_and_foreign_volumes_are_never_written_over(
     np.save(labels / "big.npy", np.zeros((2, 2, 2)))
 
     with pytest.raises(InputError, match=r"--output: .*volumes holds the inputs"):
-        predict([run], volumes, volumes)
+        predict_files([run], volumes, volumes)
     with pytest.raises(InputError, match=r"--output: .*volumes holds the inputs"):
-        predict([run], volumes / "big.tif", volumes)
+        predict_files([run], volumes / "big.tif", volumes)
     with pytest.raises(InputError, match=r"labels holds volumes that were not predicted"):
-        predict([run], volumes, labels)
+        predict_files([run], volumes, labels)
     with pytest.raises(InputError, match=r"big\.tif is a file; name a folder"):
-        predict([run], volumes, volumes / "big.tif")
+        predict_files([run], volumes, volumes / "big.tif")
+
+
+def test_another_number_of_channels_than_in_training_is_refused(
+    make_run, volumes: Path, tmp_path: Path
+) -> None:
+    run = make_run("a", model__in_channels=2)
+
+    with pytest.raises(InputErrors, match=r"big\.tif: .* trained on 2 channels, found 1") as caught:
+        predict_files([run.path], volumes, tmp_path / "out")
+
+    assert len(caught.value.faults) == 2
+
+
+def test_channels_in_files_of_their_own_are_one_case(make_run, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    channels = rng.normal(0, 1, (2, 16, 16, 16)).astype(np.float32)
+    for folder in ("in", "other"):
+        (tmp_path / folder).mkdir()
+    for number, channel in enumerate(channels):
+        np.save(tmp_path / f"in/c_000{number}.npy", channel)
+    np.save(tmp_path / "other/c_0000.npy", channels[0])
+    np.save(tmp_path / "other/c_0001.npy", channels[1, :-1])
+    run = make_run("a", model__in_channels=2)
+
+    predict_files([run.path], tmp_path / "in", tmp_path / "out", probabilities=True)
+
+    mean, std = (getattr(channels, name)((1, 2, 3), keepdims=True) for name in ("mean", "std"))
+    with torch.no_grad():
+        expected = torch.sigmoid(_network(run)(torch.from_numpy((channels - mean) / std)[None]))
+    written = np.load(tmp_path / "out/probabilities/c.npy")
+    assert np.abs(written - expected[0, 0].numpy()).max() < 1e-5
+    with pytest.raises(InputErrors, match=r"c_0001\.npy: .* found channel \(15, 16, 16\) and"):
+        predict_files([run.path], tmp_path / "other", tmp_path / "out")
 
 
 def test_thresholds_that_mean_nothing_are_refused(make_run, volumes: Path, tmp_path: Path) -> None:
     softmax = make_run("b", model__out_channels=2).path
 
     with pytest.raises(InputError, match=r"--threshold: must be from 0 to 1, found 1\.5"):
-        predict([make_run("a").path], volumes, tmp_path / "out", PredictOptions(threshold=1.5))
+        predict_files([make_run("a").path], volumes, tmp_path / "out", threshold=1.5)
     with pytest.raises(InputError, match=r"--threshold: 2 classes are told apart by the likeliest"):
-        predict([softmax], volumes, tmp_path / "out", PredictOptions(threshold=0.5))
+        predict_files([softmax], volumes, tmp_path / "out", threshold=0.5)
 
 
 def test_a_place_for_the_submission_that_cannot_be_written_is_named(
@@ -300,5 +380,5 @@ def test_a_place_for_the_submission_that_cannot_be_written_is_named(
 ) -> None:
     target = volumes / "big.tif" / "submission.zip"
 
-    with pytest.raises(InputError, match=r"--submission: .* cannot be written"):
-        predict([make_run("a").path], volumes, tmp_path / "out", PredictOptions(submission=target))
+    with pytest.raises(InputError, match=r"submission\.zip: cannot be written"):
+        predict_files([make_run("a").path], volumes, tmp_path / "out", submission=target)

@@ -7,21 +7,34 @@ import torch
 from monai.inferers import sliding_window_inference
 from torch import Tensor, nn
 
+from vesuv.config.training import InferenceConfig, RuntimeConfig
 from vesuv.inference import volume
 from vesuv.inference.volume import predict_volume
+from vesuv.runtime.machine import resolve
+from vesuv.types import no_progress
 
-CPU = torch.device("cpu")
 
-
-def _predict(network, image: Tensor, patch_size=(8, 8, 8), **changes) -> Tensor:
-    settings = {"overlap": 0.5, "batch_size": 3, "mirror": False, "precision": "float32"}
-    return predict_volume(network, image, patch_size=patch_size, device=CPU, **(settings | changes))
+def _predict(
+    network,
+    image: Tensor,
+    patch_size=(8, 8, 8),
+    precision="float32",
+    progress=no_progress,
+    **changes,
+) -> Tensor:
+    return predict_volume(
+        network,
+        image,
+        resolve(RuntimeConfig(device="cpu", precision=precision, threads=1)),
+        patch_size=patch_size,
+        inference=InferenceConfig(**{"overlap": 0.5, "batch_size": 3, **changes}),
+        progress=progress,
+    )
 
 
 def _convolution(seed: int = 0, channels: int = 1, outputs: int = 2) -> nn.Module:
     torch.manual_seed(seed)
-    network = nn.Sequential(nn.Conv3d(channels, outputs, 3, padding=1), nn.Sigmoid())
-    return network.requires_grad_(False)
+    return nn.Conv3d(channels, outputs, 3, padding=1).requires_grad_(False)
 
 
 def test_blending_agrees_with_monai() -> None:
@@ -33,7 +46,12 @@ def test_blending_agrees_with_monai() -> None:
     network = _convolution()
 
     expected = sliding_window_inference(
-        image[None], (8, 8, 8), 4, network, overlap=0.5, roi_weight_map=weights
+        image[None],
+        (8, 8, 8),
+        4,
+        lambda batch: network(batch).softmax(dim=1),
+        overlap=0.5,
+        roi_weight_map=weights,
     )
 
     assert torch.allclose(_predict(network, image), expected[0], atol=1e-6)
@@ -44,10 +62,10 @@ def test_blending_agrees_with_monai() -> None:
 def test_a_pointwise_network_is_reproduced_exactly(shape, overlap: float) -> None:
     image = torch.randn(2, *shape, generator=torch.Generator().manual_seed(2))
 
-    probs = _predict(torch.sigmoid, image, overlap=overlap)
+    probs = _predict(lambda batch: 3 * batch, image, overlap=overlap)
 
     assert probs.dtype == torch.float32
-    assert torch.allclose(probs, torch.sigmoid(image), atol=1e-6)
+    assert torch.allclose(probs, torch.softmax(3 * image, dim=0), atol=1e-6)
 
 
 def test_windows_of_unequal_edges_and_rows_that_do_not_touch() -> None:
@@ -55,7 +73,7 @@ def test_windows_of_unequal_edges_and_rows_that_do_not_touch() -> None:
 
     probs = _predict(torch.tanh, image, patch_size=(4, 6, 2), overlap=0.0)
 
-    assert torch.allclose(probs, torch.tanh(image), atol=1e-6)
+    assert torch.allclose(probs, torch.sigmoid(torch.tanh(image)), atol=1e-6)
 
 
 def test_a_small_volume_is_centred_in_zeros() -> None:
@@ -76,7 +94,8 @@ def test_mirroring_averages_the_eight_flips() -> None:
     network = _convolution()
     flips = [axes for n in range(4) for axes in itertools.combinations((2, 3, 4), n)]
 
-    expected = sum(network(image[None].flip(axes)).flip(axes) for axes in flips) / 8
+    probs = [network(image[None].flip(axes)).softmax(dim=1).flip(axes) for axes in flips]
+    expected = sum(probs) / 8
 
     assert torch.allclose(_predict(network, image, mirror=True), expected[0], atol=1e-6)
 
@@ -84,7 +103,9 @@ def test_mirroring_averages_the_eight_flips() -> None:
 def test_mirroring_leaves_the_batch_alone_when_the_network_returns_its_input() -> None:
     image = torch.randn(1, 9, 9, 9, generator=torch.Generator().manual_seed(5))
 
-    assert torch.allclose(_predict(lambda batch: batch, image, mirror=True), image, atol=1e-6)
+    probs = _predict(lambda batch: batch, image, mirror=True)
+
+    assert torch.allclose(probs, torch.sigmoid(image), atol=1e-6)
 
 
 def test_the_batch_size_does_not_change_the_result() -> None:
@@ -102,8 +123,9 @@ def test_bfloat16_runs_the_network_under_autocast_and_sums_in_float32() -> None:
     kinds = []
 
     def watched(batch: Tensor) -> Tensor:
-        kinds.append(network[0](batch).dtype)
-        return network(batch)
+        logits = network(batch)
+        kinds.append(logits.dtype)
+        return logits
 
     probs = _predict(watched, image, precision="bfloat16")
 
@@ -113,14 +135,12 @@ def test_bfloat16_runs_the_network_under_autocast_and_sums_in_float32() -> None:
 
 
 def test_progress_counts_windows_up_to_the_last() -> None:
-    told = []
+    counts = []
 
-    _predict(
-        torch.sigmoid, torch.zeros(1, 12, 12, 12), progress=lambda *counts: told.append(counts)
-    )
+    _predict(torch.tanh, torch.zeros(1, 12, 12, 12), progress=lambda *pair: counts.append(pair))
 
-    assert [total for _, total in told] == [8] * len(told)
-    assert [done for done, _ in told] == [3, 4, 7, 8]
+    assert [total for _, total in counts] == [8] * len(counts)
+    assert [done for done, _ in counts] == [3, 4, 7, 8]
 
 
 @pytest.mark.parametrize("overlap", [0.0, 0.5, 0.8])

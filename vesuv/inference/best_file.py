@@ -70,5 +70,9 @@ def _read(path: Path) -> BestFile:
 
 def _first(fault: ValidationError) -> str:
     error = fault.errors()[0]
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "value_error":  # a chain's fault names its place and the value found
+        return message
     place = ".".join(str(part) for part in error["loc"])
-    return f"{place}: {str(error['msg']).removeprefix('Value error, ')}"
+    found = "" if error["type"] == "missing" else f", found {error['input']!r:.60}"
+    return f"{place}: {message}{found}"

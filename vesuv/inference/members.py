@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from vesuv.config import Config, load_config
+from vesuv.config.data import PROBABILITY_STEPS
 from vesuv.config.postprocess import Chain, begins_with_cut
 from vesuv.config.training import InferenceConfig
 from vesuv.errors import InputError, command
@@ -180,6 +181,11 @@ def choose_mask(
     chain, chain_reason = _chain(members, postprocess)
     if not begins_with_cut(chain):
         cut, reason = _threshold(members, threshold)
+        if cut is not None and 0.0 < cut < 1 / PROBABILITY_STEPS:
+            raise InputError(
+                f"{reason}: probabilities are cut in steps of {1 / PROBABILITY_STEPS:g}; give "
+                f"--threshold 0, or a value from {1 / PROBABILITY_STEPS:g} up"
+            )
         return ChosenMask(MaskSettings(cut, chain), reason, chain_reason)
     first = chain[0].name
     if threshold is not None:
@@ -227,7 +233,9 @@ def _threshold(members: Sequence[Member], asked: float | None) -> tuple[float | 
     if not thresholds:
         default = config.validation.threshold
         return default, f"threshold {default:g}, from validation.threshold{note}"
-    mean = round(sum(thresholds) / len(thresholds), 6)
+    mean = thresholds[0]
+    if len(set(thresholds)) > 1:
+        mean = round(sum(thresholds) / len(thresholds), 6)
     whose = "selected for the run" if len(members) == 1 else "the mean of the runs' selected"
     return mean, f"threshold {mean:g}, {whose}{note if without else ''}"
 

@@ -1,0 +1,38 @@
+"""Prediction of files through the library, step by step as the command line does it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vesuv.inference.best_file import open_best
+from vesuv.inference.files import FilePrediction, check_output
+from vesuv.inference.inputs import find_inputs
+from vesuv.inference.members import choose_mask, open_members
+from vesuv.inference.predictor import Predictor
+from vesuv.types import Say, silent
+
+
+def predict_files(
+    runs: Sequence[Path],
+    source: Path,
+    output: Path,
+    *,
+    best: Path | None = None,
+    threshold: float | None = None,
+    postprocess: str | None = None,
+    probabilities: bool = False,
+    submission: Path | None = None,
+    changes: Sequence[str] = (),
+    say: Say = silent,
+) -> list[Path]:
+    """Predict every volume of `source` with some runs, or with those of a best.json."""
+    members = open_members(runs, changes=changes) if best is None else open_best(best, changes)
+    mask = choose_mask(members, threshold, postprocess)
+    check_output(source, output)
+    volumes = find_inputs(source, channel_files=members[0].config.model.in_channels > 1)
+    predictor = Predictor.of_members(members, mask.settings)
+    prediction = FilePrediction(
+        members, mask, predictor, output, probabilities, submission, say=say
+    )
+    return prediction.run(volumes)
