@@ -21,7 +21,6 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
 
 format: setup
 	$(BIN)/ruff check --fix .

@@ -43,7 +43,7 @@ def test_a_hundred_mutated_runs_are_read_without_a_fault(
     rng = random.Random(7)
     broken = tmp_path / "broken"
     broken.mkdir()
-    shutil.copy(run.config_file, broken / "config.yaml")
+    shutil.copy(run.folder.config_file, broken / "config.yaml")
     contents = {name: (run.path / name).read_bytes() for name in FILES}
 
     kept = 0
