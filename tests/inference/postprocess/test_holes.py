@@ -104,6 +104,13 @@ def test_a_notch_in_the_rim_is_no_hole() -> None:
     assert np.array_equal(plug_holes(mask), mask)
 
 
+def test_a_cavity_is_not_parted_in_two() -> None:
+    mask = np.ones((4, 5, 5), bool)
+    mask[1, 2, 2] = mask[2, 2, 2] = mask[2, 2, 3] = False  # bent, shut in on all sides
+
+    assert np.array_equal(plug_holes(mask), mask)
+
+
 @given(hnp.arrays(np.bool_, hnp.array_shapes(min_dims=3, max_dims=3, max_side=6)))
 def test_only_voxels_are_added_none_shut_in_and_no_two_pieces_joined(mask) -> None:
     filled = plug_holes(mask)

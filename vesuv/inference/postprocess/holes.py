@@ -57,21 +57,23 @@ def plug_holes(mask: Mask) -> Mask:
     A bore through thick matter is filled along its whole length. Voxels that touch the mask by no
     face are not looked at, which leaves out planes of one voxel that hold together by edges only.
     A plug that would shut in a cavity of several voxels is left out; a single voxel shut in is
-    filled.
+    filled. Cavities that were there before stay as they are.
 
     Source:
         Malandain, Bertrand, Ayache, Topological segmentation of discrete surfaces, IJCV 1993: the
         number of background components in the 18-neighbourhood tells a tunnel's voxel.
     """
     padded = np.pad(mask, 1)
+    filled = fill_cavities(padded)
     places = _beside_mask(padded)
+    places = places[~filled.ravel()[places]]
     codes = _codes(padded, places)
     kinds, which = np.unique(codes, return_inverse=True)
     tunnel = _is_tunnel(kinds)[which]
     plugs = _without_mouths(padded, places[tunnel], codes[tunnel])
     plugged = padded.copy()
     plugged.ravel()[plugs] = True
-    return _without_new_cavities(padded, plugged, plugs)[1:-1, 1:-1, 1:-1]
+    return _without_new_cavities(filled, plugged, plugs)[1:-1, 1:-1, 1:-1]
 
 
 def _beside_mask(padded: Mask) -> NDArray[np.int64]:
@@ -147,13 +149,19 @@ def _face_steps(padded: Mask) -> list[int]:
     return [int(np.dot(_OFFSETS[i], (height * width, width, 1))) for i in _FACES]
 
 
-def _without_new_cavities(padded: Mask, plugged: Mask, plugs: NDArray[np.int64]) -> Mask:
-    """Take back the plugs beside a cavity that was none before; fill cavities of one voxel."""
-    shut_in = fill_cavities(plugged) & ~plugged & ~fill_cavities(padded)
+def _without_new_cavities(filled: Mask, plugged: Mask, plugs: NDArray[np.int64]) -> Mask:
+    """Take back the plugs beside a cavity that was none before; fill cavities of one voxel.
+
+    Args:
+        filled: The mask with its former cavities filled.
+        plugged: The mask with its plugs; changed in place.
+        plugs: Flat indices of the plugs.
+    """
+    shut_in = fill_cavities(plugged) & ~plugged & ~filled
     if not shut_in.any():
         return plugged
     places = np.flatnonzero(shut_in)
-    beside = np.stack([places + step for step in _face_steps(padded)])
+    beside = np.stack([places + step for step in _face_steps(plugged)])
     single = plugged.ravel()[beside].all(axis=0)
     plugged.ravel()[places[single]] = True
     taken_back = np.intersect1d(beside[:, ~single], plugs)
