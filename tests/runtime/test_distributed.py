@@ -23,10 +23,10 @@ from vesuv.runtime import distributed
 from vesuv.runtime.distributed import ALONE, AnotherFailed, Group, joined
 from vesuv.runtime.machine import resolve
 from vesuv.training.epoch_sums import EpochSums
-from vesuv.training.loader import Batch
 from vesuv.training.non_finite import NonFiniteWatch
 from vesuv.training.optimizers import SGDConfig, build_optimizer
 from vesuv.training.step import TrainingStep
+from vesuv.transforms.collate import Batch
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def taken(step: Step, group: Group) -> dict[str, Any]:
         accumulate=step.accumulate,
         memory_format=step.memory_format,
     )
-    batch = batch_of(step, group.places(4, step.accumulate))
+    batch = batch_of(step, group.places(4))
     for _ in range(2):
         result = train_step(batch, dict.fromkeys(step.terms, 0.5))
     return {
@@ -131,7 +131,7 @@ def taken(step: Step, group: Group) -> dict[str, Any]:
 
 def skipped(group: Group) -> tuple[float, list[str]]:
     step = STEPS["compound"]
-    batch = batch_of(step, group.places(4, 1))
+    batch = batch_of(step, group.places(4))
     if "d" in batch.cases:
         batch.image[-1, 0, 0, 0, 0] = float("nan")
     train_step = step_of(nn.Conv3d(1, 1, 3, padding=1), group, build_losses(ALL_LOSSES(), ["dice"]))
@@ -143,7 +143,7 @@ def skipped(group: Group) -> tuple[float, list[str]]:
 
 def contents(group: Group) -> dict[str, float]:
     sums = EpochSums(torch.device("cpu"), group)
-    sums.see(batch_of(Step(("dice",), {}, ignored=(3,)), group.places(4, 1)).label)
+    sums.see(batch_of(Step(("dice",), {}, ignored=(3,)), group.places(4)).label)
     return sums.row()
 
 
@@ -213,7 +213,7 @@ def gone_on(group: Group) -> bool:
     torch.manual_seed(0)
     network = build_model(PlainUNetConfig(filters=4, depth=2))
     image = torch.randn(3, 1, 16, 16, 16, generator=torch.Generator().manual_seed(1))
-    mine = list(group.places(3, 1))
+    mine = list(group.places(3))
     batch = Batch(image[mine], (image[mine, 0] > 0.5).to(torch.uint8), ("a",) * len(mine))
     middle: dict[str, Tensor] = {}
     ends: list[dict[str, Tensor]] = []
@@ -242,25 +242,20 @@ def test_alone_nothing_is_exchanged() -> None:
     assert ALONE.agree(True, False) == (True, False)
     assert ALONE.collect("a") == ["a"]
     assert ALONE.share_gradients(network) is network
-    assert ALONE.places(3, 2) == (0, 1, 2)
+    assert ALONE.places(3) == (0, 1, 2)
     with joined({}) as group:
         assert group is ALONE
 
 
-def test_processes_share_every_part_of_a_batch() -> None:
+def test_processes_share_a_batch_evenly() -> None:
     groups = [Group(rank, 2) for rank in range(2)]
 
-    assert [group.places(8, 1) for group in groups] == [(0, 1, 2, 3), (4, 5, 6, 7)]
-    assert [group.places(8, 2) for group in groups] == [(0, 1, 4, 5), (2, 3, 6, 7)]
+    assert [group.places(8) for group in groups] == [(0, 1, 2, 3), (4, 5, 6, 7)]
 
 
-def test_a_part_that_cannot_be_shared_is_refused() -> None:
+def test_a_batch_that_cannot_be_shared_is_refused() -> None:
     with pytest.raises(InputError, match="must be a multiple of 3 processes, found 8"):
-        Group(0, 3).places(8, 1)
-    with pytest.raises(
-        InputError, match=r"multiple of 2 processes x runtime\.accumulate=4, found 12"
-    ):
-        Group(0, 2).places(12, 4)
+        Group(0, 3).places(8)
 
 
 def test_an_environment_that_torchrun_did_not_make_is_refused() -> None:

@@ -1,4 +1,4 @@
-"""The same batches whatever the workers, faults by name, and padding in a mixed batch."""
+"""The same batches whatever the workers, and faults by name."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
@@ -9,9 +9,9 @@ import torch
 
 from vesuv.config.data import AugmentConfig, SamplingConfig
 from vesuv.data.blocks import count_blocks
-from vesuv.data.labels import IGNORE
 from vesuv.errors import InputError
-from vesuv.training.loader import Batch, PatchLoader, collate, explain_ended_workers
+from vesuv.training.loader import PatchLoader, explain_ended_workers
+from vesuv.transforms.collate import Batch
 from vesuv.transforms.normalize import IntensityMap
 
 PLAIN = IntensityMap((-np.inf,), (np.inf,), (128.0,), (64.0,))
@@ -173,21 +173,6 @@ def test_the_end_of_a_loader_process_is_told_with_its_cause(
 def test_other_faults_pass() -> None:
     with pytest.raises(RuntimeError, match="something else"), explain_ended_workers():
         raise RuntimeError("something else")
-
-
-def test_smaller_patches_are_padded_and_their_padding_ignored() -> None:
-    small = torch.ones(1, 2, 3, 1), torch.ones(2, 3, 1, dtype=torch.uint8)
-    large = torch.ones(1, 1, 4, 2), torch.zeros(1, 4, 2, dtype=torch.uint8)
-
-    batch = collate([small, large], ("small", "large"))
-
-    assert batch.image.shape == (2, 1, 2, 4, 2)
-    assert batch.cases == ("small", "large")
-    assert batch.image[0].sum() == 6
-    assert (batch.label[0] == 1).sum() == 6
-    assert (batch.label[0] == IGNORE).sum() == 10
-    assert batch.label[1, 0].eq(0).all()
-    assert batch.label[1, 1].eq(IGNORE).all()
 
 
 def test_processes_make_the_patches_of_one_batch_between_them() -> None:
