@@ -99,8 +99,8 @@ class Slice:
 def read_slices(path: Path) -> list[Slice]:
     """Read slices.npz; empty where it is missing, spoilt, or holds arrays of another make."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return _slices(dict(file))
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return _slices(dict(stored))
     except Exception:  # numpy has no list of what a spoilt archive raises
         return []
 
