@@ -11,8 +11,8 @@ from vesuv.errors import InputError, Interrupted
 from vesuv.runs.checkpoints import read_checkpoint
 from vesuv.runs.folder import RunFolder
 from vesuv.runtime.interruption import StopRequest
-from vesuv.training.loader import collate
 from vesuv.training.train import train
+from vesuv.transforms.collate import collate
 
 
 def changed(config: Config, **sections: Any) -> Config:
@@ -27,6 +27,10 @@ def changed(config: Config, **sections: Any) -> Config:
 def rows(run: RunFolder) -> list[dict[str, str]]:
     with (run.path / "metrics.csv").open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+TIMED = {"seconds", "patches_per_second", "loader_wait_share"}
+"""Columns that differ from one run to its equal."""
 
 
 def weights(run: RunFolder, name: str) -> dict[str, torch.Tensor]:
@@ -47,7 +51,7 @@ def test_a_run_learns_and_leaves_everything_behind(tiny_config: Config, tmp_path
         validation={"full_every": 8},
     )
 
-    [run] = train(config, [0], output=tmp_path / "run")
+    run = train(config, output=tmp_path / "run").folder
 
     table = rows(run)
     assert len(table) == 8
@@ -55,7 +59,7 @@ def test_a_run_learns_and_leaves_everything_behind(tiny_config: Config, tmp_path
     assert float(table[-1]["val/full_dice"]) > 0.6
     assert (float(table[1]["weight/focal"]), float(table[2]["weight/focal"])) == (0.0, 0.2)
     assert table[1]["val/loss_focal"] != ""
-    assert run.available() == ["best", "last", "swa", "ema", "epoch_0003", "epoch_0007"]
+    assert run.checkpoints() == ["best", "last", "swa", "ema", "epoch_0003", "epoch_0007"]
     log = (run.path / "train.log").read_text()
     line = re.search(r"Epoch 6 Val - Loss: (\S+) \(dice: (\S+), focal: (\S+)\)", log)
     assert line is not None
@@ -68,9 +72,9 @@ def test_a_run_learns_and_leaves_everything_behind(tiny_config: Config, tmp_path
 def test_equal_seeds_give_equal_weights_and_others_do_not(
     tiny_config: Config, tmp_path: Path
 ) -> None:
-    [first] = train(tiny_config, [0], output=tmp_path / "a")
-    [second] = train(tiny_config, [0], output=tmp_path / "b")
-    [third] = train(changed(tiny_config, runtime={"seed": 1}), [0], output=tmp_path / "c")
+    first = train(tiny_config, output=tmp_path / "a").folder
+    second = train(tiny_config, output=tmp_path / "b").folder
+    third = train(changed(tiny_config, runtime={"seed": 1}), output=tmp_path / "c").folder
 
     assert same(weights(first, "last"), weights(second, "last"))
     assert not same(weights(first, "last"), weights(third, "last"))
@@ -86,23 +90,22 @@ FULL_STATE = {
 
 def test_a_resumed_run_ends_with_the_same_weights(tiny_config: Config, tmp_path: Path) -> None:
     config = changed(tiny_config, **FULL_STATE)
-    [whole] = train(config, [0], output=tmp_path / "whole")
+    whole = train(config, output=tmp_path / "whole").folder
 
-    train(changed(config, train={"epochs": 2}), [0], output=tmp_path / "parts")
-    [parts] = train(config, [0], output=tmp_path / "parts", resume=True)
+    train(changed(config, train={"epochs": 2}), output=tmp_path / "parts")
+    parts = train(config, output=tmp_path / "parts", resume=True).folder
 
     for name in ("last", "ema", "swa", "best"):
         assert same(weights(whole, name), weights(parts, name)), name
-    timed = {"seconds", "patches_per_second", "loader_wait_share"}
     for one, other in zip(rows(whole), rows(parts), strict=True):
-        assert {k: v for k, v in one.items() if k not in timed} == {
-            k: v for k, v in other.items() if k not in timed
+        assert {k: v for k, v in one.items() if k not in TIMED} == {
+            k: v for k, v in other.items() if k not in TIMED
         }
 
 
 def test_loader_processes_change_nothing(tiny_config: Config, tmp_path: Path) -> None:
-    [alone] = train(tiny_config, [0], output=tmp_path / "a")
-    [helped] = train(changed(tiny_config, runtime={"workers": 2}), [0], output=tmp_path / "b")
+    alone = train(tiny_config, output=tmp_path / "a").folder
+    helped = train(changed(tiny_config, runtime={"workers": 2}), output=tmp_path / "b").folder
 
     assert same(weights(alone, "last"), weights(helped, "last"))
 
@@ -111,14 +114,14 @@ def test_out_of_time_a_run_ends_in_good_order_and_goes_on(
     tiny_config: Config, tmp_path: Path
 ) -> None:
     short = changed(tiny_config, runtime={"max_minutes": 1e-9})
-    [run] = train(short, [0], output=tmp_path / "run")
+    run = train(short, output=tmp_path / "run").folder
 
     assert "Stopped after runtime.max_minutes" in (run.path / "train.log").read_text()
     assert len(rows(run)) == 1
-    assert run.available() == ["best", "last"]
+    assert run.checkpoints() == ["best", "last"]
 
-    train(tiny_config, [0], output=tmp_path / "run", resume=True)
-    [whole] = train(tiny_config, [0], output=tmp_path / "whole")
+    train(tiny_config, output=tmp_path / "run", resume=True)
+    whole = train(tiny_config, output=tmp_path / "whole").folder
     assert [row["epoch"] for row in rows(run)] == ["0", "1", "2", "3"]
     assert same(weights(run, "last"), weights(whole, "last"))
 
@@ -132,7 +135,7 @@ def test_escapes_roll_back_to_the_best_and_are_logged(tiny_config: Config, tmp_p
         scheduler={"name": "plateau", "warmup_epochs": 0},
     )
 
-    [run] = train(config, [0], output=tmp_path / "run")
+    run = train(config, output=tmp_path / "run").folder
 
     log = (run.path / "train.log").read_text()
     assert re.search(r"Epoch \d Adaptive intervention 1: .* rolled back to epoch \d", log)
@@ -149,7 +152,7 @@ def test_early_stopping_ends_a_run_that_no_longer_improves(
         train={"epochs": 30},
     )
 
-    [run] = train(config, [0], output=tmp_path / "run")
+    run = train(config, output=tmp_path / "run").folder
 
     assert "Early stopping: no dice above" in (run.path / "train.log").read_text()
     assert len(rows(run)) < 30
@@ -164,88 +167,28 @@ def test_non_finite_steps_stop_the_run_after_the_limit(tiny_config: Config, tmp_
     )
 
     with pytest.raises(InputError, match=r"train\.non_finite_limit: \d+ steps had a non-finite"):
-        train(config, [0], output=tmp_path / "run")
-
-
-def test_all_cases_can_be_in_training(tiny_config: Config, tmp_path: Path) -> None:
-    config = changed(tiny_config, train={"epochs": 1})
-
-    [run] = train(config, ["all"], output=tmp_path / "run")
-
-    assert run.fold == "all"
-    assert "4 training, 4 validation cases" in (run.path / "train.log").read_text()
-
-
-def test_folds_run_in_sequence_into_folders_of_their_own(
-    tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-
-    runs = train(changed(tiny_config, train={"epochs": 1}), [0, 1])
-
-    assert [str(run.path) for run in runs] == ["log/tiny/fold_0", "log/tiny/fold_1"]
-    cases = [run.config and (run.path / "run.json").read_text() for run in runs]
-    assert cases[0] != cases[1]
+        train(config, output=tmp_path / "run")
 
 
 def test_softmax_over_three_classes_trains(tiny_config: Config, tmp_path: Path) -> None:
     config = changed(
         tiny_config,
+        data={"store": str(tmp_path / "store")},
         labels={"classes": {"background": 0, "sheet": 1, "corner": 2}, "ignore": None},
         model={"out_channels": 3},
         train={"epochs": 2},
     )
 
-    [run] = train(config, [0], output=tmp_path / "run")
+    run = train(config, output=tmp_path / "run").folder
 
     assert float(rows(run)[-1]["val/dice"]) > 0
-
-
-def test_a_run_in_the_way_is_not_overwritten_unasked(tiny_config: Config, tmp_path: Path) -> None:
-    config = changed(tiny_config, train={"epochs": 1})
-    train(config, [0], output=tmp_path / "run")
-    (tmp_path / "run/notes.txt").write_text("mine")
-
-    with pytest.raises(InputError, match=r"holds a run already; --resume goes on with it"):
-        train(config, [0], output=tmp_path / "run")
-    train(config, [0], output=tmp_path / "run", overwrite=True)
-
-    assert (tmp_path / "run/notes.txt").read_text() == "mine"
-
-
-def test_resuming_refuses_another_configuration_fold_or_nothing(
-    tiny_config: Config, tmp_path: Path
-) -> None:
-    config = changed(tiny_config, train={"epochs": 1})
-    with pytest.raises(InputError, match="no run to resume"):
-        train(config, [0], output=tmp_path / "run", resume=True)
-    train(config, [0], output=tmp_path / "run")
-
-    other = changed(config, optimizer={"lr": 1e-3})
-    with pytest.raises(InputError, match=r"found other values for optimizer\.lr"):
-        train(other, [0], output=tmp_path / "run", resume=True)
-    with pytest.raises(InputError, match="is a run of fold 0, asked to resume fold 1"):
-        train(config, [1], output=tmp_path / "run", resume=True)
-
-
-def test_one_folder_holds_one_run(tiny_config: Config, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--output: holds one run, found folds 0, 1"):
-        train(tiny_config, [0, 1], output=tmp_path / "run")
-
-
-def test_other_channels_than_the_networks_are_refused(tiny_config: Config, tmp_path: Path) -> None:
-    config = changed(tiny_config, model={"in_channels": 2})
-
-    with pytest.raises(InputError, match=r"model\.in_channels: must equal the images' channels"):
-        train(config, [0], output=tmp_path / "run")
-    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_stopped_at_any_step_goes_on_as_if_it_had_not(
     tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = changed(tiny_config, **FULL_STATE)
-    [whole] = train(config, [0], output=tmp_path / "whole")
+    whole = train(config, output=tmp_path / "whole").folder
     checks = iter(range(1, 10_000))
     check_signal = StopRequest.check
 
@@ -258,7 +201,7 @@ def test_a_run_stopped_at_any_step_goes_on_as_if_it_had_not(
     stops = 0
     while True:
         try:
-            [parts] = train(config, [0], output=tmp_path / "parts", resume=stops > 0)
+            parts = train(config, output=tmp_path / "parts", resume=stops > 0).folder
             break
         except Interrupted as request:
             stops += 1
@@ -269,18 +212,17 @@ def test_a_run_stopped_at_any_step_goes_on_as_if_it_had_not(
     assert stops > 3
     for name in ("last", "ema", "swa", "best"):
         assert same(weights(whole, name), weights(parts, name)), name
-    timed = {"seconds", "patches_per_second", "loader_wait_share"}
     for one, other in zip(rows(whole), rows(parts), strict=True):
-        assert {k: v for k, v in one.items() if k not in timed} == {
-            k: v for k, v in other.items() if k not in timed
+        assert {k: v for k, v in one.items() if k not in TIMED} == {
+            k: v for k, v in other.items() if k not in TIMED
         }
 
 
 def test_a_finished_run_is_extended_on_the_curve_of_its_new_length(
     tiny_config: Config, tmp_path: Path
 ) -> None:
-    [run] = train(changed(tiny_config, train={"epochs": 2}), [0], output=tmp_path / "run")
-    train(tiny_config, [0], output=tmp_path / "run", resume=True)
+    run = train(changed(tiny_config, train={"epochs": 2}), output=tmp_path / "run").folder
+    train(tiny_config, output=tmp_path / "run", resume=True)
 
     assert [row["epoch"] for row in rows(run)] == ["0", "1", "2", "3"]
     # Warm-up: 6 steps; then 18 of the curve, of which the 12th is the last step of epoch 2.
@@ -293,21 +235,15 @@ def test_a_damaged_last_checkpoint_costs_the_steps_since_the_one_before(
     tiny_config: Config, tmp_path: Path
 ) -> None:
     config = changed(tiny_config, scheduler={"name": "plateau", "warmup_epochs": 1})
-    [whole] = train(config, [0], output=tmp_path / "whole")
-    [run] = train(changed(config, train={"epochs": 3}), [0], output=tmp_path / "run")
+    whole = train(config, output=tmp_path / "whole").folder
+    run = train(changed(config, train={"epochs": 3}), output=tmp_path / "run").folder
     last = run.checkpoint("last")
     last.write_bytes(last.read_bytes()[:-1000])
 
-    train(config, [0], output=tmp_path / "run", resume=True)
+    train(config, output=tmp_path / "run", resume=True)
 
     assert same(weights(whole, "last"), weights(run, "last"))
     assert "used the one before it" in (run.path / "train.log").read_text()
-
-
-def test_a_folder_has_one_run_at_a_time(tiny_config: Config, tmp_path: Path) -> None:
-    run = RunFolder(tmp_path / "run")
-    with run.lock(), pytest.raises(InputError, match="run: another process trains in this folder"):
-        train(tiny_config, [0], output=run.path)
 
 
 @pytest.mark.parametrize("non_finite", ["stop", "rollback"])
@@ -328,9 +264,9 @@ def test_steps_that_are_not_finite_are_named_and_then_stopped_or_rolled_back(
     monkeypatch.setattr("vesuv.training.loader.collate", spoil)
     if non_finite == "stop":
         with pytest.raises(InputError, match=r"2 steps had a non-finite .*train\.log.* names step"):
-            train(config, [0], output=tmp_path / "run")
+            train(config, output=tmp_path / "run")
     else:
-        train(config, [0], output=tmp_path / "run")
+        train(config, output=tmp_path / "run")
 
     text = (tmp_path / "run" / "train.log").read_text()
     found = re.findall(r"Epoch 1 step (\d) skipped, weights unchanged: (.*) for case c\d\n", text)

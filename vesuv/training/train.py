@@ -193,6 +193,8 @@ def _of_memory(config: Config | Mapping[str, Any] | str | Path) -> Any:
     if not isinstance(config, Mapping):
         return config
     section = config.get("data") or {}
+    if not isinstance(section, Mapping):
+        return config  # refused as any other mistake in it
     return {"name": "in_memory", **config, "data": {"root": _IN_MEMORY, **section}}
 
 
