@@ -139,7 +139,7 @@ def test_a_run_whose_folder_is_taken_away_says_so(config_file: Path) -> None:
     folder = config_file.parent
     more = ["--set", "train.epochs=500"]
     running = start(train(config_file, folder / "run", *more), folder / "errors.txt")
-    running.wait_until((folder / "run/checkpoints/best.pt").is_file)
+    running.wait_until((folder / "run/checkpoints/last.pt").is_file)
     (folder / "run").rename(folder / "elsewhere")
 
     assert running.status() == 2
@@ -147,6 +147,7 @@ def test_a_run_whose_folder_is_taken_away_says_so(config_file: Path) -> None:
         r"error: \S+: cannot be written \(No such file or directory\); .*\n", running.said
     )
     assert read_checkpoint(folder / "elsewhere/checkpoints/last.pt").training is not None
+    assert not (folder / "run").exists()
 
 
 def test_a_run_goes_on_without_the_raw_data(config_file: Path, tiny_data: Path) -> None:

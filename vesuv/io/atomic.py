@@ -23,7 +23,12 @@ _TEMPORARY = re.compile(
 
 @contextmanager
 def replacing(
-    path: Path, *, ending: str = "", flush: bool = False, previous: Path | None = None
+    path: Path,
+    *,
+    ending: str = "",
+    flush: bool = False,
+    previous: Path | None = None,
+    make_folder: bool = True,
 ) -> Iterator[Path]:
     """Yield a temporary path beside `path`, and rename it to `path` when the body has succeeded.
 
@@ -33,16 +38,18 @@ def replacing(
     between them, `clear_leftovers` moves the former folder back.
 
     Args:
-        path: File or folder to write; the folder it lies in is made when missing.
+        path: File or folder to write.
         ending: Ending of the temporary name, for libraries that choose the format by it.
         flush: Flush to disk before the rename: a power cut cannot leave an empty file then.
         previous: Keep the former file under this name.
+        make_folder: Make the folder that `path` lies in when it is missing; else refuse.
 
     Raises:
         OSError: Writing failed; see `writing`.
     """
     target = path.resolve() if path.is_symlink() else path
-    target.parent.mkdir(parents=True, exist_ok=True)
+    if make_folder:
+        target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.partial{ending}")
     _remove(temporary)
     try:

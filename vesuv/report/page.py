@@ -45,7 +45,7 @@ def write_page(run: Path, *, now: datetime | None = None) -> Path:
         OSError: The page cannot be written.
     """
     page = render(RunHistory.read(run), now or datetime.now().astimezone())
-    with replacing(run / NAME) as temporary:
+    with replacing(run / NAME, make_folder=False) as temporary:
         temporary.write_text(page, encoding="utf-8", errors="replace", newline="\n")
     return run / NAME
 

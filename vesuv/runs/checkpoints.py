@@ -65,7 +65,7 @@ def write_checkpoint(
     former = previous(path) if keep_previous else None
     with (
         writing(path, RESUME_HINT),
-        replacing(path, flush=True, previous=former) as temporary,
+        replacing(path, flush=True, previous=former, make_folder=False) as temporary,
         temporary.open("wb") as file,
     ):
         try:

@@ -101,7 +101,7 @@ class RunWriter:
             name: (part * 255).round().byte().numpy() for name, part in pictures.items()
         }
         with writing(path, RESUME_HINT):
-            with replacing(path, ending=".npz") as temporary:
+            with replacing(path, ending=".npz", make_folder=False) as temporary:
                 np.savez_compressed(
                     temporary,
                     cases=np.array([case for case, _ in places]),
@@ -219,5 +219,6 @@ class _Table:
         writer = csv.DictWriter(text, columns, restval="")
         writer.writeheader()
         writer.writerows(self.rows)
-        write_text(self.path, text.getvalue())
+        with replacing(self.path, make_folder=False) as temporary:
+            temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
         self.rows = [{**dict.fromkeys(columns, ""), **row} for row in self.rows]
