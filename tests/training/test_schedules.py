@@ -12,9 +12,17 @@ from vesuv.training.schedules.poly import PolySchedule
 from vesuv.training.schedules.schedule import Schedule
 
 
-def schedule(config: SchedulerConfig, steps_per_epoch: int = 10, epochs: int = 20) -> Schedule:
+def schedule(
+    config: SchedulerConfig, steps_per_epoch: int = 10, epochs: int = 20, every: int = 1
+) -> Schedule:
     optimizer = build_optimizer(nn.Linear(2, 2), AdamWConfig(lr=1.0))
-    return Schedule(optimizer, config, steps_per_epoch=steps_per_epoch, epochs=epochs)
+    return Schedule(
+        optimizer,
+        config,
+        steps_per_epoch=steps_per_epoch,
+        epochs=epochs,
+        validation_every=every,
+    )
 
 
 def rates(part: Schedule, steps: int) -> list[float]:
@@ -59,6 +67,45 @@ def test_plateau_halves_after_its_patience_and_not_before() -> None:
         seen.append(part.lr)
 
     assert seen == [1.0, 1.0, 1.0, 0.5, 0.5]
+
+
+def cuts(part: Schedule, epochs: range) -> list[int]:
+    """Return the epochs, of those validated, in which a measure that stays the same cuts it."""
+    seen = []
+    for epoch in epochs:
+        before = part.lr
+        part.after_validation(0.5, step=10 * (epoch + 1))
+        if part.lr < before:
+            seen.append(epoch)
+    return seen
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 4, 5, 8, 9, 10])
+@pytest.mark.parametrize("patience", [0, 1, 8])
+def test_patience_is_counted_in_epochs_whatever_the_interval_of_validations(
+    patience: int, every: int
+) -> None:
+    config = PlateauSchedule(warmup_epochs=0, patience=patience)
+    validated = range(every - 1, 60, every)
+
+    found = cuts(schedule(config, epochs=60, every=every), validated)
+
+    best = validated[0]
+    assert found[0] == next(epoch for epoch in validated if epoch - best > patience)
+
+
+def test_a_resumed_schedule_keeps_its_count_and_the_patience_of_its_own_configuration() -> None:
+    config = PlateauSchedule(warmup_epochs=0, patience=8)
+    whole, first = (schedule(config, every=5) for _ in range(2))
+    counted_validations = schedule(config)  # as a checkpoint had it that took 8 for validations
+    for part in (first, counted_validations):
+        assert cuts(part, range(4, 10, 5)) == []
+
+    assert cuts(whole, range(4, 40, 5)) == [14, 24, 34]
+    for former in (first, counted_validations):
+        resumed = schedule(config, every=5)
+        resumed.restore(former.state())
+        assert cuts(resumed, range(14, 40, 5)) == [14, 24, 34]
 
 
 def test_a_multiplied_rate_never_passes_the_cap() -> None:

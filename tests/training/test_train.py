@@ -251,7 +251,7 @@ def test_too_few_cases_for_the_folds_can_all_be_in_training(tiny_data: Path) -> 
 
 
 def test_a_section_that_is_no_mapping_is_the_users_mistake() -> None:
-    with pytest.raises(InputError, match="data: .*found 5"):
+    with pytest.raises(InputError, match=r"data: .*found 5"):
         vesuv.train(small_tree() | {"data": 5}, cases=[])
 
 

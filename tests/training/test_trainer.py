@@ -10,6 +10,7 @@ from vesuv.config import Config, check
 from vesuv.errors import InputError, Interrupted
 from vesuv.runs.checkpoints import read_checkpoint
 from vesuv.runs.folder import RunFolder
+from vesuv.runs.records import RunEvent
 from vesuv.runtime.interruption import StopRequest
 from vesuv.training.train import train
 from vesuv.transforms.collate import collate
@@ -156,6 +157,44 @@ def test_early_stopping_ends_a_run_that_no_longer_improves(
 
     assert "Early stopping: no dice above" in (run.path / "train.log").read_text()
     assert len(rows(run)) < 30
+
+
+def events(run: RunFolder, *kinds: str) -> list[tuple[str, int]]:
+    lines = (run.path / "events.jsonl").read_text().splitlines()
+    found = [RunEvent.model_validate_json(line) for line in lines]
+    return [(event.kind, event.epoch) for event in found if event.kind in kinds]
+
+
+def test_every_patience_is_counted_in_epochs_also_in_a_resumed_run(
+    tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = changed(
+        tiny_config,
+        train={"epochs": 60, "steps_per_epoch": 1},
+        scheduler={"name": "plateau", "patience": 8, "warmup_epochs": 0},
+        plateau={"patience": 8},
+        early_stopping={"patience": 8},
+        validation={"every": 5, "tiles": 2, "threshold": 0.9999},  # the Dice stays 0
+        diagnosis={"enabled": False},
+    )
+    checks = iter(range(10_000))
+    check_signal = StopRequest.check
+
+    def stop_once(request: StopRequest) -> None:
+        if next(checks) == 12 + 2 * 2:  # one check an epoch, and one for each validated tile
+            request.name = "SIGTERM"
+        check_signal(request)
+
+    monkeypatch.setattr(StopRequest, "check", stop_once)
+    with pytest.raises(Interrupted, match="epoch 12: Stopped by SIGTERM and saved at step 0"):
+        train(config, output=tmp_path / "run")
+    run = train(config, output=tmp_path / "run", resume=True).folder
+
+    # The best is that of epoch 4; the next validations come 5 and 10 epochs later.
+    assert events(run, "learning_rate", "escape", "stop") == [
+        ("learning_rate", 14), ("escape", 14), ("stop", 15),
+    ]  # fmt: skip
+    assert len(rows(run)) == 15
 
 
 def test_non_finite_steps_stop_the_run_after_the_limit(tiny_config: Config, tmp_path: Path) -> None:
