@@ -74,7 +74,7 @@ def trained(run: Run, folder: Path) -> float:
     shutil.rmtree(path, ignore_errors=True)
     with contextlib.redirect_stdout(io.StringIO()):
         try:
-            train(run.config(folder), [0], output=path)
+            train(run.config(folder), output=path)
         except InputError as fault:
             path.mkdir(parents=True, exist_ok=True)
             (path / "ended.txt").write_text(str(fault))

@@ -57,9 +57,9 @@ def main() -> None:
             print(f"after {moment:.2f} s: {dict(clock)}", file=sys.stderr, flush=True)
     print("| killed | runs | same end | other |\n|---|---|---|---|")
     for name, results in table.items():
-        same = results.pop("same")
-        others = ", ".join(f"{kind}: {count}" for kind, count in results.items()) or "0"
-        print(f"| {name} | {same + results.total()} | {same} | {others} |")
+        counts = (f"{end}: {count}" for end, count in results.items() if end != "same")
+        others = ", ".join(counts) or "0"
+        print(f"| {name} | {results.total()} | {results['same']} | {others} |")
 
 
 class Trial:

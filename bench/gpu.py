@@ -26,8 +26,7 @@ from torch.autograd import DeviceType
 from torch.utils.flop_counter import FlopCounterMode
 
 from vesuv.config import Config
-from vesuv.config.loss import ALL_LOSSES
-from vesuv.losses import Compound, build_losses
+from vesuv.losses import LOSSES, Compound, build_losses
 from vesuv.models import build_model
 from vesuv.runtime.machine import Machine
 from vesuv.training.optimizers import AdamWConfig, build_optimizer
@@ -225,7 +224,7 @@ def loss_share(size: int, rate: float, arguments: Namespace) -> float:
     logits = torch.randn(shape, device=arguments.device, requires_grad=True)
     label = (torch.rand(shape, device=arguments.device)[:, 0] < 0.1).to(torch.uint8)
     valid = torch.ones_like(label, dtype=torch.bool)
-    compound = Compound(build_losses(ALL_LOSSES(), list(TERMS)))
+    compound = Compound({name: LOSSES[name]() for name in TERMS})
 
     def once() -> None:
         compound(logits, label, valid, TERMS)[0].backward()

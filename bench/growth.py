@@ -20,7 +20,7 @@ import torch
 from harness import Report, options, phantom, phantom_config
 from loader import nnunet_batches, vesuv_loader
 
-from vesuv.training.loader import Batch
+from vesuv.transforms.collate import Batch
 
 
 def main() -> None:

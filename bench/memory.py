@@ -1,16 +1,16 @@
 """How much GPU memory does training the default network at 128³ x 8 take?
 
-Computed, not measured: one bfloat16 step is run on a small patch on the CPU while every tensor that
-is made is followed until it is let go. Whatever grows with the patch grows in proportion to its
+Computed, not measured: one bfloat16 step is run on small patches on the CPU while every tensor that
+is made is followed until it is let go. Whatever grows with the patches grows in proportion to their
 voxels, so two patch sizes give the cost of a voxel and the constant part (weights, gradients,
-moments of AdamW), and these the figure for any patch. Work space of the GPU's libraries, and what
-its allocator loses to fragments, come on top.
+moments of AdamW), and these the figure for any batch. A step in several parts (`accumulate`) is run
+with one patch a part: the network's share then is that of a part, the loss's that of the batch.
+Work space of the GPU's libraries, and what its allocator loses to fragments, come on top.
 """
 
 from __future__ import annotations
 
 import weakref
-from argparse import Namespace
 from typing import Any
 
 import torch
@@ -19,16 +19,17 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from vesuv.config.loss import ALL_LOSSES
-from vesuv.losses import Compound, build_losses
+from vesuv.losses import LOSSES, Compound
 from vesuv.models import recompute_levels
-from vesuv.models.plain_unet import PlainUNetConfig, build_plain_unet
+from vesuv.models.plain_unet import PlainUNetConfig
 from vesuv.runtime.machine import Machine
-from vesuv.training.loader import Batch
 from vesuv.training.optimizers import AdamWConfig, build_optimizer
 from vesuv.training.step import TrainingStep
+from vesuv.transforms.collate import Batch
 
 TERMS = ("dice", "focal", "variance", "boundary", "cldice")
+ACCUMULATE = (1, 2, 4, 8)
+"""Parts that a step is taken in."""
 
 
 class Follower(TorchDispatchMode):
@@ -65,7 +66,7 @@ def main() -> None:
     parser = options(__doc__ or "", repeats=1)
     parser.add_argument("--patch", type=int, default=128, help="edge of the patches")
     parser.add_argument("--batch", type=int, default=8, help="patches in a step")
-    parser.add_argument("--small", type=int, default=48, help="edge that is really run")
+    parser.add_argument("--small", type=int, default=48, help="smaller edge that is run")
     parser.add_argument("--limit", type=float, default=24.0, help="GB (10⁹ bytes) to fit into")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -76,47 +77,47 @@ def main() -> None:
         "two top levels recomputed": 2,
         "all levels recomputed": 99,
     }
+    voxels = arguments.patch**3
     for name, levels in ways.items():
-        constant, voxel = costs(levels, arguments)
-        report.row(f"{name}, a voxel", [voxel], "bytes/voxel")
-        for accumulate in (1, 2, 4, 8):
-            if accumulate <= arguments.batch:
-                total = constant + voxel * arguments.patch**3 * arguments.batch / accumulate
-                report.row(f"{name}, accumulate {accumulate}", [total / 1e9], "GB")
-        report.fact(f"{name}, constant MB", round(constant / 1e6, 1))
-        report.fact(
-            f"{name}, largest micro-batch in {arguments.limit} GB",
-            int((arguments.limit * 1e9 - constant) / (voxel * arguments.patch**3)),
-        )
+        for accumulate in ACCUMULATE:
+            if accumulate > arguments.batch:
+                continue
+            what = f"{name}, accumulate {accumulate}"
+            constant, voxel = costs(levels, accumulate, arguments.small)
+            total = constant + voxel * voxels * arguments.batch
+            report.row(what, [total / 1e9], "GB")
+            report.row(f"{what}, a voxel of the batch", [voxel], "bytes/voxel")
+            report.fact(f"{what}, constant MB", round(constant / 1e6, 1))
+            largest = (arguments.limit * 1e9 - constant) / (voxel * voxels)
+            report.fact(f"{what}, largest batch in {arguments.limit} GB", int(largest))
     report.finish()
 
 
-def costs(levels: int, arguments: Namespace) -> tuple[float, float]:
-    """Return the bytes that do not depend on the patch, and those of a voxel."""
-    edges = (arguments.small, 2 * arguments.small)
-    low, high = (peak(edge, levels) for edge in edges)
-    voxel = (high - low) / (edges[1] ** 3 - edges[0] ** 3)
-    return low - voxel * edges[0] ** 3, voxel
+def costs(levels: int, accumulate: int, small: int) -> tuple[float, float]:
+    """Return the bytes that do not depend on the batch, and those of a voxel of it."""
+    edges = (small, 2 * small)
+    low, high = (peak(edge, levels, accumulate) for edge in edges)
+    voxel = (high - low) / (accumulate * (edges[1] ** 3 - edges[0] ** 3))
+    return low - voxel * accumulate * edges[0] ** 3, voxel
 
 
-def peak(edge: int, levels: int) -> int:
-    """Most bytes alive in the second step, weights and moments counted."""
-    network = build_plain_unet(PlainUNetConfig())
+def peak(edge: int, levels: int, accumulate: int) -> int:
+    """Most bytes alive in a step of one patch a part, weights and moments counted."""
+    network = PlainUNetConfig().build()
     recompute_levels(network, levels)
-    compound = Compound(build_losses(ALL_LOSSES(), TERMS))
     step = TrainingStep(
         network,
         list(network.parameters()),
         build_optimizer(network, AdamWConfig()),
-        compound,
+        Compound({name: LOSSES[name]() for name in TERMS}),
         Machine(torch.device("cpu"), "bfloat16", 0, 1, "worker"),
         gradient_clip=2.0,
-        accumulate=1,
+        accumulate=accumulate,
     )
-    image = torch.randn((1, 1, edge, edge, edge))
+    image = torch.randn((accumulate, 1, edge, edge, edge))
     batch = Batch(image, (image[:, 0] > 1).to(torch.uint8), ())
     weights = dict.fromkeys(TERMS, 1.0)
-    step(batch, weights)
+    step(Batch(batch.image[:1], batch.label[:1], ()), weights)  # after which there are moments
     follower = Follower()
     moments = [leaf for state in step.optimizer.state.values() for leaf in state.values()]
     held = [*network.parameters(), *moments, batch.image, batch.label]

@@ -32,7 +32,9 @@ def main() -> None:
     parser = options(__doc__ or "", repeats=3, warm_up=0)
     parser.add_argument("--size", type=int, default=320, help="edge of the cubes")
     parser.add_argument("--cases", type=int, default=5, help="number of cubes")
-    parser.add_argument("--patch", type=int, default=128, help="edge of the patches (census)")
+    parser.add_argument(
+        "--patch", type=int, default=128, help="edge of the patches that the summary counts"
+    )
     arguments = parser.parse_args()
     raw = phantom(arguments.data, arguments.cases, arguments.size)
     made = nnunet_dataset(raw) / "nnUNet_preprocessed" / DATASET

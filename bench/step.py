@@ -17,15 +17,15 @@ import torch
 from harness import CLOCKS, Report, options, phantom, phantom_config, side_by_side
 from torch import Tensor, nn
 
-from vesuv.config.loss import ALL_LOSSES
 from vesuv.data.builder import open_prepared
-from vesuv.losses import Compound, build_losses
+from vesuv.losses import LOSSES, Compound
 from vesuv.models.normalization import NormActivation
-from vesuv.models.plain_unet import PlainUNetConfig, build_plain_unet
+from vesuv.models.plain_unet import PlainUNetConfig
 from vesuv.runtime.machine import Machine, Precision
-from vesuv.training.loader import Batch, PatchLoader
+from vesuv.training.loader import PatchLoader
 from vesuv.training.optimizers import AdamWConfig, build_optimizer
 from vesuv.training.step import TrainingStep
+from vesuv.transforms.collate import Batch
 from vesuv.transforms.normalize import build_normalizer
 
 TERMS = {"dice": 1.0, "cross_entropy": 1.0}
@@ -140,7 +140,7 @@ def smoothed(values: list[float]) -> list[float]:
 
 def new_network(filters: int, seed: int) -> nn.Module:
     torch.manual_seed(seed)
-    return build_plain_unet(PlainUNetConfig(filters=filters))
+    return PlainUNetConfig(filters=filters).build()
 
 
 def our_step(network: nn.Module, precision: Precision, threads: int) -> TrainingStep:
@@ -149,7 +149,7 @@ def our_step(network: nn.Module, precision: Precision, threads: int) -> Training
         network,
         list(network.parameters()),
         build_optimizer(network, AdamWConfig()),
-        Compound(build_losses(ALL_LOSSES(), list(TERMS))),
+        Compound({name: LOSSES[name]() for name in TERMS}),
         Machine(torch.device("cpu"), precision, 0, threads, "worker"),
         gradient_clip=2.0,
         accumulate=1,
@@ -161,7 +161,7 @@ def nnunet_step(filters: int, image: Tensor, label: Tensor) -> Callable[[], obje
     from nnunetv2.training.loss.compound_losses import DC_and_CE_loss
     from nnunetv2.training.loss.dice import MemoryEfficientSoftDiceLoss
 
-    network = build_plain_unet(PlainUNetConfig(filters=filters, out_channels=2))
+    network = PlainUNetConfig(filters=filters, out_channels=2).build()
     plain_norms(network)
     optimizer = torch.optim.SGD(
         network.parameters(), lr=1e-2, weight_decay=3e-5, momentum=0.99, nesterov=True

@@ -8,6 +8,7 @@ import os
 import pickle
 import random
 import zipfile
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,39 +16,54 @@ from typing import Any
 import numpy as np
 import torch
 
-from vesuv.cli.diagnose import diagnose_runs
-from vesuv.config import Config
+from vesuv.cli.diagnose import diagnose
+from vesuv.inference.best_file import open_best
+from vesuv.inference.networks import TrainedNetwork
+from vesuv.inference.predictor import load
 from vesuv.models import build_model
 from vesuv.report.page import write_page
-from vesuv.runs.checkpoints import read_checkpoint, restore_network
+from vesuv.runs.checkpoints import Checkpoint, read_checkpoint
 from vesuv.runs.folder import RunFolder
+from vesuv.runs.history import RunHistory
+from vesuv.runs.records import RunEvent
+from vesuv.runs.writer import RunWriter
 from vesuv.runtime.machine import resolve
-from vesuv.selection.best_file import open_best
-from vesuv.training.telemetry import Telemetry
-from vesuv.training.train_state import RunState
+from vesuv.selection.held_out import open_held_out
+from vesuv.training.train_state import TrainState
 from vesuv.transforms.normalize import Normalizer
 
 from .mutations import Tree, spoil_bytes, spoil_json, spoil_lines, spoil_tree, spoil_yaml
 from .samples import ROOT, config_of, made
 from .target import Target
 
+_SETTINGS = {"run/selected.json": spoil_json, "run/config.yaml": spoil_yaml}
+_LINES = {"*.jsonl": spoil_lines, "run/metrics.csv": spoil_lines, "*.npz": spoil_bytes}
+_HISTORY = {
+    **_LINES,
+    "run/run.json": spoil_json,
+    "run/diagnosis.json": spoil_json,
+    "run/distribution/summary.json": spoil_json,
+    "run/config.yaml": spoil_yaml,
+}
+
 
 def targets() -> list[Target]:
     """Return the readers of a run's files."""
-    lines = {"*.jsonl": spoil_lines, "*.csv": spoil_lines, "*.npz": spoil_bytes}
+    return [*_strict_readers(), *_history_readers()]
+
+
+def _strict_readers() -> list[Target]:
+    """Readers of what a command relies on."""
     return [
         Target(
             "run folder",
             _runs,
-            {
-                "run/run.json": spoil_json,
-                "run/selected.json": spoil_json,
-                "run/config.yaml": spoil_yaml,
-            },
+            {"run/run.json": spoil_json, **_SETTINGS},
             _open_run,
             names=("run",),
         ),
         Target("best.json", _runs, {"best.json": spoil_json}, _open_best, names=("best", "run")),
+        Target("run loaded", _runs, _SETTINGS, _load, names=("run", "last.pt")),
         Target(
             "checkpoint",
             _runs,
@@ -57,24 +73,39 @@ def targets() -> list[Target]:
             names=("last.pt",),
         ),
         Target(
+            "cached probabilities",
+            lambda: [{**_run(), **made()[0]}],
+            {"*/key.json": spoil_json, "run/distribution/*.zarr/*": spoil_bytes},
+            _read_cache,
+            writes=("key.json",),
+            names=("run", "store"),
+        ),
+    ]
+
+
+def _history_readers() -> list[Target]:
+    """Readers of what a run has said so far."""
+    return [
+        Target("run history", _runs, _HISTORY, _read_history),
+        Target(
             "run page",
             _runs,
-            {**lines, "run/*.json": spoil_json, "run/config.yaml": spoil_yaml},
+            _HISTORY,
             lambda folder: write_page(folder / "run"),
             writes=("report.html",),
         ),
         Target(
             "run diagnosed",
             _runs,
-            {**lines, "run/run.json": spoil_json},
+            {**_LINES, "run/run.json": spoil_json},
             _diagnose,
-            writes=("report.html",),
+            writes=("report.html", "diagnosis.json"),
             names=("run",),
         ),
         Target(
             "run resumed",
             _runs,
-            lines,
+            _LINES,
             _go_on,
             writes=("*tfevents*", "events.jsonl"),
             names=("run",),
@@ -96,13 +127,12 @@ def _runs() -> list[Tree]:
 
 def _open_run(folder: Path) -> object:
     run = RunFolder.open(folder / "run")
-    config = run.config
-    assert Path(config.name).name == config.name
-    facts = (run.fold, run.fingerprint, run.validation_cases, run.started)
-    assert isinstance(run.fold, int) or run.fold == "all"
-    assert all(isinstance(name, str) for name in run.validation_cases)
-    chosen = run.selected()
-    assert chosen is None or chosen.checkpoint == "last"
+    assert Path(run.config.name).name == run.config.name
+    facts = run.facts
+    assert isinstance(facts.fold, int) or facts.fold == "all"
+    assert all(isinstance(name, str) for name in facts.validation_cases)
+    selected = run.selected()
+    assert selected is None or selected.checkpoint == "last"
     return facts
 
 
@@ -110,31 +140,65 @@ def _open_best(folder: Path) -> object:
     return open_best(folder / "best.json")
 
 
+def _read_history(folder: Path) -> object:
+    """Read it, and go through its numbers as the page and the findings do."""
+    history = RunHistory.read(folder / "run")
+    for column in history.metrics.columns:
+        points = history.metrics.points(column)
+        assert points == sorted(set(points))
+        assert all(history.metrics.at(column, epoch) == value for epoch, value in points)
+    epochs = [observation.epoch for observation in history.observations]
+    assert epochs == sorted(set(epochs))
+    return history
+
+
 def _diagnose(folder: Path) -> object:
-    return diagnose_runs([folder / "run"])
+    return diagnose(run=(folder / "run",))
+
+
+def _load(folder: Path) -> object:
+    """Load the run as a notebook does, and make a mask of probabilities."""
+    predictor = load(folder / "run", changes=["runtime.device=cpu"])
+    probs = np.random.default_rng(0).random((1, 6, 7, 8), np.float32)
+    mask = predictor.labels(torch.from_numpy(probs))
+    assert set(np.unique(mask)) <= {0, 1}
+    return mask
+
+
+def _read_cache(folder: Path) -> object:
+    """Take each held-out case's probabilities, unless it must be predicted again."""
+    changes = [f"data.store={folder / 'store'}", f"data.root={ROOT}"]
+    [run] = open_held_out([folder / "run"], changes)
+    cache = run.cache("last")
+    for case in run.cases:
+        if cache.holds(case):
+            levels = cache.read(case)
+            assert levels.shape[1:] == case.native_shape
+            assert levels.dtype == torch.uint8
+    return cache
 
 
 def _go_on(folder: Path) -> object:
     """Open the files of a run as a resumed one does, and write a row of each."""
-    with Telemetry(folder / "run", (1, 0)) as telemetry:
-        telemetry.epoch(1, {"train/loss": 0.5, "val/dice": None})
-        telemetry.event((1, 0), "resume", "Resumed")
-    return telemetry
+    with closing(RunWriter(RunFolder(folder / "run"), (1, 0))) as writer:
+        writer.metrics(1, {"train/loss": 0.5, "val/dice": None})
+        writer.event(RunEvent(epoch=1, kind="resume", line="Resumed"))
+    return writer
 
 
-def _state(config: Config, run: RunFolder) -> RunState:
-    network = build_model(config.model)
-    return RunState(config, Normalizer("zscore"), run, network, 5, resolve(config.runtime))
+def _resume(checkpoint: Checkpoint, run: RunFolder) -> None:
+    config = config_of(ROOT, "store")
+    network, machine = build_model(config.model), resolve(config.runtime)
+    TrainState(config, Normalizer(name="zscore"), run, network, 5, machine).restore(checkpoint)
 
 
 def _open_checkpoint(folder: Path) -> object:
     """Use it as predict does, and resume from it."""
     checkpoint = read_checkpoint(folder / "run" / "checkpoints" / "last.pt")
-    restore_network(checkpoint, torch.device("cpu"))
-    checkpoint.normalizer.for_case(case_statistics_of_one())
+    network = TrainedNetwork.from_checkpoint(checkpoint, torch.device("cpu"))
+    network.normalizer.for_case(case_statistics_of_one())
     if checkpoint.training is not None:
-        config = config_of(ROOT, "store")
-        _state(config, RunFolder(folder / "run")).restore(checkpoint)
+        _resume(checkpoint, RunFolder(folder / "run"))
     return checkpoint
 
 

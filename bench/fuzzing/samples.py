@@ -12,6 +12,7 @@ import tifffile
 
 from vesuv.config import Config, check
 from vesuv.data.builder import prepare
+from vesuv.selection.validation import validate_distribution
 from vesuv.training.train import train
 
 from .mutations import Tree
@@ -60,10 +61,11 @@ def made() -> tuple[Tree, Tree]:
         (root / "train.csv").write_text("id,scroll_id\nc0,1\nc1,1\nc2,2\nc3,2\n")
         config = config_of(str(root), f"{folder}/store")
         prepare(config, workers=1)
-        [run] = train(config, [0], output=Path(folder, "run"))
+        run = train(config, output=Path(folder, "run")).folder
         for name in ("best.pt", "best.pt.previous", "last.pt.previous", "ema.pt"):
-            (run.checkpoint_folder / name).unlink(missing_ok=True)
-        (run.path / "selected.json").write_text(json.dumps(CHOICE))
+            run.checkpoint("last").with_name(name).unlink(missing_ok=True)
+        validate_distribution([run.path])
+        run.selected_file.write_text(json.dumps(CHOICE))
         index = json.loads(Path(folder, "store", "store.json").read_text())
         index["settings"]["data.root"] = ROOT
         Path(folder, "store", "store.json").write_text(json.dumps(index))
@@ -72,6 +74,6 @@ def made() -> tuple[Tree, Tree]:
             {
                 f"run/{name}": data
                 for name, data in files_below(run.path).items()
-                if "tfevents" not in name
+                if "tfevents" not in name and not name.endswith(".png")
             },
         )

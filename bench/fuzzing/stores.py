@@ -7,13 +7,13 @@ from pathlib import Path
 
 import torch
 
-from vesuv.config.data import DataConfig, FoldsConfig, LabelsConfig
+from vesuv.config.data import DataConfig, LabelsConfig
 from vesuv.data.builder import open_fitting
-from vesuv.data.folds import load_folds
 from vesuv.data.layouts import check_dataset_json, scan_cases
 from vesuv.data.sampling import PatchSampler
 from vesuv.data.store import case_path
-from vesuv.training.fold_data import fold_data
+from vesuv.diagnosis.evidence import read_labels
+from vesuv.training.fold_data import TrainingData, fold_data
 
 from .mutations import Tree, spoil_bytes, spoil_json, spoil_lines, spoil_yaml
 from .samples import LABELS, ROOT, config_of, made
@@ -104,11 +104,11 @@ def _store_hostile() -> list[Tree]:
 
 
 def _open_store(folder: Path) -> object:
+    read_labels(folder / "store")
     config = config_of(ROOT, str(folder / "store"))
     store = open_fitting(config)
-    load_folds(store, FoldsConfig(num=2))
     _stays(folder, list(store.cases))
-    data = fold_data(store, config, 0)
+    data = fold_data(TrainingData.of_store(store, config), config, 0)
     sampler = PatchSampler.build(data.train, config.sampling, 0)
     for plan in sampler.plan(0, 0):
         case = data.train[plan.case]

@@ -68,14 +68,14 @@ def test_nan_in_an_image_is_refused_when_it_is_prepared(
 def test_nan_that_gets_into_the_store_is_traced_to_its_case(
     float_config: Config, tmp_path: Path
 ) -> None:
-    [run] = train(changed(float_config, train={"epochs": 1}), [0], output=tmp_path / "run")
+    run = train(changed(float_config, train={"epochs": 1}), output=tmp_path / "run").folder
     before = weights(run, "last")
     for bad in train_ids(float_config, run.path):
         np.memmap(chunk_of(float_config, bad, "image"), np.float32, "r+")[:] = np.nan
 
     config = changed(float_config, train={"non_finite_limit": 4})
     with pytest.raises(InputError, match=r"6 steps had a non-finite .*train\.log names step and"):
-        train(config, [0], output=run.path, resume=True)
+        train(config, output=run.path, resume=True)
 
     events = skipped(run.path)
     assert [event["step"] for event in events] == [0, 1, 2, 3, 4, 5]
@@ -103,7 +103,7 @@ def test_a_step_that_goes_wrong_is_skipped_counted_and_named(
             handle.remove()
 
     monkeypatch.setattr(TrainingStep, "__call__", spoil)
-    [run] = train(changed(tiny_config, train={"epochs": 2}), [0], output=tmp_path / "run")
+    run = train(changed(tiny_config, train={"epochs": 2}), output=tmp_path / "run").folder
 
     [event] = skipped(run.path)
     assert (event["epoch"], event["step"]) == (1, 2)
@@ -123,18 +123,18 @@ def test_a_case_that_vanished_is_named_and_the_run_goes_on_once_it_is_back(
         runtime={"workers": workers},
         diagnosis={"enabled": False},  # which looks at training cases itself
     )
-    [whole] = train(config, [0], output=tmp_path / "whole")
-    [run] = train(changed(config, train={"epochs": 1}), [0], output=tmp_path / "run")
+    whole = train(config, output=tmp_path / "whole").folder
+    run = train(changed(config, train={"epochs": 1}), output=tmp_path / "run").folder
     hidden = [chunk_of(config, name, "image") for name in train_ids(config, run.path)]
     for chunk in hidden:
         chunk.rename(chunk.with_name("hidden"))
 
     with pytest.raises(InputError, match=r"case c\d: .*/0: a damaged store: 32768 bytes expected"):
-        train(config, [0], output=run.path, resume=True)
+        train(config, output=run.path, resume=True)
 
     for chunk in hidden:
         chunk.with_name("hidden").rename(chunk)
-    train(config, [0], output=run.path, resume=True)
+    train(config, output=run.path, resume=True)
     assert same(weights(whole, "last"), weights(run, "last"))
     assert "stopped: InputError: case c" in (run.path / "train.log").read_text()
 
@@ -147,7 +147,7 @@ def test_a_case_with_voxels_of_another_size_is_refused_before_it_is_mapped(
     chunk.write_bytes(chunk.read_bytes()[:-1])
 
     with pytest.raises(InputError, match=r"c0\.zarr/label/.*: 32768 bytes expected, found 32767"):
-        train(tiny_config, ["all"], output=tmp_path / "run")
+        train(tiny_config, fold="all", output=tmp_path / "run")
 
 
 @pytest.mark.parametrize("damage", ["cut", "bit"])
@@ -176,7 +176,7 @@ def test_a_damaged_best_is_passed_over_for_the_one_before_it(
         return take(step, batch, given)
 
     monkeypatch.setattr(TrainingStep, "__call__", spoil)
-    train(config, [0], output=run.path)
+    train(config, output=run.path)
 
     log = (run.path / "train.log").read_text()
     assert hit and re.search(r"best\.pt: damaged or no checkpoint \(.*\)", log)

@@ -20,12 +20,13 @@ from vesuv.errors import InputError
 INPUTS = {
     **dict.fromkeys(("TIFF", "NIfTI", "NIfTI, gzip", "NRRD", "MetaImage", "NPY", "Zarr"), 200),
     **dict.fromkeys(("train.csv", "dataset.json", "store", "folds.yaml"), 100),
-    **dict.fromkeys(("run folder", "best.json", "run diagnosed", "run resumed", "run page"), 60),
+    **dict.fromkeys(("run folder", "best.json", "run loaded", "cached probabilities"), 60),
+    **dict.fromkeys(("run history", "run diagnosed", "run resumed", "run page"), 60),
     "configuration": 100,
     "--set changes": 60,
     "checkpoint": 80,
 }
-NEVER_REFUSE = ("run page", "run diagnosed")
+NEVER_REFUSE = ("run page", "run history", "run diagnosed", "cached probabilities")
 """They leave out what they cannot read."""
 
 
