@@ -18,30 +18,36 @@ import yaml
 
 from tests.conftest import tiny_tree
 from tests.training.processes import in_two_processes
-from tests.training.test_trainer import changed, rows, same, weights
+from tests.training.test_trainer import TIMED, changed, rows, same, weights
 from vesuv.config import Config
 from vesuv.data.builder import open_fitting
+from vesuv.diagnosis import Evidence
 from vesuv.errors import InputError, Interrupted
 from vesuv.losses import LOSSES, Compound, build_losses
 from vesuv.models import build_model
 from vesuv.runs.checkpoints import read_checkpoint
 from vesuv.runs.folder import RunFolder
 from vesuv.runtime.distributed import ALONE, Group
-from vesuv.runtime.machine import resolve
-from vesuv.training.fold_data import fold_data
+from vesuv.runtime.machine import for_training, resolve
+from vesuv.training.fold_data import TrainingData, fold_data
 from vesuv.training.full_volumes import score_volumes
 from vesuv.training.step import TrainingStep
-from vesuv.training.train import train
+from vesuv.training.train import train, train_fold
+from vesuv.training.trainer import Trainer
 from vesuv.training.validation import ValidationTiles
 
 CHANGES: dict[str, Any] = {
+    "phases": [
+        {"epochs": [0, 1], "weights": {"dice": 1.0, "focal": 0.0}},
+        {"epochs": [2, None], "weights": {"dice": 0.6, "focal": 0.1}},  # a finding at epoch 2
+    ],
     "train": {"epochs": 4, "steps_per_epoch": 3},
     "optimizer": {"name": "sgd", "lr": 0.1, "momentum": 0.9},
     "averaging": {"swa": {"start_epoch": 1}, "ema": {"decay": 0.9}},
     "noise": {"start_epoch": 2, "every": 9, "std": 5.0, "decay": 0.9},
     "plateau": {"patience": 1},
     "checkpoint": {"every_epochs": 2},
-    "diagnosis": {"enabled": False},
+    "diagnosis": {"train_tiles": 2, "probe_patches": 1},
     "validation": {"tiles": 5, "full_every": 2, "threshold": 0.3},
 }
 STOPPED_AT = 5
@@ -68,32 +74,43 @@ def ask_to_stop() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def scored(config: Config, folder: Path, group: Group) -> tuple[Any, Any]:
+def scored(config: Config, folder: Path, group: Group) -> tuple[Any, ...]:
     """Score the best weights of the run in `folder` on tiles and on whole volumes."""
     machine = replace(resolve(config.runtime), group=group)
-    data = fold_data(open_fitting(config), config, 0)
+    data = fold_data(TrainingData.of_store(open_fitting(config), config), config, 0)
     network = build_model(config.model)
     network.load_state_dict(read_checkpoint(RunFolder(folder).checkpoint("best")).model)
     maps = [data.normalizer.for_case(case.statistics) for case in data.validation]
     size, classes = config.sampling.patch_size, config.labels.num_classes
     tiles = ValidationTiles(data.validation, maps, config.validation, size, classes)
     compound = Compound(build_losses(config.loss, list(LOSSES)))
-    return (
-        tiles.score(network, compound, machine),
-        score_volumes(network, data, config, machine),
-    )
+    on_tiles = tiles.score(network, machine, compound, observe=True)
+    observed = [
+        (tile.place, tile.case, tile.matrix.tolist(), tile.probabilities.bins.tolist())
+        for tile in on_tiles.tiles
+    ]
+    return replace(on_tiles, tiles=()), observed, score_volumes(network, data, config, machine)
 
 
-def runs_of(group: Group, config: Config, folder: Path) -> tuple[Any, Any]:
-    train(config, [0], output=folder / "resumed from one", resume=True, group=group)
-    train(config, [0], output=folder / "whole", group=group)
+def together(group: Group, config: Config, folder: Path, *, resume: bool = False) -> Trainer:
+    """Train fold 0 in a process of the group, as the command line does."""
+    machine = for_training(resolve(config.runtime, group), config)
+    data = TrainingData.of_store(open_fitting(config), config)
+    return train_fold(config, data, 0, RunFolder(folder), machine, resume=resume)
+
+
+def runs_of(group: Group, config: Config, folder: Path) -> tuple[Any, ...]:
+    together(group, config, folder / "resumed from one", resume=True)
+    trainer = together(group, config, folder / "whole")
+    names = [finding.name for finding in trainer.findings]
+    assert names == (["phases_not_comparable"] if group.leads else []), names
     if group.rank == 1:
         at_step(STOPPED_AT, ask_to_stop)
     with pytest.raises(Interrupted, match=f"saved at step {STOPPED_AT - 3}; --resume goes on"):
-        train(config, [0], output=folder / "resumed", group=group)
+        together(group, config, folder / "resumed")
     if group.leads:
         shutil.copytree(folder / "resumed", folder / "resumed by one")
-    train(config, [0], output=folder / "resumed", resume=True, group=group)
+    together(group, config, folder / "resumed", resume=True)
     return scored(config, folder / "whole", group)
 
 
@@ -101,11 +118,8 @@ def stopped_run(config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(TrainingStep, "__call__", TrainingStep.__call__)
     at_step(STOPPED_AT, ask_to_stop)
     with pytest.raises(Interrupted):
-        train(config, [0], output=folder)
+        train(config, output=folder)
     monkeypatch.undo()
-
-
-TIMED = {"seconds", "patches_per_second", "loader_wait_share"}
 
 
 def table(folder: Path) -> list[dict[str, float]]:
@@ -113,6 +127,13 @@ def table(folder: Path) -> list[dict[str, float]]:
         {name: float(value or "nan") for name, value in row.items() if name not in TIMED}
         for row in rows(RunFolder(folder))
     ]
+
+
+def observed_dice(folder: Path) -> list[list[float]]:
+    """Return what each line of evidence.jsonl says of the validation tiles and of training ones."""
+    lines = Evidence.read(folder).observations
+    assert [line.epoch for line in lines] == [0, 1, 2, 3]
+    return [[line.train.dice, *(tile.dice for tile in line.tiles)] for line in lines]
 
 
 def distance(first: Path, second: Path, name: str) -> float:
@@ -125,13 +146,14 @@ def test_two_processes_end_where_one_does_also_when_resumed(
     tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = changed(tiny_config, **CHANGES)
-    train(config, [0], output=tmp_path / "alone")
+    train(config, output=tmp_path / "alone")
     stopped_run(config, tmp_path / "resumed from one", monkeypatch)
 
     answers = in_two_processes(tmp_path, runs_of, config, tmp_path)
-    train(config, [0], output=tmp_path / "resumed by one", resume=True)
+    assert not any(isinstance(answer, BaseException) for answer in answers), answers
+    train(config, output=tmp_path / "resumed by one", resume=True)
 
-    alone = table(tmp_path / "alone")
+    alone, dice = table(tmp_path / "alone"), observed_dice(tmp_path / "alone")
     assert len(alone) == 4
     # They differ by rounding, about 2e-8; where that lets another voxel win a max-pooling, 2e-6.
     for name in (*RUNS, "resumed by one"):
@@ -139,11 +161,14 @@ def test_two_processes_end_where_one_does_also_when_resumed(
             assert distance(tmp_path / "alone", tmp_path / name, kind) < 1e-5, (name, kind)
         for one, other in zip(alone, table(tmp_path / name), strict=True):
             assert other == pytest.approx(one, rel=1e-3, abs=1e-5, nan_ok=True)
+        for one, other in zip(dice, observed_dice(tmp_path / name), strict=True):
+            assert other == pytest.approx(one, abs=1e-3)
     for kind in ("last", "best", "ema", "swa"):
         whole, resumed = (weights(RunFolder(tmp_path / name), kind) for name in RUNS[:2])
         assert same(whole, resumed), kind
     assert answers[0] == answers[1] == scored(config, tmp_path / "whole", ALONE)
     log = (tmp_path / "resumed/train.log").read_text()
+    assert len(re.findall("Epoch 2 .*before and after a change of phase are different", log)) == 1
     assert "Epoch 2 Adaptive intervention 1:" in log
     assert log.count("Epoch 1 Stopped by") == log.count("Epoch 1 Resumed at step 2.") == 1
     assert len(list((tmp_path / "whole").glob("events.out.tfevents.*"))) == 1
@@ -155,7 +180,7 @@ def with_a_fault(group: Group, config: Config, folder: Path) -> None:
 
     if group.rank == 1:
         at_step(2, fail)
-    train(config, [0], output=folder, group=group)
+    together(group, config, folder)
 
 
 def test_the_fault_of_one_is_shown_once_and_ends_all(tiny_config: Config, tmp_path: Path) -> None:
@@ -170,7 +195,7 @@ def test_the_fault_of_one_is_shown_once_and_ends_all(tiny_config: Config, tmp_pa
 def with_a_kill(group: Group, config: Config, folder: Path) -> None:
     if group.rank == 1:
         at_step(2, lambda: os.kill(os.getpid(), signal.SIGKILL))
-    train(config, [0], output=folder, group=group)
+    together(group, config, folder)
 
 
 def test_a_process_that_is_killed_ends_all(tiny_config: Config, tmp_path: Path) -> None:
