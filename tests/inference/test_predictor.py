@@ -86,17 +86,21 @@ def test_the_mean_is_summed_up_in_the_order_of_the_networks(make_run) -> None:
         assert np.abs(other - probs).max() <= 3 * np.finfo(np.float32).eps
 
 
-def test_ensembles_of_a_case_are_those_that_predict_makes_of_them_alone(make_run) -> None:
-    runs = [make_run(name, seed=seed, model=RESIDUAL) for seed, name in enumerate("abc")]
-    image = _image(17, 16, 18, dtype="uint16")
-    case = _prepared(runs[0], image)
+@pytest.mark.parametrize("spacing", [None, [2.0, 1.5, 0.8]], ids=["as it came", "resampled"])
+def test_ensembles_of_a_case_are_those_that_predict_makes_of_them_alone(make_run, spacing) -> None:
+    runs = [
+        make_run(name, seed=seed, model=RESIDUAL, data__spacing=spacing)
+        for seed, name in enumerate("abc")
+    ]
+    image, voxels = _image(11, 16, 18, dtype="uint16"), (2.5, 1.0, 1.0)
+    case = _prepared(runs[0], image, voxels)
     subsets = [(0, 1), (1, 2), (0, 1, 2), (2,)]
 
     means = load([run.path for run in runs]).ensemble_probs(case, subsets)
 
     for subset, mean in zip(subsets, means, strict=True):
         alone = load([runs[number].path for number in subset])
-        assert np.array_equal(mean.numpy(), alone.predict(image))
+        assert np.array_equal(mean.numpy(), alone.predict(image, voxels))
         assert torch.equal(alone.predict_case(case), mean)
 
 

@@ -1,4 +1,4 @@
-"""Made-up cases and probabilities, small enough to score by hand."""
+"""Made-up cases and probabilities, small enough to score by hand; scores of written masks."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ import pytest
 import torch
 
 from vesuv.config.training import SelectionConfig
+from vesuv.evaluation.folders import ScoreOptions, score_folders, write_scores
+from vesuv.runs.folder import RunFolder
 from vesuv.selection.cache import ProbabilityCache
-from vesuv.selection.search import Problem
-from vesuv.selection.source import Source
+from vesuv.selection.oof_predictions import OofPredictions
+from vesuv.selection.search import SearchProblem
 from vesuv.selection.verdict import left_out
 
 Voxels = Sequence[float] | np.ndarray
@@ -25,8 +27,16 @@ def _volume(values: Voxels, dtype: Any) -> np.ndarray:
     return array if array.ndim == 3 else array.reshape(1, 1, -1)
 
 
+def score_files(predictions: Path, labels: Path, run: RunFolder) -> dict[str, Any]:
+    """Score written masks as the command line does; return the summary."""
+    options = ScoreOptions(schema=run.config.labels)
+    scores = score_folders([predictions], labels, predictions, options)
+    write_scores(scores, predictions)
+    return scores.summary
+
+
 @pytest.fixture
-def make_problem(tmp_path: Path) -> Callable[..., Problem]:
+def make_problem(tmp_path: Path) -> Callable[..., SearchProblem]:
     """Return a function of labels and probabilities by case, the latter by checkpoint."""
 
     def make(
@@ -36,24 +46,47 @@ def make_problem(tmp_path: Path) -> Callable[..., Problem]:
         folds: Sequence[Sequence[str]] = (),
         default_chain: Any = (),
         **config: Any,
-    ) -> Problem:
+    ) -> SearchProblem:
         cases: list[Any] = [
             SimpleNamespace(
                 id=name,
                 group=groups[name] if groups else None,
-                label=_volume(label, np.uint8),
-                shape=_volume(label, np.uint8).shape,
+                native_label=_volume(label, np.uint8),
+                native_shape=_volume(label, np.uint8).shape,
             )
             for name, label in labels.items()
         ]
-        sources = []
+        predictions = []
         for checkpoint, volumes in probs.items():
             cache = ProbabilityCache.open(tmp_path, checkpoint, {"checkpoint_sha256": checkpoint})
             for case in cases:
                 cache.store(case, torch.from_numpy(_volume(volumes[case.id], np.float32))[None])
-            sources.append(Source(checkpoint, {case.id: (cache,) for case in cases}))
+            predictions.append(OofPredictions(checkpoint, {case.id: cache for case in cases}))
         _, parts = left_out(cases, folds)
         selection = SelectionConfig(**config)
-        return Problem(sources, cases, 2, selection, default_chain, parts)
+        return SearchProblem(predictions, cases, 2, selection, default_chain, parts)
+
+    return make
+
+
+@pytest.fixture
+def held_out_run(
+    make_run: Callable[..., RunFolder], trained_run: RunFolder
+) -> Callable[..., RunFolder]:
+    """Return a function that writes <name>/fold_0, untrained, with held-out cases of tiny data."""
+
+    def make(name: str, fold: int = 0, cases: Sequence[str] = (), **changes: Any) -> RunFolder:
+        """Take the cases of the trained run unless named; changes are those of `make_run`."""
+        data = trained_run.config.data.model_dump(mode="json")
+        facts = trained_run.facts
+        return make_run(
+            f"{name}/fold_{fold}",
+            facts={
+                "fold": fold,
+                "data_fingerprint": facts.data_fingerprint,
+                "validation_cases": list(cases or facts.validation_cases),
+            },
+            **{"data": data, **changes},
+        )
 
     return make

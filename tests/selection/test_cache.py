@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from vesuv.errors import InputError
+from vesuv.inference.levels import quantise
 from vesuv.selection.cache import ProbabilityCache
-from vesuv.selection.levels import quantise
 
 SETTINGS = {"checkpoint_sha256": "a", "data_fingerprint": "d", "overlap": 0.5, "mirror": False}
-CASE: Any = SimpleNamespace(id="c0", shape=(2, 3, 4))
+CASE: Any = SimpleNamespace(id="c0", native_shape=(2, 3, 4))
 PROBS = torch.linspace(0, 1, 24).reshape(1, 2, 3, 4)
 
 
@@ -66,6 +66,6 @@ def test_a_damaged_or_missing_case_is_not_held(tmp_path: Path) -> None:
 def test_a_case_of_another_shape_is_not_held(tmp_path: Path) -> None:
     cache = ProbabilityCache.open(tmp_path, "best", SETTINGS)
     cache.store(CASE, PROBS)
-    larger: Any = SimpleNamespace(id="c0", shape=(2, 3, 5))
+    larger: Any = SimpleNamespace(id="c0", native_shape=(2, 3, 5))
 
     assert not cache.holds(larger)

@@ -4,18 +4,13 @@ import numpy as np
 import pytest
 
 from vesuv.config.postprocess import read_chain
-from vesuv.selection.search import Found, Problem, search
+from vesuv.selection.search import search
 from vesuv.selection.verdict import Verdict
 
-NOT_TOLD: list[tuple[int, int]] = []
 SPECKS = read_chain([{"name": "remove_small", "voxels": 3}], "test")
 # thresholds 0.3 and 0.7 cut two voxels and one; A has two in truth, B one
 LABELS = {"A": [1, 1, 0, 0], "B": [1, 0, 0, 0]}
 PROBS = {"A": [0.9, 0.5, 0.1, 0.1], "B": [0.9, 0.5, 0.1, 0.1]}
-
-
-def found(problem: Problem) -> Found:
-    return search(problem, lambda done, total: NOT_TOLD.append((done, total)))
 
 
 def test_hysteresis_wins_where_a_sheet_fades_and_noise_does_not_reach_as_high(
@@ -32,17 +27,17 @@ def test_hysteresis_wins_where_a_sheet_fades_and_noise_does_not_reach_as_high(
         tolerance=1.0,
     )
 
-    outcome = found(problem)
+    result = search(problem)
 
-    assert str(outcome.chosen) == "best at hysteresis 0.3/0.85"
-    assert outcome.chosen.dice == 1.0 and outcome.chosen.gap == 0.0
+    assert str(result.chosen) == "best at hysteresis 0.3/0.85"
+    assert result.chosen.dice == 1.0 and result.chosen.gap == 0.0
     # the best threshold, 0.7, finds two of four: 2 * 2 / (2 + 4)
-    assert max(c.dice for c in outcome.competing if not c.postprocess) == pytest.approx(2 / 3)
+    assert max(c.dice for c in result.competing if not c.postprocess) == pytest.approx(2 / 3)
     # the lower pair keeps the noise as well: 2 * 4 / (6 + 4)
-    lower = next(c for c in outcome.competing if "0.2/0.5" in str(c))
+    lower = next(c for c in result.competing if "0.2/0.5" in str(c))
     assert lower.dice == pytest.approx(0.8)
     # 0.7 without the sheet's end is closest in Dice after the pairs
-    assert str(outcome.ranking[1]) == "best at hysteresis 0.2/0.5"
+    assert str(result.ranking[1]) == "best at hysteresis 0.2/0.5"
 
 
 def test_a_chain_wins_where_specks_are_as_sure_as_the_sheet(make_problem) -> None:
@@ -56,13 +51,13 @@ def test_a_chain_wins_where_specks_are_as_sure_as_the_sheet(make_problem) -> Non
         tolerance=0.1,
     )
 
-    outcome = found(problem)
+    result = search(problem)
 
-    assert str(outcome.chosen) == "best at threshold 0.5, remove small 3"
-    assert (outcome.chosen.dice, outcome.chosen.gap) == (1.0, 0.0)
-    second = outcome.ranking[1]  # 7 of 10 for 4 of 10: outside the tolerance
+    assert str(result.chosen) == "best at threshold 0.5, remove small 3"
+    assert (result.chosen.dice, result.chosen.gap) == (1.0, 0.0)
+    second = result.ranking[1]  # 7 of 10 for 4 of 10: outside the tolerance
     assert (second.gap, second.dice) == (pytest.approx(0.3), pytest.approx(8 / 11))
-    margin = Verdict(problem, outcome, "case").margin()
+    margin = Verdict(problem, result, "case").margin()
     assert margin == {
         "over": "best at threshold 0.5",
         "within_tolerance": False,
@@ -79,7 +74,7 @@ def test_the_chain_of_the_configuration_is_tried_too(make_problem) -> None:
         default_chain=SPECKS,
     )
 
-    assert found(problem).chosen.postprocess == SPECKS
+    assert search(problem).chosen.postprocess == SPECKS
 
 
 def test_a_chain_with_a_cut_of_its_own_replaces_every_threshold(make_problem) -> None:
@@ -92,23 +87,23 @@ def test_a_chain_with_a_cut_of_its_own_replaces_every_threshold(make_problem) ->
         postprocess=(chain,),
     )
 
-    outcome = found(problem)
+    result = search(problem)
 
-    assert str(outcome.chosen) == "best at threshold 0.62"
-    assert outcome.chosen.threshold is None
-    assert len(outcome.competing) == 2 + 1 + 1
+    assert str(result.chosen) == "best at threshold 0.62"
+    assert result.chosen.threshold is None
+    assert len(result.competing) == 2 + 1 + 1
 
 
 def test_the_honest_estimate_by_hand(make_problem) -> None:
     problem = make_problem(LABELS, {"best": PROBS}, thresholds=(0.3, 0.7), tolerance=1.0)
 
-    outcome = found(problem)
-    honest = Verdict(problem, outcome, "case").honest()
+    result = search(problem)
+    honest = Verdict(problem, result, "case").honest()
 
     # either threshold is perfect on one case and scores 2 / 3 on the other
-    assert outcome.chosen.dice == pytest.approx(5 / 6)
+    assert result.chosen.dice == pytest.approx(5 / 6)
     # without A, 0.7 is chosen, and finds one of A's two; without B, 0.3, with one too many
-    assert [(one.left_out, one.choice.threshold) for one in outcome.rounds] == [
+    assert [(one.left_out, one.on_rest.threshold) for one in result.nested] == [
         ("A", 0.7),
         ("B", 0.3),
     ]
@@ -133,16 +128,16 @@ def test_survivors_are_chosen_without_the_part_that_is_left_out_too(make_problem
         tolerance=1.0,
     )
 
-    outcome = found(problem)
+    result = search(problem)
 
-    tried = [str(choice) for choice in outcome.competing]
+    tried = [str(choice) for choice in result.competing]
     assert tried == [
         "best at threshold 0.3",
         "best at threshold 0.7",
         "best at threshold 0.3, remove small 1",
         "best at threshold 0.3, remove small 2",
     ]
-    assert [one.choice.threshold for one in outcome.rounds] == [0.7, 0.3]
+    assert [one.on_rest.threshold for one in result.nested] == [0.7, 0.3]
 
 
 def test_folds_are_left_out_whole_and_count_by_their_cases(make_problem) -> None:
@@ -152,11 +147,11 @@ def test_folds_are_left_out_whole_and_count_by_their_cases(make_problem) -> None
         labels, {"best": probs}, folds=(("A", "A2"), ("B",)), thresholds=(0.3, 0.7), tolerance=1.0
     )
 
-    outcome = found(problem)
-    honest = Verdict(problem, outcome, "fold").honest()
+    result = search(problem)
+    honest = Verdict(problem, result, "fold").honest()
 
-    assert outcome.chosen.threshold == 0.3
-    assert [(one.left_out, one.num_cases) for one in outcome.rounds] == [("0", 2), ("1", 1)]
+    assert result.chosen.threshold == 0.3
+    assert [(one.left_out, one.num_cases) for one in result.nested] == [("0", 2), ("1", 1)]
     assert honest is not None and honest["dice"] == pytest.approx(2 / 3)
 
 
@@ -171,7 +166,7 @@ def test_the_margin_is_told_by_group(make_problem) -> None:
         tolerance=1.0,
     )
 
-    verdict = Verdict(problem, found(problem), "group")
+    verdict = Verdict(problem, search(problem), "group")
 
     margin = verdict.margin()
     assert margin is not None and margin["dice"] == pytest.approx((2 + 2 / 3) / 3 - (4 / 3 + 1) / 3)
@@ -189,16 +184,16 @@ def test_the_better_checkpoint_wins_and_a_case_without_judged_voxels_changes_not
     better = {"A": [0.9, 0.9, 0.1, 0.1], "B": [0.9, 0.1, 0.1, 0.1], "C": [0.9] * 4}
     problem = make_problem(labels, {"last": worse, "best": better}, thresholds=(0.5,))
 
-    outcome = found(problem)
+    result = search(problem)
 
-    assert outcome.chosen.checkpoint == "best" and outcome.chosen.dice == 1.0
-    assert {one.left_out for one in outcome.rounds} == {"A", "B"}
+    assert result.chosen.checkpoint == "best" and result.chosen.dice == 1.0
+    assert {one.left_out for one in result.nested} == {"A", "B"}
 
 
 def test_a_single_case_has_no_honest_estimate(make_problem) -> None:
     problem = make_problem({"A": [1, 0]}, {"best": {"A": [0.9, 0.1]}}, thresholds=(0.5,))
 
-    verdict = Verdict(problem, found(problem), "case")
+    verdict = Verdict(problem, search(problem), "case")
 
     assert verdict.honest() is None
     assert verdict.margin() is None
@@ -219,14 +214,14 @@ def test_the_leaderboard_prefers_a_whole_sheet_over_a_better_dice(make_problem, 
         objective=objective,
     )  # fmt: skip
 
-    outcome = found(problem)
-    by_threshold = {choice.threshold: choice for choice in outcome.competing}
+    result = search(problem)
+    by_threshold = {choice.threshold: choice for choice in result.competing}
 
-    assert outcome.chosen.threshold == 0.3
+    assert result.chosen.threshold == 0.3
     assert by_threshold[0.7].dice == pytest.approx(2 * 192 / (192 + 256))
     assert by_threshold[0.3].dice == pytest.approx(2 * 256 / (512 + 256))
     assert by_threshold[0.3].leaderboard > by_threshold[0.7].leaderboard
-    assert "the highest leaderboard score" in outcome.why
+    assert "the highest leaderboard score" in result.why
 
 
 def test_progress_counts_up_to_all(make_problem) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,14 @@ import pytest
 import tifffile
 import torch
 
+from tests.inference.conftest import predict_files
+from tests.selection.conftest import score_files
 from vesuv.config import dump_config
+from vesuv.data.builder import open_prepared
 from vesuv.errors import InputError
-from vesuv.evaluation.folders import ScoreOptions, score_folders
-from vesuv.inference.files import predict
 from vesuv.runs.checkpoints import read_checkpoint, write_checkpoint
 from vesuv.runs.folder import RunFolder
+from vesuv.selection.choice import Choice
 from vesuv.selection.validation import validate_distribution
 
 STEPS = (
@@ -32,6 +35,20 @@ def run(trained_run: RunFolder, tmp_path: Path) -> RunFolder:
     return RunFolder(copy)
 
 
+def _select(run: RunFolder, *checkpoints: str, changes: Sequence[str] = ()) -> Choice:
+    validation = validate_distribution([run.path], checkpoints=checkpoints, changes=changes)
+    return validation.verdict.result.chosen
+
+
+def _held_out(run: RunFolder, data: Path, tmp_path: Path) -> Path:
+    """Copy the run's validation images into a folder of their own."""
+    folder = tmp_path / "held_out"
+    folder.mkdir()
+    for name in run.facts.validation_cases:
+        shutil.copy(data / "train_images" / f"{name}.tif", folder)
+    return folder
+
+
 def _rows(run: RunFolder) -> list[dict[str, str]]:
     with (run.path / "distribution" / "cases.csv").open(newline="") as file:
         return list(csv.DictReader(file))
@@ -40,19 +57,10 @@ def _rows(run: RunFolder) -> list[dict[str, str]]:
 def test_the_choice_predicts_masks_with_the_very_scores_it_was_chosen_for(
     run: RunFolder, tiny_data: Path, tmp_path: Path
 ) -> None:
-    selected = validate_distribution(run.path)
+    selected = _select(run)
 
-    held_out = tmp_path / "held_out"
-    held_out.mkdir()
-    for name in run.validation_cases:
-        shutil.copy(tiny_data / "train_images" / f"{name}.tif", held_out)
-    predict([run.path], held_out, tmp_path / "out")
-    summary = score_folders(
-        [tmp_path / "out"],
-        tiny_data / "train_labels",
-        tmp_path / "out",
-        ScoreOptions(run.config.labels),
-    ).summary
+    predict_files([run.path], _held_out(run, tiny_data, tmp_path), tmp_path / "out")
+    summary = score_files(tmp_path / "out", tiny_data / "train_labels", run)
     chosen = {
         row["id"]: row
         for row in _rows(run)
@@ -60,17 +68,20 @@ def test_the_choice_predicts_masks_with_the_very_scores_it_was_chosen_for(
         and float(row["threshold"]) == selected.threshold
     }
     with (tmp_path / "out" / "scores.csv").open(newline="") as file:
-        found = {row["id"]: row for row in csv.DictReader(file)}
-    assert found.keys() == chosen.keys() == set(run.validation_cases)
-    for name, row in found.items():
+        scored = {row["id"]: row for row in csv.DictReader(file)}
+    assert scored.keys() == chosen.keys() == set(run.facts.validation_cases)
+    for name, row in scored.items():
         assert {key: chosen[name][key] for key in row} == row
     written = json.loads((run.path / "selected.json").read_text())
     assert written["dice"] == pytest.approx(summary["mean"]["dice"], abs=1e-12)
-    assert run.selected() == selected
+    record = run.selected()
+    assert record is not None
+    assert (record.checkpoint, record.threshold) == (selected.checkpoint, selected.threshold)
+    assert record.postprocess == selected.postprocess
 
 
 def test_everything_is_written_and_versioned(run: RunFolder) -> None:
-    validate_distribution(run.path, checkpoints=["best"])
+    validate_distribution([run.path], checkpoints=["best"])
 
     folder = run.path / "distribution"
     assert (folder / "histogram.png").read_bytes().startswith(b"\x89PNG")
@@ -78,21 +89,22 @@ def test_everything_is_written_and_versioned(run: RunFolder) -> None:
     selected = json.loads((run.path / "selected.json").read_text())
     thresholds = run.config.selection.thresholds
     assert summary["version"] == selected["version"] == 1
-    assert summary["cases"] == run.validation_cases
+    assert summary["cases"] == list(run.facts.validation_cases)
     assert [choice["threshold"] for choice in summary["choices"]] == list(thresholds)
     assert len(summary["pooled"]) == len(thresholds)
     assert {**summary["selected"], "version": 1} == selected
     assert selected["why"].startswith(f"best at threshold {selected['threshold']:g}: ")
-    assert len(_rows(run)) == len(thresholds) * len(run.validation_cases)
+    assert len(_rows(run)) == len(thresholds) * len(run.facts.validation_cases)
     assert {row["group"] for row in _rows(run)} <= {"0", "1"}
 
 
-def test_equal_weights_are_measured_once(run: RunFolder, capsys) -> None:
+def test_equal_weights_are_measured_once(run: RunFolder) -> None:
     shutil.copy(run.checkpoint("ema"), run.checkpoint("swa"))
+    sentences: list[str] = []
 
-    validate_distribution(run.path, checkpoints=["ema", "swa"])
+    validate_distribution([run.path], checkpoints=["ema", "swa"], say=sentences.append)
 
-    assert "swa: the same weights as ema, not measured again" in capsys.readouterr().out
+    assert sentences == ["swa: the same weights as ema, not measured again"]
     assert {row["checkpoint"] for row in _rows(run)} == {"ema"}
     summary = json.loads((run.path / "distribution" / "summary.json").read_text())
     assert summary["same_weights"] == {"swa": "ema"}
@@ -113,13 +125,11 @@ def test_a_network_that_predicts_everything_loses_against_one_that_does_not(
         measure=None,
     )
 
-    selected = validate_distribution(run.path, checkpoints=["epoch_0001", "best"])
-
-    assert selected.checkpoint == "best"
+    assert _select(run, "epoch_0001", "best").checkpoint == "best"
 
 
 def test_other_windows_than_in_the_configuration_are_recorded(run: RunFolder) -> None:
-    validate_distribution(run.path, checkpoints=["best"], overlap=0.0, mirror=True, device="cpu")
+    _select(run, "best", changes=("inference.overlap=0.0", "inference.mirror=true"))
 
     inference = json.loads((run.path / "selected.json").read_text())["inference"]
     assert (inference["overlap"], inference["mirror"]) == (0.0, True)
@@ -131,7 +141,7 @@ def test_a_run_on_every_case_has_nothing_to_validate_on(run: RunFolder) -> None:
     (run.path / "run.json").write_text(json.dumps(facts))
 
     with pytest.raises(InputError, match=r"trained on every case \(--fold all\)"):
-        validate_distribution(run.path)
+        validate_distribution([run.path])
 
 
 def test_other_data_than_trained_on_are_refused(run: RunFolder) -> None:
@@ -139,16 +149,16 @@ def test_other_data_than_trained_on_are_refused(run: RunFolder) -> None:
     (run.path / "run.json").write_text(json.dumps(facts | {"data_fingerprint": "other"}))
 
     with pytest.raises(InputError, match=r"was trained on other data than .*store holds now"):
-        validate_distribution(run.path)
+        validate_distribution([run.path])
 
 
 def test_a_run_without_checkpoints_is_refused(run: RunFolder) -> None:
-    shutil.rmtree(run.checkpoint_folder)
+    shutil.rmtree(run.path / "checkpoints")
 
     with pytest.raises(InputError, match=r"holds no checkpoint yet; train it first"):
-        validate_distribution(run.path)
+        validate_distribution([run.path])
     with pytest.raises(InputError, match=r"must be one of none, asked for 'swa'"):
-        validate_distribution(run.path, checkpoints=["swa"])
+        validate_distribution([run.path], checkpoints=["swa"])
 
 
 def test_cases_without_a_judged_voxel_cannot_select(
@@ -156,20 +166,18 @@ def test_cases_without_a_judged_voxel_cannot_select(
 ) -> None:
     data = tmp_path / "data"
     shutil.copytree(tiny_data, data)
-    for name in run.validation_cases:
+    for name in run.facts.validation_cases:
         label = np.full((32, 32, 32), 2, dtype=np.uint8)
         tifffile.imwrite(data / "train_labels" / f"{name}.tif", label)
     config = run.config
     moved = config.data.model_copy(update={"root": str(data), "store": str(tmp_path / "store")})
     run.config_file.write_text(dump_config(config.model_copy(update={"data": moved})))
     facts = json.loads((run.path / "run.json").read_text())
-    from vesuv.data.builder import open_prepared
-
     fingerprint = open_prepared(run.config).fingerprint
     (run.path / "run.json").write_text(json.dumps(facts | {"data_fingerprint": fingerprint}))
 
     with pytest.raises(InputError, match=r"every voxel of its validation cases is ignored"):
-        validate_distribution(run.path)
+        validate_distribution([run.path])
 
 
 def _no_prediction(*_: object) -> None:
@@ -177,18 +185,19 @@ def _no_prediction(*_: object) -> None:
 
 
 def test_probabilities_are_predicted_once_and_again_after_more_training(
-    run: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = validate_distribution(run.path, checkpoints=["best"])
+    first = _select(run, "best")
     before = (run.path / "selected.json").read_text()
     network = read_checkpoint(run.checkpoint("last"))
-    monkeypatch.setattr("vesuv.selection.out_of_fold.Predictor", _no_prediction)
-    capsys.readouterr()
+    monkeypatch.setattr("vesuv.selection.held_out.Predictor", _no_prediction)
+    sentences: list[str] = []
 
-    again = validate_distribution(run.path, checkpoints=["best"])
+    again = validate_distribution([run.path], checkpoints=["best"], say=sentences.append)
 
-    assert again == first and (run.path / "selected.json").read_text() == before
-    assert "best: 2 of 2 cases were predicted before" in capsys.readouterr().out
+    assert again.verdict.result.chosen == first
+    assert (run.path / "selected.json").read_text() == before
+    assert sentences == [f"{run.path}: best: 2 of 2 cases were predicted before"]
     write_checkpoint(
         run.checkpoint("best"),
         model=network.model,
@@ -198,9 +207,10 @@ def test_probabilities_are_predicted_once_and_again_after_more_training(
         measure=None,
     )
     with pytest.raises(AssertionError, match="predicted again"):
-        validate_distribution(run.path, checkpoints=["best"])
-    with pytest.raises(AssertionError, match="predicted again"):
-        validate_distribution(run.path, checkpoints=["ema"], overlap=0.0)
+        _select(run, "best")
+    for change in ("overlap=0.0", "mirror=true", "batch_size=2"):
+        with pytest.raises(AssertionError, match="predicted again"):
+            _select(run, "ema", changes=[f"inference.{change}"])
 
 
 def test_a_chain_that_is_chosen_makes_the_masks_it_was_chosen_for(
@@ -208,22 +218,11 @@ def test_a_chain_that_is_chosen_makes_the_masks_it_was_chosen_for(
 ) -> None:
     only = "selection.thresholds=[0.05]"  # so low that specks are certain
 
-    selected = validate_distribution(
-        run.path, checkpoints=["best"], changes=(*STEPS, only, "selection.tolerance=1.0")
-    )
+    selected = _select(run, "best", changes=(*STEPS, only, "selection.tolerance=1.0"))
 
     assert selected.postprocess
-    held_out = tmp_path / "held_out"
-    held_out.mkdir()
-    for name in run.validation_cases:
-        shutil.copy(tiny_data / "train_images" / f"{name}.tif", held_out)
-    predict([run.path], held_out, tmp_path / "out")
-    summary = score_folders(
-        [tmp_path / "out"],
-        tiny_data / "train_labels",
-        tmp_path / "out",
-        ScoreOptions(run.config.labels),
-    ).summary
+    predict_files([run.path], _held_out(run, tiny_data, tmp_path), tmp_path / "out")
+    summary = score_files(tmp_path / "out", tiny_data / "train_labels", run)
     written = json.loads((run.path / "selected.json").read_text())
     assert written["dice"] == pytest.approx(summary["mean"]["dice"], abs=1e-12)
     assert written["margin"]["dice"] >= 0.0
@@ -240,16 +239,21 @@ def folds(run: RunFolder, tmp_path: Path) -> list[RunFolder]:
 def _other_fold(run: RunFolder, path: Path) -> RunFolder:
     shutil.copytree(run.path, path)
     facts = json.loads((run.path / "run.json").read_text())
-    others = sorted({"c0", "c1", "c2", "c3"} - set(run.validation_cases))
+    others = sorted({"c0", "c1", "c2", "c3"} - set(run.facts.validation_cases))
     (path / "run.json").write_text(json.dumps(facts | {"fold": 1, "validation_cases": others}))
     return RunFolder(path)
 
 
 def test_several_folds_get_one_joint_choice(folds: list[RunFolder]) -> None:
-    selected = validate_distribution(*(run.path for run in folds), checkpoints=["best"])
+    validation = validate_distribution([run.path for run in folds], checkpoints=["best"])
 
-    assert [run.selected() for run in folds] == [selected, selected]
+    selected = validation.verdict.result.chosen
+    records = [run.selected() for run in folds]
+    assert validation.runs == tuple(folds)
+    assert records[0] == records[1] and records[0] is not None
+    assert (records[0].checkpoint, records[0].threshold) == ("best", selected.threshold)
     table = folds[0].path.parent / "distribution"
+    assert validation.folder == table
     summary = json.loads((table / "summary.json").read_text())
     assert sorted(summary["cases"]) == ["c0", "c1", "c2", "c3"]
     assert summary["folds"] == [0, 1]
@@ -269,19 +273,19 @@ def test_runs_that_hold_out_the_same_case_are_refused(run: RunFolder) -> None:
     shutil.copytree(run.path, twin)
 
     with pytest.raises(InputError, match=r"twin: holds out case c\d as .*run does"):
-        validate_distribution(run.path, twin)
+        validate_distribution([run.path, twin])
 
 
 def test_runs_of_several_folders_are_not_one_configuration(run: RunFolder, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"folds of one configuration lie in one folder, found 2"):
-        validate_distribution(run.path, tmp_path / "other" / "fold_1")
+        validate_distribution([run.path, tmp_path / "other" / "fold_1"])
     with pytest.raises(InputError, match="needs at least one run folder"):
-        validate_distribution()
+        validate_distribution([])
 
 
 def test_what_a_network_was_trained_with_cannot_be_changed_afterwards(run: RunFolder) -> None:
     with pytest.raises(InputError, match=r"--set model.filters=8: a trained run takes changes of"):
-        validate_distribution(run.path, changes=("model.filters=8",))
+        validate_distribution([run.path], changes=("model.filters=8",))
 
 
 def test_folds_without_a_checkpoint_in_common_are_refused(folds: list[RunFolder]) -> None:
@@ -289,4 +293,4 @@ def test_folds_without_a_checkpoint_in_common_are_refused(folds: list[RunFolder]
         folds[1].checkpoint(name).rename(folds[1].checkpoint(f"epoch_{name}"))
 
     with pytest.raises(InputError, match="have no checkpoint of the same name"):
-        validate_distribution(*(run.path for run in folds))
+        validate_distribution([run.path for run in folds])

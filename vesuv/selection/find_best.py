@@ -110,10 +110,10 @@ def _check_comparable(configurations: Runs) -> None:
                 f"{name}: holds out other cases than {first} (only one of them: {odd}); name runs "
                 "of the same folds of one split"
             )
-        if runs[0].run.facts.data_fingerprint != reference[0].run.facts.data_fingerprint:
+        if any(one.raw_data != reference[0].raw_data for one in runs):
             raise InputError(
-                f"{name}: was trained on data prepared otherwise than that of {first}; "
-                "configurations are compared on one store"
+                f"{name}: was trained on other files or label values than {first}; configurations "
+                "are compared on one data set"
             )
 
 
@@ -129,16 +129,17 @@ def _systems(
 ) -> list[System]:
     """Choose for each configuration, then for the means of what was chosen."""
     systems: list[System] = []
+    folds = next(iter(configurations.values()))  # the same for all, so that parts have one name
     for name, runs in configurations.items():
         names, _ = without_twins(runs, common_checkpoints(runs, checkpoints), say)
         predictions = [
             predict_held_out(runs, one, f"{name}/{one}", say, show_progress) for one in names
         ]
-        systems.append(System(name, (name,), choose(runs, predictions, show_progress)))
+        systems.append(System(name, (name,), choose(runs, predictions, show_progress, folds)))
     subsets = _averaged(configurations, say)
     predicted = predict_ensembles(subsets, configurations, _checkpoints(systems), show_progress)
     for subset, of_subset in predicted.items():
-        verdict = choose(configurations[subset[0]], [of_subset], show_progress)
+        verdict = choose(configurations[subset[0]], [of_subset], show_progress, folds)
         systems.append(System(of_subset.name, subset, verdict))
     return systems
 

@@ -12,6 +12,7 @@ import torch
 
 from vesuv.config import Config
 from vesuv.data.builder import open_prepared
+from vesuv.data.fingerprint import fingerprint
 from vesuv.data.store import Store, StoredCase
 from vesuv.errors import InputError
 from vesuv.inference.members import file_digest, trained_config
@@ -34,6 +35,8 @@ class HeldOutRun:
     """The run's, with the changes of the caller."""
     cases: tuple[StoredCase, ...]
     machine: Machine
+    raw_data: str
+    """Tells raw files and label values apart, whatever spacing they were prepared at."""
 
     @property
     def inference(self) -> dict[str, Any]:
@@ -62,10 +65,8 @@ class HeldOutRun:
         return self._cache(f"ensemble_{place}", weights, {"members": names})
 
     def _cache(self, name: str, weights: str, more: Mapping[str, Any]) -> ProbabilityCache:
-        kept = ("overlap", "mirror", "precision")
-        settings = {key: value for key, value in self.inference.items() if key in kept}
         data = {"data_fingerprint": self.run.facts.data_fingerprint}
-        depends_on = {"checkpoint_sha256": weights, **data, **settings, **more}
+        depends_on = {"checkpoint_sha256": weights, **data, **self.inference, **more}
         return ProbabilityCache.open(self.run.path, name, depends_on)
 
 
@@ -85,11 +86,12 @@ def open_held_out(runs: Sequence[Path], changes: Sequence[str] = ()) -> list[Hel
     for path in runs:
         run = RunFolder.open(path)
         config = trained_config(run, changes)
-        fingerprint = run.facts.data_fingerprint
-        if fingerprint not in stores:
-            stores[fingerprint] = open_prepared(config)
-        cases = _held_out_cases(run, stores[fingerprint])
-        opened.append(HeldOutRun(run, config, tuple(cases), resolve(config.runtime)))
+        data = run.facts.data_fingerprint
+        if data not in stores:
+            stores[data] = open_prepared(config)
+        store = stores[data]
+        cases, machine = _held_out_cases(run, store), resolve(config.runtime)
+        opened.append(HeldOutRun(run, config, tuple(cases), machine, _raw_data(store)))
     _check_disjoint(opened)
     return opened
 
@@ -188,6 +190,11 @@ def _held_out_cases(run: RunFolder, store: Store) -> list[StoredCase]:
     if all(not case.block_counts[-1].any() for case in cases):
         raise InputError(f"{run.path}: every voxel of its validation cases is ignored; add labels")
     return cases
+
+
+def _raw_data(store: Store) -> str:
+    settings = {key: value for key, value in store.settings.items() if key != "data.spacing"}
+    return fingerprint(settings, store.sources)
 
 
 def _check_disjoint(runs: Sequence[HeldOutRun]) -> None:

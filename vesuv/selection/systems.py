@@ -54,7 +54,7 @@ def predict_ensembles(
     """Predict the held-out cases with ensembles, unless they are on disk.
 
     The mean is that of `predict`: of the networks' float probabilities, before they are kept in
-    steps. Each network predicts a case once for all ensembles whose windows are alike.
+    steps. Each network predicts a case once for all ensembles of like windows and spacing.
 
     Args:
         subsets: Configurations of each ensemble; the first one's settings count.
@@ -63,9 +63,10 @@ def predict_ensembles(
         show_progress: Told how far each case is.
     """
     caches: dict[Names, dict[str, ProbabilityCache]] = {subset: {} for subset in subsets}
-    for fold, cases in _by_fold(runs):
+    for fold, ids in _by_fold(runs):
         members = {name: (run, checkpoints[name]) for name, run in fold.items()}
         for alike in _alike(subsets, fold):
+            cases = [case for case in fold[alike[0][0]].cases if case.id in ids]
             opened = {
                 subset: fold[subset[0]].ensemble_cache([members[name] for name in subset])
                 for subset in alike
@@ -74,32 +75,31 @@ def predict_ensembles(
             if missing:
                 _predict(missing, members, opened, show_progress)
             for subset, cache in opened.items():
-                caches[subset] |= {case.id: cache for case in cases}
+                caches[subset] |= dict.fromkeys(ids, cache)
     return {subset: OofPredictions(" + ".join(subset), found) for subset, found in caches.items()}
 
 
 def _by_fold(
     runs: Mapping[str, Sequence[HeldOutRun]],
-) -> Iterator[tuple[dict[str, HeldOutRun], list[StoredCase]]]:
-    """Yield the runs, one a configuration, that hold out the same cases, with those cases."""
-    holders = {
-        name: {case.id: number for number, one in enumerate(of_name) for case in one.cases}
-        for name, of_name in runs.items()
-    }
-    folds: dict[tuple[int, ...], list[StoredCase]] = {}
-    for one in next(iter(runs.values())):
-        for case in one.cases:
-            numbers = tuple(holder[case.id] for holder in holders.values())
-            folds.setdefault(numbers, []).append(case)
-    for numbers, cases in folds.items():
-        yield {name: runs[name][k] for name, k in zip(runs, numbers, strict=True)}, cases
+) -> Iterator[tuple[dict[str, HeldOutRun], list[str]]]:
+    """Yield the runs, one a configuration, that hold out the same cases, with those cases' ids."""
+    holders = [
+        {case.id: number for number, one in enumerate(of_name) for case in one.cases}
+        for of_name in runs.values()
+    ]
+    folds: dict[tuple[int, ...], list[str]] = {}
+    for case_id in holders[0]:
+        folds.setdefault(tuple(holder[case_id] for holder in holders), []).append(case_id)
+    for numbers, ids in folds.items():
+        yield {name: runs[name][k] for name, k in zip(runs, numbers, strict=True)}, ids
 
 
 def _alike(subsets: Sequence[Names], fold: Mapping[str, HeldOutRun]) -> list[list[Names]]:
-    """Group ensembles whose first members predict in the same way."""
+    """Group ensembles that predict in the same way, at the same spacing."""
     groups: dict[str, list[Names]] = {}
     for subset in subsets:
-        groups.setdefault(str(fold[subset[0]].inference), []).append(subset)
+        first = fold[subset[0]]
+        groups.setdefault(f"{first.inference} {first.config.data.spacing}", []).append(subset)
     return list(groups.values())
 
 

@@ -80,12 +80,23 @@ def validate_distribution(
 
 
 def choose(
-    runs: Sequence[HeldOutRun], predictions: Sequence[OofPredictions], show_progress: ShowProgress
+    runs: Sequence[HeldOutRun],
+    predictions: Sequence[OofPredictions],
+    show_progress: ShowProgress,
+    folds: Sequence[HeldOutRun] = (),
 ) -> Verdict:
-    """Search on the held-out cases of all runs."""
+    """Search on the held-out cases of all runs.
+
+    Args:
+        runs: Runs of one configuration.
+        predictions: Of their held-out cases.
+        show_progress: Told how far the search is.
+        folds: Runs whose held-out cases the honest estimate leaves out together; `runs` when left
+            out.
+    """
     config = runs[0].config
-    cases = [case for one in runs for case in one.cases]
-    by, parts = left_out(cases, [[case.id for case in one.cases] for one in runs])
+    cases = sorted((case for one in runs for case in one.cases), key=lambda case: case.id)
+    by, parts = left_out(cases, [[case.id for case in one.cases] for one in folds or runs])
     problem = SearchProblem(
         predictions=predictions,
         cases=cases,
