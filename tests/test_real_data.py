@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import SimpleITK
 
+from tests.inference.conftest import predict_files
 from vesuv.config import Config, check
 from vesuv.data.builder import open_prepared
 from vesuv.evaluation.folders import ScoreOptions, score_folders
-from vesuv.inference.files import predict
 from vesuv.selection.validation import validate_distribution
 from vesuv.training.train import train
 
@@ -35,10 +35,6 @@ def configuration(folder: str, store: Path, patch: list[int], **data: Any) -> Co
     )
 
 
-def trained(config: Config, run: Path, folds: list[Any]) -> Path:
-    return train(config, folds, output=run)[0].path
-
-
 def test_a_ct_comes_back_in_its_own_space(tmp_path: Path) -> None:
     config = configuration(
         "nifti_ct",
@@ -50,8 +46,8 @@ def test_a_ct_comes_back_in_its_own_space(tmp_path: Path) -> None:
         normalize={"name": "percentile"},
     )
 
-    run = trained(config, tmp_path / "run", ["all"])
-    predict([run], REAL / "nifti_ct/images", tmp_path / "out")
+    run = train(config, fold="all", output=tmp_path / "run").path
+    predict_files([run], REAL / "nifti_ct/images", tmp_path / "out")
 
     image = nibabel.load(REAL / "nifti_ct/images/ct.nii.gz")
     mask = nibabel.load(tmp_path / "out/ct.nii.gz")
@@ -76,8 +72,8 @@ def test_an_anisotropic_mr_comes_back_in_its_own_space(
     )
 
     store = open_prepared(config)
-    run = trained(config, tmp_path / "run", ["all"])
-    predict([run], REAL / "nrrd_brain/images", tmp_path / "out")
+    run = train(config, fold="all", output=tmp_path / "run").path
+    predict_files([run], REAL / "nrrd_brain/images", tmp_path / "out")
 
     [case] = store.cases.values()
     share = case.block_counts[1].sum() / case.block_counts[-1].sum()
@@ -93,9 +89,9 @@ def test_an_anisotropic_mr_comes_back_in_its_own_space(
 def test_membranes_go_all_the_way_to_a_score(tmp_path: Path) -> None:
     config = configuration("fib25", tmp_path / "store", [32, 32, 32], folds={"num": 2})
 
-    run = trained(config, tmp_path / "run", [0])
-    chosen = validate_distribution(run)
-    predict([run], REAL / "fib25/train_images", tmp_path / "out")
+    run = train(config, fold=0, output=tmp_path / "run").path
+    chosen = validate_distribution([run]).verdict.result.chosen
+    predict_files([run], REAL / "fib25/train_images", tmp_path / "out")
     summary = score_folders(
         [tmp_path / "out"],
         REAL / "fib25/train_labels",

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from tests.cli.conftest import Refused, Run
+from vesuv.runs.folder import RunFolder
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    image = np.random.default_rng(0).integers(0, 255, (16, 16, 16)).astype(np.uint8)
+    tifffile.imwrite(folder / "a.tif", image)
+    return folder / "a.tif"
+
+
+def _select(run: RunFolder, **content: object) -> None:
+    whole = {"version": 1, "checkpoint": "best", "threshold": 0.4, **content}
+    (run.path / "selected.json").write_text(json.dumps(whole))
+
+
+def test_runs_cut_steps_and_volumes_are_printed(
+    make_run, volume: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chosen, other = make_run("a", logits=[0.0]), make_run("b", logits=[0.0])
+    keep = [{"name": "keep_largest", "num": 1}]
+    words = ("--input", volume, "--output", tmp_path / "out")
+
+    run("predict", "--run", other.path, *words, "--postprocess", "none")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [
+        f"{other.path}: best, epoch 3",
+        "threshold 0.5, from validation.threshold; nothing was selected for "
+        f"{other.path} (best): vesuv validate_distribution does; "
+        "no post-processing, from the command line",
+    ]
+    assert any(line.startswith("1/1 a: 100.00% foreground, ") for line in lines)
+    assert lines[-1] == f"written: 1 of 1 masks and provenance.json in {tmp_path / 'out'}"
+
+    _select(chosen, threshold=0.3, postprocess=keep)
+    run("predict", "--run", chosen.path, other.path, *words)
+    printed = capsys.readouterr().out
+    assert "threshold 0.3, the mean of the runs' selected; nothing was selected for" in printed
+    assert f"post-processing: keep_largest, as selected for {chosen.path}; the runs diff" in printed
+
+
+def test_an_outdated_selection_is_said(
+    make_run, volume: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_run("a", logits=[0.0])
+    _select(folder, checkpoint_sha256="0" * 64)
+
+    run("predict", "--run", folder.path, "--input", volume, "--output", tmp_path / "out")
+
+    line = f"{folder.path}: best, epoch 3, trained on since it was selected"
+    assert line in capsys.readouterr().out.splitlines()
+
+
+def test_every_option_reaches_the_prediction(
+    make_run, volume: Path, tmp_path: Path, run: Run
+) -> None:
+    folder = make_run("a", checkpoints=("best", "last"))
+    submission = tmp_path / "submission.zip"
+
+    run(
+        "predict", "--run", folder.path, "--input", volume.parent, "--output", tmp_path / "out",
+        "--checkpoint", "last", "--threshold", "0.35", "--probabilities",
+        "--submission", submission, "--mirror", "--overlap", "0.25",
+        "--set", "inference.batch_size=2",
+    )  # fmt: skip
+
+    record = json.loads((tmp_path / "out/provenance.json").read_text())
+    assert record["runs"][0]["checkpoint"] == "last"
+    assert record["threshold"] == {"value": 0.35, "why": "threshold 0.35, from the command line"}
+    assert {key: record["inference"][key] for key in ("overlap", "mirror", "batch_size")} == {
+        "overlap": 0.25,
+        "mirror": True,
+        "batch_size": 2,
+    }
+    assert submission.is_file()
+    assert (tmp_path / "out/probabilities/a.tif").is_file()
+
+
+def test_best_takes_the_place_of_runs_and_checkpoint(
+    make_run, volume: Path, tmp_path: Path, run: Run, refused: Refused
+) -> None:
+    folder = make_run("a", logits=[0.0])
+    best = tmp_path / "best.json"
+    members = [{"run": str(folder.path), "checkpoint": "best", "checkpoint_sha256": "x"}]
+    best.write_text(
+        json.dumps({"version": 1, "members": members, "threshold": 0.5, "postprocess": []})
+    )
+    words = ("predict", "--best", best, "--input", volume, "--output", tmp_path / "out")
+
+    run(*words)
+
+    assert tifffile.imread(tmp_path / "out/a.tif").all()
+    for word, value in (("--run", folder.path), ("--checkpoint", "best")):
+        said = refused(*words, word, value)
+        assert said == (f"error: {word}: --best names runs and checkpoints itself; leave one out\n")
+
+
+def test_volumes_and_thresholds_that_cannot_be_used_are_sentences(
+    make_run, volume: Path, tmp_path: Path, refused: Refused
+) -> None:
+    folder = make_run("a")
+    np.save(volume.parent / "nan.npy", np.full((16, 16, 16), np.nan, dtype=np.float32))
+    words = ("predict", "--run", folder.path, "--input", volume.parent, "--output", tmp_path / "o")
+
+    said = refused(*words)
+
+    assert said.startswith("error: ") and "nan.npy: an image holds finite values" in said
+    assert (tmp_path / "o/a.tif").is_file()
+    assert "threshold 0.003, from the command line: " in refused(*words, "--threshold", "0.003")
+    assert "--run: needs at least one run folder" in refused("predict", *words[3:])
