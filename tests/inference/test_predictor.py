@@ -206,6 +206,14 @@ def test_images_that_cannot_be_predicted_are_refused(make_run) -> None:
     _refuses(predict, cube * np.nan, "an image holds finite values, found NaN or infinite in 4096")
 
 
+@pytest.mark.parametrize("spacing", [(0.0, 1.0, 1.0), (1.0, -1.0, 1.0), (1.0, 1.0)])
+def test_a_spacing_that_means_nothing_is_refused(make_run, spacing) -> None:
+    predictor = load(make_run("a", data__spacing=[2.0, 2.0, 2.0]).path)
+
+    with pytest.raises(InputError, match=r"3 finite voxel edges above 0, found \(.*\); correct it"):
+        predictor.predict(_image(16, 16, 16), spacing=spacing)
+
+
 def test_a_network_that_gives_no_numbers_is_refused(make_run) -> None:
     predict = load(make_run("a", logits=[float("nan")]).path).predict
 

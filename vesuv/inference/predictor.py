@@ -9,6 +9,7 @@ them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -94,8 +95,8 @@ class Predictor:
             (k, z, y, x): one channel of foreground probability, or one a class.
 
         Raises:
-            InputError: Other channels than trained on, NaN in the image, or a network that gives
-                values that are not finite.
+            InputError: Other channels than trained on, a spacing of zero, NaN in the image, or a
+                network that gives values that are not finite.
         """
         return self._of_image(image, spacing, progress).numpy()
 
@@ -154,12 +155,21 @@ class Predictor:
                 f"the networks were trained on {self.num_channels} channels, found "
                 f"{len(channels)}; give the channels of training"
             )
-        z, y, x = channels.shape[1:]
-        target = self.config.data.spacing
-        resampled = channels if target is None else resample_image(channels, spacing, target)
+        resampled = self._resampled(channels, spacing)
         statistics = case_statistics(resampled, None)
         mean = _mean(self._each(resampled, statistics, progress))
+        z, y, x = channels.shape[1:]
         return resample_probs(mean, (z, y, x))
+
+    def _resampled(self, channels: Array, spacing: Spacing) -> Array:
+        target = self.config.data.spacing
+        if target is None:
+            return channels
+        if len(spacing) != 3 or not all(0.0 < edge < math.inf for edge in spacing):
+            raise InputError(
+                f"a spacing is 3 finite voxel edges above 0, found {spacing}; correct it"
+            )
+        return resample_image(channels, spacing, target)
 
     def _each(
         self, image: Array, statistics: CaseStatistics, progress: Progress
