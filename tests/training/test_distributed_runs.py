@@ -104,6 +104,7 @@ def runs_of(group: Group, config: Config, folder: Path) -> tuple[Any, ...]:
     trainer = together(group, config, folder / "whole")
     names = [finding.name for finding in trainer.findings]
     assert names == (["phases_not_comparable"] if group.leads else []), names
+    assert (trainer.validation.monitor is not None) == group.leads
     if group.rank == 1:
         at_step(STOPPED_AT, ask_to_stop)
     with pytest.raises(Interrupted, match=f"saved at step {STOPPED_AT - 3}; --resume goes on"):
