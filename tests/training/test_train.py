@@ -35,6 +35,8 @@ def test_the_library_trains_what_the_configuration_names(
     assert (facts.fold, facts.train_cases, facts.store) == (
         0, facts.train_cases, tiny_config.data.store,
     )  # fmt: skip
+    log = (run.path / "train.log").read_text()
+    assert log.rstrip().endswith(f"validate_distribution --run {run.path}")
     assert sorted((*facts.train_cases, *facts.validation_cases)) == ["c0", "c1", "c2", "c3"]
 
 
@@ -45,7 +47,9 @@ def test_all_cases_can_be_in_training(tiny_config: Config, tmp_path: Path) -> No
 
     assert run.facts.fold == "all"
     assert run.facts.validation_cases == ()
-    assert "4 training, 4 validation cases" in (run.path / "train.log").read_text()
+    log = (run.path / "train.log").read_text()
+    assert "4 training, 4 validation cases" in log
+    assert log.rstrip().endswith(f"predict --run {run.path}")  # no case is left to select on
 
 
 def test_folds_have_folders_and_cases_of_their_own(

@@ -96,7 +96,7 @@ def fold_data(data: TrainingData, config: Config, fold: FoldName) -> FoldData:
     statistics = merge_statistics(case.statistics for case in train)
     return FoldData(
         train=train,
-        validation=[data.cases[name] for name in validation_ids or train_ids],
+        validation=[data.cases[name] for name in validation_ids] or train,
         normalizer=build_normalizer(config.data.normalize, statistics),
         class_fractions=tuple(float(count) / total for count in counts),
         store=data.store,

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.conftest import tiny_tree
+from vesuv.config import Config, check
+from vesuv.data.builder import open_prepared
+from vesuv.data.case import Case
+from vesuv.data.preparation import prepare_in_memory
+from vesuv.errors import InputError
+from vesuv.training.fold_data import TrainingData, fold_data
+
+
+def config_of(num: int = 2, **sections: Any) -> Config:
+    tree = tiny_tree(Path(), Path())
+    return check(tree | {"data": {"root": "memory", "folds": {"num": num}}} | sections, "test")
+
+
+def cases(*labels: list[int]) -> list[Case]:
+    """Cases of four voxels, one intensity higher from case to case."""
+    return [
+        Case(f"c{i}", np.full((1, 2, 2), 10 + i, np.uint8), np.array(label).reshape(1, 2, 2))
+        for i, label in enumerate(labels)
+    ]
+
+
+def in_memory(config: Config, *labels: list[int]) -> TrainingData:
+    return TrainingData.in_memory(prepare_in_memory(cases(*labels), config), config)
+
+
+def test_a_fold_splits_the_cases_and_counts_the_classes_of_those_in_training() -> None:
+    config = config_of()
+    data = in_memory(config, [0, 0, 1, 2], [0, 1, 1, 1], [0, 0, 0, 0], [0, 0, 0, 1])
+
+    for fold in (0, 1):
+        split = fold_data(data, config, fold)
+        train, validation = ({case.id for case in part} for part in (split.train, split.validation))
+        assert len(train) == len(validation) == 2
+        assert train | validation == {"c0", "c1", "c2", "c3"}
+        judged = np.concatenate([data.cases[name].label.ravel() for name in train])
+        share = (judged == 1).sum() / (judged <= 1).sum()
+        assert split.class_fractions == pytest.approx((1 - share, share))
+
+
+def test_fold_all_trains_and_validates_on_every_case() -> None:
+    config = config_of()
+
+    split = fold_data(in_memory(config, [0, 0, 1, 2], [0, 1, 1, 1]), config, "all")
+
+    assert [case.id for case in split.train] == [case.id for case in split.validation]
+    assert split.class_fractions == pytest.approx((3 / 7, 4 / 7))
+
+
+def test_a_store_and_its_cases_in_memory_are_split_alike(tiny_config: Config) -> None:
+    stored = TrainingData.of_store(open_prepared(tiny_config), tiny_config)
+
+    data = TrainingData.in_memory(list(stored.cases.values()), tiny_config)
+
+    assert data.folds == stored.folds
+    assert (str(stored), str(data)) == (tiny_config.data.store, "the cases in memory")
+
+
+@pytest.mark.parametrize("changed", ["id", "spacing", "image", "label"])
+def test_the_fingerprint_tells_any_change_of_the_cases(changed: str) -> None:
+    config = config_of()
+    made = cases([0, 0, 1, 2], [0, 1, 1, 1])
+    others = {
+        "id": {"id": "c9"},
+        "spacing": {"spacing": (1.0, 1.0, 2.0)},
+        "image": {"image": made[1].image + np.uint8(1)},
+        "label": {"label": 1 - np.minimum(made[1].label, 1)},
+    }
+
+    def fingerprint(*cases: Case) -> str:
+        return TrainingData.in_memory(prepare_in_memory(cases, config), config).fingerprint
+
+    other = dataclasses.replace(made[1], **others[changed])
+    assert fingerprint(*made) == fingerprint(*reversed(made))
+    assert fingerprint(*made) != fingerprint(made[0], other)
+
+
+def test_training_cases_without_a_judged_voxel_are_refused() -> None:
+    config = config_of()
+
+    with pytest.raises(InputError, match="the cases in memory: every voxel of the training cases"):
+        fold_data(in_memory(config, [2] * 4, [2] * 4), config, "all")
+
+
+def test_fewer_cases_than_folds_are_refused_for_a_fold_and_fine_for_all() -> None:
+    config = config_of(num=3)
+    data = in_memory(config, [0, 0, 1, 2], [0, 1, 1, 1])
+
+    with pytest.raises(InputError, match="2 cases cannot be split into 3 folds"):
+        fold_data(data, config, 0)
+    assert len(fold_data(data, config, "all").train) == 2

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import torch
+
+from vesuv.config import Config
+from vesuv.evaluation.overlap import scores
+from vesuv.models import build_model
+from vesuv.training.lines import start_line, summary_line, train_line, validation_line
+from vesuv.training.validation import TileScores
+
+RUN = Path("log/tiny/fold_0")
+
+
+def test_a_run_says_what_it_trains_on_what_and_for_how_long(tiny_config: Config) -> None:
+    class Data:
+        train = "abc"
+        validation = "d"
+
+    network = build_model(tiny_config.model)
+    count = sum(parameter.numel() for parameter in network.parameters())
+
+    assert start_line(tiny_config, RUN, network, cast("Any", Data), 6) == (
+        f"tiny into log/tiny/fold_0: {count:,} parameters, 3 training, 1 validation cases, "
+        "4 epochs of 6 steps"
+    )
+
+
+@pytest.mark.parametrize(("most_seconds", "minutes"), [(1e9, 0.6), (12.0, 0.2), (-1.0, 0.0)])
+def test_time_left_is_what_the_steps_take_or_what_there_is(
+    tiny_config: Config, most_seconds: float, minutes: float
+) -> None:
+    row = {"train/loss": 0.5, "lr": 1e-3, "patches_per_second": 1.0}
+
+    line = train_line(tiny_config, (1, 0), row, 6, most_seconds)
+
+    # 3 epochs of 6 steps with 2 patches each are 36 s.
+    assert line == (f"Epoch 1 Train - Loss: 0.5000 lr: 0.001 1.00 patches/s, {minutes} min left")
+
+
+def test_the_validation_line_adds_the_weighted_losses_up() -> None:
+    overlap = scores(torch.tensor([[4, 1], [2, 3]]))
+    scored = TileScores(overlap.dice, {"dice": 0.4, "focal": 0.2}, overlap)
+
+    assert validation_line(6, scored, {"dice": 0.5, "focal": 2.0}, "dice") == (
+        "Epoch 6 Val - Loss: 0.6000 (dice: 0.4000, focal: 0.2000) dice: 0.6667 precision: 0.7500 "
+        "recall: 0.6000 foreground: 0.4000 labelled: 0.5000"
+    )
+
+
+def test_the_summary_names_the_best_and_the_next_command(tiny_config: Config) -> None:
+    assert summary_line(tiny_config, RUN, None, 0, held_out=True) == "No validation took place"
+    held_out = summary_line(tiny_config, RUN, 0.5, 3, held_out=True)
+    assert held_out.startswith("Best dice 0.5000 at epoch 3; next: ")
+    assert held_out.endswith("validate_distribution --run log/tiny/fold_0")
+    every_case = summary_line(tiny_config, RUN, 0.5, 3, held_out=False)
+    assert every_case.endswith("predict --run log/tiny/fold_0")
