@@ -5,12 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+from torch import nn
+
 from vesuv.inference.best_file import open_best
 from vesuv.inference.files import FilePrediction, check_output
 from vesuv.inference.inputs import find_inputs
 from vesuv.inference.members import choose_mask, open_members
+from vesuv.inference.networks import TrainedNetwork
 from vesuv.inference.predictor import Predictor
+from vesuv.runs.checkpoints import read_checkpoint
+from vesuv.runs.folder import RunFolder
 from vesuv.types import Say, silent
+
+
+def network_of(run: RunFolder) -> nn.Module:
+    """Return the network of a run's best checkpoint."""
+    checkpoint = read_checkpoint(run.checkpoint("best"))
+    return TrainedNetwork.from_checkpoint(checkpoint, torch.device("cpu")).network
 
 
 def predict_files(

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.selection.studies import make_study
 from vesuv.config.training import SelectionConfig
 from vesuv.evaluation.folders import ScoreOptions, score_folders, write_scores
 from vesuv.runs.folder import RunFolder
@@ -18,6 +19,8 @@ from vesuv.selection.cache import ProbabilityCache
 from vesuv.selection.oof_predictions import OofPredictions
 from vesuv.selection.search import SearchProblem
 from vesuv.selection.verdict import left_out
+
+__all__ = ["make_study"]  # a fixture of its own file
 
 Voxels = Sequence[float] | np.ndarray
 
