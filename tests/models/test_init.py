@@ -5,10 +5,10 @@ import torch
 
 from vesuv.config.model import NETWORKS as REGISTRY
 from vesuv.config.model import NetworkConfig
-from vesuv.config.registry import Named
+from vesuv.config.registry import RegistryField
 from vesuv.models import build_model
 
-SECTION = Named(REGISTRY)
+SECTION = RegistryField(REGISTRY)
 NETWORKS = {
     "plain_unet": {"filters": 2, "depth": 1},
     "dynunet": {"filters": 2, "depth": 2},

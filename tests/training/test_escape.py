@@ -1,11 +1,11 @@
 import pytest
 
-from vesuv.config.training import PlateauConfig
+from vesuv.config.training import PlateauEscapeConfig
 from vesuv.training.escape import PlateauEscape, multiplier
 
 
 def test_the_third_worse_validation_escapes_with_multiplier_one() -> None:
-    policy = PlateauEscape(PlateauConfig())
+    policy = PlateauEscape(PlateauEscapeConfig())
 
     decisions = [policy.observe(measure) for measure in (0.60, 0.59, 0.58, 0.59)]
 
@@ -14,7 +14,7 @@ def test_the_third_worse_validation_escapes_with_multiplier_one() -> None:
 
 
 def test_a_new_best_starts_the_count_again() -> None:
-    policy = PlateauEscape(PlateauConfig())
+    policy = PlateauEscape(PlateauEscapeConfig())
 
     decisions = [policy.observe(m) for m in (0.60, 0.59, 0.59, 0.61, 0.60, 0.60)]
 
@@ -22,7 +22,7 @@ def test_a_new_best_starts_the_count_again() -> None:
 
 
 def test_a_fall_beyond_the_tolerance_escapes_at_once() -> None:
-    policy = PlateauEscape(PlateauConfig(tolerance=0.15))
+    policy = PlateauEscape(PlateauEscapeConfig(tolerance=0.15))
     policy.observe(0.60)  # 1 - 0.60 = 0.40, the limit is 0.46
 
     assert policy.observe(0.545) is None
@@ -34,7 +34,7 @@ def test_a_fall_beyond_the_tolerance_escapes_at_once() -> None:
 def test_patience_is_counted_in_epochs_whatever_the_interval_of_validations(
     patience: int, every: int
 ) -> None:
-    policy = PlateauEscape(PlateauConfig(patience=patience), every)
+    policy = PlateauEscape(PlateauEscapeConfig(patience=patience), every)
     validated = range(every - 1, 60, every)
 
     escapes = [epoch for epoch in validated if policy.observe(0.5) is not None]
@@ -44,7 +44,7 @@ def test_patience_is_counted_in_epochs_whatever_the_interval_of_validations(
 
 
 def test_the_reason_names_epochs() -> None:
-    policy = PlateauEscape(PlateauConfig(patience=8), validation_every=5)
+    policy = PlateauEscape(PlateauEscapeConfig(patience=8), validation_every=5)
 
     [escape] = filter(None, (policy.observe(measure) for measure in (0.6, 0.59, 0.6)))
 
@@ -60,11 +60,11 @@ def test_both_formulas_of_the_diary(formula: str, factors: list[float]) -> None:
 
 @pytest.mark.parametrize(("patience", "every"), [(3, 1), (8, 3)])
 def test_its_state_survives(patience: int, every: int) -> None:
-    policy = PlateauEscape(PlateauConfig(patience=patience), every)
+    policy = PlateauEscape(PlateauEscapeConfig(patience=patience), every)
     for measure in (0.6, 0.59, 0.58):
         assert policy.observe(measure) is None
 
-    other = PlateauEscape(PlateauConfig(patience=patience), every)
+    other = PlateauEscape(PlateauEscapeConfig(patience=patience), every)
     other.restore(policy.state())
 
     assert other.observe(0.57) == policy.observe(0.57) is not None

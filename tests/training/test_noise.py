@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from vesuv.config.training import NoiseConfig
+from vesuv.config.training import WeightNoiseConfig
 from vesuv.errors import InputError
 from vesuv.training.noise import WeightNoise
 
@@ -15,7 +15,7 @@ def network() -> nn.Module:
     return nn.ModuleDict(parts)
 
 
-CONFIG = NoiseConfig(start_epoch=4, every=3, std=0.1, decay=0.5)
+CONFIG = WeightNoiseConfig(start_epoch=4, every=3, std=0.1, decay=0.5)
 
 
 def test_it_is_due_every_few_epochs_and_decays() -> None:

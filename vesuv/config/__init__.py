@@ -1,4 +1,4 @@
-"""YAML into frozen, typed sections; unknown, missing or mistyped keys stop the run by name."""
+"""YAML into frozen, typed sections; an unknown, missing or mistyped key is refused by name."""
 
 from vesuv.config.load import as_config, check, dump_config, load_config
 from vesuv.config.root import Config

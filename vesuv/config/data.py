@@ -1,4 +1,4 @@
-"""Sections that say what is trained on: data, labels, sampling, augment."""
+"""Sections of the training data: data, labels, sampling, augment."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from vesuv.config.registry import Named, Registry
+from vesuv.config.registry import Registry, RegistryField
 from vesuv.config.section import Section
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 PROBABILITY_STEPS = 200
-"""Steps from 0 to 1 that probabilities count in where masks are made of them."""
+"""Probabilities are rounded to multiples of one over this number before they are thresholded."""
 
 
-def _a_step_at_least(value: float) -> float:
+def _check_step(value: float) -> float:
     if 0.0 < value < 1 / PROBABILITY_STEPS:
         raise ValueError(
             f"probabilities are cut in steps of {1 / PROBABILITY_STEPS:g}; use 0, or a value from "
@@ -23,11 +23,11 @@ def _a_step_at_least(value: float) -> float:
     return value
 
 
-Cut = Annotated[Probability, AfterValidator(_a_step_at_least)]
-"""Where a probability is cut; between two steps it counts as the nearest one."""
-Positive = Annotated[float, Field(gt=0.0)]
-Size = Annotated[int, Field(ge=1)]
-Triple = tuple[Size, Size, Size]
+ProbabilityThreshold = Annotated[Probability, AfterValidator(_check_step)]
+"""Threshold of a probability, rounded to the nearest step; above 0 it is one step at least."""
+PositiveFloat = Annotated[float, Field(gt=0.0)]
+PositiveInt = Annotated[int, Field(ge=1)]
+PatchSize = tuple[PositiveInt, PositiveInt, PositiveInt]
 Range = tuple[float, float]
 
 
@@ -56,7 +56,7 @@ NORMALIZERS: Registry[NormalizeConfig] = Registry(
     "vesuv.transforms.normalize:Normalization",
     "normalization",
 )
-_ZSCORE = Named(NORMALIZERS, default="zscore")
+_ZSCORE = RegistryField(NORMALIZERS, default="zscore")
 
 
 class DataConfig(Section):
@@ -71,12 +71,12 @@ class DataConfig(Section):
     """Label folder inside root (layouts kaggle and folders)."""
     store: str | None = None
     """Folder of the prepared cases; log/prepared/<configuration name> when left out."""
-    spacing: tuple[Positive, Positive, Positive] | None = None
-    """Resample every case to this (z, y, x) spacing, in the files' unit; left out: as it came."""
+    spacing: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
+    """Resample every case to this (z, y, x) spacing, in the files' unit; null: no resampling."""
     normalize: Annotated[NormalizeConfig, _ZSCORE] = Field(default_factory=_ZSCORE)
-    """How intensities are scaled on the training device; the store keeps them as they came."""
+    """Scaling of intensities on the training device; the store holds them unscaled."""
     folds: FoldsConfig = FoldsConfig()
-    """How cases are split."""
+    """Split of the cases."""
 
 
 class LabelsConfig(Section):
@@ -86,10 +86,10 @@ class LabelsConfig(Section):
     """Label value that is not judged: masked in every loss, sampler, statistic and measure."""
 
     @model_validator(mode="after")
-    def _distinct(self) -> LabelsConfig:
+    def _distinct_values(self) -> LabelsConfig:
         if len(self.classes) < 2:
             raise ValueError(f"classes needs a background and a foreground, found {self.classes}")
-        values = [v for _, vs in self.values() for v in vs]
+        values = [value for _, file_values in self.values() for value in file_values]
         values += [] if self.ignore is None else [self.ignore]
         for value in values:
             if values.count(value) > 1:
@@ -112,10 +112,10 @@ class LabelsConfig(Section):
 
 
 class SamplingConfig(Section):
-    patch_size: Triple = (128, 128, 128)
+    patch_size: PatchSize = (128, 128, 128)
     """Patch edge lengths in voxels, (z, y, x)."""
-    batch_size: Size = 2
-    """Patches in one step, of all processes that train together."""
+    batch_size: PositiveInt = 2
+    """Patches in one step, over all processes."""
     foreground_share: Probability = 0.7
     """Share of patches centred on a foreground voxel; the rest is uniform over valid voxels."""
 
@@ -127,19 +127,19 @@ class Rotation(Section):
     """Largest angle about each axis."""
 
 
-class Ranged(Section):
+class RangeAugmentation(Section):
     p: Probability
-    """Share of patches it is applied to."""
+    """Share of patches that are augmented."""
     range: Range
     """Interval that the strength is drawn from, uniformly."""
 
     @field_validator("range")
     @classmethod
-    def _positive(cls, value: Range) -> Range:
-        return _ordered_positive(value)
+    def _valid_range(cls, value: Range) -> Range:
+        return _check_range(value)
 
 
-class Scaling(Ranged):
+class Scaling(RangeAugmentation):
     p: Probability = 0.2
     range: Range = (0.7, 1.4)
     """Zoom factor, above 0, drawn uniformly in its logarithm; above 1 enlarges the structure."""
@@ -152,45 +152,45 @@ class Scaling(Ranged):
         return value
 
 
-class Noise(Ranged):
+class Noise(RangeAugmentation):
     p: Probability = 0.1
     range: Range = (0.0, 0.3)
     """Standard deviation in normalised units."""
 
 
-class Blur(Ranged):
+class Blur(RangeAugmentation):
     p: Probability = 0.2
     range: Range = (0.5, 1.0)
     """Sigma in voxels."""
 
 
-class Brightness(Ranged):
+class Brightness(RangeAugmentation):
     p: Probability = 0.15
     range: Range = (0.75, 1.25)
     """Factor on intensities."""
 
 
-class Contrast(Ranged):
+class Contrast(RangeAugmentation):
     p: Probability = 0.15
     range: Range = (0.75, 1.25)
     """Stretch about the patch mean."""
 
 
-class LowResolution(Ranged):
+class LowResolution(RangeAugmentation):
     p: Probability = 0.25
     range: Range = (0.5, 1.0)
     """Factor on the number of voxels along each axis."""
 
 
-class Gamma(Ranged):
+class Gamma(RangeAugmentation):
     p: Probability = 0.3
     range: Range = (0.7, 1.5)
     """Exponent on intensities rescaled to [0, 1]."""
     p_inverted: Probability = 0.1
-    """Share of patches it is applied to with intensities inverted first."""
+    """Share of patches whose intensities are inverted before the curve and back after it."""
 
 
-def _ordered_positive(value: Range) -> Range:
+def _check_range(value: Range) -> Range:
     if not 0.0 <= value[0] <= value[1]:
         raise ValueError(f"a range is [low, high] with 0 <= low <= high, found {list(value)}")
     return value
@@ -212,8 +212,8 @@ class AugmentConfig(Section):
     brightness: Brightness = Brightness()
     """Multiply intensities."""
     contrast: Contrast = Contrast()
-    """Stretch intensities about the patch mean, clipped to the former extremes."""
+    """Stretch intensities about the patch mean, clipped to the patch's former range."""
     low_resolution: LowResolution = LowResolution()
     """Down-sample and interpolate back (image only)."""
     gamma: Gamma = Gamma()
-    """Gamma curve, mean and deviation kept."""
+    """Gamma curve that preserves mean and standard deviation."""

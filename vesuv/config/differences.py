@@ -1,4 +1,4 @@
-"""What a configuration changes: against its base, against the defaults, against another one."""
+"""Differences of a configuration from its base, from the defaults, and from another one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vesuv.config.section import Section
 from vesuv.config.text import parse_yaml, read_text
 from vesuv.errors import InputError
 
-_NOTHING = object()
+_MISSING = object()
 
 
 def base_differences(path: Path, config: Config) -> list[dict[str, Any]]:
@@ -25,8 +25,8 @@ def base_differences(path: Path, config: Config) -> list[dict[str, Any]]:
         config: The resolved configuration, with the changes of the command line.
 
     Returns:
-        {"key": dotted, "value": here, "base": there}; "base" is left out where the base has no such
-        key. Values are plain JSON types.
+        {"key": dotted key, "value": value in `config`, "base": value in the base}; "base" is left
+        out where the base has no such key. Values are plain JSON types.
 
     Raises:
         InputError: A file of the chain cannot be read.
@@ -34,7 +34,7 @@ def base_differences(path: Path, config: Config) -> list[dict[str, Any]]:
     root = root_file(path)
     if root.resolve() == path.resolve():
         return default_differences(config)
-    return _changed(config, _merged(_defaults(config), _values(root)), "")
+    return _differing_keys(config, _merge(_defaults(config), _root_values(root)), "")
 
 
 def default_differences(config: Config) -> list[dict[str, Any]]:
@@ -43,22 +43,25 @@ def default_differences(config: Config) -> list[dict[str, Any]]:
     A section of another kind than the default one (scheduler: poly) is compared with the defaults
     of its own kind.
     """
-    return _changed(config, _defaults(config), "")
+    return _differing_keys(config, _defaults(config), "")
 
 
 def changed_keys(old: Config, new: Config) -> list[str]:
     """Return the dotted keys in which two configurations differ."""
-    flat_old, flat_new = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
+    flat_old, flat_new = (
+        _flatten(old.model_dump(mode="json")),
+        _flatten(new.model_dump(mode="json")),
+    )
     return sorted(
         key for key in flat_old.keys() | flat_new.keys() if flat_old.get(key) != flat_new.get(key)
     )
 
 
-def _flat(tree: Tree, prefix: str = "") -> Tree:
+def _flatten(tree: Tree, prefix: str = "") -> Tree:
     flat: Tree = {}
     for key, value in tree.items():
         if isinstance(value, dict) and value:
-            flat |= _flat(value, f"{prefix}{key}.")
+            flat |= _flatten(value, f"{prefix}{key}.")
         else:
             flat[prefix + key] = value
     return flat
@@ -66,33 +69,33 @@ def _flat(tree: Tree, prefix: str = "") -> Tree:
 
 def root_file(path: Path) -> Path:
     """Return the file that the chain of `base:` ends with; `path` itself without one."""
-    seen: set[Path] = set()
-    while path.resolve() not in seen:
-        seen.add(path.resolve())
-        base = _read(path).get("base")
+    chain: set[Path] = set()
+    while path.resolve() not in chain:
+        chain.add(path.resolve())
+        base = _read_mapping(path).get("base")
         if not isinstance(base, str):
             return path
         path = path.parent / base
     raise InputError(f"{path}: base: files inherit from each other in a circle; break it")
 
 
-def _values(root: Path) -> Tree:
-    """The root's values, with its defaults where it is a configuration by itself."""
+def _root_values(root: Path) -> Tree:
+    """The root file's values, with defaults where the file alone is a valid configuration."""
     try:
         return load_config(root).model_dump(mode="json")
     except InputError:
-        return _read(root)
+        return _read_mapping(root)
 
 
-def _read(path: Path) -> Tree:
+def _read_mapping(path: Path) -> Tree:
     tree = parse_yaml(read_text(path), str(path))
     if not isinstance(tree, dict):
         raise InputError(f"{path}: a configuration is a mapping of sections, found {tree!r:.60}")
     return tree
 
 
-def _defaults(section: Section, instead_of: Any = None) -> Tree:
-    """The defaults of `section`'s kind; `name` is that of the default that it stands in for."""
+def _defaults(section: Section, replaced_default: Any = None) -> Tree:
+    """The default values of `section`'s class, with the `name` of the replaced default section."""
     tree: Tree = {}
     for key, field in type(section).model_fields.items():
         value = getattr(section, key)
@@ -101,33 +104,33 @@ def _defaults(section: Section, instead_of: Any = None) -> Tree:
             tree[key] = _defaults(value, default)
         elif default is not PydanticUndefined:
             tree[key] = to_jsonable_python(default)
-    if hasattr(instead_of, "name"):
-        tree["name"] = instead_of.name
+    if hasattr(replaced_default, "name"):
+        tree["name"] = replaced_default.name
     return tree
 
 
-def _merged(under: Tree, over: Tree) -> Tree:
-    merged = dict(under)
-    for key, value in over.items():
-        below = merged.get(key)
-        both = isinstance(value, dict) and isinstance(below, dict)
-        merged[key] = _merged(below, value) if both else value  # type: ignore[arg-type]
+def _merge(base: Tree, changes: Tree) -> Tree:
+    merged = dict(base)
+    for key, value in changes.items():
+        base_value = merged.get(key)
+        are_sections = isinstance(value, dict) and isinstance(base_value, dict)
+        merged[key] = _merge(base_value, value) if are_sections else value  # type: ignore[arg-type]
     return merged
 
 
-def _changed(section: Section, base: Tree, at: str) -> list[dict[str, Any]]:
+def _differing_keys(section: Section, base: Tree, prefix: str) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for key in type(section).model_fields:
-        value, known = getattr(section, key), base.get(key, _NOTHING)
-        place = f"{at}{key}"
-        if place == "name":
+        value, base_value = getattr(section, key), base.get(key, _MISSING)
+        dotted_key = f"{prefix}{key}"
+        if dotted_key == "name":
             continue
-        if isinstance(value, Section) and isinstance(known, dict):
-            rows += _changed(value, known, f"{place}.")
+        if isinstance(value, Section) and isinstance(base_value, dict):
+            rows += _differing_keys(value, base_value, f"{dotted_key}.")
             continue
-        plain = to_jsonable_python(value)
-        if known is _NOTHING:
-            rows.append({"key": place, "value": plain})
-        elif plain != known:
-            rows.append({"key": place, "value": plain, "base": known})
+        json_value = to_jsonable_python(value)
+        if base_value is _MISSING:
+            rows.append({"key": dotted_key, "value": json_value})
+        elif json_value != base_value:
+            rows.append({"key": dotted_key, "value": json_value, "base": base_value})
     return rows

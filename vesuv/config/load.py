@@ -1,4 +1,4 @@
-"""YAML files, `base:` inheritance and `--set` changes into one checked configuration."""
+"""Merge YAML files, their `base:` files and `--set` changes into one checked configuration."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from pydantic import ValidationError
 
 from vesuv.config.keys import all_keys
 from vesuv.config.root import Config
-from vesuv.config.section import frozen
-from vesuv.config.text import parse_yaml, read_text, refuse_endless
+from vesuv.config.section import lists_to_tuples
+from vesuv.config.text import check_tree_size, parse_yaml, read_text
 from vesuv.errors import InputError, InputErrors
 
 Tree = dict[str, Any]
 Origins = dict[tuple[str, ...], str]
 
-_WHOLE = {("labels", "classes")}
-"""Mappings that a file replaces rather than extends."""
-_MOST_BASES = 20
-"""Files that inherit from one another."""
+_LEAF_KEYS = {("labels", "classes")}
+"""Mappings that a file replaces, where it extends all others."""
+_MAX_BASES = 20
+"""Length of a chain of `base:` files."""
 
 
 def load_config(path: str | Path, changes: list[str] | tuple[str, ...] = ()) -> Config:
@@ -58,12 +58,12 @@ def as_config(config: Config | Mapping[str, Any] | str | Path) -> Config:
 
 
 def check(tree: Tree, source: str, origins: Origins | None = None) -> Config:
-    """Turn plain nested dictionaries into a `Config`, naming `source` in every fault."""
-    refuse_endless(tree, source)
+    """Turn nested dictionaries into a `Config`; messages name `source`."""
+    check_tree_size(tree, source)
     try:
-        return Config.model_validate(frozen(tree))
+        return Config.model_validate(lists_to_tuples(tree))
     except ValidationError as fault:
-        faults = [_sentence(error, source, origins or {}) for error in _causes(fault.errors())]
+        faults = [_message(error, source, origins or {}) for error in _causes(fault.errors())]
         raise InputErrors(list(dict.fromkeys(faults))) from None
 
 
@@ -72,15 +72,17 @@ def dump_config(config: Config) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, default_flow_style=None)
 
 
-def _read_with_bases(path: Path, seen: tuple[Path, ...], asked_by: str) -> tuple[Tree, Origins]:
-    if len(seen) > _MOST_BASES or _same_file(path) in seen:
+def _read_with_bases(
+    path: Path, inheriting_files: tuple[Path, ...], referrer: str
+) -> tuple[Tree, Origins]:
+    if len(inheriting_files) > _MAX_BASES or _resolve(path) in inheriting_files:
         raise InputError(
-            f"{asked_by}{path}: base: files inherit from each other in a circle; break it"
+            f"{referrer}{path}: base: files inherit from each other in a circle; break it"
         )
-    tree = parse_yaml(read_text(path, asked_by), f"{asked_by}{path}")
+    tree = parse_yaml(read_text(path, referrer), f"{referrer}{path}")
     if not isinstance(tree, dict):
         raise InputError(
-            f"{asked_by}{path}: a configuration is a mapping of sections, found {tree!r:.60}"
+            f"{referrer}{path}: a configuration is a mapping of sections, found {tree!r:.60}"
         )
     base = tree.pop("base", None)
     origins: Origins = {}
@@ -88,31 +90,31 @@ def _read_with_bases(path: Path, seen: tuple[Path, ...], asked_by: str) -> tuple
         return _merge({}, tree, origins, str(path), ()), origins
     if not isinstance(base, str):
         raise InputError(f"{path}: base: must be a file name, found {base!r:.60}")
-    below = (*seen, _same_file(path))
-    inherited, origins = _read_with_bases(path.parent / base, below, f"{path}: base: ")
+    chain = (*inheriting_files, _resolve(path))
+    inherited, origins = _read_with_bases(path.parent / base, chain, f"{path}: base: ")
     inherited.pop("name", None)
     return _merge(inherited, tree, origins, str(path), ()), origins
 
 
-def _same_file(path: Path) -> Path:
-    """The path without links and dots, where the system can tell."""
+def _resolve(path: Path) -> Path:
+    """The path without links and dots; unchanged where the system cannot resolve it."""
     try:
         return path.resolve()
     except (OSError, ValueError, RuntimeError):
         return path
 
 
-def _merge(base: Tree, over: Tree, origins: Origins, source: str, at: tuple[str, ...]) -> Tree:
-    """Lay `over` on `base`; a mapping whose `name` changes replaces the inherited one whole."""
-    renamed = bool(at) and "name" in over and base.get("name") != over["name"]
-    merged = {} if renamed else dict(base)
+def _merge(base: Tree, over: Tree, origins: Origins, source: str, prefix: tuple[str, ...]) -> Tree:
+    """Merge `over` into `base`; a mapping with another `name` replaces the inherited one."""
+    replaces_base = bool(prefix) and "name" in over and base.get("name") != over["name"]
+    merged = {} if replaces_base else dict(base)
     for key, value in over.items():
-        below = (*at, key)
-        origins[below] = source
+        key_path = (*prefix, key)
+        origins[key_path] = source
         inherited = merged.get(key)
         if isinstance(value, dict):
-            start = inherited if isinstance(inherited, dict) and below not in _WHOLE else {}
-            merged[key] = _merge(start, value, origins, source, below)
+            start = inherited if isinstance(inherited, dict) and key_path not in _LEAF_KEYS else {}
+            merged[key] = _merge(start, value, origins, source, key_path)
         else:
             merged[key] = value
     return merged
@@ -157,7 +159,7 @@ def _position(node: list[Any], key: str, change: str) -> int:
 
 
 def _causes(errors: list[Any]) -> list[Any]:
-    """Leave out that a list is too short where that is only because its entries were refused."""
+    """Drop "list too short" errors that only follow from errors in the list's entries."""
     places = [error["loc"] for error in errors]
     return [
         error
@@ -171,26 +173,26 @@ def _causes(errors: list[Any]) -> list[Any]:
     ]
 
 
-def _sentence(error: Any, source: str, origins: Origins) -> str:
-    """One fault as `file: key: rule, found value; hint`."""
+def _message(error: Any, source: str, origins: Origins) -> str:
+    """Format an error as `file: key: rule, found value; hint`."""
     keys = [str(part) for part in error["loc"]]
-    message = str(error["msg"]).removeprefix("Value error, ")
-    unknown = re.match(r"unknown key '(.*?)'; (.*)", message)
+    text = str(error["msg"]).removeprefix("Value error, ")
+    unknown = re.match(r"unknown key '(.*?)'; (.*)", text)
     if unknown:
         keys.append(unknown[1])
-        message = f"unknown key; {_hint(keys, unknown[2])}"
+        text = f"unknown key; {_hint(keys, unknown[2])}"
     elif error["type"] == "missing":
-        message = "missing; this key has no default, give it a value"
-    elif message.startswith("there is no ") and isinstance(error["input"], dict):
+        text = "missing; this key has no default, give it a value"
+    elif text.startswith("there is no ") and isinstance(error["input"], dict):
         keys.append("name")
     elif error["type"] != "value_error":
-        message = f"{message.replace('valid tuple', 'list')}, found {_shown(error['input'])}"
+        text = f"{text.replace('valid tuple', 'list')}, found {_abbreviate(error['input'])}"
     keys = [key for key in keys if key != "[key]"]
     place = ".".join(keys)
-    return f"{_origin(keys, source, origins)}: {place + ': ' if place else ''}{message}"
+    return f"{_origin(keys, source, origins)}: {place + ': ' if place else ''}{text}"
 
 
-def _shown(value: Any) -> str:
+def _abbreviate(value: Any) -> str:
     text = repr(list(value) if isinstance(value, tuple) else value)
     return text if len(text) <= 80 else f"{text[:77]}..."
 
@@ -203,7 +205,7 @@ def _origin(keys: list[str], source: str, origins: Origins) -> str:
 
 
 def _hint(keys: list[str], local: str) -> str:
-    """Prefer a key of the same name in another section over a merely similar one here."""
+    """Suggest an equal key of another section before a similar key of this section."""
     here = ".".join(key for key in keys if not key.isdigit())
     names = all_keys(Config)
     elsewhere = [name for name in names if name.split(".")[-1] == keys[-1]]

@@ -1,4 +1,4 @@
-"""What is done to a prediction after the network: a chain of steps.
+"""Post-processing of a prediction: a chain of steps.
 
 ```yaml
 inference:
@@ -8,7 +8,7 @@ inference:
     - {name: remove_small, voxels: 20000}
 ```
 
-Sizes and radii count voxels of the file's own grid, whatever spacing the network saw it at.
+Sizes and radii are in voxels of the file's own grid, also where `data.spacing` resamples it.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, TypeAdapter, ValidationError
 
-from vesuv.config.registry import Named, Registry
-from vesuv.config.section import Section, frozen
+from vesuv.config.registry import Registry, RegistryField
+from vesuv.config.section import Section, lists_to_tuples
 from vesuv.errors import InputError
 from vesuv.types import Array, Mask
 
 
 class Step(Section, ABC):
-    """Base of all steps: a section of the configuration that can be called on a volume."""
+    """Base of all steps: a section of the configuration that is called on a volume."""
 
     cuts: ClassVar[bool] = False
-    """Whether the step turns probabilities into a mask; such a step comes first in a chain."""
+    """Whether the step turns probabilities into a mask; only the first step of a chain may."""
 
     name: str
 
@@ -39,11 +39,11 @@ class Step(Section, ABC):
 
         Args:
             volume: A mask (z, y, x). For a step that cuts: probabilities (z, y, x) as floats, or
-                as uint8 that counts 255ths.
+                as uint8 in units of 1/255.
         """
 
     def __str__(self) -> str:
-        """Return the step in a few words, with the settings that are not the default ones."""
+        """Return the step's name and its settings that differ from the defaults."""
         settings = [
             "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
             for key, value in self.model_dump(exclude_defaults=True).items()
@@ -60,7 +60,7 @@ STEPS: Registry[Step] = Registry(
 )
 
 
-def _one_cut(chain: tuple[Step, ...]) -> tuple[Step, ...]:
+def _only_first_step_cuts(chain: tuple[Step, ...]) -> tuple[Step, ...]:
     for position, step in enumerate(chain):
         if position > 0 and step.cuts:
             raise ValueError(
@@ -71,11 +71,11 @@ def _one_cut(chain: tuple[Step, ...]) -> tuple[Step, ...]:
 
 
 Chain = Annotated[
-    tuple[Annotated[Step, Named(STEPS, example="{name: fill_cavities}")], ...],
-    AfterValidator(_one_cut),
+    tuple[Annotated[Step, RegistryField(STEPS, example="{name: fill_cavities}")], ...],
+    AfterValidator(_only_first_step_cuts),
 ]
-"""Steps in their order. Without threshold or hysteresis at its head the selected threshold comes
-first; an empty chain is that threshold alone."""
+"""Steps in their order. A chain that does not begin with threshold or hysteresis is preceded by the
+selected threshold; an empty chain is that threshold alone."""
 
 _CHAIN: TypeAdapter[tuple[Step, ...]] = TypeAdapter(Chain)
 
@@ -85,15 +85,15 @@ def read_chain(steps: Any, source: str) -> Chain:
 
     Args:
         steps: A list of mappings, each with a name.
-        source: File and key, for the fault.
+        source: File and key, for the message.
 
     Raises:
         InputError: It is not such a list; names the step, the rule and the value found.
     """
     try:
-        return _CHAIN.validate_python(frozen(steps))
+        return _CHAIN.validate_python(lists_to_tuples(steps))
     except (ValidationError, RecursionError) as fault:
-        raise InputError(f"{source}{_first(fault)}") from None
+        raise InputError(f"{source}{_first_fault(fault)}") from None
 
 
 def plain_chain(chain: Chain) -> list[dict[str, Any]]:
@@ -107,14 +107,14 @@ def begins_with_cut(chain: Sequence[Step]) -> bool:
 
 
 def with_threshold(chain: Chain, threshold: float) -> Chain:
-    """Put a threshold first where a chain does not begin with a cut of its own."""
+    """Prepend a threshold to a chain that does not begin with a cut."""
     if begins_with_cut(chain):
         return chain
     cut = STEPS["threshold"].model_validate({"name": "threshold", "value": threshold})
     return (cut, *chain)
 
 
-def _first(fault: Exception) -> str:
+def _first_fault(fault: Exception) -> str:
     if not isinstance(fault, ValidationError):
         return ": nested too deeply for a list of steps"
     error = fault.errors()[0]
@@ -122,5 +122,5 @@ def _first(fault: Exception) -> str:
     message = str(error["msg"]).removeprefix("Value error, ")
     if error["type"] == "tuple_type":
         message = "must be a list"
-    found = "" if error["type"] == "value_error" else f", found {error['input']!r:.60}"
-    return f"{place}: {message}{found}"
+    found_value = "" if error["type"] == "value_error" else f", found {error['input']!r:.60}"
+    return f"{place}: {message}{found_value}"

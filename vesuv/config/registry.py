@@ -1,9 +1,9 @@
-"""Sections that a name in the configuration chooses: our own, and those of installed packages.
+"""Classes of sections by the name in the configuration: our own, and those of installed packages.
 
-A loss, a network, a schedule and a post-processing step are each one class, a section of the
-configuration that does its work itself. A registry finds such a class by name: first in a table of
-ours, which the package that holds the classes keeps, then among the entry points that installed
-packages offer under the registry's group. An entry point is loaded only when its name is used.
+A loss, a network, a schedule and a post-processing step are each one class: a section of the
+configuration that also does the work. A registry finds such a class by name: first in our own
+table, which stands beside the classes, then among the entry points of installed packages under the
+registry's group. An entry point is loaded when its name is first used.
 """
 
 from __future__ import annotations
@@ -30,68 +30,68 @@ class Registry(Generic[Kind]):
 
     Args:
         group: Entry-point group that other packages join, for example "vesuv.losses".
-        table: Module and name of our own table, "vesuv.losses:LOSSES"; imported at first use, since
-            the classes stand above the configuration.
+        table: Module and name of our own table, "vesuv.losses:LOSSES"; imported at first use,
+            because its module imports the configuration.
         kind: Module and name of the base class that every entry must have.
-        what: What one entry is called in a message.
+        entry_name: Word for one entry in a message: "loss".
     """
 
-    def __init__(self, group: str, table: str, kind: str, what: str) -> None:
+    def __init__(self, group: str, table: str, kind: str, entry_name: str) -> None:
         self.group = group
-        self.what = what
+        self.entry_name = entry_name
         self._table, self._kind = table, kind
-        self._loaded: dict[str, type[Kind]] = {}
+        self._plugin_classes: dict[str, type[Kind]] = {}
 
     @cached_property
-    def own(self) -> Mapping[str, type[Kind]]:
+    def own_classes(self) -> Mapping[str, type[Kind]]:
         """Our own classes by name."""
-        table: Mapping[str, type[Kind]] = _object(self._table)
+        table: Mapping[str, type[Kind]] = _import_object(self._table)
         return table
 
     @cached_property
-    def offered(self) -> dict[str, EntryPoint]:
-        """Entry points of installed packages by name, not loaded."""
+    def plugins(self) -> dict[str, EntryPoint]:
+        """Entry points of installed packages by name, not loaded yet."""
         return {point.name: point for point in entry_points(group=self.group)}
 
     @property
     def names(self) -> list[str]:
-        """Every name there is, our own first."""
-        return list(dict.fromkeys([*self.own, *self.offered]))
+        """All names, our own first."""
+        return list(dict.fromkeys([*self.own_classes, *self.plugins]))
 
     def __contains__(self, name: object) -> bool:
-        """Whether a name stands for something, without loading it."""
-        return name in self.own or name in self.offered
+        """Whether a name is registered; loads nothing."""
+        return name in self.own_classes or name in self.plugins
 
     def __getitem__(self, name: str) -> type[Kind]:
         """Return the class of a name.
 
         Raises:
-            KeyError: There is none.
-            InputError: An installed package offers it, but it cannot be loaded.
+            KeyError: The name is not registered.
+            InputError: The entry point of an installed package cannot be loaded.
         """
-        if name in self.own:
-            return self.own[name]
-        if name not in self._loaded:
-            self._loaded[name] = self._load(self.offered[name])
-        return self._loaded[name]
+        if name in self.own_classes:
+            return self.own_classes[name]
+        if name not in self._plugin_classes:
+            self._plugin_classes[name] = self._load(self.plugins[name])
+        return self._plugin_classes[name]
 
-    def nearest(self, name: str) -> str:
+    def nearest_name_hint(self, name: str) -> str:
         """Return the hint that names the valid name closest to `name`."""
         close = difflib.get_close_matches(name, self.names, n=1, cutoff=0.5)
         return f"nearest valid name: {close[0]}" if close else f"names: {', '.join(self.names)}"
 
     def _load(self, point: EntryPoint) -> type[Kind]:
-        found = load_entry_point(point)
-        if not (isinstance(found, type) and issubclass(found, _object(self._kind))):
+        entry = load_entry_point(point)
+        if not (isinstance(entry, type) and issubclass(entry, _import_object(self._kind))):
             base = self._kind.replace(":", ".")
             raise InputError(
-                f"{_described(point)}: must be a subclass of {base}, found {found!r:.80}"
+                f"{_description(point)}: must be a subclass of {base}, found {entry!r:.80}"
             )
-        return found
+        return entry
 
 
 def load_entry_point(point: EntryPoint) -> Any:
-    """Return what an installed package offers.
+    """Import the object of an entry point.
 
     Raises:
         InputError: It cannot be imported.
@@ -100,30 +100,30 @@ def load_entry_point(point: EntryPoint) -> Any:
         return point.load()
     except Exception as fault:  # whatever the other package does wrong
         raise InputError(
-            f"{_described(point)}: cannot be loaded ({type(fault).__name__}: {fault}); repair or "
+            f"{_description(point)}: cannot be loaded ({type(fault).__name__}: {fault}); repair or "
             "remove the package"
         ) from fault
 
 
-def _described(point: EntryPoint) -> str:
+def _description(point: EntryPoint) -> str:
     package = f" of package {point.dist.name} {point.dist.version}" if point.dist else ""
     return f"entry point {point.group}: {point.name} = {point.value}{package}"
 
 
-def _object(place: str) -> Any:
-    """Import what "module:name" stands for."""
+def _import_object(place: str) -> Any:
+    """Import the object of a reference "module:name"."""
     module, _, name = place.partition(":")
     return getattr(import_module(module), name)
 
 
 @dataclass(frozen=True)
-class Named(Generic[Kind]):
-    """Annotation of a field that holds one section of a registry, chosen by its key `name`.
+class RegistryField(Generic[Kind]):
+    """Annotation of a field that holds one section of a registry, selected by its key `name`.
 
     Args:
-        registry: What there is to choose from.
-        default: The section meant where `name` is left out; None: it must be there.
-        example: Shown where something else than such a section is found.
+        registry: The registered classes.
+        default: Name where the key is left out; None: the key is required.
+        example: Example of such a section, for the message.
     """
 
     registry: Registry[Kind]
@@ -136,10 +136,10 @@ class Named(Generic[Kind]):
         return self.registry[self.default]()
 
     def validate(self, value: Any) -> Kind:
-        """Turn a mapping into the section that it names; faults keep their place in it.
+        """Turn a mapping into the section that it names; errors hold their position in it.
 
         Raises:
-            ValueError: Not such a mapping, or an unknown name.
+            ValueError: The value is no mapping with a name, or the name is unknown.
             ValidationError: A key or value of the section is wrong.
         """
         if isinstance(value, Section):
@@ -149,7 +149,8 @@ class Named(Generic[Kind]):
             raise ValueError(f"must be a mapping such as {self.example}, found {value!r:.60}")
         if name not in self.registry:
             raise ValueError(
-                f"there is no {self.registry.what} {name!r:.60}; {self.registry.nearest(name)}"
+                f"there is no {self.registry.entry_name} {name!r:.60}; "
+                f"{self.registry.nearest_name_hint(name)}"
             )
         return self.registry[name].model_validate({"name": name, **value})
 

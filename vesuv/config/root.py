@@ -10,7 +10,7 @@ from vesuv.config.data import AugmentConfig, DataConfig, LabelsConfig, SamplingC
 from vesuv.config.diagnosis import DiagnosisConfig
 from vesuv.config.loss import ALL_LOSSES, LossConfig, Phase, with_named_losses
 from vesuv.config.model import NETWORKS, NetworkConfig
-from vesuv.config.registry import Named
+from vesuv.config.registry import RegistryField
 from vesuv.config.section import Section
 from vesuv.config.training import (
     OPTIMIZERS,
@@ -19,26 +19,26 @@ from vesuv.config.training import (
     CheckpointConfig,
     EarlyStoppingConfig,
     InferenceConfig,
-    NoiseConfig,
     OptimizerConfig,
-    PlateauConfig,
+    PlateauEscapeConfig,
     RuntimeConfig,
     SchedulerConfig,
     SelectionConfig,
     TrainConfig,
     ValidationConfig,
+    WeightNoiseConfig,
 )
 
-_NETWORK = Named(NETWORKS, default="plain_unet")
-_OPTIMIZER = Named(OPTIMIZERS, default="adamw")
-_SCHEDULE = Named(SCHEDULES, default="plateau")
+_NETWORK = RegistryField(NETWORKS, default="plain_unet")
+_OPTIMIZER = RegistryField(OPTIMIZERS, default="adamw")
+_SCHEDULE = RegistryField(SCHEDULES, default="plateau")
 
 
 class Config(Section):
-    """Everything that a run depends on. Only entry points see it whole."""
+    """All settings of a run. Only entry points receive the whole configuration."""
 
     name: str
-    """Name of the run's folder under log/; the file's own name when left out."""
+    """Name of the run's folder under log/; the file's name without ending when left out."""
     data: DataConfig
     labels: LabelsConfig
     sampling: SamplingConfig = SamplingConfig()
@@ -50,8 +50,8 @@ class Config(Section):
     optimizer: Annotated[OptimizerConfig, _OPTIMIZER] = Field(default_factory=_OPTIMIZER)
     scheduler: Annotated[SchedulerConfig, _SCHEDULE] = Field(default_factory=_SCHEDULE)
     averaging: AveragingConfig = AveragingConfig()
-    noise: NoiseConfig | None = None
-    plateau: PlateauConfig | None = None
+    noise: WeightNoiseConfig | None = None
+    plateau: PlateauEscapeConfig | None = None
     early_stopping: EarlyStoppingConfig | None = None
     checkpoint: CheckpointConfig = CheckpointConfig()
     validation: ValidationConfig = ValidationConfig()

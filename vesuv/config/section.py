@@ -1,4 +1,4 @@
-"""The base of every configuration section: frozen, strict, and no key that nothing reads."""
+"""The base of every configuration section: frozen, strict, without unknown keys."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class Section(BaseModel):
-    """A part of the configuration; its fields hold the only defaults there are."""
+    """A part of the configuration; defaults stand in its fields and nowhere else."""
 
     model_config = ConfigDict(
         frozen=True,
@@ -26,11 +26,11 @@ class Section(BaseModel):
             return values
         for key in values:
             if key not in cls.model_fields:
-                raise ValueError(f"unknown key {str(key)!r}; {nearest(str(key), cls)}")
-        return frozen(values)
+                raise ValueError(f"unknown key {str(key)!r}; {nearest_key_hint(str(key), cls)}")
+        return lists_to_tuples(values)
 
 
-def nearest(key: str, section: type[BaseModel]) -> str:
+def nearest_key_hint(key: str, section: type[BaseModel]) -> str:
     """Return the hint that names the valid key closest to `key` within `section`."""
     names = list(section.model_fields)
     close = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
@@ -39,8 +39,8 @@ def nearest(key: str, section: type[BaseModel]) -> str:
     return f"valid names: {', '.join(names)}"
 
 
-def frozen(value: Any) -> Any:
-    """Return lists as tuples, the only sequence in a frozen section."""
+def lists_to_tuples(value: Any) -> Any:
+    """Replace lists by tuples, recursively: a frozen section holds no other sequence."""
     if isinstance(value, dict):
-        return {key: frozen(item) for key, item in value.items()}
-    return tuple(frozen(item) for item in value) if isinstance(value, list) else value
+        return {key: lists_to_tuples(item) for key, item in value.items()}
+    return tuple(lists_to_tuples(item) for item in value) if isinstance(value, list) else value

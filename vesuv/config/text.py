@@ -1,4 +1,4 @@
-"""The text of a configuration: which files are read, which YAML is understood, and how much."""
+"""Reading the text of a configuration: limits of its size, and the dialect of YAML."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ import yaml
 
 from vesuv.errors import InputError
 
-_MOST_BYTES = 1 << 20
-"""Length of a configuration file; the longest of ours is a hundredth of it."""
-_MOST_VALUES = 100_000
-"""Values that a text may stand for: with aliases a few lines can stand for 10¹²."""
-_DEEPEST = 50
-"""Levels of nesting; an alias that holds itself has no last one."""
+_MAX_BYTES = 1 << 20
+"""Length of a configuration file; the longest of ours has a hundredth of it."""
+_MAX_VALUES = 100_000
+"""Values of a parsed text; YAML aliases can expand a few lines to 10¹² values."""
+_MAX_DEPTH = 50
+"""Levels of nesting; an alias that contains itself has infinitely many."""
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.2 scalars: 1e-5 is a number, only true and false are booleans, a key stands once."""
+    """YAML 1.2 scalars (1e-5 is a number, only true and false are booleans); no key twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
+        keys: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise yaml.MarkedYAMLError(
                     problem=f"keys are text, found {key!r}", problem_mark=key_node.start_mark
                 )
-            if key in seen:
+            if key in keys:
                 raise yaml.MarkedYAMLError(
                     problem=f"key {key!r} stands twice", problem_mark=key_node.start_mark
                 )
-            seen.add(key)
+            keys.add(key)
         return super().construct_mapping(node, deep=deep)
 
 
@@ -53,65 +53,73 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
 
 
-def read_text(path: Path, asked_by: str = "") -> str:
-    """Read a file of some length; a device, a pipe or a volume given by mistake has no end.
+def read_text(path: Path, referrer: str = "") -> str:
+    """Read a text file; devices, pipes and files of more than 1 MiB are refused.
 
     Args:
         path: The file.
-        asked_by: What names it, for the message.
+        referrer: Prefix of messages: the file and key that name `path`.
 
     Raises:
-        InputError: It is missing, no file, too long, or no text.
+        InputError: It is missing, not a regular file, too long, or not text.
     """
-    where = f"{asked_by}{path!s:.200}"
+    location = f"{referrer}{path!s:.200}"
     try:
         if not path.is_file():
             if path.exists():
-                raise InputError(f"{where}: is no file; give a configuration in YAML")
-            raise InputError(f"{where}: no such configuration file{_similar_file(path)}")
+                raise InputError(f"{location}: is no file; give a configuration in YAML")
+            raise InputError(f"{location}: no such configuration file{_similar_file(path)}")
         size = path.stat().st_size
-        if size > _MOST_BYTES:
+        if size > _MAX_BYTES:
             raise InputError(
-                f"{where}: a configuration has at most {_MOST_BYTES} bytes, found {size}; give the "
-                "YAML file"
+                f"{location}: a configuration has at most {_MAX_BYTES} bytes, found {size}; give "
+                "the YAML file"
             )
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as fault:
         reason = fault.strerror if isinstance(fault, OSError) else fault
-        raise InputError(f"{where}: cannot be read as a configuration: {reason}") from None
+        raise InputError(f"{location}: cannot be read as a configuration: {reason}") from None
 
 
 def parse_yaml(text: str, source: str) -> Any:
-    """Parse YAML 1.2 scalars safely; a fault is one sentence with the line."""
+    """Parse YAML 1.2 scalars safely.
+
+    Raises:
+        InputError: Names `source`, line and reason.
+    """
     try:
         tree = yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as fault:
         mark = fault.problem_mark
-        where = f" line {mark.line + 1}" if mark else ""
-        raise InputError(f"{source}:{where} not valid YAML: {fault.problem}") from None
+        line = f" line {mark.line + 1}" if mark else ""
+        raise InputError(f"{source}:{line} not valid YAML: {fault.problem}") from None
     except RecursionError:
         raise InputError(f"{source}: not valid YAML: nested too deeply") from None
-    # A tag such as !!bool makes PyYAML look a value up that is not there.
+    # PyYAML raises a LookupError for a tag such as !!bool on a value that it does not know.
     except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError) as fault:
         reason = " ".join(str(fault).split())
         raise InputError(f"{source}: not valid YAML: {reason:.200}") from None
-    refuse_endless(tree, source)
+    check_tree_size(tree, source)
     return tree
 
 
-def refuse_endless(tree: Any, source: str) -> None:
-    """Refuse what is small as text and endless as a tree, before anything walks through it."""
+def check_tree_size(tree: Any, source: str) -> None:
+    """Refuse trees that aliases make huge or endless, before other code walks through them.
+
+    Raises:
+        InputError: The tree has too many values or levels.
+    """
     level, count = [tree], 0
-    for _ in range(_DEEPEST):
+    for _ in range(_MAX_DEPTH):
         level = [part for node in level for part in _parts(node)]
         count += len(level)
-        if count > _MOST_VALUES:
+        if count > _MAX_VALUES:
             raise InputError(
-                f"{source}: stands for more than {_MOST_VALUES} values; write them without aliases"
+                f"{source}: stands for more than {_MAX_VALUES} values; write them without aliases"
             )
         if not level:
             return
-    raise InputError(f"{source}: is nested in more than {_DEEPEST} levels; make it flatter")
+    raise InputError(f"{source}: is nested in more than {_MAX_DEPTH} levels; make it flatter")
 
 
 def _parts(node: Any) -> Iterable[Any]:

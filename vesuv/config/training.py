@@ -1,4 +1,4 @@
-"""Sections that say how it is trained, watched, selected and run."""
+"""Sections of training, validation, selection, inference and runtime."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from vesuv.config.data import Cut, Positive, Probability, Size
+from vesuv.config.data import PositiveFloat, PositiveInt, Probability, ProbabilityThreshold
 from vesuv.config.postprocess import Chain
 from vesuv.config.registry import Registry
 from vesuv.config.section import Section
@@ -22,26 +22,26 @@ Epochs = Annotated[int, Field(ge=0)]
 
 
 class TrainConfig(Section):
-    epochs: Size = 300
+    epochs: PositiveInt = 300
     """Epochs of the whole run."""
-    steps_per_epoch: Size | None = 250
-    """Optimiser steps in one epoch; null: as many as show one patch of each training case."""
-    gradient_clip: Positive | None = 2.0
+    steps_per_epoch: PositiveInt | None = 250
+    """Optimiser steps in one epoch; null: as many as draw one patch of each training case."""
+    gradient_clip: PositiveFloat | None = 2.0
     """Largest gradient norm; null: no clipping."""
-    non_finite_limit: Size = 20
-    """Steps with a non-finite loss or gradient that are skipped before `non_finite` happens."""
+    non_finite_limit: PositiveInt = 20
+    """Steps with a non-finite loss or gradient that are skipped before `non_finite` applies."""
     non_finite: Literal["stop", "rollback"] = "stop"
-    """After that: stop, or return to the best weights with half the learning rate (three times)."""
+    """stop: end the run; rollback: load the best weights, halve the learning rate (three times)."""
 
 
 class OptimizerConfig(Section, ABC):
     """Base of all optimisers' sections; each builds one of torch.optim."""
 
     name: str
-    lr: Positive
+    lr: PositiveFloat
     """Learning rate after warm-up."""
     weight_decay: float = Field(ge=0.0)
-    """Share of each weight that a step takes away, times the learning rate."""
+    """Share of each weight that a step subtracts, times the learning rate."""
 
     @abstractmethod
     def build(self, parameters: list[nn.Parameter]) -> Optimizer:
@@ -70,12 +70,12 @@ class SchedulerConfig(Section, ABC):
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Return a key of one kind of schedule."""
+            """Return a key that only some schedules have."""
 
 
 @dataclass(frozen=True)
 class ScheduleSpan:
-    """How long a schedule lasts, warm-up left out."""
+    """Length of a schedule without the warm-up."""
 
     steps: int
     """Optimiser steps from the end of the warm-up to the end of the run."""
@@ -95,13 +95,13 @@ SCHEDULES: Registry[SchedulerConfig] = Registry(
 class SWAConfig(Section):
     start_epoch: Epochs
     """First epoch whose weights are averaged."""
-    lr: Positive | None = None
+    lr: PositiveFloat | None = None
     """Learning rate while averaging; null: the scheduler's."""
 
 
 class EMAConfig(Section):
     decay: float = Field(default=0.999, gt=0.0, lt=1.0)
-    """Share of the old average kept at each step (smaller in the first steps)."""
+    """Weight of the old average at each step (smaller in the first steps)."""
 
 
 class AveragingConfig(Section):
@@ -111,12 +111,12 @@ class AveragingConfig(Section):
     """Exponential moving average, once a step; null: off."""
 
 
-class NoiseConfig(Section):
+class WeightNoiseConfig(Section):
     start_epoch: Epochs
     """First epoch that may receive noise."""
-    every: Size
+    every: PositiveInt
     """Epochs between two injections."""
-    std: Positive
+    std: PositiveFloat
     """Standard deviation relative to each weight tensor's own."""
     decay: float = Field(gt=0.0, le=1.0)
     """Factor on std after each injection."""
@@ -124,43 +124,43 @@ class NoiseConfig(Section):
     """Parameters whose name begins with one of these receive noise."""
 
 
-class PlateauConfig(Section):
-    patience: Size = 3
-    """Epochs without a new best, counted at validations, before an escape."""
+class PlateauEscapeConfig(Section):
+    patience: PositiveInt = 3
+    """Epochs without a new best measure, counted at validations, before an escape."""
     formula: Literal["conservative", "aggressive"] = "conservative"
     """Learning-rate multiplier at the n-th escape: 1.0 + (n - 1) * 0.15 or 1.5 + (n - 1) * 0.85."""
     cap: float = Field(default=5.0, ge=1.0)
-    """The learning rate never exceeds this multiple of optimizer.lr."""
+    """Largest learning rate, as a multiple of optimizer.lr."""
     tolerance: float = Field(default=0.15, gt=0.0)
-    """A measure worse than the best by this share rolls back at once."""
+    """Roll back at once when the measure is worse than the best by this share."""
 
 
 class EarlyStoppingConfig(Section):
-    patience: Size
-    """Epochs without a new best after which the run ends."""
+    patience: PositiveInt
+    """Epochs without a new best measure after which the run ends."""
 
 
 class CheckpointConfig(Section):
-    every_epochs: Size | None = None
-    """Keep checkpoints/epoch_<n>.pt this often; null: only best, last and averages."""
-    every_minutes: Positive = 10.0
-    """Also save last.pt within an epoch this often: the most work that a kill can lose."""
+    every_epochs: PositiveInt | None = None
+    """Epochs between two checkpoints/epoch_<n>.pt; null: only best, last and averages."""
+    every_minutes: PositiveFloat = 10.0
+    """Also save last.pt within an epoch this often: a killed run loses no more work than this."""
 
 
 class ValidationConfig(Section):
     measure: Literal["dice", "iou", "precision", "recall", "accuracy"] = "dice"
-    """What the scheduler, early stopping and "best" watch; masked, pooled over the tiles."""
-    threshold: Cut = 0.5
+    """Measure of the scheduler, early stopping and best.pt; masked, pooled over the tiles."""
+    threshold: ProbabilityThreshold = 0.5
     """Probability from which a voxel counts as foreground (binary head)."""
-    every: Size = 1
+    every: PositiveInt = 1
     """Epochs between two validations."""
-    tiles: Size = 16
+    tiles: PositiveInt = 16
     """Number of fixed validation patches, spread over the fold's cases."""
     foreground_share: Probability = 0.5
     """Share of tiles centred on a foreground voxel."""
     seed: int = 0
     """Seed of the tiles; the same in every run and phase."""
-    full_every: Size | None = None
+    full_every: PositiveInt | None = None
     """Epochs between two validations on whole volumes; null: none while training."""
 
 
@@ -169,20 +169,20 @@ Objective = Literal["distribution", "dice", "leaderboard_bounds", "leaderboard_e
 
 class SelectionConfig(Section):
     objective: Objective = "dice"
-    """What decides among choices within the tolerance; distribution: the fraction's error alone."""
-    thresholds: tuple[Cut, ...] = tuple(round(0.05 * i, 2) for i in range(2, 19))
-    """Thresholds that are tried."""
-    hysteresis: tuple[tuple[Cut, Cut], ...] = ()
-    """Pairs [low, high] that are tried in place of a threshold."""
+    """Criterion among choices within the tolerance; distribution: error of the fraction alone."""
+    thresholds: tuple[ProbabilityThreshold, ...] = tuple(round(0.05 * i, 2) for i in range(2, 19))
+    """Candidate thresholds."""
+    hysteresis: tuple[tuple[ProbabilityThreshold, ProbabilityThreshold], ...] = ()
+    """Candidate pairs [low, high], each in place of a threshold."""
     postprocess: tuple[Chain, ...] = ()
-    """Chains of steps that are tried, beside none and inference.postprocess."""
-    survivors: Size = 3
-    """Hysteresis, chains and leaderboard scores are tried on this many checkpoints with their
-    threshold: the best by the rule, and as many by Dice whatever their foreground fraction."""
+    """Candidate chains of steps, besides the empty chain and inference.postprocess."""
+    survivors: PositiveInt = 3
+    """Hysteresis, chains and leaderboard scores are evaluated for this many pairs of checkpoint and
+    threshold: the best by the rule, and as many by Dice regardless of foreground fraction."""
     tolerance: float = Field(default=0.02, ge=0.0)
-    """Choices whose foreground fraction is off by at most this much are ranked by the objective."""
+    """Largest error of the foreground fraction within which the objective ranks the choices."""
     band: tuple[Probability, Probability] | None = None
-    """Absolute interval that the predicted foreground fraction must lie in; null: none."""
+    """Interval that the predicted foreground fraction must lie in; null: any."""
 
     @model_validator(mode="after")
     def _checks(self) -> SelectionConfig:
@@ -198,14 +198,13 @@ class SelectionConfig(Section):
 
 class InferenceConfig(Section):
     overlap: float = Field(default=0.5, ge=0.0, lt=1.0)
-    """Share of a window that its neighbour covers."""
-    batch_size: Size = 1
+    """Share of a window that overlaps its neighbour along an axis."""
+    batch_size: PositiveInt = 1
     """Windows in one forward pass."""
     mirror: bool = False
     """Average over the eight flips (eight times the work)."""
     postprocess: Chain = ()
-    """Steps from probabilities to the mask where selection chose none; empty: the threshold
-    alone."""
+    """Post-processing where selection chose none; empty: the threshold alone."""
 
 
 class RuntimeConfig(Section):
@@ -216,17 +215,17 @@ class RuntimeConfig(Section):
     """auto: bfloat16 autocast where the device has it in hardware."""
     workers: int | None = Field(default=None, ge=0)
     """Loader processes; null: chosen for the machine."""
-    threads: Size | None = None
+    threads: PositiveInt | None = None
     """CPU threads of the training process; null: chosen for the machine."""
     augment_on: Literal["auto", "worker", "device"] = "auto"
     """Where augmentation runs; auto: on an accelerator when there is one, else in the loader."""
-    max_minutes: Positive | None = None
-    """End the run in good order after this much training; null: no limit."""
-    accumulate: Size = 1
-    """Parts that a batch goes through the network in: less memory, one more forward pass. Loss and
-    gradient are those of the whole batch."""
+    max_minutes: PositiveFloat | None = None
+    """Save and end the run after this much training; null: no limit."""
+    accumulate: PositiveInt = 1
+    """Parts that a batch is split into: less memory, one more forward pass. Loss and gradient are
+    those of the whole batch."""
     recompute_levels: int = Field(default=0, ge=0)
-    """Levels of the plain U-Net, from the top, whose activations backward computes again."""
+    """Levels of the plain U-Net, from the top, whose activations are recomputed in backward."""
     channels_last: bool = False
     """channels_last_3d memory layout."""
     compile: bool = False

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from vesuv.config.data import Size
+from vesuv.config.data import PositiveInt
 from vesuv.losses.distance import boundary_distance
 from vesuv.losses.prediction import Loss, Prediction
 from vesuv.losses.voxelwise import focal_mean
@@ -38,7 +38,7 @@ class Boundary(Loss):
     pools: ClassVar[bool] = True
     form: Literal["band", "distance"] = "distance"
     """Which of the two."""
-    radius: Size = 5
+    radius: PositiveInt = 5
     """R in voxels."""
 
     @property

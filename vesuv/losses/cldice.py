@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from vesuv.config.data import Size
+from vesuv.config.data import PositiveInt
 from vesuv.losses.prediction import Loss, Prediction, ratio
 from vesuv.losses.skeleton import erode, skeleton, soft_skeleton
 
@@ -29,7 +29,7 @@ class ClDice(Loss):
     """
 
     pools: ClassVar[bool] = True
-    iterations: Size = 3
+    iterations: PositiveInt = 3
     """Erosions of the soft skeleton; at least half the structure's thickness in voxels."""
     erosion: Literal["cube", "cross"] = "cube"
     """cube: 3x3x3, for sheets (the cross loses 22-60 % of an oblique one); cross: the three axes,

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from vesuv.config.data import Positive
+from vesuv.config.data import PositiveFloat
 from vesuv.losses.prediction import Loss, Prediction
 from vesuv.losses.voxelwise import class_weight, focal_mean
 
@@ -22,9 +22,9 @@ class CrossEntropy(Loss):
     """
 
     pools: ClassVar[bool] = True
-    positive_weight: Positive = 1.0
+    positive_weight: PositiveFloat = 1.0
     """Weight of foreground voxels, on top of their class weight."""
-    class_weights: tuple[Positive, ...] | None = None
+    class_weights: tuple[PositiveFloat, ...] | None = None
     """Weight of each class, background first; null: those of loss.class_weights, else all 1."""
 
     def of(self, prediction: Prediction) -> Tensor:

@@ -7,7 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from vesuv.config.data import Positive, Probability
+from vesuv.config.data import PositiveFloat, Probability
 from vesuv.losses.prediction import Loss, Prediction
 from vesuv.losses.voxelwise import class_weight, focal_mean
 
@@ -27,7 +27,7 @@ class Focal(Loss):
     """Exponent of (1 - p_y): it takes weight from voxels which are right already."""
     alpha: Probability = 0.5
     """Weight of every foreground class; the background has 1 - alpha."""
-    class_weights: tuple[Positive, ...] | None = None
+    class_weights: tuple[PositiveFloat, ...] | None = None
     """Further weight of each class, background first; null: those of loss.class_weights, else
     all 1."""
 

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 from torch import nn
 
-from vesuv.config.data import Size
+from vesuv.config.data import PositiveInt
 from vesuv.config.model import NetworkConfig
 
 WIDEST = 320
@@ -18,7 +18,7 @@ class DynUNetConfig(NetworkConfig):
     """`model: {name: dynunet}`: DynUNet with residual blocks."""
 
     name: Literal["dynunet"] = "dynunet"
-    filters: Size = 32
+    filters: PositiveInt = 32
     """Channels of the first level; doubled at each level down, at most 320."""
     depth: int = Field(default=4, ge=2, le=10)
     """Number of down-samplings."""

@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from vesuv.config.data import Size
+from vesuv.config.data import PositiveInt
 from vesuv.config.model import NetworkConfig
 from vesuv.models.normalization import NormActivation
 
@@ -111,7 +111,7 @@ class PlainUNetConfig(NetworkConfig):
     """`model: {name: plain_unet}`."""
 
     name: Literal["plain_unet"] = "plain_unet"
-    filters: Size = 32
+    filters: PositiveInt = 32
     """Channels of the first level; doubled at each level down."""
     depth: int = Field(default=4, ge=1, le=10)
     """Number of poolings."""

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 from torch import nn
 
-from vesuv.config.data import Size
+from vesuv.config.data import PositiveInt
 from vesuv.config.model import NetworkConfig
 
 
@@ -17,9 +17,9 @@ class SegResNetConfig(NetworkConfig):
     name: Literal["segresnet"] = "segresnet"
     filters: int = Field(default=16, ge=8, multiple_of=8)
     """Channels of the first level; its group norm has eight groups."""
-    blocks_down: tuple[Size, ...] = (1, 2, 2, 4)
+    blocks_down: tuple[PositiveInt, ...] = (1, 2, 2, 4)
     """Residual blocks at each level down."""
-    blocks_up: tuple[Size, ...] = (1, 1, 1)
+    blocks_up: tuple[PositiveInt, ...] = (1, 1, 1)
     """Residual blocks at each level up; one fewer than blocks_down."""
 
     @model_validator(mode="after")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vesuv.config.training import PlateauConfig
+from vesuv.config.training import PlateauEscapeConfig
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class PlateauEscape:
     1 - measure lies more than `tolerance` above the best's.
     """
 
-    config: PlateauConfig
+    config: PlateauEscapeConfig
     validation_every: int = 1
     """Epochs from one validation to the next."""
     best: float | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from vesuv.config.training import NoiseConfig
+from vesuv.config.training import WeightNoiseConfig
 from vesuv.errors import InputError
 
 
@@ -16,7 +16,7 @@ class WeightNoise:
     receives depends on the seed and the epoch alone.
     """
 
-    def __init__(self, config: NoiseConfig, network: nn.Module, seed: int) -> None:
+    def __init__(self, config: WeightNoiseConfig, network: nn.Module, seed: int) -> None:
         self.config = config
         self.seed = seed
         names = [name for name, _ in network.named_parameters()]

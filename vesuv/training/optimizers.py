@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
-from vesuv.config.data import Positive, Probability
+from vesuv.config.data import PositiveFloat, Probability
 from vesuv.config.training import OptimizerConfig
 from vesuv.runtime.torch_internals import prepare_for_skips
 
@@ -18,7 +18,7 @@ class AdamWConfig(OptimizerConfig):
     """`optimizer: {name: adamw}`."""
 
     name: Literal["adamw"] = "adamw"
-    lr: Positive = 5e-4
+    lr: PositiveFloat = 5e-4
     weight_decay: float = Field(default=1e-4, ge=0.0)
     betas: tuple[Probability, Probability] = (0.9, 0.999)
     """Share of the old mean, and of the old mean square, that is kept at each step."""
@@ -33,7 +33,7 @@ class SGDConfig(OptimizerConfig):
     """`optimizer: {name: sgd}`."""
 
     name: Literal["sgd"] = "sgd"
-    lr: Positive = 1e-2
+    lr: PositiveFloat = 1e-2
     weight_decay: float = Field(default=3e-5, ge=0.0)
     momentum: Probability = 0.99
     """Share of the last update that is kept."""

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import model_validator
 
-from vesuv.config.data import Cut
+from vesuv.config.data import ProbabilityThreshold
 from vesuv.config.postprocess import Step
 from vesuv.data.components import label_components
 from vesuv.types import Array, Mask
@@ -19,7 +19,7 @@ class Threshold(Step):
 
     cuts: ClassVar[bool] = True
     name: Literal["threshold"] = "threshold"
-    value: Cut
+    value: ProbabilityThreshold
 
     def __call__(self, volume: Array) -> Mask:
         return threshold(volume, self.value)
@@ -33,8 +33,8 @@ class Hysteresis(Step):
 
     cuts: ClassVar[bool] = True
     name: Literal["hysteresis"] = "hysteresis"
-    low: Cut
-    high: Cut
+    low: ProbabilityThreshold
+    high: ProbabilityThreshold
 
     @model_validator(mode="after")
     def _ordered(self) -> Hysteresis:

@@ -8,7 +8,7 @@ from pydantic import Field
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingWarmRestarts
 
-from vesuv.config.data import Size
+from vesuv.config.data import PositiveInt
 from vesuv.config.training import SchedulerConfig, ScheduleSpan
 
 
@@ -16,9 +16,9 @@ class CosineSchedule(SchedulerConfig):
     """Cosine annealing with warm restarts."""
 
     name: Literal["cosine"] = "cosine"
-    t_0: Size = 10
+    t_0: PositiveInt = 10
     """Epochs of the first cycle."""
-    t_mult: Size = 2
+    t_mult: PositiveInt = 2
     """Each cycle is this many times as long as the one before."""
     eta_min: float = Field(default=1e-6, ge=0.0)
     """Rate at the end of a cycle."""

@@ -7,7 +7,7 @@ from typing import Literal
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from vesuv.config.data import Positive
+from vesuv.config.data import PositiveFloat
 from vesuv.config.training import SchedulerConfig, ScheduleSpan
 
 
@@ -15,7 +15,7 @@ class PolySchedule(SchedulerConfig):
     """lr * (1 - progress) ** power, progress counted from the end of the warm-up, by step."""
 
     name: Literal["poly"] = "poly"
-    power: Positive = 0.9
+    power: PositiveFloat = 0.9
     """1 is a straight line; less keeps the rate high for longer."""
 
     def build(self, optimizer: Optimizer, span: ScheduleSpan) -> LambdaLR:
