@@ -18,7 +18,7 @@ import yaml
 
 from tests.conftest import tiny_tree
 from tests.training.processes import in_two_processes
-from tests.training.test_trainer import TIMED, changed, rows, same, weights
+from tests.training.test_trainer import changed, rows, same, untimed, weights
 from vesuv.config import Config
 from vesuv.data.builder import open_fitting
 from vesuv.diagnosis import Evidence
@@ -125,8 +125,8 @@ def stopped_run(config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def table(folder: Path) -> list[dict[str, float]]:
     return [
-        {name: float(value or "nan") for name, value in row.items() if name not in TIMED}
-        for row in rows(RunFolder(folder))
+        {name: float(value or "nan") for name, value in row.items()}
+        for row in untimed(RunFolder(folder))
     ]
 
 

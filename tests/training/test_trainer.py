@@ -7,11 +7,9 @@ import pytest
 import torch
 
 from vesuv.config import Config, check
-from vesuv.errors import InputError, Interrupted
+from vesuv.errors import InputError
 from vesuv.runs.checkpoints import read_checkpoint
 from vesuv.runs.folder import RunFolder
-from vesuv.runs.records import RunEvent
-from vesuv.runtime.interruption import StopRequest
 from vesuv.training.train import train
 from vesuv.transforms.collate import collate
 
@@ -30,8 +28,10 @@ def rows(run: RunFolder) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-TIMED = {"seconds", "patches_per_second", "loader_wait_share"}
-"""Columns that differ from one run to its equal."""
+def untimed(run: RunFolder) -> list[dict[str, str]]:
+    """Return the rows without what differs from one run to its equal."""
+    timed = {"seconds", "patches_per_second", "loader_wait_share"}
+    return [{name: cell for name, cell in row.items() if name not in timed} for row in rows(run)]
 
 
 def weights(run: RunFolder, name: str) -> dict[str, torch.Tensor]:
@@ -81,29 +81,6 @@ def test_equal_seeds_give_equal_weights_and_others_do_not(
     assert not same(weights(first, "last"), weights(third, "last"))
 
 
-FULL_STATE = {
-    "averaging": {"swa": {"start_epoch": 1}, "ema": {"decay": 0.9}},
-    "noise": {"start_epoch": 1, "every": 1, "std": 0.01, "decay": 0.9},
-    "plateau": {"patience": 1, "tolerance": 0.01},
-    "scheduler": {"name": "plateau", "patience": 0, "warmup_epochs": 1},
-}
-
-
-def test_a_resumed_run_ends_with_the_same_weights(tiny_config: Config, tmp_path: Path) -> None:
-    config = changed(tiny_config, **FULL_STATE)
-    whole = train(config, output=tmp_path / "whole").folder
-
-    train(changed(config, train={"epochs": 2}), output=tmp_path / "parts")
-    parts = train(config, output=tmp_path / "parts", resume=True).folder
-
-    for name in ("last", "ema", "swa", "best"):
-        assert same(weights(whole, name), weights(parts, name)), name
-    for one, other in zip(rows(whole), rows(parts), strict=True):
-        assert {k: v for k, v in one.items() if k not in TIMED} == {
-            k: v for k, v in other.items() if k not in TIMED
-        }
-
-
 def test_loader_processes_change_nothing(tiny_config: Config, tmp_path: Path) -> None:
     alone = train(tiny_config, output=tmp_path / "a").folder
     helped = train(changed(tiny_config, runtime={"workers": 2}), output=tmp_path / "b").folder
@@ -111,20 +88,21 @@ def test_loader_processes_change_nothing(tiny_config: Config, tmp_path: Path) ->
     assert same(weights(alone, "last"), weights(helped, "last"))
 
 
-def test_out_of_time_a_run_ends_in_good_order_and_goes_on(
+def test_a_run_in_parts_sees_the_patches_of_one_in_whole_batches_and_learns_as_much(
     tiny_config: Config, tmp_path: Path
 ) -> None:
-    short = changed(tiny_config, runtime={"max_minutes": 1e-9})
-    run = train(short, output=tmp_path / "run").folder
+    config = changed(
+        tiny_config, train={"epochs": 1, "steps_per_epoch": 4}, diagnosis={"enabled": False}
+    )
 
-    assert "Stopped after runtime.max_minutes" in (run.path / "train.log").read_text()
-    assert len(rows(run)) == 1
-    assert run.checkpoints() == ["best", "last"]
+    whole = train(config, output=tmp_path / "whole").folder
+    parts = train(changed(config, runtime={"accumulate": 2}), output=tmp_path / "parts").folder
 
-    train(tiny_config, output=tmp_path / "run", resume=True)
-    whole = train(tiny_config, output=tmp_path / "whole").folder
-    assert [row["epoch"] for row in rows(run)] == ["0", "1", "2", "3"]
-    assert same(weights(run, "last"), weights(whole, "last"))
+    [one], [other] = rows(whole), rows(parts)
+    seen = ("train/foreground_share", "train/ignored_share", "train/patches_with_foreground")
+    assert [one[name] for name in seen] == [other[name] for name in seen]
+    for name in ("train/loss", "train/gradient_norm", "val/dice", "val/loss_dice"):
+        assert float(one[name]) == pytest.approx(float(other[name]), rel=1e-3), name
 
 
 def test_escapes_roll_back_to_the_best_and_are_logged(tiny_config: Config, tmp_path: Path) -> None:
@@ -159,44 +137,6 @@ def test_early_stopping_ends_a_run_that_no_longer_improves(
     assert len(rows(run)) < 30
 
 
-def events(run: RunFolder, *kinds: str) -> list[tuple[str, int]]:
-    lines = (run.path / "events.jsonl").read_text().splitlines()
-    found = [RunEvent.model_validate_json(line) for line in lines]
-    return [(event.kind, event.epoch) for event in found if event.kind in kinds]
-
-
-def test_every_patience_is_counted_in_epochs_also_in_a_resumed_run(
-    tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = changed(
-        tiny_config,
-        train={"epochs": 60, "steps_per_epoch": 1},
-        scheduler={"name": "plateau", "patience": 8, "warmup_epochs": 0},
-        plateau={"patience": 8},
-        early_stopping={"patience": 8},
-        validation={"every": 5, "tiles": 2, "threshold": 0.9999},  # the Dice stays 0
-        diagnosis={"enabled": False},
-    )
-    checks = iter(range(10_000))
-    check_signal = StopRequest.check
-
-    def stop_once(request: StopRequest) -> None:
-        if next(checks) == 12 + 2 * 2:  # one check an epoch, and one for each validated tile
-            request.name = "SIGTERM"
-        check_signal(request)
-
-    monkeypatch.setattr(StopRequest, "check", stop_once)
-    with pytest.raises(Interrupted, match="epoch 12: Stopped by SIGTERM and saved at step 0"):
-        train(config, output=tmp_path / "run")
-    run = train(config, output=tmp_path / "run", resume=True).folder
-
-    # The best is that of epoch 4; the next validations come 5 and 10 epochs later.
-    assert events(run, "learning_rate", "escape", "stop") == [
-        ("learning_rate", 14), ("escape", 14), ("stop", 15),
-    ]  # fmt: skip
-    assert len(rows(run)) == 15
-
-
 def test_non_finite_steps_stop_the_run_after_the_limit(tiny_config: Config, tmp_path: Path) -> None:
     config = changed(
         tiny_config,
@@ -221,68 +161,6 @@ def test_softmax_over_three_classes_trains(tiny_config: Config, tmp_path: Path) 
     run = train(config, output=tmp_path / "run").folder
 
     assert float(rows(run)[-1]["val/dice"]) > 0
-
-
-def test_a_run_stopped_at_any_step_goes_on_as_if_it_had_not(
-    tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = changed(tiny_config, **FULL_STATE)
-    whole = train(config, output=tmp_path / "whole").folder
-    checks = iter(range(1, 10_000))
-    check_signal = StopRequest.check
-
-    def stop_often(request: StopRequest) -> None:
-        if next(checks) % 17 == 0:  # an epoch is 6 checks and its validation 12
-            request.name = "SIGTERM"
-        check_signal(request)
-
-    monkeypatch.setattr(StopRequest, "check", stop_often)
-    stops = 0
-    while True:
-        try:
-            parts = train(config, output=tmp_path / "parts", resume=stops > 0).folder
-            break
-        except Interrupted as request:
-            stops += 1
-            assert re.search(
-                r"parts: epoch \d: Stopped by SIGTERM and saved at step \d", str(request)
-            )
-
-    assert stops > 3
-    for name in ("last", "ema", "swa", "best"):
-        assert same(weights(whole, name), weights(parts, name)), name
-    for one, other in zip(rows(whole), rows(parts), strict=True):
-        assert {k: v for k, v in one.items() if k not in TIMED} == {
-            k: v for k, v in other.items() if k not in TIMED
-        }
-
-
-def test_a_finished_run_is_extended_on_the_curve_of_its_new_length(
-    tiny_config: Config, tmp_path: Path
-) -> None:
-    run = train(changed(tiny_config, train={"epochs": 2}), output=tmp_path / "run").folder
-    train(tiny_config, output=tmp_path / "run", resume=True)
-
-    assert [row["epoch"] for row in rows(run)] == ["0", "1", "2", "3"]
-    # Warm-up: 6 steps; then 18 of the curve, of which the 12th is the last step of epoch 2.
-    assert float(rows(run)[2]["lr"]) == pytest.approx(5e-3 * (1 - 11 / 18) ** 0.9, rel=1e-4)
-    log = (run.path / "train.log").read_text()
-    assert "train.epochs is 4, was 2: the poly schedule follows the curve of the new number" in log
-
-
-def test_a_damaged_last_checkpoint_costs_the_steps_since_the_one_before(
-    tiny_config: Config, tmp_path: Path
-) -> None:
-    config = changed(tiny_config, scheduler={"name": "plateau", "warmup_epochs": 1})
-    whole = train(config, output=tmp_path / "whole").folder
-    run = train(changed(config, train={"epochs": 3}), output=tmp_path / "run").folder
-    last = run.checkpoint("last")
-    last.write_bytes(last.read_bytes()[:-1000])
-
-    train(config, output=tmp_path / "run", resume=True)
-
-    assert same(weights(whole, "last"), weights(run, "last"))
-    assert "used the one before it" in (run.path / "train.log").read_text()
 
 
 @pytest.mark.parametrize("non_finite", ["stop", "rollback"])
