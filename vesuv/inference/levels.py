@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vesuv.config.data import PROBABILITY_STEPS
 
-_CHUNK = 1 << 22  # voxels that are compared at once, to bound the memory of the comparison
+_CHUNK = 1 << 16  # voxels that are compared at once; they stay in the processor's cache
 
 
 def quantise(probs: Tensor) -> Tensor:
@@ -24,18 +24,28 @@ def quantise(probs: Tensor) -> Tensor:
     With several classes the likeliest keeps a lead of a level where another would draw level, so
     that the likeliest class stays the same.
     """
-    steps = torch.tensor([step / PROBABILITY_STEPS for step in range(1, PROBABILITY_STEPS + 1)])
     levels = torch.empty(probs.shape, dtype=torch.uint8)
     source, target = probs.reshape(-1), levels.view(-1)
     for start in range(0, len(target), _CHUNK):
         part = slice(start, start + _CHUNK)
-        target[part] = torch.bucketize(source[part], steps, right=True, out_int32=True)
+        target[part] = _reached(source[part])
     if len(levels) > 1:
         likeliest = probs.argmax(dim=0, keepdim=True)
         lead = levels.gather(0, likeliest)
         drawn = (levels == lead).sum(dim=0, keepdim=True) > 1
         levels.scatter_(0, likeliest, lead + drawn)
     return levels
+
+
+def _reached(probs: Tensor) -> Tensor:
+    """Return how many of the thresholds 1/200, 2/200 … each float32 probability reaches.
+
+    The product is rounded, so it may be one off beside a threshold; a quotient is the threshold.
+    """
+    reached = (probs * PROBABILITY_STEPS).floor_()
+    reached -= (reached / PROBABILITY_STEPS > probs).float()
+    reached += ((reached + 1) / PROBABILITY_STEPS <= probs).float()
+    return reached
 
 
 def dequantise(levels: Tensor) -> Tensor:
