@@ -26,7 +26,7 @@ def test_no_prediction_leaves_the_stated_limits(loss: Loss) -> None:
         assert floor - 1e-5 <= float(loss(logits, label, valid)) <= ceiling + 1e-5
     mask = (60.0 * label - 30.0)[:, None]
     share = float(label.float().mean())
-    assert float(loss(mask, label, valid)) == pytest.approx(loss.perfect(share), abs=2e-3)
+    assert float(loss(mask, label, valid)) == pytest.approx(loss.perfect_score(share), abs=2e-3)
 
 
 @pytest.mark.parametrize("constant", [-2.0, 0.0, 2.0])
@@ -37,12 +37,12 @@ def test_a_constant_scores_what_is_stated(constant: float) -> None:
     stated = {
         name: loss
         for name, loss in build_losses(ALL_LOSSES(), list(LOSSES)).items()
-        if loss.constant is not None
+        if loss.constant_score is not None
     }
 
     assert set(stated) == {"variance"}
     for loss in stated.values():
-        assert float(loss(logits, label, label < 2)) == pytest.approx(loss.constant, abs=1e-5)
+        assert float(loss(logits, label, label < 2)) == pytest.approx(loss.constant_score, abs=1e-5)
 
 
 def test_the_floor_of_the_diarys_variance_is_attained() -> None:

@@ -19,8 +19,8 @@ def test_sums_leave_ignored_voxels_out() -> None:
     prediction = Prediction(logits, LABEL, VALID)
 
     assert prediction.num_valid.item() == 3
-    assert prediction.size.item() == 1
-    assert prediction.mass.item() == pytest.approx(0.7)
+    assert prediction.num_labelled.item() == 1
+    assert prediction.probs_sum.item() == pytest.approx(0.7)
     assert prediction.overlap.item() == pytest.approx(0.2)
 
 

@@ -33,11 +33,11 @@ from vesuv.transforms.collate import Batch
 class Peak(Loss):
     """A loss that knows nothing of other processes: squared largest mean of a patch."""
 
-    pools: ClassVar[bool] = False
+    uses_global_sums: ClassVar[bool] = False
 
     def of(self, prediction: Prediction) -> Tensor:
         valid = prediction.num_valid.sum().clamp_min(1)
-        return prediction.mass.mean(dim=1).amax().square() / valid + prediction.probs.std()
+        return prediction.probs_sum.mean(dim=1).amax().square() / valid + prediction.probs.std()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Losses by the name that `phases` gives them: one a file, each its own section."""
+"""Losses by their name in `phases`; each file holds one loss, which is also its section."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LOSSES: dict[str, type[Loss]] = {
 
 
 def build_losses(section: LossConfig, names: Sequence[str]) -> dict[str, Loss]:
-    """Return the named losses of the section `loss`, in the order given."""
+    """Return the losses `names` of the section `loss`, in that order."""
     return {name: section.term(name) for name in names}
 
 

@@ -1,4 +1,4 @@
-"""Centreline Dice: is each skeleton inside the other's volume?"""
+"""Centreline Dice: overlap of each mask's skeleton with the other mask."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from vesuv.config.data import PositiveInt
 from vesuv.losses.prediction import Loss, Prediction, ratio
 from vesuv.losses.skeleton import erode, skeleton, soft_skeleton
 
-SUMMED = (0, 2, 3, 4)
+SUM_DIMS = (0, 2, 3, 4)
 
 
 class ClDice(Loss):
     """1 - harmonic mean of sum(S(p) y)/sum(S(p)) and sum(S(y) p)/sum(S(y)), S the soft skeleton.
 
     Sums run over the batch; the mean over foreground classes. Range [0, 1]; perfect mask 0; a
-    constant prediction c has no ridge and scores about 1 - 2c/(1 + c); nothing valid, or no
-    foreground in either, 0. Only voxels further than iterations + 1 from an ignored one count:
-    nearer ones have a skeleton of the cut rather than of the structure.
+    constant prediction c has no ridge and scores about 1 - 2c/(1 + c); 0 without valid voxels or
+    without foreground in both. Only voxels further than iterations + 1 from ignored voxels count:
+    nearer to them, the skeleton follows the edge of the valid region.
 
     Source:
         Shit et al. 2021, clDice - a Novel Topology-Preserving Loss Function for Tubular Structure
         Segmentation, equations 1 and 2.
     """
 
-    pools: ClassVar[bool] = True
+    uses_global_sums: ClassVar[bool] = True
     iterations: PositiveInt = 3
-    """Erosions of the soft skeleton; at least half the structure's thickness in voxels."""
+    """Erosions of the soft skeleton; half the structure's thickness in voxels at least."""
     erosion: Literal["cube", "cross"] = "cube"
-    """cube: 3x3x3, for sheets (the cross loses 22-60 % of an oblique one); cross: the three axes,
+    """cube: 3x3x3, for sheets (the cross loses 22-60 % of oblique sheets); cross: the three axes,
     for tubes."""
     smooth: float = Field(default=1.0, ge=0.0)
-    """Added to numerator and denominator of both shares."""
+    """Added to numerator and denominator of both ratios."""
 
     @property
     def limits(self) -> tuple[float, float]:
@@ -43,20 +43,22 @@ class ClDice(Loss):
 
     def of(self, prediction: Prediction) -> Tensor:
         cube = self.erosion == "cube"
-        counted = erode(prediction.valid, self.iterations + 1)
-        predicted = soft_skeleton(prediction.probs, self.iterations, cube)
-        labelled = skeleton(prediction.target, self.iterations, cube) & counted
+        inner_valid = erode(prediction.valid, self.iterations + 1)
+        predicted_skeleton = soft_skeleton(prediction.probs, self.iterations, cube)
+        label_skeleton = skeleton(prediction.target, self.iterations, cube) & inner_valid
         sums = (
-            (predicted * (prediction.target & counted)).sum(dim=SUMMED),
-            (predicted * counted).sum(dim=SUMMED),
-            (prediction.probs * labelled).sum(dim=SUMMED),
-            labelled.sum(dim=SUMMED).to(predicted.dtype),
+            (predicted_skeleton * (prediction.target & inner_valid)).sum(dim=SUM_DIMS),
+            (predicted_skeleton * inner_valid).sum(dim=SUM_DIMS),
+            (prediction.probs * label_skeleton).sum(dim=SUM_DIMS),
+            label_skeleton.sum(dim=SUM_DIMS).to(predicted_skeleton.dtype),
         )
-        inside_label, ridge, inside_prediction, labelled_ridge = prediction.pool(torch.stack(sums))
-        precision = self._share(inside_label, ridge)
-        sensitivity = self._share(inside_prediction, labelled_ridge)
-        both = ratio(2 * precision * sensitivity, precision + sensitivity, empty=0.0)
-        return (1 - both).mean()
+        predicted_inside, predicted_total, label_inside, label_total = prediction.global_sum(
+            torch.stack(sums)
+        )
+        precision = self._share(predicted_inside, predicted_total)
+        sensitivity = self._share(label_inside, label_total)
+        harmonic_mean = ratio(2 * precision * sensitivity, precision + sensitivity, empty=0.0)
+        return (1 - harmonic_mean).mean()
 
     def _share(self, inside: Tensor, total: Tensor) -> Tensor:
         return ratio(inside + self.smooth, total + self.smooth, empty=1.0)

@@ -1,4 +1,4 @@
-"""The weighted sum of losses that a phase asks for."""
+"""The weighted sum of losses of a phase."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from vesuv.losses.prediction import ALONE, Loss, Prediction, Processes
+from vesuv.losses.prediction import SINGLE_PROCESS, Loss, Prediction, Processes
 
 
 class Compound:
@@ -26,7 +26,7 @@ class Compound:
         label: Tensor,
         valid: Tensor,
         weights: Mapping[str, float],
-        processes: Processes = ALONE,
+        processes: Processes = SINGLE_PROCESS,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum and each of its terms, unweighted and detached.
 
@@ -34,8 +34,8 @@ class Compound:
             logits: (b, k, z, y, x).
             label: Class index of each voxel, (b, z, y, x).
             valid: False where the label is ignored, (b, z, y, x).
-            weights: Weight by loss name; a loss that is not named has weight 0.
-            processes: Those that share the batch; each returns the loss of the whole batch.
+            weights: Weight by loss name; a loss that is left out has weight 0.
+            processes: The processes that share the batch; each returns the whole batch's loss.
         """
         unknown = weights.keys() - self.losses.keys()
         assert not unknown, f"weights for losses that were not built: {sorted(unknown)}"
@@ -47,10 +47,10 @@ class Compound:
 
     def _value(self, name: str, prediction: Prediction) -> Tensor:
         loss = self.losses[name]
-        return loss.of(prediction if loss.pools else prediction.whole_batch)
+        return loss.of(prediction if loss.uses_global_sums else prediction.whole_batch)
 
     @torch.no_grad()
     def components(self, logits: Tensor, label: Tensor, valid: Tensor) -> dict[str, Tensor]:
-        """Return every loss, whatever its weight, without gradient."""
+        """Return the value of every loss, unweighted and without gradient."""
         prediction = Prediction(logits, label, valid)
         return {name: loss.of(prediction) for name, loss in self.losses.items()}

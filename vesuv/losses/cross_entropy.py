@@ -15,17 +15,17 @@ class CrossEntropy(Loss):
     """Mean over valid voxels of -w_y log(p_y).
 
     Range [0, inf); perfect mask 0 in the limit; constant prediction one half log(2) with weights 1;
-    nothing valid 0. The mean divides by the number of voxels, not by the sum of their weights.
+    without valid voxels 0. The mean divides by the number of voxels, not by the sum of weights.
 
     Source:
         torch.nn.BCEWithLogitsLoss (`pos_weight`) for one logit, negative log-softmax otherwise.
     """
 
-    pools: ClassVar[bool] = True
+    uses_global_sums: ClassVar[bool] = True
     positive_weight: PositiveFloat = 1.0
-    """Weight of foreground voxels, on top of their class weight."""
+    """Factor on the class weight of foreground voxels."""
     class_weights: tuple[PositiveFloat, ...] | None = None
-    """Weight of each class, background first; null: those of loss.class_weights, else all 1."""
+    """Weight of each class, background first; null: loss.class_weights, or 1 without them."""
 
     def of(self, prediction: Prediction) -> Tensor:
         background, *foreground = self.class_weights or (1.0,) * prediction.num_classes

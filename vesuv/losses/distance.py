@@ -1,4 +1,4 @@
-"""Exact Euclidean distance up to a reach, on any device, without SciPy."""
+"""Exact Euclidean distance transform up to a largest distance, on any device."""
 
 from __future__ import annotations
 
@@ -11,27 +11,26 @@ AXES = (-3, -2, -1)
 def squared_distance(sites: Tensor, reach: int) -> Tensor:
     """Squared distance of each voxel to the nearest site, exact up to `reach` voxels.
 
-    One pass an axis: the squared distance is the least, over shifts k of at most `reach`, of the
-    former axes' result k voxels away plus k squared. Integers of one byte do for a reach of ten.
+    One pass for each axis: the squared distance is the minimum, over shifts k of at most `reach`,
+    of k**2 plus the former axes' result k voxels away. Up to a reach of ten, one byte holds it.
 
     Args:
         sites: Boolean, (..., z, y, x).
-        reach: Largest distance that is told apart.
+        reach: Largest distance that is computed.
 
     Returns:
-        Integers of the same shape; (reach + 1)**2 wherever the nearest site is further or there
-        is none.
+        Integers of the same shape; (reach + 1)**2 where no site lies within `reach`.
 
     Source:
         Felzenszwalb and Huttenlocher 2012, Distance Transforms of Sampled Functions, section 2,
         with the lower envelope taken over a window.
     """
-    beyond = (reach + 1) ** 2
-    largest = beyond + reach**2
+    far = (reach + 1) ** 2
+    largest = far + reach**2
     dtype = torch.uint8 if largest < 2**8 else torch.int16 if largest < 2**15 else torch.int32
-    squared = (~sites).to(dtype).mul_(beyond)
+    squared = (~sites).to(dtype).mul_(far)
     for axis in AXES:
-        squared = _least_along(squared, axis, reach)
+        squared = _min_along_axis(squared, axis, reach)
     return squared
 
 
@@ -41,24 +40,24 @@ def boundary_distance(target: Tensor, valid: Tensor, reach: int) -> Tensor:
     Args:
         target: Foreground, boolean, (b, c, z, y, x), False where not valid.
         valid: (b, 1, z, y, x).
-        reach: Distances up to here are exact; all further ones are reach + 1.
+        reach: Distances up to this one are exact; all larger ones become reach + 1.
 
     Returns:
-        float32; without meaning on voxels that are not valid.
+        float32; undefined on voxels that are not valid.
     """
     to_background = squared_distance(~target & valid, reach)
     to_foreground = squared_distance(target, reach)
-    # One of the two is 0 on every valid voxel: the distance to itself.
+    # On every valid voxel one of the two is 0: the voxel is its own nearest site.
     return torch.maximum(to_background, to_foreground).float().sqrt_()
 
 
-def _least_along(squared: Tensor, axis: int, reach: int) -> Tensor:
-    least = squared.clone()
+def _min_along_axis(squared: Tensor, axis: int, reach: int) -> Tensor:
+    minimum = squared.clone()
     length = squared.shape[axis]
     for shift in range(1, min(reach, length - 1) + 1):
-        raised = squared + shift**2
-        rest = length - shift
-        for ours, theirs in ((0, shift), (shift, 0)):
-            here = least.narrow(axis, ours, rest)
-            torch.minimum(here, raised.narrow(axis, theirs, rest), out=here)
-    return least
+        candidates = squared + shift**2
+        size = length - shift
+        for start, source_start in ((0, shift), (shift, 0)):
+            target = minimum.narrow(axis, start, size)
+            torch.minimum(target, candidates.narrow(axis, source_start, size), out=target)
+    return minimum

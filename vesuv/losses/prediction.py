@@ -1,4 +1,4 @@
-"""What all losses share: one prediction beside its label, each derived tensor made once."""
+"""The prediction that all losses of a step share; each derived tensor is computed once."""
 
 from __future__ import annotations
 
@@ -18,62 +18,60 @@ VOXELS = (2, 3, 4)
 
 
 class Processes(Protocol):
-    """The processes that share a batch; each holds the patches that are its own."""
+    """The processes that share a batch; each holds some of its patches."""
 
     def sum(self, values: Tensor) -> Tensor:
-        """Add up what the processes hold; differentiable."""
+        """Sum a tensor over all processes; differentiable."""
 
     def gather(self, values: Tensor) -> Tensor:
-        """Join (b, ...) of all processes along the batch; differentiable."""
+        """Concatenate (b, ...) of all processes along the batch; differentiable."""
 
 
-class Alone:
+class SingleProcess:
     """One process, which holds the whole batch."""
 
     def sum(self, values: Tensor) -> Tensor:
-        """Return the values."""
         return values
 
     def gather(self, values: Tensor) -> Tensor:
-        """Return the values."""
         return values
 
 
-ALONE = Alone()
+SINGLE_PROCESS = SingleProcess()
 
 
 class Loss(Section, ABC):
     """A scalar measure of a batch, differentiable in its logits.
 
-    A loss is its own section of the configuration: its fields are the keys below `loss.<name>`, and
-    their defaults stand there alone.
+    A loss is also its section of the configuration: its fields are the keys below `loss.<name>`
+    with their defaults.
     """
 
-    pools: ClassVar[bool] = False
-    """Whether `of` sends every sum over patches through `Prediction.pool`. With several processes
-    such a loss works on each one's own patches; any other one is handed the patches of all, which
-    is as right, and costs every process the work of all."""
+    uses_global_sums: ClassVar[bool] = False
+    """Whether `of` calls `Prediction.global_sum` for every sum over patches. With several
+    processes such a loss receives the process's own patches; any other loss receives the patches of
+    all processes: the result is the same, and each process does the work of all."""
 
     @abstractmethod
     def of(self, prediction: Prediction) -> Tensor:
-        """Return the loss of a prediction whose shared tensors other losses may have made."""
+        """Return the loss of a prediction; tensors that other losses computed are used again."""
 
     @property
     def limits(self) -> tuple[float, float]:
-        """The least and the greatest value that any prediction can score."""
+        """The lowest and the highest value of any prediction."""
         return 0.0, math.inf
 
     @property
-    def constant(self) -> float | None:
-        """What every constant prediction scores; None where that depends on the constant."""
+    def constant_score(self) -> float | None:
+        """Value of every constant prediction; None where it depends on the constant."""
         return None
 
-    def perfect(self, _share: float) -> float:
-        """Return what a perfect mask scores where this share of the voxels is foreground."""
+    def perfect_score(self, _share: float) -> float:
+        """Return the value of a perfect mask where this share of the voxels is foreground."""
         return 0.0
 
     def __call__(self, logits: Tensor, label: Tensor, valid: Tensor) -> Tensor:
-        """Return the loss.
+        """Return the loss of one batch in this process.
 
         Args:
             logits: (b, k, z, y, x); k = 1 is one foreground logit, else one logit a class.
@@ -85,33 +83,33 @@ class Loss(Section, ABC):
 
 @dataclass(frozen=True)
 class Prediction:
-    """Logits, class indices and valid mask of one batch, with what the losses derive from them.
+    """Logits, class indices and valid mask of one batch, and the tensors derived from them.
 
-    Everything derived has a channel for each foreground class (one for a single logit) and is
-    zero on ignored voxels, so no value there reaches a loss or its gradient. Sums run in float32
+    A derived tensor has a channel for each foreground class (one for a single logit) and is zero on
+    ignored voxels, which therefore change neither a loss nor its gradient. Sums are float32
     (float64 when the logits are).
     """
 
     raw_logits: Tensor
     label: Tensor
     valid_voxels: Tensor
-    processes: Processes = ALONE
-    """Those that share the batch; tensors here are of this one's patches unless pooled."""
+    processes: Processes = SINGLE_PROCESS
+    """The processes that share the batch; tensors here are of this process's patches."""
 
-    def pool(self, values: Tensor) -> Tensor:
-        """Add up sums over this process's patches with those of the others, differentiably."""
+    def global_sum(self, values: Tensor) -> Tensor:
+        """Add this process's sums over its patches to those of the others; differentiable."""
         return self.processes.sum(values)
 
-    def mean_where(self, values: Tensor, counted: Tensor) -> Tensor:
-        """Mean over the batch of the values that are counted; 0 when none is."""
-        sums = (values * counted).sum(), counted.sum().to(values.dtype)
-        pooled = self.pool(torch.stack(sums))
+    def mean_where(self, values: Tensor, mask: Tensor) -> Tensor:
+        """Mean over the batch of the values in the mask; 0 when the mask is empty."""
+        sums = (values * mask).sum(), mask.sum().to(values.dtype)
+        pooled = self.global_sum(torch.stack(sums))
         return pooled[0] / pooled[1].clamp_min(1)
 
     @cached_property
     def whole_batch(self) -> Prediction:
-        """The patches of all processes in one place."""
-        if isinstance(self.processes, Alone):
+        """The patches of all processes."""
+        if isinstance(self.processes, SingleProcess):
             return self
         gather = self.processes.gather
         return Prediction(gather(self.raw_logits), gather(self.label), gather(self.valid_voxels))
@@ -125,7 +123,7 @@ class Prediction:
 
     @property
     def is_binary(self) -> bool:
-        """Whether one logit tells foreground from background."""
+        """Whether there is one foreground logit."""
         return self.raw_logits.shape[1] == 1
 
     @property
@@ -159,15 +157,15 @@ class Prediction:
     @cached_property
     def total_valid(self) -> Tensor:
         """Valid voxels of the whole batch."""
-        return self.pool(self.num_valid.sum())
+        return self.global_sum(self.num_valid.sum())
 
     @cached_property
-    def size(self) -> Tensor:
+    def num_labelled(self) -> Tensor:
         """Labelled voxels of each patch and foreground class, (b, c)."""
         return self.target.sum(dim=VOXELS).to(self.logits.dtype)
 
     @cached_property
-    def mass(self) -> Tensor:
+    def probs_sum(self) -> Tensor:
         """Sum of the probabilities of each patch and foreground class, (b, c)."""
         return self.probs.sum(dim=VOXELS)
 
@@ -178,10 +176,10 @@ class Prediction:
 
 
 def ratio(numerator: Tensor, denominator: Tensor, empty: float) -> Tensor:
-    """Divide; where the denominator is nothing return `empty`, with a zero gradient.
+    """Divide; where the denominator is zero return `empty`, with a zero gradient.
 
-    Nothing is also what is so small that its square is no normal number: the gradient divides by
-    that square, and probabilities of saturated logits add up to 1e-40 and the like.
+    A denominator whose square is no normal number counts as zero, because the gradient divides by
+    that square; probabilities of saturated logits can sum to 1e-40.
     """
-    nothing = denominator < torch.finfo(denominator.dtype).tiny ** 0.5
-    return torch.where(nothing, empty, numerator / denominator.masked_fill(nothing, 1.0))
+    is_zero = denominator < torch.finfo(denominator.dtype).tiny ** 0.5
+    return torch.where(is_zero, empty, numerator / denominator.masked_fill(is_zero, 1.0))

@@ -1,4 +1,4 @@
-"""Soft skeleton by morphology, differentiable, keeping nothing but its input for backward."""
+"""Differentiable soft skeleton by morphology; only its input is saved for backward."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from vesuv.losses.distance import AXES
 Origins = list[tuple[Tensor, Tensor]]
 """For each axis: 1 where a voxel took the value of its lower, and of its upper neighbour, else 0.
 
-In the volume's own floating type: on a CPU, comparing into and multiplying by booleans is 4 times
-slower."""
+The tensors have the volume's floating type: booleans make the CPU 4 times slower here."""
 
 
 def soft_skeleton(probs: Tensor, iterations: int, cube: bool) -> Tensor:
     """Soft skeleton of each volume.
 
-    S = 1 - prod_k (1 - relu(E_k - open(E_k))), k = 0 ... iterations, E_k the k-th erosion and the
-    opening an erosion followed by a dilation with the 3x3x3 cube: the paper's recursion
-    S <- S + relu(d - S d), written as the product it is. Forward keeps `probs` alone; backward
-    repeats the erosions, volume by volume, so that its working memory is that of one volume.
+    S = 1 - prod_k (1 - relu(E_k - open(E_k))), k = 0 ... iterations. E_k is the k-th erosion; the
+    opening is an erosion followed by a dilation with the 3x3x3 cube. The product equals the paper's
+    recursion S <- S + relu(d - S d). Forward saves `probs` alone; backward repeats the erosions one
+    volume at a time, so that it needs the working memory of one volume.
 
     Args:
         probs: In [0, 1], (b, c, z, y, x).
@@ -39,21 +38,21 @@ def soft_skeleton(probs: Tensor, iterations: int, cube: bool) -> Tensor:
 
 
 def skeleton(mask: Tensor, iterations: int, cube: bool) -> Tensor:
-    """Return the same of a boolean mask, boolean."""
+    """Return the same skeleton of a boolean mask, boolean."""
     eroded = mask.to(torch.uint8)
-    found = torch.zeros_like(mask)
+    ridge = torch.zeros_like(mask)
     for _ in range(iterations + 1):
-        below = _window(eroded, torch.minimum, cube)
-        found |= eroded > _window(below, torch.maximum, cube=True)
-        eroded = below
-    return found
+        next_eroded = _local_extremum(eroded, torch.minimum, cube)
+        ridge |= eroded > _local_extremum(next_eroded, torch.maximum, cube=True)
+        eroded = next_eroded
+    return ridge
 
 
 def erode(mask: Tensor, times: int) -> Tensor:
-    """Erode a boolean mask by the 3x3x3 cube; beyond the volume's edge counts as inside."""
+    """Erode a boolean mask by the 3x3x3 cube; voxels beyond the volume's edge count as inside."""
     eroded = mask.to(torch.uint8)
     for _ in range(times):
-        eroded = _window(eroded, torch.minimum, cube=True)
+        eroded = _local_extremum(eroded, torch.minimum, cube=True)
     return eroded.bool()
 
 
@@ -65,11 +64,13 @@ class _SoftSkeleton(torch.autograd.Function):
         result = torch.empty_like(probs, memory_format=torch.contiguous_format)
         for volume, out in _volumes(probs, result):
             out.fill_(1.0)
-            eroded = volume
+            level = volume
             for _ in range(iterations + 1):
-                below = _window(eroded, torch.minimum, cube)
-                out.mul_(_outside_ridge(eroded, _window(below, torch.maximum, cube=True)))
-                eroded = below
+                next_eroded = _local_extremum(level, torch.minimum, cube)
+                out.mul_(
+                    _outside_ridge(level, _local_extremum(next_eroded, torch.maximum, cube=True))
+                )
+                level = next_eroded
             out.neg_().add_(1.0)
         return result
 
@@ -95,71 +96,74 @@ def _outside_ridge(eroded: Tensor, opened: Tensor) -> Tensor:
 
 
 def _volume_gradient(volume: Tensor, upstream: Tensor, iterations: int, cube: bool) -> Tensor:
-    levels, outside, before = [volume], [], [torch.ones_like(volume)]
+    levels, factors, products = [volume], [], [torch.ones_like(volume)]
     for _ in range(iterations + 1):
-        levels.append(_window(levels[-1], torch.minimum, cube))
-        opened = _window(levels[-1], torch.maximum, cube=True)
-        outside.append(_outside_ridge(levels[-2], opened))
-        before.append(before[-1] * outside[-1])
-    after = upstream.clone()  # upstream times the factors of all deeper levels
-    below = torch.zeros_like(volume)  # gradient of the level below
+        levels.append(_local_extremum(levels[-1], torch.minimum, cube))
+        opened = _local_extremum(levels[-1], torch.maximum, cube=True)
+        factors.append(_outside_ridge(levels[-2], opened))
+        products.append(products[-1] * factors[-1])
+    later = upstream.clone()  # upstream times the factors of all later erosions
+    next_gradient = torch.zeros_like(volume)  # gradient of the next erosion
     for level in range(iterations, -1, -1):
-        ridge = before[level].mul_(after).mul_(outside[level] < 1.0)
-        after.mul_(outside[level])
+        ridge = products[level].mul_(later).mul_(factors[level] < 1.0)
+        later.mul_(factors[level])
         origins: Origins = []
-        _window(levels[level + 1], torch.maximum, cube=True, origins=origins)
-        below.add_(_window_gradient(-ridge, origins, cube=True))
+        _local_extremum(levels[level + 1], torch.maximum, cube=True, origins=origins)
+        next_gradient.add_(_extremum_gradient(-ridge, origins, cube=True))
         origins = []
-        _window(levels[level], torch.minimum, cube, origins=origins)
-        below = _window_gradient(below, origins, cube).add_(ridge)
-    return below
+        _local_extremum(levels[level], torch.minimum, cube, origins=origins)
+        next_gradient = _extremum_gradient(next_gradient, origins, cube).add_(ridge)
+    return next_gradient
 
 
-def _window(
+def _local_extremum(
     volume: Tensor,
-    pick: Callable[..., Tensor],
+    extremum: Callable[..., Tensor],
     cube: bool,
     origins: Origins | None = None,
 ) -> Tensor:
-    """Least (`torch.minimum`) or greatest (`torch.maximum`) value of each voxel's neighbourhood.
+    """Minimum or maximum over each voxel's neighbourhood.
 
     Args:
         volume: (..., z, y, x).
-        pick: Which of the two.
+        extremum: `torch.minimum` or `torch.maximum`.
         cube: 3x3x3 neighbours; otherwise the six that share a face.
-        origins: Filled with where each value came from, when given.
+        origins: Receives the origin of each value.
     """
-    better = torch.lt if pick is torch.minimum else torch.gt
-    best = volume.clone()
+    is_better = torch.lt if extremum is torch.minimum else torch.gt
+    result = volume.clone()
     for axis in AXES:
-        source = best.clone() if cube else volume
-        rest = volume.shape[axis] - 1
-        lower, upper = best.narrow(axis, 0, rest), best.narrow(axis, 1, rest)
-        source_lower, source_upper = source.narrow(axis, 0, rest), source.narrow(axis, 1, rest)
+        source = result.clone() if cube else volume
+        size = volume.shape[axis] - 1
+        lower, upper = result.narrow(axis, 0, size), result.narrow(axis, 1, size)
+        source_lower, source_upper = source.narrow(axis, 0, size), source.narrow(axis, 1, size)
         if origins is not None:
-            from_lower = better(source_lower, upper, out=torch.empty_like(upper))
-        pick(upper, source_lower, out=upper)
+            from_lower = is_better(source_lower, upper, out=torch.empty_like(upper))
+        extremum(upper, source_lower, out=upper)
         if origins is not None:
-            from_upper = better(source_upper, lower, out=torch.empty_like(lower))
+            from_upper = is_better(source_upper, lower, out=torch.empty_like(lower))
             origins.append((from_lower, from_upper))
-        pick(lower, source_upper, out=lower)
-    return best
+        extremum(lower, source_upper, out=lower)
+    return result
 
 
-def _window_gradient(upstream: Tensor, origins: Origins, cube: bool) -> Tensor:
-    """Send the gradient of `_window`'s result back to where its values came from.
+def _extremum_gradient(upstream: Tensor, origins: Origins, cube: bool) -> Tensor:
+    """Gradient of `_local_extremum`, which flows to the origin of each value; overwrites `origins`.
 
-    Overwrites `origins`.
+    Args:
+        upstream: Gradient of the result.
+        origins: Those of the forward pass.
+        cube: As in the forward pass.
     """
-    kept = upstream.clone()
-    sent = kept if cube else torch.zeros_like(kept)
+    gradient = upstream.clone()
+    neighbour_gradient = gradient if cube else torch.zeros_like(gradient)
     for axis, (from_lower, from_upper) in zip(AXES[::-1], origins[::-1], strict=True):
-        rest = upstream.shape[axis] - 1
-        lower, upper = kept.narrow(axis, 0, rest), kept.narrow(axis, 1, rest)
+        size = upstream.shape[axis] - 1
+        lower, upper = gradient.narrow(axis, 0, size), gradient.narrow(axis, 1, size)
         to_upper = from_upper.mul_(lower)
         lower.sub_(to_upper)
         to_lower = from_lower.mul_(upper)
         upper.sub_(to_lower)
-        sent.narrow(axis, 1, rest).add_(to_upper)
-        sent.narrow(axis, 0, rest).add_(to_lower)
-    return kept if cube else kept.add_(sent)
+        neighbour_gradient.narrow(axis, 1, size).add_(to_upper)
+        neighbour_gradient.narrow(axis, 0, size).add_(to_lower)
+    return gradient if cube else gradient.add_(neighbour_gradient)

@@ -1,4 +1,4 @@
-"""Cross-entropy of each voxel, focused and weighted: the core of three losses."""
+"""Weighted focal cross-entropy of each voxel, on which three losses are built."""
 
 from __future__ import annotations
 
@@ -35,37 +35,41 @@ def focal_mean(prediction: Prediction, weight: Tensor, gamma: float) -> Tensor:
         sign = prediction.target.to(weight.dtype).mul_(-2.0).add_(1.0)
         total = _binary_focal_sum(prediction.logits, sign, weight, gamma)
     else:
-        total = (_focal(prediction, gamma).unsqueeze(1) * weight).sum()
-    return prediction.pool(total) / prediction.total_valid.clamp_min(1)
+        total = (_focal_values(prediction, gamma).unsqueeze(1) * weight).sum()
+    return prediction.global_sum(total) / prediction.total_valid.clamp_min(1)
 
 
 def _class_index(prediction: Prediction) -> Tensor:
     return prediction.label.long().masked_fill(~prediction.valid[:, 0], 0)
 
 
-def _focal(prediction: Prediction, gamma: float) -> Tensor:
-    surprise = F.cross_entropy(prediction.logits, _class_index(prediction), reduction="none")
+def _focal_values(prediction: Prediction, gamma: float) -> Tensor:
+    cross_entropy = F.cross_entropy(prediction.logits, _class_index(prediction), reduction="none")
     if gamma == 0:
-        return surprise
-    # Below the clamp the gradient is cut, which keeps 0 ** (gamma - 1) out of it.
-    doubt = (-torch.expm1(-surprise)).clamp_min(torch.finfo(surprise.dtype).tiny)
-    return doubt**gamma * surprise
+        return cross_entropy
+    # Below the clamp the gradient is zero: 0 ** (gamma - 1) would be infinite.
+    error_prob = (-torch.expm1(-cross_entropy)).clamp_min(torch.finfo(cross_entropy.dtype).tiny)
+    return error_prob**gamma * cross_entropy
 
 
 class _BinaryFocalSum(torch.autograd.Function):
-    """The gradient has a closed form: it is made with the value and is all that is kept."""
+    """Forward computes the gradient in closed form and saves nothing else for backward."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, sign: Tensor, weight: Tensor, gamma: float) -> Tensor:
         margin = logits * sign
-        doubt = torch.sigmoid(margin)
-        surprise = F.softplus(margin)
-        focus = weight if gamma == 0 else weight * doubt**gamma
-        value = (focus * surprise).sum()
+        error_prob = torch.sigmoid(margin)
+        cross_entropy = F.softplus(margin)
+        focal_weight = weight if gamma == 0 else weight * error_prob**gamma
+        value = (focal_weight * cross_entropy).sum()
         if ctx.needs_input_grad[0]:
             # d/dm [q**g softplus(m)] = q**g (g (1 - q) softplus(m) + q), with q = sigmoid(m).
-            slope = doubt if gamma == 0 else surprise.mul_(1 - doubt).mul_(gamma).add_(doubt)
-            ctx.save_for_backward(slope.mul_(focus).mul_(sign))
+            slope = (
+                error_prob
+                if gamma == 0
+                else cross_entropy.mul_(1 - error_prob).mul_(gamma).add_(error_prob)
+            )
+            ctx.save_for_backward(slope.mul_(focal_weight).mul_(sign))
         return value
 
     @staticmethod

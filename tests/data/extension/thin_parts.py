@@ -18,15 +18,15 @@ class Volume(Loss):
     """Squared error of the predicted volume, as a share of the judged voxels."""
 
     limits: ClassVar[tuple[float, float]] = (0.0, 10.0)
-    constant: ClassVar[float | None] = None
+    constant_score: ClassVar[float | None] = None
     factor: float = Field(default=1.0, gt=0.0)
     """What the error is multiplied by."""
 
-    def perfect(self, share: float) -> float:
+    def perfect_score(self, share: float) -> float:
         return 0.0
 
     def of(self, prediction: Prediction) -> Tensor:
-        error = (prediction.mass - prediction.size) / prediction.num_valid.clamp_min(1)
+        error = (prediction.probs_sum - prediction.num_labelled) / prediction.num_valid.clamp_min(1)
         return self.factor * error.square().mean()
 
 

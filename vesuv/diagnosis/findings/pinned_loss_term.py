@@ -70,8 +70,8 @@ def _pinned(evidence: Evidence, term: str, validated: list[int], share: float) -
         return None
     loss = evidence.config.loss.term(term)
     floor, ceiling = loss.limits
-    top = min(ceiling, math.inf if loss.constant is None else loss.constant)
-    perfect = loss.perfect(share)
+    top = min(ceiling, math.inf if loss.constant_score is None else loss.constant_score)
+    perfect = loss.perfect_score(share)
     if perfect > floor and max(known) < perfect:
         return _Pinned(term, weights[-1], known, floor, perfect, at_floor=True)
     if math.isfinite(top) and min(known) > top - MARGIN * (top - floor):
