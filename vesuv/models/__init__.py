@@ -1,4 +1,4 @@
-"""Networks by the name that `model.name` gives them: one a file, with its section."""
+"""Networks by their name in `model.name`; each file holds one network with its section."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def build_model(config: NetworkConfig) -> nn.Module:
     """Build the network of the `model` section; it returns logits (b, k, z, y, x).
 
     Raises:
-        InputError: There is not memory enough for its weights.
+        InputError: The memory is too small for its weights.
     """
     try:
         return config.build()
@@ -36,14 +36,14 @@ def build_model(config: NetworkConfig) -> nn.Module:
 
 
 def recompute_levels(network: nn.Module, levels: int) -> None:
-    """Let backward compute the activations of the top levels again instead of keeping them.
+    """Recompute the activations of the top levels in backward (gradient checkpointing).
 
     Args:
         network: A network of this package.
-        levels: Levels from the top, where a voxel costs most; 0 keeps everything.
+        levels: Levels from the top, where activations are largest; 0 recomputes none.
 
     Raises:
-        InputError: The network cannot do it.
+        InputError: The network is not a plain U-Net.
     """
     if isinstance(network, PlainUNet):
         network.recomputed_levels = levels

@@ -1,4 +1,4 @@
-"""MONAI's DynUNet; MONAI is imported when the network is built, not before."""
+"""MONAI's DynUNet; MONAI is imported when the network is built."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vesuv.config.data import PositiveInt
 from vesuv.config.model import NetworkConfig
 
 WIDEST = 320
-"""nnU-Net's limit on the channels of a 3D level."""
+"""Largest number of channels of a level, as in nnU-Net's 3D networks."""
 
 
 class DynUNetConfig(NetworkConfig):

@@ -1,4 +1,4 @@
-"""What a network's logits mean, and where they start."""
+"""Logits into probabilities and classes, and the initial bias of the output layer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 SMALLEST_FRACTION = 1e-4
-"""A class rarer than this starts as if it were this frequent, so that no bias is infinite."""
+"""Lower bound of a class's fraction in the initial bias, which would be infinite at 0."""
 
 
 def activate(logits: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ def foreground_probability(probs: Tensor) -> Tensor:
 
 
 def initialise_output_bias(network: nn.Module, class_fractions: Sequence[float]) -> None:
-    """Set the last bias so that the first prediction already has the labels' proportions.
+    """Set the output layer's bias so that the initial prediction has the labels' class fractions.
 
     Args:
         network: One of the networks of this package.
@@ -53,7 +53,7 @@ def initialise_output_bias(network: nn.Module, class_fractions: Sequence[float])
 
 
 def output_layer(network: nn.Module) -> nn.Conv3d | nn.ConvTranspose3d:
-    """Return the 1x1x1 convolution that makes the logits: the last one a network declares."""
+    """Return the 1x1x1 convolution that computes the logits: the last one in the network."""
     layers = [
         module
         for module in network.modules()

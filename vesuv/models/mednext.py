@@ -1,4 +1,4 @@
-"""MONAI's MedNeXt; MONAI is imported when the network is built, not before."""
+"""MONAI's MedNeXt; MONAI is imported when the network is built."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class MedNeXtConfig(NetworkConfig):
 
     name: Literal["mednext"] = "mednext"
     variant: Literal["S", "B", "M", "L"] = "S"
-    """Size of the published family."""
+    """Size of the network in the published family."""
     kernel_size: Literal[3, 5] = 3
     """Kernel edge in voxels."""
 

@@ -1,4 +1,4 @@
-"""Instance norm and LeakyReLU in one step that keeps one tensor for backward instead of two."""
+"""Instance norm and LeakyReLU fused: one tensor is saved for backward instead of two."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ EPSILON = 1e-5
 class NormActivation(nn.Module):
     """Instance norm without affine, then LeakyReLU.
 
-    LeakyReLU can be undone, and the gradient of a norm needs only its result and its scale. So
-    backward works from the activation that the next convolution keeps anyway, and the convolution
-    result before it is let go: half the activations of the network.
+    LeakyReLU is invertible, and the gradient of a norm needs only its result and its scale. So
+    backward uses the activation that the next convolution saves anyway, and the input of the norm
+    is freed: half the activations of the network.
 
     Args:
         slope: Negative slope, above 0.
@@ -41,14 +41,13 @@ class NormActivation(nn.Module):
         return activated
 
     def extra_repr(self) -> str:
-        """Show the slope where the network is printed."""
         return f"slope={self.slope}"
 
 
 class _NormActivation(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, slope: float) -> Tensor:
-        normalised, scale = batch_norm(_one_batch(features), EPSILON)
+        normalised, scale = batch_norm(_patches_as_channels(features), EPSILON)
         activated = F.leaky_relu_(normalised, slope).view(features.shape)
         ctx.save_for_backward(activated, scale)
         ctx.slope = slope
@@ -58,13 +57,13 @@ class _NormActivation(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
         activated, scale = ctx.saved_tensors
-        through = leaky_relu_backward(upstream, activated, ctx.slope)
+        norm_gradient = leaky_relu_backward(upstream, activated, ctx.slope)
         normalised = F.leaky_relu(activated, 1.0 / ctx.slope)
-        # The norm's backward for an input that has mean 0 and scale 1 already; its own scale enters
-        # as if it were an affine weight.
+        # The norm's backward of an input with mean 0 and scale 1; the norm's own scale is passed as
+        # the affine weight.
         gradient = batch_norm_backward(
-            _one_batch(through),
-            _one_batch(normalised),
+            _patches_as_channels(norm_gradient),
+            _patches_as_channels(normalised),
             weight=scale,
             mean=torch.zeros_like(scale),
             scale=torch.ones_like(scale),
@@ -73,6 +72,6 @@ class _NormActivation(torch.autograd.Function):
         return gradient.view(upstream.shape), None
 
 
-def _one_batch(features: Tensor) -> Tensor:
-    """Every channel of every patch as a channel of one: batch norm is then instance norm."""
+def _patches_as_channels(features: Tensor) -> Tensor:
+    """Reshape to one patch with b * c channels, on which batch norm is instance norm."""
     return features.reshape(1, -1, *features.shape[2:])

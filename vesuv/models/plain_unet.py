@@ -14,7 +14,7 @@ from vesuv.config.model import NetworkConfig
 from vesuv.models.normalization import NormActivation
 
 SLOPE = 0.01
-"""Negative slope of every LeakyReLU, and of the He initialisation that goes with it."""
+"""Negative slope of every LeakyReLU and of the He initialisation."""
 
 
 class PlainUNet(nn.Module):
@@ -42,11 +42,12 @@ class PlainUNet(nn.Module):
         self.pool = nn.MaxPool3d(2)
         self.bottleneck = _two_convolutions(widths[-2] if depth else in_channels, widths[-1])
         self.decoder = nn.ModuleList(
-            _Up(below, width) for below, width in zip(widths[:0:-1], widths[-2::-1], strict=True)
+            _UpBlock(lower, width)
+            for lower, width in zip(widths[:0:-1], widths[-2::-1], strict=True)
         )
         self.output = nn.Conv3d(filters, out_channels, kernel_size=1)
         self.recomputed_levels = 0
-        """Levels, counted from the top, that backward computes again instead of keeping them."""
+        """Levels from the top whose activations backward recomputes."""
         initialise_weights(self)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -54,40 +55,40 @@ class PlainUNet(nn.Module):
         skips: list[Tensor] = []
         features = image
         for level, convolutions in enumerate(self.encoder):
-            features = self._at(level, convolutions, features)
+            features = self._run_level(level, convolutions, features)
             skips.append(features)
             features = self.pool(features)
-        features = self._at(len(skips), self.bottleneck, features)
+        features = self._run_level(len(skips), self.bottleneck, features)
         for up in self.decoder:
             skip = skips.pop()
-            features = self._at(len(skips), up, features, skip)
+            features = self._run_level(len(skips), up, features, skip)
         logits: Tensor = self.output(features)
         return logits
 
-    def _at(self, level: int, module: nn.Module, *features: Tensor) -> Tensor:
+    def _run_level(self, level: int, module: nn.Module, *features: Tensor) -> Tensor:
         if self.training and level < self.recomputed_levels:
-            again: Tensor = checkpoint(module, *features, use_reentrant=False)
-            return again
-        result: Tensor = module(*features)
-        return result
+            recomputed: Tensor = checkpoint(module, *features, use_reentrant=False)
+            return recomputed
+        output: Tensor = module(*features)
+        return output
 
 
-class _Up(nn.Module):
-    """Double the resolution, join the encoder's features of that level, convolve twice."""
+class _UpBlock(nn.Module):
+    """Double the resolution, concatenate the encoder's features of that level, convolve twice."""
 
-    def __init__(self, below: int, width: int) -> None:
+    def __init__(self, in_channels: int, width: int) -> None:
         super().__init__()
-        self.upsample = nn.ConvTranspose3d(below, width, kernel_size=2, stride=2)
+        self.upsample = nn.ConvTranspose3d(in_channels, width, kernel_size=2, stride=2)
         self.convolutions = _two_convolutions(2 * width, width)
 
     def forward(self, features: Tensor, skip: Tensor) -> Tensor:
-        joined: Tensor = self.convolutions(torch.cat([self.upsample(features), skip], dim=1))
-        return joined
+        output: Tensor = self.convolutions(torch.cat([self.upsample(features), skip], dim=1))
+        return output
 
 
-def _two_convolutions(before: int, width: int) -> nn.Sequential:
+def _two_convolutions(in_channels: int, width: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv3d(before, width, kernel_size=3, padding=1),
+        nn.Conv3d(in_channels, width, kernel_size=3, padding=1),
         NormActivation(SLOPE),
         nn.Conv3d(width, width, kernel_size=3, padding=1),
         NormActivation(SLOPE),

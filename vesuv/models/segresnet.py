@@ -1,4 +1,4 @@
-"""MONAI's SegResNet; MONAI is imported when the network is built, not before."""
+"""MONAI's SegResNet; MONAI is imported when the network is built."""
 
 from __future__ import annotations
 
