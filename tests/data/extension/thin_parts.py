@@ -22,7 +22,7 @@ class Volume(Loss):
     factor: float = Field(default=1.0, gt=0.0)
     """What the error is multiplied by."""
 
-    def perfect_score(self, share: float) -> float:
+    def perfect_score(self, _share: float) -> float:
         return 0.0
 
     def of(self, prediction: Prediction) -> Tensor:
