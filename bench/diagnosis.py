@@ -94,7 +94,7 @@ def judge(run: Run, folder: Path) -> Seen:
     """Diagnose a finished run as a whole, and as it stood after each validation."""
     whole = Evidence.read(folder / "runs" / run.name)
     ever: set[str] = set()
-    for epoch in whole.validated:
+    for epoch in whole.validation_epochs:
         until = replace(
             whole,
             metrics=Metrics(tuple(row for row in whole.metrics.rows if row["epoch"] <= epoch)),

@@ -146,7 +146,7 @@ def _read_history(folder: Path) -> object:
     for column in history.metrics.columns:
         points = history.metrics.points(column)
         assert points == sorted(set(points))
-        assert all(history.metrics.at(column, epoch) == value for epoch, value in points)
+        assert all(history.metrics.value_at(column, epoch) == value for epoch, value in points)
     epochs = [observation.epoch for observation in history.observations]
     assert epochs == sorted(set(epochs))
     return history

@@ -35,10 +35,10 @@ def run(tmp_path: Path) -> Path:
 def test_a_run_folder_is_read_whole(run: Path) -> None:
     evidence = Evidence.read(run)
 
-    assert evidence.epoch == 2 and evidence.validated == [0, 2]
+    assert evidence.epoch == 2 and evidence.validation_epochs == [0, 2]
     assert evidence.points("val/dice") == [(0, 0.4), (2, 0.5)]
-    assert evidence.values("train/loss", 2) == [0.8, 0.7]
-    assert evidence.at("val/dice", 1) is None and evidence.at("nothing", 0) is None
+    assert evidence.last_values("train/loss", 2) == [0.8, 0.7]
+    assert evidence.value_at("val/dice", 1) is None and evidence.value_at("nothing", 0) is None
     assert evidence.weights(0) == {"dice": 1.0}
     assert evidence.weights(1) == {"dice": 0.8, "focal": 0.2}
     assert evidence.points("val/full_dice") == []

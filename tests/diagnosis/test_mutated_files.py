@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 from vesuv.config import Config
-from vesuv.diagnosis import Evidence, compare, diagnose, show
+from vesuv.diagnosis import Evidence, compare, diagnose, finding_lines
 from vesuv.training.train import train
 
 FILES = ("metrics.csv", "events.jsonl", "evidence.jsonl", "run.json")
@@ -51,7 +51,7 @@ def test_a_hundred_mutated_runs_are_read_without_a_fault(
         for name, content in contents.items():
             (broken / name).write_bytes(mutated(content, rng))
         evidence = Evidence.read(broken)
-        show(diagnose(evidence))
+        finding_lines(diagnose(evidence))
         compare([evidence, whole])
         kept += len(evidence.observations)
 

@@ -1,4 +1,4 @@
-from vesuv.diagnosis.render import epochs, percent, show
+from vesuv.diagnosis.render import epochs, finding_lines, percent
 from vesuv.runs.records import Finding
 
 
@@ -24,7 +24,7 @@ def test_a_finding_is_said_in_two_lines() -> None:
         epochs=(3, 5),
     )
 
-    assert show([finding]) == [
+    assert finding_lines([finding]) == [
         "Trouble: Far too much is predicted (lopsided_precision_recall). "
         "In epochs 3 to 5 precision is 0.608.",
         "  -> Let validate_distribution choose.",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vesuv.cli.options import Runs, console
-from vesuv.diagnosis import Evidence, Finding, compare, show
+from vesuv.diagnosis import Evidence, Finding, compare, finding_lines
 from vesuv.diagnosis import diagnose as find
-from vesuv.diagnosis.objectives import best
+from vesuv.diagnosis.objectives import best_validation
 from vesuv.io.atomic import writing
 from vesuv.report.page import write_page
 from vesuv.runs.folder import RunFolder
@@ -49,13 +49,13 @@ def _report(evidence: Evidence, findings: Sequence[Finding]) -> list[str]:
     troubles = sum(finding.severity == "trouble" for finding in findings)
     counted = f"{troubles} trouble{'' if troubles == 1 else 's'}, {len(findings) - troubles} "
     counted += "warning" if len(findings) - troubles == 1 else "warnings"
-    return [f"{evidence.path} ({extent}): {counted}", *show(findings)]
+    return [f"{evidence.path} ({extent}): {counted}", *finding_lines(findings)]
 
 
 def _comparison(runs: Sequence[Evidence]) -> list[str]:
     """List runs by the first one's measure, best first, and say whether losses are comparable."""
     measure = runs[0].config.validation.measure
-    scored = [(run, best(run, measure)) for run in runs]
+    scored = [(run, best_validation(run, measure)) for run in runs]
     scored.sort(key=lambda pair: -pair[1][1] if pair[1] is not None else 1.0)
     lines = [f"By the best {measure} on the fixed tiles:"]
     for run, point in scored:
@@ -63,6 +63,6 @@ def _comparison(runs: Sequence[Evidence]) -> list[str]:
         lines.append(f"  {run.path}: {score}")
     difference = compare(runs)
     if difference is not None:
-        return [*lines, *show([difference])]
+        return [*lines, *finding_lines([difference])]
     same = "The runs minimise the same function on the same tiles: their losses may be compared."
     return [*lines, same]

@@ -1,4 +1,4 @@
-"""What the findings look at: a run's history, and what its prepared data hold."""
+"""The evidence that findings judge: a run's history and the labels of its prepared data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vesuv.runs.records import LabelShares, Observation, RunEvent, RunFacts
 
 @dataclass(frozen=True)
 class Evidence:
-    """A run as far as it is known; empty where a file is missing or a line is half written."""
+    """The readable part of a run; fields are empty where a file is missing or cut short."""
 
     path: Path
     config: Config
@@ -25,7 +25,7 @@ class Evidence:
     observations: tuple[Observation, ...] = ()
     """By epoch."""
     labels: LabelShares | None = None
-    """From the summary of the prepared data, or what was kept of it in evidence.jsonl."""
+    """From the summary of the prepared data, or from its copy in evidence.jsonl."""
     facts: RunFacts | None = None
 
     @classmethod
@@ -41,7 +41,7 @@ class Evidence:
             )
         history = RunHistory.read(path)
         store = history.facts.store if history.facts else None
-        recorded = (line.labels for line in history.observations)
+        recorded_labels = (line.labels for line in history.observations)
         return cls(
             path=path,
             config=history.config or load_config(path / "config.yaml"),
@@ -49,44 +49,44 @@ class Evidence:
             events=history.events,
             observations=history.observations,
             labels=(read_labels(Path(store)) if store else None)
-            or next((labels for labels in recorded if labels is not None), None),
+            or next((labels for labels in recorded_labels if labels is not None), None),
             facts=history.facts,
         )
 
     @property
     def epoch(self) -> int:
-        """The last epoch that anything is known of; -1 before the first."""
-        last = self.metrics.last_epoch
-        epochs = [] if last is None else [last]
+        """The last epoch with metrics or observations; -1 before the first."""
+        last_epoch = self.metrics.last_epoch
+        epochs = [] if last_epoch is None else [last_epoch]
         return max([*epochs, *(line.epoch for line in self.observations[-1:])], default=-1)
 
-    def at(self, name: str, epoch: int) -> float | None:
-        """Return a column's number of an epoch."""
-        return self.metrics.at(name, epoch)
+    def value_at(self, name: str, epoch: int) -> float | None:
+        """Return the value of a column at an epoch."""
+        return self.metrics.value_at(name, epoch)
 
     def points(self, name: str) -> list[Point]:
-        """Return (epoch, number) of a column, where there is one."""
+        """Return (epoch, value) of a column, without empty cells."""
         return self.metrics.points(name)
 
-    def values(self, name: str, last: int) -> list[float]:
-        """Return a column's `last` numbers, or as many as there are."""
-        return [value for _, value in self.points(name)[-last:]]
+    def last_values(self, name: str, num: int) -> list[float]:
+        """Return the last `num` values of a column, or all when there are fewer."""
+        return [value for _, value in self.points(name)[-num:]]
 
     def weights(self, epoch: int) -> dict[str, float]:
-        """Return the weight of each loss term in an epoch, without those of weight 0."""
+        """Return the weight of each loss term in an epoch; terms of weight 0 are left out."""
         names = [name for name in self.metrics.columns if name.startswith("weight/")]
-        weights = {name.removeprefix("weight/"): self.at(name, epoch) for name in names}
+        weights = {name.removeprefix("weight/"): self.value_at(name, epoch) for name in names}
         return {name: weight for name, weight in weights.items() if weight}
 
     @property
-    def validated(self) -> list[int]:
+    def validation_epochs(self) -> list[int]:
         """Epochs with a validation."""
         return [epoch for epoch, _ in self.points("val/dice")]
 
 
 def read_labels(store: Path) -> LabelShares | None:
-    """Return what the summary of prepared data says of the labels; None when it is not there."""
-    for name in ("summary.json", "census.json"):  # the name that older versions gave it
+    """Return the label shares in the summary of a store; None without a summary."""
+    for name in ("summary.json", "census.json"):  # census.json: the name in older stores
         try:
             return LabelShares.model_validate(read_json_or_none(store / name))
         except ValidationError:

@@ -1,16 +1,16 @@
-"""How well the network does on training cases, beside validation cases, at the best thresholds."""
+"""Dice on training and validation tiles, each at its best threshold."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.diagnosis.thresholds import best_cut
+from vesuv.diagnosis.thresholds import best_threshold
 
 
 @dataclass(frozen=True)
 class Fit:
-    """Dice at the threshold that suits each set of tiles best, at one validation."""
+    """Dice on tiles of training and of validation cases at one validation."""
 
     epoch: int
     train: float
@@ -18,14 +18,18 @@ class Fit:
 
     @property
     def gap(self) -> float:
-        """How much better the training cases are."""
+        """Dice of training tiles minus Dice of validation tiles."""
         return self.train - self.validation
 
 
-def fits(evidence: Evidence) -> list[Fit]:
-    """Return what is known, by epoch; the best thresholds take their instability out of it."""
+def fit_history(evidence: Evidence) -> list[Fit]:
+    """Return the fit at each validation; best thresholds remove the threshold's instability."""
     return [
-        Fit(line.epoch, best_cut(line.train.histogram).dice, best_cut(line.histogram).dice)
+        Fit(
+            line.epoch,
+            best_threshold(line.train.histogram).dice,
+            best_threshold(line.histogram).dice,
+        )
         for line in evidence.observations
         if line.train is not None and line.histogram is not None
     ]

@@ -1,4 +1,4 @@
-"""Findings and their figures as people read them."""
+"""Findings, epochs and shares as text."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def percent(share: float) -> str:
     return f"{value:.0f} %" if abs(value) >= 9.95 else f"{value:.2g} %"
 
 
-def show(findings: Iterable[Finding]) -> list[str]:
-    """Return findings as lines of text: one of what and why, one of what to do."""
+def finding_lines(findings: Iterable[Finding]) -> list[str]:
+    """Return two lines of text for each finding: title with evidence, and remedy."""
     return [
         line
         for finding in findings

@@ -1,4 +1,4 @@
-"""What another threshold would give, from the histogram of probabilities."""
+"""Overlap at any threshold, from the histogram of probabilities."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from vesuv.runs.records import BINS, Histogram
 
 
 @dataclass(frozen=True)
-class Cut:
-    """Overlap when every voxel at or above a probability counts as foreground."""
+class Overlap:
+    """Overlap when every voxel at or above the threshold counts as foreground."""
 
     threshold: float
     dice: float
@@ -18,41 +18,41 @@ class Cut:
     recall: float
 
 
-def cut_at(histogram: Histogram, threshold: float) -> Cut:
-    """Return the overlap at a threshold, rounded to the edges of the bins."""
-    return _cuts(histogram)[min(BINS - 1, max(0, round(threshold * BINS)))]
+def overlap_at(histogram: Histogram, threshold: float) -> Overlap:
+    """Return the overlap at a threshold, which is rounded to a bin's edge."""
+    return _overlaps(histogram)[min(BINS - 1, max(0, round(threshold * BINS)))]
 
 
-def best_cut(histogram: Histogram) -> Cut:
-    """Return the threshold with the best Dice; the middle one of those that tie."""
-    cuts = _cuts(histogram)
-    most = max(cut.dice for cut in cuts)
-    best = [cut for cut in cuts if cut.dice == most]
-    return best[len(best) // 2]
+def best_threshold(histogram: Histogram) -> Overlap:
+    """Return the threshold with the best Dice; of several equal ones the middle one."""
+    candidates = _overlaps(histogram)
+    best_dice = max(candidate.dice for candidate in candidates)
+    ties = [candidate for candidate in candidates if candidate.dice == best_dice]
+    return ties[len(ties) // 2]
 
 
 def mean_probability(counts: tuple[int, ...]) -> float | None:
-    """Return the mean probability of the voxels counted; None where there is none."""
+    """Return the mean probability of the counted voxels; None without voxels."""
     total = sum(counts)
     if not total:
         return None
-    return sum((place + 0.5) / BINS * count for place, count in enumerate(counts)) / total
+    return sum((bin_index + 0.5) / BINS * count for bin_index, count in enumerate(counts)) / total
 
 
-def _cuts(histogram: Histogram) -> list[Cut]:
-    labelled = sum(histogram.foreground)
-    right = _at_or_above(histogram.foreground)
-    wrong = _at_or_above(histogram.background)
+def _overlaps(histogram: Histogram) -> list[Overlap]:
+    num_foreground = sum(histogram.foreground)
+    true_positives = _cumulative_from_top(histogram.foreground)
+    false_positives = _cumulative_from_top(histogram.background)
     return [
-        Cut(
-            place / BINS,
-            2 * tp / max(1, tp + fp + labelled),
+        Overlap(
+            bin_index / BINS,
+            2 * tp / max(1, tp + fp + num_foreground),
             tp / max(1, tp + fp),
-            tp / max(1, labelled),
+            tp / max(1, num_foreground),
         )
-        for place, (tp, fp) in enumerate(zip(right, wrong, strict=True))
+        for bin_index, (tp, fp) in enumerate(zip(true_positives, false_positives, strict=True))
     ]
 
 
-def _at_or_above(counts: tuple[int, ...]) -> list[int]:
+def _cumulative_from_top(counts: tuple[int, ...]) -> list[int]:
     return list(accumulate(reversed(counts)))[::-1]

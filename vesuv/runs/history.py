@@ -62,7 +62,7 @@ class Metrics:
         found = [(int(row["epoch"]), row[name]) for row in self.rows if name in row]
         return [point for point in found if math.isfinite(point[1])] if finite else found
 
-    def at(self, name: str, epoch: int) -> float | None:
+    def value_at(self, name: str, epoch: int) -> float | None:
         """Return a column's finite number of an epoch."""
         value = self._by_epoch.get(epoch, {}).get(name)
         return value if value is not None and math.isfinite(value) else None

@@ -110,7 +110,7 @@ class ErrorCounts(Record):
     """All other wrong voxels."""
 
 
-class GradientLook(Record):
+class GradientComparison(Record):
     """Gradients of the loss terms on a few fixed training tiles, by group of layers."""
 
     cosines: dict[str, dict[TermPair, Number]]
@@ -167,7 +167,7 @@ class Observation(Record):
     train: TrainScore | None = None
     """The same measures on fixed tiles of training cases."""
     errors: ErrorCounts | None = None
-    gradients: GradientLook | None = None
+    gradients: GradientComparison | None = None
     movement: Number | None = None
     """Change of the weights since the last observation, relative to their size."""
     augmentation: dict[str, AugmentationEffect] | None = None

@@ -9,7 +9,7 @@ from types import TracebackType
 
 from torch import Tensor
 
-from vesuv.diagnosis import Finding, show
+from vesuv.diagnosis import Finding, finding_lines
 from vesuv.errors import InputError, Interrupted
 from vesuv.io.atomic import writing
 from vesuv.report.page import write_page
@@ -106,15 +106,19 @@ class Reporter:
     def findings(self, epoch: int, findings: Sequence[Finding]) -> None:
         """Say the findings that were not there before."""
         names = {finding.name for finding in findings}
-        for line in show(finding for finding in findings if finding.name not in self.reported):
+        for line in finding_lines(
+            finding for finding in findings if finding.name not in self.reported
+        ):
             self.say(f"Epoch {epoch} {line}")
         if names != self.reported and self.writer is not None:
-            self.writer.text("findings", "\n\n".join(show(findings)) or "No findings.", epoch)
+            self.writer.text(
+                "findings", "\n\n".join(finding_lines(findings)) or "No findings.", epoch
+            )
         self.reported = names
 
     def conclude(self, findings: Sequence[Finding]) -> None:
         """End the log with all findings, and write the page."""
-        for line in ["Findings:", *show(findings)] if findings else ["No findings"]:
+        for line in ["Findings:", *finding_lines(findings)] if findings else ["No findings"]:
             self.say(line)
         self.page()
 

@@ -4,12 +4,12 @@ import pytest
 
 from tests.diagnosis.conftest import MakeEvidence
 from vesuv.diagnosis.findings.opposing_loss_terms import find
-from vesuv.runs.records import GradientLook
+from vesuv.runs.records import GradientComparison
 
 
 def look(weak: float = 0.5, **cosines: float) -> dict[str, Any]:
     return {
-        "gradients": GradientLook(
+        "gradients": GradientComparison(
             cosines={group: {"dice|variance": cosine} for group, cosine in cosines.items()},
             norms={group: {"dice": 1.0, "variance": weak} for group in cosines},
         )

@@ -1,5 +1,5 @@
 from tests.diagnosis.conftest import MakeEvidence
-from vesuv.diagnosis.findings.still_weights import STILL, find
+from vesuv.diagnosis.findings.still_weights import MAX_MOVEMENT, find
 
 MOVES = [{}, {"movement": 2e-5}, {"movement": 1e-5}, {"movement": 1e-5}]
 
@@ -13,7 +13,7 @@ def test_weights_that_stand_still_are_named(make: MakeEvidence) -> None:
 
 
 def test_the_movement_between_rare_validations_is_shared_out(make: MakeEvidence) -> None:
-    moves = [{"movement": 3 * STILL}] * 3
+    moves = [{"movement": 3 * MAX_MOVEMENT}] * 3
 
     assert find(make(observations=moves)) is None
     assert find(make(observations=moves, validation={"every": 4})) is not None

@@ -11,8 +11,8 @@ from vesuv.diagnosis.probes.structure import (
     contrast,
     measure_augmentation,
     measure_structure,
+    repeat_distances,
     run_lengths,
-    starts_apart,
 )
 from vesuv.training.fold_data import FoldData, TrainingData, fold_data
 
@@ -24,13 +24,13 @@ def line(text: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_spacing_is_from_one_beginning_to_the_next() -> None:
-    assert starts_apart(*line("..##...##.#"), axis=2) == [5, 3]
+    assert repeat_distances(*line("..##...##.#"), axis=2) == [5, 3]
 
 
 def test_what_begins_outside_or_lies_behind_ignored_voxels_is_left_out() -> None:
-    assert starts_apart(*line("#..##..##"), axis=2) == [4]
-    assert starts_apart(*line(".#..?..#...#"), axis=2) == [4]
-    assert starts_apart(*line("........"), axis=2) == []
+    assert repeat_distances(*line("#..##..##"), axis=2) == [4]
+    assert repeat_distances(*line(".#..?..#...#"), axis=2) == [4]
+    assert repeat_distances(*line("........"), axis=2) == []
 
 
 def test_a_run_is_as_long_as_its_voxels_in_a_row() -> None:

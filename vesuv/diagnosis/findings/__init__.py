@@ -1,4 +1,4 @@
-"""Findings: evidence of a run in, what is the matter and what to do out; one finding a file."""
+"""Findings: each file judges the evidence of a run and returns one finding or None."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ from vesuv.diagnosis.findings import (
 )
 from vesuv.runs.records import Finding
 
-Find = Callable[[Evidence], Finding | None]
-"""What looks for one finding; None: it is not there."""
+Detector = Callable[[Evidence], Finding | None]
+"""Returns one finding, or None where the evidence does not show it."""
 
 GROUP = "vesuv.findings"
 """Entry-point group that other packages join."""
 
-FINDINGS: dict[str, Find] = {
+FINDINGS: dict[str, Detector] = {
     "extra_label_as_foreground": extra_label_as_foreground.find,
     "skipped_steps": skipped_steps.find,
     "collapse": collapse.find,
@@ -59,14 +59,14 @@ FINDINGS: dict[str, Find] = {
     "label_noise_ceiling": label_noise_ceiling.find,
     "slow_loading": slow_loading.find,
 }
-"""What is looked for, by the name of its finding; what explains most comes first."""
+"""Detector by the name of its finding; findings that explain others come first."""
 
 
-def all_findings() -> dict[str, Find]:
-    """Return our findings, and those that installed packages offer.
+def all_findings() -> dict[str, Detector]:
+    """Return our detectors and those of installed packages, by name of the finding.
 
     Raises:
-        InputError: One of these cannot be imported.
+        InputError: A package's detector cannot be imported.
     """
-    others = {point.name: load_entry_point(point) for point in entry_points(group=GROUP)}
-    return FINDINGS | {name: find for name, find in others.items() if name not in FINDINGS}
+    plugins = {point.name: load_entry_point(point) for point in entry_points(group=GROUP)}
+    return FINDINGS | {name: detect for name, detect in plugins.items() if name not in FINDINGS}

@@ -1,4 +1,4 @@
-"""A label value that looks like `unlabelled` is trained as foreground."""
+"""A label value that probably means `unlabelled` is trained as foreground."""
 
 from __future__ import annotations
 
@@ -7,41 +7,46 @@ from vesuv.diagnosis.evidence import Evidence
 from vesuv.diagnosis.render import percent
 from vesuv.runs.records import Finding
 
-LARGE = 0.2
-"""Share of all voxels from which a value is suspect: the diary's unlabelled value had 0.556, the
-structures this is made for have 0.01 to 0.17."""
-TIMES = 2.0
-"""Times the voxels of all other foreground values together; the diary's value had 10.5."""
+MIN_SHARE = 0.2
+"""Share of all voxels from which a value is suspect: the diary's unlabelled value had 0.556, thin
+structures have 0.01 to 0.17."""
+MIN_RATIO = 2.0
+"""Ratio to the voxels of all other foreground values together; the diary's value had 10.5."""
 
 
 def find(evidence: Evidence) -> Finding | None:
-    """Find a foreground value that outweighs all others where no value is ignored.
+    """Find a foreground value with more voxels than all others where no value is ignored.
 
-    The lowest foreground value is never suspect: that is where people put what they look for. A
-    data set with one foreground value, or with an ignore value that occurs, is left alone.
+    The lowest foreground value is never suspect: it is usually the structure of interest. Data sets
+    with one foreground value, or with an ignore value that occurs, give no finding.
     """
     labels, schema = evidence.labels, evidence.config.labels
     if labels is None or labels.values.get(str(schema.ignore), 0.0) > 0.0:
         return None
-    named = {value: name for name, values in schema.values()[1:] for value in values}
-    shares = {value: labels.values.get(str(value), 0.0) for value in named}
+    class_names = {value: name for name, values in schema.values()[1:] for value in values}
+    shares = {value: labels.values.get(str(value), 0.0) for value in class_names}
     suspect = max(shares, key=lambda value: shares[value])
-    others = sum(shares.values()) - shares[suspect]
+    other_share = sum(shares.values()) - shares[suspect]
     lowest = min(shares)
-    if suspect == lowest or not 0.0 < TIMES * others <= shares[suspect] or shares[suspect] < LARGE:
+    if (
+        suspect == lowest
+        or not 0.0 < MIN_RATIO * other_share <= shares[suspect]
+        or shares[suspect] < MIN_SHARE
+    ):
         return None
     return Finding(
         name="extra_label_as_foreground",
         title=f"Label value {suspect} is trained as foreground and is probably unlabelled",
         evidence=(
             f"Value {suspect} fills {percent(shares[suspect])} of all voxels, "
-            f"{shares[suspect] / others:.1f} times the {percent(others)} of the other foreground; "
-            f"it is declared as class {named[suspect]!r}, and {_ignored(schema)}. "
-            f"{percent(labels.foreground)} of the judged voxels are foreground that way."
+            f"{shares[suspect] / other_share:.1f} times the {percent(other_share)} of the other "
+            f"foreground; it is declared as class {class_names[suspect]!r}, and "
+            f"{_ignore_text(schema)}. {percent(labels.foreground)} of the judged voxels are "
+            "foreground that way."
         ),
         remedy=(
             f"If {suspect} means unlabelled, --set labels.ignore={suspect} "
-            f"'labels.classes={_without(schema, suspect)}' and start a new run: no loss, "
+            f"'labels.classes={_classes_without(schema, suspect)}' and start a new run: no loss, "
             "threshold or learning rate can repair this one."
         ),
         severity="trouble",
@@ -49,26 +54,26 @@ def find(evidence: Evidence) -> Finding | None:
         numbers={
             "value": suspect,
             "share": shares[suspect],
-            "other_foreground_share": others,
+            "other_foreground_share": other_share,
             "foreground_share": labels.foreground,
         },
     )
 
 
-def _ignored(schema: LabelsConfig) -> str:
+def _ignore_text(schema: LabelsConfig) -> str:
     if schema.ignore is None:
         return "no value is ignored"
     return f"the ignore value {schema.ignore} does not occur"
 
 
-def _without(schema: LabelsConfig, suspect: int) -> str:
-    """The classes as they are written on the command line, without one value."""
-    kept = {
+def _classes_without(schema: LabelsConfig, suspect: int) -> str:
+    """The classes without one value, as they are written on the command line."""
+    remaining = {
         name: [value for value in values if value != suspect] for name, values in schema.values()
     }
     classes = (
         f"{name}: {values[0] if len(values) == 1 else values}"
-        for name, values in kept.items()
+        for name, values in remaining.items()
         if values
     )
     return f"{{{', '.join(classes)}}}"

@@ -1,4 +1,4 @@
-"""One group fails while the mean looks fine."""
+"""One group of cases has a low score that the mean over all hides."""
 
 from __future__ import annotations
 
@@ -6,48 +6,48 @@ from vesuv.diagnosis.evidence import Evidence
 from vesuv.diagnosis.render import epochs, percent
 from vesuv.runs.records import Finding, Observation
 
-FAILS = 1 / 3
-"""Share of the other groups' skill that a failing group reaches at most; groups that are merely
-harder reached half of it on the phantom."""
-FINE = 0.3
-"""Mean skill of the other groups from which the mean looks fine."""
-VALIDATIONS = 3
-"""In each of the last so many."""
-SETTLES = 2
-"""Validations at the start that do not count: groups are not learnt at the same pace."""
+MAX_SKILL_RATIO = 1 / 3
+"""Largest ratio of a failing group's skill to the other groups' mean; groups that are merely harder
+reached one half on the phantom."""
+MIN_OTHER_SKILL = 0.3
+"""Mean skill of the other groups below which no group is compared."""
+NUM_VALIDATIONS = 3
+"""Number of latest validations in which the ratio must be that low."""
+WARMUP = 2
+"""First validations, which do not count: groups are learnt at different pace."""
 
 
 def find(evidence: Evidence) -> Finding | None:
-    """Find the group with the least skill beside the mean of the others, at each validation.
+    """Find the group with the lowest skill relative to the mean of the other groups.
 
-    Skill is Dice on a scale from 0, which calling everything foreground scores, to 1: a group with
-    much foreground has a high Dice for nothing.
+    Skill is Dice rescaled so that a prediction of foreground everywhere scores 0: Dice alone is
+    high in a group with much foreground.
     """
-    grouped = [line for line in evidence.observations if len(line.groups) > 1]
-    lines = grouped[SETTLES:][-VALIDATIONS:]
-    if len(lines) < VALIDATIONS:
+    observations = [line for line in evidence.observations if len(line.groups) > 1]
+    recent = observations[WARMUP:][-NUM_VALIDATIONS:]
+    if len(recent) < NUM_VALIDATIONS:
         return None
-    shares = {
-        group: max(_share(line, group) for line in lines)
-        for group in set.intersection(*(set(line.groups) for line in lines))
+    ratios = {
+        group: max(_skill_ratio(line, group) for line in recent)
+        for group in set.intersection(*(set(line.groups) for line in recent))
     }
-    if not shares or min(shares.values()) > FAILS:
+    if not ratios or min(ratios.values()) > MAX_SKILL_RATIO:
         return None
-    group = min(shares, key=lambda name: shares[name])
-    others = [dice for name, dice in lines[-1].groups.items() if name != group]
-    own, rest = lines[-1].groups[group], sum(others) / len(others)
-    members = [tile.case for tile in lines[-1].tiles if tile.group == group]
-    cases = ", ".join(dict.fromkeys(members)) or "its cases"
-    first, last = lines[0].epoch, lines[-1].epoch
+    group = min(ratios, key=lambda name: ratios[name])
+    other_dice = [dice for name, dice in recent[-1].groups.items() if name != group]
+    own, mean = recent[-1].groups[group], sum(other_dice) / len(other_dice)
+    tile_cases = [tile.case for tile in recent[-1].tiles if tile.group == group]
+    cases = ", ".join(dict.fromkeys(tile_cases)) or "its cases"
+    first, last = recent[0].epoch, recent[-1].epoch
     return Finding(
         name="failing_group",
         title=f"Group {group} fails while the mean looks fine",
         evidence=(
-            f"In {epochs(first, last)} group {group} reaches {percent(shares[group])} at most of "
+            f"In {epochs(first, last)} group {group} reaches {percent(ratios[group])} at most of "
             f"what the other groups gain over calling everything foreground: Dice {own:.3f} "
-            f"against {rest:.3f} at epoch {last}"
-            + _reported(evidence, last)
-            + f". It is judged on {len(members)} tiles of {cases}."
+            f"against {mean:.3f} at epoch {last}"
+            + _pooled_text(evidence, last)
+            + f". It is judged on {len(tile_cases)} tiles of {cases}."
         ),
         remedy=(
             f"Look at images and labels of {cases} first; then give the group its share, --set "
@@ -56,21 +56,21 @@ def find(evidence: Evidence) -> Finding | None:
         ),
         severity="trouble",
         epochs=(first, last),
-        numbers={"dice": own, "others": rest, "share": shares[group], "tiles": len(members)},
+        numbers={"dice": own, "others": mean, "share": ratios[group], "tiles": len(tile_cases)},
     )
 
 
-def _reported(evidence: Evidence, epoch: int) -> str:
-    pooled = evidence.at("val/dice", epoch)
+def _pooled_text(evidence: Evidence, epoch: int) -> str:
+    pooled = evidence.value_at("val/dice", epoch)
     return "" if pooled is None else f", while {pooled:.3f} is reported over all"
 
 
-def _share(line: Observation, group: str) -> float:
-    """A group's skill as a share of the others' mean; 1 where the others have none to speak of."""
+def _skill_ratio(line: Observation, group: str) -> float:
+    """Ratio of a group's skill to the others' mean; 1 where that mean is below MIN_OTHER_SKILL."""
     skills = {name: _skill(line, name) for name in line.groups}
     others = [skill for name, skill in skills.items() if name != group]
-    rest = sum(others) / len(others)
-    return max(0.0, skills[group]) / rest if rest >= FINE else 1.0
+    mean_skill = sum(others) / len(others)
+    return max(0.0, skills[group]) / mean_skill if mean_skill >= MIN_OTHER_SKILL else 1.0
 
 
 def _skill(line: Observation, group: str) -> float:

@@ -1,52 +1,53 @@
-"""What is left of the errors lies where the label itself is uncertain."""
+"""The remaining errors lie at the boundary, where labels are uncertain."""
 
 from __future__ import annotations
 
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.diagnosis.fit import fits
+from vesuv.diagnosis.fit import fit_history
 from vesuv.diagnosis.render import epochs, percent
 from vesuv.runs.records import Finding
 
-NEAR = 0.65
-"""Share of the wrong voxels within one voxel of foreground on the other side; networks too small
-or too slow for the phantom had 0.36 to 0.57."""
-GAP = 0.06
-"""Training tiles are better by less: noise is not learnt, so they meet the same ceiling."""
-STILL = 0.03
-"""Dice that the training tiles gained over the last validations, at most."""
-VALIDATIONS = 3
-CEILING = 0.68
-"""Dice at the ceiling from which labels are good enough not to say so; labels moved by up to two
-voxels gave 0.59 on the phantom, untouched ones 0.78 to 0.86 at the end of a run."""
+MIN_BOUNDARY_SHARE = 0.65
+"""Smallest share of the wrong voxels that lie within one voxel of the other mask's foreground;
+networks too small or too slow for the phantom had 0.36 to 0.57."""
+MAX_GAP = 0.06
+"""Largest gap between training and validation tiles: label noise is not learnt, so both have the
+same ceiling."""
+MAX_GAIN = 0.03
+"""Largest gain in Dice of the training tiles over the last validations."""
+NUM_VALIDATIONS = 3
+MAX_CEILING = 0.68
+"""Highest ceiling that is reported; labels moved by up to two voxels gave 0.59 on the phantom,
+exact labels 0.78 to 0.86 at the end of a run."""
 
 
 def find(evidence: Evidence) -> Finding | None:
-    """Find a run that has stopped with its errors on the boundary, on training cases as well.
+    """Find a run that no longer improves on training tiles and whose errors lie at the boundary.
 
-    The ceiling is the Dice that remains when every wrong voxel away from the boundary is repaired.
+    The ceiling is the Dice after correction of every wrong voxel away from the boundary.
     """
-    known = fits(evidence)
+    history = fit_history(evidence)
     lines = [line for line in evidence.observations if line.errors is not None]
-    if len(known) < VALIDATIONS + 1 or not lines or lines[-1].errors is None:
+    if len(history) < NUM_VALIDATIONS + 1 or not lines or lines[-1].errors is None:
         return None
-    errors, last, before = lines[-1].errors, known[-1], known[-VALIDATIONS]
-    wrong = errors.near + errors.far
-    if not wrong or not errors.right:
+    errors, last, earlier = lines[-1].errors, history[-1], history[-NUM_VALIDATIONS]
+    num_wrong = errors.near + errors.far
+    if not num_wrong or not errors.right:
         return None
-    near = errors.near / wrong
+    boundary_share = errors.near / num_wrong
     ceiling = 2 * errors.right / (2 * errors.right + errors.near)
-    stopped = last.train - before.train < STILL and abs(last.gap) < GAP
-    if near < NEAR or ceiling > CEILING or not stopped:
+    has_converged = last.train - earlier.train < MAX_GAIN and abs(last.gap) < MAX_GAP
+    if boundary_share < MIN_BOUNDARY_SHARE or ceiling > MAX_CEILING or not has_converged:
         return None
     return Finding(
         name="label_noise_ceiling",
         title="The labels' boundaries set a ceiling",
         evidence=(
-            f"At epoch {last.epoch} {percent(near)} of the wrong voxels lie within one voxel of "
-            f"foreground on the other side; with all others repaired Dice would be {ceiling:.3f} "
-            f"(it is {last.validation:.3f}). Training tiles stand at {last.train:.3f} and gained "
-            f"{last.train - before.train:+.3f} in {epochs(before.epoch, last.epoch)}: they meet "
-            "the same ceiling."
+            f"At epoch {last.epoch} {percent(boundary_share)} of the wrong voxels lie within one "
+            "voxel of foreground on the other side; with all others repaired Dice would be "
+            f"{ceiling:.3f} (it is {last.validation:.3f}). Training tiles stand at "
+            f"{last.train:.3f} and gained {last.train - earlier.train:+.3f} in "
+            f"{epochs(earlier.epoch, last.epoch)}: they meet the same ceiling."
         ),
         remedy=(
             "More epochs will not lift Dice above it: have some cases labelled twice to measure "
@@ -54,6 +55,6 @@ def find(evidence: Evidence) -> Finding | None:
             "surface_dice@1."
         ),
         severity="warning",
-        epochs=(before.epoch, last.epoch),
-        numbers={"near_share": near, "ceiling": ceiling, "train_dice": last.train},
+        epochs=(earlier.epoch, last.epoch),
+        numbers={"near_share": boundary_share, "ceiling": ceiling, "train_dice": last.train},
     )

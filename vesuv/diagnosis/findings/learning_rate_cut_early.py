@@ -1,4 +1,4 @@
-"""The learning rate was cut before the model had moved."""
+"""The learning rate was cut while the measure had not risen yet or was still rising."""
 
 from __future__ import annotations
 
@@ -6,64 +6,67 @@ from vesuv.diagnosis.evidence import Evidence
 from vesuv.diagnosis.render import percent
 from vesuv.runs.records import Finding
 
-LOW = 0.3
-"""Share of the highest rate so far, at or below which it counts as cut."""
-EARLY = 0.6
-"""Share of the run by which that is early."""
-MOVED = 0.1
-"""Gain of the measure since the first validation from which the model has moved."""
-RISING = 0.02
-"""Gain over the last two validations from which it was still rising."""
+MAX_RATE_RATIO = 0.3
+"""Ratio to the highest rate so far, at or below which the rate counts as cut."""
+MAX_RUN_SHARE = 0.6
+"""Share of the run's epochs before which a cut is early."""
+MIN_GAIN = 0.1
+"""Gain of the measure since the first validation, below which it has not risen."""
+MIN_RECENT_GAIN = 0.02
+"""Gain over the last two validations, above which the measure is still rising."""
 
 
 def find(evidence: Evidence) -> Finding | None:
-    """Find the first epoch whose rate is low early in the run, the measure unmoved or still rising.
+    """Find a lasting cut early in the run while the measure had not risen or was still rising.
 
-    The warm-up does not count, since the rate is compared with the highest so far, nor does a cycle
-    of a cosine after which the rate has come back.
+    The warm-up is no cut, since the rate is compared with the highest so far; nor is a cycle of the
+    cosine schedule, after which the rate rises again.
     """
-    low = _first_low(evidence)
+    cut = _rate_cut(evidence)
     measure = evidence.config.validation.measure
-    known = [(epoch, value) for epoch, value in evidence.points(f"val/{measure}")]
-    if low is None:
+    points = [(epoch, value) for epoch, value in evidence.points(f"val/{measure}")]
+    if cut is None:
         return None
-    epoch, lr, highest = low
-    until = [value for when, value in known if when < epoch]
-    if len(until) < 2 or epoch >= EARLY * evidence.config.train.epochs:
+    epoch, lr, highest = cut
+    values = [value for point_epoch, value in points if point_epoch < epoch]
+    if len(values) < 2 or epoch >= MAX_RUN_SHARE * evidence.config.train.epochs:
         return None
-    gain, recent = max(until) - until[0], until[-1] - until[max(0, len(until) - 3)]
-    unmoved, rising = gain < MOVED, recent > RISING
-    if not unmoved and not rising:
+    gain, recent_gain = max(values) - values[0], values[-1] - values[max(0, len(values) - 3)]
+    is_unmoved, is_rising = gain < MIN_GAIN, recent_gain > MIN_RECENT_GAIN
+    if not is_unmoved and not is_rising:
         return None
-    cuts = sum(event.kind == "learning_rate" and event.epoch <= epoch for event in evidence.events)
+    num_cuts = sum(
+        event.kind == "learning_rate" and event.epoch <= epoch for event in evidence.events
+    )
     return Finding(
         name="learning_rate_cut_early",
         title="The learning rate was cut before the model had moved"
-        if unmoved
+        if is_unmoved
         else "The learning rate was cut while the model was still learning",
         evidence=(
             f"By epoch {epoch} of {evidence.config.train.epochs} the rate had gone from "
             f"{highest:.2g} to {lr:.2g} ({percent(lr / highest)})"
-            f"{f' in {cuts} cuts' if cuts else ''}, when {measure} had gained {gain:.3f} since the "
-            f"first validation, {recent:+.3f} of it over the last {min(2, len(until) - 1)}."
+            f"{f' in {num_cuts} cuts' if num_cuts else ''}, when {measure} had gained {gain:.3f} "
+            f"since the first validation, {recent_gain:+.3f} of it over the last "
+            f"{min(2, len(values) - 1)}."
         ),
         remedy=_remedy(evidence),
-        severity="trouble" if unmoved else "warning",
+        severity="trouble" if is_unmoved else "warning",
         epochs=(0, epoch),
-        numbers={"lr": lr, "highest_lr": highest, "gain": gain, "recent_gain": recent},
+        numbers={"lr": lr, "highest_lr": highest, "gain": gain, "recent_gain": recent_gain},
     )
 
 
-def _first_low(evidence: Evidence) -> tuple[int, float, float] | None:
-    """Epoch, rate and highest rate before it, where the rate fell for good."""
-    low, highest = None, 0.0
+def _rate_cut(evidence: Evidence) -> tuple[int, float, float] | None:
+    """Epoch, rate and highest rate before the cut after which the rate stayed low."""
+    cut, highest = None, 0.0
     for epoch, lr in evidence.points("lr"):
         highest = max(highest, lr)
-        if lr > LOW * highest:
-            low = None
-        elif low is None and lr > 0.0:
-            low = epoch, lr, highest
-    return low
+        if lr > MAX_RATE_RATIO * highest:
+            cut = None
+        elif cut is None and lr > 0.0:
+            cut = epoch, lr, highest
+    return cut
 
 
 def _remedy(evidence: Evidence) -> str:

@@ -1,36 +1,36 @@
-"""The learning rate is too high: the loss jumps, after a phase change, an escape, or at random."""
+"""The validation loss jumps because the learning rate is too high."""
 
 from __future__ import annotations
 
 import itertools
 
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.diagnosis.findings.phases_not_comparable import total
+from vesuv.diagnosis.findings.phases_not_comparable import total_loss
 from vesuv.runs.records import Finding
 
-RISE = 1.25
-"""Factor on the validation loss, from one validation to the next, under the same weights."""
-EXPLAINED = 1.15
-"""The same within AFTER epochs of an event that explains it; the diary's runs went back to their
-best weights at once above that."""
-SPIKES = 2
-"""So many jumps are a finding; one that is explained is enough."""
-AFTER = 2
-EXPLAIN = {"phase": "the change of phase", "escape": "the escape", "noise": "the weight noise"}
+MIN_RISE = 1.25
+"""Smallest factor between two validation losses under the same loss weights that is a jump."""
+MIN_EXPLAINED_RISE = 1.15
+"""The same within EXPLANATION_EPOCHS of an event in CAUSES; the diary's runs rolled back to their
+best weights above it."""
+MIN_JUMPS = 2
+"""Jumps from which they are a finding; one jump with a cause is enough."""
+EXPLANATION_EPOCHS = 2
+CAUSES = {"phase": "the change of phase", "escape": "the escape", "noise": "the weight noise"}
 
 
 def find(evidence: Evidence) -> Finding | None:
-    """Find jumps of the loss, both sides counted with the later epoch's weights."""
-    spikes = _spikes(evidence)
-    if not spikes or (len(spikes) < SPIKES and not spikes[0][3]):
+    """Find jumps of the validation loss; both epochs are weighted as the later one."""
+    jumps = _loss_jumps(evidence)
+    if not jumps or (len(jumps) < MIN_JUMPS and not jumps[0][3]):
         return None
-    rise, before, after, cause = max(spikes)
+    rise, before, after, cause = max(jumps)
     measure = evidence.config.validation.measure
-    values = [evidence.at(f"val/{measure}", epoch) or 0.0 for epoch in (before, after)]
-    lr = evidence.at("lr", after) or evidence.config.optimizer.lr
-    listed = ", ".join(str(spike[2]) for spike in spikes)
+    values = [evidence.value_at(f"val/{measure}", epoch) or 0.0 for epoch in (before, after)]
+    lr = evidence.value_at("lr", after) or evidence.config.optimizer.lr
+    epoch_text = ", ".join(str(jump[2]) for jump in jumps)
     plateau = evidence.config.plateau
-    escaped = plateau is not None and any(cause == EXPLAIN["escape"] for *_, cause in spikes)
+    follows_escape = plateau is not None and any(cause == CAUSES["escape"] for *_, cause in jumps)
     return Finding(
         name="learning_rate_too_high",
         title="The loss jumps: the learning rate is too high",
@@ -38,43 +38,46 @@ def find(evidence: Evidence) -> Finding | None:
             f"At epoch {after} the validation loss is {rise:.2f} times that of epoch {before} "
             f"under the same weights{cause and f', just after {cause}'}, and {measure} went from "
             f"{values[0]:.3f} to {values[1]:.3f}; the rate was {lr:.2g}. "
-            f"Epochs with such a jump: {listed}."
+            f"Epochs with such a jump: {epoch_text}."
         ),
         remedy=(
             f"--set plateau.cap={max(1.0, plateau.cap / 2):g}, or plateau=null."
-            if escaped and plateau is not None
+            if follows_escape and plateau is not None
             else f"--set optimizer.lr={lr / 3:.2g}"
             + (
                 "; --set noise=null."
-                if cause == EXPLAIN["noise"]
+                if cause == CAUSES["noise"]
                 else f" scheduler.warmup_epochs={evidence.config.scheduler.warmup_epochs + 2}."
             )
         ),
-        severity="trouble" if len(spikes) >= SPIKES else "warning",
-        epochs=(spikes[0][1], spikes[-1][2]),
-        numbers={"largest_rise": rise, "jumps": len(spikes), "lr": lr},
+        severity="trouble" if len(jumps) >= MIN_JUMPS else "warning",
+        epochs=(jumps[0][1], jumps[-1][2]),
+        numbers={"largest_rise": rise, "jumps": len(jumps), "lr": lr},
     )
 
 
-def _spikes(evidence: Evidence) -> list[tuple[float, int, int, str]]:
-    """Rise, the epochs before and after it, and what happened shortly before."""
-    spikes: list[tuple[float, int, int, str]] = []
-    validated = evidence.validated
-    for before, after in itertools.pairwise(validated):
+def _loss_jumps(evidence: Evidence) -> list[tuple[float, int, int, str]]:
+    """Factor, epoch before, epoch after, and cause of each jump."""
+    jumps: list[tuple[float, int, int, str]] = []
+    validation_epochs = evidence.validation_epochs
+    for before, after in itertools.pairwise(validation_epochs):
         weights = evidence.weights(after)
-        was, now = total(evidence, before, weights), total(evidence, after, weights)
-        if not weights or not was or not now:
+        old_loss, new_loss = (
+            total_loss(evidence, before, weights),
+            total_loss(evidence, after, weights),
+        )
+        if not weights or not old_loss or not new_loss:
             continue
         cause = _cause(evidence, before, after)
-        if now / was >= (EXPLAINED if cause else RISE):
-            spikes.append((now / was, before, after, cause))
-    return spikes
+        if new_loss / old_loss >= (MIN_EXPLAINED_RISE if cause else MIN_RISE):
+            jumps.append((new_loss / old_loss, before, after, cause))
+    return jumps
 
 
 def _cause(evidence: Evidence, before: int, after: int) -> str:
-    """What happened shortly before; the run's own beginning explains nothing."""
+    """Event shortly before a jump; the events of epoch 0 are no cause."""
     for event in evidence.events:
-        near = min(before, after - AFTER + 1) <= event.epoch <= after
-        if event.kind in EXPLAIN and event.epoch and near:
-            return EXPLAIN[event.kind]
+        is_close = min(before, after - EXPLANATION_EPOCHS + 1) <= event.epoch <= after
+        if event.kind in CAUSES and event.epoch and is_close:
+            return CAUSES[event.kind]
     return ""

@@ -1,70 +1,70 @@
-"""Loss terms that pull the weights in opposite directions."""
+"""Two loss terms with opposing gradients."""
 
 from __future__ import annotations
 
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.runs.records import Finding, GradientLook
+from vesuv.runs.records import Finding, GradientComparison
 
-OPPOSED = -0.3
-"""Cosine below which two gradients oppose each other: a third of the step is undone. Terms that go
-together had 0.12 or more in the second worst group of layers of any look."""
-GROUPS = 2
-"""Groups of layers in which that must be so: in the last layer alone even Dice and cross-entropy
-oppose each other, since they want other levels of probability for the same mask."""
-LEAST_SHARE = 0.1
-"""Of the larger gradient's norm: a smaller one does not matter, wherever it points."""
+MAX_COSINE = -0.3
+"""Cosine below which two gradients oppose each other: a third of the step is undone. Compatible
+terms had 0.12 or more in their second worst group of layers."""
+MIN_GROUPS = 2
+"""Groups of layers with such a cosine: in the last layer alone even Dice and cross-entropy oppose
+each other, since their optimal probabilities for one mask differ."""
+MIN_NORM_RATIO = 0.1
+"""Ratio of the smaller to the larger gradient's norm, below which the smaller has no effect."""
 
 
 def find(evidence: Evidence) -> Finding | None:
-    """Find the pair of terms whose weighted gradients oppose each other in most layers."""
-    looks = [(line.epoch, line.gradients) for line in evidence.observations if line.gradients]
-    if not looks:
+    """Find the pair of terms whose weighted gradients oppose in the most groups of layers."""
+    comparisons = [(line.epoch, line.gradients) for line in evidence.observations if line.gradients]
+    if not comparisons:
         return None
-    epoch, last = looks[-1]
-    found = _opposed(last)
-    if not found:
+    epoch, last = comparisons[-1]
+    opposing = _opposing_pairs(last)
+    if not opposing:
         return None
-    pair, groups = max(found.items(), key=lambda item: (len(item[1]), -min(item[1].values())))
-    one, other = pair.split("|")
-    listed = ", ".join(f"{g} {c:.2f}" for g, c in sorted(groups.items(), key=lambda item: item[1]))
+    pair, groups = max(opposing.items(), key=lambda item: (len(item[1]), -min(item[1].values())))
+    first, second = pair.split("|")
+    layers = ", ".join(f"{g} {c:.2f}" for g, c in sorted(groups.items(), key=lambda item: item[1]))
     group = min(groups, key=lambda name: groups[name])
     norm = last.norms[group]
-    since = min((e for e, look in looks if pair in _opposed(look)), default=epoch)
-    weaker = min((one, other), key=lambda term: norm[term])
+    first_epoch = min((e for e, c in comparisons if pair in _opposing_pairs(c)), default=epoch)
+    weaker_term = min((first, second), key=lambda term: norm[term])
     return Finding(
         name="opposing_loss_terms",
-        title=f"The loss terms {one} and {other} pull against each other",
+        title=f"The loss terms {first} and {second} pull against each other",
         evidence=(
-            f"At epoch {epoch} the cosine between their weighted gradients is, by layers: {listed} "
-            f"(first seen at epoch {since}); in {group} their norms are {norm[one]:.2g} and "
-            f"{norm[other]:.2g}, so a good part of each step is undone."
+            f"At epoch {epoch} the cosine between their weighted gradients is, by layers: "
+            f"{layers} (first seen at epoch {first_epoch}); in {group} their norms are "
+            f"{norm[first]:.2g} and {norm[second]:.2g}, so a good part of each step is undone."
         ),
         remedy=(
-            f"Take {weaker} out of phases, or bring it in late with a small weight and a ramp; "
-            "then compare the two runs with diagnose --run A B."
+            f"Take {weaker_term} out of phases, or bring it in late with a small weight and a "
+            "ramp; then compare the two runs with diagnose --run A B."
         ),
         severity="warning",
-        epochs=(since, epoch),
+        epochs=(first_epoch, epoch),
         numbers={
             "cosine": groups[group],
             "groups": len(groups),
-            f"norm_{one}": norm[one],
-            f"norm_{other}": norm[other],
+            f"norm_{first}": norm[first],
+            f"norm_{second}": norm[second],
         },
     )
 
 
-def _opposed(look: GradientLook) -> dict[str, dict[str, float]]:
-    """Pair of terms -> group of layers -> cosine, where they oppose in enough groups."""
-    found: dict[str, dict[str, float]] = {}
-    for group, pairs in look.cosines.items():
-        norm = look.norms.get(group, {})
+def _opposing_pairs(comparison: GradientComparison) -> dict[str, dict[str, float]]:
+    """Pair of terms -> group of layers -> cosine, for pairs that oppose in MIN_GROUPS or more."""
+    opposing: dict[str, dict[str, float]] = {}
+    for group, pairs in comparison.cosines.items():
+        norm = comparison.norms.get(group, {})
         for pair, cosine in pairs.items():
-            one, other = (norm.get(term, 0.0) for term in pair.split("|"))
-            if cosine < OPPOSED and _share(one, other) > LEAST_SHARE:
-                found.setdefault(pair, {})[group] = cosine
-    return {pair: groups for pair, groups in found.items() if len(groups) >= GROUPS}
+            first, second = (norm.get(term, 0.0) for term in pair.split("|"))
+            if cosine < MAX_COSINE and _norm_ratio(first, second) > MIN_NORM_RATIO:
+                opposing.setdefault(pair, {})[group] = cosine
+    return {pair: groups for pair, groups in opposing.items() if len(groups) >= MIN_GROUPS}
 
 
-def _share(one: float, other: float) -> float:
-    return min(one, other) / max(one, other, 1e-30)
+def _norm_ratio(first: float, second: float) -> float:
+    return min(first, second) / max(first, second, 1e-30)

@@ -1,33 +1,33 @@
-"""The training cases are learnt by heart."""
+"""The network fits its training cases and no longer improves on validation cases."""
 
 from __future__ import annotations
 
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.diagnosis.fit import fits
+from vesuv.diagnosis.fit import fit_history
 from vesuv.diagnosis.render import epochs
 from vesuv.runs.records import Finding
 
-GAP = 0.12
-"""Dice by which tiles of training cases are better than validation tiles."""
-WIDENED = 0.05
-"""Dice by which that gap has grown: tiles that are merely easier are so from the start."""
-VALIDATIONS = 2
-"""The gap is the mean of so many."""
+MIN_GAP = 0.12
+"""Gap in Dice between training and validation tiles."""
+MIN_WIDENING = 0.05
+"""Growth of that gap: between tiles of unequal difficulty it is wide from the start."""
+NUM_VALIDATIONS = 2
+"""Latest validations over which the gap is averaged."""
 
 
 def find(evidence: Evidence) -> Finding | None:
     """Find a wide and widening gap between training and validation tiles."""
-    known = fits(evidence)
-    recent = known[-VALIDATIONS:]
-    if len(known) < VALIDATIONS + 2:
+    history = fit_history(evidence)
+    recent = history[-NUM_VALIDATIONS:]
+    if len(history) < NUM_VALIDATIONS + 2:
         return None
-    gap = sum(fit.gap for fit in recent) / VALIDATIONS
-    narrowest = min(known[:-VALIDATIONS], key=lambda fit: fit.gap)
-    if gap < GAP or gap - narrowest.gap < WIDENED:
+    gap = sum(fit.gap for fit in recent) / NUM_VALIDATIONS
+    narrowest = min(history[:-NUM_VALIDATIONS], key=lambda fit: fit.gap)
+    if gap < MIN_GAP or gap - narrowest.gap < MIN_WIDENING:
         return None
     last = recent[-1]
-    best = max(known, key=lambda fit: fit.validation)
-    num = len(evidence.facts.train_cases) if evidence.facts else 0
+    best = max(history, key=lambda fit: fit.validation)
+    num_train_cases = len(evidence.facts.train_cases) if evidence.facts else 0
     return Finding(
         name="over_fitting",
         title="The network learns its training cases by heart",
@@ -36,7 +36,7 @@ def find(evidence: Evidence) -> Finding | None:
             f"{last.train:.3f} on tiles of training cases and {last.validation:.3f} on validation "
             f"tiles; the gap was {narrowest.gap:.3f} at epoch {narrowest.epoch} and is {gap:.3f}. "
             f"Validation was best at epoch {best.epoch} ({best.validation:.3f})"
-            + (f", with {num} training cases." if num else ".")
+            + (f", with {num_train_cases} training cases." if num_train_cases else ".")
         ),
         remedy=(
             "More cases help most; then augmentation (augment.rotation.p, augment.scaling.p, "

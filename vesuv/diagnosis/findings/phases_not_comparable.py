@@ -1,4 +1,4 @@
-"""A loss that fell because the phase changed, and is read as progress."""
+"""A change of phase changes the total loss without any learning."""
 
 from __future__ import annotations
 
@@ -8,40 +8,43 @@ from collections.abc import Mapping
 from vesuv.diagnosis.evidence import Evidence
 from vesuv.runs.records import Finding
 
-SHIFT = 0.1
-"""Share of the loss by which new weights alone must move it."""
+MIN_SHIFT = 0.1
+"""Relative change of the total loss by the new weights alone."""
 
 
 def find(evidence: Evidence) -> Finding | None:
-    """Find the change of weights that moved the total loss most, the network being the same.
+    """Find the change of weights that changes the total loss of the same network most.
 
-    The losses of the first validation under the new weights are added up with the old weights too:
-    the difference is what the change of phase did, and no learning.
+    The losses of the first validation under the new weights are summed with the new and with the
+    old weights: only the change of phase causes the difference.
     """
     largest: tuple[float, int, int, float, float] | None = None
-    validated = evidence.validated
-    for before, after in itertools.pairwise(validated):
-        old, new = evidence.weights(before), evidence.weights(after)
-        if old == new or not old or not new:
+    validation_epochs = evidence.validation_epochs
+    for before, after in itertools.pairwise(validation_epochs):
+        old_weights, new_weights = evidence.weights(before), evidence.weights(after)
+        if old_weights == new_weights or not old_weights or not new_weights:
             continue
-        with_old, with_new = total(evidence, after, old), total(evidence, after, new)
-        if not with_old or with_new is None:
+        old_loss, new_loss = (
+            total_loss(evidence, after, old_weights),
+            total_loss(evidence, after, new_weights),
+        )
+        if not old_loss or new_loss is None:
             continue
-        shift = abs(with_new - with_old) / abs(with_old)
-        if shift >= SHIFT and (largest is None or shift > largest[0]):
-            largest = (shift, before, after, with_old, with_new)
+        shift = abs(new_loss - old_loss) / abs(old_loss)
+        if shift >= MIN_SHIFT and (largest is None or shift > largest[0]):
+            largest = (shift, before, after, old_loss, new_loss)
     if largest is None:
         return None
-    shift, before, after, with_old, with_new = largest
+    shift, before, after, old_loss, new_loss = largest
     measure = evidence.config.validation.measure
-    values = [evidence.at(f"val/{measure}", epoch) or 0.0 for epoch in (before, after)]
+    values = [evidence.value_at(f"val/{measure}", epoch) or 0.0 for epoch in (before, after)]
     return Finding(
         name="phases_not_comparable",
         title="The loss before and after a change of phase are different functions",
         evidence=(
-            f"At epoch {after} the same network has a total loss of {with_old:.4f} under the "
-            f"weights of epoch {before} and of {with_new:.4f} under the new ones: "
-            f"{(with_new - with_old) / with_old:+.0%} without any learning, while {measure} went "
+            f"At epoch {after} the same network has a total loss of {old_loss:.4f} under the "
+            f"weights of epoch {before} and of {new_loss:.4f} under the new ones: "
+            f"{(new_loss - old_loss) / old_loss:+.0%} without any learning, while {measure} went "
             f"from {values[0]:.4f} to {values[1]:.4f}."
         ),
         remedy=(
@@ -50,13 +53,15 @@ def find(evidence: Evidence) -> Finding | None:
         ),
         severity="warning",
         epochs=(before, after),
-        numbers={"loss_old_weights": with_old, "loss_new_weights": with_new, "shift": shift},
+        numbers={"loss_old_weights": old_loss, "loss_new_weights": new_loss, "shift": shift},
     )
 
 
-def total(evidence: Evidence, epoch: int, weights: Mapping[str, float]) -> float | None:
-    """Return the validation loss of an epoch under given weights; None where a term is unknown."""
-    parts = [(weight, evidence.at(f"val/loss_{term}", epoch)) for term, weight in weights.items()]
-    if any(value is None for _, value in parts):
+def total_loss(evidence: Evidence, epoch: int, weights: Mapping[str, float]) -> float | None:
+    """Return the validation loss of an epoch under given weights; None where a term is missing."""
+    terms = [
+        (weight, evidence.value_at(f"val/loss_{term}", epoch)) for term, weight in weights.items()
+    ]
+    if any(value is None for _, value in terms):
         return None
-    return sum(weight * value for weight, value in parts if value is not None)
+    return sum(weight * value for weight, value in terms if value is not None)

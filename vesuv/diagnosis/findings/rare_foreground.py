@@ -1,4 +1,4 @@
-"""Most patches hold nothing to find."""
+"""Most training patches hold no foreground."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from vesuv.diagnosis.evidence import Evidence
 from vesuv.diagnosis.render import percent
 from vesuv.runs.records import Finding
 
-RARE = 0.33
-"""Share of drawn patches with foreground below which most steps teach nothing: the borehole images
-that this is named after had 19 of 236, 0.08."""
-EPOCHS = 3
-"""The patches of so many epochs are counted together."""
+MAX_SHARE = 0.33
+"""Share of drawn patches with foreground below which it is too rare; borehole images had 19 of 236,
+0.08."""
+NUM_EPOCHS = 3
+"""Latest epochs whose patches are counted."""
 
 
 def find(evidence: Evidence) -> Finding | None:
-    """Find a low share of drawn patches that hold any foreground."""
-    drawn = evidence.values("train/patches_with_foreground", EPOCHS)
-    if len(drawn) < EPOCHS or (share := sum(drawn) / len(drawn)) >= RARE:
+    """Find a low share of drawn patches with foreground."""
+    shares = evidence.last_values("train/patches_with_foreground", NUM_EPOCHS)
+    if len(shares) < NUM_EPOCHS or (share := sum(shares) / len(shares)) >= MAX_SHARE:
         return None
-    sampling, last = evidence.config.sampling, evidence.epoch
-    empty = (1 - share) ** sampling.batch_size
-    places = (
+    sampling, last_epoch = evidence.config.sampling, evidence.epoch
+    empty_share = (1 - share) ** sampling.batch_size
+    place_text = (
         ""
         if evidence.labels is None
         else f"; {percent(evidence.labels.patches_with_foreground)} of all places for a patch do"
@@ -29,8 +29,9 @@ def find(evidence: Evidence) -> Finding | None:
         name="rare_foreground",
         title="Foreground patches are too rare",
         evidence=(
-            f"{percent(share)} of the patches of the last {EPOCHS} epochs hold foreground{places}. "
-            f"With a batch of {sampling.batch_size}, {percent(empty)} of the steps see none at all."
+            f"{percent(share)} of the patches of the last {NUM_EPOCHS} epochs hold "
+            f"foreground{place_text}. With a batch of {sampling.batch_size}, "
+            f"{percent(empty_share)} of the steps see none at all."
         ),
         remedy=(
             f"--set sampling.foreground_share={max(0.67, sampling.foreground_share):.2g} "
@@ -40,6 +41,6 @@ def find(evidence: Evidence) -> Finding | None:
             f"({percent(sampling.foreground_share)}) and finds too little."
         ),
         severity="trouble",
-        epochs=(max(0, last - EPOCHS + 1), last),
-        numbers={"patches_with_foreground": share, "steps_without": empty},
+        epochs=(max(0, last_epoch - NUM_EPOCHS + 1), last_epoch),
+        numbers={"patches_with_foreground": share, "steps_without": empty_share},
     )

@@ -1,4 +1,4 @@
-"""The network waits for its data."""
+"""Training waits for patches."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ from vesuv.diagnosis.evidence import Evidence
 from vesuv.diagnosis.render import epochs, percent
 from vesuv.runs.records import Finding
 
-WAITS = 0.2
-"""Share of the training time spent waiting for patches: from here the same machine could train a
-quarter faster. Healthy runs without workers waited 0.04 to 0.06 of it."""
-EPOCHS = 3
-"""In each of the last so many; a run's first epoch, which fills caches, is not counted."""
+MIN_WAIT_SHARE = 0.2
+"""Share of the training time spent waiting for patches: at 0.2, training without waiting would be a
+quarter faster. Healthy runs without workers waited 0.04 to 0.06."""
+NUM_EPOCHS = 3
+"""Latest epochs with such a share; a run's first epoch, which fills caches, is not counted."""
 
 
 def find(evidence: Evidence) -> Finding | None:
-    """Find a loader that keeps the step waiting."""
+    """Find a loader that is slower than the training step."""
     points = [(epoch, share) for epoch, share in evidence.points("loader_wait_share") if epoch]
-    recent = points[-EPOCHS:]
-    if len(recent) < EPOCHS or min(share for _, share in recent) < WAITS:
+    recent = points[-NUM_EPOCHS:]
+    if len(recent) < NUM_EPOCHS or min(share for _, share in recent) < MIN_WAIT_SHARE:
         return None
-    share = sum(value for _, value in recent) / EPOCHS
+    share = sum(value for _, value in recent) / NUM_EPOCHS
     first, last = recent[0][0], recent[-1][0]
-    rate = evidence.at("patches_per_second", last)
+    rate = evidence.value_at("patches_per_second", last)
     workers = evidence.config.runtime.workers
-    speed = f" of {rate:.2g} patches a second" if rate is not None else ""
+    rate_text = f" of {rate:.2g} patches a second" if rate is not None else ""
     return Finding(
         name="slow_loading",
         title="Training waits for its data",
         evidence=(
             f"In {epochs(first, last)} training waited {percent(share)} of its time for patches; "
-            f"at best it could run at {1 / max(1e-9, 1 - share):.1f} times its rate{speed}. "
+            f"at best it could run at {1 / max(1e-9, 1 - share):.1f} times its rate{rate_text}. "
             f"runtime.workers is {'chosen for the machine' if workers is None else workers}."
         ),
         remedy=(

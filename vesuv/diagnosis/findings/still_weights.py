@@ -6,39 +6,40 @@ from vesuv.diagnosis.evidence import Evidence
 from vesuv.diagnosis.render import epochs
 from vesuv.runs.records import Finding
 
-STILL = 1e-3
-"""Relative change of the weights in an epoch; networks that learn move by 0.01 to 0.3."""
-VALIDATIONS = 3
-"""In each of the last so many whose learning rate was above LOW of its highest."""
-LOW = 0.1
+MAX_MOVEMENT = 1e-3
+"""Relative change of the weights in an epoch; networks that learn have 0.01 to 0.3."""
+NUM_VALIDATIONS = 3
+"""Latest validations with such a change, among those at MIN_RATE_RATIO of the highest rate or
+more."""
+MIN_RATE_RATIO = 0.1
 
 
 def find(evidence: Evidence) -> Finding | None:
-    """Find weights that stand still although the schedule asks them to move."""
+    """Find weights that hardly change although the learning rate is not low."""
     rates = dict(evidence.points("lr"))
     highest = max(rates.values(), default=0.0)
     recent = [
         line
         for line in evidence.observations
-        if line.movement is not None and rates.get(line.epoch, highest) >= LOW * highest
-    ][-VALIDATIONS:]
-    if len(recent) < VALIDATIONS:
+        if line.movement is not None and rates.get(line.epoch, highest) >= MIN_RATE_RATIO * highest
+    ][-NUM_VALIDATIONS:]
+    if len(recent) < NUM_VALIDATIONS:
         return None
     first, last = recent[0].epoch, recent[-1].epoch
     every = evidence.config.validation.every
-    moves = [(line.movement or 0.0) / every for line in recent]
-    if max(moves) >= STILL:
+    movements = [(line.movement or 0.0) / every for line in recent]
+    if max(movements) >= MAX_MOVEMENT:
         return None
     lr = evidence.config.optimizer.lr
     return Finding(
         name="still_weights",
         title="The weights hardly move",
         evidence=(
-            f"In {epochs(first, last)} an epoch changed the weights by {max(moves):.1e} of their "
-            f"size at most, at a learning rate of {rates.get(last, lr):.2g}."
+            f"In {epochs(first, last)} an epoch changed the weights by {max(movements):.1e} of "
+            f"their size at most, at a learning rate of {rates.get(last, lr):.2g}."
         ),
         remedy=f"--set optimizer.lr={30 * lr:.2g}; the defaults are 5e-4 (adamw) and 1e-2 (sgd).",
         severity="trouble",
         epochs=(first, last),
-        numbers={"movement": max(moves), "lr": rates.get(last, lr)},
+        numbers={"movement": max(movements), "lr": rates.get(last, lr)},
     )

@@ -1,4 +1,4 @@
-"""The measure swings with the threshold, not with what was learnt."""
+"""Dice at the fixed threshold swings, Dice at the best threshold does not."""
 
 from __future__ import annotations
 
@@ -6,43 +6,44 @@ import itertools
 
 from vesuv.diagnosis.evidence import Evidence
 from vesuv.diagnosis.render import epochs, percent
-from vesuv.diagnosis.thresholds import best_cut, cut_at
+from vesuv.diagnosis.thresholds import best_threshold, overlap_at
 from vesuv.runs.records import Finding
 
-VALIDATIONS = 5
-"""Looked back over."""
-SWING = 0.05
+NUM_VALIDATIONS = 5
+"""Latest validations that are judged."""
+MIN_SWING = 0.05
 """Mean change of Dice from one validation to the next at the fixed threshold."""
-CALMER = 0.4
-"""Share of that by which Dice at each validation's best threshold must change at most."""
+MAX_SWING_RATIO = 0.4
+"""Largest ratio of the swing at each validation's best threshold to that at the fixed one."""
 
 
 def find(evidence: Evidence) -> Finding | None:
-    """Find Dice at the fixed threshold swinging while Dice at the best threshold does not.
+    """Find swings of Dice at the fixed threshold that are absent at the best threshold.
 
-    Swings are what is left of the changes after the trend: a run that only rises does not swing.
+    The trend is subtracted: a run that only rises has no swing.
     """
-    found = [(line.epoch, line.histogram) for line in evidence.observations if line.histogram]
-    recent = found[-VALIDATIONS:]
-    if len(recent) < VALIDATIONS or evidence.config.model.out_channels > 1:
+    histograms = [(line.epoch, line.histogram) for line in evidence.observations if line.histogram]
+    recent = histograms[-NUM_VALIDATIONS:]
+    if len(recent) < NUM_VALIDATIONS or evidence.config.model.out_channels > 1:
         return None
     threshold = evidence.config.validation.threshold
-    fixed = [cut_at(histogram, threshold).dice for _, histogram in recent]
-    best = [best_cut(histogram) for _, histogram in recent]
-    swing, calm = _swing(fixed), _swing([cut.dice for cut in best])
-    if swing < SWING or calm > CALMER * swing:
+    fixed_dice = [overlap_at(histogram, threshold).dice for _, histogram in recent]
+    best = [best_threshold(histogram) for _, histogram in recent]
+    swing, best_swing = _swing(fixed_dice), _swing([overlap.dice for overlap in best])
+    if swing < MIN_SWING or best_swing > MAX_SWING_RATIO * swing:
         return None
     first, last = recent[0][0], recent[-1][0]
     coverage = _coverage(evidence, [epoch for epoch, _ in recent])
-    cuts = [cut.threshold for cut in best]
+    thresholds = [overlap.threshold for overlap in best]
     return Finding(
         name="threshold_instability",
         title="The measure swings with the threshold, not with learning",
         evidence=(
-            f"In {epochs(first, last)} Dice at threshold {threshold:g} goes from {min(fixed):.3f} "
-            f"to {max(fixed):.3f}{coverage}, but at each epoch's best threshold "
-            f"({min(cuts):.2f} to {max(cuts):.2f}) only from {min(c.dice for c in best):.3f} to "
-            f"{max(c.dice for c in best):.3f}."
+            f"In {epochs(first, last)} Dice at threshold {threshold:g} goes from "
+            f"{min(fixed_dice):.3f} to {max(fixed_dice):.3f}{coverage}, but at each epoch's best "
+            f"threshold ({min(thresholds):.2f} to {max(thresholds):.2f}) only from "
+            f"{min(overlap.dice for overlap in best):.3f} to "
+            f"{max(overlap.dice for overlap in best):.3f}."
         ),
         remedy=(
             "Do not pick an epoch by this curve: average the weights, --set "
@@ -51,12 +52,12 @@ def find(evidence: Evidence) -> Finding | None:
         ),
         severity="warning",
         epochs=(first, last),
-        numbers={"swing": swing, "swing_at_best_threshold": calm},
+        numbers={"swing": swing, "swing_at_best_threshold": best_swing},
     )
 
 
-def _coverage(evidence: Evidence, validated: list[int]) -> str:
-    predicted = [evidence.at("val/predicted_fraction", epoch) for epoch in validated]
+def _coverage(evidence: Evidence, validation_epochs: list[int]) -> str:
+    predicted = [evidence.value_at("val/predicted_fraction", epoch) for epoch in validation_epochs]
     shares = [share for share in predicted if share is not None]
     if not shares:
         return ""
@@ -64,6 +65,6 @@ def _coverage(evidence: Evidence, validated: list[int]) -> str:
 
 
 def _swing(values: list[float]) -> float:
-    """Mean length of the steps that do not follow the way from the first value to the last."""
+    """Mean absolute change between neighbours, minus that of a monotonous sequence."""
     steps = [b - a for a, b in itertools.pairwise(values)]
     return (sum(map(abs, steps)) - abs(sum(steps))) / len(steps)

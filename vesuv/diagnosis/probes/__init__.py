@@ -1,1 +1,1 @@
-"""What is measured of a run for its diagnosis."""
+"""Measurements of a run for its diagnosis."""

@@ -1,4 +1,4 @@
-"""Do the loss terms pull together? Cosines of their gradients, by group of layers."""
+"""Cosines between the gradients of the loss terms, by group of layers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from vesuv.data.labels import IGNORE
 from vesuv.losses.compound import Compound
 from vesuv.losses.prediction import Prediction
-from vesuv.runs.records import GradientLook
+from vesuv.runs.records import GradientComparison
 from vesuv.runtime.machine import Machine
 
-Sums = dict[str, dict[str, list[Tensor]]]
+GroupedGradients = dict[str, dict[str, list[Tensor]]]
 """Group of layers -> term -> gradient of each of its parameters."""
 
 
@@ -25,18 +25,18 @@ def compare_gradients(
     weights: Mapping[str, float],
     tiles: Sequence[tuple[Tensor, Tensor]],
     machine: Machine,
-) -> GradientLook | None:
-    """Compare the weighted terms' gradients, summed over tiles taken one by one.
+) -> GradientComparison | None:
+    """Compare the weighted terms' gradients, summed over the tiles.
 
-    Nothing is left behind: no `.grad`, no random draw, and the network's mode is as it was. Taken
-    in evaluation mode, so that no running mean moves.
+    The network and the random state do not change: no `.grad` is written, nothing is drawn, and
+    evaluation mode, in which the gradients are computed, is left again.
 
     Args:
-        network: The network as it is.
+        network: The trained network.
         compound: The losses.
-        weights: Weights in force; terms of weight 0 are left out.
+        weights: Current weights; terms of weight 0 are left out.
         tiles: Images (1, c, z, y, x) and labels (1, z, y, x).
-        machine: Where to compute.
+        machine: Device and precision.
 
     Returns:
         None where fewer than two terms have a weight, or a gradient is not finite.
@@ -44,21 +44,23 @@ def compare_gradients(
     terms = {name: weight for name, weight in weights.items() if weight}
     if len(terms) < 2:
         return None
-    trained = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
     was_training = network.training
     network.eval()
     totals: dict[str, list[Tensor]] = {}
     for image, label in tiles:
-        parts = _of_tile(network, compound, terms, (image, label), list(trained.values()), machine)
-        for term, gradients in parts.items():
-            before = totals.get(term)
-            totals[term] = gradients if before is None else list(map(torch.add, before, gradients))
+        tile_gradients = _tile_gradients(
+            network, compound, terms, (image, label), list(parameters.values()), machine
+        )
+        for term, gradients in tile_gradients.items():
+            total = totals.get(term)
+            totals[term] = gradients if total is None else list(map(torch.add, total, gradients))
     network.train(was_training)
-    return _compared(_grouped(totals, layer_groups(list(trained))))
+    return _compare_groups(_group_gradients(totals, layer_groups(list(parameters))))
 
 
 @torch.enable_grad()
-def _of_tile(
+def _tile_gradients(
     network: nn.Module,
     compound: Compound,
     terms: Mapping[str, float],
@@ -66,19 +68,19 @@ def _of_tile(
     parameters: Sequence[nn.Parameter],
     machine: Machine,
 ) -> dict[str, list[Tensor]]:
-    """GradientLook of each weighted term on one tile, from one forward pass."""
+    """Gradients of each weighted term on one tile, from one forward pass."""
     image, label = (part.to(machine.device) for part in tile)
     logits = machine.forward(network, image)
     prediction = Prediction(logits, label, label != IGNORE)
-    found = {}
-    for number, (term, weight) in enumerate(terms.items(), start=1):
+    gradients = {}
+    for position, (term, weight) in enumerate(terms.items(), start=1):
         value = weight * compound.losses[term].of(prediction)
-        found[term] = _gradients(value, parameters, keep=number < len(terms))
-    return found
+        gradients[term] = _gradients(value, parameters, retain_graph=position < len(terms))
+    return gradients
 
 
 def layer_groups(names: Sequence[str]) -> list[str]:
-    """Return the group of each parameter: the first part of its name that tells some apart."""
+    """Return the group of each parameter: the shortest prefix of names that yields two groups."""
     for depth in range(1, 4):
         groups = [".".join(name.split(".")[:depth]) for name in names]
         if len(set(groups)) > 1:
@@ -86,38 +88,41 @@ def layer_groups(names: Sequence[str]) -> list[str]:
     return ["all" for _ in names]
 
 
-def _gradients(value: Tensor, parameters: Sequence[nn.Parameter], *, keep: bool) -> list[Tensor]:
-    if not value.requires_grad:  # a term with nothing to judge on this tile
+def _gradients(
+    value: Tensor, parameters: Sequence[nn.Parameter], *, retain_graph: bool
+) -> list[Tensor]:
+    if not value.requires_grad:  # a term that no voxel of this tile contributes to
         return [torch.zeros_like(p, dtype=torch.float32) for p in parameters]
-    found = torch.autograd.grad(value, parameters, retain_graph=keep, allow_unused=True)
+    gradients = torch.autograd.grad(value, parameters, retain_graph=retain_graph, allow_unused=True)
     return [
         torch.zeros_like(p, dtype=torch.float32) if g is None else g.float()
-        for p, g in zip(parameters, found, strict=True)
+        for p, g in zip(parameters, gradients, strict=True)
     ]
 
 
-def _grouped(totals: Mapping[str, list[Tensor]], groups: Sequence[str]) -> Sums:
-    sums: Sums = {group: {term: [] for term in totals} for group in groups}
-    for term, parts in totals.items():
-        for group, part in zip(groups, parts, strict=True):
-            sums[group][term].append(part)
-    return sums
+def _group_gradients(totals: Mapping[str, list[Tensor]], groups: Sequence[str]) -> GroupedGradients:
+    grouped: GroupedGradients = {group: {term: [] for term in totals} for group in groups}
+    for term, gradients in totals.items():
+        for group, gradient in zip(groups, gradients, strict=True):
+            grouped[group][term].append(gradient)
+    return grouped
 
 
-def _compared(sums: Sums) -> GradientLook | None:
+def _compare_groups(grouped: GroupedGradients) -> GradientComparison | None:
     cosines: dict[str, dict[str, float]] = {}
     norms: dict[str, dict[str, float]] = {}
-    for group, terms in sums.items():
-        flat = {
-            term: torch.cat([part.flatten() for part in parts]) for term, parts in terms.items()
+    for group, terms in grouped.items():
+        vectors = {
+            term: torch.cat([gradient.flatten() for gradient in gradients])
+            for term, gradients in terms.items()
         }
-        norms[group] = {term: float(vector.norm()) for term, vector in flat.items()}
+        norms[group] = {term: float(vector.norm()) for term, vector in vectors.items()}
         if not all(map(math.isfinite, norms[group].values())):
             return None
         cosines[group] = {
-            f"{one}|{other}": float(flat[one] @ flat[other])
-            / (norms[group][one] * norms[group][other])
-            for one, other in combinations(flat, 2)
-            if norms[group][one] and norms[group][other]
+            f"{first}|{second}": float(vectors[first] @ vectors[second])
+            / (norms[group][first] * norms[group][second])
+            for first, second in combinations(vectors, 2)
+            if norms[group][first] and norms[group][second]
         }
-    return GradientLook(cosines=cosines, norms=norms)
+    return GradientComparison(cosines=cosines, norms=norms)

@@ -1,4 +1,4 @@
-"""What the labels hold, and what augmentation leaves of it; measured once, before training."""
+"""Structure of the labels, and the effect of each augmentation; measured once, before training."""
 
 from __future__ import annotations
 
@@ -19,68 +19,71 @@ from vesuv.transforms.normalize import IntensityMap
 from vesuv.transforms.patch import apply, read_planned
 from vesuv.types import Mask
 
-_EFFECTS = ("rotation", "scaling", "noise", "blur", "low_resolution")
-"""What can erase a structure; flips, turns and grey curves cannot."""
-_FEWEST_VOXELS = 50
-"""Of foreground and of the background beside it, from which a contrast is told."""
-_LEAST_CONTRAST = 0.1
-"""Standard deviations below which there is no contrast to lose."""
+_AUGMENTATIONS = ("rotation", "scaling", "noise", "blur", "low_resolution")
+"""Augmentations that can erase a structure; flips, turns and grey curves cannot."""
+_MIN_VOXELS = 50
+"""Fewest voxels of foreground, and of background beside it, that a contrast is measured on."""
+_MIN_CONTRAST = 0.1
+"""Smallest contrast, in standard deviations, whose change is measured."""
 _CROP = 160
-"""Edge of what is measured of a case, about its middle."""
-_CASES = 4
+"""Edge of the central box of a case that is measured."""
+_NUM_CASES = 4
 
 
 def measure_structure(cases: Sequence[PreparedCase]) -> Structure:
-    """Measure spacing and thickness of the foreground in the middle of some cases."""
-    gaps: tuple[list[int], list[int], list[int]] = ([], [], [])
-    ways: list[float] = []
-    for case in list(cases)[:: max(1, -(-len(cases) // _CASES))]:
+    """Measure spacing and thickness of the foreground in the central box of some cases."""
+    distances: tuple[list[int], list[int], list[int]] = ([], [], [])
+    thicknesses: list[float] = []
+    for case in list(cases)[:: max(1, -(-len(cases) // _NUM_CASES))]:
         box = tuple(
-            slice(max(0, n // 2 - _CROP // 2), max(0, n // 2 - _CROP // 2) + _CROP)
-            for n in case.shape
+            slice(max(0, edge // 2 - _CROP // 2), max(0, edge // 2 - _CROP // 2) + _CROP)
+            for edge in case.shape
         )
         label = np.array(case.label[box])
         foreground = (label > 0) & (label != IGNORE)
         for axis in range(3):
-            gaps[axis].extend(starts_apart(foreground, label == IGNORE, axis))
+            distances[axis].extend(repeat_distances(foreground, label == IGNORE, axis))
         if foreground.any():
-            ways.append(thickness(foreground))
-    spacing = tuple(float(np.median(found)) for found in gaps if found)
+            thicknesses.append(thickness(foreground))
+    spacing = tuple(
+        float(np.median(axis_distances)) for axis_distances in distances if axis_distances
+    )
     return Structure(
-        spacing=spacing if len(spacing) == 3 else None, thickness=median(ways) if ways else None
+        spacing=spacing if len(spacing) == 3 else None,
+        thickness=median(thicknesses) if thicknesses else None,
     )
 
 
-def starts_apart(foreground: Mask, ignored: Mask, axis: int) -> list[int]:
-    """Return the distances from where foreground begins to where it begins again along an axis.
+def repeat_distances(foreground: Mask, ignored: Mask, axis: int) -> list[int]:
+    """Return the distances between consecutive starts of foreground along an axis.
 
-    Those with an ignored voxel between them are left out: what lies there is not known.
+    Distances across an ignored voxel are left out: foreground may start there unseen.
     """
     lines = np.moveaxis(foreground, axis, -1).reshape(-1, foreground.shape[axis])
-    hidden = np.cumsum(np.moveaxis(ignored, axis, -1).reshape(lines.shape), axis=1)
-    begins = lines.copy()
-    begins[:, 1:] &= ~lines[:, :-1]
-    begins[:, 0] = False  # where it begins is not seen
-    row, place = np.nonzero(begins)
-    same = row[1:] == row[:-1]
-    clear = hidden[row[1:], place[1:]] == hidden[row[:-1], place[:-1]]
-    apart: list[int] = (place[1:] - place[:-1])[same & clear].tolist()
-    return apart
+    num_ignored = np.cumsum(np.moveaxis(ignored, axis, -1).reshape(lines.shape), axis=1)
+    starts = lines.copy()
+    starts[:, 1:] &= ~lines[:, :-1]
+    starts[:, 0] = False  # foreground at the edge may have started before it
+    row, place = np.nonzero(starts)
+    same_line = row[1:] == row[:-1]
+    no_ignored_between = num_ignored[row[1:], place[1:]] == num_ignored[row[:-1], place[:-1]]
+    distances: list[int] = (place[1:] - place[:-1])[same_line & no_ignored_between].tolist()
+    return distances
 
 
 def run_lengths(mask: Mask, axis: int) -> NDArray[np.int32]:
-    """Return for each voxel of the mask how long the run along an axis is that it lies in."""
+    """Return for each voxel of the mask the length of its run along an axis; 0 outside."""
     index = np.arange(mask.shape[axis], dtype=np.int32)
     index = index.reshape([-1 if i == axis else 1 for i in range(3)])
-    before = np.maximum.accumulate(np.where(mask, -1, index), axis=axis)
-    beyond = np.where(mask, mask.shape[axis], index)
-    after = np.flip(np.minimum.accumulate(np.flip(beyond, axis), axis=axis), axis)
-    lengths: NDArray[np.int32] = np.where(mask, after - before - 1, 0).astype(np.int32)
+    last_outside = np.maximum.accumulate(np.where(mask, -1, index), axis=axis)
+    outside_index = np.where(mask, mask.shape[axis], index)
+    next_outside = np.flip(np.minimum.accumulate(np.flip(outside_index, axis), axis=axis), axis)
+    lengths: NDArray[np.int32] = np.where(mask, next_outside - last_outside - 1, 0).astype(np.int32)
     return lengths
 
 
 def thickness(mask: Mask) -> float:
-    """Return the shortest way along an axis through each voxel of the mask: the median of them."""
+    """Return the median over the mask's voxels of the shortest run along any axis."""
     shortest = np.minimum.reduce([run_lengths(mask, axis) for axis in range(3)])
     return float(np.median(shortest[mask]))
 
@@ -94,59 +97,59 @@ def measure_augmentation(
     num_patches: int,
     seed: int,
 ) -> dict[str, AugmentationEffect]:
-    """Apply each augmentation by itself to the same patches and compare with the patches as read.
+    """Apply each augmentation alone to the same patches and compare with the patches as read.
 
-    An augmentation that is off is left out, and so is one about which the patches say nothing.
+    Augmentations that are off, or whose effect the patches do not show, are left out.
     """
-    wanted = sampling.model_copy(update={"batch_size": num_patches})
-    sampler = PatchSampler.build(cases, wanted, seed)
+    probe_sampling = sampling.model_copy(update={"batch_size": num_patches})
+    sampler = PatchSampler.build(cases, probe_sampling, seed)
     plans = sampler.plan(0, 0)
-    still = _only(augment, None)
-    before = [_patch(sampler, plan, maps, still, num_classes) for plan in plans]
+    no_augmentation = _single_augmentation(augment, None)
+    original = [_patch(sampler, plan, maps, no_augmentation, num_classes) for plan in plans]
     effects = {}
-    for name in _EFFECTS:
+    for name in _AUGMENTATIONS:
         if not getattr(augment, name).p:
             continue
-        alone = _only(augment, name)
-        after = [_patch(sampler, plan, maps, alone, num_classes) for plan in plans]
-        effect = _effect(getattr(augment, name).p, before, after)
+        single = _single_augmentation(augment, name)
+        augmented = [_patch(sampler, plan, maps, single, num_classes) for plan in plans]
+        effect = _effect(getattr(augment, name).p, original, augmented)
         if effect is not None:
             effects[name] = effect
     return effects
 
 
 def contrast(image: Tensor, label: Tensor) -> tuple[float, float] | None:
-    """Return how far foreground stands out from the background within three voxels of it.
+    """Return the contrast between foreground and the background within three voxels of it.
 
     Args:
-        image: (c, z, y, x); the first channel counts.
+        image: (c, z, y, x); the first channel is measured.
         label: (z, y, x).
 
     Returns:
-        Difference of means, and the same in standard deviations; None where there is too little.
+        Difference of means, and the same in standard deviations; None with too few voxels.
     """
     foreground = (label > 0) & (label != IGNORE)
-    grown = F.max_pool3d(foreground[None, None].float(), 7, stride=1, padding=3)[0, 0] > 0
-    beside = grown & (label == 0)
-    if min(int(foreground.sum()), int(beside.sum())) < _FEWEST_VOXELS:
+    dilated = F.max_pool3d(foreground[None, None].float(), 7, stride=1, padding=3)[0, 0] > 0
+    nearby = dilated & (label == 0)
+    if min(int(foreground.sum()), int(nearby.sum())) < _MIN_VOXELS:
         return None
-    inside, outside = image[0][foreground], image[0][beside]
-    gap = float(inside.mean() - outside.mean())
-    spread = float(((inside.var() + outside.var()) / 2).sqrt())
-    return gap, gap / max(spread, 1e-6)
+    foreground_values, background_values = image[0][foreground], image[0][nearby]
+    difference = float(foreground_values.mean() - background_values.mean())
+    std = float(((foreground_values.var() + background_values.var()) / 2).sqrt())
+    return difference, difference / max(std, 1e-6)
 
 
-def _only(augment: AugmentConfig, name: str | None) -> AugmentConfig:
-    """The configuration with one augmentation applied to every patch, and nothing else."""
-    changed: dict[str, object] = {"flips": False, "quarter_turns": False}
+def _single_augmentation(augment: AugmentConfig, name: str | None) -> AugmentConfig:
+    """The configuration with one augmentation applied to every patch, all others off."""
+    changes: dict[str, object] = {"flips": False, "quarter_turns": False}
     for key in AugmentConfig.model_fields:
         section = getattr(augment, key)
         if hasattr(section, "p"):
             update = {"p": 1.0 if key == name else 0.0}
             if hasattr(section, "p_inverted"):
                 update["p_inverted"] = 0.0
-            changed[key] = section.model_copy(update=update)
-    return augment.model_copy(update=changed)
+            changes[key] = section.model_copy(update=update)
+    return augment.model_copy(update=changes)
 
 
 def _patch(
@@ -160,28 +163,33 @@ def _patch(
 
 
 def _effect(
-    p: float, before: list[tuple[Tensor, Tensor]], after: list[tuple[Tensor, Tensor]]
+    p: float, original: list[tuple[Tensor, Tensor]], augmented: list[tuple[Tensor, Tensor]]
 ) -> AugmentationEffect | None:
-    shares = [_foreground_share([label for _, label in patches]) for patches in (before, after)]
-    contrasts, ways = [], []
-    for old, new in zip(before, after, strict=True):
-        was, now = contrast(*old), contrast(*new)
-        if was is None or now is None or abs(was[1]) < _LEAST_CONTRAST:
+    shares = [
+        _foreground_share([label for _, label in patches]) for patches in (original, augmented)
+    ]
+    contrasts, thicknesses = [], []
+    for old_patch, new_patch in zip(original, augmented, strict=True):
+        old_contrast, new_contrast = contrast(*old_patch), contrast(*new_patch)
+        if old_contrast is None or new_contrast is None or abs(old_contrast[1]) < _MIN_CONTRAST:
             continue
-        contrasts.append(min(now[0] / was[0], now[1] / was[1]))
-        thick = [thickness(((label > 0) & (label != IGNORE)).numpy()) for _, label in (old, new)]
-        ways.append(thick[1] / thick[0])
+        contrasts.append(min(new_contrast[0] / old_contrast[0], new_contrast[1] / old_contrast[1]))
+        pair = [
+            thickness(((label > 0) & (label != IGNORE)).numpy())
+            for _, label in (old_patch, new_patch)
+        ]
+        thicknesses.append(pair[1] / pair[0])
     if not contrasts or not shares[0]:
         return None
     return AugmentationEffect(
         p=p,
         foreground=shares[1] / shares[0],
         contrast=median(contrasts),
-        thickness=sum(ways) / len(ways),
+        thickness=sum(thicknesses) / len(thicknesses),
     )
 
 
 def _foreground_share(labels: list[Tensor]) -> float:
-    judged = sum(int((label != IGNORE).sum()) for label in labels)
-    held = sum(int(((label > 0) & (label != IGNORE)).sum()) for label in labels)
-    return held / max(1, judged)
+    num_valid = sum(int((label != IGNORE).sum()) for label in labels)
+    num_foreground = sum(int(((label > 0) & (label != IGNORE)).sum()) for label in labels)
+    return num_foreground / max(1, num_valid)

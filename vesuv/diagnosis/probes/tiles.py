@@ -1,4 +1,4 @@
-"""What a network's probabilities on fixed tiles say: histograms, and where the errors lie."""
+"""Histograms of a network's probabilities on fixed tiles, and the location of its errors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vesuv.data.labels import IGNORE
-from vesuv.diagnosis.thresholds import best_cut
+from vesuv.diagnosis.thresholds import best_threshold
 from vesuv.runs.records import BINS, ErrorCounts, Histogram
 
 
@@ -19,18 +19,18 @@ class TileProbabilities:
     """One tile's label and predicted probabilities, on the host."""
 
     bins: Tensor
-    """Probability of foreground in hundredths, rounded down, (z, y, x) uint8."""
+    """Foreground probability in hundredths, rounded down, (z, y, x) uint8."""
     label: Tensor
     """(z, y, x)."""
 
 
 def probability_bins(foreground: Tensor) -> Tensor:
-    """Return probabilities of foreground in hundredths, rounded down, uint8 on the host."""
+    """Return foreground probabilities in hundredths, rounded down, uint8 on the CPU."""
     return (foreground.nan_to_num() * BINS).clamp_(0, BINS - 1).to(torch.uint8).cpu()
 
 
 def histogram(tiles: Iterable[TileProbabilities]) -> Histogram:
-    """Count the judged voxels by probability, of each label apart."""
+    """Count the valid voxels by probability, separately for foreground and background."""
     counts = torch.zeros((2, BINS), dtype=torch.int64)
     for tile in tiles:
         foreground = (tile.label > 0) & (tile.label != IGNORE)
@@ -41,30 +41,30 @@ def histogram(tiles: Iterable[TileProbabilities]) -> Histogram:
 
 
 def errors(tiles: Sequence[TileProbabilities], counts: Histogram) -> ErrorCounts:
-    """Tell wrong voxels next to foreground of the other side from the rest.
+    """Count wrong voxels beside foreground of the other mask, and all other wrong voxels.
 
-    Taken at the threshold with the best Dice, so that a mask that is too fat or too thin as a whole
-    is not mistaken for a boundary that is drawn elsewhere.
+    The threshold is the one with the best Dice: at a fixed one, a mask that is too thick or too
+    thin everywhere would look like a shifted boundary.
 
     Args:
         tiles: The tiles.
         counts: Their histogram.
     """
-    cut = round(best_cut(counts).threshold * BINS)
+    threshold_bin = round(best_threshold(counts).threshold * BINS)
     right = near = far = 0
     for tile in tiles:
-        judged = tile.label != IGNORE
-        labelled = (tile.label > 0) & judged
-        predicted = (tile.bins >= cut) & judged
+        valid = tile.label != IGNORE
+        labelled = (tile.label > 0) & valid
+        predicted = (tile.bins >= threshold_bin) & valid
         right += int((labelled & predicted).sum())
         wrong = labelled ^ predicted
-        # A false voxel beside labelled foreground, or a missed one beside predicted foreground.
-        beside = wrong & torch.where(labelled, _grown(predicted), _grown(labelled))
-        near += int(beside.sum())
-        far += int((wrong & ~beside).sum())
+        # A false positive beside labelled foreground, a false negative beside predicted foreground.
+        at_boundary = wrong & torch.where(labelled, _dilate(predicted), _dilate(labelled))
+        near += int(at_boundary.sum())
+        far += int((wrong & ~at_boundary).sum())
     return ErrorCounts(right=right, near=near, far=far)
 
 
-def _grown(mask: Tensor) -> Tensor:
-    grown: Tensor = F.max_pool3d(mask[None, None].float(), 3, stride=1, padding=1)[0, 0] > 0
-    return grown
+def _dilate(mask: Tensor) -> Tensor:
+    dilated: Tensor = F.max_pool3d(mask[None, None].float(), 3, stride=1, padding=1)[0, 0] > 0
+    return dilated
