@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from vesuv.errors import InputError
-from vesuv.io.atomic import clear_leftovers, leftovers, replacing, write_text, writing
+from vesuv.io.atomic import (
+    atomic_replace,
+    catch_write_errors,
+    clear_leftovers,
+    leftovers,
+    write_text,
+)
 
 DEAD = 999_999_999
 """No process has this number: it is above the largest that Linux gives."""
@@ -22,7 +28,7 @@ def test_a_file_is_as_it_was_until_the_new_one_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
 
-    with replacing(path) as temporary:
+    with atomic_replace(path) as temporary:
         temporary.write_text("new")
         assert path.read_text() == "old"
         assert temporary.parent == path.parent
@@ -36,7 +42,7 @@ def test_a_folder_takes_the_place_of_a_folder(tmp_path: Path) -> None:
     path.mkdir()
     (path / "old").touch()
 
-    with replacing(path, ending=".zarr") as temporary:
+    with atomic_replace(path, ending=".zarr") as temporary:
         assert temporary.suffix == ".zarr"
         temporary.mkdir()
         (temporary / "new").touch()
@@ -53,7 +59,7 @@ def test_a_failed_write_leaves_what_was_there_and_nothing_else(
     path = tmp_path / "a"
     path.write_text("old")
 
-    with pytest.raises(fault), replacing(path) as temporary:
+    with pytest.raises(fault), atomic_replace(path) as temporary:
         temporary.write_text("half")
         raise fault
 
@@ -77,7 +83,7 @@ def test_a_folder_that_cannot_be_put_in_place_leaves_the_former_one(
         rename(source, target)
 
     monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="Input/output error"), replacing(path) as temporary:
+    with pytest.raises(OSError, match="Input/output error"), atomic_replace(path) as temporary:
         temporary.mkdir()
 
     assert names(path) == ["old"]
@@ -99,7 +105,7 @@ def test_the_former_file_is_kept_under_a_second_name(tmp_path: Path) -> None:
     path, previous = tmp_path / "last.pt", tmp_path / "last.pt.previous"
 
     for text in ("1", "2", "3"):
-        with replacing(path, previous=previous) as temporary:
+        with atomic_replace(path, previous=previous) as temporary:
             temporary.write_text(text)
 
     assert (path.read_text(), previous.read_text()) == ("3", "2")
@@ -118,9 +124,9 @@ def test_every_file_is_flushed_to_disk_before_the_rename(
         rename(source, target)
 
     monkeypatch.setattr(os, "replace", record)
-    with replacing(tmp_path / "a.pt", flush=True) as temporary:
+    with atomic_replace(tmp_path / "a.pt", flush=True) as temporary:
         temporary.write_text("1")
-    with replacing(tmp_path / "b.zarr", flush=True) as temporary:
+    with atomic_replace(tmp_path / "b.zarr", flush=True) as temporary:
         temporary.mkdir()
         (temporary / "x").touch()
         (temporary / "y").touch()
@@ -193,8 +199,8 @@ def test_a_failed_write_is_a_sentence_with_the_final_name(tmp_path: Path) -> Non
 
     with (
         pytest.raises(InputError) as caught,
-        writing(path, "give data.store another folder"),
-        replacing(path) as temporary,
+        catch_write_errors(path, "give data.store another folder"),
+        atomic_replace(path) as temporary,
     ):
         (temporary / "cases" / "a.json").write_text("")
 
@@ -209,5 +215,8 @@ def test_a_fault_elsewhere_names_what_was_to_be_written(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match=r"note/a/b\.txt: cannot be written \(Not a directory\)"):
         write_text(tmp_path / "note" / "a" / "b.txt", "")
-    with pytest.raises(InputError, match=r"x: cannot be written \(No space"), writing(Path("x")):
+    with (
+        pytest.raises(InputError, match=r"x: cannot be written \(No space"),
+        catch_write_errors(Path("x")),
+    ):
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -8,7 +8,7 @@ from vesuv.cli.options import Runs, console
 from vesuv.diagnosis import Evidence, Finding, compare, finding_lines
 from vesuv.diagnosis import diagnose as find
 from vesuv.diagnosis.objectives import best_validation
-from vesuv.io.atomic import writing
+from vesuv.io.atomic import catch_write_errors
 from vesuv.report.page import write_page
 from vesuv.runs.folder import RunFolder
 from vesuv.runs.writer import write_diagnosis
@@ -27,7 +27,7 @@ def diagnose(*, run: Runs) -> None:
     runs = [Evidence.read(path) for path in run]
     for evidence in runs:
         findings = find(evidence)
-        with writing(evidence.path):
+        with catch_write_errors(evidence.path):
             write_diagnosis(RunFolder(evidence.path), max(0, evidence.epoch), findings)
             write_page(evidence.path)
         for line in _report(evidence, findings):

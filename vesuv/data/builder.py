@@ -13,7 +13,7 @@ from vesuv.data.store import FORMER_SUMMARY, INDEX, SUMMARY, Store, store_path
 from vesuv.data.store_builder import build_store
 from vesuv.data.summary import summarise_cases
 from vesuv.errors import InputError
-from vesuv.io.atomic import clear_leftovers, writing
+from vesuv.io.atomic import catch_write_errors, clear_leftovers
 from vesuv.types import Progress, no_progress
 
 
@@ -41,7 +41,7 @@ def prepare(
     Raises:
         InputErrors: Every case that cannot be used, one sentence each; nothing is written then.
     """
-    with writing(store_path(config)):
+    with catch_write_errors(store_path(config)):
         clear_leftovers(store_path(config))
     if is_prepared(config) and not overwrite:
         return _with_patch_size(open_fitting(config), config)

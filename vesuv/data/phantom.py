@@ -18,7 +18,7 @@ from scipy import ndimage
 
 from vesuv.errors import InputError
 from vesuv.io import formats
-from vesuv.io.atomic import writing
+from vesuv.io.atomic import catch_write_errors
 from vesuv.io.tables import Cell, write_csv
 
 BACKGROUND, SURFACE, UNLABELLED = 0, 1, 2
@@ -118,7 +118,7 @@ def make_phantom(
     present = [name for name in (*_FOLDERS, *_FILES) if (folder / name).exists()]
     if present and not overwrite:
         raise InputError(f"{folder}: holds {present[0]} already; --overwrite replaces it")
-    with writing(folder):
+    with catch_write_errors(folder):
         for name in _FOLDERS:
             shutil.rmtree(folder / name, ignore_errors=True)
         _write(folder, num_cases, size, seed, scrolls, num_test)

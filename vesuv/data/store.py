@@ -29,7 +29,7 @@ from vesuv.data.records import (
 )
 from vesuv.data.statistics import DatasetStatistics
 from vesuv.errors import InputError
-from vesuv.io.atomic import replacing
+from vesuv.io.atomic import atomic_replace
 from vesuv.types import Array, ClassArray
 
 INDEX = "store.json"
@@ -202,7 +202,7 @@ def write_case(path: Path, attributes: CaseAttributes, arrays: Mapping[str, Arra
         OSError: The disk is full, or the folder cannot be written.
     """
     record = CaseRecord(zarr_format=3, node_type="group", attributes=attributes)
-    with replacing(path) as folder:
+    with atomic_replace(path) as folder:
         folder.mkdir()
         _write_json(folder / "zarr.json", record.content())
         for name, array in arrays.items():

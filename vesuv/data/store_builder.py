@@ -20,7 +20,7 @@ from vesuv.data.statistics import merge_statistics
 from vesuv.data.store import INDEX, SUMMARY, Store, StoredCase, case_path, write_case
 from vesuv.data.summary import summarise_cases
 from vesuv.errors import InputError, InputErrors
-from vesuv.io.atomic import replacing, writing
+from vesuv.io.atomic import atomic_replace, catch_write_errors
 from vesuv.types import Progress
 
 _MOST_WORKERS = 8
@@ -50,7 +50,7 @@ def build_store(
         check_dataset_json(Path(config.data.root), config.labels)
     files, faults = scan_cases(config.data)
     settings, sources = settings_of(config), sources_of(Path(config.data.root), files)
-    with writing(path), replacing(path) as folder:
+    with catch_write_errors(path), atomic_replace(path) as folder:
         folder.mkdir()
         cases, case_faults = _prepare_cases(files, config, folder, workers, progress)
         faults = [*faults, *case_faults, *dataset_faults(case.attributes for case in cases)]

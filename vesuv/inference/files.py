@@ -18,7 +18,7 @@ from vesuv.inference.inputs import InputVolume
 from vesuv.inference.members import ChosenMask, Member
 from vesuv.inference.predictor import Predictor
 from vesuv.inference.provenance import PROVENANCE, provenance
-from vesuv.io.atomic import replacing, writing
+from vesuv.io.atomic import atomic_replace, catch_write_errors
 from vesuv.io.formats import volumes_in, write
 from vesuv.io.grid import read_channels
 from vesuv.io.tables import write_json
@@ -151,8 +151,8 @@ class _Submission:
         if self.target is None:
             return
         with (
-            writing(self.target),
-            replacing(self.target) as temporary,
+            catch_write_errors(self.target),
+            atomic_replace(self.target) as temporary,
             zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
         ):
             for file in sorted(self.folder.iterdir()):

@@ -1,1 +1,1 @@
-"""Files: volumes of every format, tables, and the one way to write."""
+"""Files: volumes of every format, tables, and atomic writing."""

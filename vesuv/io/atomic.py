@@ -1,4 +1,4 @@
-"""The one way to write: under a temporary name first, then put in place by a rename.
+"""Atomic writing: under a temporary name first, then a rename to the final name.
 
 A reader sees the former file or the new one, never a half-written one. The temporary name holds the
 id of the writing process and begins with a dot, so that listings of volumes leave it out.
@@ -22,7 +22,7 @@ _TEMPORARY = re.compile(
 
 
 @contextmanager
-def replacing(
+def atomic_replace(
     path: Path,
     *,
     ending: str = "",
@@ -40,12 +40,12 @@ def replacing(
     Args:
         path: File or folder to write.
         ending: Ending of the temporary name, for libraries that choose the format by it.
-        flush: Flush to disk before the rename: a power cut cannot leave an empty file then.
+        flush: Flush to disk before the rename, so that a power cut cannot leave an empty file.
         previous: Keep the former file under this name.
-        make_folder: Make the folder that `path` lies in when it is missing; else refuse.
+        make_folder: Make a missing parent folder of `path`; else refuse.
 
     Raises:
-        OSError: Writing failed; see `writing`.
+        OSError: Writing failed; see `catch_write_errors`.
     """
     target = path.resolve() if path.is_symlink() else path
     if make_folder:
@@ -69,21 +69,21 @@ def replacing(
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all; its folder is made when missing.
+    """Write a text file whole or not at all; a missing folder is made.
 
     Raises:
         InputError: The file cannot be written.
     """
-    with writing(path), replacing(path) as temporary:
+    with catch_write_errors(path), atomic_replace(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
 @contextmanager
-def writing(path: Path, hint: str = "check folder and space") -> Iterator[None]:
-    """Turn an OSError into one sentence for the user.
+def catch_write_errors(path: Path, hint: str = "check folder and space") -> Iterator[None]:
+    """Turn an OSError into an InputError.
 
     Args:
-        path: File or folder that is written; the sentence names a file below it where it can.
+        path: File or folder that is written; the message names the failed file below it.
         hint: What the user should do.
 
     Raises:
@@ -92,10 +92,10 @@ def writing(path: Path, hint: str = "check folder and space") -> Iterator[None]:
     try:
         yield
     except OSError as fault:
-        name = fault.filename if isinstance(fault.filename, str) else str(path)
-        final = _final(Path(name))
+        failed_path = fault.filename if isinstance(fault.filename, str) else str(path)
+        final_path = _final_path(Path(failed_path))
         raise InputError(
-            f"{final if final.is_relative_to(path) else path}: cannot be written "
+            f"{final_path if final_path.is_relative_to(path) else path}: cannot be written "
             f"({fault.strerror or fault}); {hint}"
         ) from None
 
@@ -105,11 +105,11 @@ def leftovers(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     matches = ((path, _TEMPORARY.fullmatch(path.name)) for path in folder.iterdir())
-    return sorted(path for path, match in matches if match and not _runs(int(match["pid"])))
+    return sorted(path for path, match in matches if match and not _is_running(int(match["pid"])))
 
 
 def clear_leftovers(path: Path) -> None:
-    """Remove the temporary files and folders of `path` that killed processes left.
+    """Remove the temporary files and folders of `path` that killed processes left behind.
 
     A former folder that was moved aside is moved back if `path` is missing.
 
@@ -151,13 +151,13 @@ def _remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _final(path: Path) -> Path:
-    """The path with the final name in place of each temporary name."""
+def _final_path(path: Path) -> Path:
+    """The path with each temporary name replaced by its final name."""
     matches = ((part, _TEMPORARY.fullmatch(part)) for part in path.parts)
     return Path(*(match["name"] if match else part for part, match in matches))
 
 
-def _runs(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

@@ -1,4 +1,4 @@
-"""Volumes on one grid: comparing two files, and stacking files that hold one channel each."""
+"""Volumes on one grid: compare the grids of two files, and stack one-channel files."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from vesuv.io.formats.units import convert
 from vesuv.types import Array, Spacing
 
 _SPACING_TOLERANCE = 0.01
-"""Largest relative difference of spacings that counts as rounding in a header."""
+"""Largest relative difference of spacings that is accepted as rounding in a header."""
 _DIRECTION_TOLERANCE = 0.02
-"""Largest difference of unit vectors that counts as rounding in a header."""
+"""Largest difference of unit vectors that is accepted as rounding in a header."""
 _ORIGIN_TOLERANCE = 0.501
 """Largest distance of origins along an axis: half a voxel, and a little for rounding."""
 
-File = tuple[Path, Volume]
-"""A volume with the path that messages name."""
+VolumeFile = tuple[Path, Volume]
+"""A volume with its path."""
 
 
 def check_same_grid(
-    file: File, reference: File, roles: tuple[str, str] = ("label", "image")
+    file: VolumeFile, reference: VolumeFile, roles: tuple[str, str] = ("label", "image")
 ) -> None:
     """Refuse a volume whose voxels do not coincide with those of a reference.
 
-    Shapes are always compared. Spacing, orientation and origin are compared where both headers
-    state them, lengths in one unit where both state the unit.
+    Shapes are always compared; spacing, orientation and origin where both headers state them.
+    Lengths are converted to one unit where both headers state the unit.
 
     Args:
         file: The volume to check.
         reference: The volume to compare it with.
-        roles: What the two are in a message.
+        roles: Words for the two in a message.
 
     Raises:
         InputError: Names both files and the first property that differs.
@@ -47,19 +47,21 @@ def check_same_grid(
     if not np.allclose(
         _spacing_in(volume, other.unit), other.spacing, rtol=_SPACING_TOLERANCE, atol=0.0
     ):
-        raise _refusal(file, reference, roles, "spacing", _edges(volume), _edges(other))
+        raise _refusal(
+            file, reference, roles, "spacing", _spacing_text(volume), _spacing_text(other)
+        )
     if (volume.direction is None) != (other.direction is None):
         return  # their coordinates have different meanings
     if volume.direction is not None and not np.allclose(
         volume.direction, np.asarray(other.direction), atol=_DIRECTION_TOLERANCE
     ):
-        shown = _rounded(volume.direction), _rounded(other.direction)
-        raise _refusal(file, reference, roles, "orientation", *shown)
+        values = _vector_text(volume.direction), _vector_text(other.direction)
+        raise _refusal(file, reference, roles, "orientation", *values)
     if volume.origin is None or other.origin is None:
         return
-    if _voxels_apart(volume, other) > _ORIGIN_TOLERANCE:
-        shown = _rounded(volume.origin), _rounded(other.origin)
-        raise _refusal(file, reference, roles, "origin", *shown)
+    if _origin_distance(volume, other) > _ORIGIN_TOLERANCE:
+        values = _vector_text(volume.origin), _vector_text(other.origin)
+        raise _refusal(file, reference, roles, "origin", *values)
 
 
 def read_channels(files: Sequence[Path]) -> tuple[Volume, Array]:
@@ -69,7 +71,7 @@ def read_channels(files: Sequence[Path]) -> tuple[Volume, Array]:
         files: One file a channel, or one file that holds all channels.
 
     Returns:
-        The first file, for its geometry, and all channels in the files' order, (c, z, y, x).
+        The first file's volume, which holds the geometry, and all channels, (c, z, y, x).
 
     Raises:
         InputError: A file cannot be read, or lies on another grid than the first.
@@ -84,7 +86,12 @@ def read_channels(files: Sequence[Path]) -> tuple[Volume, Array]:
 
 
 def _refusal(
-    file: File, reference: File, roles: tuple[str, str], aspect: str, value: str, expected: str
+    file: VolumeFile,
+    reference: VolumeFile,
+    roles: tuple[str, str],
+    aspect: str,
+    value: str,
+    expected: str,
 ) -> InputError:
     role, other = roles
     pair = f"{role}s" if role == other else f"{other} and {role}"
@@ -94,7 +101,7 @@ def _refusal(
     )
 
 
-def _voxels_apart(volume: Volume, other: Volume) -> float:
+def _origin_distance(volume: Volume, other: Volume) -> float:
     """Distance of the origins along the axis of `other` where it is largest, in its voxels."""
     axes = np.eye(3) if other.direction is None else np.reshape(other.direction, (3, 3))
     origin = [convert(x, volume.unit, other.unit) for x in volume.origin or ()]
@@ -110,9 +117,9 @@ def _spacing_in(volume: Volume, unit: str | None) -> Spacing:
     return z, y, x
 
 
-def _edges(volume: Volume) -> str:
+def _spacing_text(volume: Volume) -> str:
     return f"{volume.spacing}{f' {volume.unit}' if volume.unit else ''}"
 
 
-def _rounded(values: Sequence[float] | None) -> str:
+def _vector_text(values: Sequence[float] | None) -> str:
     return str([round(value, 3) for value in values or ()])

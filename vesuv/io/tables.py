@@ -1,4 +1,4 @@
-"""Tables and records as CSV and JSON: written whole or not at all, read with a clear refusal."""
+"""Tables and records as CSV and JSON: written whole or not at all, checked when read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Cell]]) -> None:
 
     Args:
         path: File to write; its folder is made when missing.
-        rows: Column name -> value; columns stand in the order of their first mention.
+        rows: Column name -> value; columns are in the order of their first appearance.
 
     Raises:
         InputError: The file cannot be written.
@@ -33,7 +33,7 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Cell]]) -> None:
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: _text(value) for name, value in row.items()} for row in rows)
+    writer.writerows({name: _cell_text(value) for name, value in row.items()} for row in rows)
     write_text(path, text.getvalue())
 
 
@@ -43,7 +43,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     Raises:
         InputError: The file cannot be written.
     """
-    plain = _plain({"version": VERSION, **content})
+    plain = _to_json_types({"version": VERSION, **content})
     write_text(path, json.dumps(plain, indent=2, allow_nan=False) + "\n")
 
 
@@ -74,22 +74,22 @@ def read_json_or_none(path: Path) -> dict[str, Any] | None:
 
 
 def mean(values: Sequence[float]) -> float:
-    """Return the mean of the values that are numbers; NaN when none is."""
+    """Return the mean of the values without NaN; NaN without values."""
     numbers = [value for value in values if not math.isnan(value)]
     return math.fsum(numbers) / len(numbers) if numbers else math.nan
 
 
-def _text(value: Cell) -> str:
+def _cell_text(value: Cell) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _plain(value: Any) -> Any:
+def _to_json_types(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _to_json_types(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [_to_json_types(item) for item in value]
     if isinstance(value, Path):
         return str(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
@@ -103,9 +103,9 @@ class TextTable:
         title: Heading of the table.
         header: Headings of the columns.
         rows: Cells, one for each column.
-        footer: More rows, set off by a line or bold type.
+        footer: Further rows below a line, or in bold type.
         num_names: Columns at the left that hold names; the others hold numbers.
-        short_header: Shorter headings, for a terminal; the header where left out.
+        short_header: Shorter headings, for a terminal; `header` where left out.
     """
 
     title: str

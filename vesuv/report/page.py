@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from vesuv.io.atomic import replacing
+from vesuv.io.atomic import atomic_replace
 from vesuv.report import distribution, formats, pictures
 from vesuv.report.charts import Chart, Series
 from vesuv.report.overview import Overview
@@ -45,7 +45,7 @@ def write_page(run: Path, *, now: datetime | None = None) -> Path:
         OSError: The page cannot be written.
     """
     page = render(RunHistory.read(run), now or datetime.now().astimezone())
-    with replacing(run / NAME, make_folder=False) as temporary:
+    with atomic_replace(run / NAME, make_folder=False) as temporary:
         temporary.write_text(page, encoding="utf-8", errors="replace", newline="\n")
     return run / NAME
 

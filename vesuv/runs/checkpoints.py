@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from vesuv.config import Config, check
 from vesuv.errors import InputError
-from vesuv.io.atomic import replacing, writing
+from vesuv.io.atomic import atomic_replace, catch_write_errors
 from vesuv.runs.folder import RESUME_HINT
 from vesuv.runs.records import NormalizerRecord
 
@@ -64,8 +64,8 @@ def write_checkpoint(
     }
     former = previous(path) if keep_previous else None
     with (
-        writing(path, RESUME_HINT),
-        replacing(path, flush=True, previous=former, make_folder=False) as temporary,
+        catch_write_errors(path, RESUME_HINT),
+        atomic_replace(path, flush=True, previous=former, make_folder=False) as temporary,
         temporary.open("wb") as file,
     ):
         try:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from vesuv.config import Config, dump_config, load_config
 from vesuv.errors import InputError, command
-from vesuv.io.atomic import leftovers, write_text, writing
+from vesuv.io.atomic import catch_write_errors, leftovers, write_text
 from vesuv.io.tables import read_json, write_json
 from vesuv.runs.records import Record, RunFacts, Selected
 from vesuv.runs.software import software
@@ -144,7 +144,7 @@ class RunFolder:
 
     def create(self, config: Config, facts: dict[str, Any]) -> None:
         """Make the folder with config.yaml and run.json; what a killed process left goes."""
-        with writing(self.path, RESUME_HINT):
+        with catch_write_errors(self.path, RESUME_HINT):
             (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
             for folder in (self.path, *(self.path / name for name in _FOLDERS)):
                 for leftover in leftovers(folder):
@@ -166,7 +166,7 @@ class RunFolder:
         Raises:
             InputError: Another process trains here, or the folder cannot be written.
         """
-        with writing(self.path, RESUME_HINT):
+        with catch_write_errors(self.path, RESUME_HINT):
             self.path.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.path / "run.lock")
             try:

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.tensorboard.writer import SummaryWriter
 
 from vesuv.errors import InputError
-from vesuv.io.atomic import replacing, write_text, writing
+from vesuv.io.atomic import atomic_replace, catch_write_errors, write_text
 from vesuv.io.tables import write_json
 from vesuv.runs.folder import RESUME_HINT, RunFolder
 from vesuv.runs.records import Diagnosis, Finding, Observation, RunEvent
@@ -43,7 +43,7 @@ class RunWriter:
     def __init__(self, run: RunFolder, position: Position) -> None:
         self.run = run
         epoch = position[0]
-        with writing(run.path, RESUME_HINT):
+        with catch_write_errors(run.path, RESUME_HINT):
             self._log = open_log(run.path / "train.log")
             self._table = _Table(run.path / "metrics.csv", epoch)
             _cut(run.path / "events.jsonl", lambda line: (line["epoch"], line["step"]) < position)
@@ -52,12 +52,12 @@ class RunWriter:
 
     def log(self, line: str) -> None:
         """Write a line to train.log."""
-        with writing(self.run.path, RESUME_HINT):
+        with catch_write_errors(self.run.path, RESUME_HINT):
             self._log.info(line)
 
     def metrics(self, epoch: int, row: Mapping[str, float | int | None]) -> None:
         """Write an epoch's numbers to metrics.csv and TensorBoard; None where there is none."""
-        with writing(self.run.path, RESUME_HINT):
+        with catch_write_errors(self.run.path, RESUME_HINT):
             self._table.write({"epoch": epoch, **row})
             for name, value in row.items():
                 if value is not None:
@@ -78,7 +78,7 @@ class RunWriter:
 
     def text(self, tag: str, text: str, epoch: int) -> None:
         """Write a text to TensorBoard."""
-        with writing(self.run.path, RESUME_HINT):
+        with catch_write_errors(self.run.path, RESUME_HINT):
             self._board.add_text(tag, text, epoch)
 
     def slices(
@@ -100,8 +100,8 @@ class RunWriter:
         arrays: dict[str, Any] = {
             name: (part * 255).round().byte().numpy() for name, part in pictures.items()
         }
-        with writing(path, RESUME_HINT):
-            with replacing(path, ending=".npz", make_folder=False) as temporary:
+        with catch_write_errors(path, RESUME_HINT):
+            with atomic_replace(path, ending=".npz", make_folder=False) as temporary:
                 np.savez_compressed(
                     temporary,
                     cases=np.array([case for case, _ in places]),
@@ -120,7 +120,7 @@ class RunWriter:
 
     def _append(self, name: str, line: str) -> None:
         with (
-            writing(self.run.path, RESUME_HINT),
+            catch_write_errors(self.run.path, RESUME_HINT),
             (self.run.path / name).open("a", encoding="utf-8") as file,
         ):
             file.write(line + "\n")
@@ -219,6 +219,6 @@ class _Table:
         writer = csv.DictWriter(text, columns, restval="")
         writer.writeheader()
         writer.writerows(self.rows)
-        with replacing(self.path, make_folder=False) as temporary:
+        with atomic_replace(self.path, make_folder=False) as temporary:
             temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
         self.rows = [{**dict.fromkeys(columns, ""), **row} for row in self.rows]

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vesuv.diagnosis import Finding, finding_lines
 from vesuv.errors import InputError, Interrupted
-from vesuv.io.atomic import writing
+from vesuv.io.atomic import catch_write_errors
 from vesuv.report.page import write_page
 from vesuv.runs.folder import RESUME_HINT, RunFolder
 from vesuv.runs.records import RunEvent
@@ -125,7 +125,7 @@ class Reporter:
     def page(self) -> None:
         """Write report.html from what lies in the folder."""
         if self.writer is not None:
-            with self.aside("Writing report.html"), writing(self.run.path, RESUME_HINT):
+            with self.aside("Writing report.html"), catch_write_errors(self.run.path, RESUME_HINT):
                 write_page(self.run.path)
 
     @contextmanager

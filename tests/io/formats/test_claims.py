@@ -11,19 +11,19 @@ import tifffile
 
 from vesuv.errors import InputError
 from vesuv.io.formats import read, write
-from vesuv.io.formats.volume import FormatError, check_claim
+from vesuv.io.formats.volume import FormatError, check_claimed_size
 
 
 def test_a_claim_beyond_the_file_is_refused_and_one_within_is_not() -> None:
-    check_claim((2, 3, 4), 2, present=48)
+    check_claimed_size((2, 3, 4), 2, max_bytes=48)
 
     with pytest.raises(FormatError, match=r"claims \(2, 3, 4\) voxels, 48 bytes, .* 47 at most"):
-        check_claim((2, 3, 4), 2, present=47)
+        check_claimed_size((2, 3, 4), 2, max_bytes=47)
 
 
 def test_a_claim_beyond_the_memory_of_the_machine_is_refused() -> None:
     with pytest.raises(FormatError, match=r"take 931322\.6 GiB, this machine has .*; cut it up"):
-        check_claim((10**5,) * 3, 1)
+        check_claimed_size((10**5,) * 3, 1)
 
 
 @pytest.mark.parametrize("shape", ["(100000, 100000, 10)", "(1000, 1000, 2000)"])

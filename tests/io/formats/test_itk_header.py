@@ -106,9 +106,9 @@ def test_packed_voxels_that_are_too_few_or_too_many_are_refused(tmp_path: Path) 
     write(path, np.zeros((9, 10, 11), np.uint8))
     header = read_header(path)
 
-    header.check_packed(9 * 10 * 11)
+    header.verify_checksum(9 * 10 * 11)
     with pytest.raises(Exception, match="991 bytes of voxels expected, found 990"):
-        header.check_packed(991)
+        header.verify_checksum(991)
     write(path, np.zeros((99, 200, 110), np.uint8))
     with pytest.raises(Exception, match="more voxels than the header says"):
-        read_header(path).check_packed(990)
+        read_header(path).verify_checksum(990)

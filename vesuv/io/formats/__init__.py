@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from vesuv.errors import InputError
-from vesuv.io.atomic import replacing, writing
+from vesuv.io.atomic import atomic_replace, catch_write_errors
 from vesuv.io.formats import itk, nifti, npy, tiff, zarr_
 from vesuv.io.formats.volume import FormatError, Volume
 from vesuv.types import Array
@@ -46,26 +46,26 @@ def read(path: str | Path) -> Volume:
     """Read a volume with its spacing, unit, origin and orientation.
 
     Raises:
-        InputError: Names the file and why: missing, empty, truncated, not supported, not 3-D.
+        InputError: The file is missing, empty, truncated, not supported, or not 3-D.
     """
     path = Path(path)
-    form = _format_of(path)
+    file_format = _format_of(path)
     if not path.exists():
         raise InputError(f"{path}: no such file; check the path")
-    if not path.is_file() and (not path.is_dir() or form is not _ZARR):
-        raise InputError(f"{path}: is no file; give a volume in {form.name}")
+    if not path.is_file() and (not path.is_dir() or file_format is not _ZARR):
+        raise InputError(f"{path}: is no file; give a volume in {file_format.name}")
     if path.is_file() and path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty (0 bytes); copy it again")
     try:
-        volume = form.read(path)
+        volume = file_format.read(path)
     except FormatError as fault:
         raise InputError(f"{path}: {fault}") from None
     except MemoryError:
         raise InputError(f"{path}: the volume does not fit into memory; cut it up") from None
-    except Exception as fault:  # every library has its own; all of them mean a broken file
+    except Exception as fault:  # each library raises its own exceptions for a damaged file
         reason = " ".join(str(fault).split()) or type(fault).__name__
         raise InputError(
-            f"{path}: cannot be read as {form.name}, truncated or damaged ({reason:.200}); "
+            f"{path}: cannot be read as {file_format.name}, truncated or damaged ({reason:.200}); "
             "copy it again"
         ) from None
     if not all(0.0 < edge < math.inf for edge in volume.spacing):
@@ -77,20 +77,20 @@ def read(path: str | Path) -> Volume:
 
 
 def write(path: str | Path, array: Array, like: Volume | None = None) -> None:
-    """Write a volume whole or not at all, compressed where the format does.
+    """Write a volume whole or not at all, compressed where the format supports it.
 
     Args:
-        path: Its ending chooses the format.
+        path: Its ending determines the format.
         array: (z, y, x) or (c, z, y, x).
-        like: Spacing, unit, place and orientation are taken from this volume.
+        like: Volume whose spacing, unit, origin and orientation are written.
 
     Raises:
         InputError: The ending is not supported, or the folder cannot be written.
     """
     path = Path(path)
-    form = _format_of(path)
-    with writing(path), replacing(path, ending=suffix(path)) as temporary:
-        form.write(temporary, np.asarray(array), like)
+    file_format = _format_of(path)
+    with catch_write_errors(path), atomic_replace(path, ending=suffix(path)) as temporary:
+        file_format.write(temporary, np.asarray(array), like)
 
 
 def suffix(path: str | Path) -> str:
@@ -106,7 +106,7 @@ def stem(path: str | Path) -> str:
 
 
 def volumes_in(folder: str | Path) -> list[Path]:
-    """Return the volumes of a folder, sorted; a .zarr folder is one, hidden files are none.
+    """Return the volumes of a folder, sorted: files and .zarr folders that are not hidden.
 
     Raises:
         InputError: There is no such folder.

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vesuv.io.formats.itk_header import read_header
-from vesuv.io.formats.volume import FormatError, Volume, check_claim, require_volume
+from vesuv.io.formats.volume import FormatError, Volume, check_claimed_size, require_volume
 from vesuv.types import Array
 
 
@@ -34,8 +34,8 @@ def read(path: Path) -> Volume:
     header = read_header(path)
     try:
         shape, itemsize = _header_shape(sitk, path)
-        check_claim(shape, itemsize, header.present)
-        header.check_packed(math.prod(shape) * itemsize)
+        check_claimed_size(shape, itemsize, header.max_bytes)
+        header.verify_checksum(math.prod(shape) * itemsize)
         image = sitk.ReadImage(str(path))
     except RuntimeError as fault:
         raise FormatError(_reason(str(fault), path)) from None
@@ -66,8 +66,8 @@ def write(path: Path, array: Array, like: Volume | None) -> None:
     array = array.view(np.uint8) if array.dtype == np.bool_ else array
     array = array.astype(np.float32) if array.dtype == np.float16 else array
     vector = array.ndim == 4
-    stacked = np.ascontiguousarray(np.moveaxis(array, 0, -1) if vector else array)
-    image = sitk.GetImageFromArray(stacked, isVector=vector)
+    voxels = np.ascontiguousarray(np.moveaxis(array, 0, -1) if vector else array)
+    image = sitk.GetImageFromArray(voxels, isVector=vector)
     if like is not None and isinstance(like.geometry, ItkGeometry):
         image.SetSpacing(like.geometry.spacing)
         image.SetOrigin(like.geometry.origin)
@@ -78,7 +78,7 @@ def write(path: Path, array: Array, like: Volume | None) -> None:
 
 
 def _header_shape(sitk: Any, path: Path) -> tuple[tuple[int, ...], int]:
-    """Shape and bytes of a voxel as the header states them, without reading a voxel."""
+    """Shape and bytes of a voxel by the header; reads no voxel."""
     reader = sitk.ImageFileReader()
     reader.SetFileName(str(path))
     reader.ReadImageInformation()

@@ -1,7 +1,7 @@
 """Checks of an NRRD or MetaImage header before ITK reads the file.
 
-ITK opens other files that a header names, allocates memory for any shape, and returns damaged
-compressed voxels without an error. So the header is checked here first.
+ITK opens other files that a header names, allocates memory for any shape, and reads damaged
+compressed voxels without an error. The checks here prevent that.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import IO, Literal
 
 from vesuv.io.formats.volume import DEFLATE_RATIO, FormatError
 
-_MOST_HEADER = 1 << 20
-_PIECE = 1 << 20
-_NRRD = {"raw": "raw", "gz": "gzip", "gzip": "gzip", "bz2": "other", "bzip2": "other"}
+_MAX_HEADER = 1 << 20
+_READ_SIZE = 1 << 20
+_NRRD_PACKINGS = {"raw": "raw", "gz": "gzip", "gzip": "gzip", "bz2": "other", "bzip2": "other"}
 _TEXT_RATIO = 8
-"""Upper bound of the bytes that one character of a text encoding stands for."""
+"""Upper bound of the bytes that one character of a text encoding can encode."""
 
-_NUMBERS = {
+_NUMBER_POWERS = {
     "dimsize": 1,
     "elementspacing": 1,
     "elementsize": 1,
@@ -37,26 +37,26 @@ _NUMBERS = {
     "compresseddatasize": 0,
 }
 """Keys of MetaImage that hold as many numbers as NDims to this power."""
-_LARGEST = 2.0**62
+_MAX_NUMBER = 2.0**62
 
 Packing = Literal["raw", "gzip", "zlib", "text", "other"]
 
 
 @dataclass(frozen=True)
 class Header:
-    """How the voxels of a file are compressed, and where they begin."""
+    """Compression of a file's voxels, and the offset of their first byte."""
 
     path: Path
     packing: Packing
     start: int
 
     @property
-    def present(self) -> float:
-        """The most bytes that the file can be unpacked to."""
+    def max_bytes(self) -> float:
+        """Upper bound of the file's decompressed bytes."""
         ratios = {"raw": 1.0, "text": _TEXT_RATIO, "other": math.inf}
         return self.path.stat().st_size * ratios.get(self.packing, float(DEFLATE_RATIO))
 
-    def check_packed(self, size: int) -> None:
+    def verify_checksum(self, size: int) -> None:
         """Decompress the voxels and verify their checksum, which ITK does not.
 
         Args:
@@ -81,27 +81,27 @@ class Header:
 
 
 def read_header(path: Path) -> Header:
-    """Read how the voxels are compressed.
+    """Read the compression of the voxels.
 
     Raises:
-        FormatError: The voxels lie in another file, or there is no header.
+        FormatError: The voxels lie in another file, or the header is missing.
     """
     with path.open("rb") as file:
-        head = file.read(_MOST_HEADER)
+        head = file.read(_MAX_HEADER)
     return _nrrd(path, head) if head.startswith(b"NRRD") else _meta_image(path, head)
 
 
 def _nrrd(path: Path, head: bytes) -> Header:
     text = head.replace(b"\r\n", b" \n")
     end = text.find(b"\n\n")
-    # A header that does not end in an empty line belongs to voxels in another file.
+    # Without an empty line at the end of the header, the voxels lie in another file.
     lines = text[: end if end >= 0 else None].split(b"\n")
     fields = dict(_pair(line, b":") for line in lines[1:] if not line.startswith(b"#"))
     if "datafile" in fields or end < 0:
-        raise _detached(fields.get("datafile", "none"))
+        raise _detached_error(fields.get("datafile", "none"))
     encoding = fields.get("encoding", "").lower()
     skips = any(fields.get(name, "0") != "0" for name in ("lineskip", "byteskip"))
-    packing = _NRRD.get(encoding, "text")
+    packing = _NRRD_PACKINGS.get(encoding, "text")
     if skips and packing == "gzip":
         packing = "other"
     return Header(path, packing, _end_of_nrrd(head))  # type: ignore[arg-type]
@@ -123,27 +123,27 @@ def _meta_image(path: Path, head: bytes) -> Header:
             break
     data = fields.get("elementdatafile")
     if data is None or data.lower() != "local":
-        raise _detached(data or "none")
+        raise _detached_error(data or "none")
     _check_numbers(fields)
-    packed = fields.get("compresseddata", "")[:1] in ("T", "t", "1")
-    return Header(path, "zlib" if packed else "raw", place)
+    is_compressed = fields.get("compresseddata", "")[:1] in ("T", "t", "1")
+    return Header(path, "zlib" if is_compressed else "raw", place)
 
 
 def _check_numbers(fields: dict[str, str]) -> None:
-    """Refuse malformed numbers, for which ITK's reader writes beyond its buffers."""
+    """Refuse malformed numbers, which make ITK's reader write beyond its buffers."""
     dims = fields.get("ndims", "")
     if dims not in ("1", "2", "3", "4"):
         raise FormatError(f"a volume has 3 dimensions, found NDims = {dims!r:.60}; replace it")
     for key, value in fields.items():
-        words, power = value.split(), _NUMBERS.get(key)
-        fits = power is None or len(words) == int(dims) ** power
-        if key in _NUMBERS and not (fits and all(map(_is_number, words))):
+        words, power = value.split(), _NUMBER_POWERS.get(key)
+        has_count = power is None or len(words) == int(dims) ** power
+        if key in _NUMBER_POWERS and not (has_count and all(map(_is_number, words))):
             raise FormatError(f"damaged: {key} = {value!r:.60} in its header; copy it again")
 
 
 def _is_number(word: str) -> bool:
     try:
-        return abs(float(word)) < _LARGEST
+        return abs(float(word)) < _MAX_NUMBER
     except ValueError:
         return False
 
@@ -153,28 +153,28 @@ def _pair(line: bytes, sign: bytes) -> tuple[str, str]:
     return key.decode("latin-1").replace(" ", "").strip().lower(), value.decode("latin-1").strip()
 
 
-def _detached(named: str) -> FormatError:
+def _detached_error(data_file: str) -> FormatError:
     return FormatError(
-        f"its voxels must lie in the file itself, found data file {named!r:.80}; save it as one "
-        "file"
+        f"its voxels must lie in the file itself, found data file {data_file!r:.80}; save it as "
+        "one file"
     )
 
 
 def _gzip_bytes(file: IO[bytes], size: int) -> int:
     length = 0
     with gzip.GzipFile(fileobj=file) as stream:
-        while piece := stream.read(_PIECE):
+        while piece := stream.read(_READ_SIZE):
             length += len(piece)
-            if length > size + _MOST_HEADER:
+            if length > size + _MAX_HEADER:
                 raise OSError("more voxels than the header says")
     return length
 
 
 def _zlib_bytes(file: IO[bytes]) -> int:
-    unpack, length = zlib.decompressobj(wbits=47), 0
-    while not unpack.eof:
-        piece = file.read(_PIECE // 64)
+    decompressor, length = zlib.decompressobj(wbits=47), 0
+    while not decompressor.eof:
+        piece = file.read(_READ_SIZE // 64)
         if not piece:
             raise EOFError("the packed voxels end early")
-        length += len(unpack.decompress(piece))
+        length += len(decompressor.decompress(piece))
     return length

@@ -1,4 +1,4 @@
-"""NIfTI-1 and -2 through nibabel; a mask takes over the image's whole header."""
+"""NIfTI-1 and -2 through nibabel; a mask is written with the image's whole header."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from vesuv.io.formats.volume import (
     DEFLATE_RATIO,
     NO_SPACING,
     FormatError,
-    Point,
+    Origin,
     Volume,
-    check_claim,
+    check_claimed_size,
     require_volume,
 )
 from vesuv.types import Array
 
 _CHANNEL_AXIS = 3
-_MOST_TRAILING = 64
-"""Megabytes behind the voxels that are read at most to reach the checksum."""
+_MAX_TRAILING = 64
+"""Megabytes behind the voxels that are read at most to verify the checksum."""
 _UNITS = {1: "m", 2: "mm", 3: "µm"}
 """Codes of the header's xyzt_units for space."""
 _NIBABEL_UNITS = {"m": "meter", "mm": "mm", "µm": "micron"}
@@ -32,7 +32,7 @@ _LPS_FROM_RAS = np.array([-1.0, -1.0, 1.0])
 
 @dataclass(frozen=True)
 class NiftiGeometry:
-    """Header and affine as nibabel holds them."""
+    """Affine and header of a nibabel image."""
 
     affine: Array
     header: Any
@@ -43,10 +43,10 @@ def read(path: Path) -> Volume:
     import nibabel
 
     image: Any = nibabel.load(path)
-    packed = path.name.lower().endswith(".gz")
-    size = path.stat().st_size * (DEFLATE_RATIO if packed else 1)
-    check_claim(image.shape, image.get_data_dtype().itemsize, size)
-    raw = _unpack(type(image), path) if packed else np.asanyarray(image.dataobj)
+    is_compressed = path.name.lower().endswith(".gz")
+    size = path.stat().st_size * (DEFLATE_RATIO if is_compressed else 1)
+    check_claimed_size(image.shape, image.get_data_dtype().itemsize, size)
+    raw = _read_compressed(type(image), path) if is_compressed else np.asanyarray(image.dataobj)
     while raw.ndim > _CHANNEL_AXIS and raw.shape[-1] == 1:
         raw = raw[..., 0]
     raw = raw.astype(np.float32) if raw.dtype == np.float64 else raw
@@ -57,7 +57,7 @@ def read(path: Path) -> Volume:
     return Volume(array, (dz, dy, dx), geometry, *_placement(image), unit)
 
 
-def _placement(image: Any) -> tuple[tuple[float, ...] | None, Point | None]:
+def _placement(image: Any) -> tuple[tuple[float, ...] | None, Origin | None]:
     """Direction and origin in LPS coordinates; None where the header holds no affine."""
     if not image.header["qform_code"] and not image.header["sform_code"]:
         return None, None
@@ -67,11 +67,11 @@ def _placement(image: Any) -> tuple[tuple[float, ...] | None, Point | None]:
     return tuple(np.flip(axes / lengths).ravel().tolist()), (z, y, x)
 
 
-def _unpack(kind: Any, path: Path) -> Array:
-    """Read the voxels, then go on to the end of the file, where gzip keeps its checksum."""
+def _read_compressed(image_class: Any, path: Path) -> Array:
+    """Read the voxels, then the rest of the file: gzip verifies its checksum at the end."""
     with gzip.open(path) as stream:
-        array: Array = np.asanyarray(kind.from_stream(stream).dataobj)
-        for _ in range(_MOST_TRAILING):
+        array: Array = np.asanyarray(image_class.from_stream(stream).dataobj)
+        for _ in range(_MAX_TRAILING):
             if not stream.read(1 << 20):
                 return array
     raise FormatError(
@@ -80,7 +80,7 @@ def _unpack(kind: Any, path: Path) -> Array:
 
 
 def write(path: Path, array: Array, like: Volume | None) -> None:
-    """Write with the header of `like`; of another format, its spacing and unit are taken."""
+    """Write with the header of `like`, or with its spacing and unit if it has another format."""
     import nibabel
 
     library: Any = nibabel
@@ -93,13 +93,13 @@ def write(path: Path, array: Array, like: Volume | None) -> None:
     header.set_data_dtype(array.dtype)
     header.set_slope_inter(1, 0)
     header["cal_min"] = header["cal_max"] = 0
-    second = isinstance(header, library.Nifti2Header)
-    kind = library.Nifti2Image if second else library.Nifti1Image
-    library.save(kind(array.T, None, header), path)
+    is_nifti2 = isinstance(header, library.Nifti2Header)
+    image_class = library.Nifti2Image if is_nifti2 else library.Nifti1Image
+    library.save(image_class(array.T, None, header), path)
 
 
 def _with_spacing(library: Any, array: Array, like: Volume | None) -> Any:
-    """An image whose spacing lies on the diagonal of the affine, in a unit that NIfTI knows."""
+    """An image with a diagonal affine, in a unit that NIfTI supports."""
     unit = None if like is None else like.unit
     target = unit if unit in _NIBABEL_UNITS else "µm"
     edges = NO_SPACING if like is None else like.spacing

@@ -1,4 +1,4 @@
-"""NumPy files, which hold voxels and no geometry."""
+"""NumPy files, which hold no geometry."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
-from vesuv.io.formats.volume import NO_SPACING, Volume, check_claim, require_volume
+from vesuv.io.formats.volume import NO_SPACING, Volume, check_claimed_size, require_volume
 from vesuv.types import Array
 
 
 def read(path: Path) -> Volume:
-    """Read (z, y, x) or (c, z, y, x); the spacing is 1, the format knows none."""
+    """Read (z, y, x) or (c, z, y, x); the spacing is 1."""
     with path.open("rb") as file:
         version = np.lib.format.read_magic(file)
         header = np.lib.format.read_array_header_1_0
         if version != (1, 0):
             header = np.lib.format.read_array_header_2_0
         shape, _, kind = header(file)
-        check_claim(shape, kind.itemsize, path.stat().st_size - file.tell())
+        check_claimed_size(shape, kind.itemsize, path.stat().st_size - file.tell())
     array = np.load(path, allow_pickle=False)
     return Volume(require_volume(array, "shape"), NO_SPACING, None)
 

@@ -1,4 +1,4 @@
-"""Multi-page TIFF through tifffile: plain, ImageJ's and OME's."""
+"""Multi-page TIFF through tifffile: plain, ImageJ and OME dialects."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from vesuv.io.formats.volume import (
     NO_SPACING,
     FormatError,
     Volume,
-    check_claim,
+    check_claimed_size,
     refuse_time_points,
     require_volume,
 )
 from vesuv.types import Array, Spacing
 
-_CHANNEL = "CS"
+_CHANNEL_AXES = "CS"
 _IMAGEJ_TYPES = (np.uint8, np.uint16, np.float32)
 _IMAGEJ_KEYS = ("spacing", "unit", "yunit", "zunit")
 _OME_DEFAULT_UNIT = "µm"
 """Unit of a PhysicalSize without a PhysicalSizeUnit, by the OME schema."""
 _OME_NO_UNIT = "reference frame"
-"""OME's unit of lengths whose unit is not known."""
+"""OME's unit of lengths in an unknown unit."""
 
 
 _LZW = 5
 _LOSSLESS = {1: 1, _LZW: _LZW, 8: 8, 32773: 32773, 32946: 8, 50000: 50000}
-"""Compression tags that are written back; masks under any other are written as LZW."""
+"""Compression tag of the image -> tag of the mask; for all other tags masks are written as LZW."""
 
 
 @dataclass(frozen=True)
 class TiffGeometry:
-    """What is written back: compression, resolution, and the metadata of the TIFF's dialect."""
+    """Header entries that masks are written with: compression, resolution, dialect's metadata."""
 
     kind: Literal["plain", "imagej", "ome"]
     compression: int
     resolution: tuple[Any, Any] | None
     resolution_unit: int | None
     metadata: dict[str, Any]
-    """ImageJ's spacing and units, or OME's PhysicalSize attributes, as the file spells them."""
+    """ImageJ's spacing and units, or OME's PhysicalSize attributes, with the file's values."""
 
 
 def read(path: Path) -> Volume:
@@ -57,7 +57,7 @@ def read(path: Path) -> Volume:
     faults.clear()
     logging.getLogger("tifffile").addHandler(_COLLECTOR)
     with tifffile.TiffFile(path) as tif:
-        _refuse_cut(tif, path.stat().st_size)
+        _refuse_truncated_pages(tif, path.stat().st_size)
         _refuse_logged(faults)
         if len(tif.series) != 1:
             shapes = ", ".join(str(tuple(series.shape)) for series in tif.series[:3])
@@ -67,8 +67,8 @@ def read(path: Path) -> Volume:
             )
         series = tif.series[0]
         refuse_time_points(dict(zip(series.axes, series.shape, strict=True)).get("T", 1))
-        _refuse_short(series, path.stat().st_size)
-        check_claim(series.shape, series.dtype.itemsize if series.dtype else 1)
+        _refuse_truncated_series(series, path.stat().st_size)
+        check_claimed_size(series.shape, series.dtype.itemsize if series.dtype else 1)
         array = series.asarray()
         _refuse_logged(faults)
         array = _reorder(array, series.axes)
@@ -78,7 +78,7 @@ def read(path: Path) -> Volume:
 
 
 def write(path: Path, array: Array, like: Volume | None) -> None:
-    """Write one page a slice, compressed as `like` is (LZW without it), in its dialect."""
+    """Write one page for each slice, with the compression (else LZW) and dialect of `like`."""
     import tifffile
 
     array = array.view(np.uint8) if array.dtype == np.bool_ else array
@@ -104,7 +104,7 @@ def write(path: Path, array: Array, like: Volume | None) -> None:
 
 
 def _ome_sizes(like: Volume | None) -> dict[str, Any]:
-    """OME's attributes for a spacing that was read from another format or dialect."""
+    """OME's attributes for the spacing of another format or dialect."""
     if like is None or not like.has_header:
         return {}
     sizes: dict[str, Any] = {}
@@ -118,17 +118,16 @@ class _Collector(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
-        self.own = threading.local()
+        self.thread_data = threading.local()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the message for the thread that reads."""
         self.messages().append(record.getMessage())
 
     def messages(self) -> list[str]:
-        """Messages of the calling thread; the caller may clear the list."""
-        if not hasattr(self.own, "messages"):
-            self.own.messages = []
-        messages: list[str] = self.own.messages
+        """Return the messages of the calling thread; the caller may clear the list."""
+        if not hasattr(self.thread_data, "messages"):
+            self.thread_data.messages = []
+        messages: list[str] = self.thread_data.messages
         return messages
 
 
@@ -136,15 +135,15 @@ _COLLECTOR = _Collector()
 
 
 def _refuse_logged(faults: list[str]) -> None:
-    """Refuse a broken page, which tifffile only logs; an unreadable tag alone is harmless."""
+    """Refuse a damaged page, which tifffile only logs; an unreadable tag is harmless."""
     for fault in faults:
         if "TiffTag" not in fault:
             reason = fault.rpartition("> ")[2]
             raise FormatError(f"the TIFF is truncated or damaged ({reason:.200}); copy it again")
 
 
-def _refuse_cut(tif: Any, size: int) -> None:
-    """Refuse a strip or tile beyond the end of the file, which decoders fill with zeros."""
+def _refuse_truncated_pages(tif: Any, size: int) -> None:
+    """Refuse strips or tiles beyond the end of the file, which decoders fill with zeros."""
     for number, page in enumerate(tif.pages):
         ends = [o + c for o, c in zip(page.dataoffsets, page.databytecounts, strict=False)]
         if not ends or max(ends) > size:
@@ -154,8 +153,8 @@ def _refuse_cut(tif: Any, size: int) -> None:
             )
 
 
-def _refuse_short(series: Any, size: int) -> None:
-    """Refuse slices beyond the end of the file that have no page of their own."""
+def _refuse_truncated_series(series: Any, size: int) -> None:
+    """Refuse a contiguous series whose slices reach beyond the end of the file."""
     end = 0 if series.dataoffset is None else series.dataoffset + series.nbytes
     if end > size:
         raise FormatError(
@@ -169,7 +168,7 @@ def _reorder(array: Array, axes: str) -> Array:
     for place in reversed(range(len(axes))):
         if array.shape[place] == 1 and axes[place] not in "ZYX" and array.ndim > 3:
             array, axes = array.squeeze(place), axes[:place] + axes[place + 1 :]
-    channel = next((place for place, code in enumerate(axes) if code in _CHANNEL), None)
+    channel = next((place for place, code in enumerate(axes) if code in _CHANNEL_AXES), None)
     if array.ndim == 4 and channel is not None:
         array = np.moveaxis(array, channel, 0)
     elif array.ndim == 3 and "S" in axes:
@@ -180,7 +179,7 @@ def _reorder(array: Array, axes: str) -> Array:
 
 
 def _spacing(tif: Any, geometry: TiffGeometry) -> tuple[Spacing, str | None]:
-    """Voxel edges and their unit by ImageJ's or OME's metadata; the tags of plain TIFF lack z."""
+    """Spacing and unit by ImageJ's or OME's metadata; plain TIFF has no tag for z."""
     metadata = geometry.metadata
     if geometry.kind == "imagej":
         depth = abs(float(metadata.get("spacing", 1.0))) or 1.0
@@ -197,9 +196,11 @@ def _spacing(tif: Any, geometry: TiffGeometry) -> tuple[Spacing, str | None]:
         ]
     else:
         return NO_SPACING, None
-    parsed = [parse_unit(text) for text in units]
-    unit = common_unit(parsed)
-    z, y, x = (convert(edge, own, unit) for edge, own in zip(edges, parsed, strict=True))
+    axis_units = [parse_unit(text) for text in units]
+    unit = common_unit(axis_units)
+    z, y, x = (
+        convert(edge, axis_unit, unit) for edge, axis_unit in zip(edges, axis_units, strict=True)
+    )
     return (z, y, x), unit
 
 
@@ -231,7 +232,7 @@ def _geometry(tif: Any) -> TiffGeometry:
 
 
 def _ome_attributes(text: str) -> dict[str, str]:
-    """PhysicalSize attributes of the first image, as the file spells them."""
+    """PhysicalSize attributes of the first image, unconverted."""
     element = re.search(r"<(?:\w+:)?Pixels\b[^>]*>", text)
     attributes = re.findall(
         r"""\b(PhysicalSize[ZYX](?:Unit)?)\s*=\s*["']([^"']*)["']""", element[0] if element else ""

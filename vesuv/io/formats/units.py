@@ -1,4 +1,4 @@
-"""Units of length that file formats name, each in several spellings."""
+"""Units of length in file formats, each with its spellings."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _WORDS = {
 
 
 def parse_unit(text: object) -> str | None:
-    """Return the unit as `Volume.unit` spells it, or None where a file names no known length."""
+    """Return the unit in the spelling of `Volume.unit`; None for an unknown unit."""
     symbol = text.strip() if isinstance(text, str) else ""
     word = symbol.lower()
     return _SYMBOLS.get(symbol) or _WORDS.get(word) or _WORDS.get(word.removesuffix("s"))
@@ -58,13 +58,13 @@ def unit_name(unit: str) -> str:
 
 
 def convert(value: float, unit: str | None, target: str | None) -> float:
-    """Return a length in another unit; unchanged where either unit is unknown."""
+    """Convert a length to another unit; unchanged where either unit is unknown."""
     if unit is None or target is None or unit == target or not math.isfinite(value):
         return value
     return float(Fraction(value) * _METRES[unit] / _METRES[target])
 
 
 def common_unit(units: Iterable[str | None]) -> str | None:
-    """Return the unit that most axes are given in, the first of them where several are equal."""
+    """Return the most frequent unit; of equally frequent ones the first."""
     counts = Counter(unit for unit in units if unit is not None)
     return counts.most_common(1)[0][0] if counts else None

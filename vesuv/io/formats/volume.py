@@ -1,4 +1,4 @@
-"""What every format is read into."""
+"""The volume that every format is read into, and the checks of all formats."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ import numpy as np
 
 from vesuv.types import Array, Shape, Spacing
 
-Point = tuple[float, float, float]
+Origin = tuple[float, float, float]
 NO_SPACING: Spacing = (1.0, 1.0, 1.0)
-"""Spacing of a file that names none."""
+"""Spacing of a file that states none."""
 
 
 class FormatError(Exception):
-    """A file breaks its format; `read` adds the file's name."""
+    """A file is damaged or not supported; `read` adds the file's name."""
 
 
 @dataclass(frozen=True)
 class Volume:
-    """One image or label as it was read.
+    """One image or label of a file.
 
     Args:
-        array: (z, y, x), or (c, z, y, x) where the file holds channels; the file's own type.
-        spacing: Voxel edges along z, y, x in `unit`; 1 where the file names none.
-        geometry: The format's own record of its header, for writing alike.
+        array: (z, y, x), or (c, z, y, x) where the file holds channels; the file's number type.
+        spacing: Voxel edges along z, y, x in `unit`; 1 where the file states none.
+        geometry: Header entries of the format, with which a mask is written.
         direction: Unit vectors of the axes z, y, x as the rows of a 3 x 3 matrix, components in
             (z, y, x) order; LPS coordinates for NIfTI, NRRD and MetaImage, None for the others.
-        origin: Place of the first voxel's centre, (z, y, x) in `unit`, in the same coordinates;
-            None where the file names none.
-        unit: Unit of spacing and origin (pm, Å, nm, µm, mm, cm, m, in); None where the file names
-            none that is known.
+        origin: Centre of the first voxel, (z, y, x) in `unit`, in the same coordinates; None where
+            the file states none.
+        unit: Unit of spacing and origin (pm, Å, nm, µm, mm, cm, m, in); None where the file states
+            no known unit.
     """
 
     array: Array
     spacing: Spacing
     geometry: object
     direction: tuple[float, ...] | None = None
-    origin: Point | None = None
+    origin: Origin | None = None
     unit: str | None = None
 
     @property
@@ -56,7 +56,7 @@ class Volume:
 
     @property
     def has_header(self) -> bool:
-        """Whether the file says anything about size or place of its voxels."""
+        """Whether the file states spacing, unit, direction or origin."""
         place = (self.direction, self.origin, self.unit)
         return self.spacing != NO_SPACING or any(part is not None for part in place)
 
@@ -84,7 +84,7 @@ def require_volume(array: Array, layout: str) -> Array:
 
 
 def refuse_time_points(number: int) -> None:
-    """Refuse a file that holds a volume at several times.
+    """Refuse a file that holds a time series.
 
     Raises:
         FormatError: The number of time points is above one.
@@ -100,27 +100,27 @@ DEFLATE_RATIO = 1032
 """Largest factor by which deflate (zlib, gzip) compresses."""
 
 
-def check_claim(shape: Sequence[int], itemsize: int, present: float = math.inf) -> None:
+def check_claimed_size(shape: Sequence[int], itemsize: int, max_bytes: float = math.inf) -> None:
     """Refuse an impossible shape in a header before memory is allocated for it.
 
     Args:
         shape: Shape in the header.
         itemsize: Bytes of a voxel.
-        present: The most bytes that the file can be unpacked to.
+        max_bytes: Upper bound of the file's decompressed bytes.
 
     Raises:
         FormatError: The file or the machine's memory cannot hold that many voxels.
     """
-    claimed = math.prod(int(edge) for edge in shape) * itemsize
-    if claimed > present:
+    num_bytes = math.prod(int(edge) for edge in shape) * itemsize
+    if num_bytes > max_bytes:
         raise FormatError(
-            f"truncated or damaged: its header claims {tuple(shape)} voxels, {claimed} bytes, and "
-            f"the file holds {present:.0f} at most; copy it again"
+            f"truncated or damaged: its header claims {tuple(shape)} voxels, {num_bytes} bytes, "
+            f"and the file holds {max_bytes:.0f} at most; copy it again"
         )
     memory = _memory()
-    if claimed > memory:
+    if num_bytes > memory:
         raise FormatError(
-            f"its voxels {tuple(shape)} take {claimed / 2**30:.1f} GiB, this machine has "
+            f"its voxels {tuple(shape)} take {num_bytes / 2**30:.1f} GiB, this machine has "
             f"{memory / 2**30:.1f} GiB; cut it up"
         )
 

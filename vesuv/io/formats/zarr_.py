@@ -1,4 +1,4 @@
-"""Zarr v3 arrays and OME-Zarr 0.5 images; v2 and OME-Zarr 0.4 are read too."""
+"""Zarr v3 arrays and OME-Zarr 0.5 images; Zarr v2 and OME-Zarr 0.4 can be read."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from vesuv.io.formats.units import common_unit, convert, parse_unit, unit_name
 from vesuv.io.formats.volume import (
     NO_SPACING,
     FormatError,
-    Point,
+    Origin,
     Volume,
-    check_claim,
+    check_claimed_size,
     refuse_time_points,
     require_volume,
 )
 from vesuv.types import Array, Spacing
 
-_CHUNK = 64
-_MOST_CHUNKS = 20_000
-_SMALL_CHUNK = 8**3
+_CHUNK_EDGE = 64
+_MAX_CHUNKS = 20_000
+_MIN_CHUNK_VOXELS = 8**3
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ZarrGeometry:
 
 
 def read(path: Path) -> Volume:
-    """Read an array, or the finest level of an OME-Zarr image, whole."""
+    """Read an array, or the finest level of an OME-Zarr image."""
     import zarr
 
     node: Any = zarr.open(str(path), mode="r")
@@ -63,10 +63,10 @@ def read(path: Path) -> Volume:
 
 
 def _read_whole(node: Any) -> Array:
-    """All voxels of an array, unless its header states too many of them or of chunks."""
-    check_claim(node.shape, node.dtype.itemsize)
+    """All voxels of an array; too many voxels or chunks are refused."""
+    check_claimed_size(node.shape, node.dtype.itemsize)
     chunks = math.prod(-(-edge // step) for edge, step in zip(node.shape, node.chunks, strict=True))
-    if chunks > _MOST_CHUNKS and math.prod(node.chunks) < _SMALL_CHUNK:
+    if chunks > _MAX_CHUNKS and math.prod(node.chunks) < _MIN_CHUNK_VOXELS:
         raise FormatError(
             f"its {chunks} chunks of {tuple(node.chunks)} voxels would take hours to read; rewrite "
             "it with larger chunks"
@@ -91,7 +91,7 @@ def _reorder(array: Array, axes: list[str]) -> Array:
 
 
 def _geometry(image: dict[str, Any], axes: list[dict[str, Any]]) -> dict[str, Any]:
-    """What is written back: the finest level's and the whole image's transformations, and units."""
+    """The transformations of the finest level and of the image, and the units of the axes."""
     return {
         "transforms": [*image["datasets"][0].get("coordinateTransformations", ())],
         "whole": [*image.get("coordinateTransformations", ())],
@@ -102,31 +102,31 @@ def _geometry(image: dict[str, Any], axes: list[dict[str, Any]]) -> dict[str, An
 
 def _placement(
     axes: list[str], geometry: dict[str, Any]
-) -> tuple[Spacing, Point | None, str | None]:
+) -> tuple[Spacing, Origin | None, str | None]:
     """Spacing, origin and unit of the axes z, y, x; the origin is None without a translation."""
-    edges, offset, is_placed = np.ones(len(axes)), np.zeros(len(axes)), False
+    edges, offset, has_translation = np.ones(len(axes)), np.zeros(len(axes)), False
     for transform in (*geometry["transforms"], *geometry["whole"]):
         if transform["type"] == "scale":
             edges, offset = edges * transform["scale"], offset * transform["scale"]
         elif transform["type"] == "translation":
-            offset, is_placed = offset + transform["translation"], True
+            offset, has_translation = offset + transform["translation"], True
     units = {name: parse_unit(geometry["units"][name]) for name in ("z", "y", "x")}
     unit = common_unit(units.values())
-    spatial = [(axes.index(name), own) for name, own in units.items()]
-    z, y, x = (convert(float(edges[place]), own, unit) for place, own in spatial)
-    oz, oy, ox = (convert(float(offset[place]), own, unit) for place, own in spatial)
-    return (z, y, x), (oz, oy, ox) if is_placed else None, unit
+    spatial = [(axes.index(name), axis_unit) for name, axis_unit in units.items()]
+    z, y, x = (convert(float(edges[axis]), axis_unit, unit) for axis, axis_unit in spatial)
+    oz, oy, ox = (convert(float(offset[axis]), axis_unit, unit) for axis, axis_unit in spatial)
+    return (z, y, x), (oz, oy, ox) if has_translation else None, unit
 
 
 def write(path: Path, array: Array, like: Volume | None) -> None:
-    """Write OME-Zarr 0.5 where the spacing is known or `like` was one, else a plain array."""
+    """Write a plain array without `like` or if `like` is one; else OME-Zarr 0.5."""
     import zarr
 
     geometry = like.geometry if like and isinstance(like.geometry, ZarrGeometry) else None
-    chunks = tuple(min(_CHUNK, edge) if edge else 1 for edge in array.shape)
+    chunks = tuple(min(_CHUNK_EDGE, edge) if edge else 1 for edge in array.shape)
     chunks = (1, *chunks[1:]) if array.ndim == 4 else chunks
-    plain = geometry.ome is None if geometry else like is None
-    if plain:
+    is_plain_array = geometry.ome is None if geometry else like is None
+    if is_plain_array:
         node = zarr.create_array(str(path), data=np.ascontiguousarray(array), chunks=chunks)
         node.attrs.update(geometry.attributes if geometry else {})
         return
@@ -147,12 +147,12 @@ def _geometry_like(like: Volume | None) -> dict[str, Any]:
 def _multiscales(ndim: int, ome: dict[str, Any]) -> dict[str, Any]:
     """OME-Zarr 0.5 metadata of one level, with the transformations and units of `ome`."""
     names = ["c", "z", "y", "x"][-ndim:]
-    transforms = [_for_axes(one, ome["names"], names) for one in ome["transforms"]]
+    transforms = [_for_axes(transform, ome["names"], names) for transform in ome["transforms"]]
     no_scale = {"type": "scale", "scale": [1.0] * ndim}
     level = {"path": "0", "coordinateTransformations": transforms or [no_scale]}
     axes = [_axis(name, ome["units"].get(name)) for name in names]
     image: dict[str, Any] = {"axes": axes, "datasets": [level]}
-    whole = [_for_axes(one, ome["names"], names) for one in ome["whole"]]
+    whole = [_for_axes(transform, ome["names"], names) for transform in ome["whole"]]
     return {
         "version": "0.5",
         "multiscales": [image | ({"coordinateTransformations": whole} if whole else {})],
