@@ -131,7 +131,7 @@ def _open_run(folder: Path) -> object:
     facts = run.facts
     assert isinstance(facts.fold, int) or facts.fold == "all"
     assert all(isinstance(name, str) for name in facts.validation_cases)
-    selected = run.selected()
+    selected = run.selected_model()
     assert selected is None or selected.checkpoint == "last"
     return facts
 

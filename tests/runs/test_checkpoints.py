@@ -10,7 +10,7 @@ from vesuv.errors import InputError
 from vesuv.models import build_model
 from vesuv.runs.checkpoints import (
     load_weights,
-    previous,
+    previous_path,
     read_checkpoint,
     read_newest,
     write_checkpoint,
@@ -178,4 +178,4 @@ def test_a_failed_write_leaves_the_old_file(
 
     assert read_checkpoint(path).epoch == 1
     assert [file.name for file in tmp_path.iterdir()] == ["last.pt"]
-    assert not previous(path).exists()
+    assert not previous_path(path).exists()

@@ -6,7 +6,7 @@ import pytest
 from vesuv.config import Config, check
 from vesuv.errors import InputError
 from vesuv.runs.folder import RunFolder
-from vesuv.runs.records import Selected
+from vesuv.runs.records import SelectedModel
 
 TREE = {
     "name": "tiny",
@@ -37,7 +37,7 @@ def test_a_run_reads_back_what_it_was_made_of(tmp_path: Path) -> None:
 
 
 def test_nothing_is_selected_before_selection(tmp_path: Path) -> None:
-    assert made(tmp_path).selected() is None
+    assert made(tmp_path).selected_model() is None
 
 
 def test_the_selected_checkpoint_and_threshold_are_read(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_the_selected_checkpoint_and_threshold_are_read(tmp_path: Path) -> None:
     text = '{"version": 1, "checkpoint": "ema", "threshold": 0.35}'
     (run.path / "selected.json").write_text(text)
 
-    assert run.selected() == Selected(checkpoint="ema", threshold=0.35)
+    assert run.selected_model() == SelectedModel(checkpoint="ema", threshold=0.35)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_bad_selection_is_refused(tmp_path: Path, text: str, sentence: str) ->
     (run.path / "selected.json").write_text(text)
 
     with pytest.raises(InputError, match=sentence):
-        run.selected()
+        run.selected_model()
 
 
 def test_another_folder_is_refused(tmp_path: Path) -> None:

@@ -74,7 +74,7 @@ def test_the_choice_predicts_masks_with_the_very_scores_it_was_chosen_for(
         assert {key: chosen[name][key] for key in row} == row
     written = json.loads((run.path / "selected.json").read_text())
     assert written["dice"] == pytest.approx(summary["mean"]["dice"], abs=1e-12)
-    record = run.selected()
+    record = run.selected_model()
     assert record is not None
     assert (record.checkpoint, record.threshold) == (selected.checkpoint, selected.threshold)
     assert record.postprocess == selected.postprocess
@@ -248,7 +248,7 @@ def test_several_folds_get_one_joint_choice(folds: list[RunFolder]) -> None:
     validation = validate_distribution([run.path for run in folds], checkpoints=["best"])
 
     selected = validation.verdict.result.chosen
-    records = [run.selected() for run in folds]
+    records = [run.selected_model() for run in folds]
     assert validation.runs == tuple(folds)
     assert records[0] == records[1] and records[0] is not None
     assert (records[0].checkpoint, records[0].threshold) == ("best", selected.threshold)

@@ -10,7 +10,7 @@ from vesuv.config import Config
 from vesuv.config.training import RuntimeConfig
 from vesuv.errors import InputError
 from vesuv.models import build_model
-from vesuv.runs.checkpoints import previous, read_checkpoint
+from vesuv.runs.checkpoints import previous_path, read_checkpoint
 from vesuv.runs.folder import RunFolder
 from vesuv.runtime.machine import resolve
 from vesuv.training.train_state import TrainState
@@ -113,5 +113,5 @@ def test_last_and_best_keep_the_file_before_them_and_others_do_not(
 
     assert state.run.checkpoints() == ["last", "epoch_0001", "epoch_0003"]
     last = state.run.checkpoint("last")
-    assert (read_checkpoint(last).epoch, read_checkpoint(previous(last)).epoch) == (3, 2)
-    assert not previous(state.run.checkpoint("epoch_0003")).exists()
+    assert (read_checkpoint(last).epoch, read_checkpoint(previous_path(last)).epoch) == (3, 2)
+    assert not previous_path(state.run.checkpoint("epoch_0003")).exists()

@@ -11,7 +11,7 @@ from vesuv.errors import InputError, command
 from vesuv.inference.members import Member, check_agreement, member
 from vesuv.io.tables import VERSION, read_json
 from vesuv.runs.folder import RunFolder
-from vesuv.runs.records import ChainRecord, Record, Selected, SelectedInference, Share
+from vesuv.runs.records import ChainRecord, Record, SelectedInference, SelectedModel, Share
 
 
 class _BestMember(Record):
@@ -42,7 +42,7 @@ def open_best(path: Path, changes: Sequence[str] = ()) -> list[Member]:
     best = _read(path)
     members = []
     for one in best.members:
-        selected = Selected.model_construct(
+        selected = SelectedModel.model_construct(
             checkpoint=one.checkpoint,
             threshold=best.threshold,
             checkpoint_sha256=one.checkpoint_sha256,

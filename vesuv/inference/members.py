@@ -17,7 +17,7 @@ from vesuv.errors import InputError, command
 from vesuv.inference.masks import MaskSettings
 from vesuv.runs.checkpoints import Checkpoint, read_checkpoint
 from vesuv.runs.folder import RunFolder
-from vesuv.runs.records import Selected, SelectedInference
+from vesuv.runs.records import SelectedInference, SelectedModel
 
 _MUST_AGREE: dict[str, Callable[[Config], object]] = {
     "labels.classes": lambda config: list(config.labels.classes.items()),
@@ -38,7 +38,7 @@ class Member:
     checkpoint: Checkpoint
     config: Config
     """The run's, with the changes of the caller."""
-    selected: Selected | None = None
+    selected: SelectedModel | None = None
     """The run's selection, where it chose this checkpoint."""
 
     @property
@@ -93,14 +93,14 @@ def open_members(
 
 
 def _open_member(run: RunFolder, wanted: str | None, changes: Sequence[str]) -> Member:
-    selected = run.selected()
+    selected = run.selected_model()
     name = wanted or (selected.checkpoint if selected else "best")
     chosen = selected if selected and selected.checkpoint == name else None
     return member(run, name, chosen, changes)
 
 
 def member(
-    run: RunFolder, name: str, selected: Selected | None, changes: Sequence[str] = ()
+    run: RunFolder, name: str, selected: SelectedModel | None, changes: Sequence[str] = ()
 ) -> Member:
     """Read a checkpoint of a run, with what was selected for it."""
     settings = [*_settings(selected.inference if selected else None), *changes]

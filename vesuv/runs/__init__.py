@@ -1,1 +1,1 @@
-"""A run's folder and everything in it: one reader, one writer."""
+"""A run's folder and its files: one reader, one writer."""

@@ -1,4 +1,4 @@
-"""Checkpoints: what they hold, written whole or not at all, read without running code."""
+"""Checkpoints: written whole or not at all, read without executing code."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network with everything needed to use it elsewhere."""
+    """A network's weights with configuration and normalizer."""
 
     path: Path
     model: dict[str, Tensor]
@@ -46,12 +46,12 @@ def write_checkpoint(
     training: dict[str, Any] | None = None,
     keep_previous: bool = False,
 ) -> None:
-    """Write a checkpoint and flush it to disk before it takes the place of the former one.
+    """Write a checkpoint and flush it to disk before it replaces the former one.
 
-    With `keep_previous` the file that was there stays as `previous(path)`.
+    With `keep_previous` the former file is kept at `previous_path(path)`.
 
     Raises:
-        InputError: The disk is full or the folder cannot be written; `path` is as it was.
+        InputError: The disk is full or the folder cannot be written; `path` is unchanged.
     """
     content = {
         "version": VERSION,
@@ -62,7 +62,7 @@ def write_checkpoint(
         "measure": measure,
         "training": training,
     }
-    former = previous(path) if keep_previous else None
+    former = previous_path(path) if keep_previous else None
     with (
         catch_write_errors(path, RESUME_HINT),
         atomic_replace(path, flush=True, previous=former, make_folder=False) as temporary,
@@ -70,95 +70,99 @@ def write_checkpoint(
     ):
         try:
             torch.save(content, file)
-        except RuntimeError as fault:  # how torch passes a failed write on
+        except RuntimeError as fault:  # torch raises it for a failed write
             cause = fault.__context__
             raise (cause if isinstance(cause, OSError) else OSError(str(fault))) from None
 
 
-def previous(path: Path) -> Path:
-    """Return where the checkpoint before the one at `path` is kept."""
+def previous_path(path: Path) -> Path:
+    """Return the path of the checkpoint before the one at `path`."""
     return path.with_name(f"{path.name}.previous")
 
 
 def read_newest(path: Path) -> tuple[Checkpoint, str | None]:
-    """Read a checkpoint, or the one before it where the newest is damaged.
+    """Read a checkpoint, or the one before it if the newest is damaged.
 
     Returns:
-        The checkpoint, and what was wrong with the newer one.
+        The checkpoint, and the fault of the newest one.
 
     Raises:
-        InputError: Neither can be read; says what is wrong with the newer one.
+        InputError: Neither can be read; the message is the newest one's.
     """
     try:
         return read_checkpoint(path), None
     except InputError as fault:
         try:
-            return read_checkpoint(previous(path)), str(fault)
+            return read_checkpoint(previous_path(path)), str(fault)
         except InputError:
             raise fault from None
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint; its checksums are verified and nothing in the file is executed.
+    """Read a checkpoint and verify its checksums; no code of the file is executed.
 
     Raises:
-        InputError: No such file, damaged, or not a checkpoint of ours.
+        InputError: The file is missing, damaged, or not a checkpoint of vesuv.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint; train first, or name one that is there")
     try:
-        _verify(path)
+        _verify_checksums(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as fault:  # a damaged file makes its readers fail in any way
+    except Exception as fault:  # a damaged file can raise any exception
         reason = str(fault).splitlines()[0] if str(fault) else type(fault).__name__
         raise InputError(f"{path}: damaged or no checkpoint ({reason}); use another one") from None
-    found = content.get("version") if isinstance(content, dict) else content
-    if type(found) is not int or found != VERSION:
-        found = found if isinstance(found, (int, NoneType)) else type(found).__name__
-        raise InputError(f"{path}: checkpoint version must be {VERSION}, found {found}")
+    version = content.get("version") if isinstance(content, dict) else content
+    if type(version) is not int or version != VERSION:
+        version = version if isinstance(version, (int, NoneType)) else type(version).__name__
+        raise InputError(f"{path}: checkpoint version must be {VERSION}, found {version}")
     return _checkpoint(path, content)
 
 
 def _checkpoint(path: Path, content: dict[str, Any]) -> Checkpoint:
-    """The content part by part: a good checksum says nothing of who wrote it."""
-    kinds: dict[str, Any] = {
+    """Check the type of each entry, which a checksum does not."""
+    types: dict[str, Any] = {
         "epoch": int,
         "measure": (float, NoneType),
         "training": (dict, NoneType),
     }
-    wrong = [key for key, kind in kinds.items() if not isinstance(content.get(key, ...), kind)]
+    invalid_keys = [
+        key for key, expected in types.items() if not isinstance(content.get(key, ...), expected)
+    ]
     weights = content.get("model")
     if not isinstance(weights, dict) or not all(isinstance(w, Tensor) for w in weights.values()):
-        wrong.append("model")
-    if wrong:
-        raise InputError(f"{path}: {', '.join(wrong)}: not as vesuv writes them; use another one")
+        invalid_keys.append("model")
+    if invalid_keys:
+        raise InputError(
+            f"{path}: {', '.join(invalid_keys)}: not as vesuv writes them; use another one"
+        )
     try:
         normalizer = NormalizerRecord.model_validate(content.get("normalizer"))
     except ValidationError:
         raise InputError(f"{path}: normalizer: not as vesuv writes it; use another one") from None
-    found = {key: content[key] for key in ("model", *kinds)}
+    fields = {key: content[key] for key in ("model", *types)}
     config = check(content.get("config", {}), str(path))
-    return Checkpoint(path=path, config=config, normalizer=normalizer, **found)
+    return Checkpoint(path=path, config=config, normalizer=normalizer, **fields)
 
 
-def _verify(path: Path) -> None:
-    """Compare every record with the CRC-32 that was written with it; PyTorch itself does not.
+def _verify_checksums(path: Path) -> None:
+    """Compare every record with its CRC-32, which PyTorch does not.
 
-    Records that are packed are not ours: a few bytes could stand for all memory there is.
+    Compressed records are refused: vesuv writes none, and few bytes could expand to any size.
     """
     with zipfile.ZipFile(path) as archive:
         if any(record.compress_type != zipfile.ZIP_STORED for record in archive.infolist()):
             raise zipfile.BadZipFile("its records are packed")
-        broken = archive.testzip()
-    if broken is not None:
-        raise zipfile.BadZipFile(f"checksum of {broken} does not match")
+        damaged_record = archive.testzip()
+    if damaged_record is not None:
+        raise zipfile.BadZipFile(f"checksum of {damaged_record} does not match")
 
 
 def load_weights(network: nn.Module, checkpoint: Checkpoint, *, assign: bool = False) -> None:
-    """Put a checkpoint's weights into a network.
+    """Load a checkpoint's weights into a network.
 
     Raises:
-        InputError: The weights are another network's.
+        InputError: The weights belong to another network.
     """
     try:
         network.load_state_dict(checkpoint.model, assign=assign)

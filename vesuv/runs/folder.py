@@ -1,4 +1,4 @@
-"""A run's folder: what lies in it, under which name, and what may be relied on."""
+"""A run's folder: the names of its files, and reading of those that commands need."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vesuv.config import Config, dump_config, load_config
 from vesuv.errors import InputError, command
 from vesuv.io.atomic import catch_write_errors, leftovers, write_text
 from vesuv.io.tables import read_json, write_json
-from vesuv.runs.records import Record, RunFacts, Selected
+from vesuv.runs.records import Record, RunFacts, SelectedModel
 from vesuv.runs.software import software
 
 VERSION = 1
@@ -24,8 +24,8 @@ RESUME_HINT = (
     "what was saved before is whole: make room or give the permission, then go on with --resume"
 )
 _ORDER = ("best", "last", "swa", "ema")
-_FOLDERS = ("checkpoints", "distribution")
-_FILES = (
+_OUTPUT_FOLDERS = ("checkpoints", "distribution")
+_OUTPUT_FILES = (
     "config.yaml",
     "run.json",
     "train.log",
@@ -53,7 +53,7 @@ class RunFolder:
         """Open a folder that training wrote.
 
         Raises:
-            InputError: It is not there or holds no run.
+            InputError: It is missing or holds no run.
         """
         run = cls(path)
         try:
@@ -83,34 +83,34 @@ class RunFolder:
 
     @property
     def facts(self) -> RunFacts:
-        """What the run was started with.
+        """Facts about the start of the run, run.json.
 
         Raises:
-            InputError: run.json is not what training wrote.
+            InputError: run.json is missing or invalid.
         """
-        return _read(self.path / "run.json", RunFacts)
+        return _read_record(self.path / "run.json", RunFacts)
 
     @property
     def page(self) -> Path:
-        """The run's page."""
+        """The run's report, report.html."""
         return self.path / "report.html"
 
     @property
     def selected_file(self) -> Path:
-        """What selection chose."""
+        """The selected model, selected.json."""
         return self.path / "selected.json"
 
     @property
     def distribution(self) -> Path:
-        """Folder of what selection measured."""
+        """Folder of the selection's measurements."""
         return self.path / "distribution"
 
     def checkpoint(self, name: str) -> Path:
-        """Return the path of a checkpoint by name: best, last, swa, ema, epoch_0049."""
+        """Return the path of a checkpoint by name: best, last, swa, ema or epoch_0049."""
         return self.path / "checkpoints" / f"{name}.pt"
 
     def existing_checkpoint(self, name: str) -> Path:
-        """Return the path of a checkpoint that is there.
+        """Return the path of a checkpoint that exists.
 
         Raises:
             InputError: The run has no checkpoint of that name.
@@ -122,19 +122,19 @@ class RunFolder:
         return self.checkpoint(name)
 
     def checkpoints(self) -> list[str]:
-        """Return the names of the checkpoints that are there, best first."""
+        """Return the names of the existing checkpoints, best first."""
         names = sorted(path.stem for path in (self.path / "checkpoints").glob("*.pt"))
         return [n for n in _ORDER if n in names] + [n for n in names if n not in _ORDER]
 
-    def selected(self) -> Selected | None:
-        """Read selected.json; None when nothing was selected yet.
+    def selected_model(self) -> SelectedModel | None:
+        """Read selected.json; None before the selection.
 
         Raises:
-            InputError: It is not what selection wrote, or names a checkpoint that is not there.
+            InputError: It is invalid, or names a missing checkpoint.
         """
         if not self.selected_file.is_file():
             return None
-        selected = _read(self.selected_file, Selected)
+        selected = _read_record(self.selected_file, SelectedModel)
         if selected.checkpoint not in self.checkpoints():
             raise InputError(
                 f"{self.selected_file}: checkpoint must be one of {', '.join(self.checkpoints())}, "
@@ -143,20 +143,20 @@ class RunFolder:
         return selected
 
     def create(self, config: Config, facts: dict[str, Any]) -> None:
-        """Make the folder with config.yaml and run.json; what a killed process left goes."""
+        """Make the folder with config.yaml and run.json; leftovers of killed processes go."""
         with catch_write_errors(self.path, RESUME_HINT):
             (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
-            for folder in (self.path, *(self.path / name for name in _FOLDERS)):
+            for folder in (self.path, *(self.path / name for name in _OUTPUT_FOLDERS)):
                 for leftover in leftovers(folder):
                     leftover.unlink()
         write_text(self.config_file, dump_config(config))
         write_json(self.path / "run.json", {**facts, **software()})
 
     def clear(self) -> None:
-        """Remove what an earlier run wrote, and nothing else."""
-        for name in _FOLDERS:
+        """Remove the files of an earlier run, and no others."""
+        for name in _OUTPUT_FOLDERS:
             shutil.rmtree(self.path / name, ignore_errors=True)
-        for file in (*(self.path / name for name in _FILES), *self.path.glob(_TENSORBOARD)):
+        for file in (*(self.path / name for name in _OUTPUT_FILES), *self.path.glob(_TENSORBOARD)):
             file.unlink(missing_ok=True)
 
     @contextmanager
@@ -180,14 +180,14 @@ class RunFolder:
             yield
         finally:
             lock.release()
-            if not self.exists:  # nothing came of it: leave no trace
+            if not self.exists:  # the run did not start: remove the lock and an empty folder
                 with suppress(OSError):
                     (self.path / "run.lock").unlink(missing_ok=True)
                     self.path.rmdir()
 
 
-def _read(path: Path, kind: type[Kind]) -> Kind:
-    """Read a JSON file that a hand may have changed."""
+def _read_record(path: Path, kind: type[Kind]) -> Kind:
+    """Read and check a JSON file, which a user may have edited."""
     content = read_json(path)
     if content.get("version") != VERSION:
         raise InputError(f"{path}: version must be {VERSION}; it was not written by this vesuv")
@@ -197,5 +197,5 @@ def _read(path: Path, kind: type[Kind]) -> Kind:
         error = fault.errors()[0]
         place = ".".join(str(part) for part in error["loc"]) or "content"
         message = str(error["msg"]).removeprefix("Value error, ")
-        found = "" if error["type"] == "value_error" else f", found {error['input']!r:.60}"
-        raise InputError(f"{path}: {place}: {message}{found}; write it anew") from None
+        value_text = "" if error["type"] == "value_error" else f", found {error['input']!r:.60}"
+        raise InputError(f"{path}: {place}: {message}{value_text}; write it anew") from None

@@ -1,7 +1,7 @@
-"""All that a run has written so far, as far as it can be read, also of one that was killed.
+"""Everything readable that a run has written so far, also a run that was killed.
 
-Nothing here refuses: a file that is missing or spoilt, and a line that is cut short, are left out.
-What a command relies on is read by `vesuv.runs.folder` instead, which does refuse.
+Missing or damaged files and truncated lines are left out without an error. Files that a command
+needs are read by `vesuv.runs.folder`, which raises.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Kind = TypeVar("Kind", bound=Record)
 
 @dataclass(frozen=True)
 class Metrics:
-    """metrics.csv by epoch; a cell that holds no number is left out, nan and inf are not."""
+    """metrics.csv by epoch; cells without a number are left out, nan and inf are numbers."""
 
     rows: tuple[Row, ...] = ()
 
@@ -44,7 +44,7 @@ class Metrics:
 
     @cached_property
     def columns(self) -> list[str]:
-        """Names of all columns, in the order of their first mention."""
+        """Names of all columns, in the order of their first appearance."""
         return list(dict.fromkeys(name for row in self.rows for name in row))
 
     @property
@@ -53,29 +53,29 @@ class Metrics:
         return int(self.rows[-1]["epoch"]) if self.rows else None
 
     def points(self, name: str, *, finite: bool = True) -> list[Point]:
-        """Return (epoch, number) of a column, by epoch.
+        """Return (epoch, value) of a column, by epoch.
 
         Args:
             name: Column.
             finite: Leave nan and inf out.
         """
-        found = [(int(row["epoch"]), row[name]) for row in self.rows if name in row]
-        return [point for point in found if math.isfinite(point[1])] if finite else found
+        points = [(int(row["epoch"]), row[name]) for row in self.rows if name in row]
+        return [point for point in points if math.isfinite(point[1])] if finite else points
 
     def value_at(self, name: str, epoch: int) -> float | None:
-        """Return a column's finite number of an epoch."""
+        """Return the finite value of a column at an epoch."""
         value = self._by_epoch.get(epoch, {}).get(name)
         return value if value is not None and math.isfinite(value) else None
 
-    def last(self, name: str) -> float | None:
-        """Return a column's newest finite number."""
+    def last_value(self, name: str) -> float | None:
+        """Return the last finite value of a column."""
         points = self.points(name)
         return points[-1][1] if points else None
 
 
 @dataclass(frozen=True)
 class RunHistory:
-    """A run's files; None and empty where a file is not there or cannot be read."""
+    """A run's files; None or empty where a file is missing or cannot be read."""
 
     path: Path
     config: Config | None = None
@@ -84,7 +84,7 @@ class RunHistory:
     metrics: Metrics = field(default_factory=Metrics)
     events: tuple[RunEvent, ...] = ()
     observations: tuple[Observation, ...] = ()
-    """One an epoch, by epoch."""
+    """One for each epoch, by epoch."""
     diagnosis: Diagnosis | None = None
     selection: dict[str, Any] | None = None
     """distribution/summary.json."""
@@ -108,10 +108,10 @@ class RunHistory:
 
 
 def _rows(path: Path) -> Iterator[Row]:
-    """Read the complete lines; of several with one epoch the last counts."""
+    """Read the complete lines; of several lines of one epoch the last counts."""
     text = _text(path)
     rows: dict[int, Row] = {}
-    with suppress(csv.Error):  # a cell beyond csv's limit: what follows is left out
+    with suppress(csv.Error):  # a cell above csv's size limit: the rest of the file is left out
         for cells in csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1])):
             row = {
                 name: value

@@ -1,7 +1,7 @@
-"""What the files of a run's folder hold, one model a file or a line of it.
+"""Records of the files in a run's folder: one class for each file, or for each line of it.
 
-A record ignores keys that it does not know and has a default for those that an older vesuv did not
-write, so that every run stays readable.
+A record ignores unknown keys and has defaults for keys that older versions did not write, so that
+every run stays readable.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from vesuv.config.postprocess import Chain, plain_chain, read_chain
 BINS = 100
 """Equal bins of the predicted probability of foreground."""
 
-Counts = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=BINS, max_length=BINS)]
+BinCounts = Annotated[
+    tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=BINS, max_length=BINS)
+]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 TermPair = Annotated[str, Field(pattern=r"^\w+\|\w+$")]
@@ -28,7 +30,7 @@ class Record(BaseModel):
 
 
 class RunFacts(Record):
-    """run.json: what a run was started with."""
+    """run.json: facts about the start of a run."""
 
     version: Literal[1]
     fold: Annotated[int, Field(strict=True)] | Literal["all"]
@@ -36,7 +38,7 @@ class RunFacts(Record):
     data_fingerprint: str
     """Fingerprint of the prepared data."""
     validation_cases: tuple[str, ...]
-    """Cases that training never saw; none for fold "all"."""
+    """Cases held out from training; none for fold "all"."""
     train_cases: tuple[str, ...] = ()
     store: str | None = None
     """Folder of the prepared data; None: the cases were in memory."""
@@ -47,11 +49,11 @@ class RunFacts(Record):
     precision: str | None = None
     processes: int | None = None
     config_file: str | None = None
-    """File that the configuration was read from."""
+    """File of the configuration."""
     overrides: tuple[str, ...] = ()
     """Changes of the command line."""
     base_differences: tuple[dict[str, Any], ...] | None = None
-    """What file and changes differ in from the configuration's base."""
+    """Keys that differ from the configuration's base."""
     vesuv: str | None = None
     git_commit: str | None = None
     python: str | None = None
@@ -59,21 +61,21 @@ class RunFacts(Record):
 
 
 class RunEvent(Record):
-    """A line of events.jsonl: something that happened once."""
+    """A line of events.jsonl: one event."""
 
     epoch: int
     step: int = 0
     kind: str
     """phase, noise, escape, learning_rate, non_finite, rollback, resume or stop."""
     line: str
-    """What happened, in one sentence."""
+    """The event in one sentence."""
 
 
 class Histogram(Record):
-    """Judged voxels of some tiles by probability of foreground, for each label apart."""
+    """Valid voxels of some tiles by foreground probability, separately for each label."""
 
-    foreground: Counts
-    background: Counts
+    foreground: BinCounts
+    background: BinCounts
 
 
 class TileScore(Record):
@@ -82,9 +84,9 @@ class TileScore(Record):
     case: str
     group: str | None = None
     predicted: Number
-    """Share of the judged voxels that is predicted as foreground."""
+    """Share of valid voxels that are predicted as foreground."""
     labelled: Number
-    """Share that is labelled."""
+    """Share of valid voxels that are labelled as foreground."""
     dice: Number
 
 
@@ -100,18 +102,18 @@ class TrainScore(Record):
 
 
 class ErrorCounts(Record):
-    """Voxels of the validation tiles at the threshold that suits the tiles best."""
+    """Voxels of the validation tiles at the threshold with the best Dice."""
 
     right: int
-    """Foreground that was found."""
+    """True positives."""
     near: int
-    """Wrong voxels within one voxel of foreground on the other side: a boundary drawn elsewhere."""
+    """Wrong voxels within one voxel of the other mask's foreground: a shifted boundary."""
     far: int
     """All other wrong voxels."""
 
 
 class GradientComparison(Record):
-    """Gradients of the loss terms on a few fixed training tiles, by group of layers."""
+    """Gradients of the loss terms on fixed training tiles, by group of layers."""
 
     cosines: dict[str, dict[TermPair, Number]]
     """Group of layers -> "term|term" -> cosine of their gradients."""
@@ -120,16 +122,16 @@ class GradientComparison(Record):
 
 
 class AugmentationEffect(Record):
-    """What one augmentation leaves of the structure where it is applied."""
+    """Change of the structure by one augmentation, as ratios of after to before."""
 
     p: Number
-    """Share of patches that it is applied to."""
+    """Share of patches that are augmented."""
     foreground: Number
-    """Foreground voxels after it, as a share of those before."""
+    """Ratio of the numbers of foreground voxels."""
     contrast: Number
-    """Contrast between foreground and the background beside it, as a share of that before."""
+    """Ratio of the contrasts between foreground and nearby background."""
     thickness: Number = 1.0
-    """Thickness of the foreground, as a share of that before."""
+    """Ratio of the foreground's thicknesses."""
 
 
 class Structure(Record):
@@ -138,24 +140,24 @@ class Structure(Record):
     spacing: tuple[Number, Number, Number] | None = None
     """Distance from one piece of foreground to the next along z, y, x, in voxels."""
     thickness: Number | None = None
-    """Of the foreground, in voxels: the shortest way through, median over its voxels."""
+    """Thickness of the foreground in voxels: median over its voxels of the shortest run."""
 
 
 class LabelShares(Record):
-    """What the summary of the prepared data says of the labels."""
+    """Shares of labels in the prepared data, from its summary."""
 
     values: dict[str, Number]
     """Label value of the files -> share of all voxels."""
     foreground: Number
-    """Share of the judged voxels."""
+    """Foreground's share of the valid voxels."""
     ignore: Number
-    """Share of all voxels."""
+    """Ignored voxels' share of all voxels."""
     patches_with_foreground: Number
-    """Share of all places for a patch."""
+    """Share of all patch positions."""
 
 
 class Observation(Record):
-    """A line of evidence.jsonl: what one validation measured beyond metrics.csv."""
+    """A line of evidence.jsonl: measurements of one validation beside metrics.csv."""
 
     version: Literal[1] = 1
     epoch: int
@@ -175,29 +177,29 @@ class Observation(Record):
     structure: Structure | None = None
     labels: LabelShares | None = None
     seconds: Number | None = None
-    """Time that this observation took."""
+    """Duration of this observation."""
 
 
 Severity = Literal["trouble", "warning"]
 
 
 class Finding(Record):
-    """Something that is the matter with a run."""
+    """A fault of a run, with evidence and remedy."""
 
     name: str
     """The finding's key, as in `vesuv.diagnosis.FINDINGS`."""
     title: str
-    """What is the matter, in a few words."""
+    """The fault in a few words."""
     evidence: str
-    """What shows it, with numbers and epochs."""
+    """The evidence in sentences, with numbers and epochs."""
     remedy: str
-    """What to do, with the key to change where there is one."""
+    """The change to make, with its configuration key where there is one."""
     severity: Severity
-    """trouble: the run will not come to much; warning: a result may mislead or could be better."""
+    """trouble: the run will give a poor model; warning: a result may mislead or be improved."""
     epochs: tuple[int, int]
-    """First and last epoch that the evidence is from."""
+    """First and last epoch of the evidence."""
     numbers: dict[str, float] = Field(default_factory=dict)
-    """The figures of the evidence by name."""
+    """Numbers of the evidence by name."""
 
 
 class Diagnosis(Record):
@@ -205,7 +207,7 @@ class Diagnosis(Record):
 
     version: Literal[1] = 1
     epoch: int
-    """Epoch that the findings are as of."""
+    """Last epoch of the evidence."""
     findings: tuple[Finding, ...]
 
 
@@ -217,28 +219,28 @@ ChainRecord = Annotated[
 
 
 class SelectedInference(Record):
-    """How volumes were predicted for a selection; a prediction with its choice does the same."""
+    """Inference settings of a selection; predictions with the selected model use them too."""
 
     overlap: float | None = None
     mirror: bool | None = None
     batch_size: int | None = None
 
 
-class Selected(Record):
-    """selected.json: the checkpoint, cut and post-processing that selection chose."""
+class SelectedModel(Record):
+    """selected.json: the checkpoint, threshold and post-processing that selection chose."""
 
     checkpoint: str
     threshold: Share | None
-    """None for several classes, and where `postprocess` begins with a cut of its own."""
+    """None for several classes, and where `postprocess` begins with a cut."""
     checkpoint_sha256: str | None = None
-    """Digest of the file that was selected; None in a selected.json written by hand."""
+    """Digest of the selected file; None in a selected.json written by hand."""
     postprocess: ChainRecord | None = None
-    """Steps that were selected, none of them when empty; None: they were not part of the choice."""
+    """Selected steps; empty: no steps; None: the selection did not include post-processing."""
     inference: SelectedInference | None = None
 
 
 class NormalizerRecord(Record):
-    """How intensities are scaled, as a checkpoint keeps it; one entry a channel, or one for all."""
+    """Scaling of intensities in a checkpoint; one entry for each channel, or one for all."""
 
     name: str
     low: tuple[Number, ...] | None = None

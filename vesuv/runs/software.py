@@ -1,4 +1,4 @@
-"""The versions that a run or a prediction was made with."""
+"""The software versions of a run or a prediction."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def software() -> dict[str, Any]:
 
 
 def _git_commit() -> str | None:
-    """Return the commit of the source tree that runs; None for an installed package."""
+    """Return the commit of the source tree; None for an installed package."""
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
             capture_output=True,
             text=True,
@@ -35,4 +35,4 @@ def _git_commit() -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() or None
+    return process.stdout.strip() or None

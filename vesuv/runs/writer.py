@@ -1,7 +1,7 @@
-"""The one writer of what a run says while it trains.
+"""The one writer of a run's logs and tables during training.
 
 train.log for people, metrics.csv and TensorBoard by epoch, events.jsonl and evidence.jsonl by line.
-A resumed run cuts the tables back to what lies before the position that it continues from.
+A resumed run removes the rows and lines after the position that it continues from.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from vesuv.runs.folder import RESUME_HINT, RunFolder
 from vesuv.runs.records import Diagnosis, Finding, Observation, RunEvent
 
 Position = tuple[int, int]
-"""Epoch, and number of its steps that are done."""
+"""Epoch, and number of its finished steps."""
 
 
 class RunWriter:
@@ -34,10 +34,10 @@ class RunWriter:
 
     Args:
         run: The folder.
-        position: Where the run begins or goes on.
+        position: Position at which the run starts or continues.
 
     Raises:
-        InputError: The folder cannot be written, from any method.
+        InputError: The folder cannot be written; every method may raise it.
     """
 
     def __init__(self, run: RunFolder, position: Position) -> None:
@@ -45,9 +45,11 @@ class RunWriter:
         epoch = position[0]
         with catch_write_errors(run.path, RESUME_HINT):
             self._log = open_log(run.path / "train.log")
-            self._table = _Table(run.path / "metrics.csv", epoch)
-            _cut(run.path / "events.jsonl", lambda line: (line["epoch"], line["step"]) < position)
-            _cut(run.path / "evidence.jsonl", lambda line: line["epoch"] < epoch)
+            self._table = _MetricsTable(run.path / "metrics.csv", epoch)
+            _keep_lines(
+                run.path / "events.jsonl", lambda line: (line["epoch"], line["step"]) < position
+            )
+            _keep_lines(run.path / "evidence.jsonl", lambda line: line["epoch"] < epoch)
             self._board = SummaryWriter(str(run.path), purge_step=epoch or None)
 
     def log(self, line: str) -> None:
@@ -56,7 +58,7 @@ class RunWriter:
             self._log.info(line)
 
     def metrics(self, epoch: int, row: Mapping[str, float | int | None]) -> None:
-        """Write an epoch's numbers to metrics.csv and TensorBoard; None where there is none."""
+        """Write an epoch's values to metrics.csv and TensorBoard; None is an empty cell."""
         with catch_write_errors(self.run.path, RESUME_HINT):
             self._table.write({"epoch": epoch, **row})
             for name, value in row.items():
@@ -64,12 +66,12 @@ class RunWriter:
                     self._board.add_scalar(name, value, epoch)
 
     def event(self, event: RunEvent) -> None:
-        """Write something that happened to events.jsonl and TensorBoard."""
+        """Write an event to events.jsonl and TensorBoard."""
         self._append("events.jsonl", event.model_dump_json())
         self.text(event.kind, event.line, event.epoch)
 
     def observation(self, observation: Observation) -> None:
-        """Write what a validation measured to evidence.jsonl."""
+        """Write a validation's observation to evidence.jsonl."""
         self._append("evidence.jsonl", observation.model_dump_json(exclude_none=True))
 
     def diagnosis(self, epoch: int, findings: Sequence[Finding]) -> None:
@@ -93,7 +95,7 @@ class RunWriter:
         Args:
             epoch: Epoch that was validated.
             pictures: image, label and probability, (n, y, x) in [0, 1].
-            places: Case of each picture, and number of the slice in it.
+            places: Case and slice number of each picture.
             threshold: Probability from which a voxel counts as foreground.
         """
         path = self.run.path / "slices.npz"
@@ -113,7 +115,6 @@ class RunWriter:
                 self._board.add_image(f"slices/{name}", part[:1].clamp(0, 1).numpy(), epoch)
 
     def close(self) -> None:
-        """Flush everything."""
         with suppress(OSError):
             self._board.close()
             close_log(self._log)
@@ -131,8 +132,8 @@ def write_diagnosis(run: RunFolder, epoch: int, findings: Sequence[Finding]) -> 
 
     Args:
         run: The run's folder.
-        epoch: Epoch that the findings are as of.
-        findings: What was found.
+        epoch: Last epoch of the evidence.
+        findings: The run's findings.
     """
     record = Diagnosis(epoch=epoch, findings=tuple(findings))
     write_json(run.path / "diagnosis.json", record.model_dump(mode="json"))
@@ -150,7 +151,7 @@ def open_log(path: Path) -> logging.Logger:
 
 
 def close_log(log: logging.Logger) -> None:
-    """Close what `open_log` opened."""
+    """Close the log of `open_log`."""
     for handler in list(log.handlers):
         handler.close()
         log.removeHandler(handler)
@@ -163,23 +164,23 @@ class _RaisingFileHandler(logging.FileHandler):
         raise
 
 
-def _cut(path: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
-    """Remove the lines that `keep` does not want, and lines that a kill left half written."""
+def _keep_lines(path: Path, keep: Callable[[dict[str, Any]], bool]) -> None:
+    """Remove lines for which `keep` is False, and truncated lines of a killed run."""
     if not path.is_file():
         return
     lines = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            wanted = keep(json.loads(line))
+            keeps_line = keep(json.loads(line))
         except (ValueError, KeyError, TypeError, RecursionError):
             continue
-        if wanted:
+        if keeps_line:
             lines.append(line)
     write_text(path, "".join(f"{line}\n" for line in lines))
 
 
-class _Table:
-    """metrics.csv, written row by row; a column keeps its place once it is there."""
+class _MetricsTable:
+    """metrics.csv, written row by row; the order of its columns does not change."""
 
     def __init__(self, path: Path, first_epoch: int) -> None:
         self.path = path
@@ -194,7 +195,7 @@ class _Table:
         try:
             with self.path.open(newline="", encoding="utf-8") as file:
                 for row in csv.DictReader(file, restkey="", restval=""):
-                    # The epochs count up; a line that a kill left half written does not fit in.
+                    # Epochs are consecutive; a truncated line of a killed run breaks the sequence.
                     if row["epoch"] == str(len(self.rows)) and len(self.rows) < first_epoch:
                         self.rows.append({name: cell for name, cell in row.items() if name})
         except (KeyError, csv.Error, UnicodeDecodeError) as fault:

@@ -13,7 +13,7 @@ from vesuv.errors import InputError
 from vesuv.runs.checkpoints import (
     Checkpoint,
     load_weights,
-    previous,
+    previous_path,
     read_checkpoint,
     write_checkpoint,
 )
@@ -174,7 +174,7 @@ class TrainState:
         path = self.run.checkpoint("best")
         found: list[Checkpoint] = []
         faults: list[str] = []
-        for candidate in (path, previous(path)):
+        for candidate in (path, previous_path(path)):
             try:
                 found.append(read_checkpoint(candidate))
             except InputError as fault:
