@@ -4,8 +4,10 @@ import os
 import signal
 import time
 import traceback
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -41,8 +43,15 @@ def fail_on_two(item: str) -> str:
     return item
 
 
-def surroundings(_item: str) -> tuple[int, bool]:
-    return torch.get_num_threads(), signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+def surroundings(_item: str) -> tuple[int, int, bool]:
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    return os.getpid(), torch.get_num_threads(), ignored
+
+
+@pytest.fixture(scope="module")
+def from_processes() -> list[tuple[str, tuple[int, int, bool]]]:
+    """What two processes tell of themselves: starting them takes seconds."""
+    return list(parallel_map(surroundings, ITEMS, workers=2, ordered=True))
 
 
 def test_results_keep_the_order_and_little_work_stays_here() -> None:
@@ -51,11 +60,17 @@ def test_results_keep_the_order_and_little_work_stays_here() -> None:
     assert results == [(item, os.getpid()) for item in ITEMS]
 
 
-def test_processes_give_the_same_in_the_same_order() -> None:
-    results = list(parallel_map(process_of, ITEMS, workers=2, ordered=True))
+def test_processes_work_on_every_item(
+    from_processes: list[tuple[str, tuple[int, int, bool]]],
+) -> None:
+    assert [item for item, _ in from_processes] == ITEMS
+    assert os.getpid() not in {process for _, (process, _, _) in from_processes}
 
-    assert [item for item, _ in results] == ITEMS
-    assert os.getpid() not in {process for _, process in results}
+
+def test_a_process_has_one_thread_and_leaves_interrupts_to_the_parent(
+    from_processes: list[tuple[str, tuple[int, int, bool]]],
+) -> None:
+    assert [rest for _, (_, *rest) in from_processes] == [[1, True]] * 4
 
 
 def test_one_worker_is_this_process() -> None:
@@ -66,32 +81,54 @@ def test_no_item_is_no_work() -> None:
     assert list(parallel_map(process_of, [])) == list(parallel_map(process_of, [], workers=2)) == []
 
 
-@pytest.mark.parametrize(("ordered", "first_two"), [(False, ["1", "2"]), (True, ["0", "1"])])
-def test_results_come_as_they_are_finished_unless_order_is_asked_for(
-    tmp_path: Path, ordered: bool, first_two: list[str]
-) -> None:
+def test_results_come_as_they_are_finished(tmp_path: Path) -> None:
     work = partial(outlast_the_others, tmp_path / "last")
 
-    items = [item for item, _ in parallel_map(work, ITEMS, workers=2, ordered=ordered)]
+    items = [item for item, _ in parallel_map(work, ITEMS, workers=2)]
 
-    assert items[:2] == first_two
+    assert items[:2] == ["1", "2"]
     assert sorted(items) == ITEMS
 
 
-def test_the_time_of_the_first_item_decides_on_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+class LateFirst:
+    """Stands in for the processes: the first item is finished last."""
+
+    def __init__(self) -> None:
+        self.workers: list[int] = []
+
+    def __call__(
+        self, work: Any, items: Sequence[str], _name: Any, workers: int
+    ) -> Iterator[tuple[int, Any]]:
+        self.workers.append(workers)
+        for index in [*range(1, len(items)), 0]:
+            yield index, work(items[index])
+
+
+@pytest.mark.parametrize(("ordered", "order"), [(False, "1230"), (True, "0123")])
+def test_results_keep_the_order_where_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, ordered: bool, order: str
+) -> None:
+    monkeypatch.setattr(pool, "_in_processes", LateFirst())
+
+    results = list(parallel_map(str.strip, ITEMS, workers=2, ordered=ordered))
+
+    assert results == [(item, item) for item in order]
+
+
+@pytest.mark.parametrize(("least", "workers"), [(-1.0, [2]), (15.0, [])])
+def test_the_time_of_the_first_item_decides_on_processes(
+    monkeypatch: pytest.MonkeyPatch, least: float, workers: list[int]
+) -> None:
+    processes = LateFirst()
     monkeypatch.setattr(pool, "usable_cores", lambda: 2)
-    monkeypatch.setattr(pool, "_LEAST_SECONDS", -1.0)
+    monkeypatch.setattr(pool, "_LEAST_SECONDS", least)
+    monkeypatch.setattr(pool, "_in_processes", processes)
 
-    (_, first), *others = parallel_map(process_of, ITEMS)
+    items = [item for item, _ in parallel_map(str.strip, ITEMS)]
 
-    assert first == os.getpid()
-    assert os.getpid() not in {process for _, process in others}
-
-
-def test_a_process_has_one_thread_and_leaves_interrupts_to_the_parent() -> None:
-    results = [result for _, result in parallel_map(surroundings, ITEMS, workers=2)]
-
-    assert results == [(1, True)] * 4
+    assert processes.workers == workers
+    assert items[0] == "0"
+    assert sorted(items) == ITEMS
 
 
 def test_a_process_that_is_ended_from_outside_is_a_sentence() -> None:
