@@ -30,7 +30,7 @@ from harness import (
 )
 
 from vesuv.config import Config
-from vesuv.data.builder import open_prepared
+from vesuv.data.builder import open_or_prepare_store
 from vesuv.training.loader import PatchLoader
 from vesuv.transforms.normalize import build_normalizer
 
@@ -86,7 +86,7 @@ def vesuv_loader(
     device: torch.device = CPU,
 ) -> PatchLoader:
     """Build the loader of a whole store as the trainer does."""
-    store = open_prepared(config)
+    store = open_or_prepare_store(config)
     cases = list(store.cases.values())
     normalizer = build_normalizer(config.data.normalize, store.dataset_statistics)
     return PatchLoader(

@@ -17,7 +17,7 @@ import torch
 from harness import CLOCKS, Report, options, phantom, phantom_config, side_by_side
 from torch import Tensor, nn
 
-from vesuv.data.builder import open_prepared
+from vesuv.data.builder import open_or_prepare_store
 from vesuv.losses import LOSSES, Compound
 from vesuv.models.normalization import NormActivation
 from vesuv.models.plain_unet import PlainUNetConfig
@@ -112,7 +112,7 @@ def train(arguments: Namespace, seed: int, precision: Precision) -> list[float]:
         arguments.patch,
         augment={"rotation": {"p": 0.0}, "scaling": {"p": 0.0}, "low_resolution": {"p": 0.0}},
     )
-    store = open_prepared(config)
+    store = open_or_prepare_store(config)
     cases = list(store.cases.values())
     normalizer = build_normalizer(config.data.normalize, store.dataset_statistics)
     loader = PatchLoader(

@@ -10,7 +10,7 @@ import SimpleITK
 
 from tests.inference.conftest import predict_files
 from vesuv.config import Config, check
-from vesuv.data.builder import open_prepared
+from vesuv.data.builder import open_or_prepare_store
 from vesuv.evaluation.folders import ScoreOptions, score_folders
 from vesuv.selection.validation import validate_distribution
 from vesuv.training.train import train
@@ -71,7 +71,7 @@ def test_an_anisotropic_mr_comes_back_in_its_own_space(
         spacing=spacing,
     )
 
-    store = open_prepared(config)
+    store = open_or_prepare_store(config)
     run = train(config, fold="all", output=tmp_path / "run").path
     predict_files([run], REAL / "nrrd_brain/images", tmp_path / "out")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from vesuv.config.data import DataConfig, LabelsConfig
-from vesuv.data.builder import open_fitting
+from vesuv.data.builder import open_matching_store
 from vesuv.data.layouts import check_dataset_json, scan_cases
 from vesuv.data.sampling import PatchSampler
 from vesuv.data.store import case_path
@@ -106,7 +106,7 @@ def _store_hostile() -> list[Tree]:
 def _open_store(folder: Path) -> object:
     read_labels(folder / "store")
     config = config_of(ROOT, str(folder / "store"))
-    store = open_fitting(config)
+    store = open_matching_store(config)
     _stays(folder, list(store.cases))
     data = fold_data(TrainingData.of_store(store, config), config, 0)
     sampler = PatchSampler.build(data.train, config.sampling, 0)

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from vesuv.config import Config
-from vesuv.data.builder import open_prepared, prepare
+from vesuv.data.builder import open_or_prepare_store, prepare
 from vesuv.data.layouts import CasePaths
 from vesuv.data.store import Store
 from vesuv.errors import InputError, InputErrors
@@ -94,14 +94,14 @@ def test_another_patch_size_only_counts_again(tiny_config: Config) -> None:
 
 
 def test_open_prepared_makes_a_missing_store_and_opens_a_present_one(tiny_config: Config) -> None:
-    made = open_prepared(tiny_config)
+    made = open_or_prepare_store(tiny_config)
     written = (made.path / "store.json").stat().st_mtime_ns
 
-    assert open_prepared(tiny_config) == made
+    assert open_or_prepare_store(tiny_config) == made
     assert (made.path / "store.json").stat().st_mtime_ns == written
 
 
-@pytest.mark.parametrize("entry", [prepare, open_prepared])
+@pytest.mark.parametrize("entry", [prepare, open_or_prepare_store])
 def test_a_store_of_other_settings_is_refused(tiny_config: Config, entry: Any) -> None:
     prepare(tiny_config)
 

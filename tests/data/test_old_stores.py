@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vesuv.config import Config, check
-from vesuv.data.builder import open_fitting, prepare
+from vesuv.data.builder import open_matching_store, prepare
 from vesuv.data.folds import load_folds
 from vesuv.data.sampling import PatchSampler
 from vesuv.data.store import Store
@@ -52,7 +52,7 @@ def test_a_former_store_fits_its_data_and_is_sampled(tmp_path: Path, name: str) 
 
     store = prepare(config)
 
-    assert store == open_fitting(config)
+    assert store == open_matching_store(config)
     cases = list(store.cases.values())
     assert load_folds(store, config.data.folds).validation == (("c0",), ("c1",))
     assert len(PatchSampler.build(cases, config.sampling, seed=0).plan(0, 0)) == 2
@@ -89,7 +89,7 @@ def test_a_changed_chunk_of_a_former_store_is_found_by_its_time(tmp_path: Path) 
     with pytest.raises(
         InputError, match=r"data\.root /nowhere/.*, and the files differ; prepare again"
     ):
-        open_fitting(config)
+        open_matching_store(config)
 
 
 def test_another_patch_size_gives_a_former_store_a_summary_of_the_present_name(

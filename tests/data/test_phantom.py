@@ -11,7 +11,7 @@ from vesuv.config.data import DataConfig
 from vesuv.data.layouts import find_cases
 from vesuv.data.phantom import (
     BACKGROUND,
-    LOOKS,
+    SCROLL_PARAMETERS,
     SURFACE,
     UNLABELLED,
     _sheets,
@@ -19,7 +19,7 @@ from vesuv.data.phantom import (
     phantom_volume,
 )
 
-SCROLLS = range(len(LOOKS))
+SCROLLS = range(len(SCROLL_PARAMETERS))
 
 
 def best_threshold_dice(image: np.ndarray, label: np.ndarray) -> float:
@@ -70,7 +70,7 @@ def test_the_labelled_face_is_denser_than_its_neighbourhood() -> None:
 
 @pytest.mark.parametrize("scroll", SCROLLS)
 def test_sheets_touch_somewhere_and_part_elsewhere(scroll: int) -> None:
-    look = LOOKS[scroll]
+    look = SCROLL_PARAMETERS[scroll]
 
     depth, _, _ = _sheets(np.random.default_rng([0, scroll]), 96, look)
 

@@ -14,7 +14,7 @@ from vesuv.data.builder import prepare
 from vesuv.data.case import Case, PreparedCase
 from vesuv.data.folds import make_folds
 from vesuv.data.labels import IGNORE
-from vesuv.data.preparation import prepare_in_memory, storable
+from vesuv.data.preparation import prepare_in_memory, to_storable_type
 from vesuv.data.resample import resample_label
 from vesuv.data.sampling import PatchSampler
 from vesuv.data.summary import summarise_cases
@@ -214,11 +214,11 @@ def test_integers_of_the_other_byte_order_are_stored_in_this_machine_s(tmp_path:
     ],
 )
 def test_the_store_keeps_at_most_32_bits(given: str, kept: str) -> None:
-    assert storable(np.ones((1, 1, 1, 1), given)).dtype == kept
+    assert to_storable_type(np.ones((1, 1, 1, 1), given)).dtype == kept
 
 
 def test_integers_beyond_32_bits_become_floats() -> None:
-    assert storable(np.full((1, 1, 1, 1), 2**40)).dtype == np.float32
+    assert to_storable_type(np.full((1, 1, 1, 1), 2**40)).dtype == np.float32
 
 
 def test_units_of_image_and_label_are_compared_as_lengths(tmp_path: Path) -> None:

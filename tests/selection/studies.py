@@ -19,7 +19,7 @@ import torch
 from scipy import ndimage
 
 import vesuv
-from vesuv.data.builder import open_prepared
+from vesuv.data.builder import open_or_prepare_store
 from vesuv.models import build_model
 from vesuv.models.heads import output_layer
 from vesuv.runs.checkpoints import read_checkpoint, write_checkpoint
@@ -142,7 +142,7 @@ def folders_data(folder: Path, spacing: tuple[float, float, float] | None) -> di
 def hold_out(run: RunFolder, *cases: str) -> None:
     """Prepare the run's data, and say that it was trained without these cases."""
     facts = json.loads((run.path / "run.json").read_text())
-    fingerprint = open_prepared(run.config).fingerprint
+    fingerprint = open_or_prepare_store(run.config).fingerprint
     facts |= {"validation_cases": cases, "data_fingerprint": fingerprint}
     (run.path / "run.json").write_text(json.dumps(facts))
 

@@ -14,7 +14,7 @@ import tifffile
 
 from tests.inference.conftest import predict_files
 from tests.selection.conftest import score_files
-from vesuv.data.builder import open_prepared
+from vesuv.data.builder import open_or_prepare_store
 from vesuv.errors import InputError
 from vesuv.runs.checkpoints import read_checkpoint, write_checkpoint
 from vesuv.runs.folder import RunFolder
@@ -148,7 +148,7 @@ def test_what_cannot_be_averaged_is_compared_and_left_out_of_the_ensembles_with_
     for name, seed in (("c", 3), ("d", 4)):
         run = held_out_run(name, seed=seed, data=coarse)
         facts = json.loads((run.path / "run.json").read_text())
-        facts["data_fingerprint"] = open_prepared(run.config).fingerprint
+        facts["data_fingerprint"] = open_or_prepare_store(run.config).fingerprint
         (run.path / "run.json").write_text(json.dumps(facts))
         runs.append(run)
     runs.append(held_out_run("e", seed=5, model__out_channels=2))
@@ -232,7 +232,7 @@ def test_configurations_of_other_data_cannot_be_compared(
         "b", data=data | {"root": str(tmp_path / "data"), "store": str(tmp_path / "other")}
     )
     facts = json.loads((other.path / "run.json").read_text())
-    facts["data_fingerprint"] = open_prepared(other.config).fingerprint
+    facts["data_fingerprint"] = open_or_prepare_store(other.config).fingerprint
     (other.path / "run.json").write_text(json.dumps(facts))
 
     with pytest.raises(InputError, match="b: was trained on other files or label values than a"):

@@ -14,7 +14,7 @@ import torch
 from tests.inference.conftest import predict_files
 from tests.selection.conftest import score_files
 from vesuv.config import dump_config
-from vesuv.data.builder import open_prepared
+from vesuv.data.builder import open_or_prepare_store
 from vesuv.errors import InputError
 from vesuv.runs.checkpoints import read_checkpoint, write_checkpoint
 from vesuv.runs.folder import RunFolder
@@ -173,7 +173,7 @@ def test_cases_without_a_judged_voxel_cannot_select(
     moved = config.data.model_copy(update={"root": str(data), "store": str(tmp_path / "store")})
     run.config_file.write_text(dump_config(config.model_copy(update={"data": moved})))
     facts = json.loads((run.path / "run.json").read_text())
-    fingerprint = open_prepared(run.config).fingerprint
+    fingerprint = open_or_prepare_store(run.config).fingerprint
     (run.path / "run.json").write_text(json.dumps(facts | {"data_fingerprint": fingerprint}))
 
     with pytest.raises(InputError, match=r"every voxel of its validation cases is ignored"):

@@ -8,14 +8,14 @@ import pytest
 
 from tests.conftest import tiny_tree
 from vesuv.config import Config, check
-from vesuv.data.builder import open_prepared
+from vesuv.data.builder import open_or_prepare_store
 
 
 @pytest.fixture(scope="session")
 def tiny_store(tiny_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The prepared `tiny_data`; nothing here writes into it."""
     folder = tmp_path_factory.mktemp("prepared") / "store"
-    open_prepared(check(tiny_tree(tiny_data, folder), "tiny"))
+    open_or_prepare_store(check(tiny_tree(tiny_data, folder), "tiny"))
     return folder
 
 

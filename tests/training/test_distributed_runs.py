@@ -20,7 +20,7 @@ from tests.conftest import tiny_tree
 from tests.training.processes import in_two_processes
 from tests.training.test_trainer import changed, rows, same, untimed, weights
 from vesuv.config import Config
-from vesuv.data.builder import open_fitting
+from vesuv.data.builder import open_matching_store
 from vesuv.diagnosis import Evidence
 from vesuv.errors import InputError, Interrupted
 from vesuv.losses import LOSSES, Compound, build_losses
@@ -77,7 +77,7 @@ def ask_to_stop() -> None:
 def scored(config: Config, folder: Path, group: Group) -> tuple[Any, ...]:
     """Score the best weights of the run in `folder` on tiles and on whole volumes."""
     machine = replace(resolve(config.runtime), group=group)
-    data = fold_data(TrainingData.of_store(open_fitting(config), config), config, 0)
+    data = fold_data(TrainingData.of_store(open_matching_store(config), config), config, 0)
     network = build_model(config.model)
     network.load_state_dict(read_checkpoint(RunFolder(folder).checkpoint("best")).model)
     maps = [data.normalizer.for_case(case.statistics) for case in data.validation]
@@ -95,7 +95,7 @@ def scored(config: Config, folder: Path, group: Group) -> tuple[Any, ...]:
 def together(group: Group, config: Config, folder: Path, *, resume: bool = False) -> Trainer:
     """Train fold 0 in a process of the group, as the command line does."""
     machine = for_training(resolve(config.runtime, group), config)
-    data = TrainingData.of_store(open_fitting(config), config)
+    data = TrainingData.of_store(open_matching_store(config), config)
     return train_fold(config, data, 0, RunFolder(folder), machine, resume=resume)
 
 

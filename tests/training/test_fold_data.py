@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import tiny_tree
 from vesuv.config import Config, check
-from vesuv.data.builder import open_prepared
+from vesuv.data.builder import open_or_prepare_store
 from vesuv.data.case import Case
 from vesuv.data.preparation import prepare_in_memory
 from vesuv.errors import InputError
@@ -57,7 +57,7 @@ def test_fold_all_trains_and_validates_on_every_case() -> None:
 
 
 def test_a_store_and_its_cases_in_memory_are_split_alike(tiny_config: Config) -> None:
-    stored = TrainingData.of_store(open_prepared(tiny_config), tiny_config)
+    stored = TrainingData.of_store(open_or_prepare_store(tiny_config), tiny_config)
 
     data = TrainingData.in_memory(list(stored.cases.values()), tiny_config)
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from vesuv.config import Config
-from vesuv.data.builder import open_prepared
+from vesuv.data.builder import open_or_prepare_store
 from vesuv.diagnosis import Evidence, Finding
 from vesuv.errors import InputError
 from vesuv.losses import build_losses
@@ -37,7 +37,9 @@ def writer(tiny_config: Config, tmp_path: Path) -> Iterator[RunWriter]:
 
 @pytest.fixture
 def monitor(tiny_config: Config, writer: RunWriter) -> RunMonitor:
-    data = fold_data(TrainingData.of_store(open_prepared(tiny_config), tiny_config), tiny_config, 0)
+    data = fold_data(
+        TrainingData.of_store(open_or_prepare_store(tiny_config), tiny_config), tiny_config, 0
+    )
     maps = [data.normalizer.for_case(case.statistics) for case in data.validation]
     size = tiny_config.sampling.patch_size
     tiles = ValidationTiles(data.validation, maps, tiny_config.validation, size, 2)

@@ -10,7 +10,7 @@ from rich.table import Table
 from vesuv.cli.options import Changes, ConfigFile, Switch, console
 from vesuv.cli.progress import shown_progress
 from vesuv.config import Config, load_config
-from vesuv.data.builder import is_prepared, open_fitting
+from vesuv.data.builder import is_prepared, open_matching_store
 from vesuv.data.builder import prepare as prepare_store
 from vesuv.data.records import LabelShares
 from vesuv.data.store import SUMMARY, Store
@@ -54,7 +54,7 @@ def open_or_prepare(config: Config) -> Store:
     Raises:
         InputErrors: It was made from other settings or data, or cannot be made.
     """
-    return open_fitting(config) if is_prepared(config) else _prepare(config)
+    return open_matching_store(config) if is_prepared(config) else _prepare(config)
 
 
 def show_summary(store: Store, config: Config, console: Console) -> None:

@@ -15,7 +15,7 @@ from vesuv.cli.options import Changes, ConfigFile, Switch, console, several
 from vesuv.cli.prepare import open_or_prepare
 from vesuv.config import dump_config, load_config
 from vesuv.config.differences import base_differences
-from vesuv.data.builder import open_fitting
+from vesuv.data.builder import open_matching_store
 from vesuv.errors import InputError
 from vesuv.runs.folder import RunFolder
 from vesuv.runtime.distributed import joined
@@ -65,7 +65,7 @@ def train(
             console().print(dump_config(settings), markup=False)
             store = open_or_prepare(settings)
         group.wait()
-        data = TrainingData.of_store(store or open_fitting(settings), settings)
+        data = TrainingData.of_store(store or open_matching_store(settings), settings)
         origin = {
             "config_file": str(config),
             "overrides": list(changes),

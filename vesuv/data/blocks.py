@@ -1,4 +1,4 @@
-"""Class counts in small blocks, from which patches are drawn and shares are summed up."""
+"""Class counts in small blocks, from which patches are drawn and label shares computed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from vesuv.data.labels import IGNORE
 from vesuv.types import Array, ClassArray
 
 BLOCK_SIZE = 16
-"""Edge of the blocks that class counts are kept for, in voxels."""
+"""Edge of the blocks of class counts, in voxels."""
 
 
 def count_blocks(label: ClassArray, num_classes: int, size: int = BLOCK_SIZE) -> Array:

@@ -1,8 +1,7 @@
-"""Prepare the data set of a configuration, or open the store that was prepared before."""
+"""Prepare the data set of a configuration, or open its existing store."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from vesuv.config import Config
@@ -14,11 +13,7 @@ from vesuv.data.store_builder import build_store
 from vesuv.data.summary import summarise_cases
 from vesuv.errors import InputError
 from vesuv.io.atomic import catch_write_errors, clear_leftovers
-from vesuv.types import Progress, no_progress
-
-
-def no_notes(_note: str) -> None:
-    """Ignore notes for the user."""
+from vesuv.types import Progress, Say, no_progress, silent
 
 
 def prepare(
@@ -27,43 +22,43 @@ def prepare(
     overwrite: bool = False,
     workers: int | None = None,
     progress: Progress = no_progress,
-    notes: Callable[[str], None] = no_notes,
+    notes: Say = silent,
 ) -> Store:
-    """Make the store and its summary, or open them when they fit the configuration already.
+    """Make the store and its summary, or open an existing store that matches the configuration.
 
     Args:
         config: Sections data, labels and the patch size are used.
-        overwrite: Make the store again although there is one.
-        workers: Cases read at a time; chosen for the machine when left out.
+        overwrite: Replace an existing store.
+        workers: Number of cases read in parallel; chosen for the machine when left out.
         progress: Called with finished cases and all cases.
-        notes: Called with sentences that the user should read.
+        notes: Called with sentences for the user.
 
     Raises:
-        InputErrors: Every case that cannot be used, one sentence each; nothing is written then.
+        InputErrors: Every case that cannot be used, one sentence each; nothing is written.
     """
     with catch_write_errors(store_path(config)):
         clear_leftovers(store_path(config))
     if is_prepared(config) and not overwrite:
-        return _with_patch_size(open_fitting(config), config)
+        return _update_patch_size(open_matching_store(config), config)
     store = build_store(config, store_path(config), workers, progress, notes)
     load_folds(store, config.data.folds)
     return store
 
 
-def open_prepared(config: Config) -> Store:
-    """Open the store of a configuration; prepare it when there is none yet.
+def open_or_prepare_store(config: Config) -> Store:
+    """Open the store of a configuration; prepare it when it does not exist.
 
     Raises:
-        InputErrors: It was made from other settings or data, or cannot be made.
+        InputErrors: The store was made from other settings or data, or cannot be made.
     """
-    return open_fitting(config) if is_prepared(config) else prepare(config)
+    return open_matching_store(config) if is_prepared(config) else prepare(config)
 
 
-def open_fitting(config: Config) -> Store:
-    """Open an existing store and check that it fits the configuration.
+def open_matching_store(config: Config) -> Store:
+    """Open an existing store and check that it matches the configuration.
 
     Raises:
-        InputErrors: It is damaged, or was made from other settings or data.
+        InputErrors: The store is damaged, or was made from other settings or data.
     """
     store = Store.open(store_path(config))
     check_fits(store.path, store.settings, store.sources, config)
@@ -71,10 +66,10 @@ def open_fitting(config: Config) -> Store:
 
 
 def is_prepared(config: Config) -> bool:
-    """Return whether the configuration's store is there.
+    """Return whether the configuration's store exists.
 
     Raises:
-        InputError: In its place is something else, which preparing would replace.
+        InputError: Its path holds other files, which preparation would replace.
     """
     path = store_path(config)
     if (path / INDEX).is_file():
@@ -88,8 +83,8 @@ def is_prepared(config: Config) -> bool:
     return False
 
 
-def _with_patch_size(store: Store, config: Config) -> Store:
-    """Count patches again where the summary was made for another patch size."""
+def _update_patch_size(store: Store, config: Config) -> Store:
+    """Update the summary when it was made for another patch size."""
     if store.summary.patch_size == config.sampling.patch_size:
         return store
     summary = summarise_cases(list(store.cases.values()), config.labels, config.sampling.patch_size)

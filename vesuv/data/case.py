@@ -1,4 +1,4 @@
-"""A case as the user has it, and as training reads it."""
+"""A raw case in memory, and a prepared case as training reads it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from vesuv.types import Array, ClassArray, Shape, Spacing
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One labelled image in memory, as it came.
+    """One labelled image in memory, not prepared.
 
     Args:
         id: Name, unique in the data set.
         image: Intensities, (z, y, x) or (c, z, y, x), any real type.
         label: Label values as the configuration declares them, (z, y, x).
         spacing: Voxel edges along z, y, x in `unit`.
-        group: What folds are grouped or stratified by.
+        group: Group for grouped or stratified folds.
         unit: Unit of the spacing (pm, Å, nm, µm, mm, cm, m, in); None when not known.
     """
 
@@ -38,9 +38,9 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class PreparedCase(ABC):
-    """One case with encoded label, statistics and block counts, on the grid it is trained on.
+    """One case with encoded label, statistics and block counts, on the training grid.
 
-    The arrays are read-only. "Native" is the grid of the file, before `data.spacing` resampled it.
+    The arrays are read-only. The native grid is the file's, before resampling to `data.spacing`.
     """
 
     attributes: CaseAttributes = field(repr=False, hash=False)
@@ -49,12 +49,12 @@ class PreparedCase(ABC):
     @property
     @abstractmethod
     def location(self) -> str:
-        """How messages name the case."""
+        """Path or name of the case, for messages."""
 
     @property
     @abstractmethod
     def image(self) -> Array:
-        """Intensities as they came, (c, z, y, x)."""
+        """Unscaled intensities, (c, z, y, x)."""
 
     @property
     @abstractmethod
@@ -69,7 +69,7 @@ class PreparedCase(ABC):
     @property
     @abstractmethod
     def _resampled_native_label(self) -> ClassArray:
-        """The label on the file's grid, where that is another one."""
+        """The label on the native grid, where that differs from the training grid."""
 
     @property
     def id(self) -> str:
@@ -78,7 +78,7 @@ class PreparedCase(ABC):
 
     @property
     def group(self) -> str | None:
-        """What folds are grouped or stratified by; None when not known."""
+        """Group for grouped or stratified folds; None when not known."""
         return self.attributes.group
 
     @property
@@ -113,7 +113,7 @@ class PreparedCase(ABC):
 
     @property
     def statistics(self) -> CaseStatistics:
-        """Intensities of the image."""
+        """Intensity statistics of the image."""
         return self.attributes.statistics
 
     @property
@@ -126,7 +126,7 @@ class PreparedCase(ABC):
         """Voxels along z, y, x of the file.
 
         Raises:
-            InputError: A former version resampled the case and did not keep its grid.
+            InputError: A former version resampled the case and did not record its grid.
         """
         self._require_native_grid()
         return self.attributes.native_shape or self.shape
@@ -136,7 +136,7 @@ class PreparedCase(ABC):
         """Voxel edges along z, y, x of the file, in `unit`.
 
         Raises:
-            InputError: A former version resampled the case and did not keep its grid.
+            InputError: A former version resampled the case and did not record its grid.
         """
         self._require_native_grid()
         return self.attributes.native_spacing or self.spacing
@@ -146,7 +146,7 @@ class PreparedCase(ABC):
         """Class indices and `IGNORE` on the file's grid, (z, y, x) uint8.
 
         Raises:
-            InputError: A former version resampled the case and did not keep its label.
+            InputError: A former version resampled the case and did not record its label.
         """
         return self.label if self.native_shape == self.shape else self._resampled_native_label
 
@@ -171,22 +171,18 @@ class MemoryCase(PreparedCase):
 
     @property
     def location(self) -> str:
-        """How messages name the case."""
         return f"case {self.id}"
 
     @property
     def image(self) -> Array:
-        """Intensities as they came, (c, z, y, x)."""
         return self.arrays["image"]
 
     @property
     def label(self) -> ClassArray:
-        """Class indices and `IGNORE`, (z, y, x) uint8."""
         return self.arrays["label"]
 
     @property
     def block_counts(self) -> Array:
-        """Voxels of each class in each block, (num_classes + 1, bz, by, bx) int64; last: valid."""
         return self.arrays["blocks"].astype(np.int64)
 
     @property

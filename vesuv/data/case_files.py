@@ -1,4 +1,4 @@
-"""The files of one case -> its raw arrays, checked against each other."""
+"""Read the files of one case and check that image and label lie on one grid."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def read_case(files: CasePaths) -> Case:
     """Read image and label of a case, which must lie on one grid.
 
     Raises:
-        InputError: Names the file that cannot be used, and why.
+        InputError: A file cannot be used; the message names it and the reason.
     """
     if files.label is None:
         raise InputError(f"case {files.id}: has no label; training cases need one")

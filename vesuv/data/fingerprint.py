@@ -1,4 +1,4 @@
-"""What a store was made from, and whether a configuration still asks for the same."""
+"""Settings and source files of a store, and the check that a configuration matches them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from vesuv.errors import InputError, InputErrors
 Settings = dict[str, Any]
 Sources = dict[str, Stamp]
 
-_ROOT = "data.root"
-_LISTS = ("train.csv", "dataset.json")
+_ROOT_KEY = "data.root"
+_LIST_FILES = ("train.csv", "dataset.json")
 _REMEDY = "prepare again with --overwrite, or give this configuration its own data.store"
 
 
 def settings_of(config: Config) -> Settings:
-    """Return the settings that shape a store, dotted key -> JSON value."""
+    """Return the settings that a store depends on, dotted key -> JSON value."""
     data = config.data
-    settings: Settings = {_ROOT: str(Path(data.root).resolve()), "data.layout": data.layout}
+    settings: Settings = {_ROOT_KEY: str(Path(data.root).resolve()), "data.layout": data.layout}
     if data.layout != "nnunet":
         settings |= {"data.images": data.images, "data.labels": data.labels}
     return settings | {
@@ -35,18 +35,18 @@ def settings_of(config: Config) -> Settings:
 
 
 def sources_of(root: Path, cases: Iterable[CasePaths]) -> Sources:
-    """Return file or folder below root -> its stamp, for all that is read."""
+    """Return path below root -> stamp of every file or folder that preparation reads."""
     files = [path for case in cases for path in (*case.images, case.label) if path is not None]
-    files += [root / name for name in _LISTS if (root / name).is_file()]
+    files += [root / name for name in _LIST_FILES if (root / name).is_file()]
     return {path.relative_to(root).as_posix(): stamp(path) for path in sorted(files)}
 
 
 def stamp(path: Path) -> Stamp:
-    """Return what tells that a file or folder has changed.
+    """Return numbers that differ after a change of a file or folder.
 
     Returns:
-        Of a file: bytes, and time of last change in ns. Of a folder: the sum and the newest of
-        these over all files in it, and a digest over name, bytes and time of each file.
+        Of a file: bytes and modification time in ns. Of a folder: sum of bytes and newest time over
+        all its files, and a digest over name, bytes and time of each file.
     """
     if path.is_file():
         stat = path.stat()
@@ -54,16 +54,16 @@ def stamp(path: Path) -> Stamp:
     stats = {
         file.relative_to(path).as_posix(): file.stat() for file in path.rglob("*") if file.is_file()
     }
-    lines = [[name, stat.st_size, stat.st_mtime_ns] for name, stat in sorted(stats.items())]
-    digest = hashlib.sha256(json.dumps(lines).encode()).hexdigest()[:16]
+    entries = [[name, stat.st_size, stat.st_mtime_ns] for name, stat in sorted(stats.items())]
+    digest = hashlib.sha256(json.dumps(entries).encode()).hexdigest()[:16]
     size = sum(stat.st_size for stat in stats.values())
     return [size, max((stat.st_mtime_ns for stat in stats.values()), default=0), digest]
 
 
 def fingerprint(settings: Settings, sources: Sources) -> str:
-    """Hash settings and sources; only the place of the data, data.root, is left out."""
-    shaping = {key: value for key, value in settings.items() if key != _ROOT}
-    text = json.dumps([shaping, sources], sort_keys=True)
+    """Hash settings and sources; data.root is left out, so that data may be moved."""
+    store_settings = {key: value for key, value in settings.items() if key != _ROOT_KEY}
+    text = json.dumps([store_settings, sources], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -72,23 +72,23 @@ def check_fits(store: Path, settings: Settings, sources: Sources, config: Config
 
     Args:
         store: Its folder, for the message.
-        settings: Settings it was made with.
-        sources: Files it was made from.
-        config: The present configuration.
+        settings: Settings of the store.
+        sources: Source files of the store.
+        config: The current configuration.
 
     Raises:
         InputErrors: Each differing setting with both values, or the file that changed.
     """
-    present = settings_of(config)
+    current = settings_of(config)
     faults = [
         f"{store}: was prepared with {key} {json.dumps(settings[key])}, the configuration says "
-        f"{json.dumps(present[key])}; {_REMEDY}"
-        for key in sorted((set(settings) & set(present)) - {_ROOT})
-        if settings[key] != present[key]
+        f"{json.dumps(current[key])}; {_REMEDY}"
+        for key in sorted((set(settings) & set(current)) - {_ROOT_KEY})
+        if settings[key] != current[key]
     ]
     if faults:
         raise InputErrors(faults)
-    root, has_moved = Path(config.data.root), settings[_ROOT] != present[_ROOT]
+    root, has_moved = Path(config.data.root), settings[_ROOT_KEY] != current[_ROOT_KEY]
     if not root.is_dir() and not has_moved:
         return
     difference = _difference(sources, sources_of(root, scan_cases(config.data)[0]))
@@ -96,28 +96,28 @@ def check_fits(store: Path, settings: Settings, sources: Sources, config: Config
         return
     if has_moved:
         raise InputError(
-            f"{store}: was prepared with {_ROOT} {settings[_ROOT]}, the configuration says "
-            f"{present[_ROOT]}, and the files differ; {_REMEDY}"
+            f"{store}: was prepared with {_ROOT_KEY} {settings[_ROOT_KEY]}, the configuration says "
+            f"{current[_ROOT_KEY]}, and the files differ; {_REMEDY}"
         )
     raise InputError(f"{store}: {difference} since it was made; {_REMEDY}")
 
 
 def _difference(before: Sources, now: Sources) -> str | None:
-    """Name one raw file that differs and count the others; None where none does."""
-    kinds = {
+    """Name one raw file that differs and count the others; None without differences."""
+    changes = {
         "appeared": sorted(set(now) - set(before)),
         "vanished": sorted(set(before) - set(now)),
         "changed": sorted(
             name for name in before if name in now and not _equal(before[name], now[name])
         ),
     }
-    kind, names = next(((kind, names) for kind, names in kinds.items() if names), ("", []))
+    kind, names = next(((kind, names) for kind, names in changes.items() if names), ("", []))
     if not names:
         return None
-    more = sum(map(len, kinds.values())) - 1
-    return f"raw file {names[0]} {kind}" + (f" and {more} more differ" if more else "")
+    num_others = sum(map(len, changes.values())) - 1
+    return f"raw file {names[0]} {kind}" + (f" and {num_others} more differ" if num_others else "")
 
 
 def _equal(before: Stamp, now: Stamp) -> bool:
-    """Compare stamps; stores of a former version hold no digest of a folder's files."""
+    """Compare stamps; in stores of a former version a folder's stamp has no digest."""
     return before == (now[:2] if len(before) == 2 else now)

@@ -1,4 +1,4 @@
-"""Which cases validate which fold, in a file of the store that the user may edit."""
+"""Validation cases of each fold, in a file of the store that the user may edit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vesuv.errors import InputError, InputErrors
 from vesuv.io.atomic import write_text
 
 FILE = "folds.yaml"
-_HEAD = """\
+_HEADER = """\
 # Validation cases of each fold; all other cases train it. Edit freely: each case stands once.
 # Delete this file to draw the folds again from data.folds.
 """
@@ -31,7 +31,7 @@ class Folds:
     Args:
         ids: Every case.
         validation: Validation cases of each fold; empty when there are too few cases to split.
-        num: Folds asked for.
+        num: Number of folds in the configuration.
     """
 
     ids: tuple[str, ...]
@@ -47,7 +47,7 @@ class Folds:
         if fold == "all":
             return list(self.ids), []
         if not self.validation:
-            raise InputError(_too_few(len(self.ids), self.num))
+            raise InputError(_too_few_cases(len(self.ids), self.num))
         if not 0 <= fold < len(self.validation):
             raise InputError(
                 f"--fold {fold}: folds go from 0 to {len(self.validation) - 1} (data.folds.num); "
@@ -65,25 +65,25 @@ def make_folds(cases: Sequence[PreparedCase], config: FoldsConfig) -> Folds:
     """
     ids = tuple(sorted(case.id for case in cases))
     if len(ids) < config.num:
-        raise InputError(_too_few(len(ids), config.num))
-    draw = np.random.default_rng(config.seed)
+        raise InputError(_too_few_cases(len(ids), config.num))
+    rng = np.random.default_rng(config.seed)
     if config.by == "random":
-        parts = _deal([_shuffle(ids, draw)], config.num)
+        parts = _deal_cases([_shuffle(ids, rng)], config.num)
     else:
         groups = _groups(cases, config)
-        shuffled = [_shuffle(group, draw) for group in groups]
+        shuffled = [_shuffle(group, rng) for group in groups]
         if config.by == "stratified":
-            parts = _deal(shuffled, config.num)
+            parts = _deal_cases(shuffled, config.num)
         else:
-            parts = _whole_groups(shuffled, config.num)
+            parts = _assign_groups(shuffled, config.num)
     return Folds(ids, tuple(tuple(sorted(part)) for part in parts), config.num)
 
 
 def load_folds(store: Store, config: FoldsConfig) -> Folds:
-    """Return the folds of the store's folds.yaml, drawn and written when it is missing.
+    """Return the folds in the store's folds.yaml; draw and write them when it is missing.
 
     Raises:
-        InputErrors: The file was made for other settings, or is no partition of the cases.
+        InputErrors: The file was made for other settings, or is not a partition of the cases.
     """
     path = store.path / FILE
     cases = list(store.cases.values())
@@ -103,29 +103,29 @@ def read_folds(path: Path, ids: Sequence[str], config: FoldsConfig) -> Folds:
         InputErrors: Every fault of the file, one sentence each.
     """
     content = parse_yaml(read_text(path), str(path))
-    faults = _form_faults(content, path, config)
+    faults = _structure_faults(content, path, config)
     if faults:
         raise InputErrors(faults)
     parts = [[str(case) for case in part] for part in content["folds"]]
-    listed = [case for part in parts for case in part]
+    listed_cases = [case for part in parts for case in part]
     store_ids = set(ids)
     faults = [
         f"{path}: case {case} is not in the store; take it out"
-        for case in dict.fromkeys(listed)
+        for case in dict.fromkeys(listed_cases)
         if case not in store_ids
     ]
     for case in sorted(store_ids):
-        if listed.count(case) != 1:
+        if listed_cases.count(case) != 1:
             faults.append(
                 f"{path}: case {case} must stand in exactly one fold, found in "
-                f"{listed.count(case)}; correct the file, or delete it to draw folds again"
+                f"{listed_cases.count(case)}; correct the file, or delete it to draw folds again"
             )
     if faults:
         raise InputErrors(faults)
     return Folds(tuple(sorted(ids)), tuple(tuple(part) for part in parts), config.num)
 
 
-def _form_faults(content: Any, path: Path, config: FoldsConfig) -> list[str]:
+def _structure_faults(content: Any, path: Path, config: FoldsConfig) -> list[str]:
     if not isinstance(content, dict) or not isinstance(content.get("folds"), list):
         return [f"{path}: needs a list `folds` of lists of case ids; delete it to draw folds again"]
     if any(not isinstance(part, list) or not part for part in content["folds"]):
@@ -147,15 +147,15 @@ def _write(path: Path, folds: Folds, config: FoldsConfig) -> None:
         "by": config.by,
         "folds": [list(part) for part in folds.validation],
     }
-    write_text(path, _HEAD + yaml.safe_dump(content, sort_keys=False))
+    write_text(path, _HEADER + yaml.safe_dump(content, sort_keys=False))
 
 
 def _groups(cases: Sequence[PreparedCase], config: FoldsConfig) -> list[list[str]]:
-    without = [case.id for case in cases if case.group is None]
-    if without:
+    ungrouped_cases = [case.id for case in cases if case.group is None]
+    if ungrouped_cases:
         raise InputError(
             f"data.folds.by: {config.by} needs a group (scroll_id in train.csv) for every case, "
-            f"{len(without)} have none, first {without[0]}; add it or use random"
+            f"{len(ungrouped_cases)} have none, first {ungrouped_cases[0]}; add it or use random"
         )
     names = sorted({case.group for case in cases if case.group is not None})
     groups = [sorted(case.id for case in cases if case.group == name) for name in names]
@@ -167,25 +167,25 @@ def _groups(cases: Sequence[PreparedCase], config: FoldsConfig) -> list[list[str
     return groups
 
 
-def _shuffle(ids: Sequence[str], draw: np.random.Generator) -> list[str]:
-    return [ids[place] for place in draw.permutation(len(ids))]
+def _shuffle(ids: Sequence[str], rng: np.random.Generator) -> list[str]:
+    return [ids[place] for place in rng.permutation(len(ids))]
 
 
-def _deal(groups: list[list[str]], num: int) -> list[list[str]]:
-    """Deal the cases like cards, group after group: folds differ by at most one case."""
+def _deal_cases(groups: list[list[str]], num: int) -> list[list[str]]:
+    """Assign cases to folds in turn, group after group: folds differ by at most one case."""
     cases = [case for group in groups for case in group]
     return [cases[start::num] for start in range(num)]
 
 
-def _whole_groups(groups: list[list[str]], num: int) -> list[list[str]]:
-    """Largest group first, each into the fold that has fewest cases."""
+def _assign_groups(groups: list[list[str]], num: int) -> list[list[str]]:
+    """Assign whole groups, the largest first, each to the fold with the fewest cases."""
     parts: list[list[str]] = [[] for _ in range(num)]
     for group in sorted(groups, key=len, reverse=True):
         min(parts, key=len).extend(group)
     return parts
 
 
-def _too_few(num_cases: int, num: int) -> str:
+def _too_few_cases(num_cases: int, num: int) -> str:
     cases = "1 case" if num_cases == 1 else f"{num_cases} cases"
     return (
         f"data.folds.num: {cases} cannot be split into {num} folds; lower it, or train on every "

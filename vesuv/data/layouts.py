@@ -1,4 +1,4 @@
-"""Which files make up which case, for the three layouts of raw data."""
+"""Files of each case in the three layouts of raw data."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vesuv.errors import InputError, InputErrors
 from vesuv.io.formats import stem, suffix, volumes_in
 from vesuv.io.tables import read_json
 
-_DEPRECATED = "deprecated_train_images"
+_DEPRECATED_FOLDER = "deprecated_train_images"
 _CHANNEL_DIGITS = 4
 
 
@@ -23,9 +23,9 @@ class CasePaths:
 
     Args:
         id: Name, from the files.
-        images: One file a channel, or one file that holds all channels.
+        images: One file for each channel, or one file with all channels.
         label: Label file; None for a case that is only predicted.
-        group: `scroll_id` of train.csv; None when there is none.
+        group: `scroll_id` of train.csv; None without one.
     """
 
     id: str
@@ -38,7 +38,7 @@ def find_cases(config: DataConfig) -> list[CasePaths]:
     """List the training cases of a data set, sorted by id.
 
     Raises:
-        InputErrors: A folder is missing or empty, or a listed case lacks a file; all at once.
+        InputErrors: Folders are missing or empty, or listed cases lack a file.
     """
     cases, faults = scan_cases(config)
     if faults:
@@ -47,13 +47,13 @@ def find_cases(config: DataConfig) -> list[CasePaths]:
 
 
 def scan_cases(config: DataConfig) -> tuple[list[CasePaths], list[str]]:
-    """List the training cases of a data set, and what is wrong with incomplete ones.
+    """List the training cases of a data set, and the faults of incomplete ones.
 
     Returns:
         Complete cases, sorted by id, and one sentence for each fault of the others.
 
     Raises:
-        InputError: Nothing can be listed: a folder or the list itself is missing.
+        InputError: A folder or the list of cases is missing.
     """
     root = Path(config.root)
     if not root.is_dir():
@@ -80,7 +80,7 @@ def check_dataset_json(root: Path, labels: LabelsConfig) -> None:
     if not isinstance(declared, dict):
         raise InputError(f"{path}: needs a mapping `labels`, found {declared!r}; add it")
     try:
-        values = {int(v) for v in _flatten(declared.values())}
+        values = {int(value) for value in _flatten(declared.values())}
         ignore = None if declared.get("ignore") is None else int(declared["ignore"])
     except (TypeError, ValueError, OverflowError):
         raise InputError(
@@ -103,8 +103,8 @@ def _kaggle(root: Path, config: DataConfig) -> tuple[list[CasePaths], list[str]]
             "id,scroll_id); use layout folders for data without it"
         )
     images, labels = _by_stem(root / config.images), _by_stem(root / config.labels)
-    has_deprecated = (root / _DEPRECATED).is_dir()
-    deprecated = set(_by_stem(root / _DEPRECATED)) if has_deprecated else set()
+    has_deprecated = (root / _DEPRECATED_FOLDER).is_dir()
+    deprecated = set(_by_stem(root / _DEPRECATED_FOLDER)) if has_deprecated else set()
     cases, faults = [], []
     for case_id, group in groups.items():
         if case_id in deprecated:
@@ -172,7 +172,7 @@ def _folders(root: Path, config: DataConfig) -> tuple[list[CasePaths], list[str]
 
 
 def _by_stem(folder: Path, ending: str | None = None) -> dict[str, Path]:
-    """Volumes of a folder by name without ending; two files of one name are a fault."""
+    """Volumes of a folder by name without ending; two files of one name are refused."""
     files: dict[str, Path] = {}
     for path in volumes_in(folder):
         if ending is not None and suffix(path) != ending:
@@ -187,10 +187,10 @@ def _by_stem(folder: Path, ending: str | None = None) -> dict[str, Path]:
 
 
 def read_groups(path: Path) -> dict[str, str | None] | None:
-    """Return id -> scroll_id of a train.csv in the file's order; None when there is no such file.
+    """Return id -> scroll_id of a train.csv in the file's order; None without the file.
 
     Raises:
-        InputError: No column `id`, an id twice, or not readable as CSV.
+        InputError: The file has no column `id`, has an id twice, or is not readable as CSV.
     """
     if not path.is_file():
         return None
@@ -218,4 +218,4 @@ def _dataset_json(root: Path) -> dict[str, Any]:
 
 
 def _flatten(values: Iterable[Any]) -> list[Any]:
-    return [one for value in values for one in (value if isinstance(value, list) else [value])]
+    return [item for value in values for item in (value if isinstance(value, list) else [value])]

@@ -1,8 +1,8 @@
 """The scroll phantom: synthetic volumes that resemble scroll CT, with exact labels.
 
 The difficulties are those of scrolls. A sheet is thick, and the labelled surface is only its inner
-face, which is slightly denser than the rest. Density and illumination vary more than that from
-place to place, so no intensity threshold finds the surface. Neighbouring sheets touch, some are
+face, which is slightly denser than the rest. Density and illumination vary more than that across
+the volume, so no intensity threshold separates the surface. Neighbouring sheets touch, some are
 torn, stray fibres are as bright as papyrus, and half of the volume is not labelled.
 """
 
@@ -30,29 +30,29 @@ Field = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class ScrollLook:
-    """What the volumes of one scroll have in common; lengths in voxels, intensities in papyrus."""
+class ScrollParameters:
+    """Parameters of one scroll; lengths in voxels, intensities relative to papyrus."""
 
     pitch: float
-    """Distance from winding to winding."""
+    """Distance between neighbouring windings."""
     thickness: float
-    """Of a sheet, all layers."""
+    """Thickness of a sheet, all layers."""
     waviness: float
     """Amplitude of the warp."""
     fibre_contrast: float
     """Amplitude of the fibres' stripes."""
     noise: float
-    """Standard deviation."""
+    """Standard deviation of the noise."""
     sharpness: float
     """Sigma of the scanner's blur."""
     air: float
-    """Intensity between sheets, papyrus is 1."""
+    """Intensity between sheets."""
     gain: float
-    """Grey values of papyrus."""
+    """Grey value of papyrus."""
 
 
-LOOKS = (
-    ScrollLook(
+SCROLL_PARAMETERS = (
+    ScrollParameters(
         pitch=14.0,
         thickness=8.0,
         waviness=4.0,
@@ -62,7 +62,7 @@ LOOKS = (
         air=0.25,
         gain=105.0,
     ),
-    ScrollLook(
+    ScrollParameters(
         pitch=12.5,
         thickness=7.5,
         waviness=3.0,
@@ -72,7 +72,7 @@ LOOKS = (
         air=0.3,
         gain=95.0,
     ),
-    ScrollLook(
+    ScrollParameters(
         pitch=16.0,
         thickness=9.0,
         waviness=5.0,
@@ -83,10 +83,10 @@ LOOKS = (
         gain=90.0,
     ),
 )
-"""Scroll number n has look n modulo their number."""
+"""Scroll number n has the parameters at n modulo their number."""
 
 SURFACE_THICKNESS = 2.5
-"""Of the labelled layer, in voxels."""
+"""Thickness of the labelled layer in voxels."""
 
 
 def make_phantom(
@@ -106,18 +106,18 @@ def make_phantom(
             test_labels/ and test.csv.
         num_cases: Training volumes.
         size: Edge of each volume in voxels.
-        seed: Settles every voxel.
-        scrolls: Scrolls that the volumes are cut from, in turn.
+        seed: Seed of all volumes.
+        scrolls: Number of scrolls, from which the volumes are cut in turn.
         num_test: Held-out volumes.
-        overwrite: Replace a data set that is there.
+        overwrite: Replace an existing data set.
 
     Raises:
-        InputError: A data set is there, or the folder cannot be written.
+        InputError: The folder holds a data set, or cannot be written.
     """
     folder = Path(folder)
-    present = [name for name in (*_FOLDERS, *_FILES) if (folder / name).exists()]
-    if present and not overwrite:
-        raise InputError(f"{folder}: holds {present[0]} already; --overwrite replaces it")
+    existing = [name for name in (*_FOLDERS, *_FILES) if (folder / name).exists()]
+    if existing and not overwrite:
+        raise InputError(f"{folder}: holds {existing[0]} already; --overwrite replaces it")
     with catch_write_errors(folder):
         for name in _FOLDERS:
             shutil.rmtree(folder / name, ignore_errors=True)
@@ -147,32 +147,34 @@ def phantom_volume(
     """Make one cube cut from a scroll.
 
     Args:
-        seed: Settles every voxel, together with size and scroll.
+        seed: Seed; with equal size and scroll it gives equal voxels.
         size: Edge in voxels.
-        scroll: Number of the scroll; settles the look.
+        scroll: Number of the scroll, which determines its parameters.
 
     Returns:
         CT-like image, and label: 0 background, 1 surface, 2 unlabelled.
     """
     rng = np.random.default_rng([seed, scroll])
-    look = LOOKS[scroll % len(LOOKS)]
-    depth, along, around = _sheets(rng, size, look)
-    torn = _smooth(rng, size, 14.0) > 1.9
-    papyrus = _papyrus(rng, depth, along, around, look)
-    papyrus[torn] = 0.0
-    surface = (depth >= 0.0) & (depth < SURFACE_THICKNESS) & ~torn
+    params = SCROLL_PARAMETERS[scroll % len(SCROLL_PARAMETERS)]
+    depth, along, around = _sheets(rng, size, params)
+    tears = _smooth(rng, size, 14.0) > 1.9
+    papyrus = _papyrus(rng, depth, along, around, params)
+    papyrus[tears] = 0.0
+    surface = (depth >= 0.0) & (depth < SURFACE_THICKNESS) & ~tears
     label = np.where(surface, SURFACE, BACKGROUND).astype(np.uint8)
-    patchy = _smooth(rng, size, 28.0)
-    label[patchy > np.quantile(patchy, rng.uniform(0.4, 0.6))] = UNLABELLED
-    return _scan(rng, papyrus, look), label
+    label_field = _smooth(rng, size, 28.0)
+    label[label_field > np.quantile(label_field, rng.uniform(0.4, 0.6))] = UNLABELLED
+    return _scan(rng, papyrus, params), label
 
 
-def _sheets(rng: np.random.Generator, size: int, look: ScrollLook) -> tuple[Field, Field, Field]:
+def _sheets(
+    rng: np.random.Generator, size: int, params: ScrollParameters
+) -> tuple[Field, Field, Field]:
     """Lay the windings of a warped spiral through the cube.
 
     Returns:
-        Depth below the inner face of the sheet that a voxel belongs to or lies behind, and position
-        along the scroll's axis and around it, all in voxels.
+        Depth below the inner face of the voxel's own sheet, or of the sheet in front of it, and
+        position along the scroll's axis and around it, all in voxels.
     """
     z, y, x = np.meshgrid(*(np.arange(size, dtype=np.float32),) * 3, indexing="ij", sparse=True)
     bearing, distance = rng.uniform(0, 2 * np.pi), size * rng.uniform(0.9, 1.5)
@@ -180,11 +182,13 @@ def _sheets(rng: np.random.Generator, size: int, look: ScrollLook) -> tuple[Fiel
     from_y = y - (size / 2 + distance * np.sin(bearing) + tilt[0] * (z - size / 2) + sway)
     from_x = x - (size / 2 + distance * np.cos(bearing) + tilt[1] * (z - size / 2))
     radius = np.hypot(from_y, from_x)
-    # Angles are taken from the cube's own bearing, so that the branch cut lies outside.
+    # Angles are relative to the cube's bearing, so that the branch cut lies outside the cube.
     angle = np.arctan2(from_y, from_x) - (bearing - np.pi)
     angle = np.mod(angle + np.pi, 2 * np.pi) - np.pi
-    warp = look.waviness * _smooth(rng, size, 40.0) + _compression(rng, size, look, radius)
-    turns = ((radius + warp) / look.pitch + rng.uniform() - angle / (2 * np.pi)).astype(np.float32)
+    warp = params.waviness * _smooth(rng, size, 40.0) + _compression(rng, size, params, radius)
+    turns = ((radius + warp) / params.pitch + rng.uniform() - angle / (2 * np.pi)).astype(
+        np.float32
+    )
     slope = np.sqrt(sum(np.square(part) for part in np.gradient(turns)))
     depth = (turns - np.floor(turns)) / np.maximum(slope, 0.02)
     return (
@@ -195,53 +199,53 @@ def _sheets(rng: np.random.Generator, size: int, look: ScrollLook) -> tuple[Fiel
 
 
 def _compression(
-    rng: np.random.Generator, size: int, look: ScrollLook, radius: NDArray[np.floating]
+    rng: np.random.Generator, size: int, params: ScrollParameters, radius: NDArray[np.floating]
 ) -> Field:
     """Push windings together about one radius until their sheets touch."""
     low, high = float(radius.min()), float(radius.max())
     middle = rng.uniform(low + 0.35 * (high - low), high - 0.35 * (high - low))
-    width = 1.5 * look.pitch
+    width = 1.5 * params.pitch
     window = np.clip(0.7 + 0.3 * _smooth(rng, size, 80.0), 0.3, 1.0)
-    squeeze = (look.pitch / look.thickness - 0.9) * width
+    squeeze = (params.pitch / params.thickness - 0.9) * width
     push: Field = (squeeze * window * np.tanh((radius - middle) / width)).astype(np.float32)
     return push
 
 
 def _papyrus(
-    rng: np.random.Generator, depth: Field, along: Field, around: Field, look: ScrollLook
+    rng: np.random.Generator, depth: Field, along: Field, around: Field, params: ScrollParameters
 ) -> Field:
-    """Density of the sheets: dense inner and lighter outer layer, each with fibres of its own."""
+    """Density of the sheets: a dense inner and a lighter outer layer, each with its own fibres."""
     size = depth.shape[0]
     inner = depth < SURFACE_THICKNESS
     stripes = np.where(inner, _stripes(rng, along), _stripes(rng, around))
-    density = np.where(inner, 1.20, 0.85) + look.fibre_contrast * stripes
+    density = np.where(inner, 1.20, 0.85) + params.fibre_contrast * stripes
     density *= np.exp(0.2 * _smooth(rng, size, 24.0))
-    return np.where(depth < look.thickness, density, 0.0).astype(np.float32)
+    return np.where(depth < params.thickness, density, 0.0).astype(np.float32)
 
 
-def _scan(rng: np.random.Generator, papyrus: Field, look: ScrollLook) -> NDArray[np.uint8]:
+def _scan(rng: np.random.Generator, papyrus: Field, params: ScrollParameters) -> NDArray[np.uint8]:
     """Image the papyrus, with stray fibres, blur, rings, uneven illumination and noise."""
     size = papyrus.shape[0]
-    matter = np.maximum(papyrus, look.air)
+    matter = np.maximum(papyrus, params.air)
     for _ in range(max(1, size**3 // 60_000)):
         _draw_fibre(rng, matter)
-    matter = ndimage.gaussian_filter(matter, look.sharpness)
+    matter = ndimage.gaussian_filter(matter, params.sharpness)
     _, y, x = np.meshgrid(*(np.arange(size),) * 3, indexing="ij", sparse=True)
     center = rng.uniform(-0.5, 1.5, 2) * size
     ring = np.hypot(y - center[0], x - center[1]).astype(np.int64)
     rings = rng.normal(0.0, 0.05, int(ring.max()) + 1)[ring]
     grain = ndimage.gaussian_filter(rng.standard_normal(papyrus.shape, np.float32), 0.6)
-    image = matter + rings + 0.6 * _smooth(rng, size, 32.0) + look.noise * grain / grain.std()
-    grey: NDArray[np.uint8] = np.clip(np.rint(image * look.gain + 35.0), 0, 255).astype(np.uint8)
+    image = matter + rings + 0.6 * _smooth(rng, size, 32.0) + params.noise * grain / grain.std()
+    grey: NDArray[np.uint8] = np.clip(np.rint(image * params.gain + 35.0), 0, 255).astype(np.uint8)
     return grey
 
 
 def _draw_fibre(rng: np.random.Generator, matter: Field) -> None:
-    """Lay one bent fibre, about two voxels across, through the cube."""
+    """Draw one bent fibre, about two voxels thick, through the cube."""
     size = matter.shape[0]
-    start, heading, bend = rng.uniform(0, size, 3), rng.normal(size=3), rng.normal(size=3)
-    run = np.linspace(-0.5, 0.5, 4 * size)[:, None]
-    path = start + size * (run * heading / np.linalg.norm(heading) + run**2 * bend)
+    centre, heading, bend = rng.uniform(0, size, 3), rng.normal(size=3), rng.normal(size=3)
+    position = np.linspace(-0.5, 0.5, 4 * size)[:, None]
+    path = centre + size * (position * heading / np.linalg.norm(heading) + position**2 * bend)
     for shift in np.ndindex(2, 2, 2):
         voxels = np.rint(path + np.array(shift) - 0.5).astype(np.int64)
         inside = voxels[((voxels >= 0) & (voxels < size)).all(axis=1)]
@@ -269,7 +273,7 @@ def _smooth(rng: np.random.Generator, size: int, scale: float) -> Field:
 def _interpolate(
     values: NDArray[np.float64], at: NDArray[np.float64], axis: int
 ) -> NDArray[np.float64]:
-    """Quadratic B-spline along one axis: smooth, and separable where `ndimage.zoom` is not."""
+    """Quadratic B-spline along one axis; unlike `ndimage.zoom` it is separable."""
     nearest = np.rint(at).astype(np.int64)
     offset = at - nearest
     weights = (0.5 * (0.5 - offset) ** 2, 0.75 - offset**2, 0.5 * (0.5 + offset) ** 2)

@@ -1,4 +1,4 @@
-"""Preparing a raw case: the same steps for a store on disk and for cases in memory."""
+"""Preparation of raw cases, the same for a store on disk and for cases in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vesuv.config import Config
 from vesuv.config.data import LabelsConfig
 from vesuv.data.blocks import count_blocks
 from vesuv.data.case import Case, MemoryCase
-from vesuv.data.labels import encode_counted
+from vesuv.data.labels import encode_and_count
 from vesuv.data.records import VERSION, CaseAttributes
 from vesuv.data.resample import resample_image, resample_label
 from vesuv.data.statistics import case_statistics
@@ -30,8 +30,8 @@ def prepare_arrays(
     Args:
         case: Raw arrays.
         labels: The label schema.
-        spacing: Grid to resample to; None keeps the case's own.
-        names: How messages name image and label; "case <id>" when left out.
+        spacing: Spacing to resample to; None keeps the case's own.
+        names: Names of image and label in messages; "case <id>" when left out.
 
     Returns:
         Attributes, and the arrays image (c, z, y, x), label (z, y, x) and blocks; also
@@ -42,9 +42,9 @@ def prepare_arrays(
     """
     names = names or (f"case {case.id}", f"case {case.id}")
     image, native_label, values = _encode(case, labels, names)
-    with _prefix(names[0]):
+    with _prefix_message(names[0]):
         statistics = case_statistics(image, native_label)
-    native_spacing = _edges(case)
+    native_spacing = _checked_spacing(case)
     target = native_spacing if spacing is None else spacing
     image = resample_image(image, native_spacing, target)
     label = resample_label(native_label, native_spacing, target, labels.num_classes)
@@ -68,22 +68,22 @@ def prepare_arrays(
 
 
 def prepare_in_memory(cases: Sequence[Case], config: Config) -> list[MemoryCase]:
-    """Prepare raw cases through the very steps that make a store.
+    """Prepare raw cases with the same steps as a store.
 
     Args:
-        cases: Raw arrays, each id once.
+        cases: Raw arrays with unique ids.
         config: Sections data (spacing) and labels are used.
 
     Returns:
-        Sorted by id.
+        Prepared cases, sorted by id.
 
     Raises:
         InputErrors: Every case that cannot be used, one sentence each.
     """
     faults = [
-        f"case {name}: ids are unique, found {number} cases of this one; rename them"
-        for name, number in Counter(case.id for case in cases).items()
-        if number > 1
+        f"case {name}: ids are unique, found {num_cases} cases of this one; rename them"
+        for name, num_cases in Counter(case.id for case in cases).items()
+        if num_cases > 1
     ]
     prepared = []
     for case in sorted(cases, key=lambda case: case.id):
@@ -92,8 +92,8 @@ def prepare_in_memory(cases: Sequence[Case], config: Config) -> list[MemoryCase]
         except InputError as fault:
             faults.append(str(fault))
         else:
-            frozen = {name: _read_only(array) for name, array in arrays.items()}
-            prepared.append(MemoryCase(attributes, frozen))
+            read_only_arrays = {name: _read_only(array) for name, array in arrays.items()}
+            prepared.append(MemoryCase(attributes, read_only_arrays))
     faults += dataset_faults(case.attributes for case in prepared)
     if faults:
         raise InputErrors(faults)
@@ -120,8 +120,8 @@ def dataset_faults(cases: Iterable[CaseAttributes]) -> list[str]:
     return faults
 
 
-def storable(image: Array) -> Array:
-    """Return the image in a type that the store keeps and torch reads: at most 32 bits wide."""
+def to_storable_type(image: Array) -> Array:
+    """Return the image in a number type of at most 32 bits, which store and torch support."""
     if image.dtype.kind == "b":
         return image.view(np.uint8)
     image = image.astype(image.dtype.newbyteorder("="), copy=False)
@@ -130,9 +130,9 @@ def storable(image: Array) -> Array:
             return image.astype(np.float32) if image.dtype.itemsize > 4 else image
     if image.dtype.itemsize < 8:
         return image
-    bounds = np.iinfo(np.int32)
-    fits = bounds.min <= image.min() and image.max() <= bounds.max
-    return image.astype(np.int32 if fits else np.float32)
+    limits = np.iinfo(np.int32)
+    fits_int32 = limits.min <= image.min() and image.max() <= limits.max
+    return image.astype(np.int32 if fits_int32 else np.float32)
 
 
 def _encode(
@@ -140,23 +140,23 @@ def _encode(
 ) -> tuple[Array, ClassArray, dict[int, int]]:
     """Storable image (c, z, y, x), class indices (z, y, x), and voxels of each label value."""
     image, label = np.asarray(case.image), np.asarray(case.label)
-    with _prefix(names[0]):
+    with _prefix_message(names[0]):
         if image.ndim not in (3, 4) or image.size == 0 or image.dtype.kind not in "biuf":
             raise InputError(
                 "an image holds real numbers, (z, y, x) or (c, z, y, x), found "
                 f"{image.dtype} {image.shape}; give one volume"
             )
-        image = storable(image if image.ndim == 4 else image[np.newaxis])
-    with _prefix(names[1]):
+        image = to_storable_type(image if image.ndim == 4 else image[np.newaxis])
+    with _prefix_message(names[1]):
         if label.shape != image.shape[1:]:
             raise InputError(
                 f"image and label of a case have one shape, found label {label.shape} and image "
                 f"{image.shape[1:]}; give both on one grid"
             )
-        return image, *encode_counted(label, labels)
+        return image, *encode_and_count(label, labels)
 
 
-def _edges(case: Case) -> Spacing:
+def _checked_spacing(case: Case) -> Spacing:
     edges = tuple(map(float, case.spacing))
     if len(edges) != 3 or not all(0.0 < edge < math.inf for edge in edges):
         raise InputError(
@@ -166,11 +166,11 @@ def _edges(case: Case) -> Spacing:
     return edges
 
 
-def _attributes(case: Case, **measured: object) -> CaseAttributes:
-    """Check the attributes; only the user's id, group and unit can be wrong."""
-    named = {"version": VERSION, "id": case.id, "group": case.group, "unit": case.unit}
+def _attributes(case: Case, **measurements: object) -> CaseAttributes:
+    """Check the attributes; only the user's id, group and unit can be invalid."""
+    identity = {"version": VERSION, "id": case.id, "group": case.group, "unit": case.unit}
     try:
-        return CaseAttributes.model_validate(named | measured)
+        return CaseAttributes.model_validate(identity | measurements)
     except ValidationError as fault:
         error = fault.errors()[0]
         place = ".".join(map(str, error["loc"]))
@@ -186,7 +186,7 @@ def _read_only(array: Array) -> Array:
 
 
 @contextmanager
-def _prefix(name: str) -> Iterator[None]:
+def _prefix_message(name: str) -> Iterator[None]:
     """Put a name before the message of an InputError."""
     try:
         yield

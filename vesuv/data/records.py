@@ -1,4 +1,4 @@
-"""The JSON files of a store as typed records, checked key by key when they are read."""
+"""Typed records of a store's JSON files; every key is checked when a file is read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from vesuv.data.statistics import CaseStatistics, DatasetStatistics
+from vesuv.data.statistics import CaseStatistics, Count, DatasetStatistics
 from vesuv.errors import InputError, command
 from vesuv.io.atomic import write_text
 
@@ -19,42 +19,41 @@ VERSION = 1
 _SETTINGS = ("data.root", "data.layout", "data.spacing", "labels.classes", "labels.ignore")
 
 
-def _plain_name(name: str) -> str:
-    """A case's id names its folder in the store, so it must not lead out of the store."""
+def _check_plain_name(name: str) -> str:
+    """Refuse ids that would name a folder outside the store."""
     if name in ("", ".", "..") or set("/\\\0") & set(name):
         raise ValueError("a case's id is a plain name")
     return name
 
 
-CaseId = Annotated[str, AfterValidator(_plain_name)]
-Edge = Annotated[int, Field(ge=1, le=2**31)]
-Length = Annotated[float, Field(gt=0.0)]
-Count = Annotated[int, Field(ge=0)]
+CaseId = Annotated[str, AfterValidator(_check_plain_name)]
+PositiveCount = Annotated[int, Field(ge=1, le=2**31)]
+PositiveLength = Annotated[float, Field(gt=0.0)]
 Unit = Literal["pm", "Å", "nm", "µm", "mm", "cm", "m", "in"]
 LabelValue = Annotated[int, Field(ge=-(2**63), lt=2**64)]
-Edges = tuple[Edge, Edge, Edge]
-Lengths = tuple[Length, Length, Length]
+CheckedShape = tuple[PositiveCount, PositiveCount, PositiveCount]
+CheckedSpacing = tuple[PositiveLength, PositiveLength, PositiveLength]
 Stamp = list[int | str]
-"""Bytes and time of last change in ns; of a folder also a digest over its files."""
+"""Bytes and modification time in ns; of a folder also a digest over its files."""
 
 
 class Record(BaseModel):
-    """A JSON file of a store, or a part of one; keys with a default are left out at that value."""
+    """A JSON file of a store, or a part of one; values equal to the default are not written."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False, frozen=True)
 
     def content(self) -> dict[str, Any]:
-        """Return plain JSON types."""
+        """Return the record as JSON types."""
         return self.model_dump(mode="json", exclude_defaults=True)
 
 
 class CaseAttributes(Record):
-    """Properties of a prepared case that can be read without its voxels.
+    """Properties of a prepared case, which are read without its voxels.
 
     Args:
         version: Version of the store's format; None in the oldest stores.
         id: Name of the case.
-        group: What folds are grouped or stratified by; None when not known.
+        group: Group for grouped or stratified folds; None when not known.
         shape: Voxels along z, y, x.
         spacing: Voxel edges along z, y, x, in `unit`.
         unit: Unit of the spacing, see `vesuv.io.formats.Volume`; None when not known.
@@ -70,12 +69,12 @@ class CaseAttributes(Record):
     version: int | None = None
     id: CaseId
     group: str | None
-    shape: Edges
-    spacing: Lengths
+    shape: CheckedShape
+    spacing: CheckedSpacing
     unit: Unit | None = None
-    native_shape: Edges | None = None
-    native_spacing: Lengths | None = None
-    num_channels: Edge
+    native_shape: CheckedShape | None = None
+    native_spacing: CheckedSpacing | None = None
+    num_channels: PositiveCount
     num_classes: Annotated[int, Field(ge=2, le=255)]
     dtype: Literal["uint8", "int8", "uint16", "int16", "uint32", "int32", "float16", "float32"]
     values: dict[LabelValue, Count]
@@ -95,7 +94,7 @@ class CaseAttributes(Record):
 
     @property
     def keeps_native_grid(self) -> bool:
-        """Whether the file's own grid is known: stores of the first version did not keep it."""
+        """Whether the file's own grid is known; stores of the first version did not record it."""
         voxels_in_file = sum(self.values.values())
         return self.native_shape is not None or voxels_in_file == math.prod(self.shape)
 
@@ -114,7 +113,7 @@ class IndexRecord(Record):
     Args:
         version: Version of the store's format.
         fingerprint: Hash over settings and sources.
-        settings: The settings that shaped the store, dotted key -> value.
+        settings: Settings that the store depends on, dotted key -> value.
         sources: Raw file or folder below data.root -> its stamp.
         cases: Ids of the cases.
         dataset_statistics: Foreground intensities pooled over all cases.
@@ -138,14 +137,14 @@ class IndexRecord(Record):
 
 
 class LabelShares(Record):
-    """What the labels of some cases hold.
+    """Shares of label values and classes in one or more cases.
 
     Args:
-        voxels: Stored voxels.
+        voxels: Number of stored voxels.
         values: Label value -> share of the files' voxels.
-        classes: Class name -> share of the judged voxels.
-        ignore: Share of the stored voxels that are ignored.
-        foreground: Share of the judged voxels in any class but the background.
+        classes: Class name -> share of the valid voxels.
+        ignore: Ignored voxels' share of the stored voxels.
+        foreground: Foreground's share of the valid voxels, over all foreground classes.
         patches_with_foreground: Share of the patches that hold foreground.
     """
 
@@ -158,24 +157,24 @@ class LabelShares(Record):
 
 
 class GroupShares(LabelShares):
-    """The labels of a group's cases."""
+    """Label shares of a group's cases."""
 
     num_cases: Count
 
 
 class CaseShares(LabelShares):
-    """The labels of one case."""
+    """Label shares of one case."""
 
     group: str | None
-    shape: Edges
-    spacing: Lengths
+    shape: CheckedShape
+    spacing: CheckedSpacing
 
 
 class DatasetSummary(LabelShares):
-    """summary.json: what the labels hold, over all cases, by group and by case."""
+    """summary.json: label shares over all cases, by group and by case."""
 
     version: int
-    patch_size: Edges
+    patch_size: CheckedShape
     num_cases: Count
     groups: dict[str, GroupShares]
     cases: dict[str, CaseShares]
@@ -198,8 +197,8 @@ def read_record(path: Path, kind: type[AnyRecord], version: int | None = None) -
 
     Args:
         path: The file.
-        kind: What must be in it.
-        version: The version that can be read; None: the file states none.
+        kind: Class of the record.
+        version: Version that can be read; None: the file states none.
 
     Raises:
         InputError: It is missing, of another version, or damaged.
@@ -210,27 +209,27 @@ def read_record(path: Path, kind: type[AnyRecord], version: int | None = None) -
             _check_version(path, json.loads(text), version)
         return kind.model_validate_json(text)
     except FileNotFoundError:
-        run = command("prepare")
-        raise InputError(f"{path}: no prepared store here; run {run} first") from None
+        prepare_command = command("prepare")
+        raise InputError(f"{path}: no prepared store here; run {prepare_command} first") from None
     except InputError:
         raise
     except (OSError, ValueError, RecursionError) as fault:
-        reason = _first(fault) if isinstance(fault, ValidationError) else f"{fault!s:.200}"
+        reason = _first_fault(fault) if isinstance(fault, ValidationError) else f"{fault!s:.200}"
         raise InputError(
             f"{path}: a damaged store ({reason}); prepare again with --overwrite"
         ) from None
 
 
 def _check_version(path: Path, content: Any, version: int) -> None:
-    present = content.get("version") if isinstance(content, dict) else None
-    if present != version:
+    file_version = content.get("version") if isinstance(content, dict) else None
+    if file_version != version:
         raise InputError(
-            f"{path}: this vesuv reads stores of version {version}, found {present!r:.60}; "
+            f"{path}: this vesuv reads stores of version {version}, found {file_version!r:.60}; "
             "prepare again with --overwrite"
         )
 
 
-def _first(fault: ValidationError) -> str:
+def _first_fault(fault: ValidationError) -> str:
     error = fault.errors()[0]
     place = ".".join(str(part) for part in error["loc"])
     message = str(error["msg"]).removeprefix("Value error, ")

@@ -1,4 +1,4 @@
-"""Images, labels and probabilities on another grid, axis by axis."""
+"""Resampling of images, labels and probabilities to another grid, axis by axis."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ Kernel = Literal["linear", "cubic"]
 
 _CUBIC = -0.5
 """Slope at 1 of Keys' cubic that reproduces quadratics."""
-_TIE = 1e-4
-"""A share that is this much below its threshold still reaches it."""
+_SHARE_TOLERANCE = 1e-4
+"""Tolerance below the threshold of a share, for rounding."""
 
 
 def resampled_shape(shape: Shape, spacing: Spacing, target: Spacing) -> Shape:
-    """Return the voxels that cover the same extent at the target spacing."""
+    """Return the shape that covers the same extent at the target spacing."""
     z, y, x = (
         max(1, round(n * old / new)) for n, old, new in zip(shape, spacing, target, strict=True)
     )
@@ -28,7 +28,7 @@ def resampled_shape(shape: Shape, spacing: Spacing, target: Spacing) -> Shape:
 
 
 def resample_image(image: Array, spacing: Spacing, target: Spacing) -> Array:
-    """Interpolate with cubics, smoothed first along axes that get coarser.
+    """Interpolate with cubic kernels, which are widened along axes that get coarser.
 
     Args:
         image: (c, z, y, x).
@@ -36,24 +36,24 @@ def resample_image(image: Array, spacing: Spacing, target: Spacing) -> Array:
         target: Spacing to resample to.
 
     Returns:
-        The same type; integers are rounded and stay within the range of the input.
+        The same number type, within the range of the input; integers are rounded.
     """
     shape = resampled_shape(_spatial(image), spacing, target)
     if shape == _spatial(image):
         return image
     result = np.empty((len(image), *shape), image.dtype)
     for channel, out in zip(image, result, strict=True):
-        dense = torch.from_numpy(np.ascontiguousarray(channel, np.float32))
-        values = _interpolate(dense, shape, "cubic").clamp_(dense.min(), dense.max())
-        out[...] = (values.round_() if image.dtype.kind in "iu" else values).numpy()
+        voxels = torch.from_numpy(np.ascontiguousarray(channel, np.float32))
+        resampled = _interpolate(voxels, shape, "cubic").clamp_(voxels.min(), voxels.max())
+        out[...] = (resampled.round_() if image.dtype.kind in "iu" else resampled).numpy()
     return result
 
 
 def resample_label(label: Array, spacing: Spacing, target: Spacing, num_classes: int) -> Array:
-    """Interpolate each class's share linearly and decide by it; ignored voxels by the nearest.
+    """Interpolate each class's share linearly and take the largest; ignore by nearest neighbour.
 
-    A voxel becomes foreground where the foreground's share of its judged neighbourhood reaches
-    one half, divided by the coarsening factor: a sheet one voxel thick survives any factor.
+    A voxel becomes foreground where the foreground's share of its valid neighbourhood reaches one
+    half divided by the coarsening factor, so that a sheet one voxel thick survives any factor.
 
     Args:
         label: Class indices and `IGNORE`, (z, y, x).
@@ -65,18 +65,18 @@ def resample_label(label: Array, spacing: Spacing, target: Spacing, num_classes:
     if shape == _spatial(label):
         return label
     factor = max(1.0, *(old / new for old, new in zip(label.shape, shape, strict=True)))
-    valid = _share(label != IGNORE, shape).clamp_(min=1e-6)
-    best = torch.zeros(shape)
-    chosen = torch.ones(shape, dtype=torch.uint8)
-    total = torch.zeros(shape)
+    valid = _resample_mask(label != IGNORE, shape).clamp_(min=1e-6)
+    best_share = torch.zeros(shape)
+    classes = torch.ones(shape, dtype=torch.uint8)
+    foreground_share = torch.zeros(shape)
     for index in range(1, num_classes):
-        share = _share(label == index, shape)
-        total += share
-        chosen[share > best] = index
-        best = torch.maximum(best, share)
-    chosen[total / valid < 0.5 / factor - _TIE] = 0
-    chosen[torch.from_numpy(_nearest(label, shape) == IGNORE)] = IGNORE
-    return chosen.numpy()
+        share = _resample_mask(label == index, shape)
+        foreground_share += share
+        classes[share > best_share] = index
+        best_share = torch.maximum(best_share, share)
+    classes[foreground_share / valid < 0.5 / factor - _SHARE_TOLERANCE] = 0
+    classes[torch.from_numpy(_nearest(label, shape) == IGNORE)] = IGNORE
+    return classes.numpy()
 
 
 def resample_probs(probs: Tensor, shape: Shape) -> Tensor:
@@ -84,19 +84,19 @@ def resample_probs(probs: Tensor, shape: Shape) -> Tensor:
 
     Args:
         probs: (k, z, y, x).
-        shape: Wanted spatial shape.
+        shape: Spatial shape of the result.
     """
     if tuple(probs.shape[1:]) == shape:
         return probs
-    return torch.stack([_interpolate(one.float(), shape, "linear") for one in probs])
+    return torch.stack([_interpolate(channel.float(), shape, "linear") for channel in probs])
 
 
-def _share(mask: Mask, shape: Shape) -> Tensor:
+def _resample_mask(mask: Mask, shape: Shape) -> Tensor:
     return _interpolate(torch.from_numpy(mask.astype(np.float32)), shape, "linear")
 
 
 def _interpolate(volume: Tensor, shape: Shape, kernel: Kernel) -> Tensor:
-    """Apply one weight matrix an axis, the axis that shrinks most first."""
+    """Apply one weight matrix for each axis, first along the axis that shrinks most."""
     order = sorted(range(3), key=lambda axis: shape[axis] / volume.shape[axis])
     for axis in order:
         old, new = volume.shape[axis], shape[axis]
@@ -110,35 +110,35 @@ def _weights(old: int, new: int, kernel: Kernel) -> Tensor:
     """Weights of the old voxels in each new one, (new, old); voxel centres, edges repeated.
 
     Source:
-        Keys, Cubic convolution interpolation, 1981, eq. 15; widened when the grid gets coarser.
+        Keys, Cubic convolution interpolation, 1981, eq. 15; widened for coarser grids.
     """
     scale = max(1.0, old / new)
     radius = (2.0 if kernel == "cubic" else 1.0) * scale
     centre = (np.arange(new) + 0.5) * old / new - 0.5
     reach = int(np.ceil(radius))
-    places = np.floor(centre)[:, np.newaxis] + np.arange(-reach, reach + 2)
-    distance = np.abs(places - centre[:, np.newaxis]) / scale
+    positions = np.floor(centre)[:, np.newaxis] + np.arange(-reach, reach + 2)
+    distance = np.abs(positions - centre[:, np.newaxis]) / scale
     linear = np.maximum(0.0, 1.0 - distance)
-    weights = _keys(distance) if kernel == "cubic" else linear
+    weights = _keys_cubic(distance) if kernel == "cubic" else linear
     weights /= weights.sum(axis=1, keepdims=True)
     matrix = np.zeros((new, old))
-    rows = np.broadcast_to(np.arange(new)[:, np.newaxis], places.shape)
-    np.add.at(matrix, (rows, np.clip(places, 0, old - 1).astype(np.intp)), weights)
+    rows = np.broadcast_to(np.arange(new)[:, np.newaxis], positions.shape)
+    np.add.at(matrix, (rows, np.clip(positions, 0, old - 1).astype(np.intp)), weights)
     return torch.from_numpy(matrix.astype(np.float32))
 
 
-def _keys(distance: Array) -> Array:
-    near = ((_CUBIC + 2) * distance - (_CUBIC + 3)) * distance**2 + 1
-    far = _CUBIC * (((distance - 5) * distance + 8) * distance - 4)
-    return np.where(distance <= 1, near, np.where(distance < 2, far, 0.0))
+def _keys_cubic(distance: Array) -> Array:
+    inner = ((_CUBIC + 2) * distance - (_CUBIC + 3)) * distance**2 + 1
+    outer = _CUBIC * (((distance - 5) * distance + 8) * distance - 4)
+    return np.where(distance <= 1, inner, np.where(distance < 2, outer, 0.0))
 
 
 def _nearest(label: Array, shape: Shape) -> Array:
-    places = [
+    positions = [
         np.minimum(((np.arange(new) + 0.5) * old / new).astype(np.intp), old - 1)
         for old, new in zip(label.shape, shape, strict=True)
     ]
-    return np.asarray(label[np.ix_(*places)])
+    return np.asarray(label[np.ix_(*positions)])
 
 
 def _spatial(array: Array) -> Shape:

@@ -1,7 +1,7 @@
-"""Which patch of which case a step sees.
+"""Sampling of the patches of a step.
 
-A plan is a pure function of seed, epoch and step: nothing is stored between steps, so any step can
-be drawn again, by any process, in any order.
+A plan is a pure function of seed, epoch and step. No state is stored between steps, so that any
+process can draw any step in any order.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from vesuv.data.labels import IGNORE
 from vesuv.errors import InputError
 from vesuv.types import Shape
 
-_SHARE, _ORDER, _PATCH = range(3)
-"""Streams of random numbers that must not meet."""
+_SHARE_STREAM, _ORDER_STREAM, _PATCH_STREAM = range(3)
+"""Keys of independent random streams."""
 
 
 @dataclass(frozen=True)
 class PatchPlan:
-    """One patch to be read."""
+    """Position and augmentation seed of one patch."""
 
     case: int
     """Position in the sampler's cases."""
     center: Shape
-    """The drawn voxel; the patch is moved to stay inside the volume, see `patch_corner`."""
+    """The drawn voxel; `patch_corner` moves the patch inside the volume."""
     seed: int
     """Seed of the patch's augmentation."""
 
@@ -46,25 +46,25 @@ class Tile:
 class PatchSampler:
     """Draws patches: a share centred on foreground, the rest on any valid voxel.
 
-    Cases take turns (a new shuffle each time round), so all are shown equally often; within a case
-    the class of a foreground patch is uniform over the classes present, its voxel uniform over the
-    voxels of that class.
+    Cases are drawn in turn, in a new random order each turn, so that all are drawn equally often.
+    Within a case, the class of a foreground patch is uniform over its foreground classes, and the
+    voxel uniform over the voxels of that class.
     """
 
     cases: tuple[PreparedCase, ...]
     sampling: SamplingConfig
     seed: int
-    with_foreground: tuple[int, ...]
-    with_valid: tuple[int, ...]
+    foreground_cases: tuple[int, ...]
+    valid_cases: tuple[int, ...]
 
     @classmethod
     def build(
         cls, cases: Sequence[PreparedCase], sampling: SamplingConfig, seed: int
     ) -> PatchSampler:
-        """Count the cases that can be drawn from.
+        """Find the cases with foreground and those with valid voxels.
 
         Raises:
-            InputError: No case holds a voxel that is not ignored.
+            InputError: No case holds a valid voxel.
         """
         totals = [_class_counts(case).sum(axis=(1, 2, 3)) for case in cases]
         valid = tuple(i for i, total in enumerate(totals) if total.sum() > 0)
@@ -79,26 +79,26 @@ class PatchSampler:
     def plan(
         self, epoch: int, step: int, places: Sequence[int] | None = None
     ) -> tuple[PatchPlan, ...]:
-        """Return the patches of a step, or those at some places from 0 to `batch_size` - 1."""
+        """Return the patches of a step, or those at `places` in the batch, counted from 0."""
         first = step * self.sampling.batch_size
-        wanted = range(self.sampling.batch_size) if places is None else places
-        return tuple(self._draw(epoch, first + place) for place in wanted)
+        batch_places = range(self.sampling.batch_size) if places is None else places
+        return tuple(self._draw(epoch, first + place) for place in batch_places)
 
     def _draw(self, epoch: int, index: int) -> PatchPlan:
-        """Plan the epoch's patch number `index`."""
-        share = self.sampling.foreground_share if self.with_foreground else 0.0
-        phase = self._stream(_SHARE, epoch).random()
-        before, after = int(index * share + phase), int((index + 1) * share + phase)
-        centred = after > before
-        candidates = self.with_foreground if centred else self.with_valid
-        turn, place = divmod(before if centred else index - before, len(candidates))
-        shuffle = self._stream(_ORDER, epoch, int(centred), turn)
+        """Draw the patch number `index` of the epoch."""
+        share = self.sampling.foreground_share if self.foreground_cases else 0.0
+        offset = self._stream(_SHARE_STREAM, epoch).random()
+        num_before, num_after = int(index * share + offset), int((index + 1) * share + offset)
+        on_foreground = num_after > num_before
+        candidates = self.foreground_cases if on_foreground else self.valid_cases
+        turn, place = divmod(num_before if on_foreground else index - num_before, len(candidates))
+        shuffle = self._stream(_ORDER_STREAM, epoch, int(on_foreground), turn)
         case = candidates[int(shuffle.permutation(len(candidates))[place])]
-        rng = self._stream(_PATCH, epoch, index)
+        rng = self._stream(_PATCH_STREAM, epoch, index)
         counts = _class_counts(self.cases[case])
-        if centred:
-            present = np.flatnonzero(counts[1:].sum(axis=(1, 2, 3))) + 1
-            center = _draw_voxel(self.cases[case], counts, int(rng.choice(present)), rng)
+        if on_foreground:
+            present_classes = np.flatnonzero(counts[1:].sum(axis=(1, 2, 3))) + 1
+            center = _draw_voxel(self.cases[case], counts, int(rng.choice(present_classes)), rng)
         else:
             center = _draw_voxel(self.cases[case], counts, None, rng)
         return PatchPlan(case, center, int(rng.integers(2**63)))
@@ -108,9 +108,10 @@ class PatchSampler:
 
 
 def patch_corner(center: Shape, shape: Shape, patch_size: Shape) -> Shape:
-    """Return the first voxel of the patch about `center`, moved to lie inside the volume.
+    """Return the first voxel of the patch around `center`, moved inside the volume.
 
-    Along an axis that is shorter than the patch the volume is centred in it, the corner negative.
+    Along an axis shorter than the patch, the volume is centred in the patch and the corner is
+    negative.
     """
     z, y, x = (
         min(max(c - edge // 2, 0), length - edge) if length >= edge else -((edge - length) // 2)
@@ -122,7 +123,7 @@ def patch_corner(center: Shape, shape: Shape, patch_size: Shape) -> Shape:
 def fixed_tiles(
     cases: Sequence[PreparedCase], patch_size: Shape, num: int, foreground_share: float, seed: int
 ) -> tuple[Tile, ...]:
-    """Draw validation patches once: the same for the same cases and seed, spread over the cases."""
+    """Draw fixed validation patches, spread over the cases; they depend on cases and seed only."""
     sampling = SamplingConfig(
         patch_size=patch_size, batch_size=num, foreground_share=foreground_share
     )
@@ -134,7 +135,7 @@ def fixed_tiles(
 
 
 def _class_counts(case: PreparedCase) -> NDArray[np.int64]:
-    """Voxels of each class in each block, (num_classes, bz, by, bx), without the row of totals."""
+    """Voxels of each class in each block, (num_classes, bz, by, bx), without the totals."""
     counts: NDArray[np.int64] = case.block_counts[:-1]
     return counts
 
@@ -142,23 +143,23 @@ def _class_counts(case: PreparedCase) -> NDArray[np.int64]:
 def _draw_voxel(
     case: PreparedCase, counts: NDArray[np.int64], class_index: int | None, rng: np.random.Generator
 ) -> Shape:
-    """Draw exactly uniformly among the voxels of a class, or of all classes for None.
+    """Draw uniformly among the voxels of a class, or of all classes for None.
 
-    A block is drawn in proportion to its count and the label is read in that block alone.
+    A block is drawn in proportion to its count; the label is read in that block alone.
     """
-    per_block = counts.sum(axis=0) if class_index is None else counts[class_index]
-    ends = np.cumsum(per_block)
-    rank = int(rng.integers(ends[-1]))
-    block = int(np.searchsorted(ends, rank, side="right"))
-    origin = [int(i) * case.block_size for i in np.unravel_index(block, per_block.shape)]
-    label = case.label[tuple(slice(o, o + case.block_size) for o in origin)]
-    members = np.flatnonzero(label != IGNORE if class_index is None else label == class_index)
-    place = rank - int(ends[block]) + int(per_block.flat[block])
-    if place >= len(members):
+    block_counts = counts.sum(axis=0) if class_index is None else counts[class_index]
+    cumulative_counts = np.cumsum(block_counts)
+    rank = int(rng.integers(cumulative_counts[-1]))
+    block = int(np.searchsorted(cumulative_counts, rank, side="right"))
+    origin = [int(i) * case.block_size for i in np.unravel_index(block, block_counts.shape)]
+    label = case.label[tuple(slice(start, start + case.block_size) for start in origin)]
+    candidates = np.flatnonzero(label != IGNORE if class_index is None else label == class_index)
+    place = rank - int(cumulative_counts[block]) + int(block_counts.flat[block])
+    if place >= len(candidates):
         raise InputError(
             f"{case.location}: a damaged store: its label does not hold what was counted in the "
             f"block at {origin}; prepare again with --overwrite"
         )
-    within = np.unravel_index(members[place], label.shape)
-    z, y, x = (o + int(i) for o, i in zip(origin, within, strict=True))
+    offset = np.unravel_index(candidates[place], label.shape)
+    z, y, x = (start + int(i) for start, i in zip(origin, offset, strict=True))
     return z, y, x

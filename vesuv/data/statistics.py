@@ -16,11 +16,11 @@ from vesuv.types import Array, ClassArray, Mask
 
 _NUM_LEVELS = 1001
 _LEVELS = np.linspace(0.0, 1.0, _NUM_LEVELS)
-"""Quantiles that are kept of the foreground's intensities."""
-_SAMPLE = 100_000
-"""Foreground voxels, evenly spaced, that quantiles are taken from."""
+"""Levels of the quantiles of the foreground's intensities."""
+_SAMPLE_SIZE = 100_000
+"""Number of evenly spaced foreground voxels that quantiles are computed from."""
 
-# The bounds hold for statistics that are read from a store, see `vesuv.data.records`.
+# The constraints are checked when statistics are read from a store, see `vesuv.data.records`.
 Floats = Annotated[tuple[float, ...], Field(min_length=1)]
 Quantiles = Annotated[tuple[float, ...], Field(min_length=_NUM_LEVELS, max_length=_NUM_LEVELS)]
 Count = Annotated[int, Field(ge=0)]
@@ -28,7 +28,7 @@ Count = Annotated[int, Field(ge=0)]
 
 @dataclass(frozen=True)
 class Foreground:
-    """Intensities under the labelled foreground, one entry a channel.
+    """Intensities of foreground voxels, one entry for each channel.
 
     Args:
         count: Foreground voxels.
@@ -49,7 +49,7 @@ class Foreground:
 
 @dataclass(frozen=True)
 class CaseStatistics:
-    """One case's intensities, one entry a channel; foreground is None where nothing is labelled."""
+    """Intensities of one case, one entry for each channel; foreground is None if there is none."""
 
     mean: Floats
     std: Floats
@@ -60,7 +60,7 @@ class CaseStatistics:
 
 @dataclass(frozen=True)
 class DatasetStatistics:
-    """Foreground intensities pooled over cases, each foreground voxel counting once."""
+    """Foreground intensities pooled over the voxels of all cases."""
 
     num_cases: Count
     foreground: Foreground | None
@@ -83,14 +83,14 @@ def case_statistics(image: Array, label: ClassArray | None) -> CaseStatistics:
 
 
 def merge_statistics(cases: Iterable[CaseStatistics]) -> DatasetStatistics:
-    """Pool the foreground of several cases; mean and deviation exactly, quantiles closely."""
+    """Pool the foreground of several cases; mean and deviation are exact, quantiles approximate."""
     cases = list(cases)
     parts = [case.foreground for case in cases if case.foreground is not None]
     if not parts:
         return DatasetStatistics(len(cases), None)
     counts = np.array([part.count for part in parts], np.float64)
     weights = counts / counts.sum()
-    means, stds = np.array([p.mean for p in parts]), np.array([p.std for p in parts])
+    means, stds = np.array([part.mean for part in parts]), np.array([part.std for part in parts])
     mean = weights @ means
     variance = weights @ (stds**2 + (means - mean) ** 2)
     quantiles = tuple(
@@ -122,24 +122,24 @@ def _moments(channel: Array) -> tuple[float, float, float, float]:
 
 
 def _moments_by_count(channel: Array) -> tuple[float, float, float, float]:
-    """As `_moments`, exactly and faster, from the histogram of an eight-bit channel."""
-    raw = channel.view(np.uint8).reshape(channel.shape[0], -1)
+    """The moments of an eight-bit channel by its histogram: exact and faster."""
+    slabs = channel.view(np.uint8).reshape(channel.shape[0], -1)
     counts = np.zeros(256, np.int64)
-    for slab in raw:
+    for slab in slabs:
         counts += np.bincount(slab, minlength=256)
     values = np.arange(256, dtype=np.uint8)
     values = values.view(np.int8) if channel.dtype == np.int8 else values
-    scale = values.astype(np.float64)
-    mean = float(counts @ scale) / channel.size
-    std = float(np.sqrt(counts @ (scale - mean) ** 2 / channel.size))
-    present = scale[counts > 0]
-    return mean, std, float(present.min()), float(present.max())
+    grey_values = values.astype(np.float64)
+    mean = float(counts @ grey_values) / channel.size
+    std = float(np.sqrt(counts @ (grey_values - mean) ** 2 / channel.size))
+    observed = grey_values[counts > 0]
+    return mean, std, float(observed.min()), float(observed.max())
 
 
 def _refuse_non_finite(channel: Array) -> None:
-    number = channel.size - int(np.isfinite(channel).sum())
+    num_invalid = channel.size - int(np.isfinite(channel).sum())
     raise InputError(
-        f"an image holds finite values, found NaN or infinite in {number} of {channel.size} "
+        f"an image holds finite values, found NaN or infinite in {num_invalid} of {channel.size} "
         "voxels; replace them (for instance by the background's intensity)"
     )
 
@@ -152,16 +152,16 @@ def _foreground(image: Array, mask: Mask) -> Foreground | None:
         values = channel[mask]
         mean.append(float(values.mean(dtype=np.float64)))
         std.append(float(values.std(dtype=np.float64)))
-        sample = values[:: max(1, values.size // _SAMPLE)].astype(np.float64)
+        sample = values[:: max(1, values.size // _SAMPLE_SIZE)].astype(np.float64)
         quantiles.append(tuple(np.quantile(sample, _LEVELS).tolist()))
     return Foreground(int(values.size), tuple(mean), tuple(std), tuple(quantiles))
 
 
 def _pool_quantiles(quantiles: list[Floats], weights: NDArray[np.float64]) -> Floats:
     """Quantiles of the union: each case's quantiles stand for an equal share of its voxels."""
-    values = np.concatenate([np.asarray(qs) for qs in quantiles])
+    values = np.concatenate([np.asarray(case_quantiles) for case_quantiles in quantiles])
     share = np.repeat(weights / len(_LEVELS), len(_LEVELS))
     order = np.argsort(values, kind="stable")
-    reached = np.cumsum(share[order]) - share[order] / 2.0
-    spread = (reached - reached[0]) / max(reached[-1] - reached[0], np.finfo(float).tiny)
-    return tuple(np.interp(_LEVELS, spread, values[order]).tolist())
+    ranks = np.cumsum(share[order]) - share[order] / 2.0
+    normalised_ranks = (ranks - ranks[0]) / max(ranks[-1] - ranks[0], np.finfo(float).tiny)
+    return tuple(np.interp(_LEVELS, normalised_ranks, values[order]).tolist())

@@ -1,7 +1,7 @@
-"""Prepared cases on disk: one Zarr v3 group a case, read as plain memory maps.
+"""Prepared cases on disk: one Zarr v3 group for each case, read as memory maps.
 
-Each array is one uncompressed chunk in C order, so that its chunk file is the array itself: a
-patch is a slice of `numpy.memmap` without any decoding, and any Zarr v3 reader opens it too.
+Each array is one uncompressed chunk in C order, so that its chunk file holds exactly the array: a
+patch is a slice of a `numpy.memmap`, without decoding, and any Zarr v3 reader can open it.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ FORMER_SUMMARY = "census.json"
 
 @dataclass(frozen=True)
 class StoredCase(PreparedCase):
-    """A prepared case on disk; small when pickled, its arrays are mapped at first access.
+    """A prepared case on disk; its arrays are mapped at first access and are not pickled.
 
     Args:
         attributes: Its properties without the voxels.
@@ -51,12 +51,11 @@ class StoredCase(PreparedCase):
 
     @property
     def location(self) -> str:
-        """How messages name the case."""
         return str(self.path)
 
     @property
     def image(self) -> Array:
-        """Intensities as they came, (c, z, y, x), a read-only memory map.
+        """Unscaled intensities, (c, z, y, x), a read-only memory map.
 
         Raises:
             InputError: The file is damaged, or has become shorter since it was mapped.
@@ -76,8 +75,8 @@ class StoredCase(PreparedCase):
     def block_counts(self) -> Array:
         """Voxels of each class in each block, (num_classes + 1, bz, by, bx) int64; last: valid.
 
-        Computed at every access: a cached copy would take 0.2 MB in every loader process for a
-        case of 320³.
+        Converted at every access: a cached copy of a case of 320³ would take 0.2 MB in every loader
+        process.
         """
         return self._blocks.astype(np.int64)
 
@@ -102,23 +101,22 @@ class StoredCase(PreparedCase):
         blocks = tuple(-(-edge // self.block_size) for edge in self.shape)
         return _map(self.path / "blocks", np.dtype("<u2"), (self.num_classes + 1, *blocks))
 
-    def _checked_length(self, name: str, mapped: Array) -> Array:
-        """Check the file's length: reading a map beyond its file's end kills the process."""
-        chunk = _chunk(self.path / name, mapped.ndim)
-        # A deleted file stays readable for the process that has mapped it.
-        if chunk.exists() and chunk.stat().st_size < mapped.nbytes:
+    def _checked_length(self, name: str, array: Array) -> Array:
+        """Check the file's length: reading a memory map beyond the file's end kills the process."""
+        chunk = _chunk(self.path / name, array.ndim)
+        # A deleted file stays readable in the process that mapped it.
+        if chunk.exists() and chunk.stat().st_size < array.nbytes:
             raise InputError(
                 f"{chunk}: became shorter while it was read; prepare again with --overwrite"
             )
-        return mapped
+        return array
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave memory maps out: a loader process opens its own."""
+        """Leave memory maps out; each loader process opens its own."""
         maps = ("_image", "_label", "_native_label", "_blocks")
         return {key: value for key, value in self.__dict__.items() if key not in maps}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore fields of the frozen class."""
         self.__dict__.update(state)
 
 
@@ -129,10 +127,10 @@ class Store:
     Args:
         path: Folder of the store.
         cases: Case id -> case, sorted by id.
-        summary: What the labels hold.
+        summary: Label shares of the data set.
         dataset_statistics: Foreground intensities pooled over all cases.
         fingerprint: Hash over settings and source files (names, sizes, times).
-        settings: The settings that shaped the store, dotted key -> value.
+        settings: Settings that the store depends on, dotted key -> value.
         sources: Raw file or folder below data.root -> its stamp.
     """
 
@@ -149,15 +147,17 @@ class Store:
         """Open a prepared store without reading a voxel.
 
         Raises:
-            InputError: There is no complete store at `path`, or another version wrote it.
+            InputError: `path` holds no complete store, or a store of another version.
         """
         index = read_record(path / INDEX, IndexRecord, VERSION)
         cases = {case_id: open_case(case_path(path, case_id)) for case_id in index.cases}
-        former = not (path / SUMMARY).is_file() and (path / FORMER_SUMMARY).is_file()
+        has_former_name = not (path / SUMMARY).is_file() and (path / FORMER_SUMMARY).is_file()
         return cls(
             path=path,
             cases=cases,
-            summary=read_record(path / (FORMER_SUMMARY if former else SUMMARY), DatasetSummary),
+            summary=read_record(
+                path / (FORMER_SUMMARY if has_former_name else SUMMARY), DatasetSummary
+            ),
             dataset_statistics=index.dataset_statistics,
             fingerprint=index.fingerprint,
             settings=index.settings,
@@ -176,10 +176,10 @@ def case_path(store: Path, case_id: str) -> Path:
 
 
 def open_case(path: Path) -> StoredCase:
-    """Open one case from its group's attributes.
+    """Open one case by the attributes of its group.
 
     Raises:
-        InputError: There is none, or it is damaged.
+        InputError: The case is missing or damaged.
     """
     attributes = read_record(path / "zarr.json", CaseRecord).attributes
     if path.name != f"{attributes.id}.zarr":
@@ -211,9 +211,9 @@ def write_case(path: Path, attributes: CaseAttributes, arrays: Mapping[str, Arra
 
 
 def _write_array(folder: Path, array: Array) -> None:
-    """One Zarr v3 array in a single raw little-endian chunk."""
+    """Write one Zarr v3 array as a single raw little-endian chunk."""
     folder.mkdir()
-    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    little_endian = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     _write_json(
         folder / "zarr.json",
         {
@@ -230,7 +230,7 @@ def _write_array(folder: Path, array: Array) -> None:
     )
     chunk = _chunk(folder, array.ndim)
     chunk.parent.mkdir(parents=True)
-    little.tofile(chunk)
+    little_endian.tofile(chunk)
 
 
 def _chunk(folder: Path, ndim: int) -> Path:
@@ -250,5 +250,5 @@ def _map(folder: Path, dtype: np.dtype[Any], shape: Sequence[int]) -> Array:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write a file of a folder that is put in place as a whole."""
+    """Write JSON directly: the folder around it is replaced atomically."""
     path.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")

@@ -1,10 +1,10 @@
-"""Building a store from raw files: every bad case is named, and only a whole store is written."""
+"""Building a store from raw files: every unusable case is named, and only a whole store written."""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
@@ -21,10 +21,10 @@ from vesuv.data.store import INDEX, SUMMARY, Store, StoredCase, case_path, write
 from vesuv.data.summary import summarise_cases
 from vesuv.errors import InputError, InputErrors
 from vesuv.io.atomic import atomic_replace, catch_write_errors
-from vesuv.types import Progress
+from vesuv.types import Progress, Say
 
-_MOST_WORKERS = 8
-"""More threads than this wait for the disk."""
+_MAX_WORKERS = 8
+"""Upper bound of threads; more would wait for the disk."""
 
 
 def build_store(
@@ -32,19 +32,19 @@ def build_store(
     path: Path,
     workers: int | None,
     progress: Progress,
-    notes: Callable[[str], None],
+    notes: Say,
 ) -> Store:
     """Prepare every case, and write the store if all of them can be used.
 
     Args:
         config: Sections data, labels and the patch size are used.
-        path: Folder of the store; a store that is there is replaced.
-        workers: Cases read at a time; chosen for the machine when None.
+        path: Folder of the store; an existing store is replaced.
+        workers: Number of cases read in parallel; chosen for the machine when None.
         progress: Called with finished cases and all cases.
-        notes: Called with sentences that the user should read.
+        notes: Called with sentences for the user.
 
     Raises:
-        InputErrors: Every case that cannot be used, one sentence each; `path` is as it was.
+        InputErrors: Every case that cannot be used, one sentence each; `path` is unchanged.
     """
     if config.data.layout == "nnunet":
         check_dataset_json(Path(config.data.root), config.labels)
@@ -78,12 +78,12 @@ def prepare_case(files: CasePaths, config: Config, store: Path) -> StoredCase:
     """Read, check, encode, resample, measure and write one case.
 
     Args:
-        files: Its files; the label must be there.
+        files: Its files, with a label.
         config: Sections data and labels are used.
         store: Folder of the store.
 
     Raises:
-        InputError: Names the file that cannot be used, and why.
+        InputError: A file cannot be used; the message names it and the reason.
     """
     names = ", ".join(map(str, files.images)), str(files.label)
     case = read_case(files)
@@ -98,31 +98,29 @@ def _prepare_cases(
     workers: int | None,
     progress: Progress,
 ) -> tuple[list[StoredCase], list[str]]:
-    """Prepare cases in threads: decoding and counting release the interpreter.
+    """Prepare cases in threads: decoding and counting release the interpreter lock.
 
     Returns:
-        The good cases, sorted by id, and one sentence a fault of the others.
+        The prepared cases, sorted by id, and one sentence for each fault of the others.
     """
     cases: list[StoredCase] = []
     faults: list[str] = []
-    with ThreadPoolExecutor(workers or min(_cores(), _MOST_WORKERS)) as pool:
-        tasks = [pool.submit(prepare_case, one, config, folder) for one in files]
+    with ThreadPoolExecutor(workers or min(_cores(), _MAX_WORKERS)) as pool:
+        tasks = [pool.submit(prepare_case, case_files, config, folder) for case_files in files]
         try:
-            for number, task in enumerate(as_completed(tasks), start=1):
+            for num_finished, task in enumerate(as_completed(tasks), start=1):
                 try:
                     cases.append(task.result())
                 except InputError as fault:
                     faults += fault.faults if isinstance(fault, InputErrors) else [str(fault)]
-                progress(number, len(files))
-        finally:  # on Ctrl-C or a full disk: do not go through the remaining cases first
+                progress(num_finished, len(files))
+        finally:  # on Ctrl-C or a full disk: cancel the remaining cases
             pool.shutdown(wait=True, cancel_futures=True)
     return sorted(cases, key=lambda case: case.id), faults
 
 
-def _copy_folds(
-    file: Path, folder: Path, ids: Sequence[str], config: Config, notes: Callable[[str], None]
-) -> None:
-    """Keep an edited folds.yaml of the former store where it still fits."""
+def _copy_folds(file: Path, folder: Path, ids: Sequence[str], config: Config, notes: Say) -> None:
+    """Copy folds.yaml of the former store, which the user may have edited, if it is still valid."""
     if not file.is_file():
         return
     try:
@@ -134,5 +132,5 @@ def _copy_folds(
 
 
 def _cores() -> int:
-    """Cores this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""What the labels of a data set hold: shares of values, classes and patches with foreground."""
+"""Summary of a data set's labels: shares of values, classes and patches with foreground."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vesuv.data.case import PreparedCase
 from vesuv.data.records import VERSION, CaseShares, DatasetSummary, GroupShares
 from vesuv.types import Shape
 
-Counts = NDArray[np.int64]
+CountArray = NDArray[np.int64]
 
 
 def summarise_cases(
@@ -23,7 +23,7 @@ def summarise_cases(
 ) -> DatasetSummary:
     """Count label values, classes and patches with foreground: over all, by group and by case.
 
-    A patch counts at every place, in steps of one block, where it holds a judged voxel.
+    Patches are counted at every position, in steps of one block, where they hold a valid voxel.
 
     Args:
         cases: Prepared cases.
@@ -40,8 +40,8 @@ def summarise_cases(
         patch_size=patch_size,
         num_cases=len(cases),
         groups={
-            name: GroupShares(num_cases=len(members), **_sum(members).shares(labels))
-            for name, members in sorted(groups.items())
+            name: GroupShares(num_cases=len(group_counts), **_sum(group_counts).shares(labels))
+            for name, group_counts in sorted(groups.items())
         },
         cases={
             case.id: CaseShares(
@@ -64,27 +64,29 @@ class _LabelCounts:
         values: Label value -> voxels in the files.
         classes: Stored voxels of each class.
         voxels: Stored voxels.
-        patches: Patches with a judged voxel.
+        patches: Patches with a valid voxel.
         foreground_patches: Patches with foreground.
     """
 
     values: Counter[int]
-    classes: Counts
+    classes: CountArray
     voxels: int
     patches: int
     foreground_patches: int
 
     def shares(self, labels: LabelsConfig) -> dict[str, Any]:
         """Return the fields of a `LabelShares`."""
-        judged = int(self.classes.sum())
-        in_files = sum(self.values.values())
+        num_valid = int(self.classes.sum())
+        num_in_files = sum(self.values.values())
         by_class = zip(labels.names, self.classes.tolist(), strict=True)
         return {
             "voxels": self.voxels,
-            "values": {v: _share(n, in_files) for v, n in sorted(self.values.items())},
-            "classes": {name: _share(number, judged) for name, number in by_class},
-            "ignore": _share(self.voxels - judged, self.voxels),
-            "foreground": _share(int(self.classes[1:].sum()), judged),
+            "values": {
+                value: _share(count, num_in_files) for value, count in sorted(self.values.items())
+            },
+            "classes": {name: _share(count, num_valid) for name, count in by_class},
+            "ignore": _share(self.voxels - num_valid, self.voxels),
+            "foreground": _share(int(self.classes[1:].sum()), num_valid),
             "patches_with_foreground": _share(self.foreground_patches, self.patches),
         }
 
@@ -112,8 +114,8 @@ def _sum(parts: Iterable[_LabelCounts]) -> _LabelCounts:
     )
 
 
-def _window_sums(blocks: Counts, window: Sequence[int]) -> Counts:
-    """Sum over every place of a window of blocks; a shorter axis has one place."""
+def _window_sums(blocks: CountArray, window: Sequence[int]) -> CountArray:
+    """Sum over a window of blocks at every position; an axis shorter than it has one position."""
     sums = blocks
     for axis, width in enumerate(window):
         total = np.cumsum(sums, axis=axis)

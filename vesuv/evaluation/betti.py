@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vesuv.data.components import Labels, label_components
+from vesuv.data.components import ComponentLabels, label_components
 from vesuv.evaluation.measure import Column, Measure, Pair
 from vesuv.types import Mask
 
@@ -38,12 +38,12 @@ def betti_error(prediction: Mask, label: Mask) -> Betti:
     return Betti(*(abs(predicted - labelled) for predicted, labelled in pairs))
 
 
-def label_foreground(mask: Mask) -> tuple[Labels, int]:
+def label_foreground(mask: Mask) -> tuple[ComponentLabels, int]:
     """Label the 6-connected components 1, 2, ...; return the labels and how many there are."""
     return label_components(mask, 6)
 
 
-def label_background(mask: Mask) -> tuple[Labels, int]:
+def label_background(mask: Mask) -> tuple[ComponentLabels, int]:
     """Label the 26-connected background of a volume with a rim of background one voxel wide.
 
     Returns:

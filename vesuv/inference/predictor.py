@@ -21,7 +21,7 @@ from torch import Tensor
 from vesuv.config.training import InferenceConfig
 from vesuv.data.case import PreparedCase
 from vesuv.data.labels import decode
-from vesuv.data.preparation import storable
+from vesuv.data.preparation import to_storable_type
 from vesuv.data.resample import resample_image, resample_probs
 from vesuv.data.statistics import CaseStatistics, case_statistics
 from vesuv.errors import InputError
@@ -149,7 +149,7 @@ class Predictor:
                 "an image holds real numbers, (z, y, x) or (c, z, y, x), found "
                 f"{image.dtype} {image.shape}; give one volume"
             )
-        channels = storable(image if image.ndim == 4 else image[np.newaxis])
+        channels = to_storable_type(image if image.ndim == 4 else image[np.newaxis])
         if len(channels) != self.num_channels:
             raise InputError(
                 f"the networks were trained on {self.num_channels} channels, found "

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from vesuv.config import Config
-from vesuv.data.builder import open_prepared
+from vesuv.data.builder import open_or_prepare_store
 from vesuv.data.fingerprint import fingerprint
 from vesuv.data.store import Store, StoredCase
 from vesuv.errors import InputError
@@ -88,7 +88,7 @@ def open_held_out(runs: Sequence[Path], changes: Sequence[str] = ()) -> list[Hel
         config = trained_config(run, changes)
         data = run.facts.data_fingerprint
         if data not in stores:
-            stores[data] = open_prepared(config)
+            stores[data] = open_or_prepare_store(config)
         store = stores[data]
         cases, machine = _held_out_cases(run, store), resolve(config.runtime)
         opened.append(HeldOutRun(run, config, tuple(cases), machine, _raw_data(store)))

@@ -14,7 +14,7 @@ from typing import Any
 
 from vesuv.config import Config, as_config
 from vesuv.config.differences import changed_keys
-from vesuv.data.builder import open_prepared
+from vesuv.data.builder import open_or_prepare_store
 from vesuv.data.case import Case
 from vesuv.data.preparation import prepare_in_memory
 from vesuv.errors import InputError
@@ -97,7 +97,7 @@ def train(
     try:
         check_folder(run, resume=resume, overwrite=overwrite)
         if cases is None:
-            data = TrainingData.of_store(open_prepared(config), config)
+            data = TrainingData.of_store(open_or_prepare_store(config), config)
         else:
             data = TrainingData.in_memory(prepare_in_memory(cases, config), config)
         trainer = train_fold(

@@ -6,7 +6,7 @@ import torch
 
 from vesuv.config import Config
 from vesuv.config.data import AugmentConfig, Blur, Noise, Scaling
-from vesuv.data.builder import open_prepared
+from vesuv.data.builder import open_or_prepare_store
 from vesuv.diagnosis.probes.structure import (
     contrast,
     measure_augmentation,
@@ -66,7 +66,7 @@ def test_too_little_foreground_has_no_contrast() -> None:
 
 @pytest.fixture
 def data(tiny_config: Config) -> FoldData:
-    data = TrainingData.of_store(open_prepared(tiny_config), tiny_config)
+    data = TrainingData.of_store(open_or_prepare_store(tiny_config), tiny_config)
     return fold_data(data, tiny_config, 0)
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from vesuv.config.postprocess import Step
-from vesuv.data.components import Labels, label_components
+from vesuv.data.components import ComponentLabels, label_components
 from vesuv.types import Mask
 
 Connectivity = Literal[6, 18, 26]
@@ -77,7 +77,7 @@ def fill_cavities(mask: Mask) -> Mask:
     return ~outside[labels]
 
 
-def _sizes(labels: Labels, num: int) -> NDArray[np.int64]:
+def _sizes(labels: ComponentLabels, num: int) -> NDArray[np.int64]:
     """Voxels of each component; background counts none."""
     sizes = np.zeros(num + 1, np.int64)
     for plane in labels:  # plane by plane: counting wants a copy in eight bytes a voxel
