@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gc
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import vesuv
 from tests.conftest import tiny_tree
 from tests.training.test_trainer import changed, rows, same, untimed, weights
 from vesuv.config import Config
-from vesuv.errors import InputError
+from vesuv.errors import InputError, Interrupted
 from vesuv.runs.folder import RunFolder
 from vesuv.training.reporting import Listener, StepProgress
 from vesuv.training.train import TrainedRun, train
@@ -214,7 +215,7 @@ def test_the_library_prints_nothing_and_its_folder_goes_with_the_object(
     assert not path.exists()
 
 
-def test_no_folder_stays_behind_a_training_that_failed(
+def test_no_folder_stays_behind_a_training_that_saved_nothing(
     tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
@@ -225,7 +226,28 @@ def test_no_folder_stays_behind_a_training_that_failed(
         vesuv.train(tree, cases=in_memory(tiny_data))
 
     gc.collect()
-    assert list(tmp_path.iterdir()) == []
+    assert not list(tmp_path.glob("vesuv-*"))
+
+
+def test_an_interrupted_training_keeps_its_folder_and_goes_on_from_it(
+    tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    tree = small_tree() | {"train": {"epochs": 1, "steps_per_epoch": 2}}
+    cases = in_memory(tiny_data)
+
+    def stop(_step: StepProgress) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="saved at step 1; --resume goes on"):
+        vesuv.train(tree, cases=cases, listener=Listener(step=stop))
+    [folder] = tmp_path.glob("vesuv-*")
+    run = vesuv.train(tree, cases=cases, output=folder, resume=True)
+
+    assert len(rows(run.folder)) == 1
+    del run
+    gc.collect()
+    assert folder.exists()
 
 
 def test_cases_that_cannot_be_used_are_all_named() -> None:

@@ -79,7 +79,8 @@ def train(
         cases: The data set; left out: what `data.root` holds, prepared when that was not done yet.
         fold: Fold number, or "all" for every case in training.
         output: The run's folder. Left out: log/<configuration>/fold_<k>; for cases in memory a
-            temporary folder, which lives as long as the returned object.
+            temporary folder, which is deleted with the returned object; a run that ends early
+            leaves it behind once a checkpoint was saved.
         resume: Go on from checkpoints/last.pt.
         overwrite: Start again where a run lies already.
         listener: Hears the lines of train.log and the steps.
@@ -104,7 +105,7 @@ def train(
             config, data, fold, run, machine, listener, resume=resume, overwrite=overwrite
         )
     except BaseException:
-        if temporary:
+        if temporary and not run.checkpoints():
             shutil.rmtree(temporary, ignore_errors=True)
         raise
     progress = trainer.progress
