@@ -218,7 +218,7 @@ class RuntimeConfig(Section):
     threads: PositiveInt | None = None
     """CPU threads of the training process; null: chosen for the machine."""
     augment_on: Literal["auto", "worker", "device"] = "auto"
-    """Where augmentation runs; auto: on an accelerator when there is one, else in the loader."""
+    """Place of augmentation; auto: the accelerator if there is one, else the loader."""
     max_minutes: PositiveFloat | None = None
     """Save and end the run after this much training; null: no limit."""
     accumulate: PositiveInt = 1

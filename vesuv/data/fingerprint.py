@@ -102,14 +102,12 @@ def check_fits(store: Path, settings: Settings, sources: Sources, config: Config
     raise InputError(f"{store}: {difference} since it was made; {_REMEDY}")
 
 
-def _difference(before: Sources, now: Sources) -> str | None:
+def _difference(old: Sources, new: Sources) -> str | None:
     """Name one raw file that differs and count the others; None without differences."""
     changes = {
-        "appeared": sorted(set(now) - set(before)),
-        "vanished": sorted(set(before) - set(now)),
-        "changed": sorted(
-            name for name in before if name in now and not _equal(before[name], now[name])
-        ),
+        "appeared": sorted(set(new) - set(old)),
+        "vanished": sorted(set(old) - set(new)),
+        "changed": sorted(name for name in old if name in new and not _equal(old[name], new[name])),
     }
     kind, names = next(((kind, names) for kind, names in changes.items() if names), ("", []))
     if not names:
@@ -118,6 +116,6 @@ def _difference(before: Sources, now: Sources) -> str | None:
     return f"raw file {names[0]} {kind}" + (f" and {num_others} more differ" if num_others else "")
 
 
-def _equal(before: Stamp, now: Stamp) -> bool:
+def _equal(old: Stamp, new: Stamp) -> bool:
     """Compare stamps; in stores of a former version a folder's stamp has no digest."""
-    return before == (now[:2] if len(before) == 2 else now)
+    return old == (new[:2] if len(old) == 2 else new)

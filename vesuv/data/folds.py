@@ -68,15 +68,15 @@ def make_folds(cases: Sequence[PreparedCase], config: FoldsConfig) -> Folds:
         raise InputError(_too_few_cases(len(ids), config.num))
     rng = np.random.default_rng(config.seed)
     if config.by == "random":
-        parts = _deal_cases([_shuffle(ids, rng)], config.num)
+        folds = _deal_cases([_shuffle(ids, rng)], config.num)
     else:
         groups = _groups(cases, config)
         shuffled = [_shuffle(group, rng) for group in groups]
         if config.by == "stratified":
-            parts = _deal_cases(shuffled, config.num)
+            folds = _deal_cases(shuffled, config.num)
         else:
-            parts = _assign_groups(shuffled, config.num)
-    return Folds(ids, tuple(tuple(sorted(part)) for part in parts), config.num)
+            folds = _assign_groups(shuffled, config.num)
+    return Folds(ids, tuple(tuple(sorted(fold)) for fold in folds), config.num)
 
 
 def load_folds(store: Store, config: FoldsConfig) -> Folds:
@@ -106,8 +106,8 @@ def read_folds(path: Path, ids: Sequence[str], config: FoldsConfig) -> Folds:
     faults = _structure_faults(content, path, config)
     if faults:
         raise InputErrors(faults)
-    parts = [[str(case) for case in part] for part in content["folds"]]
-    listed_cases = [case for part in parts for case in part]
+    folds = [[str(case) for case in fold] for fold in content["folds"]]
+    listed_cases = [case for fold in folds for case in fold]
     store_ids = set(ids)
     faults = [
         f"{path}: case {case} is not in the store; take it out"
@@ -122,13 +122,13 @@ def read_folds(path: Path, ids: Sequence[str], config: FoldsConfig) -> Folds:
             )
     if faults:
         raise InputErrors(faults)
-    return Folds(tuple(sorted(ids)), tuple(tuple(part) for part in parts), config.num)
+    return Folds(tuple(sorted(ids)), tuple(tuple(fold) for fold in folds), config.num)
 
 
 def _structure_faults(content: Any, path: Path, config: FoldsConfig) -> list[str]:
     if not isinstance(content, dict) or not isinstance(content.get("folds"), list):
         return [f"{path}: needs a list `folds` of lists of case ids; delete it to draw folds again"]
-    if any(not isinstance(part, list) or not part for part in content["folds"]):
+    if any(not isinstance(fold, list) or not fold for fold in content["folds"]):
         return [f"{path}: each fold is a list of at least one case id; correct the file"]
     settings = {"num": config.num, "seed": config.seed, "by": config.by}
     return [
@@ -145,7 +145,7 @@ def _write(path: Path, folds: Folds, config: FoldsConfig) -> None:
         "num": config.num,
         "seed": config.seed,
         "by": config.by,
-        "folds": [list(part) for part in folds.validation],
+        "folds": [list(fold) for fold in folds.validation],
     }
     write_text(path, _HEADER + yaml.safe_dump(content, sort_keys=False))
 
@@ -179,10 +179,10 @@ def _deal_cases(groups: list[list[str]], num: int) -> list[list[str]]:
 
 def _assign_groups(groups: list[list[str]], num: int) -> list[list[str]]:
     """Assign whole groups, the largest first, each to the fold with the fewest cases."""
-    parts: list[list[str]] = [[] for _ in range(num)]
+    folds: list[list[str]] = [[] for _ in range(num)]
     for group in sorted(groups, key=len, reverse=True):
-        min(parts, key=len).extend(group)
-    return parts
+        min(folds, key=len).extend(group)
+    return folds
 
 
 def _too_few_cases(num_cases: int, num: int) -> str:

@@ -49,7 +49,7 @@ class Foreground:
 
 @dataclass(frozen=True)
 class CaseStatistics:
-    """Intensities of one case, one entry for each channel; foreground is None if there is none."""
+    """Intensities of one case by channel; foreground is None without foreground voxels."""
 
     mean: Floats
     std: Floats

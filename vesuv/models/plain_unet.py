@@ -36,8 +36,8 @@ class PlainUNet(nn.Module):
         super().__init__()
         widths = [filters * 2**level for level in range(depth + 1)]
         self.encoder = nn.ModuleList(
-            _two_convolutions(before, width)
-            for before, width in zip([in_channels, *widths], widths[:-1], strict=False)
+            _two_convolutions(in_width, width)
+            for in_width, width in zip([in_channels, *widths], widths[:-1], strict=False)
         )
         self.pool = nn.MaxPool3d(2)
         self.bottleneck = _two_convolutions(widths[-2] if depth else in_channels, widths[-1])

@@ -117,8 +117,10 @@ class RunFolder:
         """
         names = self.checkpoints()
         if name not in names:
-            listed = ", ".join(names) or "none"
-            raise InputError(f"{self.path}: checkpoint must be one of {listed}, asked for {name!r}")
+            available = ", ".join(names) or "none"
+            raise InputError(
+                f"{self.path}: checkpoint must be one of {available}, asked for {name!r}"
+            )
         return self.checkpoint(name)
 
     def checkpoints(self) -> list[str]:

@@ -162,7 +162,7 @@ class Observation(Record):
     version: Literal[1] = 1
     epoch: int
     histogram: Histogram | None = None
-    """Of the validation tiles."""
+    """Histogram of the validation tiles."""
     tiles: tuple[TileScore, ...] = ()
     groups: dict[str, Number] = Field(default_factory=dict)
     """Dice by group, pooled over its tiles."""

@@ -51,18 +51,18 @@ def errors(tiles: Sequence[TileProbabilities], counts: Histogram) -> ErrorCounts
         counts: Their histogram.
     """
     threshold_bin = round(best_threshold(counts).threshold * BINS)
-    right = near = far = 0
+    true_positives = num_near = num_far = 0
     for tile in tiles:
         valid = tile.label != IGNORE
         labelled = (tile.label > 0) & valid
         predicted = (tile.bins >= threshold_bin) & valid
-        right += int((labelled & predicted).sum())
-        wrong = labelled ^ predicted
+        true_positives += int((labelled & predicted).sum())
+        error_mask = labelled ^ predicted
         # A false positive beside labelled foreground, a false negative beside predicted foreground.
-        at_boundary = wrong & torch.where(labelled, _dilate(predicted), _dilate(labelled))
-        near += int(at_boundary.sum())
-        far += int((wrong & ~at_boundary).sum())
-    return ErrorCounts(right=right, near=near, far=far)
+        at_boundary = error_mask & torch.where(labelled, _dilate(predicted), _dilate(labelled))
+        num_near += int(at_boundary.sum())
+        num_far += int((error_mask & ~at_boundary).sum())
+    return ErrorCounts(right=true_positives, near=num_near, far=num_far)
 
 
 def _dilate(mask: Tensor) -> Tensor:
