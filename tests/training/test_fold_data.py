@@ -65,12 +65,13 @@ def test_a_store_and_its_cases_in_memory_are_split_alike(tiny_config: Config) ->
     assert (str(stored), str(data)) == (tiny_config.data.store, "the cases in memory")
 
 
-@pytest.mark.parametrize("changed", ["id", "spacing", "image", "label"])
+@pytest.mark.parametrize("changed", ["id", "group", "spacing", "image", "label"])
 def test_the_fingerprint_tells_any_change_of_the_cases(changed: str) -> None:
     config = config_of()
     made = cases([0, 0, 1, 2], [0, 1, 1, 1])
     others = {
         "id": {"id": "c9"},
+        "group": {"group": "north"},
         "spacing": {"spacing": (1.0, 1.0, 2.0)},
         "image": {"image": made[1].image + np.uint8(1)},
         "label": {"label": 1 - np.minimum(made[1].label, 1)},

@@ -113,10 +113,11 @@ def _check_channels(cases: Sequence[PreparedCase], config: Config, data: Trainin
 
 
 def _digest(cases: Sequence[PreparedCase]) -> str:
-    """Return a digest of the cases' voxels."""
+    """Return a digest of the cases' voxels, grids and groups, which the folds depend on."""
     digest = hashlib.sha256()
     for case in cases:
-        digest.update(f"{case.id} {case.spacing} {case.image.dtype} {case.image.shape}".encode())
+        grid = (case.id, case.group, case.spacing, case.image.dtype.name, case.image.shape)
+        digest.update(repr(grid).encode())
         for array in (case.image, case.label):
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:16]
