@@ -1,4 +1,4 @@
-"""What two processes exchange in a step, against one; and who may start."""
+"""Exchange between processes: a step of two processes equals the step of one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vesuv.losses.prediction import Prediction
 from vesuv.models import build_model, recompute_levels
 from vesuv.models.plain_unet import PlainUNetConfig
 from vesuv.runtime import distributed
-from vesuv.runtime.distributed import ALONE, AnotherFailed, Group, joined
+from vesuv.runtime.distributed import SINGLE_PROCESS, Group, OtherProcessError, join_processes
 from vesuv.runtime.machine import resolve
 from vesuv.training.epoch_sums import EpochSums
 from vesuv.training.non_finite import NonFiniteWatch
@@ -31,7 +31,7 @@ from vesuv.transforms.collate import Batch
 
 @dataclass(frozen=True)
 class Peak(Loss):
-    """A loss that knows nothing of other processes: squared largest mean of a patch."""
+    """A loss that needs the whole batch: squared largest mean of a patch."""
 
     uses_global_sums: ClassVar[bool] = False
 
@@ -42,7 +42,7 @@ class Peak(Loss):
 
 @dataclass(frozen=True)
 class Step:
-    """One training step that is taken alone and by two."""
+    """One training step that is for one process and for two."""
 
     terms: tuple[str, ...]
     loss: dict[str, Any]
@@ -102,7 +102,7 @@ def step_of(
     )
 
 
-def taken(step: Step, group: Group) -> dict[str, Any]:
+def step_results(step: Step, group: Group) -> dict[str, Any]:
     """Take the step twice; return loss, terms, norm and gradient of the second."""
     torch.manual_seed(0)
     config = PlainUNetConfig(filters=2, depth=1, out_channels=step.outputs)
@@ -118,7 +118,7 @@ def taken(step: Step, group: Group) -> dict[str, Any]:
         accumulate=step.accumulate,
         memory_format=step.memory_format,
     )
-    batch = batch_of(step, group.places(4))
+    batch = batch_of(step, group.batch_places(4))
     for _ in range(2):
         result = train_step(batch, dict.fromkeys(step.terms, 0.5))
     return {
@@ -129,64 +129,64 @@ def taken(step: Step, group: Group) -> dict[str, Any]:
     }
 
 
-def skipped(group: Group) -> tuple[float, list[str]]:
+def skipped_step(group: Group) -> tuple[float, list[str]]:
     step = STEPS["compound"]
-    batch = batch_of(step, group.places(4))
+    batch = batch_of(step, group.batch_places(4))
     if "d" in batch.cases:
         batch.image[-1, 0, 0, 0, 0] = float("nan")
     train_step = step_of(nn.Conv3d(1, 1, 3, padding=1), group, build_losses(ALL_LOSSES(), ["dice"]))
     result = train_step(batch, {"dice": 1.0})
     watch = NonFiniteWatch(group)
     watch.see(7, batch.cases, result)
-    return float(result.skipped), [found.line for found in watch.look()]
+    return float(result.skipped), [skipped.line for skipped in watch.look()]
 
 
-def contents(group: Group) -> dict[str, float]:
+def patch_contents(group: Group) -> dict[str, float]:
     sums = EpochSums(torch.device("cpu"), group)
-    sums.see(batch_of(Step(("dice",), {}, ignored=(3,)), group.places(4)).label)
+    sums.see(batch_of(Step(("dice",), {}, ignored=(3,)), group.batch_places(4)).label)
     return sums.row()
 
 
-def copied(group: Group) -> float:
+def copied_sum(group: Group) -> float:
     torch.manual_seed(group.rank)
     network = nn.Conv3d(2, 3, 3).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-    group.copy_from_first(network)
+    group.broadcast_weights(network)
     return network(torch.arange(54.0).view(1, 2, 3, 3, 3)).sum().item()
 
 
-def steps_of(group: Group) -> dict[str, Any]:
-    answer: dict[str, Any] = {name: taken(step, group) for name, step in STEPS.items()}
-    answer["skipped"] = skipped(group)
-    answer["contents"] = contents(group)
-    answer["copied"] = copied(group)
-    answer["agreed"] = group.agree(False, group.rank == 1)
-    answer["collected"] = group.collect(group.rank)
-    return answer
+def exchange_results(group: Group) -> dict[str, Any]:
+    results: dict[str, Any] = {name: step_results(step, group) for name, step in STEPS.items()}
+    results["skipped"] = skipped_step(group)
+    results["contents"] = patch_contents(group)
+    results["weights_sum"] = copied_sum(group)
+    results["flags"] = group.any_process(False, group.rank == 1)
+    results["ranks"] = group.gather_objects(group.rank)
+    return results
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    """What each of two processes found of every step."""
-    return in_two_processes(tmp_path_factory.mktemp("two"), steps_of)
+    """Results of every step in each of two processes."""
+    return in_two_processes(tmp_path_factory.mktemp("two"), exchange_results)
 
 
 @pytest.mark.parametrize("name", STEPS)
 def test_two_processes_have_the_loss_and_the_gradient_of_one(
     name: str, two: list[dict[str, Any]]
 ) -> None:
-    alone = taken(STEPS[name], ALONE)
-    scale = max(alone["gradient"].norm().item(), 1e-12)
+    expected = step_results(STEPS[name], SINGLE_PROCESS)
+    scale = max(expected["gradient"].norm().item(), 1e-12)
 
-    for found in (process[name] for process in two):
-        assert found["loss"] == pytest.approx(alone["loss"], rel=1e-6, abs=1e-7)
-        assert found["terms"] == pytest.approx(alone["terms"], rel=2e-6, abs=1e-7)
-        assert found["norm"] == pytest.approx(alone["norm"], rel=1e-6, abs=1e-9)
-        assert (found["gradient"] - alone["gradient"]).norm() <= 1e-6 * scale
+    for result in (process[name] for process in two):
+        assert result["loss"] == pytest.approx(expected["loss"], rel=1e-6, abs=1e-7)
+        assert result["terms"] == pytest.approx(expected["terms"], rel=2e-6, abs=1e-7)
+        assert result["norm"] == pytest.approx(expected["norm"], rel=1e-6, abs=1e-9)
+        assert (result["gradient"] - expected["gradient"]).norm() <= 1e-6 * scale
     assert torch.equal(two[0][name]["gradient"], two[1][name]["gradient"])
     assert two[0][name]["loss"] == two[1][name]["loss"]
 
 
-def test_all_processes_skip_a_step_and_name_the_case_of_whichever_met_it(
+def test_all_processes_skip_a_step_and_name_the_case_of_the_faulty_patch(
     two: list[dict[str, Any]],
 ) -> None:
     line = "step 7 skipped, weights unchanged: the input is not finite for case d"
@@ -194,89 +194,93 @@ def test_all_processes_skip_a_step_and_name_the_case_of_whichever_met_it(
     assert [process["skipped"] for process in two] == [(1.0, [line]), (1.0, [line])]
 
 
-def test_what_patches_hold_is_counted_over_all_processes(two: list[dict[str, Any]]) -> None:
-    assert two[0]["contents"] == two[1]["contents"] == contents(ALONE)
+def test_patch_contents_are_counted_over_all_processes(two: list[dict[str, Any]]) -> None:
+    assert two[0]["contents"] == two[1]["contents"] == patch_contents(SINGLE_PROCESS)
     assert two[0]["contents"]["train/ignored_share"] == (3 * 64 + 512) / (4 * 512)
 
 
-def test_a_flag_that_one_raises_is_up_for_all(two: list[dict[str, Any]]) -> None:
-    assert [process["agreed"] for process in two] == [(False, True), (False, True)]
-    assert [process["collected"] for process in two] == [[0, 1], [0, 1]]
+def test_a_flag_of_one_process_is_set_for_all(two: list[dict[str, Any]]) -> None:
+    assert [process["flags"] for process in two] == [(False, True), (False, True)]
+    assert [process["ranks"] for process in two] == [[0, 1], [0, 1]]
 
 
-def test_weights_are_copied_from_the_first(two: list[dict[str, Any]]) -> None:
-    assert [process["copied"] for process in two] == [copied(ALONE)] * 2
+def test_weights_are_copied_from_the_main_process(two: list[dict[str, Any]]) -> None:
+    assert [process["weights_sum"] for process in two] == [copied_sum(SINGLE_PROCESS)] * 2
 
 
-def gone_on(group: Group) -> bool:
-    """Take four steps, and the last three again in a new process's place; compare the weights."""
+def resumed_equals_uninterrupted(group: Group) -> bool:
+    """Take four steps; repeat the last three with a new network wrapper; compare the weights."""
     torch.manual_seed(0)
     network = build_model(PlainUNetConfig(filters=4, depth=2))
     image = torch.randn(3, 1, 16, 16, 16, generator=torch.Generator().manual_seed(1))
-    mine = list(group.places(3))
-    batch = Batch(image[mine], (image[mine, 0] > 0.5).to(torch.uint8), ("a",) * len(mine))
-    middle: dict[str, Tensor] = {}
-    ends: list[dict[str, Tensor]] = []
+    own_places = list(group.batch_places(3))
+    batch = Batch(
+        image[own_places], (image[own_places, 0] > 0.5).to(torch.uint8), ("a",) * len(own_places)
+    )
+    first_weights: dict[str, Tensor] = {}
+    final_weights: list[dict[str, Tensor]] = []
     for first in (0, 1):
-        network.load_state_dict(middle or network.state_dict())
+        network.load_state_dict(first_weights or network.state_dict())
         train_step = step_of(network, group, build_losses(ALL_LOSSES(), ["dice"]))
         for number in range(first, 4):
             train_step(batch, {"dice": 1.0})
             if number == 0:
-                middle = copy.deepcopy(network.state_dict())
-        ends.append(copy.deepcopy(network.state_dict()))
-    return all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+                first_weights = copy.deepcopy(network.state_dict())
+        final_weights.append(copy.deepcopy(network.state_dict()))
+    return all(
+        torch.equal(final_weights[0][name], final_weights[1][name]) for name in final_weights[0]
+    )
 
 
-def test_three_processes_go_on_bit_for_bit(tmp_path: Path) -> None:
-    """The order in which three numbers are added up matters, that of two does not."""
-    assert in_processes(3, tmp_path, gone_on) == [True, True, True]
+def test_three_processes_continue_bit_for_bit(tmp_path: Path) -> None:
+    """The sum of three numbers depends on their order, that of two does not."""
+    assert in_processes(3, tmp_path, resumed_equals_uninterrupted) == [True, True, True]
 
 
-def test_alone_nothing_is_exchanged() -> None:
+def test_one_process_exchanges_nothing() -> None:
     values, network = torch.ones(2), nn.Linear(1, 1)
 
-    assert ALONE.leads
-    assert ALONE.sum(values) is values
-    assert ALONE.gather(values) is values
-    assert ALONE.agree(True, False) == (True, False)
-    assert ALONE.collect("a") == ["a"]
-    assert ALONE.share_gradients(network) is network
-    assert ALONE.places(3) == (0, 1, 2)
-    with joined({}) as group:
-        assert group is ALONE
+    assert SINGLE_PROCESS.is_main
+    assert SINGLE_PROCESS.sum(values) is values
+    assert SINGLE_PROCESS.gather(values) is values
+    assert SINGLE_PROCESS.any_process(True, False) == (True, False)
+    assert SINGLE_PROCESS.gather_objects("a") == ["a"]
+    assert SINGLE_PROCESS.share_gradients(network) is network
+    assert SINGLE_PROCESS.batch_places(3) == (0, 1, 2)
+    with join_processes({}) as group:
+        assert group is SINGLE_PROCESS
 
 
 def test_processes_share_a_batch_evenly() -> None:
     groups = [Group(rank, 2) for rank in range(2)]
 
-    assert [group.places(8) for group in groups] == [(0, 1, 2, 3), (4, 5, 6, 7)]
+    assert [group.batch_places(8) for group in groups] == [(0, 1, 2, 3), (4, 5, 6, 7)]
 
 
 def test_a_batch_that_cannot_be_shared_is_refused() -> None:
     with pytest.raises(InputError, match="must be a multiple of 3 processes, found 8"):
-        Group(0, 3).places(8)
+        Group(0, 3).batch_places(8)
 
 
-def test_an_environment_that_torchrun_did_not_make_is_refused() -> None:
+def test_an_environment_without_torchrun_variables_is_refused() -> None:
     environment = {"WORLD_SIZE": "4", "RANK": "0", "MASTER_ADDR": "localhost"}
 
     with (
         pytest.raises(
             InputError, match=r"WORLD_SIZE=4: .* needs LOCAL_RANK, LOCAL_WORLD_SIZE, MASTER_PORT"
         ),
-        joined(environment),
+        join_processes(environment),
     ):
         pass
 
 
-def test_on_another_machine_one_process_says_what_it_heard(
+def test_one_process_of_another_machine_prints_the_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(distributed, "_GRACE_SECONDS", 0.0)
-    for rank, said in ((1, 1), (2, "error: process 0 failed: lost"), (3, 1)):
+    for rank, exit_code in ((1, 1), (2, "error: process 0 failed: lost"), (3, 1)):
         group = Group(rank, 4, local_rank=rank % 2, local_size=2)
         monkeypatch.setattr(distributed, "_join", lambda _environment, group=group: group)
-        with pytest.raises(SystemExit) as end, joined():
-            raise AnotherFailed(0, "lost")
-        assert end.value.code == said
+        with pytest.raises(SystemExit) as exit_info, join_processes():
+            raise OtherProcessError(0, "lost")
+        assert exit_info.value.code == exit_code

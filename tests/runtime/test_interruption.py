@@ -23,23 +23,23 @@ def test_a_second_ctrl_c_does_not_wait() -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_signals_are_given_back() -> None:
+def test_signal_handlers_are_restored() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with StopRequest():
         assert signal.getsignal(signal.SIGTERM) != before
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_other_threads_leave_signals_alone() -> None:
-    before, seen = signal.getsignal(signal.SIGTERM), []
+def test_other_threads_do_not_change_signal_handlers() -> None:
+    before, handlers = signal.getsignal(signal.SIGTERM), []
 
-    def listen() -> None:
+    def enter_in_thread() -> None:
         with StopRequest() as stop:
             stop.check()
-            seen.append(signal.getsignal(signal.SIGTERM))
+            handlers.append(signal.getsignal(signal.SIGTERM))
 
-    thread = threading.Thread(target=listen)
+    thread = threading.Thread(target=enter_in_thread)
     thread.start()
     thread.join()
 
-    assert seen == [before]
+    assert handlers == [before]

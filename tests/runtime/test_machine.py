@@ -18,7 +18,7 @@ def test_a_cpu_gets_every_core_for_the_network_and_no_loader_process() -> None:
     assert machine.augment_on == "worker"
 
 
-def test_what_is_set_is_kept() -> None:
+def test_set_values_are_used() -> None:
     machine = resolve(
         RuntimeConfig(device="cpu", workers=3, threads=1, precision="float32", augment_on="device")
     )
@@ -33,7 +33,7 @@ def test_a_missing_device_is_refused() -> None:
         resolve(RuntimeConfig(device="cuda"))
 
 
-def configuration(patch: list[int], precision: str) -> Config:
+def config_of(patch: list[int], precision: str) -> Config:
     return check(
         {
             "name": "tiny",
@@ -49,20 +49,20 @@ def configuration(patch: list[int], precision: str) -> Config:
 
 
 @pytest.mark.parametrize(
-    ("patch", "safe"),
+    ("patch", "is_safe"),
     [([16, 64, 64], False), ([32, 32, 32], True), ([24, 16, 16], True), ([8, 16, 16], False)],
 )
 def test_levels_two_voxels_deep_are_not_trained_in_bfloat16_on_a_cpu(
-    patch: list[int], safe: bool
+    patch: list[int], is_safe: bool
 ) -> None:
-    config = configuration(patch, "auto")
+    config = config_of(patch, "auto")
     machine = replace(resolve(config.runtime), precision="bfloat16")
 
-    assert for_training(machine, config).precision == ("bfloat16" if safe else "float32")
+    assert for_training(machine, config).precision == ("bfloat16" if is_safe else "float32")
 
 
-def test_asking_for_wrong_gradients_by_name_is_refused() -> None:
-    config = configuration([16, 64, 64], "bfloat16")
+def test_bfloat16_with_wrong_gradients_is_refused() -> None:
+    config = config_of([16, 64, 64], "bfloat16")
 
     with pytest.raises(InputError, match=r"runtime\.precision: .* level 2 voxels deep"):
         for_training(resolve(config.runtime), config)
@@ -83,19 +83,19 @@ def test_bfloat16_weight_gradients_are_right_at_the_depths_that_are_trained(dept
 
 
 def test_processes_share_the_cores_and_have_a_gpu_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen: list[torch.device] = []
+    selected_devices: list[torch.device] = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setattr(torch.cuda, "set_device", selected_devices.append)
     monkeypatch.setattr(module, "usable_cores", lambda: 8)
     runtime = RuntimeConfig(device="cuda", precision="float32")
 
-    found = resolve(runtime, Group(rank=3, size=4, local_rank=1, local_size=2))
+    machine = resolve(runtime, Group(rank=3, size=4, local_rank=1, local_size=2))
 
-    assert found.device == torch.device("cuda", 1)
-    assert chosen == [found.device]
-    assert (found.workers, found.threads) == (3, 1)
-    assert str(found).startswith("4 processes, each: device cuda:1, float32, 1 threads")
+    assert machine.device == torch.device("cuda", 1)
+    assert selected_devices == [machine.device]
+    assert (machine.workers, machine.threads) == (3, 1)
+    assert str(machine).startswith("4 processes, each: device cuda:1, float32, 1 threads")
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

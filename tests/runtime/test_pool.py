@@ -23,16 +23,16 @@ def process_of(_item: str) -> int:
     return os.getpid()
 
 
-def end_in_a_process(item: str) -> str:
+def kill_own_process(item: str) -> str:
     if item != "0":
         os.kill(os.getpid(), signal.SIGKILL)
     return item
 
 
-def outlast_the_others(last_is_here: Path, item: str) -> str:
+def wait_for_last_item(last_item_file: Path, item: str) -> str:
     if item == "3":
-        last_is_here.touch()
-    while item == "0" and not last_is_here.exists():
+        last_item_file.touch()
+    while item == "0" and not last_item_file.exists():
         time.sleep(0.01)
     return item
 
@@ -43,46 +43,46 @@ def fail_on_two(item: str) -> str:
     return item
 
 
-def surroundings(_item: str) -> tuple[int, int, bool]:
+def process_state(_item: str) -> tuple[int, int, bool]:
     ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     return os.getpid(), torch.get_num_threads(), ignored
 
 
 @pytest.fixture(scope="module")
-def from_processes() -> list[tuple[str, tuple[int, int, bool]]]:
-    """What two processes tell of themselves: starting them takes seconds."""
-    return list(parallel_map(surroundings, ITEMS, workers=2, ordered=True))
+def process_facts() -> list[tuple[str, tuple[int, int, bool]]]:
+    """Facts about two processes, started once because the start takes seconds."""
+    return list(parallel_map(process_state, ITEMS, workers=2, ordered=True))
 
 
-def test_results_keep_the_order_and_little_work_stays_here() -> None:
+def test_results_keep_the_order_and_little_work_stays_in_this_process() -> None:
     results = list(parallel_map(process_of, ITEMS))
 
     assert results == [(item, os.getpid()) for item in ITEMS]
 
 
 def test_processes_work_on_every_item(
-    from_processes: list[tuple[str, tuple[int, int, bool]]],
+    process_facts: list[tuple[str, tuple[int, int, bool]]],
 ) -> None:
-    assert [item for item, _ in from_processes] == ITEMS
-    assert os.getpid() not in {process for _, (process, _, _) in from_processes}
+    assert [item for item, _ in process_facts] == ITEMS
+    assert os.getpid() not in {process for _, (process, _, _) in process_facts}
 
 
-def test_a_process_has_one_thread_and_leaves_interrupts_to_the_parent(
-    from_processes: list[tuple[str, tuple[int, int, bool]]],
+def test_a_process_has_one_thread_and_ignores_interrupts(
+    process_facts: list[tuple[str, tuple[int, int, bool]]],
 ) -> None:
-    assert [rest for _, (_, *rest) in from_processes] == [[1, True]] * 4
+    assert [rest for _, (_, *rest) in process_facts] == [[1, True]] * 4
 
 
 def test_one_worker_is_this_process() -> None:
     assert {process for _, process in parallel_map(process_of, ITEMS, workers=1)} == {os.getpid()}
 
 
-def test_no_item_is_no_work() -> None:
+def test_no_items_give_no_results() -> None:
     assert list(parallel_map(process_of, [])) == list(parallel_map(process_of, [], workers=2)) == []
 
 
-def test_results_come_as_they_are_finished(tmp_path: Path) -> None:
-    work = partial(outlast_the_others, tmp_path / "last")
+def test_results_come_in_the_order_of_completion(tmp_path: Path) -> None:
+    work = partial(wait_for_last_item, tmp_path / "last")
 
     items = [item for item, _ in parallel_map(work, ITEMS, workers=2)]
 
@@ -90,8 +90,8 @@ def test_results_come_as_they_are_finished(tmp_path: Path) -> None:
     assert sorted(items) == ITEMS
 
 
-class LateFirst:
-    """Stands in for the processes: the first item is finished last."""
+class FirstItemLast:
+    """Replaces the process pool: completes the first item last."""
 
     def __init__(self) -> None:
         self.workers: list[int] = []
@@ -105,23 +105,23 @@ class LateFirst:
 
 
 @pytest.mark.parametrize(("ordered", "order"), [(False, "1230"), (True, "0123")])
-def test_results_keep_the_order_where_it_is_asked_for(
+def test_results_keep_the_order_on_request(
     monkeypatch: pytest.MonkeyPatch, ordered: bool, order: str
 ) -> None:
-    monkeypatch.setattr(pool, "_in_processes", LateFirst())
+    monkeypatch.setattr(pool, "_in_processes", FirstItemLast())
 
     results = list(parallel_map(str.strip, ITEMS, workers=2, ordered=ordered))
 
     assert results == [(item, item) for item in order]
 
 
-@pytest.mark.parametrize(("least", "workers"), [(-1.0, [2]), (15.0, [])])
+@pytest.mark.parametrize(("min_seconds", "workers"), [(-1.0, [2]), (15.0, [])])
 def test_the_time_of_the_first_item_decides_on_processes(
-    monkeypatch: pytest.MonkeyPatch, least: float, workers: list[int]
+    monkeypatch: pytest.MonkeyPatch, min_seconds: float, workers: list[int]
 ) -> None:
-    processes = LateFirst()
+    processes = FirstItemLast()
     monkeypatch.setattr(pool, "usable_cores", lambda: 2)
-    monkeypatch.setattr(pool, "_LEAST_SECONDS", least)
+    monkeypatch.setattr(pool, "_MIN_SECONDS", min_seconds)
     monkeypatch.setattr(pool, "_in_processes", processes)
 
     items = [item for item, _ in parallel_map(str.strip, ITEMS)]
@@ -131,12 +131,12 @@ def test_the_time_of_the_first_item_decides_on_processes(
     assert sorted(items) == ITEMS
 
 
-def test_a_process_that_is_ended_from_outside_is_a_sentence() -> None:
+def test_a_killed_process_gives_an_error_that_names_the_items() -> None:
     with pytest.raises(
         InputError,
         match=r"a process was ended from outside while it worked on one of case \d.* --workers",
     ):
-        list(parallel_map(end_in_a_process, ITEMS, name="case {}".format, workers=2))
+        list(parallel_map(kill_own_process, ITEMS, name="case {}".format, workers=2))
 
 
 @pytest.mark.parametrize("workers", [None, 1, 2])
@@ -144,9 +144,9 @@ def test_an_exception_names_its_item(workers: int | None) -> None:
     with pytest.raises(KeyError, match="absent") as caught:
         list(parallel_map(fail_on_two, ITEMS, name="case {}".format, workers=workers))
 
-    shown = "".join(traceback.format_exception(caught.value))
-    assert "while working on case 2" in shown
-    assert "in fail_on_two" in shown  # where it happened, in the other process too
+    traceback_text = "".join(traceback.format_exception(caught.value))
+    assert "while working on case 2" in traceback_text
+    assert "in fail_on_two" in traceback_text  # the traceback of the process
 
 
 def test_a_caller_that_stops_early_ends_the_processes() -> None:

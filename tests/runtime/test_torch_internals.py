@@ -1,4 +1,4 @@
-"""Each undocumented part of PyTorch beside public operations that compute the same."""
+"""Undocumented parts of PyTorch against public operations that compute the same."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ REPOSITORY = Path(__file__).parents[2]
 EPSILON = 1e-3
 
 
-def drawn(*shape: int, seed: int = 0) -> Tensor:
+def normal(*shape: int, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
 def test_lerp_all_moves_each_tensor_in_place_as_torch_lerp_does() -> None:
-    averages = [drawn(3), drawn(2, 4, seed=1)]
-    currents = [drawn(3, seed=2), drawn(2, 4, seed=3)]
+    averages = [normal(3), normal(2, 4, seed=1)]
+    currents = [normal(3, seed=2), normal(2, 4, seed=3)]
     expected = [torch.lerp(a, c, 0.3) for a, c in zip(averages, currents, strict=True)]
     addresses = [average.data_ptr() for average in averages]
 
@@ -51,8 +51,8 @@ def optimizer_of(layer: nn.Linear, name: str, *, fused: bool) -> Optimizer:
     return SGD(layer.parameters(), lr=0.1, momentum=0.9, fused=fused)
 
 
-def trained(name: str, skips: tuple[float, ...] | None, steps: int) -> dict[str, Tensor]:
-    """Take steps with fixed gradients; `skips`: fused, and skipped where 1."""
+def weights_after(name: str, skips: tuple[float, ...] | None, steps: int) -> dict[str, Tensor]:
+    """Take steps with fixed gradients; `skips`: use the fused kernel and skip the steps with 1."""
     torch.manual_seed(0)
     layer = nn.Linear(3, 2)
     optimizer = optimizer_of(layer, name, fused=skips is not None)
@@ -70,14 +70,14 @@ def trained(name: str, skips: tuple[float, ...] | None, steps: int) -> dict[str,
 
 
 @pytest.mark.parametrize("name", ["adamw", "sgd"])
-def test_a_skipped_fused_step_is_one_that_public_pytorch_did_not_take(name: str) -> None:
-    found = trained(name, (0.0, 1.0, 0.0), steps=3)
+def test_a_skipped_fused_step_changes_nothing(name: str) -> None:
+    result = weights_after(name, (0.0, 1.0, 0.0), steps=3)
 
-    torch.testing.assert_close(found, trained(name, None, steps=2))
+    torch.testing.assert_close(result, weights_after(name, None, steps=2))
 
 
 def test_batch_norm_is_the_public_one_and_gives_the_inverse_deviation() -> None:
-    features = 4 + 3 * drawn(2, 3, 4, 5)
+    features = 4 + 3 * normal(2, 3, 4, 5)
 
     normalised, scale = batch_norm(features, EPSILON)
 
@@ -88,32 +88,32 @@ def test_batch_norm_is_the_public_one_and_gives_the_inverse_deviation() -> None:
 
 
 def test_batch_norm_backward_is_autograds_gradient_of_the_public_one() -> None:
-    features = (4 + 3 * drawn(2, 3, 4, 5)).requires_grad_()
-    upstream, weight = drawn(2, 3, 4, 5, seed=1), drawn(3, seed=2)
+    features = (4 + 3 * normal(2, 3, 4, 5)).requires_grad_()
+    upstream, weight = normal(2, 3, 4, 5, seed=1), normal(3, seed=2)
     public = F.batch_norm(features, None, None, weight, training=True, eps=EPSILON)
     (expected,) = torch.autograd.grad(public, features, upstream)
 
     plain = features.detach()
     mean, variance = plain.mean(dim=(0, 2, 3)), plain.var(dim=(0, 2, 3), correction=0)
     scale = (variance + EPSILON).rsqrt()
-    found = batch_norm_backward(upstream, plain, weight, mean, scale, EPSILON)
+    result = batch_norm_backward(upstream, plain, weight, mean, scale, EPSILON)
 
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(result, expected)
 
 
 def test_leaky_relu_backward_from_the_result_is_autograds_gradient() -> None:
-    features = drawn(50).requires_grad_()
-    upstream = drawn(50, seed=1)
+    features = normal(50).requires_grad_()
+    upstream = normal(50, seed=1)
     activated = F.leaky_relu(features, 0.01)
     (expected,) = torch.autograd.grad(activated, features, upstream)
 
-    found = leaky_relu_backward(upstream, activated.detach(), 0.01)
+    result = leaky_relu_backward(upstream, activated.detach(), 0.01)
 
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(result, expected)
 
 
 @pytest.mark.skipif(not Path("/proc/cpuinfo").is_file(), reason="no list of the CPU's features")
-def test_bfloat16_is_told_as_the_kernel_lists_it() -> None:
+def test_bfloat16_agrees_with_the_list_of_the_kernel() -> None:
     text = Path("/proc/cpuinfo").read_text()
     features = set(" ".join(re.findall(r"(?:flags|Features)\s*: (.*)", text)).split())
 
@@ -122,25 +122,26 @@ def test_bfloat16_is_told_as_the_kernel_lists_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("capabilities", "found"), [({"avx512_bf16": True}, True), ({"bf16": True}, True), ({}, False)]
+    ("capabilities", "expected"),
+    [({"avx512_bf16": True}, True), ({"bf16": True}, True), ({}, False)],
 )
 def test_bfloat16_of_another_cpu(
-    monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], found: bool
+    monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], expected: bool
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
 
-    assert cpu_has_bfloat16() is found
+    assert cpu_has_bfloat16() is expected
 
 
-def test_pyproject_lets_in_the_pytorch_tested_here_and_no_newer_minor_version() -> None:
+def test_pyproject_allows_the_tested_pytorch_and_no_newer_minor_version() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     requirements = [Requirement(line) for line in project["dependencies"]]
-    [allowed] = [one.specifier for one in requirements if one.name == "torch"]
+    [allowed_versions] = [one.specifier for one in requirements if one.name == "torch"]
     lines = (REPOSITORY / "constraints.txt").read_text().splitlines()
-    [pinned] = [Version(line[7:]) for line in lines if line.startswith("torch==")]
+    [pinned_version] = [Version(line[7:]) for line in lines if line.startswith("torch==")]
 
-    assert pinned in allowed
-    assert Version(f"{pinned.major}.{pinned.minor + 1}.0") not in allowed
-    assert Version(f"{pinned.major + 1}.0.0") not in allowed
+    assert pinned_version in allowed_versions
+    assert Version(f"{pinned_version.major}.{pinned_version.minor + 1}.0") not in allowed_versions
+    assert Version(f"{pinned_version.major + 1}.0.0") not in allowed_versions
     installed = Version(torch.__version__)
-    assert (installed.major, installed.minor) <= (pinned.major, pinned.minor)
+    assert (installed.major, installed.minor) <= (pinned_version.major, pinned_version.minor)

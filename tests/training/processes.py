@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from vesuv.runtime import distributed
-from vesuv.runtime.distributed import joined
+from vesuv.runtime.distributed import join_processes
 
 Task = Callable[..., Any]
 
@@ -58,7 +58,7 @@ def _one(rank: int, size: int, port: int, folder: Path, task: Task, arguments: A
     }
     answer: Any
     try:
-        with joined() as group:
+        with join_processes() as group:
             answer = task(group, *arguments)
     except BaseException as fault:
         answer = fault

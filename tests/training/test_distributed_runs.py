@@ -27,7 +27,7 @@ from vesuv.losses import LOSSES, Compound, build_losses
 from vesuv.models import build_model
 from vesuv.runs.checkpoints import read_checkpoint
 from vesuv.runs.folder import RunFolder
-from vesuv.runtime.distributed import ALONE, Group
+from vesuv.runtime.distributed import SINGLE_PROCESS, Group
 from vesuv.runtime.machine import for_training, resolve
 from vesuv.training.fold_data import TrainingData, fold_data
 from vesuv.training.full_volumes import score_volumes
@@ -103,13 +103,13 @@ def runs_of(group: Group, config: Config, folder: Path) -> tuple[Any, ...]:
     together(group, config, folder / "resumed from one", resume=True)
     trainer = together(group, config, folder / "whole")
     names = [finding.name for finding in trainer.findings]
-    assert names == (["phases_not_comparable"] if group.leads else []), names
-    assert (trainer.validation.monitor is not None) == group.leads
+    assert names == (["phases_not_comparable"] if group.is_main else []), names
+    assert (trainer.validation.monitor is not None) == group.is_main
     if group.rank == 1:
         at_step(STOPPED_AT, ask_to_stop)
     with pytest.raises(Interrupted, match=f"saved at step {STOPPED_AT - 3}; --resume goes on"):
         together(group, config, folder / "resumed")
-    if group.leads:
+    if group.is_main:
         shutil.copytree(folder / "resumed", folder / "resumed by one")
     together(group, config, folder / "resumed", resume=True)
     return scored(config, folder / "whole", group)
@@ -167,7 +167,7 @@ def test_two_processes_end_where_one_does_also_when_resumed(
     for kind in ("last", "best", "ema", "swa"):
         whole, resumed = (weights(RunFolder(tmp_path / name), kind) for name in RUNS[:2])
         assert same(whole, resumed), kind
-    assert answers[0] == answers[1] == scored(config, tmp_path / "whole", ALONE)
+    assert answers[0] == answers[1] == scored(config, tmp_path / "whole", SINGLE_PROCESS)
     log = (tmp_path / "resumed/train.log").read_text()
     assert len(re.findall("Epoch 2 .*before and after a change of phase are different", log)) == 1
     assert "Epoch 2 Adaptive intervention 1:" in log

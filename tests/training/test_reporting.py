@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from vesuv.errors import InputError, Interrupted
 from vesuv.runs.folder import RunFolder
 from vesuv.runs.records import Finding
-from vesuv.runtime.distributed import ALONE, AnotherFailed, Group
+from vesuv.runtime.distributed import SINGLE_PROCESS, Group, OtherProcessError
 from vesuv.training.reporting import Listener, Reporter
 
 SECOND = Group(rank=1, size=2)
@@ -27,7 +27,7 @@ def finding(name: str) -> Finding:
     )
 
 
-def reporter(folder: Path, lines: list[str], group: Group = ALONE) -> Reporter:
+def reporter(folder: Path, lines: list[str], group: Group = SINGLE_PROCESS) -> Reporter:
     return Reporter(RunFolder(folder), (0, 0), group, Listener(line=lines.append))
 
 
@@ -83,7 +83,7 @@ def test_a_process_that_does_not_lead_writes_and_tells_nothing(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("group", [ALONE, SECOND])
+@pytest.mark.parametrize("group", [SINGLE_PROCESS, SECOND])
 def test_what_stopped_a_run_is_in_its_log_whichever_process_it_was(
     tmp_path: Path, group: Group
 ) -> None:
@@ -93,7 +93,7 @@ def test_what_stopped_a_run_is_in_its_log_whichever_process_it_was(
     assert log(tmp_path) == ["stopped: ValueError: the disk is full"]
 
 
-@pytest.mark.parametrize("end", [Interrupted("SIGTERM"), AnotherFailed(0, "lost")])
+@pytest.mark.parametrize("end", [Interrupted("SIGTERM"), OtherProcessError(0, "lost")])
 def test_what_is_no_fault_of_this_process_is_not_in_its_log(tmp_path: Path, end: Exception) -> None:
     with pytest.raises(type(end)), reporter(tmp_path, []):
         raise end

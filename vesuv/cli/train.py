@@ -18,7 +18,7 @@ from vesuv.config.differences import base_differences
 from vesuv.data.builder import open_matching_store
 from vesuv.errors import InputError
 from vesuv.runs.folder import RunFolder
-from vesuv.runtime.distributed import joined
+from vesuv.runtime.distributed import join_processes
 from vesuv.runtime.machine import for_training, resolve
 from vesuv.training.fold_data import FoldName, TrainingData
 from vesuv.training.reporting import Listener, StepProgress
@@ -52,16 +52,16 @@ def train(
             f"--output: holds one run, found folds {', '.join(fold)}; leave it out to write "
             "log/<config>/fold_<k>"
         )
-    with joined() as group:
+    with join_processes() as group:
         settings = load_config(config, changes)
         runs = [RunFolder(output or default_folder(settings, one)) for one in folds]
-        if group.leads:
+        if group.is_main:
             for run in runs:
                 check_folder(run, resume=resume, overwrite=overwrite)
         machine = for_training(resolve(settings.runtime, group), settings)
         torch.set_num_threads(machine.threads)
         store = None
-        if group.leads:
+        if group.is_main:
             console().print(dump_config(settings), markup=False)
             store = open_or_prepare(settings)
         group.wait()

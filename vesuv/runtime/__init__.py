@@ -1,1 +1,1 @@
-"""The machine that a run uses: device, precision, threads, processes, interruption."""
+"""Device, precision, threads, processes and interruption of a run."""

@@ -1,19 +1,19 @@
-"""Several processes that train one network, as torchrun starts them: who each is, what they share.
+"""Distributed training: processes that torchrun starts, and the data that they exchange.
 
-All processes do the same thing at the same time, on different patches. The batch of a step is the
-whole job's: `sampling.batch_size` patches, planned from seed, epoch and step as for one process, of
-which each process reads its share. What they exchange:
+All processes run the same steps on different patches. `sampling.batch_size` counts the patches of
+all processes together. They are planned from seed, epoch and step as for one process, and each
+process reads its share. The processes exchange:
 
-- Gradients: DistributedDataParallel adds them up while backward still runs.
-- Losses: some pool over the batch (batch Dice, clDice, every mean over judged voxels), so the mean
-  of the processes' losses is not the loss of the batch. They add up their sums over patches
-  instead (`Prediction.pool`), a few numbers a term. Gathering the logits would be as exact for any
-  loss, and is what a loss gets that does not pool; but then every process computes the loss of the
-  whole batch, which with eight of them is eight times the work of its own share.
-- Decisions (stop, save) by `Group.agree`, since clocks and signals differ between processes.
-- Validation: counts are added up as integers, loss terms tile by tile in one order.
+- Gradients: DistributedDataParallel sums them during backward.
+- Losses: some pool over the batch (batch Dice, clDice, every mean over valid voxels), so the mean
+  of the processes' losses is not the loss of the batch. The processes sum their sums over patches
+  instead (`Prediction.pool`), a few numbers for each term. A loss that does not pool gets the
+  gathered logits of the whole batch. This is exact too, but every process then computes the loss of
+  the whole batch: with eight processes, eight times the work of its own share.
+- Decisions (stop, save): `Group.any_process`, since clocks and signals differ between processes.
+- Validation: counts are summed as integers, loss terms tile by tile in a fixed order.
 
-The first process alone writes files and speaks; the others compute the same numbers and are silent.
+Only the main process (rank 0) writes files and messages; the others compute the same numbers.
 """
 
 from __future__ import annotations
@@ -37,39 +37,44 @@ from torch.nn.parallel import DistributedDataParallel
 from vesuv.errors import RESUME, InputError, Interrupted
 
 _VARIABLES = ("RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-_EXCHANGE = timedelta(minutes=30)
-"""Longest wait for the others in an exchange on the device; none of ours waits for a person."""
-_PATIENCE = timedelta(days=2)
-"""Longest wait while the first process prepares the store or writes."""
+_EXCHANGE_TIMEOUT = timedelta(minutes=30)
+"""Longest wait for other processes in an exchange on the device."""
+_BARRIER_TIMEOUT = timedelta(days=2)
+"""Longest wait while the main process prepares the store or writes."""
 _GRACE_SECONDS = 10.0
-"""torchrun ends the others of a machine within a second after the first that failed has ended."""
-_FAULT = "fault"
+"""Wait before a process exits after another one failed.
+
+torchrun ends the other processes of a machine within a second after the first one fails.
+"""
+_FAULT_KEY = "fault"
 
 
 @dataclass(frozen=True)
 class Group:
-    """This process among those that train one network together."""
+    """This process and the group of processes that train one network together."""
 
     rank: int = 0
     size: int = 1
+    """Number of processes."""
     local_rank: int = 0
-    """Its place among the processes of its machine, and its GPU's number."""
+    """Rank among the processes of this machine, and number of this process's GPU."""
     local_size: int = 1
+    """Number of processes on this machine."""
     store: Store | None = None
-    """Where a process that fails says so."""
-    host: dist.ProcessGroup | None = None
-    """For what is exchanged from the processor's memory, without waiting for the device."""
+    """Key-value store of all processes; the first process that fails writes its error there."""
+    cpu_group: dist.ProcessGroup | None = None
+    """Group for exchanges from host memory, which do not wait for the device."""
 
     @property
-    def leads(self) -> bool:
-        """Whether this is the process that writes and speaks."""
+    def is_main(self) -> bool:
+        """Whether this is the main process, which writes files and messages."""
         return self.rank == 0
 
-    def places(self, batch_size: int) -> tuple[int, ...]:
-        """Return which patches of a step's batch are this process's.
+    def batch_places(self, batch_size: int) -> tuple[int, ...]:
+        """Return the places in a step's batch whose patches this process reads.
 
         Raises:
-            InputError: The batch cannot be shared evenly.
+            InputError: The batch cannot be divided evenly among the processes.
         """
         if batch_size % self.size:
             raise InputError(
@@ -81,64 +86,64 @@ class Group:
         return tuple(range(self.rank * share, (self.rank + 1) * share))
 
     def share_gradients(self, network: nn.Module) -> nn.Module:
-        """Return the network in a shell whose backward averages gradients over processes.
+        """Wrap the network so that backward averages gradients over processes.
 
-        The average is the right one: every process differentiates the loss of the whole batch,
-        through exchanges whose backward adds up what all of them feed back.
+        The average is the gradient of the batch: every process differentiates the loss of the whole
+        batch, and the backward of each exchange sums the gradients of all processes.
         """
         if self.size == 1:
             return network
         return DistributedDataParallel(network, gradient_as_bucket_view=True)
 
     def sum(self, values: Tensor) -> Tensor:
-        """Add up the values of all processes; differentiable."""
+        """Return the sum of the values of all processes; differentiable."""
         if self.size == 1:
             return values
         total: Tensor = _Sum.apply(values)  # type: ignore[no-untyped-call]
         return total
 
     def gather(self, values: Tensor) -> Tensor:
-        """Join (b, ...) of all processes along the batch, in their order; differentiable."""
+        """Concatenate (b, ...) of all processes along the batch, by rank; differentiable."""
         if self.size == 1:
             return values
-        whole: Tensor = _Gather.apply(values, self.rank, self.size)  # type: ignore[no-untyped-call]
-        return whole
+        gathered: Tensor = _Gather.apply(values, self.rank, self.size)  # type: ignore[no-untyped-call]
+        return gathered
 
-    def agree(self, *flags: bool) -> tuple[bool, ...]:
-        """Return for each flag whether it is up in any process; the answer is the same in all."""
+    def any_process(self, *flags: bool) -> tuple[bool, ...]:
+        """Return for each flag whether it is set in any process; all processes get the same."""
         if self.size == 1:
             return flags
-        shared = torch.tensor(flags, dtype=torch.uint8)
-        dist.all_reduce(shared, dist.ReduceOp.MAX, group=self.host)
-        return tuple(bool(flag) for flag in shared)
+        maxima = torch.tensor(flags, dtype=torch.uint8)
+        dist.all_reduce(maxima, dist.ReduceOp.MAX, group=self.cpu_group)
+        return tuple(bool(flag) for flag in maxima)
 
-    def copy_from_first(self, network: nn.Module) -> None:
-        """Give the network the weights that it has in the first process."""
+    def broadcast_weights(self, network: nn.Module) -> None:
+        """Copy the network's weights from the main process to all others."""
         if self.size > 1:
             for tensor in network.state_dict().values():
                 dist.broadcast(tensor, src=0)
 
     def wait(self) -> None:
-        """Go on when all processes are here, however long the first is busy."""
+        """Wait until all processes arrive here; the main process may take long."""
         if self.size > 1:
-            dist.barrier(group=self.host)
+            dist.barrier(group=self.cpu_group)
 
     @contextmanager
-    def guard(self) -> Iterator[None]:
-        """Tell an error of this process from one that is only the echo of another's.
+    def attribute_errors(self) -> Iterator[None]:
+        """Attribute an error to the process that failed first.
 
         Raises:
-            AnotherFailed: It is an echo, whatever was raised.
-            InputError: The other one was killed before it could say so.
+            OtherProcessError: Another process failed first and caused the error of this one.
+            InputError: Another process was killed and could not report an error.
         """
         try:
             yield
-        except (Interrupted, AnotherFailed):
+        except (Interrupted, OtherProcessError):
             raise
         except BaseException as fault:
-            rank, said = self._first_fault(fault)
+            rank, message = self._first_fault(fault)
             if rank != self.rank:
-                raise AnotherFailed(rank, said) from None
+                raise OtherProcessError(rank, message) from None
             if self.size > 1 and _lost_connection(fault):
                 detail = " ".join(str(fault).split())[:160]
                 raise InputError(
@@ -149,90 +154,93 @@ class Group:
             raise
 
     def _first_fault(self, fault: BaseException) -> tuple[int, str]:
-        """Tell the others of a fault unless one was told of before; return the first."""
+        """Publish this process's error unless another was published; return the first one."""
         if self.store is None:
             return self.rank, str(fault)
-        mine = f"{self.rank} {type(fault).__name__} {fault}"
+        own_entry = f"{self.rank} {type(fault).__name__} {fault}"
         try:
-            first = self.store.compare_set(_FAULT, "", mine).decode()
-        except RuntimeError:  # the store is gone, and with it the process that kept it
-            return 0, "it is gone"
-        rank, _, said = first.partition(" ")
-        return int(rank), said
+            first_entry = self.store.compare_set(_FAULT_KEY, "", own_entry).decode()
+        except RuntimeError:  # the store ended together with the main process, which hosts it
+            return 0, "it ended without an error message"
+        rank, _, message = first_entry.partition(" ")
+        return int(rank), message
 
-    def collect(self, thing: Any) -> list[Any]:
-        """Return the thing that each process brings, in their order."""
+    def gather_objects(self, item: Any) -> list[Any]:
+        """Return the picklable items of all processes, by rank."""
         if self.size == 1:
-            return [thing]
-        things: list[Any] = [None] * self.size
-        dist.all_gather_object(things, thing, group=self.host)
-        return things
+            return [item]
+        items: list[Any] = [None] * self.size
+        dist.all_gather_object(items, item, group=self.cpu_group)
+        return items
 
 
-ALONE = Group()
+SINGLE_PROCESS = Group()
+"""The group of a process that trains without others."""
 
 
-class AnotherFailed(Exception):  # noqa: N818 - the error is the other process's
-    """Another process failed, and with it the job."""
+class OtherProcessError(Exception):
+    """Another process failed, which ends the job."""
 
-    def __init__(self, rank: int, said: str) -> None:
-        super().__init__(f"process {rank} failed: {said}")
+    def __init__(self, rank: int, message: str) -> None:
+        super().__init__(f"process {rank} failed: {message}")
         self.rank = rank
 
 
 @contextmanager
-def joined(environment: Mapping[str, str] = os.environ) -> Iterator[Group]:
-    """Join the processes that torchrun started; without torchrun there is one.
+def join_processes(environment: Mapping[str, str] = os.environ) -> Iterator[Group]:
+    """Join the group of processes that torchrun started; without torchrun it has one process.
 
-    The process that fails first shows its error. The others, which can only tell that it is gone,
-    keep silent until torchrun ends them; on another machine one of them says what it heard.
+    The process that fails first shows its error. The other processes print nothing and wait until
+    torchrun ends them; on every other machine, one process prints that error.
 
     Raises:
-        InputError: The environment is not one that torchrun makes.
+        InputError: The environment variables are not those of torchrun.
     """
     group = _join(environment)
     try:
-        with group.guard():
+        with group.attribute_errors():
             yield group
     except Interrupted:
-        if not group.leads:
+        if not group.is_main:
             raise SystemExit(RESUME) from None
         raise
-    except AnotherFailed as fault:
+    except OtherProcessError as fault:
         same_machine = fault.rank // group.local_size == group.rank // group.local_size
-        speaks = group.local_rank == 0 and not same_machine
-        _await_the_end()
-        raise SystemExit(f"error: {fault}" if speaks else 1) from None
+        prints_error = group.local_rank == 0 and not same_machine
+        _wait_for_torchrun()
+        raise SystemExit(f"error: {fault}" if prints_error else 1) from None
     if group.size > 1:
         dist.destroy_process_group()
 
 
 def _join(environment: Mapping[str, str]) -> Group:
-    size = environment.get("WORLD_SIZE", "1")
-    if size == "1":
-        return ALONE
+    size_text = environment.get("WORLD_SIZE", "1")
+    if size_text == "1":
+        return SINGLE_PROCESS
     missing = [name for name in _VARIABLES if name not in environment]
     if missing:
         raise InputError(
-            f"WORLD_SIZE={size}: one of several processes also needs {', '.join(missing)} in its "
-            "environment; start them with torchrun, or unset WORLD_SIZE"
+            f"WORLD_SIZE={size_text}: one of several processes also needs {', '.join(missing)} in "
+            "its environment; start them with torchrun, or unset WORLD_SIZE"
         )
-    store, rank, number = next(rendezvous("env://", timeout=_EXCHANGE))
-    # Tensors in the processor's memory travel by gloo, those on a GPU by NCCL.
+    store, rank, size = next(rendezvous("env://", timeout=_EXCHANGE_TIMEOUT))
+    # gloo sends tensors in host memory, NCCL tensors on a GPU
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    dist.init_process_group(backend, store=store, rank=rank, world_size=number, timeout=_EXCHANGE)
+    dist.init_process_group(
+        backend, store=store, rank=rank, world_size=size, timeout=_EXCHANGE_TIMEOUT
+    )
     return Group(
         rank,
-        number,
+        size,
         int(environment["LOCAL_RANK"]),
         int(environment["LOCAL_WORLD_SIZE"]),
         store,
-        dist.new_group(backend="gloo", timeout=_PATIENCE),
+        dist.new_group(backend="gloo", timeout=_BARRIER_TIMEOUT),
     )
 
 
-def _await_the_end() -> None:
-    """Let the process that failed be the first to end: torchrun reports that one."""
+def _wait_for_torchrun() -> None:
+    """Wait until torchrun ends this process; it reports the process that ends first."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
     time.sleep(_GRACE_SECONDS)
@@ -244,39 +252,40 @@ def _lost_connection(fault: BaseException) -> bool:
 
 
 class _Sum(torch.autograd.Function):
-    """Each process returns the same total, so what it feeds back is the sum of all upstreams.
+    """Sum over processes; the gradient is the sum of the upstream gradients of all processes.
 
-    A total may enter another sum (a deviation from the mean of the batch): then the upstreams
-    differ between processes, and only their sum is the gradient.
+    A sum may enter another sum (a deviation from the mean of the batch): then the upstream
+    gradients differ between processes, and only their sum is the gradient.
     """
 
     @staticmethod
     def forward(_ctx: Any, values: Tensor) -> Tensor:
-        return _added_up(values)
+        return _all_reduce_sum(values)
 
     @staticmethod
     def backward(_ctx: Any, upstream: Tensor) -> Tensor:
-        return _added_up(upstream)
+        return _all_reduce_sum(upstream)
 
 
 class _Gather(torch.autograd.Function):
-    """What is made of the joined patches is the same everywhere, and so is its gradient."""
+    """Gather over processes; all compute the same from it, so the upstream gradients are equal."""
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, rank: int, size: int) -> Tensor:
         ctx.rank, ctx.size = rank, size
-        sent = values.contiguous()
-        plain = sent.view(torch.uint8) if sent.dtype == torch.bool else sent
-        received = [torch.empty_like(plain) for _ in range(size)]
-        dist.all_gather(received, plain)
-        return torch.cat(received).view(values.dtype)
+        contiguous = values.contiguous()
+        # gloo cannot send booleans
+        sendable = contiguous.view(torch.uint8) if values.dtype == torch.bool else contiguous
+        parts = [torch.empty_like(sendable) for _ in range(size)]
+        dist.all_gather(parts, sendable)
+        return torch.cat(parts).view(values.dtype)
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None]:
         return upstream.chunk(ctx.size)[ctx.rank] * ctx.size, None, None
 
 
-def _added_up(values: Tensor) -> Tensor:
+def _all_reduce_sum(values: Tensor) -> Tensor:
     total = values.detach().clone(memory_format=torch.contiguous_format)
     dist.all_reduce(total)
     return total

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C become a request that training honours when its state is whole."""
+"""SIGTERM and Ctrl-C as a request to stop, which training checks at safe points."""
 
 from __future__ import annotations
 
@@ -8,36 +8,36 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from vesuv.errors import Interrupted
-from vesuv.runtime.distributed import ALONE, Group
+from vesuv.runtime.distributed import SINGLE_PROCESS, Group
 
 
 class StopRequest:
-    """Between `with` and its end, SIGTERM and SIGINT are kept instead of ending the process.
+    """Context in which SIGTERM and SIGINT are recorded and do not end the process.
 
-    A second Ctrl-C ends it at once, as if nobody had listened. Of several processes that train
-    together all stop when one was asked to.
+    A second Ctrl-C ends the process at once. Processes that train together all stop when one of
+    them receives a signal.
     """
 
-    def __init__(self, group: Group = ALONE) -> None:
+    def __init__(self, group: Group = SINGLE_PROCESS) -> None:
         self.group = group
-        self.name: str | None = None
-        self._before: dict[signal.Signals, Any] = {}
+        self.signal_name: str | None = None
+        self._previous_handlers: dict[signal.Signals, Any] = {}
 
     def check(self) -> None:
-        """Call this wherever the run's state is whole, in all processes at the same point.
+        """Raise if a signal came; call it where the state can be saved, in all processes alike.
 
         Raises:
             Interrupted: A signal came.
         """
-        (asked,) = self.group.agree(self.name is not None)
-        if asked:
-            raise Interrupted(self.name or "a signal to another process")
+        (stop_requested,) = self.group.any_process(self.signal_name is not None)
+        if stop_requested:
+            raise Interrupted(self.signal_name or "a signal to another process")
 
     def __enter__(self) -> StopRequest:
-        """Listen; only the main thread may, in another one nothing changes."""
+        """Install the handlers; Python allows this in the main thread only."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
-                self._before[number] = signal.signal(number, self._keep)
+                self._previous_handlers[number] = signal.signal(number, self._record)
         return self
 
     def __exit__(
@@ -46,11 +46,11 @@ class StopRequest:
         fault: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Give the signals back."""
-        for number, handler in self._before.items():
+        """Restore the previous handlers."""
+        for number, handler in self._previous_handlers.items():
             signal.signal(number, handler)
 
-    def _keep(self, number: int, _frame: FrameType | None) -> None:
-        if number == signal.SIGINT and self.name is not None:
+    def _record(self, number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self.signal_name is not None:
             raise KeyboardInterrupt
-        self.name = signal.Signals(number).name
+        self.signal_name = signal.Signals(number).name

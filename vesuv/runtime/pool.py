@@ -1,4 +1,4 @@
-"""The one process pool: the same work on every item, in processes where that saves time."""
+"""Process pool: applies a function to all items, in several processes where that saves time."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from vesuv.runtime.machine import usable_cores
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_LEAST_SECONDS = 15.0
-"""Remaining work below which processes are not started: starting them takes some seconds."""
-_MOST_WORKERS = 8
-"""Processes that are started unasked: each may hold the gigabytes of several volumes."""
+_MIN_SECONDS = 15.0
+"""Remaining work below which no processes are started: their start takes some seconds."""
+_MAX_WORKERS = 8
+"""Default limit of processes: each may hold several volumes of gigabytes."""
 
 
 def parallel_map(
@@ -37,30 +37,30 @@ def parallel_map(
     """Yield every item with its result.
 
     Args:
-        work: Picklable; it runs on one thread in a process, and does not see Ctrl-C there.
+        work: Picklable function; in a process it runs on one thread and ignores Ctrl-C.
         items: Picklable.
-        name: Names an item in messages.
-        workers: Processes; 1 is this one. None: the first item is worked on here, and its time
-            decides whether the others go to as many processes as there are cores, at most 8.
-        ordered: Yield in the order of the items; otherwise as the results come.
+        name: Returns the name of an item for messages.
+        workers: Number of processes; 1: this process. None: the first item runs in this process,
+            and its duration decides whether the others run in one process per core, at most 8.
+        ordered: Yield in the order of the items; otherwise in the order of completion.
 
     Raises:
-        InputError: A process was ended from outside; names the items that were in work.
-        Exception: The first one that `work` raises, with a note that names the item.
+        InputError: A process was ended from outside; the message names the items in progress.
+        Exception: The first exception of `work`, with a note that names the item.
     """
     remaining = list(items)
     if workers is None and remaining:
         item = remaining.pop(0)
         start = time.monotonic()
-        with _named(name(item)):
+        with _note_item(name(item)):
             result = work(item)
         seconds = (time.monotonic() - start) * len(remaining)
         yield item, result
-        workers = min(usable_cores(), _MOST_WORKERS) if seconds > _LEAST_SECONDS else 1
+        workers = min(usable_cores(), _MAX_WORKERS) if seconds > _MIN_SECONDS else 1
     workers = min(workers or 1, len(remaining))
     if workers <= 1:
         for item in remaining:
-            with _named(name(item)):
+            with _note_item(name(item)):
                 result = work(item)
             yield item, result
         return
@@ -72,8 +72,8 @@ def parallel_map(
 def _in_processes(
     work: Callable[[Item], Result], items: Sequence[Item], name: Callable[[Item], str], workers: int
 ) -> Iterator[tuple[int, Result]]:
-    """Keep so many processes busy; yield the index of an item and its result as they come."""
-    # spawned, because forks of a process with threads may hang
+    """Yield the index of an item and its result, in the order of completion."""
+    # spawn, because a fork of a process with threads may hang
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start_worker)
     waiting = deque(enumerate(items))
     running: dict[Future[Result], int] = {}
@@ -83,7 +83,7 @@ def _in_processes(
                 index, item = waiting.popleft()
                 running[pool.submit(work, item)] = index
             for future in wait(running, return_when=FIRST_COMPLETED).done:
-                with _named(name(items[running[future]])):
+                with _note_item(name(items[running[future]])):
                     result = future.result()
                 yield running.pop(future), result
     except BrokenProcessPool:
@@ -98,19 +98,19 @@ def _in_processes(
 
 
 def _in_order(results: Iterator[tuple[int, Result]]) -> Iterator[tuple[int, Result]]:
-    """Hold results back until all that come before them were yielded."""
-    held: dict[int, Result] = {}
-    turn = 0
+    """Yield results by index; a result that comes early waits for those before it."""
+    waiting: dict[int, Result] = {}
+    next_index = 0
     for index, result in results:
-        held[index] = result
-        while turn in held:
-            yield turn, held.pop(turn)
-            turn += 1
+        waiting[index] = result
+        while next_index in waiting:
+            yield next_index, waiting.pop(next_index)
+            next_index += 1
 
 
 @contextmanager
-def _named(item: str) -> Iterator[None]:
-    """Note on an exception which item it is from."""
+def _note_item(item: str) -> Iterator[None]:
+    """Add a note with the item's name to an exception."""
     try:
         yield
     except Exception as error:
@@ -119,5 +119,5 @@ def _named(item: str) -> Iterator[None]:
 
 
 def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C
     torch.set_num_threads(1)

@@ -6,14 +6,14 @@ import torch
 from torch import Tensor
 
 from vesuv.data.labels import IGNORE
-from vesuv.runtime.distributed import ALONE, Group
+from vesuv.runtime.distributed import SINGLE_PROCESS, Group
 from vesuv.training.step import StepResult
 
 
 class EpochSums:
     """What metrics.csv says of an epoch's training; skipped steps are left out of the means."""
 
-    def __init__(self, device: torch.device, group: Group = ALONE) -> None:
+    def __init__(self, device: torch.device, group: Group = SINGLE_PROCESS) -> None:
         self.device, self.group = device, group
         self.taken = torch.zeros((), device=device)
         self.totals: dict[str, Tensor] = {}

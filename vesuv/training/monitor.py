@@ -115,7 +115,7 @@ class RunMonitor:
             "errors": errors(probabilities, counts),
         }
         if self.train_tiles is not None:
-            alone = self.machine.alone()
+            alone = self.machine.for_single_process()
             train = self.train_tiles.score(network, alone, observe=True)
             content["train"] = pooled_score(train.tiles)
         return content

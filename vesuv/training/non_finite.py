@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from vesuv.runtime.distributed import ALONE, Group
+from vesuv.runtime.distributed import SINGLE_PROCESS, Group
 from vesuv.training.step import StepResult
 
 
@@ -22,7 +22,7 @@ class SkippedStep:
 class NonFiniteWatch:
     """Keeps the last steps' flags on the device, so that the host waits once for several steps."""
 
-    def __init__(self, group: Group = ALONE) -> None:
+    def __init__(self, group: Group = SINGLE_PROCESS) -> None:
         self.group = group
         self._waiting: list[tuple[int, tuple[str, ...], StepResult]] = []
 
@@ -52,7 +52,7 @@ class NonFiniteWatch:
         flags = result.finite_inputs.tolist(), result.finite_outputs.tolist()
         patches = [
             patch
-            for shared in self.group.collect(list(zip(cases, *flags, strict=True)))
+            for shared in self.group.gather_objects(list(zip(cases, *flags, strict=True)))
             for patch in shared
         ]
         for place, what in ((1, "the input"), (2, "the network's output")):

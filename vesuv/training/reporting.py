@@ -16,12 +16,12 @@ from vesuv.report.page import write_page
 from vesuv.runs.folder import RESUME_HINT, RunFolder
 from vesuv.runs.records import RunEvent
 from vesuv.runs.writer import Position, RunWriter, close_log, open_log
-from vesuv.runtime.distributed import AnotherFailed, Group
+from vesuv.runtime.distributed import Group, OtherProcessError
 
 Row = dict[str, float | int | None]
 """An epoch's columns of metrics.csv; None where there is no number."""
 
-_NO_FAULT_OF_THIS_PROCESS = (Interrupted, AnotherFailed)
+_NO_FAULT_OF_THIS_PROCESS = (Interrupted, OtherProcessError)
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ class Reporter:
         self, run: RunFolder, position: Position, group: Group, listener: Listener = SILENT
     ) -> None:
         self.run = run
-        self.listener = listener if group.leads else SILENT
-        self.writer = RunWriter(run, position) if group.leads else None
+        self.listener = listener if group.is_main else SILENT
+        self.writer = RunWriter(run, position) if group.is_main else None
         self.reported: set[str] = set()
 
     def say(self, line: str) -> None:

@@ -153,8 +153,8 @@ def train_fold(
         Interrupted: SIGTERM or Ctrl-C came; the run is saved.
     """
     group = machine.group
-    with run.lock() if group.leads else nullcontext():
-        if group.leads:
+    with run.lock() if group.is_main else nullcontext():
+        if group.is_main:
             check_folder(run, resume=resume, overwrite=overwrite)
         group.wait()
         trainer = Trainer(config, fold_data(data, config, fold), run, machine, listener)
@@ -163,7 +163,7 @@ def train_fold(
             _check_same_run(config, data, fold, run)
             _resume(trainer)
             started = run.facts.started or started
-        if group.leads:
+        if group.is_main:
             if not resume:
                 run.clear()
             run.create(
@@ -218,7 +218,7 @@ def _resume(trainer: Trainer) -> None:
     run = trainer.run
     checkpoint, fault = read_newest(run.checkpoint("last"))
     trainer.resume(checkpoint, *([f"{fault}; used the one before it"] if fault else []))
-    if len(set(trainer.group.collect(trainer.position))) > 1:
+    if len(set(trainer.group.gather_objects(trainer.position))) > 1:
         raise InputError(
             f"{run.path}: the processes found different checkpoints there; the run's folder must "
             "be on a file system that all machines share"

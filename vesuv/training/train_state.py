@@ -83,7 +83,7 @@ class TrainState:
 
         Of processes that train together the first writes; all may read the file afterwards.
         """
-        if self.machine.group.leads:
+        if self.machine.group.is_main:
             write_checkpoint(
                 self.run.checkpoint(name),
                 model=network.state_dict(),
@@ -164,10 +164,10 @@ class TrainState:
             InputError: No best checkpoint can be read.
         """
         group = self.machine.group
-        answer = self._load_best() if group.leads else (0, [])
-        group.copy_from_first(self.network)
+        answer = self._load_best() if group.is_main else (0, [])
+        group.broadcast_weights(self.network)
         forget_moments(self.optimizer)
-        said: tuple[int, list[str]] = group.collect(answer)[0]
+        said: tuple[int, list[str]] = group.gather_objects(answer)[0]
         return said
 
     def _load_best(self) -> tuple[int, list[str]]:

@@ -83,7 +83,7 @@ class Trainer:
         self.compound = Compound(build_losses(config.loss, config.terms))
         seed = config.runtime.seed
         self.noise = WeightNoise(config.noise, self.network, seed) if config.noise else None
-        self.places = self.group.places(config.sampling.batch_size)
+        self.places = self.group.batch_places(config.sampling.batch_size)
         shared = self.group.share_gradients(self.network)
         self.step = TrainingStep(
             torch.compile(shared) if config.runtime.compile else shared,
@@ -137,7 +137,7 @@ class Trainer:
         loader = self._loader()
         reporter = Reporter(self.run, self.position, self.group, self.listener)
         try:
-            with self.stop, reporter, self.group.guard(), explain_ended_workers():
+            with self.stop, reporter, self.group.attribute_errors(), explain_ended_workers():
                 self.validation.watch(reporter)
                 self._announce(reporter)
                 with self._saved_when_interrupted(reporter):
@@ -305,7 +305,7 @@ class Trainer:
 
     def _any(self, due: bool) -> bool:
         """Tell whether something is due in any process, whose clocks differ."""
-        return self.group.agree(due)[0]
+        return self.group.any_process(due)[0]
 
     def _report_skipped(self, reporter: Reporter) -> None:
         for skipped in self.non_finite.look():

@@ -150,7 +150,7 @@ class ValidationTiles:
         components = {
             name: float(total) / len(self.judged) for name, total in zip(names, totals, strict=True)
         }
-        tiles = sorted(chain(*group.collect(observed)), key=lambda tile: tile.place)
+        tiles = sorted(chain(*group.gather_objects(observed)), key=lambda tile: tile.place)
         return TileScores(measure, components, overlap, tuple(tiles))
 
     def _counts(self, logits: Tensor, label: Tensor) -> Tensor:
