@@ -62,6 +62,22 @@ def test_an_outdated_selection_is_said(
     assert line in capsys.readouterr().out.splitlines()
 
 
+def test_another_precision_than_the_judged_one_is_said(
+    make_run, volume: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_run("a", logits=[0.0])
+    _select(folder, inference={"precision": "float32"})
+    words = ("predict", "--run", folder.path, "--input", volume, "--output", tmp_path / "out")
+    line = "precision bfloat16, from runtime.precision; the selection was judged in float32"
+
+    run(*words)
+    assert "judged in" not in capsys.readouterr().out
+    run(*words, "--set", "runtime.precision=bfloat16")
+    assert line in capsys.readouterr().out.splitlines()
+    record = json.loads((tmp_path / "out/provenance.json").read_text())
+    assert record["inference"]["precision"] == "bfloat16"
+
+
 def test_every_option_reaches_the_prediction(
     make_run, volume: Path, tmp_path: Path, run: Run
 ) -> None:

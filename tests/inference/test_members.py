@@ -224,15 +224,19 @@ def test_of_runs_that_differ_most_decide_and_it_is_said(make_run) -> None:
     [
         (
             {"postprocess": "hysteresis"},
-            r"selected\.json: .*postprocess: must be a list, found 'hys",
+            r"/selected\.json: postprocess: must be a list, found 'hys",
         ),
-        ({"postprocess": [{"name": "rm"}]}, r"postprocess\.0: there is no step 'rm'"),
-        ({"postprocess": [SMALL, HYSTERESIS]}, r"postprocess: hysteresis is step 1, but only"),
+        ({"postprocess": [{"name": "rm"}]}, r"json: postprocess\.0: there is no step 'rm'"),
+        ({"postprocess": [SMALL, HYSTERESIS]}, r"json: postprocess: hysteresis is step 1, but"),
         (
             {"threshold": 7},
             r"selected\.json: threshold: .* less than or equal to 1, found 7; write",
         ),
         ({"threshold": float("nan")}, r"selected\.json: threshold: .*, found nan"),
+        (
+            {"inference": {"precision": "auto"}},
+            r"selected\.json: inference\.precision: .*, found 'auto'; write it anew",
+        ),
     ],
 )
 def test_a_malformed_selection_is_one_sentence(make_run, content, sentence: str) -> None:

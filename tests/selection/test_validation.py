@@ -11,6 +11,7 @@ import pytest
 import tifffile
 import torch
 
+import vesuv
 from tests.inference.conftest import predict_files
 from tests.selection.conftest import score_files
 from vesuv.config import dump_config
@@ -133,6 +134,19 @@ def test_other_windows_than_in_the_configuration_are_recorded(run: RunFolder) ->
 
     inference = json.loads((run.path / "selected.json").read_text())["inference"]
     assert (inference["overlap"], inference["mirror"]) == (0.0, True)
+
+
+def test_the_precision_of_the_selection_is_that_of_the_prediction(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vesuv.runtime.machine.cpu_has_bfloat16", lambda: True)
+
+    _select(run, "best", changes=("runtime.precision=auto",))
+
+    assert run.config.runtime.precision == "float32"
+    inference = json.loads((run.path / "selected.json").read_text())["inference"]
+    assert inference["precision"] == "bfloat16"
+    assert vesuv.load(run.path).machine.precision == "bfloat16"
 
 
 def test_a_run_on_every_case_has_nothing_to_validate_on(run: RunFolder) -> None:

@@ -64,6 +64,8 @@ def predict(
         note = ", trained on since it was selected" if one.is_outdated else ""
         out.print(f"{one.run.path}: {one.name}, epoch {one.checkpoint.epoch}{note}", markup=False)
     out.print(f"{mask.threshold_reason}; {mask.chain_reason}", markup=False)
+    if members[0].precision_note is not None:
+        out.print(members[0].precision_note, markup=False)
     FilePrediction(
         members,
         mask,

@@ -11,7 +11,14 @@ from vesuv.errors import InputError, command
 from vesuv.inference.members import Member, check_agreement, member
 from vesuv.io.tables import VERSION, read_json
 from vesuv.runs.folder import RunFolder
-from vesuv.runs.records import ChainRecord, Record, SelectedInference, SelectedModel, Share
+from vesuv.runs.records import (
+    ChainRecord,
+    Record,
+    SelectedInference,
+    SelectedModel,
+    Share,
+    first_fault,
+)
 
 
 class _BestMember(Record):
@@ -61,18 +68,8 @@ def _read(path: Path) -> BestFile:
             raise ValueError(f"version {content.get('version')!r:.60}")
         return BestFile.model_validate(content)
     except (ValidationError, ValueError) as fault:
-        reason = _first(fault) if isinstance(fault, ValidationError) else fault
+        reason = first_fault(fault) if isinstance(fault, ValidationError) else fault
         raise InputError(
             f"--best: {path} is not what find_best writes ({reason}); write it anew with "
             f"{command('find_best')}"
         ) from None
-
-
-def _first(fault: ValidationError) -> str:
-    error = fault.errors()[0]
-    message = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] == "value_error":  # a chain's fault names its place and the value found
-        return message
-    place = ".".join(str(part) for part in error["loc"])
-    found = "" if error["type"] == "missing" else f", found {error['input']!r:.60}"
-    return f"{place}: {message}{found}"

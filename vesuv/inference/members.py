@@ -15,6 +15,7 @@ from vesuv.config.postprocess import Chain, begins_with_cut
 from vesuv.config.training import InferenceConfig
 from vesuv.errors import InputError, command
 from vesuv.inference.masks import MaskSettings
+from vesuv.inference.precision import with_judged_precision
 from vesuv.runs.checkpoints import Checkpoint, read_checkpoint
 from vesuv.runs.folder import RunFolder
 from vesuv.runs.records import SelectedInference, SelectedModel
@@ -40,6 +41,8 @@ class Member:
     """The run's, with the changes of the caller."""
     selected: SelectedModel | None = None
     """The run's selection, where it chose this checkpoint."""
+    precision_note: str | None = None
+    """A sentence where the precision is not the one that the selection was judged in."""
 
     @property
     def inference(self) -> InferenceConfig:
@@ -103,16 +106,16 @@ def member(
     run: RunFolder, name: str, selected: SelectedModel | None, changes: Sequence[str] = ()
 ) -> Member:
     """Read a checkpoint of a run, with what was selected for it."""
-    settings = [*_settings(selected.inference if selected else None), *changes]
+    judged = (selected.inference if selected else None) or SelectedInference()
     checkpoint = read_checkpoint(run.existing_checkpoint(name))
-    return Member(run, name, checkpoint, trained_config(run, settings), selected)
+    config = trained_config(run, [*_inference_changes(judged), *changes])
+    config, note = with_judged_precision(config, judged.precision, changes)
+    return Member(run, name, checkpoint, config, selected, note)
 
 
-def _settings(inference: SelectedInference | None) -> list[str]:
-    """Return the settings that a selection was made with as changes of the configuration."""
-    if inference is None:
-        return []
-    values = inference.model_dump(mode="json", exclude_none=True)
+def _inference_changes(inference: SelectedInference) -> list[str]:
+    """Return the inference settings of a selection as changes of the configuration."""
+    values = inference.model_dump(mode="json", exclude={"precision"}, exclude_none=True)
     return [f"inference.{key}={str(value).lower()}" for key, value in values.items()]
 
 

@@ -31,7 +31,7 @@ from vesuv.inference.networks import TrainedNetwork
 from vesuv.inference.volume import predict_volume
 from vesuv.runtime.machine import Machine, resolve
 from vesuv.transforms.normalize import IntensityMap
-from vesuv.types import Array, ClassArray, Progress, Spacing, no_progress
+from vesuv.types import Array, ClassArray, Progress, Say, Spacing, no_progress, silent
 
 
 class Predictor:
@@ -201,6 +201,7 @@ def load(
     *,
     checkpoint: str | None = None,
     changes: Sequence[str] = (),
+    say: Say = silent,
 ) -> Predictor:
     """Load one run, or several whose probabilities are averaged.
 
@@ -208,12 +209,16 @@ def load(
         runs: Run folders.
         checkpoint: Name of the checkpoint; the selected one when left out, else the best.
         changes: `section.key=value` of the sections inference and runtime.
+        say: Called with a sentence where the precision is not the one that was judged.
 
     Raises:
         InputError: Runs that cannot be used, or cannot be averaged.
     """
     paths = [runs] if isinstance(runs, (str, Path)) else runs
-    return Predictor.of_members(open_members([Path(path) for path in paths], checkpoint, changes))
+    members = open_members([Path(path) for path in paths], checkpoint, changes)
+    if members[0].precision_note is not None:
+        say(members[0].precision_note)
+    return Predictor.of_members(members)
 
 
 def configured_mask(network: TrainedNetwork) -> MaskSettings:

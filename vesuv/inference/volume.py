@@ -18,7 +18,7 @@ from vesuv.config.training import InferenceConfig
 from vesuv.inference.windows import WindowGrid
 from vesuv.models.heads import activate
 from vesuv.runtime.machine import Machine
-from vesuv.transforms.padding import centred
+from vesuv.transforms.padding import centre_in_box
 from vesuv.types import Progress, Shape, no_progress
 
 Network = Callable[[Tensor], Tensor]
@@ -53,7 +53,7 @@ def predict_volume(
         Probabilities (k, z, y, x), float32, on the host.
     """
     device = machine.device
-    padded, inside = centred(image, patch_size)
+    padded, inside = centre_in_box(image, patch_size)
     depth, height, width = padded.shape[1:]
     grid = WindowGrid.over((depth, height, width), patch_size, inference.overlap)
     flips = _FLIPS if inference.mirror else _FLIPS[:1]

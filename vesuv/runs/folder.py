@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from vesuv.config import Config, dump_config, load_config
 from vesuv.errors import InputError, command
-from vesuv.io.atomic import catch_write_errors, leftovers, write_text
+from vesuv.io.atomic import catch_write_errors, clear_leftovers, write_text
 from vesuv.io.tables import read_json, write_json
-from vesuv.runs.records import Record, RunFacts, SelectedModel
+from vesuv.runs.records import Record, RunFacts, SelectedModel, first_fault
 from vesuv.runs.software import software
 
 VERSION = 1
@@ -149,8 +149,7 @@ class RunFolder:
         with catch_write_errors(self.path, RESUME_HINT):
             (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
             for folder in (self.path, *(self.path / name for name in _OUTPUT_FOLDERS)):
-                for leftover in leftovers(folder):
-                    leftover.unlink()
+                clear_leftovers(folder)
         write_text(self.config_file, dump_config(config))
         write_json(self.path / "run.json", {**facts, **software()})
 
@@ -196,8 +195,4 @@ def _read_record(path: Path, kind: type[Kind]) -> Kind:
     try:
         return kind.model_validate(content)
     except ValidationError as fault:
-        error = fault.errors()[0]
-        place = ".".join(str(part) for part in error["loc"]) or "content"
-        message = str(error["msg"]).removeprefix("Value error, ")
-        value_text = "" if error["type"] == "value_error" else f", found {error['input']!r:.60}"
-        raise InputError(f"{path}: {place}: {message}{value_text}; write it anew") from None
+        raise InputError(f"{path}: {first_fault(fault)}; write it anew") from None

@@ -67,11 +67,6 @@ class Metrics:
         value = self._by_epoch.get(epoch, {}).get(name)
         return value if value is not None and math.isfinite(value) else None
 
-    def last_value(self, name: str) -> float | None:
-        """Return the last finite value of a column."""
-        points = self.points(name)
-        return points[-1][1] if points else None
-
 
 @dataclass(frozen=True)
 class RunHistory:

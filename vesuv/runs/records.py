@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationError,
+)
 
 from vesuv.config.postprocess import Chain, plain_chain, read_chain
 
@@ -27,6 +34,17 @@ class Record(BaseModel):
     """Base of all records."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+def first_fault(fault: ValidationError) -> str:
+    """Return the first fault of a record in a sentence: key, rule and value found."""
+    error = fault.errors()[0]
+    message = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "value_error":  # from `read_chain`, which names the key and the value
+        return message
+    key = ".".join(str(part) for part in error["loc"]) or "content"
+    value = "" if error["type"] == "missing" else f", found {error['input']!r:.60}"
+    return f"{key}: {message}{value}"
 
 
 class RunFacts(Record):
@@ -224,6 +242,7 @@ class SelectedInference(Record):
     overlap: float | None = None
     mirror: bool | None = None
     batch_size: int | None = None
+    precision: Literal["float32", "bfloat16"] | None = None
 
 
 class SelectedModel(Record):
