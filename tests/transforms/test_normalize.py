@@ -16,7 +16,7 @@ from vesuv.errors import InputError
 from vesuv.runs.records import NormalizerRecord
 from vesuv.transforms.normalize import FixedRange, Normalizer, Percentile, ZScore, build_normalizer
 
-NOTHING = DatasetStatistics(0, None)
+NO_STATISTICS = DatasetStatistics(0, None)
 
 RAMP = np.arange(101, dtype=np.uint8).reshape(1, 1, 1, 101)
 CASE = case_statistics(RAMP, np.ones((1, 1, 101), np.uint8))
@@ -24,22 +24,22 @@ CASE = case_statistics(RAMP, np.ones((1, 1, 101), np.uint8))
 
 def test_zscore_gives_mean_zero_and_deviation_one_for_each_channel() -> None:
     image = np.random.default_rng(0).normal(7.0, 3.0, (2, 8, 9, 10)).astype(np.float32)
-    mapping = build_normalizer(ZScore(), NOTHING).for_case(case_statistics(image, None))
+    mapping = build_normalizer(ZScore(), NO_STATISTICS).for_case(case_statistics(image, None))
 
-    found = mapping.apply(torch.from_numpy(image))
+    result = mapping.apply(torch.from_numpy(image))
 
-    assert found.mean(dim=(1, 2, 3)).tolist() == pytest.approx([0.0, 0.0], abs=1e-5)
-    assert found.std(dim=(1, 2, 3)).tolist() == pytest.approx([1.0, 1.0], abs=1e-2)
+    assert result.mean(dim=(1, 2, 3)).tolist() == pytest.approx([0.0, 0.0], abs=1e-5)
+    assert result.std(dim=(1, 2, 3)).tolist() == pytest.approx([1.0, 1.0], abs=1e-2)
 
 
 def test_a_constant_image_becomes_zero() -> None:
     image = np.full((1, 2, 2, 2), 9, np.uint8)
-    mapping = build_normalizer(ZScore(), NOTHING).for_case(case_statistics(image, None))
+    mapping = build_normalizer(ZScore(), NO_STATISTICS).for_case(case_statistics(image, None))
 
     assert mapping.apply(torch.from_numpy(image)).abs().max() == 0.0
 
 
-def test_the_input_is_left_as_it_was() -> None:
+def test_the_input_is_not_changed() -> None:
     image = torch.ones(1, 2, 2, 2)
     mapping = Normalizer(
         name="range", low=(0.0,), high=(1.0,), shift=(0.5,), scale=(0.5,)
@@ -54,33 +54,35 @@ def test_percentile_clips_and_scales_by_the_foreground_of_all_cases() -> None:
     config = Percentile(name="percentile", low=10.0, high=90.0)
     mapping = build_normalizer(config, merge_statistics([CASE])).for_case(CASE)
 
-    found = mapping.apply(torch.from_numpy(RAMP)).ravel()
+    result = mapping.apply(torch.from_numpy(RAMP)).ravel()
 
     deviation = np.arange(101).std()
-    assert found[0].item() == pytest.approx((10.0 - 50.0) / deviation, rel=1e-3)
-    assert found[60].item() == pytest.approx(10.0 / deviation, rel=1e-3)
-    assert found[100].item() == pytest.approx(40.0 / deviation, rel=1e-3)
+    assert result[0].item() == pytest.approx((10.0 - 50.0) / deviation, rel=1e-3)
+    assert result[60].item() == pytest.approx(10.0 / deviation, rel=1e-3)
+    assert result[100].item() == pytest.approx(40.0 / deviation, rel=1e-3)
 
 
 def test_percentile_without_foreground_is_refused() -> None:
     with pytest.raises(InputError, match=r"percentile needs labelled foreground"):
-        build_normalizer(Percentile(name="percentile"), NOTHING)
+        build_normalizer(Percentile(name="percentile"), NO_STATISTICS)
 
 
 @pytest.mark.parametrize("kind", [torch.uint8, torch.int16, torch.uint16, torch.float32])
-def test_a_range_goes_to_minus_one_and_one_for_every_type(kind: torch.dtype) -> None:
-    mapping = build_normalizer(FixedRange(low=10.0, high=30.0), NOTHING).for_case(CASE)
+def test_a_range_maps_to_minus_one_and_one_for_every_type(kind: torch.dtype) -> None:
+    mapping = build_normalizer(FixedRange(low=10.0, high=30.0), NO_STATISTICS).for_case(CASE)
     image = torch.tensor([[[[0, 10, 20, 30, 99]]]]).to(kind)
 
-    found = mapping.apply(image)
+    result = mapping.apply(image)
 
-    assert found.dtype == torch.float32
-    assert found.ravel().tolist() == [-1.0, -1.0, 0.0, 1.0, 1.0]
+    assert result.dtype == torch.float32
+    assert result.ravel().tolist() == [-1.0, -1.0, 0.0, 1.0, 1.0]
 
 
-def test_one_range_serves_any_number_of_channels() -> None:
+def test_one_range_applies_to_any_number_of_channels() -> None:
     two = CaseStatistics((0.0, 0.0), (1.0, 1.0), (0.0, 0.0), (1.0, 1.0))
-    mapping = build_normalizer(FixedRange(name="range", low=0.0, high=2.0), NOTHING).for_case(two)
+    mapping = build_normalizer(FixedRange(name="range", low=0.0, high=2.0), NO_STATISTICS).for_case(
+        two
+    )
 
     assert mapping.apply(torch.zeros(2, 1, 1, 1)).ravel().tolist() == [-1.0, -1.0]
 
@@ -99,7 +101,7 @@ def test_a_case_with_other_channels_than_the_training_s_is_refused() -> None:
 def test_a_normalizer_survives_json_exactly() -> None:
     for normalizer in (
         build_normalizer(Percentile(name="percentile"), merge_statistics([CASE])),
-        build_normalizer(ZScore(), NOTHING),
+        build_normalizer(ZScore(), NO_STATISTICS),
     ):
         record = NormalizerRecord.model_validate(json.loads(normalizer.model_dump_json()))
         assert Normalizer.of(record) == normalizer

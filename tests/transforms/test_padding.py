@@ -1,12 +1,12 @@
 import torch
 
-from vesuv.transforms.padding import centred, placed
+from vesuv.transforms.padding import centre_in_box, pad_to_box
 
 
-def test_a_volume_lies_where_it_was_placed_and_the_value_fills_the_rest() -> None:
+def test_a_padded_volume_keeps_its_voxels_and_the_value_fills_the_rest() -> None:
     volume = torch.tensor([[[1, 2], [3, 4]]])
 
-    box = placed(volume, (1, 0, 2), (2, 3, 4), 9)
+    box = pad_to_box(volume, (1, 0, 2), (2, 3, 4), 9)
 
     assert box.tolist() == [
         [[9, 9, 9, 9], [9, 9, 9, 9], [9, 9, 9, 9]],
@@ -17,14 +17,14 @@ def test_a_volume_lies_where_it_was_placed_and_the_value_fills_the_rest() -> Non
 def test_leading_dims_are_kept_and_a_full_box_is_the_volume_itself() -> None:
     volume = torch.ones(2, 3, 4, 5, 6)
 
-    assert placed(volume, (0, 1, 0), (4, 6, 7)).shape == (2, 3, 4, 6, 7)
-    assert placed(volume, (0, 0, 0), (4, 5, 6)) is volume
+    assert pad_to_box(volume, (0, 1, 0), (4, 6, 7)).shape == (2, 3, 4, 6, 7)
+    assert pad_to_box(volume, (0, 0, 0), (4, 5, 6)) is volume
 
 
-def test_only_short_axes_grow_and_the_image_lies_in_their_middle() -> None:
+def test_only_short_axes_are_padded_on_both_sides() -> None:
     image = torch.ones(2, 3, 4, 9)
 
-    padded, inside = centred(image, (6, 8, 8))
+    padded, inside = centre_in_box(image, (6, 8, 8))
 
     assert padded.shape == (2, 6, 8, 9)
     assert inside == (slice(1, 4), slice(2, 6), slice(0, 9))

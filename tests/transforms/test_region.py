@@ -1,4 +1,4 @@
-"""Boxes inside, across and beside a volume whose voxels are numbered."""
+"""Boxes inside, across and beside a volume with numbered voxels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PLUS_TEN = IntensityMap((-np.inf,), (np.inf,), (-10.0,), (1.0,))
 
 @dataclass
 class Case:
-    """A stored case in memory; each voxel's intensity is its place, its class 1."""
+    """A stored case in memory; the intensity of a voxel is its index, its class is 1."""
 
     shape: tuple[int, int, int]
     id: str = "case"
@@ -36,7 +36,7 @@ def a_case(*shape: int) -> Any:
     return cast("Any", Case(cast("Any", shape)))
 
 
-def test_what_lies_outside_is_ignored_and_zero_after_normalising() -> None:
+def test_voxels_outside_are_ignored_and_zero_after_normalising() -> None:
     region = read_region(a_case(2, 3, 4), (-1, -2, 1), (4, 6, 2))
 
     image, label = region.tensors(PLUS_TEN)
@@ -50,7 +50,7 @@ def test_what_lies_outside_is_ignored_and_zero_after_normalising() -> None:
     assert (label[expected == 0] == IGNORE).all()
 
 
-def test_only_what_lies_in_the_volume_is_copied() -> None:
+def test_only_voxels_inside_the_volume_are_copied() -> None:
     region = read_region(a_case(2, 3, 4), (-1, -2, 1), (4, 6, 2))
 
     assert region.image.shape == (1, 2, 3, 2)

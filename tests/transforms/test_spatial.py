@@ -1,4 +1,4 @@
-"""Positions and labels against scipy.ndimage and against sheets whose place is known."""
+"""Positions and labels against scipy.ndimage and against sheets at known positions."""
 
 import math
 
@@ -10,7 +10,7 @@ from scipy import ndimage
 from vesuv.config.data import AugmentConfig, Rotation, Scaling
 from vesuv.data.labels import IGNORE
 from vesuv.transforms import spatial as module
-from vesuv.transforms.spatial import IDENTITY, Spatial, draw_spatial, permute, warp
+from vesuv.transforms.spatial import IDENTITY_SPATIAL, SpatialTransform, draw_spatial, permute, warp
 
 ISOTROPIC = (1.0, 1.0, 1.0)
 OFF = {"rotation": Rotation(p=0.0), "scaling": Scaling(p=0.0)}
@@ -23,7 +23,7 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
-def a_warp(seed: int = 0, size: tuple[int, int, int] = (24, 20, 22)) -> Spatial:
+def a_warp(seed: int = 0, size: tuple[int, int, int] = (24, 20, 22)) -> SpatialTransform:
     return draw_spatial(rng(seed), ALWAYS, size, ISOTROPIC)
 
 
@@ -33,7 +33,11 @@ def center_of(shape: tuple[int, ...]) -> tuple[float, float, float]:
 
 
 def by_scipy(
-    volume: np.ndarray, spatial: Spatial, size: tuple[int, int, int], order: int, outside: float
+    volume: np.ndarray,
+    spatial: SpatialTransform,
+    size: tuple[int, int, int],
+    order: int,
+    outside: float,
 ) -> np.ndarray:
     matrix = np.array(spatial.matrix)
     offset = np.array(center_of(volume.shape)) - matrix @ np.array(center_of(size))
@@ -48,7 +52,7 @@ def by_scipy(
     )
 
 
-def test_flips_and_quarter_turns_reach_all_48_symmetries_and_move_no_voxel_between() -> None:
+def test_flips_and_quarter_turns_reach_all_48_symmetries_and_interpolate_nothing() -> None:
     volume = torch.arange(27).reshape(3, 3, 3)
     config = AugmentConfig(**OFF)
     generator = rng()
@@ -76,16 +80,16 @@ def test_axes_of_other_length_or_spacing_are_not_exchanged() -> None:
 def test_everything_switched_off_is_the_identity() -> None:
     config = AugmentConfig(flips=False, quarter_turns=False, **OFF)
 
-    assert draw_spatial(rng(), config, (8, 8, 8), ISOTROPIC) == IDENTITY
+    assert draw_spatial(rng(), config, (8, 8, 8), ISOTROPIC) == IDENTITY_SPATIAL
 
 
 def test_permuting_by_strides_equals_permuting_by_pytorch() -> None:
     volume = torch.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
-    spatial = Spatial((2, 0, 1), (True, False, True), None)
+    spatial = SpatialTransform((2, 0, 1), (True, False, True), None)
 
-    found = permute(volume, spatial)
+    result = permute(volume, spatial)
 
-    assert torch.equal(found, volume.permute(0, 3, 1, 2).flip([1, 3]))
+    assert torch.equal(result, volume.permute(0, 3, 1, 2).flip([1, 3]))
 
 
 def test_turning_by_ninety_degrees_is_an_exact_rotation() -> None:
@@ -164,7 +168,7 @@ def test_labels_are_the_majority_that_scipy_interpolates(num_classes: int) -> No
     label = np.digitize(noise, np.quantile(noise, [0.6, 0.8][: num_classes - 1])).astype(np.uint8)
     label[:, :, :9] = IGNORE
 
-    _, found = warp(
+    _, result = warp(
         torch.zeros(1, *label.shape),
         torch.from_numpy(label),
         spatial.matrix,
@@ -178,18 +182,18 @@ def test_labels_are_the_majority_that_scipy_interpolates(num_classes: int) -> No
     expected = np.where(foreground >= share[0], 1 + np.argmax(share[1:], axis=0), 0)
     nearest = by_scipy(label == IGNORE, spatial, size, order=0, outside=1.0)
     expected[nearest > 0.5] = IGNORE
-    assert (found.numpy() == expected).mean() > 0.995
-    assert set(np.unique(found)) == {*range(num_classes), IGNORE}
+    assert (result.numpy() == expected).mean() > 0.995
+    assert set(np.unique(result)) == {*range(num_classes), IGNORE}
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_sheet_of_two_voxels_is_still_whole_after_rotation_and_scaling(seed: int) -> None:
+def test_a_sheet_of_two_voxels_stays_connected_after_rotation_and_scaling(seed: int) -> None:
     size = (32, 32, 32)
     spatial = a_warp(seed, size)
     label = np.zeros((64, 64, 64), np.uint8)
     label[31:33] = 1
 
-    _, found = warp(
+    _, result = warp(
         torch.zeros(1, 64, 64, 64),
         torch.from_numpy(label),
         spatial.matrix,
@@ -198,23 +202,23 @@ def test_a_sheet_of_two_voxels_is_still_whole_after_rotation_and_scaling(seed: i
         2,
     )
 
-    sheet = found.numpy() == 1
+    sheet = result.numpy() == 1
     normal = np.array(spatial.matrix)[0]
     across = int(np.abs(normal).argmax())
     thickness = sheet.sum(axis=across)
     assert ndimage.label(sheet, np.ones((3, 3, 3)))[1] == 1
-    leaves = np.linalg.norm(normal) * 16 > 31.5 / 2
-    assert leaves or (thickness[8:24, 8:24] >= 1).all()
+    leaves_patch = np.linalg.norm(normal) * 16 > 31.5 / 2
+    assert leaves_patch or (thickness[8:24, 8:24] >= 1).all()
     assert sheet.sum() / (thickness > 0).sum() == pytest.approx(2 / abs(normal[across]), rel=0.15)
 
 
-def test_no_sample_next_to_an_ignored_voxel_is_judged_by_it() -> None:
+def test_ignored_voxels_do_not_vote_for_the_samples_next_to_them() -> None:
     label = np.zeros((16, 16, 16), np.uint8)
     label[:, :, 8:] = 1
     label[8:] = IGNORE
     spatial = a_warp(2, (10, 10, 10))
 
-    _, found = warp(
+    _, result = warp(
         torch.zeros(1, 16, 16, 16),
         torch.from_numpy(label),
         spatial.matrix,
@@ -225,13 +229,13 @@ def test_no_sample_next_to_an_ignored_voxel_is_judged_by_it() -> None:
 
     without = by_scipy(np.where(label == IGNORE, 0, label), spatial, (10, 10, 10), 0, 0.0)
     nearest = by_scipy(label == IGNORE, spatial, (10, 10, 10), 0, 1.0) > 0.5
-    np.testing.assert_array_equal(found.numpy() == IGNORE, nearest)
-    judged = ~nearest
-    assert (found.numpy()[judged] == without[judged]).mean() > 0.9
+    np.testing.assert_array_equal(result.numpy() == IGNORE, nearest)
+    valid = ~nearest
+    assert (result.numpy()[valid] == without[valid]).mean() > 0.9
 
 
 def test_outside_the_volume_the_image_is_zero_and_the_label_ignored() -> None:
-    spatial = Spatial((0, 1, 2), (False,) * 3, ((1.0, 0, 0), (0, 1.0, 0), (0, 0, 1.0)))
+    spatial = SpatialTransform((0, 1, 2), (False,) * 3, ((1.0, 0, 0), (0, 1.0, 0), (0, 0, 1.0)))
 
     image, label = warp(
         torch.ones(2, 4, 4, 4),
@@ -262,17 +266,19 @@ def test_angles_stay_within_the_limit_about_each_axis() -> None:
 
 
 @pytest.mark.parametrize("num", [1, 3])
-def test_the_cpus_folded_sampler_agrees_with_the_other_devices(num: int) -> None:
+def test_the_stacked_sampler_of_the_cpu_agrees_with_that_of_other_devices(num: int) -> None:
     generator = torch.Generator().manual_seed(0)
     volume = torch.rand((num, 7, 9, 11), generator=generator)
     z, y, x = (torch.rand((4, 5, 6), generator=generator) * (e + 4) - 2 for e in (7, 9, 11))
 
-    folded = module._interpolate_folded(module._fold(tuple(volume)), (z, y, x), (7, 9, 11))
+    stacked = module._interpolate_stacked(
+        module._stack_planes(tuple(volume)), (z, y, x), (7, 9, 11)
+    )
 
     plain = module._interpolate(volume[None], (z, y, x), (7, 9, 11))
-    torch.testing.assert_close(folded, plain, atol=1e-4, rtol=0)
+    torch.testing.assert_close(stacked, plain, atol=1e-4, rtol=0)
 
 
-def test_a_zoom_of_nothing_is_refused() -> None:
+def test_a_zoom_of_zero_is_refused() -> None:
     with pytest.raises(ValueError, match="a zoom range starts above 0"):
         Scaling(range=(0.0, 1.0))

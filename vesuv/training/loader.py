@@ -24,7 +24,7 @@ from vesuv.data.sampling import PatchSampler
 from vesuv.errors import InputError
 from vesuv.transforms.collate import Batch, collate
 from vesuv.transforms.normalize import IntensityMap
-from vesuv.transforms.patch import RawPatch, apply, read_planned
+from vesuv.transforms.patch import RawPatch, apply_transform, read_planned_patch
 
 Step = tuple[int, int]
 _CAUSES = {
@@ -75,7 +75,7 @@ class _Steps(Dataset[Any]):
             plans = self.sampler.plan(*step, self.places)
             for plan in plans:
                 case = f"case {self.sampler.cases[plan.case].id}: "
-                raw.append(read_planned(self.sampler, plan, self.augment))
+                raw.append(read_planned_patch(self.sampler, plan, self.augment))
             batch = _RawBatch(tuple(raw), tuple(plan.case for plan in plans))
             return self.finish(batch) if self.finish_here else batch
         except InputError as fault:
@@ -87,7 +87,7 @@ class _Steps(Dataset[Any]):
     def finish(self, batch: _RawBatch) -> Batch:
         """Normalise and augment on the device that the patches lie on."""
         patches = [
-            apply(patch, self.intensity_maps[case], self.num_classes)
+            apply_transform(patch, self.intensity_maps[case], self.num_classes)
             for patch, case in zip(batch.patches, batch.cases, strict=True)
         ]
         return collate(patches, tuple(self.sampler.cases[case].id for case in batch.cases))

@@ -1,1 +1,1 @@
-"""From the prepared data to a normalised, augmented patch: tensor functions, on any device."""
+"""Reading, normalising and augmenting of patches: tensor functions for any device."""

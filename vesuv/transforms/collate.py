@@ -1,4 +1,4 @@
-"""Patches of one step as a batch."""
+"""Collation of the patches of a step into a batch."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import torch
 from torch import Tensor
 
 from vesuv.data.labels import IGNORE
-from vesuv.transforms.padding import placed
+from vesuv.transforms.padding import pad_to_box
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What one training step sees."""
+    """The patches of one training step."""
 
     image: Tensor
     """(b, c, z, y, x) float32, normalised."""
     label: Tensor
     """(b, z, y, x) uint8 class index or IGNORE."""
     cases: tuple[str, ...]
-    """Id of the case that each patch is from."""
+    """Id of each patch's case."""
 
     def pin_memory(self) -> Batch:
         """Copy to page-locked memory; PyTorch's loader calls this."""
@@ -29,15 +29,15 @@ class Batch:
 
 
 def collate(patches: Sequence[tuple[Tensor, Tensor]], cases: tuple[str, ...]) -> Batch:
-    """Stack patches; smaller ones are padded at their far ends, the padding counts as ignored.
+    """Stack patches; smaller ones are padded at the end of each axis with ignored voxels.
 
     Args:
         patches: Images (c, z, y, x) and labels (z, y, x).
         cases: Id of each patch's case.
     """
-    sizes = [label.shape for _, label in patches]
-    largest = [max(edges) for edges in zip(*sizes, strict=True)]
+    shapes = [label.shape for _, label in patches]
+    size = [max(edges) for edges in zip(*shapes, strict=True)]
     start = (0, 0, 0)
-    images = [placed(image, start, largest) for image, _ in patches]
-    labels = [placed(label, start, largest, IGNORE) for _, label in patches]
+    images = [pad_to_box(image, start, size) for image, _ in patches]
+    labels = [pad_to_box(label, start, size, IGNORE) for _, label in patches]
     return Batch(torch.stack(images), torch.stack(labels), cases)

@@ -1,7 +1,8 @@
 """Noise, blur, brightness, contrast, low resolution and gamma on one normalised patch.
 
-Every function takes and returns (c, z, y, x) float32 on any device, treats all channels alike and
-waits for nothing on the host. The definitions are those of nnU-Net's default augmentation.
+Every function takes and returns (c, z, y, x) float32 on any device, applies the same to all
+channels, and never waits for the device. The definitions are those of nnU-Net's default
+augmentation.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ _EPSILON = 1e-7
 
 
 @dataclass(frozen=True)
-class Intensity:
-    """Strength of each effect on one patch; None leaves it out."""
+class IntensityTransform:
+    """Strength of each effect on one patch; None: the effect is not applied."""
 
     noise: float | None = None
     noise_seed: int = 0
@@ -33,7 +34,7 @@ class Intensity:
     gamma: float | None = None
 
     def apply(self, image: Tensor) -> Tensor:
-        """Return the image with the drawn effects, in the order of the fields."""
+        """Apply the effects in the order of the fields."""
         if self.noise is not None:
             image = add_noise(image, self.noise, self.noise_seed)
         if self.blur is not None:
@@ -41,35 +42,35 @@ class Intensity:
         if self.brightness is not None:
             image = image * self.brightness
         if self.contrast is not None:
-            image = stretch_contrast(image, self.contrast)
+            image = adjust_contrast(image, self.contrast)
         if self.low_resolution is not None:
-            image = lower_resolution(image, self.low_resolution)
+            image = simulate_low_resolution(image, self.low_resolution)
         if self.gamma_inverted is not None:
-            image = -bend_gamma(-image, self.gamma_inverted)
+            image = -adjust_gamma(-image, self.gamma_inverted)
         if self.gamma is not None:
-            image = bend_gamma(image, self.gamma)
+            image = adjust_gamma(image, self.gamma)
         return image
 
 
-UNCHANGED = Intensity()
+IDENTITY_INTENSITY = IntensityTransform()
 
 
-def draw_intensity(rng: np.random.Generator, config: AugmentConfig) -> Intensity:
-    """Draw which effects a patch receives and how strongly.
+def draw_intensity(rng: np.random.Generator, config: AugmentConfig) -> IntensityTransform:
+    """Draw the effects of a patch and their strengths.
 
     Every number is drawn whether it is used or not, so that the probability of one effect does not
     change the others.
     """
     gamma = config.gamma
-    return Intensity(
-        noise=_strength(rng, config.noise.p, config.noise.range),
+    return IntensityTransform(
+        noise=_draw_strength(rng, config.noise.p, config.noise.range),
         noise_seed=int(rng.integers(2**63)),
-        blur=_strength(rng, config.blur.p, config.blur.range),
-        brightness=_strength(rng, config.brightness.p, config.brightness.range),
-        contrast=_strength(rng, config.contrast.p, config.contrast.range),
-        low_resolution=_strength(rng, config.low_resolution.p, config.low_resolution.range),
-        gamma_inverted=_strength(rng, gamma.p_inverted, gamma.range),
-        gamma=_strength(rng, gamma.p, gamma.range),
+        blur=_draw_strength(rng, config.blur.p, config.blur.range),
+        brightness=_draw_strength(rng, config.brightness.p, config.brightness.range),
+        contrast=_draw_strength(rng, config.contrast.p, config.contrast.range),
+        low_resolution=_draw_strength(rng, config.low_resolution.p, config.low_resolution.range),
+        gamma_inverted=_draw_strength(rng, gamma.p_inverted, gamma.range),
+        gamma=_draw_strength(rng, gamma.p, gamma.range),
     )
 
 
@@ -81,9 +82,10 @@ def add_noise(image: Tensor, std: float, seed: int) -> Tensor:
 
 
 def blur(image: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur as three passes of shifted sums, cut at three sigma, edges repeated.
+    """Blur with a Gaussian truncated at three sigma; edge voxels are repeated outside.
 
-    A sum of shifted views is some fifteen times as fast on a CPU as a one-channel `conv3d`.
+    Each axis is a sum of shifted views, about fifteen times as fast on a CPU as a one-channel
+    `conv3d`.
     """
     if sigma == 0.0:
         return image
@@ -102,45 +104,47 @@ def blur(image: Tensor, sigma: float) -> Tensor:
     return image
 
 
-def stretch_contrast(image: Tensor, factor: float) -> Tensor:
-    """Scale about the mean of each channel, clipped to the channel's former extremes."""
-    low, high = _extremes(image)
+def adjust_contrast(image: Tensor, factor: float) -> Tensor:
+    """Scale the deviation from each channel's mean; clip to the channel's former range."""
+    low, high = _minimum_and_maximum(image)
     mean = image.mean(dim=(1, 2, 3), keepdim=True)
     return torch.lerp(mean, image, factor).clamp_(low, high)
 
 
-def lower_resolution(image: Tensor, factor: float) -> Tensor:
-    """Drop voxels down to `factor` of each edge and interpolate back linearly."""
+def simulate_low_resolution(image: Tensor, factor: float) -> Tensor:
+    """Downsample to `factor` of each edge (nearest voxel) and upsample linearly."""
     size = [max(1, round(length * factor)) for length in image.shape[1:]]
     small = F.interpolate(image[None], size=size, mode="nearest-exact")
     return F.interpolate(small, size=image.shape[1:], mode="trilinear", align_corners=False)[0]
 
 
-def bend_gamma(image: Tensor, exponent: float) -> Tensor:
-    """Raise the channel rescaled to [0, 1] to a power, then restore its mean and deviation."""
-    low, high = _extremes(image)
+def adjust_gamma(image: Tensor, exponent: float) -> Tensor:
+    """Raise each channel, rescaled to [0, 1], to a power; restore its mean and deviation."""
+    low, high = _minimum_and_maximum(image)
     scale = (high - low).clamp_min(_EPSILON)
-    bent = ((image - low) / scale).pow_(exponent)
-    mean, std = _moments(image)
-    bent_mean, bent_std = _moments(bent)
-    ratio = std / bent_std.clamp_min(_EPSILON)
-    return bent.sub_(bent_mean).mul_(ratio).add_(mean)
+    power = ((image - low) / scale).pow_(exponent)
+    mean, std = _mean_and_std(image)
+    power_mean, power_std = _mean_and_std(power)
+    ratio = std / power_std.clamp_min(_EPSILON)
+    return power.sub_(power_mean).mul_(ratio).add_(mean)
 
 
-def _moments(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of each channel; two plain passes, far faster here than `std_mean`."""
+def _mean_and_std(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each channel, much faster than `torch.std_mean`."""
     mean = image.mean(dim=(1, 2, 3), keepdim=True)
     variance = (image - mean).square_().mean(dim=(1, 2, 3), keepdim=True)
     return mean, variance.sqrt()
 
 
-def _extremes(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Least and greatest value of each channel; reducing whole tensors is the vectorised way."""
+def _minimum_and_maximum(image: Tensor) -> tuple[Tensor, Tensor]:
+    """Smallest and largest value of each channel; PyTorch vectorises only whole tensors."""
     low, high = zip(*(torch.aminmax(channel) for channel in image), strict=True)
     return torch.stack(low)[:, None, None, None], torch.stack(high)[:, None, None, None]
 
 
-def _strength(rng: np.random.Generator, p: float, interval: tuple[float, float]) -> float | None:
-    applied = rng.random() < p
+def _draw_strength(
+    rng: np.random.Generator, p: float, interval: tuple[float, float]
+) -> float | None:
+    is_applied = rng.random() < p
     strength = float(rng.uniform(*interval))
-    return strength if applied else None
+    return strength if is_applied else None

@@ -1,4 +1,4 @@
-"""Intensities of the store -> what the network sees, on whatever device the voxels are."""
+"""Normalisation of intensities, on any device."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _INFINITE = float("inf")
 
 @dataclass(frozen=True)
 class IntensityMap:
-    """y = (clip(x, low, high) - shift) / scale, one entry a channel; infinite bounds: no clip."""
+    """y = (clip(x, low, high) - shift) / scale, one entry per channel; infinite bounds: no clip."""
 
     low: Floats
     high: Floats
@@ -28,7 +28,7 @@ class IntensityMap:
     scale: Floats
 
     def apply(self, image: Tensor) -> Tensor:
-        """Return a new float32 tensor.
+        """Return the normalised image as a new float32 tensor.
 
         Args:
             image: (c, z, y, x), any real type.
@@ -44,7 +44,7 @@ class IntensityMap:
 
 
 class Normalizer(NormalizerRecord):
-    """How every case's intensities are scaled; checkpoints keep it.
+    """Normalisation of all cases, stored in checkpoints.
 
     "zscore" scales each case by its own statistics; the others clip to [low, high], subtract
     `shift` and divide by `scale`.
@@ -52,18 +52,17 @@ class Normalizer(NormalizerRecord):
 
     @classmethod
     def of(cls, record: NormalizerRecord) -> Normalizer:
-        """Return the normalizer that a checkpoint keeps."""
+        """Return the normalizer of a checkpoint's record."""
         return cls.model_validate(record.model_dump())
 
     def for_case(self, statistics: CaseStatistics) -> IntensityMap:
-        """Return the map for one case, with as many channels as its statistics have."""
-        num = len(statistics.mean)
+        """Return the map for one case, with one entry for each channel of its statistics."""
+        num_channels = len(statistics.mean)
         if self.low is None or self.high is None or self.shift is None or self.scale is None:
-            bound = (_INFINITE,) * num
-            low = (-_INFINITE,) * num
-            return IntensityMap(low, bound, statistics.mean, _non_zero(statistics.std))
-        parts = (self.low, self.high, self.shift, self.scale)
-        low, high, shift, scale = (_spread(part, num) for part in parts)
+            low, high = (-_INFINITE,) * num_channels, (_INFINITE,) * num_channels
+            return IntensityMap(low, high, statistics.mean, _zeros_to_ones(statistics.std))
+        parameters = (self.low, self.high, self.shift, self.scale)
+        low, high, shift, scale = (_by_channel(values, num_channels) for values in parameters)
         return IntensityMap(low, high, shift, scale)
 
 
@@ -72,11 +71,7 @@ class Normalization(NormalizeConfig, ABC):
 
     @abstractmethod
     def build(self, dataset: DatasetStatistics) -> Normalizer:
-        """Settle what depends on the data set.
-
-        Args:
-            dataset: Statistics of the training cases.
-        """
+        """Build the normalizer from the statistics of the training cases."""
 
 
 class ZScore(Normalization):
@@ -84,15 +79,15 @@ class ZScore(Normalization):
 
     name: Literal["zscore"] = "zscore"
 
-    def build(self, dataset: DatasetStatistics) -> Normalizer:  # noqa: ARG002 - by case
+    def build(self, dataset: DatasetStatistics) -> Normalizer:  # noqa: ARG002 - statistics by case
         return Normalizer(name="zscore")
 
 
 class Percentile(Normalization):
     """Clip to percentiles of the foreground's intensities, then z-score with their moments.
 
-    Percentiles, mean and deviation are those of the foreground of all training cases: what CT
-    wants, whose intensities have absolute meaning.
+    Percentiles, mean and deviation are those of the foreground of all training cases. This suits
+    CT, whose intensities have a physical meaning.
     """
 
     name: Literal["percentile"] = "percentile"
@@ -113,7 +108,7 @@ class Percentile(Normalization):
             low=foreground.percentile(self.low),
             high=foreground.percentile(self.high),
             shift=foreground.mean,
-            scale=_non_zero(foreground.std),
+            scale=_zeros_to_ones(foreground.std),
         )
 
 
@@ -130,7 +125,7 @@ class FixedRange(Normalization):
             raise ValueError(f"low must be below high, found {self.low} and {self.high}")
         return self
 
-    def build(self, dataset: DatasetStatistics) -> Normalizer:  # noqa: ARG002 - set by hand
+    def build(self, dataset: DatasetStatistics) -> Normalizer:  # noqa: ARG002 - fixed by the user
         middle, half = (self.high + self.low) / 2.0, (self.high - self.low) / 2.0
         return Normalizer(
             name="range", low=(self.low,), high=(self.high,), shift=(middle,), scale=(half,)
@@ -149,25 +144,25 @@ def build_normalizer(section: NormalizeConfig, dataset: DatasetStatistics) -> No
     """Build the normalizer of the section `data.normalize`.
 
     Args:
-        section: One of `NORMALIZERS`, or of another package.
+        section: One of `NORMALIZERS`, or a section of another package.
         dataset: Statistics of the training cases.
 
     Raises:
-        InputError: percentile without any labelled foreground.
+        InputError: The section is percentile, and no voxel is labelled as foreground.
     """
     assert isinstance(section, Normalization)
     return section.build(dataset)
 
 
-def _non_zero(scale: Floats) -> Floats:
-    """A constant channel is shifted to zero and not divided."""
+def _zeros_to_ones(scale: Floats) -> Floats:
+    """Replace 0, the deviation of a constant channel, by 1."""
     return tuple(s if s > 0.0 else 1.0 for s in scale)
 
 
-def _spread(values: Floats, num: int) -> Floats:
-    if len(values) not in (1, num):
+def _by_channel(values: Floats, num_channels: int) -> Floats:
+    if len(values) not in (1, num_channels):
         raise InputError(
-            f"the image has {num} channels, the normalisation was made for {len(values)}; "
+            f"the image has {num_channels} channels, the normalisation was made for {len(values)}; "
             "give as many channels as in training"
         )
-    return values * num if len(values) == 1 else values
+    return values * num_channels if len(values) == 1 else values

@@ -1,4 +1,4 @@
-"""The one padding: a volume placed in a larger box."""
+"""Padding of a volume to a larger box."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from torch import Tensor
 from vesuv.types import Shape
 
 
-def placed(volume: Tensor, before: Sequence[int], size: Sequence[int], value: float = 0) -> Tensor:
-    """Return a box of one value that holds a volume; the volume itself where it fills the box.
+def pad_to_box(
+    volume: Tensor, before: Sequence[int], size: Sequence[int], value: float = 0
+) -> Tensor:
+    """Pad a volume to a box with one value; the volume itself is returned if it fills the box.
 
     Args:
         volume: (..., z, y, x).
-        before: Voxels of the box before the volume's first one, along z, y, x.
+        before: Number of padded voxels before the volume, along z, y, x.
         size: Edges of the box.
-        value: What the rest of the box holds.
+        value: Value of the padded voxels.
     """
     pads: list[int] = []
     for start, length, edge in zip(before, volume.shape[-3:], size, strict=True):
@@ -25,18 +27,18 @@ def placed(volume: Tensor, before: Sequence[int], size: Sequence[int], value: fl
     return F.pad(volume, pads, value=value) if any(pads) else volume
 
 
-def centred(image: Tensor, least: Shape) -> tuple[Tensor, tuple[slice, ...]]:
-    """Centre an image in zeros along each axis that is shorter than `least`.
+def centre_in_box(image: Tensor, min_size: Shape) -> tuple[Tensor, tuple[slice, ...]]:
+    """Pad an image with zeros on both sides of each axis that is shorter than `min_size`.
 
     Args:
         image: (c, z, y, x).
-        least: Edges that the result has at least.
+        min_size: Smallest edges of the result.
 
     Returns:
-        The image, and where in it the original lies.
+        The padded image, and the slices of the original image in it.
     """
     lengths = image.shape[1:]
-    before = [max(edge - length, 0) // 2 for edge, length in zip(least, lengths, strict=True)]
-    size = [max(edge, length) for edge, length in zip(least, lengths, strict=True)]
+    before = [max(edge - length, 0) // 2 for edge, length in zip(min_size, lengths, strict=True)]
+    size = [max(edge, length) for edge, length in zip(min_size, lengths, strict=True)]
     inside = (slice(start, start + length) for start, length in zip(before, lengths, strict=True))
-    return placed(image, before, size), tuple(inside)
+    return pad_to_box(image, before, size), tuple(inside)

@@ -1,4 +1,4 @@
-"""A box of a case, read from the prepared data."""
+"""Reading of a box of a prepared case."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from torch import Tensor
 from vesuv.data.case import PreparedCase
 from vesuv.data.labels import IGNORE
 from vesuv.transforms.normalize import IntensityMap
-from vesuv.transforms.padding import placed
+from vesuv.transforms.padding import pad_to_box
 from vesuv.types import Array, ClassArray, Shape
 
 
 @dataclass(frozen=True)
 class Region:
-    """A box of a case, cut to the volume."""
+    """A box of a case, clipped to the volume."""
 
     image: Array
     """(c, z, y, x), as stored."""
     label: ClassArray
     """(z, y, x)."""
     offset: Shape
-    """Voxels of the asked box that lie before the arrays' first voxel, along each axis."""
+    """Voxels of the requested box before the arrays' first voxel, along each axis."""
     size: Shape
-    """Edges of the asked box."""
+    """Edges of the requested box."""
 
     def tensors(self, intensity_map: IntensityMap) -> tuple[Tensor, Tensor]:
-        """Return the whole box: image (c, *size) normalised and label (*size).
+        """Return the whole box: normalised image (c, *size) and label (*size).
 
-        Outside the volume the image is 0 after normalising and the label IGNORE.
+        Outside the volume the normalised image is 0 and the label is IGNORE.
         """
         image = intensity_map.apply(torch.from_numpy(self.image))
         label = torch.from_numpy(self.label)
         return (
-            placed(image, self.offset, self.size),
-            placed(label, self.offset, self.size, IGNORE),
+            pad_to_box(image, self.offset, self.size),
+            pad_to_box(label, self.offset, self.size, IGNORE),
         )
 
 
 def read_region(case: PreparedCase, corner: Shape, size: Shape) -> Region:
-    """Copy the part of a box that lies in the volume.
+    """Copy the part of a box inside the volume.
 
     Raises:
         ValueError: The box does not touch the volume.

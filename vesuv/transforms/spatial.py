@@ -1,8 +1,8 @@
-"""Flips, quarter turns, rotation and scaling, drawn before anything is read.
+"""Flips, quarter turns, rotation and scaling of patches, drawn before the patch is read.
 
-A patch that is only flipped or turned is an index permutation of the very voxels it covers. A
-rotated or scaled one is a single affine map that samples image and label together from the smallest
-box that holds what it needs; the box is turned first, so that the sampling runs along memory.
+A patch that is only flipped or turned is an index permutation of its voxels. A rotated or scaled
+patch is sampled by one affine map, image and label together, from the smallest box that holds all
+samples. This box is flipped and turned first, so that the sampling reads contiguous memory.
 """
 
 from __future__ import annotations
@@ -26,24 +26,25 @@ Matrix = tuple[tuple[float, float, float], ...]
 Positions = tuple[Tensor, Tensor, Tensor]
 
 _SLAB = 8
-"""Planes warped at a time on a CPU, so that intermediate results stay in its cache."""
+"""Number of planes warped together on a CPU, so that intermediate results fit in its cache."""
 
 
 @dataclass(frozen=True)
-class Spatial:
-    """Where each voxel of a patch comes from: first turned and flipped, then warped."""
+class SpatialTransform:
+    """Spatial augmentation of one patch: axis permutation and flips first, then an affine map."""
 
     order: Shape
     """Axis of the volume that becomes axis i of the patch."""
     flips: tuple[bool, bool, bool]
-    """Patch axes that run backwards."""
+    """True for each patch axis that is reversed."""
     matrix: Matrix | None
-    """Offsets from the patch centre -> offsets in the turned volume, in voxels; None: the same."""
+    """Map from offsets to the patch centre to offsets in the turned volume, in voxels; None: the
+    identity."""
 
     def margin(self, patch_size: Shape) -> Shape:
-        """Return voxels of the turned volume that are needed beyond each side of the patch.
+        """Return the number of voxels of the turned volume needed beyond each side of the patch.
 
-        Negative where the patch needs fewer than its own size.
+        It is negative where the patch needs fewer voxels than its own size.
         """
         if self.matrix is None:
             return 0, 0, 0
@@ -53,7 +54,7 @@ class Spatial:
         return z, y, x
 
 
-IDENTITY = Spatial((0, 1, 2), (False, False, False), None)
+IDENTITY_SPATIAL = SpatialTransform((0, 1, 2), (False, False, False), None)
 
 
 def draw_spatial(
@@ -61,11 +62,11 @@ def draw_spatial(
     config: AugmentConfig,
     patch_size: Shape,
     spacing: Spacing,
-) -> Spatial:
-    """Draw a symmetry of the patch's grid and, for some patches, a rotation and a zoom.
+) -> SpatialTransform:
+    """Draw flips and quarter turns and, for some patches, a rotation and a zoom.
 
-    The zoom is uniform in its logarithm, so that enlarging and shrinking are equally likely for a
-    range [1 / a, a]. Rotation is rigid in the unit of `spacing`.
+    The logarithm of the zoom is uniform, so that enlarging and shrinking are equally likely for a
+    range [1 / a, a]. The rotation is rigid in the unit of `spacing`.
     """
     flips = rng.random(3) < 0.5 if config.flips else np.zeros(3, dtype=bool)
     order = _draw_order(rng, patch_size, spacing) if config.quarter_turns else (0, 1, 2)
@@ -77,17 +78,17 @@ def draw_spatial(
         zoom = float(np.exp(rng.uniform(*np.log(config.scaling.range))))
     z, y, x = (bool(flip) for flip in flips)
     if zoom == 1.0 and not angles.any():
-        return Spatial(order, (z, y, x), None)
+        return SpatialTransform(order, (z, y, x), None)
     scale = np.array(spacing)
     matrix = _rotation(angles) * scale[None, :] / scale[:, None] / zoom
     rows = [(float(a), float(b), float(c)) for a, b, c in matrix]
-    return Spatial(order, (z, y, x), tuple(rows))
+    return SpatialTransform(order, (z, y, x), tuple(rows))
 
 
-def permute(volume: Tensor, spatial: Spatial) -> Tensor:
+def permute(volume: Tensor, spatial: SpatialTransform) -> Tensor:
     """Turn and flip the last three dims by index permutation; the result is contiguous.
 
-    On the CPU NumPy does it: its strided copy is two to three times as fast as PyTorch's.
+    On a CPU this uses NumPy, whose strided copy is two to three times as fast as PyTorch's.
     """
     lead = volume.ndim - 3
     dims = [*range(lead), *(lead + axis for axis in spatial.order)]
@@ -108,44 +109,45 @@ def warp(
 ) -> tuple[Tensor, Tensor]:
     """Sample image and label of a rotated or scaled patch in one pass.
 
-    Classes are interpolated linearly and decided by majority (foreground against background first,
-    then between foreground classes; ignored neighbours do not vote), which keeps a sheet of two
-    voxels whole where nearest-neighbour sampling frays it.
+    The class of a sample is the majority of its linearly interpolated neighbours: foreground
+    against background first, then between foreground classes; ignored neighbours have no vote. This
+    keeps a sheet of two voxels connected, where nearest-neighbour sampling breaks it.
 
     Args:
-        image: Normalised float32, (c, z, y, x); 0 is taken outside of it.
-        label: Class index or IGNORE, (z, y, x); IGNORE is taken outside of it.
-        matrix: Offsets from the patch centre -> offsets in `image`.
+        image: Normalised float32, (c, z, y, x); 0 outside.
+        label: Class index or IGNORE, (z, y, x); IGNORE outside.
+        matrix: Map from offsets to the patch centre to offsets in `image`.
         center: Position of the patch's centre in `image`, in voxels.
         patch_size: Size of the result.
-        num_classes: Classes, background counted.
+        num_classes: Number of classes, with background.
 
     Returns:
-        Image (c, *patch_size) and uint8 label (*patch_size). A sample whose nearest voxel is
-        ignored is ignored, all others are not.
+        Image (c, *patch_size) and uint8 label (*patch_size). A sample is ignored exactly if its
+        nearest voxel is ignored or outside.
     """
-    channels = (*image, *_votes(label, num_classes))
+    channels = (*image, *_vote_channels(label, num_classes))
     on_cpu = image.device.type == "cpu"
-    source = _fold(channels) if on_cpu else torch.stack([c.float() for c in channels])[None]
-    interpolate = _interpolate_folded if on_cpu else _interpolate
-    warped = image.new_empty((image.shape[0], *patch_size))
-    decided = label.new_empty(patch_size)
+    source = _stack_planes(channels) if on_cpu else torch.stack([c.float() for c in channels])[None]
+    interpolate = _interpolate_stacked if on_cpu else _interpolate
+    warped_image = image.new_empty((image.shape[0], *patch_size))
+    warped_label = label.new_empty(patch_size)
     depth = _SLAB if on_cpu else patch_size[0]
     for start in range(0, patch_size[0], depth):
         slab = slice(start, start + depth)
         positions = _positions(matrix, center, patch_size, slab, image.device)
         sampled = interpolate(source, positions, label.shape)
-        warped[:, slab] = sampled[: image.shape[0]]
+        warped_image[:, slab] = sampled[: image.shape[0]]
         ignored = _ignored_nearest(label, positions)
-        decided[slab] = _decide(sampled[image.shape[0] :]).masked_fill_(ignored, IGNORE)
-    return warped, decided
+        classes = _majority_class(sampled[image.shape[0] :])
+        warped_label[slab] = classes.masked_fill_(ignored, IGNORE)
+    return warped_image, warped_label
 
 
-def _votes(label: Tensor, num_classes: int) -> tuple[Tensor, ...]:
-    """Channels whose interpolation decides the class.
+def _vote_channels(label: Tensor, num_classes: int) -> tuple[Tensor, ...]:
+    """Return int8 channels whose interpolation gives the votes for each class.
 
-    Two classes: +1 on foreground, -1 on background, 0 on ignored. More: one channel a class. They
-    are int8 until they are laid beside the image: a quarter of the bytes.
+    Two classes: one channel, +1 on foreground, -1 on background, 0 on ignored voxels. More classes:
+    one channel per class.
     """
     if num_classes > 2:
         return tuple((label == index).view(torch.int8) for index in range(num_classes))
@@ -153,13 +155,13 @@ def _votes(label: Tensor, num_classes: int) -> tuple[Tensor, ...]:
     return (vote.add_((label == IGNORE).view(torch.int8)),)
 
 
-def _decide(votes: Tensor) -> Tensor:
-    """Class index from interpolated votes."""
+def _majority_class(votes: Tensor) -> Tensor:
+    """Return the class index of each sample from its interpolated votes."""
     if len(votes) == 1:
         return (votes[0] >= 0).to(torch.uint8)
-    foreground = votes[1:]
-    present = foreground.sum(dim=0) >= votes[0]
-    return (foreground.argmax(dim=0) + 1).mul_(present).to(torch.uint8)
+    foreground_votes = votes[1:]
+    is_foreground = foreground_votes.sum(dim=0) >= votes[0]
+    return (foreground_votes.argmax(dim=0) + 1).mul_(is_foreground).to(torch.uint8)
 
 
 def _positions(
@@ -168,33 +170,33 @@ def _positions(
     patch_size: Shape,
     slab: slice,
     device: torch.device,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Source z, y and x of every voxel of some planes of the patch, in voxels."""
-    found = []
-    for row, middle in zip(matrix, center, strict=True):
-        total = torch.full((1, 1, 1), middle, device=device)
+) -> Positions:
+    """Return the source position of every voxel in the planes `slab` of the patch, in voxels."""
+    positions = []
+    for row, center_position in zip(matrix, center, strict=True):
+        position = torch.full((1, 1, 1), center_position, device=device)
         for axis, (slope, edge) in enumerate(zip(row, patch_size, strict=True)):
             offsets = torch.arange(edge, dtype=torch.float32, device=device) - (edge - 1) / 2
             shape = [1, 1, 1]
             shape[axis] = -1
-            total = total + (offsets[slab if axis == 0 else ...] * slope).reshape(shape)
-        found.append(total)
-    z, y, x = found
+            position = position + (offsets[slab if axis == 0 else ...] * slope).reshape(shape)
+        positions.append(position)
+    z, y, x = positions
     return z, y, x
 
 
 def _interpolate(source: Tensor, positions: Positions, shape: Sequence[int]) -> Tensor:
     """Sample trilinearly, 0 outside, from (1, channels, z, y, x)."""
-    parts = [
+    coordinates = [
         position * (2 / length) + (1 / length - 1)
         for position, length in zip(positions, shape, strict=True)
     ]
-    grid = torch.stack(parts[::-1], dim=-1)[None]
+    grid = torch.stack(coordinates[::-1], dim=-1)[None]
     return F.grid_sample(source, grid, align_corners=False)[0]
 
 
-def _fold(channels: Sequence[Tensor]) -> Tensor:
-    """Lay channels out for `_interpolate_folded`: (z + 2, channel, y + 1, x), the rim empty."""
+def _stack_planes(channels: Sequence[Tensor]) -> Tensor:
+    """Copy channels to (z + 2, channel, y + 1, x) for `_interpolate_stacked`; zeros outside."""
     depth, height, width = channels[0].shape
     source = channels[0].new_empty((depth + 2, len(channels), height + 1, width))
     source[0] = source[-1] = source[:, :, height] = 0
@@ -203,13 +205,14 @@ def _fold(channels: Sequence[Tensor]) -> Tensor:
     return source
 
 
-def _interpolate_folded(source: Tensor, positions: Positions, shape: Sequence[int]) -> Tensor:
-    """Sample trilinearly, 0 outside, by PyTorch's two-dimensional sampler.
+def _interpolate_stacked(source: Tensor, positions: Positions, shape: Sequence[int]) -> Tensor:
+    """Sample trilinearly, 0 outside, with PyTorch's 2D sampler.
 
-    On a CPU that one is vectorised and the three-dimensional one is not. The volume is read as one
-    tall image, plane under plane, each followed by an empty row; channels of plane z are followed
-    by those of plane z + 1 at the same stride, so one call samples both planes and a lerp finishes
-    the job. Positions are off by up to 0.005 voxel, float32's resolution on so tall an image.
+    On a CPU the 2D sampler is vectorised and the 3D sampler is not. The volume is viewed as one
+    tall image: its planes are stacked along y, each followed by a row of zeros. Channels of plane
+    z + 1 follow those of plane z at the same stride, so one call samples both planes, and a lerp
+    interpolates between them. Positions have errors up to 0.005 voxel, the resolution of float32
+    coordinates in such a tall image.
     """
     depth, height, width = shape
     num = source.shape[1]
@@ -229,32 +232,32 @@ def _interpolate_folded(source: Tensor, positions: Positions, shape: Sequence[in
 
 
 def _ignored_nearest(label: Tensor, positions: Positions) -> Tensor:
-    """Tell where the nearest voxel is ignored or outside."""
+    """Return a mask of the positions whose nearest voxel is ignored or outside."""
     outside = torch.zeros((), dtype=torch.bool, device=label.device)
     index = torch.zeros((), dtype=torch.int32, device=label.device)
     for position, length in zip(positions, label.shape, strict=True):
         nearest = position.round().to(torch.int32)
-        kept = nearest.clamp(0, length - 1)
-        outside = outside | (nearest != kept)
-        index = torch.add(kept, index, alpha=length)
+        clamped = nearest.clamp(0, length - 1)
+        outside = outside | (nearest != clamped)
+        index = torch.add(clamped, index, alpha=length)
     return (label.take(index.to(torch.int64)) == IGNORE).logical_or_(outside)
 
 
 def _rotation(angles: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rotation about z, then y, then x."""
-    product = np.eye(3)
+    """Return the matrix of a rotation about z, then y, then x."""
+    matrix = np.eye(3)
     for axis, angle in enumerate(angles):
         a, b = [i for i in range(3) if i != axis]
-        turn = np.eye(3)
-        turn[a, a] = turn[b, b] = math.cos(angle)
-        turn[a, b], turn[b, a] = -math.sin(angle), math.sin(angle)
-        product = turn @ product
-    return product
+        axis_rotation = np.eye(3)
+        axis_rotation[a, a] = axis_rotation[b, b] = math.cos(angle)
+        axis_rotation[a, b], axis_rotation[b, a] = -math.sin(angle), math.sin(angle)
+        matrix = axis_rotation @ matrix
+    return matrix
 
 
 def _draw_order(rng: np.random.Generator, patch_size: Shape, spacing: Spacing) -> Shape:
-    """Draw uniformly among the axis orders that leave patch size and spacing as they are."""
-    alike = [
+    """Draw uniformly among the axis orders that do not change patch size and spacing."""
+    allowed_orders = [
         order
         for order in itertools.permutations(range(3))
         if all(
@@ -262,5 +265,5 @@ def _draw_order(rng: np.random.Generator, patch_size: Shape, spacing: Spacing) -
             for i, j in enumerate(order)
         )
     ]
-    z, y, x = alike[int(rng.integers(len(alike)))]
+    z, y, x = allowed_orders[int(rng.integers(len(allowed_orders)))]
     return z, y, x

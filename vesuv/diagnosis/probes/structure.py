@@ -16,7 +16,7 @@ from vesuv.data.labels import IGNORE
 from vesuv.data.sampling import PatchPlan, PatchSampler
 from vesuv.runs.records import AugmentationEffect, Structure
 from vesuv.transforms.normalize import IntensityMap
-from vesuv.transforms.patch import apply, read_planned
+from vesuv.transforms.patch import apply_transform, read_planned_patch
 from vesuv.types import Mask
 
 _AUGMENTATIONS = ("rotation", "scaling", "noise", "blur", "low_resolution")
@@ -159,7 +159,7 @@ def _patch(
     augment: AugmentConfig,
     num_classes: int,
 ) -> tuple[Tensor, Tensor]:
-    return apply(read_planned(sampler, plan, augment), maps[plan.case], num_classes)
+    return apply_transform(read_planned_patch(sampler, plan, augment), maps[plan.case], num_classes)
 
 
 def _effect(
