@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 import tifffile
 
 from vesuv.config import Config
+from vesuv.config.data import FoldsConfig
 from vesuv.data.builder import open_or_prepare_store, prepare
 from vesuv.data.layouts import CasePaths
 from vesuv.data.store import Store
@@ -252,7 +255,7 @@ def test_a_full_disk_ends_at_once_and_leaves_nothing(
 
 
 def test_what_a_killed_prepare_left_is_cleared_away(tiny_config: Config, tmp_path: Path) -> None:
-    dead = tmp_path / ".store.999999999.partial"
+    dead = tmp_path / ".store.vesuv-999999999.partial"
     dead.mkdir()
 
     prepare(tiny_config)
@@ -260,12 +263,149 @@ def test_what_a_killed_prepare_left_is_cleared_away(tiny_config: Config, tmp_pat
     assert not dead.exists()
 
 
+# A container numbers its processes from 1, so that the next one may have the killed one's number.
+@pytest.mark.parametrize("runs", [False, True])
+@pytest.mark.parametrize("has_empty_folder", [False, True])
 def test_a_store_that_a_killed_process_had_moved_aside_returns(
-    tiny_config: Config, tmp_path: Path
+    tiny_config: Config, tmp_path: Path, runs: bool, has_empty_folder: bool
 ) -> None:
     made = prepare(tiny_config)
-    made.path.rename(tmp_path / ".store.999999999.old.partial")
-    (tmp_path / ".store.999999999.partial").mkdir()
+    pid = os.getpid() if runs else 999_999_999
+    made.path.rename(tmp_path / f".store.vesuv-{pid}-old.partial")
+    (tmp_path / ".store.vesuv-999999999.partial").mkdir()
+    if has_empty_folder:
+        made.path.mkdir()
 
     assert prepare(tiny_config) == made
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
+
+
+def test_a_former_store_is_kept_where_other_files_took_its_place(
+    tiny_config: Config, tmp_path: Path
+) -> None:
+    made = prepare(tiny_config)
+    aside = tmp_path / ".store.vesuv-999999999-old.partial"
+    made.path.rename(aside)
+    made.path.mkdir()
+    (made.path / "thesis.txt").touch()
+
+    with pytest.raises(InputError, match="store: holds files but no prepared store"):
+        prepare(tiny_config, overwrite=True)
+
+    assert (aside / "store.json").is_file()
+
+
+@pytest.mark.parametrize("place", ["store", "store/raw"])
+def test_a_store_never_takes_the_place_of_the_raw_data(
+    tiny_config: Config, tiny_data: Path, tmp_path: Path, place: str
+) -> None:
+    made = prepare(tiny_config)
+    root = tmp_path / place
+    shutil.copytree(tiny_data, root, dirs_exist_ok=True)
+    (tmp_path / "link").symlink_to(tmp_path / "store")
+    raw_files = sorted(root.glob("train_*/*"))
+
+    for store in (made.path, tmp_path / "link", tmp_path / "x/../store"):
+        config = with_data(tiny_config, root=str(root), store=str(store))
+        with pytest.raises(InputError, match=r"data\.store: \S+ must not hold the raw data, found"):
+            prepare(config, overwrite=True)
+    assert sorted(root.glob("train_*/*")) == raw_files
+
+
+@pytest.mark.parametrize("name", ["train_images", "train_labels/c0.zarr"])
+def test_a_store_never_lies_among_the_raw_volumes(
+    tiny_config: Config, tiny_data: Path, name: str
+) -> None:
+    config = with_data(tiny_config, store=str(tiny_data / name))
+
+    with pytest.raises(InputError, match="must not lie among the raw volumes"):
+        prepare(config)
+
+
+def test_a_store_beside_the_raw_volumes_is_made(
+    tiny_config: Config, tiny_data: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "data"
+    shutil.copytree(tiny_data, root)
+
+    prepare(with_data(tiny_config, root=str(root), store=str(root / "store")))
+
+    assert (root / "store/store.json").is_file()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "notes.md",
+        "cases/mine/a.txt",
+        "cases/c0.zarr/notes.partial.md",
+        "cases/c0.zarr/image/c/0/0/0/1",
+        "cases/c0.zarr/image/old.zarr.json",
+    ],
+)
+def test_a_store_with_files_of_the_user_is_not_replaced(tiny_config: Config, name: str) -> None:
+    file = prepare(tiny_config).path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("mine")
+
+    with pytest.raises(InputError, match=rf"{re.escape(name)}: was not written by vesuv prepare"):
+        prepare(tiny_config, overwrite=True)
+
+    assert file.read_text() == "mine"
+
+
+def test_a_store_with_a_link_in_it_is_not_replaced(tiny_config: Config, tmp_path: Path) -> None:
+    store = prepare(tiny_config)
+    (tmp_path / "elsewhere").mkdir()
+    (store.path / "cases/c9.zarr").symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(InputError, match=r"c9\.zarr: was not written by vesuv prepare"):
+        prepare(tiny_config, overwrite=True)
+
+
+def test_a_linked_store_is_replaced_where_it_lies(tiny_config: Config, tmp_path: Path) -> None:
+    store = prepare(tiny_config).path
+    store.rename(tmp_path / "disk")
+    store.symlink_to(tmp_path / "disk")
+    before = (tmp_path / "disk/store.json").stat().st_ino
+
+    prepare(tiny_config, overwrite=True)
+
+    assert store.is_symlink()
+    assert (tmp_path / "disk/store.json").stat().st_ino != before
+
+
+def test_folds_that_no_longer_fit_are_kept_beside_the_new_ones(
+    tiny_config: Config, tmp_path: Path
+) -> None:
+    file = prepare(tiny_config).path / "folds.yaml"
+    edited = "# mine\n" + file.read_text()
+    file.write_text(edited)
+    notes: list[str] = []
+
+    prepare(with_data(tiny_config, folds=FoldsConfig(num=4)), overwrite=True, notes=notes.append)
+
+    assert (file.parent / "folds.former.yaml").read_text() == edited
+    assert notes[0].endswith("; it is kept as folds.former.yaml")
+
+
+@pytest.mark.parametrize("name", ["*", "[a]", "a?"])
+def test_a_store_may_have_any_name(tiny_config: Config, tmp_path: Path, name: str) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "thesis").touch()
+    config = with_data(tiny_config, store=str(tmp_path / name))
+
+    made = prepare(config)
+    assert prepare(config, overwrite=True) == made
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "a"])
+    assert (tmp_path / "a" / "thesis").exists()
+
+
+def test_a_store_that_is_read_only_is_opened_without_a_lock(
+    tiny_config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = prepare(tiny_config)
+    monkeypatch.setattr("vesuv.data.builder.hold_lock", None)
+
+    assert prepare(tiny_config) == made

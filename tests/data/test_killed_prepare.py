@@ -16,9 +16,11 @@ from vesuv.data.store import Store
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a process of its own")
 
 
-# Renames: the four cases, summary and index, the former store aside, the new one in its place.
+# Renames: the four cases, summary and index, the former store aside, the new one in its place, and
+# the former one to a name under which it is deleted.
 @pytest.mark.parametrize(
-    ("number", "done"), [(1, True), (6, False), (7, False), (7, True), (8, False), (8, True)]
+    ("number", "done"),
+    [(1, True), (6, False), (7, False), (7, True), (8, False), (8, True), (9, False), (9, True)],
 )
 def test_a_store_is_whole_wherever_its_making_is_killed(
     tiny_data: Path, tmp_path: Path, number: int, done: bool
@@ -26,13 +28,16 @@ def test_a_store_is_whole_wherever_its_making_is_killed(
     config_file = tmp_path / "tiny.yaml"
     config_file.write_text(yaml.safe_dump(tiny_tree(tiny_data, tmp_path / "store")))
     before = prepare(load_config(config_file))
-    (before.path / "mark of the former store").touch()
+    folds = before.path / "folds.yaml"
+    folds.write_text("# edited\n" + folds.read_text())
+    former_file = (before.path / "store.json").stat().st_ino
     arguments = ["prepare", "--config", str(config_file), "--overwrite"]
 
     running = start(arguments, tmp_path / "errors.txt", before=KilledAtRename(number, done))
     assert running.status() == -signal.SIGKILL, running.said
 
     assert prepare(load_config(config_file)) == before == Store.open(before.path)
-    is_former = (before.path / "mark of the former store").exists()
-    assert is_former == ((number, done) != (8, True))
+    assert folds.read_text().startswith("# edited\n")
+    is_former = (before.path / "store.json").stat().st_ino == former_file
+    assert is_former == ((number, done) < (8, True))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["errors.txt", "store", "tiny.yaml"]

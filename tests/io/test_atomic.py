@@ -12,7 +12,8 @@ from vesuv.io.atomic import (
     atomic_replace,
     catch_write_errors,
     clear_leftovers,
-    leftovers,
+    has_temporaries,
+    restore_folder,
     write_text,
 )
 
@@ -76,9 +77,7 @@ def test_a_folder_that_cannot_be_put_in_place_leaves_the_former_one(
     rename = os.replace
 
     def fail(source: Path, target: Path) -> None:
-        if Path(source).name.endswith(".partial") and not Path(source).name.endswith(
-            ".old.partial"
-        ):
+        if Path(source).name == f".store.vesuv-{os.getpid()}.partial":
             raise OSError(errno.EIO, "Input/output error")
         rename(source, target)
 
@@ -134,16 +133,36 @@ def test_every_file_is_flushed_to_disk_before_the_rename(
     assert events == ["flush", "rename", "flush", "flush", "rename"]
 
 
-def test_a_link_stays_a_link_and_its_target_is_replaced(tmp_path: Path) -> None:
-    (tmp_path / "disk").mkdir()
-    real, link = tmp_path / "disk" / "real.txt", tmp_path / "link.txt"
-    real.write_text("old")
-    link.symlink_to(real)
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_what_a_link_points_to_is_neither_written_nor_deleted(
+    tmp_path: Path, is_folder: bool
+) -> None:
+    real, link = tmp_path / "real", tmp_path / "link"
+    real.mkdir()
+    (real / "file").write_text("old")
+    link.symlink_to(real if is_folder else real / "file")
 
-    write_text(link, "new")
+    with atomic_replace(link) as temporary:
+        if is_folder:
+            temporary.mkdir()
+        else:
+            temporary.write_text("new")
 
-    assert link.is_symlink()
-    assert real.read_text() == "new"
+    assert not link.is_symlink() and link.is_dir() == is_folder
+    assert (real / "file").read_text() == "old"
+    assert names(tmp_path) == ["link", "real"]
+
+
+def test_a_kept_former_file_is_never_written_through_a_link(tmp_path: Path) -> None:
+    path, previous, thesis = (tmp_path / name for name in ("last.pt", "last.pt.previous", "thesis"))
+    path.write_text("1")
+    thesis.write_text("mine")
+    previous.symlink_to(thesis)
+
+    with atomic_replace(path, previous=previous) as temporary:
+        temporary.write_text("2")
+
+    assert (path.read_text(), previous.read_text(), thesis.read_text()) == ("2", "1", "mine")
 
 
 def test_a_text_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
@@ -157,41 +176,61 @@ def test_a_text_file_has_the_permissions_of_any_new_file(tmp_path: Path) -> None
     assert stat.S_IMODE(mode) == stat.S_IMODE(plain.stat().st_mode)
 
 
-def test_leftovers_are_those_of_processes_that_no_longer_run(tmp_path: Path) -> None:
-    for name in (f".a.{DEAD}.partial", f".b.nii.gz.{DEAD}.partial.nii.gz", "a", "b.partial"):
-        (tmp_path / name).touch()
-    (tmp_path / f".a.{os.getpid()}.partial").touch()
-
-    assert [path.name for path in leftovers(tmp_path)] == [
-        f".a.{DEAD}.partial",
-        f".b.nii.gz.{DEAD}.partial.nii.gz",
+def test_only_temporary_files_of_processes_that_no_longer_run_are_removed(tmp_path: Path) -> None:
+    kept = [
+        "a",
+        "notes.partial.md",
+        ".notes.2024.partial.md",
+        ".notes.old.partial",
+        f".a.vesuv-{os.getpid()}.partial",
     ]
-    assert leftovers(tmp_path / "gone") == []
+    for name in (f".a.vesuv-{DEAD}.partial", f".b.nii.gz.vesuv-{DEAD}.partial.nii.gz", *kept):
+        (tmp_path / name).touch()
+    (tmp_path / f".c.vesuv-{DEAD}.partial").mkdir()
+    link = tmp_path / f".d.vesuv-{DEAD}.partial"
+    link.symlink_to(tmp_path)
+
+    clear_leftovers(tmp_path)
+    clear_leftovers(tmp_path / "gone")
+
+    assert names(tmp_path) == sorted([*kept, link.name])
 
 
-def test_only_the_leftovers_of_one_path_are_removed(tmp_path: Path) -> None:
-    (tmp_path / f".a.{DEAD}.partial").mkdir()
-    (tmp_path / f".ab.{DEAD}.partial").mkdir()
-
-    clear_leftovers(tmp_path / "a")
-
-    assert names(tmp_path) == [f".ab.{DEAD}.partial"]
+def folder_with(path: Path, name: str) -> Path:
+    path.mkdir()
+    (path / name).touch()
+    return path
 
 
-@pytest.mark.parametrize("is_there", [True, False])
+@pytest.mark.parametrize("runs", [False, True])
+@pytest.mark.parametrize("name", ["store", "*", "[s]", "s.vesuv-1.partial"])
 def test_a_folder_that_was_moved_aside_returns_where_none_took_its_place(
-    tmp_path: Path, is_there: bool
+    tmp_path: Path, runs: bool, name: str
 ) -> None:
-    former = tmp_path / f".store.{DEAD}.old.partial"
-    former.mkdir()
-    (former / "old").touch()
-    if is_there:
-        (tmp_path / "store").mkdir()
+    pid = os.getpid() if runs else DEAD
+    folder_with(tmp_path / f".{name}.vesuv-{pid}-old.partial", "mark")
+    folder_with(tmp_path / f".{name}.vesuv-{pid}.partial", "half")
+    other = folder_with(tmp_path / f".store2.vesuv-{DEAD}.partial", "mark")
+    assert has_temporaries(tmp_path / name)
 
-    clear_leftovers(tmp_path / "store")
+    restore_folder(tmp_path / name, "mark")
 
-    assert names(tmp_path) == ["store"]
-    assert names(tmp_path / "store") == ([] if is_there else ["old"])
+    assert names(tmp_path) == sorted([name, other.name])
+    assert names(tmp_path / name) == ["mark"]
+    assert not has_temporaries(tmp_path / name)
+
+
+@pytest.mark.parametrize(("name", "is_kept"), [("mark", False), ("thesis", True)])
+def test_a_folder_that_was_moved_aside_goes_where_a_whole_one_took_its_place(
+    tmp_path: Path, name: str, is_kept: bool
+) -> None:
+    former = folder_with(tmp_path / f".store.vesuv-{DEAD}-old.partial", "mark")
+    folder_with(tmp_path / "store", name)
+
+    restore_folder(tmp_path / "store", "mark")
+
+    assert names(tmp_path / "store") == [name]
+    assert former.exists() == is_kept
 
 
 def test_a_failed_write_is_a_sentence_with_the_final_name(tmp_path: Path) -> None:

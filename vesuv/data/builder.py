@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from vesuv.config import Config
 from vesuv.data.fingerprint import check_fits
 from vesuv.data.folds import load_folds
+from vesuv.data.layouts import volume_folders
 from vesuv.data.records import write_record
-from vesuv.data.store import FORMER_SUMMARY, INDEX, SUMMARY, Store, store_path
+from vesuv.data.store import FORMER_SUMMARY, INDEX, SUMMARY, Store, check_only_store, store_path
 from vesuv.data.store_builder import build_store
 from vesuv.data.summary import summarise_cases
 from vesuv.errors import InputError
-from vesuv.io.atomic import catch_write_errors, clear_leftovers
+from vesuv.io.atomic import catch_write_errors, has_temporaries, restore_folder
+from vesuv.io.lock import hold_lock
+from vesuv.io.places import contains
 from vesuv.types import Progress, Say, no_progress, silent
 
 
@@ -26,6 +32,8 @@ def prepare(
 ) -> Store:
     """Make the store and its summary, or open an existing store that matches the configuration.
 
+    Where another process prepares the same store, its end is waited for.
+
     Args:
         config: Sections data, labels and the patch size are used.
         overwrite: Replace an existing store.
@@ -34,15 +42,51 @@ def prepare(
         notes: Called with sentences for the user.
 
     Raises:
-        InputErrors: Every case that cannot be used, one sentence each; nothing is written.
+        InputErrors: Every case that cannot be used, one sentence each; nothing is written. Or the
+            store would hold the raw data or lie among them, or holds files of the user.
     """
-    with catch_write_errors(store_path(config)):
-        clear_leftovers(store_path(config))
-    if is_prepared(config) and not overwrite:
-        return _update_patch_size(open_matching_store(config), config)
-    store = build_store(config, store_path(config), workers, progress, notes)
-    load_folds(store, config.data.folds)
-    return store
+    path = store_path(config)
+    _check_apart(path, config)
+    if not overwrite and not has_temporaries(path.resolve()) and is_prepared(config):
+        store = open_matching_store(config)
+        if store.summary.patch_size == config.sampling.patch_size:
+            return store  # without the lock: the folder may be read-only
+    with _store_lock(path, notes):
+        if is_prepared(config):
+            if not overwrite:
+                return _update_patch_size(open_matching_store(config), config)
+            check_only_store(path)
+        store = build_store(config, path, workers, progress, notes)
+        load_folds(store, config.data.folds)
+        return store
+
+
+@contextmanager
+def _store_lock(path: Path, notes: Say) -> Iterator[None]:
+    """Keep other processes from preparing the store, and undo what a killed one left half done."""
+    folder = path.resolve()
+    message = f"{path}: {{holder}} is preparing this store; waiting for it"
+    with catch_write_errors(path):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with hold_lock(folder.with_name(f".{folder.name}.lock"), message, wait=notes):
+            restore_folder(folder, INDEX)
+            yield
+
+
+def _check_apart(path: Path, config: Config) -> None:
+    """Refuse a store that would replace the raw data, or hide among them."""
+    root = Path(config.data.root)
+    if contains(path, root):
+        raise InputError(
+            f"data.store: {path} must not hold the raw data, found data.root {root} in it; give "
+            "data.store a folder of its own"
+        )
+    for folder in volume_folders(config.data):
+        if contains(folder, path):
+            raise InputError(
+                f"data.store: {path} must not lie among the raw volumes, found it in {folder}; "
+                "give data.store a folder of its own"
+            )
 
 
 def open_or_prepare_store(config: Config) -> Store:

@@ -18,6 +18,8 @@ from vesuv.errors import InputError, InputErrors
 from vesuv.io.atomic import write_text
 
 FILE = "folds.yaml"
+FORMER_FILE = "folds.former.yaml"
+"""Edited folds of a former store that do not fit the new one."""
 _HEADER = """\
 # Validation cases of each fold; all other cases train it. Edit freely: each case stands once.
 # Delete this file to draw the folds again from data.folds.

@@ -69,6 +69,14 @@ def scan_cases(config: DataConfig) -> tuple[list[CasePaths], list[str]]:
     return sorted(cases, key=lambda case: case.id), faults
 
 
+def volume_folders(config: DataConfig) -> tuple[Path, Path]:
+    """Return the folders of images and labels."""
+    root = Path(config.root)
+    if config.layout == "nnunet":
+        return root / "imagesTr", root / "labelsTr"
+    return root / config.images, root / config.labels
+
+
 def check_dataset_json(root: Path, labels: LabelsConfig) -> None:
     """Compare the labels that dataset.json declares with the configuration's.
 

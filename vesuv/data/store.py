@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,14 +30,19 @@ from vesuv.data.records import (
     read_record,
 )
 from vesuv.data.statistics import DatasetStatistics
-from vesuv.errors import InputError
-from vesuv.io.atomic import atomic_replace
+from vesuv.errors import InputError, command
+from vesuv.io.atomic import atomic_replace, is_temporary
 from vesuv.types import Array, ClassArray
 
 INDEX = "store.json"
 SUMMARY = "summary.json"
 FORMER_SUMMARY = "census.json"
 """Name of the summary in older stores."""
+_OWN_FILE = re.compile(
+    r"store\.json|summary\.json|census\.json|folds(\.former)?\.yaml|cases/[^/]+\.zarr/(zarr\.json|"
+    r"(image|label|native_label|blocks)/(zarr\.json|c/0/0/0(/0)?))"
+)
+"""Matches the files of a store, relative to its folder."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +175,24 @@ class Store:
 def store_path(config: Config) -> Path:
     """Return the folder of the prepared cases that this configuration uses."""
     return Path(config.data.store) if config.data.store else Path("log/prepared") / config.name
+
+
+def check_only_store(path: Path) -> None:
+    """Refuse a store with files that preparation did not write, because it is to be replaced.
+
+    Raises:
+        InputError: Names one of them.
+    """
+    for parent, folders, files in os.walk(path):
+        links = [name for name in folders if (Path(parent) / name).is_symlink()]
+        for name in sorted([*links, *files]):
+            file = Path(parent) / name
+            is_own = _OWN_FILE.fullmatch(file.relative_to(path).as_posix())
+            if file.is_symlink() or not (is_own or is_temporary(name)):
+                raise InputError(
+                    f"{file}: was not written by {command('prepare')}, and --overwrite replaces "
+                    "the whole store; move it elsewhere first"
+                )
 
 
 def case_path(store: Path, case_id: str) -> Path:

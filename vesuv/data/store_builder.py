@@ -12,6 +12,7 @@ from vesuv.config import Config
 from vesuv.data.case_files import read_case
 from vesuv.data.fingerprint import Settings, Sources, fingerprint, settings_of, sources_of
 from vesuv.data.folds import FILE as FOLDS_FILE
+from vesuv.data.folds import FORMER_FILE as FORMER_FOLDS_FILE
 from vesuv.data.folds import read_folds
 from vesuv.data.layouts import CasePaths, check_dataset_json, scan_cases
 from vesuv.data.preparation import dataset_faults, prepare_arrays
@@ -50,7 +51,7 @@ def build_store(
         check_dataset_json(Path(config.data.root), config.labels)
     files, faults = scan_cases(config.data)
     settings, sources = settings_of(config), sources_of(Path(config.data.root), files)
-    with catch_write_errors(path), atomic_replace(path) as folder:
+    with catch_write_errors(path), atomic_replace(path.resolve()) as folder:
         folder.mkdir()
         cases, case_faults = _prepare_cases(files, config, folder, workers, progress)
         faults = [*faults, *case_faults, *dataset_faults(case.attributes for case in cases)]
@@ -120,13 +121,17 @@ def _prepare_cases(
 
 
 def _copy_folds(file: Path, folder: Path, ids: Sequence[str], config: Config, notes: Say) -> None:
-    """Copy folds.yaml of the former store, which the user may have edited, if it is still valid."""
+    """Copy folds.yaml of the former store, which the user may have edited.
+
+    A file that is no longer valid gets another name.
+    """
     if not file.is_file():
         return
     try:
         read_folds(file, ids, config.data.folds)
     except InputError as fault:
-        notes(f"{file} is drawn again: {fault}")
+        notes(f"{file} is drawn again: {fault}; it is kept as {FORMER_FOLDS_FILE}")
+        shutil.copy2(file, folder / FORMER_FOLDS_FILE)
     else:
         shutil.copy2(file, folder / FOLDS_FILE)
 

@@ -1,7 +1,8 @@
 """Atomic writing: under a temporary name first, then a rename to the final name.
 
-A reader sees the former file or the new one, never a half-written one. The temporary name holds the
-id of the writing process and begins with a dot, so that listings of volumes leave it out.
+A reader sees the former file or the new one, never a half-written one. The temporary name holds
+"vesuv" and the id of the writing process, and begins with a dot, so that listings of volumes leave
+it out. A symbolic link is replaced like a file: what it points to is neither written nor deleted.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from pathlib import Path
 from vesuv.errors import InputError
 
 _TEMPORARY = re.compile(
-    r"\.(?P<name>.+?)\.(?P<pid>\d+)\.(?P<old>old\.)?partial(?:\..+)?", re.DOTALL
+    r"\.(?P<name>.+)\.vesuv-(?P<pid>\d+)(?P<old>-old)?\.partial(?:\..+)?", re.DOTALL
 )
-"""Matches a temporary name; `old` marks a former folder that makes room for the new one."""
+"""Matches a temporary name; `old` marks a whole former folder that made room for the new one."""
 
 
 @contextmanager
@@ -32,10 +33,9 @@ def atomic_replace(
 ) -> Iterator[Path]:
     """Yield a temporary path beside `path`, and rename it to `path` when the body has succeeded.
 
-    When the body fails, the temporary file or folder is removed and `path` stays unchanged. A
-    symbolic link stays a link; the file it points to is replaced. A file is replaced in one step. A
-    folder needs two, because the former folder is moved aside first: if the process is killed
-    between them, `clear_leftovers` moves the former folder back.
+    When the body fails, the temporary file or folder is removed and `path` stays unchanged. A file
+    is replaced in one step. A folder needs two, because the former folder is moved aside first: if
+    the process is killed between them, `restore_folder` moves the former folder back.
 
     Args:
         path: File or folder to write.
@@ -47,23 +47,22 @@ def atomic_replace(
     Raises:
         OSError: Writing failed; see `catch_write_errors`.
     """
-    target = path.resolve() if path.is_symlink() else path
     if make_folder:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.partial{ending}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _temporary(path, ending=ending)
     _remove(temporary)
     try:
         yield temporary
         if flush:
             _flush(temporary)
-        if previous is not None and target.is_file():
-            _exchange(temporary, target, previous)
-        elif target.is_dir() and temporary.is_dir():
-            former = target.with_name(f".{target.name}.{os.getpid()}.old.partial")
-            _exchange(temporary, target, former)
-            _remove(former)
+        if previous is not None and path.is_file() and not path.is_symlink():
+            _exchange(temporary, path, previous)
+        elif path.is_dir() and temporary.is_dir():
+            former = _temporary(path, old="-old")
+            _exchange(temporary, path, former)
+            former.replace(temporary)  # half removed it must not look like one to be moved back
         else:
-            temporary.replace(target)
+            temporary.replace(path)
     finally:
         _remove(temporary)
 
@@ -100,31 +99,67 @@ def catch_write_errors(path: Path, hint: str = "check folder and space") -> Iter
         ) from None
 
 
+def is_temporary(name: str) -> bool:
+    """Return whether a name is one that `atomic_replace` writes under."""
+    return _TEMPORARY.fullmatch(name) is not None
+
+
+def has_temporaries(path: Path) -> bool:
+    """Return whether files or folders lie beside `path` that are to take its place, or had it."""
+    return any(match["name"] == path.name for _, match in _temporaries(path.parent))
+
+
 def leftovers(folder: Path) -> list[Path]:
     """Return the temporary files and folders of processes that no longer run."""
-    if not folder.is_dir():
-        return []
-    matches = ((path, _TEMPORARY.fullmatch(path.name)) for path in folder.iterdir())
-    return sorted(path for path, match in matches if match and not _is_running(int(match["pid"])))
+    return sorted(
+        path for path, match in _temporaries(folder) if not _is_running(int(match["pid"]))
+    )
 
 
-def clear_leftovers(path: Path) -> None:
-    """Remove the temporary files and folders of `path` that killed processes left behind.
+def clear_leftovers(folder: Path) -> None:
+    """Remove the temporary files and folders in `folder` of processes that no longer run."""
+    for leftover in leftovers(folder):
+        _remove(leftover)
 
-    A former folder that was moved aside is moved back if `path` is missing.
+
+def restore_folder(path: Path, marker: str) -> None:
+    """Undo a replacement of the folder `path` whose process was killed; needs its lock.
+
+    A former folder that was moved aside is moved back where nothing took its place; it is deleted
+    only where the new folder is whole. Without the lock, a process that still writes would lose its
+    folder: its id tells nothing, because another process may have got it.
+
+    Args:
+        path: Folder that `atomic_replace` writes.
+        marker: Name of a file that each such folder holds.
 
     Raises:
         OSError: The former folder cannot be moved back.
     """
-    target = path.resolve() if path.is_symlink() else path
-    for leftover in leftovers(target.parent):
-        match = _TEMPORARY.fullmatch(leftover.name)
-        if match is None or match["name"] != target.name:
+    for leftover, match in _temporaries(path.parent):
+        if match["name"] != path.name:
             continue
-        if match["old"] and not target.exists():
-            leftover.replace(target)
-        else:
+        if not match["old"]:
             _remove(leftover)
+        elif (path / marker).is_file():
+            half_removed = _temporary(path)
+            leftover.replace(half_removed)
+            _remove(half_removed)
+        elif not path.exists() or (path.is_dir() and not any(path.iterdir())):
+            leftover.replace(path)
+
+
+def _temporary(path: Path, *, old: str = "", ending: str = "") -> Path:
+    return path.with_name(f".{path.name}.vesuv-{os.getpid()}{old}.partial{ending}")
+
+
+def _temporaries(folder: Path) -> list[tuple[Path, re.Match[str]]]:
+    """Temporary files and folders in a folder, links left out."""
+    if not folder.is_dir():
+        return []
+    matches = ((path, _TEMPORARY.fullmatch(path.name)) for path in folder.iterdir())
+    found = [(path, match) for path, match in matches if match and not path.is_symlink()]
+    return sorted(found, key=lambda pair: pair[0])
 
 
 def _exchange(temporary: Path, target: Path, former: Path) -> None:
