@@ -1,4 +1,4 @@
-"""A run folder as training leaves it, made by hand."""
+"""A run folder as training leaves it, line_chart by hand."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ FINDING = {
 
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
-    """Return what makes a complete run folder of so many epochs."""
+    """Return a function that makes a complete run folder of some epochs."""
 
     def make(epochs: int = 4) -> Path:
         run = tmp_path / "run"
@@ -61,7 +61,7 @@ def make_run(tmp_path: Path) -> MakeRun:
 
 
 def section(run: Path, name: str) -> str:
-    """Write the page and return one of its sections; empty where it is not there."""
+    """Write the page and return one of its sections; empty if it is missing."""
     page = write_page(run, now=NOW).read_text(encoding="utf-8")
     found = re.search(rf'<section id="{name}">\n(.*?)\n</section>', page, re.DOTALL)
     return found[1] if found else ""

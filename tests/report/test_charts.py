@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.report.conftest import MakeRun, section
 from vesuv.config.loss import Phase
-from vesuv.report.charts import Chart, Series, thinned
+from vesuv.report.charts import Chart, Series, downsample
 from vesuv.report.timeline import Timeline
 from vesuv.runs.history import Point
 
@@ -48,12 +48,12 @@ def test_a_point_alone_between_gaps_is_marked_on_a_long_line_too() -> None:
 def test_a_total_is_not_drawn_across_a_change_of_phase() -> None:
     points = line(*range(10))
 
-    assert path(points, breaks=True).count("M") == 2
+    assert path(points, break_at_phases=True).count("M") == 2
     assert path(points).count("M") == 1
 
 
 def test_a_chart_without_a_number_has_no_lines() -> None:
-    assert chart(Series("a", line(math.nan)), Series("b", [])).series == []
+    assert chart(Series("a", line(math.nan)), Series("b", [])).drawn_lines == []
 
 
 def test_thinning_keeps_every_peak_and_both_ends_of_a_long_line() -> None:
@@ -61,19 +61,19 @@ def test_thinning_keeps_every_peak_and_both_ends_of_a_long_line() -> None:
     points[4321] = (4321, 9.0)
     points[8765] = (8765, -9.0)
 
-    kept = thinned(points)
+    downsampled = downsample(points)
 
-    assert len(kept) <= 700
-    assert {(4321, 9.0), (8765, -9.0), points[-1]} <= set(kept)
-    assert kept == sorted(kept)
-    assert thinned(points[:100]) == points[:100]
+    assert len(downsampled) <= 700
+    assert {(4321, 9.0), (8765, -9.0), points[-1]} <= set(downsampled)
+    assert downsampled == sorted(downsampled)
+    assert downsample(points[:100]) == points[:100]
 
 
 def test_the_pointer_reads_the_numbers_that_were_written() -> None:
-    made = chart(Series("a", line(0.123456, math.nan)), Series("b", [(1, 0.5)]), unit="%")
+    line_chart = chart(Series("a", line(0.123456, math.nan)), Series("b", [(1, 0.5)]), unit="%")
 
-    assert made.epochs == [0, 1]
-    assert made.columns == [[12.35, None], [None, 50.0]]
+    assert line_chart.epochs == [0, 1]
+    assert line_chart.columns == [[12.35, None], [None, 50.0]]
 
 
 def test_the_pointer_finds_the_same_numbers_in_the_page(make_run: MakeRun) -> None:
@@ -116,6 +116,6 @@ def test_a_line_with_a_spike_gets_a_logarithmic_axis() -> None:
 def test_a_level_is_marked_where_the_axis_reaches_it() -> None:
     levels = [(0.5, "half"), (math.inf, "never")]
 
-    made = chart(Series("a", line(0.0, 1.0)), levels=levels)
+    line_chart = chart(Series("a", line(0.0, 1.0)), levels=levels)
 
-    assert made.marks == [(50, "half")]
+    assert line_chart.level_marks == [(50, "half")]

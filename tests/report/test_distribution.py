@@ -11,7 +11,7 @@ from vesuv.runs.history import RunHistory
 from vesuv.runs.records import Observation
 
 
-def test_it_says_how_much_of_each_label_lies_above_the_threshold(make_run: MakeRun) -> None:
+def test_the_share_of_each_label_above_the_threshold_is_shown(make_run: MakeRun) -> None:
     page = section(make_run(), "distribution")
 
     assert "60.0 % of the labelled foreground and 1.00 % of the labelled background" in page
@@ -40,14 +40,14 @@ def test_the_threshold_of_validation_and_the_selected_one_are_marked(make_run: M
         7,
     ],
 )
-def test_counts_that_are_none_are_left_out(make_run: MakeRun, content: object) -> None:
+def test_invalid_histograms_are_left_out(make_run: MakeRun, content: object) -> None:
     run = make_run()
     write_lines(run / "evidence.jsonl", [{"epoch": 0, "histogram": content}])
 
     assert "Predicted probability" not in section(run, "distribution")
 
 
-def test_an_empty_bin_lies_on_the_ground() -> None:
+def test_an_empty_bin_has_height_zero() -> None:
     shares = {"foreground": [0.0] * 50 + [0.02] * 50, "background": [0.02] * 50 + [0.0] * 50}
     plot = ProbabilityPlot(0, 0.5, shares)
 
@@ -55,10 +55,10 @@ def test_an_empty_bin_lies_on_the_ground() -> None:
 
     assert path.startswith("M0 0V0H1V0H2")
     assert re.search(r"V0H50V(\d+)H51V\1H52", path)
-    assert plot.above("foreground") == pytest.approx(1)
+    assert plot.share_above("foreground") == pytest.approx(1)
 
 
-def test_tiles_have_a_shape_and_a_colour_a_group_and_words_of_their_own(make_run: MakeRun) -> None:
+def test_each_group_of_tiles_has_its_own_shape_colour_and_text(make_run: MakeRun) -> None:
     page = section(make_run(), "distribution")
 
     assert "case c, north: predicted 10.0 %, labelled 8.00 %, Dice 0.7000" in page
@@ -108,7 +108,7 @@ def test_tiles_without_groups_make_no_table(make_run: MakeRun) -> None:
     assert section(run, "groups") == ""
 
 
-def test_the_choice_stands_first_and_once(make_run: MakeRun) -> None:
+def test_the_selected_choice_is_listed_first_and_once(make_run: MakeRun) -> None:
     page = section(make_run(), "distribution")
 
     assert page.index("ema ✓") < page.index("<td>best</td>")
@@ -124,7 +124,7 @@ def test_each_checkpoint_is_shown_at_its_own_best(make_run: MakeRun) -> None:
     assert best_choices(summary) == [summary["selected"], best]
 
 
-def test_the_estimate_on_data_left_out_is_told(make_run: MakeRun) -> None:
+def test_the_estimate_on_data_left_out_is_shown(make_run: MakeRun) -> None:
     run = make_run()
     summary = json.loads((run / "distribution" / "summary.json").read_text())
     summary["selected"]["honest"] = {"left_out": "group", "dice": 0.68, "gap": 0.0123}

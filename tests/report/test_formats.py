@@ -8,7 +8,7 @@ from vesuv.report.formats import duration, is_number, number_text, percent, yaml
 
 
 @pytest.mark.parametrize(
-    ("value", "written"),
+    ("value", "text"),
     [
         (0.72714, "0.7271"),
         (0.0, "0.0000"),
@@ -26,8 +26,8 @@ from vesuv.report.formats import duration, is_number, number_text, percent, yaml
         (10**400, "–"),
     ],
 )
-def test_numbers_are_written_to_four_digits(value: object, written: str) -> None:
-    assert number_text(value) == written
+def test_numbers_are_written_to_four_digits(value: object, text: str) -> None:
+    assert number_text(value) == text
 
 
 def test_shares_are_written_in_per_cent() -> None:
@@ -41,7 +41,7 @@ def test_shares_are_written_in_per_cent() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "written"),
+    ("seconds", "text"),
     [
         (3.25, "3.2 s"),
         (45, "45 s"),
@@ -51,8 +51,8 @@ def test_shares_are_written_in_per_cent() -> None:
         (187_200, "2 d 4 h"),
     ],
 )
-def test_durations_are_written_as_people_say_them(seconds: float, written: str) -> None:
-    assert duration(seconds) == written
+def test_durations_are_written_as_people_say_them(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
 def test_values_are_written_as_yaml() -> None:

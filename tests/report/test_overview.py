@@ -18,17 +18,17 @@ def test_the_best_is_the_first_of_the_greatest(make_run: MakeRun) -> None:
     run = make_run()
     (run / "metrics.csv").write_text("epoch,val/dice\n0,0.5\n1,0.7\n2,nan\n3,0.7\n")
 
-    assert overview(run).best("val/dice") == (1, 0.7)
+    assert overview(run).best_point("val/dice") == (1, 0.7)
 
 
 def test_a_resumed_run_has_not_ended(make_run: MakeRun) -> None:
     run = make_run()
     stop = '{"epoch": 4, "kind": "stop", "line": "Early stopping"}\n'
     (run / "events.jsonl").write_text(stop)
-    assert overview(run).end == "Early stopping"
+    assert overview(run).end_reason == "Early stopping"
 
     (run / "events.jsonl").write_text(stop + '{"epoch": 4, "kind": "resume", "line": "again"}\n')
-    assert overview(run).end is None
+    assert overview(run).end_reason is None
 
 
 def test_one_slow_epoch_does_not_move_the_time_left(make_run: MakeRun) -> None:

@@ -37,8 +37,8 @@ EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 VOID = {"meta", "img", "br", "link", "hr"}
 
 
-class Balance(HTMLParser):
-    """Fails where a tag is closed that is not the one last opened, and gathers what it meets."""
+class PageParser(HTMLParser):
+    """Collects tags and text; fails at a closing tag that does not match the last opening tag."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -66,8 +66,8 @@ class Balance(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
-def parsed(run: Path) -> Balance:
-    parser = Balance()
+def parse_page(run: Path) -> PageParser:
+    parser = PageParser()
     parser.feed(write_page(run, now=NOW).read_text(encoding="utf-8"))
     parser.close()
     assert parser.open == []
@@ -75,7 +75,7 @@ def parsed(run: Path) -> Balance:
 
 
 def test_a_complete_run_shows_every_section_with_its_numbers(make_run: MakeRun) -> None:
-    page = parsed(make_run())
+    page = parse_page(make_run())
 
     headings = [attrs.get("id") for tag, attrs in page.tags if tag == "section"]
     assert headings == [
@@ -96,7 +96,7 @@ def test_a_complete_run_shows_every_section_with_its_numbers(make_run: MakeRun) 
         "epochs from 2: dice 0.8, focal 0.2",
         "weight noise\xa0(1)",
         "Totals of different phases are different functions",
-        "Dice 0.500: 6 right, 6 too many, 6 missed voxels; 75.0 % of the slice is judged",
+        "Dice 0.500: 6 true positive, 6 false positive, 6 false negative voxels",
         "60.0 % from 0.5 on",
         "1 of 2 lie above the diagonal",
         "ema at 0.65: highest Dice",
@@ -115,7 +115,7 @@ def test_nothing_is_loaded_from_elsewhere_and_no_script_but_ours_may_run(
     make_run: MakeRun,
 ) -> None:
     run = make_run()
-    page = parsed(run)
+    page = parse_page(run)
 
     links = [v for _, attrs in page.tags for k, v in attrs.items() if k in ("src", "href")]
     assert all(link is not None and link.startswith(("data:image/png", "#")) for link in links)
@@ -139,7 +139,7 @@ def test_the_page_holds_no_external_reference(make_run: MakeRun) -> None:
 
 
 def test_every_picture_and_chart_is_described_in_words(make_run: MakeRun) -> None:
-    page = parsed(make_run())
+    page = parse_page(make_run())
 
     pictures = [attrs for tag, attrs in page.tags if tag == "img"]
     charts = [attrs for _, attrs in page.tags if attrs.get("role") == "img"]
@@ -156,7 +156,7 @@ def test_text_from_files_stays_text(make_run: MakeRun) -> None:
     (run / "config.yaml").write_text(config.replace("name: sheets", f"name: {json.dumps(name)}"))
     fill(run, EVIL)
 
-    page = parsed(run)
+    page = parse_page(run)
 
     assert sum(tag == "script" for tag, _ in page.tags) == 1
     assert not any(name.startswith("on") for _, attrs in page.tags for name in attrs)
@@ -166,7 +166,7 @@ def test_text_from_files_stays_text(make_run: MakeRun) -> None:
 
 
 def fill(run: Path, text: str) -> None:
-    """Put `text` wherever a run's files hold words that are free."""
+    """Put `text` into every free text of the files of a run."""
     write_facts(
         run,
         device=text,
@@ -193,30 +193,30 @@ def fill(run: Path, text: str) -> None:
     (run / "metrics.csv").write_text(metrics.replace("val/loss_dice", "val/loss_<img onerror=x>"))
 
 
-def test_text_that_is_no_text_is_replaced(make_run: MakeRun) -> None:
+def test_invalid_characters_are_replaced(make_run: MakeRun) -> None:
     run = make_run()
     fill(run, "\ud800<b>")
 
-    assert "?<b>" in parsed(run).text
+    assert "?<b>" in parse_page(run).text
 
 
-def test_words_without_end_are_cut(make_run: MakeRun) -> None:
+def test_long_text_is_truncated(make_run: MakeRun) -> None:
     run = make_run()
-    endless = "word" * 250_000
-    config = (run / "config.yaml").read_text().replace("sheets", endless)
-    (run / "config.yaml").write_text(config.replace("surface: 1", f"{endless}: 1"))
-    fill(run, endless)
+    long_text = "word" * 250_000
+    config = (run / "config.yaml").read_text().replace("sheets", long_text)
+    (run / "config.yaml").write_text(config.replace("surface: 1", f"{long_text}: 1"))
+    fill(run, long_text)
 
-    page = parsed(run)
+    page = parse_page(run)
 
-    assert endless[:2000] + "…" in page.text
+    assert long_text[:2000] + "…" in page.text
     assert len(page.text) < 500_000
 
 
 @pytest.mark.parametrize(
     "number", ["NaN", "1e999", "-1e999", "1e300", "-1e300", "1e-300", "0", "1" + "0" * 400]
 )
-def test_numbers_beyond_measure_are_no_hindrance(make_run: MakeRun, number: str) -> None:
+def test_a_page_is_written_in_spite_of_extreme_numbers(make_run: MakeRun, number: str) -> None:
     run = make_run()
     header, first, *others = (run / "metrics.csv").read_text().splitlines()
     cells = first.split(",")
@@ -234,7 +234,7 @@ def test_numbers_beyond_measure_are_no_hindrance(make_run: MakeRun, number: str)
         text = (run / name).read_text()
         (run / name).write_text(text.replace(former, re.sub(r"[\d.]+$|null", number, former)))
 
-    page = parsed(run)
+    page = parse_page(run)
 
     assert "best dice 0.7000" in page.text
 
@@ -244,7 +244,7 @@ def test_a_missing_file_leaves_out_its_part_alone(make_run: MakeRun, missing: st
     run = make_run()
     (run / missing).unlink()
 
-    page = parsed(run)
+    page = parse_page(run)
 
     assert ("Not diagnosed yet" in page.text) == (missing == "diagnosis.json")
     assert ("No epoch is finished yet" in page.text) == (missing == "metrics.csv")
@@ -254,20 +254,22 @@ def test_a_missing_file_leaves_out_its_part_alone(make_run: MakeRun, missing: st
 
 @pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize("content", [b"", b"\xff\x00{", b"[1, 2", b'{"epoch": 1}\nepoch,lr\n1'])
-def test_a_broken_file_is_no_hindrance(make_run: MakeRun, name: str, content: bytes) -> None:
+def test_a_page_is_written_in_spite_of_a_damaged_file(
+    make_run: MakeRun, name: str, content: bytes
+) -> None:
     run = make_run()
     (run / name).write_bytes(content)
 
-    page = parsed(run)
+    page = parse_page(run)
 
     assert "Configuration" in page.text
 
 
 def test_an_empty_folder_has_a_page(tmp_path: Path) -> None:
-    page = parsed(tmp_path)
+    page = parse_page(tmp_path)
 
     assert "No epoch is finished yet." in page.text
-    assert "config.yaml is not there." in page.text
+    assert "config.yaml is missing." in page.text
 
 
 def test_equal_files_give_equal_pages_and_nothing_else_is_left(make_run: MakeRun) -> None:

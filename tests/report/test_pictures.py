@@ -15,7 +15,7 @@ from tests.report.conftest import MakeRun, section, words, write_slices
 from vesuv.report.pictures import png, read_slices
 
 
-def decoded(uri: str) -> np.ndarray:
+def decode(uri: str) -> np.ndarray:
     content = base64.b64decode(uri.removeprefix("data:image/png;base64,"))
     return np.round(255 * imread(io.BytesIO(content))).astype(np.uint8)
 
@@ -24,21 +24,23 @@ def decoded(uri: str) -> np.ndarray:
 def test_a_picture_is_read_back_by_another_library(shape: tuple[int, ...]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
-    assert np.array_equal(decoded(png(Image.fromarray(pixels))), pixels)
+    assert np.array_equal(decode(png(Image.fromarray(pixels))), pixels)
 
 
 def test_right_wrong_missed_and_ignored_voxels_have_colours_of_their_own(
     make_run: MakeRun,
 ) -> None:
-    (shown,) = read_slices(make_run() / "slices.npz")
+    (slice_,) = read_slices(make_run() / "slices.npz")
 
-    errors = decoded(shown.panels["errors"])
-    right, extra, missed, nothing = (errors[row, 0].astype(int) for row in (3, 4, 2, 0))
+    errors = decode(slice_.panels["errors"])
+    true_positive, false_positive, false_negative, background = (
+        errors[row, 0].astype(int) for row in (3, 4, 2, 0)
+    )
     red, green, blue = range(3)
-    assert right.argmax() == green
-    assert extra.argmax() == red
-    assert missed.argmax() == blue
-    assert len(set(nothing)) == 1
+    assert true_positive.argmax() == green
+    assert false_positive.argmax() == red
+    assert false_negative.argmax() == blue
+    assert len(set(background)) == 1
     assert len({tuple(colour) for colour in errors[:, 6:].reshape(-1, 3)}) == 2
 
 
@@ -46,9 +48,9 @@ def test_probabilities_run_from_dark_blue_to_pale_yellow(make_run: MakeRun) -> N
     run = make_run()
     ramp = np.array([[[0, 128, 255]]], np.uint8)
     write_slices(run, image=ramp, label=ramp * 0, probability=ramp)
-    (shown,) = read_slices(run / "slices.npz")
+    (slice_,) = read_slices(run / "slices.npz")
 
-    colours = decoded(shown.panels["probability"])[0, :, :3]
+    colours = decode(slice_.panels["probability"])[0, :, :3]
 
     assert colours[0].tolist() == [10, 14, 32]
     assert np.abs(colours[1].astype(int) - [120, 122, 128]).max() <= 1
@@ -58,7 +60,8 @@ def test_probabilities_run_from_dark_blue_to_pale_yellow(make_run: MakeRun) -> N
 def test_voxels_are_counted_where_they_are_judged(make_run: MakeRun) -> None:
     page = words(section(make_run(), "slices"))
 
-    assert "Dice 0.500: 6 right, 6 too many, 6 missed voxels; 75.0 % of the slice is judged" in page
+    assert "Dice 0.500: 6 true positive, 6 false positive, 6 false negative voxels; " in page
+    assert "75.0 % of the slice is valid" in page
 
 
 def test_case_names_are_escaped(make_run: MakeRun) -> None:
@@ -71,7 +74,7 @@ def test_case_names_are_escaped(make_run: MakeRun) -> None:
     assert "<i>" not in page
 
 
-def test_the_place_of_a_slice_is_told_where_it_is_known(make_run: MakeRun) -> None:
+def test_the_number_of_a_slice_is_shown(make_run: MakeRun) -> None:
     run = make_run()
     assert "<h3>Case case_7</h3>" in section(run, "slices")
 
@@ -83,7 +86,7 @@ def test_the_place_of_a_slice_is_told_where_it_is_known(make_run: MakeRun) -> No
 
 
 @pytest.mark.parametrize("z", [np.array([1.5]), np.array([1, 2]), np.array("<b>")])
-def test_a_place_that_is_none_is_left_out(make_run: MakeRun, z: np.ndarray) -> None:
+def test_an_invalid_slice_number_is_left_out(make_run: MakeRun, z: np.ndarray) -> None:
     run = make_run()
     write_slices(run, z=z)
 
@@ -102,7 +105,7 @@ def test_a_place_that_is_none_is_left_out(make_run: MakeRun, z: np.ndarray) -> N
     ],
     ids=["flat", "other shape", "other type", "no threshold", "pickled", "empty"],
 )
-def test_arrays_of_another_make_are_left_out(make_run: MakeRun, changed: dict[str, object]) -> None:
+def test_unexpected_arrays_are_left_out(make_run: MakeRun, changed: dict[str, object]) -> None:
     run = make_run()
     write_slices(run, **changed)
 

@@ -51,7 +51,7 @@ def test_figures_are_those_of_the_best_epoch(make_run: MakeRun) -> None:
     assert "precision 0.500 at the best recall 0.800 at the best" in text
 
 
-def test_a_newest_measure_that_is_no_number_is_told(make_run: MakeRun) -> None:
+def test_a_newest_measure_that_is_not_a_number_is_shown(make_run: MakeRun) -> None:
     run = make_run()
     (run / "metrics.csv").write_text("epoch,val/dice\n0,0.61\n1,nan\n")
 
@@ -90,7 +90,7 @@ def test_trouble_stands_before_warnings_with_evidence_remedy_and_numbers(
     assert "As of epoch 2; epoch 3 is the newest." in page
 
 
-def test_no_findings_and_no_diagnosis_are_told_apart(make_run: MakeRun) -> None:
+def test_no_findings_and_no_diagnosis_have_different_texts(make_run: MakeRun) -> None:
     run = make_run()
     assert "No findings as of epoch 3." in section(run, "findings")
 
@@ -152,7 +152,7 @@ def test_a_small_gain_of_the_measure_looks_small(make_run: MakeRun) -> None:
     assert last - first == 16  # of an axis from 0.658 to 0.758
 
 
-def test_pace_wait_and_machine_are_told(make_run: MakeRun) -> None:
+def test_speed_wait_and_machine_are_shown(make_run: MakeRun) -> None:
     told = rows(section(make_run(), "speed"))
 
     assert told["recent pace"] == "2.0 min per epoch"
@@ -174,7 +174,7 @@ def test_an_ended_run_has_no_time_left(make_run: MakeRun) -> None:
 def test_what_differs_from_the_base_is_shown_with_both_values(make_run: MakeRun) -> None:
     page = section(make_run(), "configuration")
 
-    assert "Differences from its base (1)" in page
+    assert "Differences from the base (1)" in page
     assert "Key This run Base optimizer.lr 0.0005 0.0125" in words(page)
     assert "<details><summary>Differences from the built-in defaults" in page
 
@@ -194,7 +194,7 @@ def test_a_configuration_without_a_base_shows_its_defaults_once(make_run: MakeRu
 
     page = section(run, "configuration")
 
-    assert "its base" not in page
+    assert "the base" not in page
     assert "<h3>Differences from the built-in defaults" in page
 
 
@@ -202,7 +202,7 @@ def test_a_run_like_its_base_says_so(make_run: MakeRun) -> None:
     run = make_run()
     write_facts(run, base_differences=[])
 
-    assert "Nothing differs from its base." in section(run, "configuration")
+    assert "Nothing differs from the base." in section(run, "configuration")
 
 
 def test_a_configuration_of_another_version_is_shown_as_text(make_run: MakeRun) -> None:

@@ -21,7 +21,7 @@ def test_phases_that_have_begun_are_shaded_up_to_the_last_epoch() -> None:
     timeline = Timeline(9, PHASES, ())
 
     assert [(span.start, span.end) for span in timeline.spans] == [(0, 50), (50, 90), (100, 100)]
-    assert timeline.changes == [5, 50]
+    assert timeline.phase_starts == [5, 50]
 
 
 def test_phases_are_named_by_epochs_and_weights() -> None:
@@ -93,18 +93,18 @@ def test_events_come_by_kind_the_known_kinds_first() -> None:
     events = (event("thaw"), event("stop"), event("escape"), event("phase"), event("escape"))
     timeline = Timeline(9, (), events)
 
-    assert {kind: len(of) for kind, of in timeline.kinds.items()} == {
+    assert {kind: len(of) for kind, of in timeline.events_by_kind.items()} == {
         "escape": 2,
         "stop": 1,
         "thaw": 1,
     }
-    assert list(timeline.kinds) == ["escape", "stop", "thaw"]
-    assert timeline.across == {"escape": [35.0]}
+    assert list(timeline.events_by_kind) == ["escape", "stop", "thaw"]
+    assert timeline.marks_in_charts == {"escape": [35.0]}
 
 
 def test_the_last_epoch_is_that_of_metrics_or_evidence(make_run: MakeRun) -> None:
     run = make_run(4)
-    assert Timeline.of(RunHistory.read(run)).last == 3
+    assert Timeline.of(RunHistory.read(run)).last_epoch == 3
 
     (run / "metrics.csv").unlink()
-    assert Timeline.of(RunHistory.read(run)).last == 3
+    assert Timeline.of(RunHistory.read(run)).last_epoch == 3

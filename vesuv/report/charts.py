@@ -1,7 +1,7 @@
-"""Line charts over epochs, as templates/charts.html draws them: lines in SVG, words in HTML.
+"""Line charts over epochs, which templates/charts.html draws: lines as SVG, text as HTML.
 
-A chart reads without its script: the legend holds each line's last value. The script of the page
-lets the pointer choose another epoch.
+Without JavaScript, the legend shows the last value of each line. With it, the pointer selects
+another epoch.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from vesuv.report.formats import is_number, number_text, percent
 from vesuv.report.timeline import Timeline
 from vesuv.runs.history import Metrics, Point
 
-_DRAWN = 600
-"""Points of a line from which only the least and greatest of each bucket are drawn."""
-_READ = 1000
-"""Epochs at most that the pointer can choose."""
-_DOTTED = 40
-"""Points of a line up to which each is marked."""
+_MAX_DRAWN_POINTS = 600
+"""Longer lines are drawn with the minimum and maximum of each bucket only."""
+_MAX_EPOCHS = 1000
+"""Maximum number of epochs that the pointer can select."""
+_MAX_DOTS = 40
+"""Every point is marked on lines of at most this many points."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """A line; dashes as well as colour tell it from others."""
+    """A line with its colour and dash pattern."""
 
     name: str
     points: Sequence[Point]
-    """By epoch; nan and inf are gaps."""
+    """Points by epoch; nan and inf are gaps."""
     colour: int = 0
     dash: int = 0
 
@@ -49,107 +49,115 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
-    """Lines over the epochs of a run, and how they are drawn."""
+    """Lines over the epochs of a run, and their axis."""
 
     timeline: Timeline
     title: str
     lines: Sequence[Series]
-    """Those without a number are not drawn."""
+    """Lines without a number are not drawn."""
     unit: Literal["", "%", "count"] = ""
-    """%: values are shares, written in per cent."""
+    """%: values are shares, shown in per cent."""
     log: bool | None = False
-    """None: where spikes would flatten everything else on a linear axis."""
-    zero: bool = False
+    """Logarithmic axis; None: if the values have spikes."""
+    include_zero: bool = False
     """The axis begins at 0."""
-    least: float = 0.0
-    """Least length of the axis."""
+    min_length: float = 0.0
+    """Minimum length of the axis."""
     levels: Sequence[tuple[float, str]] = ()
-    """Values with a name, drawn across."""
-    breaks: bool = False
-    """The lines end at each change of phase: on its two sides they are different functions."""
+    """Values with a name, drawn as horizontal lines."""
+    break_at_phases: bool = False
+    """Interrupt the lines at each change of phase, where the loss becomes another function."""
     wide: bool = False
 
     @cached_property
-    def series(self) -> list[Series]:
+    def drawn_lines(self) -> list[Series]:
         return [line for line in self.lines if line.finite]
 
     @cached_property
     def axis(self) -> Axis:
-        values = [value for line in self.series for _, value in line.finite]
+        values = [value for line in self.drawn_lines for _, value in line.finite]
         values += [value for value, _ in self.levels if is_number(value)]
         log = _has_spikes(values) if self.log is None else self.log
         if log and max(values) > 0:
             return logarithmic(values)
-        return linear(values, zero=self.zero, least=self.least, share=self.unit == "%")
+        return linear(
+            values,
+            include_zero=self.include_zero,
+            min_length=self.min_length,
+            in_percent=self.unit == "%",
+        )
 
     @property
-    def marks(self) -> list[Tick]:
-        """Levels that lie on the axis."""
+    def level_marks(self) -> list[Tick]:
+        """Position and name of the levels on the axis."""
         marks = [(self.axis.at(value), name) for value, name in self.levels if is_number(value)]
         return [mark for mark in marks if 0 <= mark[0] <= 100]
 
     @cached_property
     def epochs(self) -> list[int]:
-        """Epochs that the pointer can choose, the last one among them."""
-        epochs = sorted({epoch for line in self.series for epoch, _ in line.points})
-        return epochs[:: -math.ceil(len(epochs) / _READ)][::-1]
+        """Epochs that the pointer can select, including the last one."""
+        epochs = sorted({epoch for line in self.drawn_lines for epoch, _ in line.points})
+        return epochs[:: -math.ceil(len(epochs) / _MAX_EPOCHS)][::-1]
 
     @property
     def columns(self) -> list[list[float | None]]:
-        """Each line's values at those epochs, to four digits; None where there is none."""
+        """Values of each line at `epochs`, to four digits; None where the line has no value."""
         factor = 100 if self.unit == "%" else 1
         return [
             [float(f"{factor * values[e]:.4g}") if e in values else None for e in self.epochs]
-            for values in (dict(line.finite) for line in self.series)
+            for values in (dict(line.finite) for line in self.drawn_lines)
         ]
 
-    def written(self, value: float) -> str:
-        """Write a value as the legend has it."""
+    def value_text(self, value: float) -> str:
+        """Return a value as text for the legend."""
         if self.unit == "%":
             return percent(value)
         return number_text(int(value) if self.unit == "count" and is_number(value) else value)
 
     def path(self, line: Series) -> Markup:
-        """Return a line as an SVG path with gaps, in a box of 100 by 100, upwards."""
+        """Return a line as an SVG path with gaps in a box of 100 by 100, y upwards."""
         return Markup("".join("M" + "L".join(part) for part in self._parts(line)))
 
     def dots(self, line: Series) -> Markup:
-        """Return the marks of a short line, and of points alone between gaps, as an SVG path."""
-        short = len(line.points) <= _DOTTED
-        parts = [part for part in self._parts(line) if short or len(part) == 1]
+        """Return the marks of a short line, and of single points between gaps, as an SVG path."""
+        is_short = len(line.points) <= _MAX_DOTS
+        parts = [part for part in self._parts(line) if is_short or len(part) == 1]
         return Markup("".join(f"M{point}h0" for part in parts for point in part))
 
     def _parts(self, line: Series) -> list[list[str]]:
-        """Points between gaps and changes of phase, as "x y"."""
-        changes = self.timeline.changes if self.breaks else []
+        """Return the points between gaps and changes of phase, as "x y"."""
+        phase_starts = self.timeline.phase_starts if self.break_at_phases else []
         parts: list[list[Point]] = [[]]
         phase = 0
         for epoch, value in line.points:
-            drawn = is_number(value) and (value > 0 or not self.axis.log)
-            former, phase = phase, sum(change <= epoch for change in changes)
-            if not drawn or phase != former:
+            is_drawn = is_number(value) and (value > 0 or not self.axis.log)
+            previous_phase, phase = phase, sum(start <= epoch for start in phase_starts)
+            if not is_drawn or phase != previous_phase:
                 parts.append([])
-            if drawn:
+            if is_drawn:
                 parts[-1].append((epoch, value))
-        at, height = self.timeline.at, self.axis.at
-        return [[f"{at(e):g} {height(v):g}" for e, v in thinned(part)] for part in parts if part]
+        x, y = self.timeline.at, self.axis.at
+        return [[f"{x(e):g} {y(v):g}" for e, v in downsample(part)] for part in parts if part]
 
 
-def thinned(points: Sequence[Point]) -> list[Point]:
-    """Keep the least and the greatest of each bucket of neighbours, so that no peak is lost."""
-    if len(points) <= _DRAWN:
+def downsample(points: Sequence[Point]) -> list[Point]:
+    """Return the minimum and maximum of each bucket of neighbours, which keeps all peaks."""
+    if len(points) <= _MAX_DRAWN_POINTS:
         return list(points)
-    size = math.ceil(2 * len(points) / _DRAWN)
-    kept: list[Point] = []
+    size = math.ceil(2 * len(points) / _MAX_DRAWN_POINTS)
+    extremes: list[Point] = []
     for start in range(0, len(points), size):
         bucket = points[start : start + size]
-        kept += sorted({min(bucket, key=lambda p: p[1]), max(bucket, key=lambda p: p[1])})
-    return kept if kept[-1] == points[-1] else [*kept, points[-1]]
+        extremes += sorted({min(bucket, key=lambda p: p[1]), max(bucket, key=lambda p: p[1])})
+    return extremes if extremes[-1] == points[-1] else [*extremes, points[-1]]
 
 
 def _has_spikes(values: Sequence[float]) -> bool:
-    """Say whether the greatest of at least ten positive values is far above nine tenths of them."""
-    ordered = sorted(values)
-    if len(ordered) < 10 or ordered[0] <= 0:
+    """Return whether at least ten positive values have a maximum above 8 times the 90th percentile.
+
+    Fewer values, and values of 0 or below, have no spikes.
+    """
+    ascending = sorted(values)
+    if len(ascending) < 10 or ascending[0] <= 0:
         return False
-    return ordered[-1] > 8 * ordered[int(0.9 * (len(ordered) - 1))]
+    return ascending[-1] > 8 * ascending[int(0.9 * (len(ascending) - 1))]

@@ -1,4 +1,4 @@
-"""Distribution of probabilities and foreground shares on the validation tiles, by group as well."""
+"""Distribution of probabilities and foreground shares on the validation tiles; scores by group."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from vesuv.runs.history import RunHistory
 from vesuv.runs.records import BINS, Observation, TileScore
 
 
-def latest(history: RunHistory, name: str) -> Observation | None:
-    """Return the newest observation that holds what `name` names."""
-    return next((one for one in reversed(history.observations) if getattr(one, name)), None)
+def latest_observation(history: RunHistory, name: str) -> Observation | None:
+    """Return the newest observation whose field `name` is not empty."""
+    return next((o for o in reversed(history.observations) if getattr(o, name)), None)
 
 
 @dataclass(frozen=True)
 class ProbabilityPlot:
-    """Histogram of the predicted probability, for labelled foreground and background apart."""
+    """Histograms of the predicted probability on labelled foreground and background."""
 
     epoch: int
     threshold: float
-    """Threshold of validation."""
+    """The validation threshold."""
     shares: Mapping[str, list[float]]
     """Label -> share of its voxels in each bin."""
 
     @classmethod
     def of(cls, history: RunHistory) -> ProbabilityPlot | None:
-        """Return the plot by the newest observation; None where no voxel was counted."""
-        observation = latest(history, "histogram")
+        """Return the plot of the newest observation; None if no voxel was counted."""
+        observation = latest_observation(history, "histogram")
         if observation is None or observation.histogram is None:
             return None
         counts = {
@@ -51,12 +51,12 @@ class ProbabilityPlot:
     def axis(self) -> Axis:
         return logarithmic([share for side in self.shares.values() for share in side])
 
-    def above(self, label: str) -> float:
-        """Return the share of a label's voxels from the threshold on."""
+    def share_above(self, label: str) -> float:
+        """Return the share of a label's voxels at or above the threshold."""
         return math.fsum(self.shares[label][math.ceil(self.threshold * BINS - 1e-9) :])
 
     def path(self, label: str) -> Markup:
-        """Return the outline of a label's bars as an SVG path, in a box of 100 by 100, upwards."""
+        """Return the outline of a label's bars as an SVG path in a box of 100 by 100, y upwards."""
         heights = (self.axis.at(share) if share > 0 else 0 for share in self.shares[label])
         width = 100 / BINS
         steps = (f"V{y:g}H{width * (place + 1):g}" for place, y in enumerate(heights))
@@ -65,52 +65,52 @@ class ProbabilityPlot:
 
 @dataclass(frozen=True)
 class TilePlot:
-    """Predicted against labelled share of foreground, one mark a validation tile."""
+    """Predicted against labelled share of foreground, one mark for each validation tile."""
 
     epoch: int
     tiles: tuple[TileScore, ...]
 
     @classmethod
     def of(cls, history: RunHistory) -> TilePlot | None:
-        """Return the plot by the newest observation; None where no tile was scored."""
-        observation = latest(history, "tiles")
-        scored = observation.tiles if observation else ()
-        tiles = tuple(t for t in scored if 0 <= t.predicted <= 1 and 0 <= t.labelled <= 1)
+        """Return the plot of the newest observation; None if no tile was scored."""
+        observation = latest_observation(history, "tiles")
+        scores = observation.tiles if observation else ()
+        tiles = tuple(t for t in scores if 0 <= t.predicted <= 1 and 0 <= t.labelled <= 1)
         return cls(observation.epoch, tiles) if observation and tiles else None
 
     @cached_property
     def axis(self) -> Axis:
         values = [share for tile in self.tiles for share in (tile.predicted, tile.labelled)]
-        return linear(values, zero=True, share=True)
+        return linear(values, include_zero=True, in_percent=True)
 
     @cached_property
     def groups(self) -> list[str]:
-        """Groups of the tiles in the order of their first mention; "" for none."""
+        """Groups of the tiles in the order of their first tile; "" for tiles without a group."""
         return list(dict.fromkeys(tile.group or "" for tile in self.tiles))
 
     @property
     def num_above(self) -> int:
-        """Tiles that predict more than is labelled."""
+        """Number of tiles with more predicted than labelled foreground."""
         return sum(tile.predicted > tile.labelled for tile in self.tiles)
 
 
 @dataclass(frozen=True)
 class GroupScore:
-    """A group's tiles together."""
+    """Score of a group's tiles."""
 
     name: str
     tiles: list[TileScore]
     dice: float | None
-    """Pooled over the tiles; their mean where it was not measured."""
+    """Dice pooled over the tiles; the mean of their Dice if that was not measured."""
 
     def mean(self, name: str) -> float | None:
-        """Return the mean of a number of the tiles."""
+        """Return the mean of a field of the tiles; None if none has a number."""
         values = [value for tile in self.tiles if is_number(value := getattr(tile, name))]
         return fmean(values) if values else None
 
 
 def group_scores(observation: Observation | None) -> list[GroupScore]:
-    """Return the scores of all groups, the weakest first; none where tiles have no group."""
+    """Return the scores of all groups, lowest Dice first; empty if the tiles have no groups."""
     if observation is None:
         return []
     names = dict.fromkeys([*observation.groups, *(tile.group or "" for tile in observation.tiles)])
@@ -125,25 +125,25 @@ def group_scores(observation: Observation | None) -> list[GroupScore]:
 
 
 def best_choices(summary: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """Return what selection chose, then each other checkpoint at its own best Dice.
+    """Return the selected choice, then each other checkpoint's choice with the best Dice.
 
     Args:
-        summary: Content of distribution/summary.json.
+        summary: Content of distribution/summary.json, which a user may have edited.
 
     Returns:
-        Entries of its "choices", which a hand may have changed; none without a selection.
+        Entries of its "choices"; empty before the selection.
     """
-    chosen = (summary or {}).get("selected")
-    if not isinstance(chosen, dict) or not chosen:
+    selected = (summary or {}).get("selected")
+    if not isinstance(selected, dict) or not selected:
         return []
     choices = (summary or {}).get("choices")
     best: dict[str, dict[str, Any]] = {}
     for choice in choices if isinstance(choices, list) else []:
         if isinstance(choice, dict) and is_number(choice.get("dice")):
             name = str(choice.get("checkpoint"))
-            best[name] = max(best.get(name, choice), choice, key=lambda one: one["dice"])
+            best[name] = max(best.get(name, choice), choice, key=lambda entry: entry["dice"])
     keys = ("checkpoint", "threshold", "postprocess")
     return [
-        chosen,
-        *(c for c in best.values() if any(c.get(key) != chosen.get(key) for key in keys)),
+        selected,
+        *(c for c in best.values() if any(c.get(key) != selected.get(key) for key in keys)),
     ]

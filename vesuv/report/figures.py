@@ -21,7 +21,7 @@ _IGNORED = "#b8b8b8"
 
 @dataclass(frozen=True)
 class ThresholdLine:
-    """A checkpoint over its thresholds."""
+    """Scores of a checkpoint by threshold."""
 
     name: str
     thresholds: Sequence[float]
@@ -38,15 +38,15 @@ def distribution(
     threshold: float | None,
     title: str,
 ) -> None:
-    """Draw the chosen checkpoint's probabilities, and every checkpoint over its thresholds.
+    """Draw the selected checkpoint's probabilities, and every checkpoint's scores by threshold.
 
     Args:
         path: PNG to write.
         histogram: Voxels by probability, (2, bins): labelled background, labelled foreground.
-        lines: One a checkpoint; none for several classes.
-        labelled_fraction: Foreground share of the labels, drawn as the level to meet.
-        threshold: The chosen cut; None for several classes.
-        title: Above the figure.
+        lines: One for each checkpoint; empty for several classes.
+        labelled_fraction: Foreground share of the labels, drawn as a horizontal line.
+        threshold: The selected threshold; None for several classes.
+        title: Title of the figure.
     """
     figure = Figure(figsize=(13, 4) if lines else (6, 4), layout="constrained")
     axes = figure.subplots(1, 3 if lines else 1, squeeze=False)[0]
@@ -75,14 +75,14 @@ def threshold_curves(
     threshold: float | None,
     title: str,
 ) -> None:
-    """Draw scores over the threshold.
+    """Draw scores by threshold.
 
     Args:
         path: PNG to write.
-        thresholds: Where the scores are known.
+        thresholds: Thresholds of the scores.
         scores: Name of a score in [0, 1] -> its values.
-        threshold: The chosen cut; None where it is no single one.
-        title: Above the figure.
+        threshold: The selected threshold; None if the cases have different ones.
+        title: Title of the figure.
     """
     figure = Figure(figsize=(6.5, 4.5), layout="constrained")
     axis = figure.subplots()
@@ -105,25 +105,26 @@ def calibration(
     foreground: NDArray[np.int64],
     title: str,
 ) -> None:
-    """Draw how often a voxel of each probability is foreground, and how many there are.
+    """Draw the frequency of labelled foreground and the number of voxels by probability.
 
     Args:
         path: PNG to write.
-        voxels: Judged voxels in bins of equal width over [0, 1].
+        voxels: Number of valid voxels in bins of equal width over [0, 1].
         probability: Sum of their probabilities.
-        foreground: How many are labelled foreground.
-        title: Above the figure.
+        foreground: Number of voxels labelled as foreground.
+        title: Title of the figure.
     """
     figure = Figure(figsize=(5, 6), layout="constrained")
-    above, below = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
+    curve_axes, count_axes = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
     filled = voxels > 0
-    at, often = probability[filled] / voxels[filled], foreground[filled] / voxels[filled]
-    above.plot([0, 1], [0, 1], color="black", linestyle=":", label="calibrated")
-    above.plot(at, often, marker="o", color=_FOREGROUND)
-    above.set(ylabel="frequency of labelled foreground", xlim=(0, 1), ylim=(0, 1))
-    above.legend(fontsize="small")
-    below.stairs(voxels, np.linspace(0, 1, len(voxels) + 1), fill=True, color=_BACKGROUND)
-    below.set(xlabel="foreground probability", ylabel="voxels", yscale="log")
+    mean_probability = probability[filled] / voxels[filled]
+    frequency = foreground[filled] / voxels[filled]
+    curve_axes.plot([0, 1], [0, 1], color="black", linestyle=":", label="calibrated")
+    curve_axes.plot(mean_probability, frequency, marker="o", color=_FOREGROUND)
+    curve_axes.set(ylabel="frequency of labelled foreground", xlim=(0, 1), ylim=(0, 1))
+    curve_axes.legend(fontsize="small")
+    count_axes.stairs(voxels, np.linspace(0, 1, len(voxels) + 1), fill=True, color=_BACKGROUND)
+    count_axes.set(xlabel="foreground probability", ylabel="voxels", yscale="log")
     figure.suptitle(title)
     _save(figure, path)
 
@@ -135,14 +136,14 @@ def triptych(
     path: Path,
     title: str,
 ) -> None:
-    """Draw image | label | prediction on the slice with most labelled foreground.
+    """Draw image, label and prediction of the slice with the most labelled foreground.
 
     Args:
         image: (z, y, x).
-        label: Class index (z, y, x); 255 is drawn grey as ignored.
+        label: Class index (z, y, x); 255, ignored, is drawn grey.
         prediction: Class index (z, y, x).
         path: PNG to write.
-        title: Above the figure.
+        title: Title of the figure.
     """
     foreground = (label > 0) & (label != 255)
     index = int(np.argmax(foreground.sum(axis=(1, 2))))
@@ -173,13 +174,13 @@ def _draw_histogram(axis: Axes, histogram: NDArray[np.int64]) -> None:
 
 
 def _draw_classes(axis: Axes, classes: NDArray[np.integer[Any]]) -> None:
-    """Lay colours on a slice: background clear, ignored grey, foreground classes in turn."""
+    """Overlay colours: background transparent, ignored grey, six colours for foreground classes."""
     num_colours = len(_CLASSES)
-    shown = classes.astype(np.int64)
-    shown = np.where(shown == 255, num_colours, np.where(shown > 0, (shown - 1) % 6 + 1, 0))
+    index = classes.astype(np.int64)
+    index = np.where(index == 255, num_colours, np.where(index > 0, (index - 1) % 6 + 1, 0))
     colours = ListedColormap([*_CLASSES, _IGNORED])
     axis.imshow(
-        shown, cmap=colours, vmin=-0.5, vmax=num_colours + 0.5, alpha=0.65, interpolation="nearest"
+        index, cmap=colours, vmin=-0.5, vmax=num_colours + 0.5, alpha=0.65, interpolation="nearest"
     )
 
 

@@ -1,4 +1,4 @@
-"""Numbers and configuration values as the page writes them."""
+"""Text of numbers and configuration values in the report."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from typing import Any, TypeGuard
 
 import yaml
 
-LIMIT = 1e30
-"""What no measure reaches; beyond it the arithmetic of axes overflows."""
+MAX_NUMBER = 1e30
+"""Larger numbers are not drawn: the arithmetic of axes would overflow."""
 _DASH = "–"
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Say whether `value` is a number that an axis can hold: neither nan nor beyond `LIMIT`."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < LIMIT
+    """Return whether `value` is a number below `MAX_NUMBER`, not nan, so that it can be drawn."""
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MAX_NUMBER
+    )
 
 
 def number_text(value: Any, digits: int = 4) -> str:
-    """Write a number to so many significant digits; a dash for what is none."""
+    """Write a number with `digits` significant digits; a dash for other values."""
     if isinstance(value, float) and not math.isfinite(value):
         return "not a number" if math.isnan(value) else "infinite"
     if not is_number(value):
@@ -33,12 +35,12 @@ def number_text(value: Any, digits: int = 4) -> str:
 
 
 def percent(value: Any) -> str:
-    """Write a share in per cent."""
+    """Write a share in per cent; a dash for other values."""
     return f"{100 * value:.{1 if abs(value) >= 0.1 else 2}f} %" if is_number(value) else _DASH
 
 
 def duration(seconds: float) -> str:
-    """Write seconds as people say them: 45 s, 3.5 min, 12 min, 3 h 20 min, 2 d 4 h."""
+    """Write a duration: 45 s, 3.5 min, 12 min, 3 h 20 min, 2 d 4 h."""
     if seconds < 90:
         return f"{seconds:.{0 if seconds >= 10 else 1}f} s"
     if seconds < 570:

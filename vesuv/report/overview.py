@@ -1,4 +1,4 @@
-"""The run as a whole: how far it came, how well it does, how long it takes."""
+"""Progress, best scores and speed of a run."""
 
 from __future__ import annotations
 
@@ -10,39 +10,41 @@ from statistics import median
 from typing import Any
 
 from vesuv.config.differences import default_differences
-from vesuv.report.formats import LIMIT
+from vesuv.report.formats import MAX_NUMBER
 from vesuv.runs.history import Point, RunHistory
 
 _RECENT = 5
-"""Epochs that the present pace is taken from."""
+"""Number of last epochs for the current speed."""
 
 
 @dataclass(frozen=True)
 class Overview:
-    """Figures of a run's whole history."""
+    """Key figures of a run's history."""
 
     history: RunHistory
 
     @property
     def measure(self) -> str:
-        """The measure that the schedule and "best" follow."""
+        """The measure of the schedule and the best checkpoint."""
         return self.history.config.validation.measure if self.history.config else "dice"
 
     @property
-    def num_finished(self) -> int:
+    def num_finished_epochs(self) -> int:
         last = self.history.metrics.last_epoch
         return 0 if last is None else last + 1
 
     @property
-    def num_planned(self) -> int | None:
+    def num_planned_epochs(self) -> int | None:
         """Epochs of the whole run; None without a configuration."""
         return self.history.config.train.epochs if self.history.config else None
 
     @property
-    def end(self) -> str | None:
-        """Why the run ended; None while it goes on, a resumed one included."""
-        turns = [event for event in self.history.events if event.kind in ("stop", "resume")]
-        return (turns[-1].line or "The run ended") if turns and turns[-1].kind == "stop" else None
+    def end_reason(self) -> str | None:
+        """Reason for the end of the run; None for a running run, also one that was resumed."""
+        events = [event for event in self.history.events if event.kind in ("stop", "resume")]
+        if not events or events[-1].kind != "stop":
+            return None
+        return events[-1].line or "The run ended"
 
     @property
     def started(self) -> datetime | None:
@@ -53,17 +55,17 @@ class Overview:
 
     @property
     def software(self) -> str:
-        """Versions that the run was started with."""
+        """Software versions at the start of the run."""
         facts = self.history.facts
         if facts is None:
             return ""
-        named = {"vesuv": facts.vesuv, "Python": facts.python, **facts.packages}
-        named["commit"] = facts.git_commit and facts.git_commit[:12]
-        return ", ".join(f"{name} {version}" for name, version in named.items() if version)
+        versions = {"vesuv": facts.vesuv, "Python": facts.python, **facts.packages}
+        versions["commit"] = facts.git_commit and facts.git_commit[:12]
+        return ", ".join(f"{name} {version}" for name, version in versions.items() if version)
 
     @property
     def loss_terms(self) -> list[str]:
-        """Names of the loss terms that metrics.csv holds."""
+        """Names of the loss terms in metrics.csv."""
         terms = (column.partition("/loss_") for column in self.history.metrics.columns)
         return list(
             dict.fromkeys(name for part, _, name in terms if part in ("val", "train") and name)
@@ -80,9 +82,9 @@ class Overview:
 
     @property
     def base_differences(self) -> list[dict[str, Any]] | None:
-        """What differs from the configuration's base; None where that is not known.
+        """Differences from the configuration's base; None for a file without a base.
 
-        None too for a file without a base, whose differences are those from the defaults.
+        A file without a base stores its differences from the defaults.
         """
         facts = self.history.facts
         stored = None if facts is None else facts.base_differences
@@ -92,26 +94,27 @@ class Overview:
 
     @cached_property
     def default_differences(self) -> list[dict[str, Any]]:
-        """What differs from the built-in defaults."""
+        """Differences from the built-in defaults."""
         return default_differences(self.history.config) if self.history.config else []
 
-    def best(self, column: str) -> Point | None:
-        """Return epoch and value of a column's greatest value, the first of equal ones."""
+    def best_point(self, column: str) -> Point | None:
+        """Return epoch and value of a column's maximum, the first of equal ones."""
         points = self.history.metrics.points(column)
         return max(points, key=lambda point: (point[1], -point[0]), default=None)
 
-    def recent(self, column: str) -> float | None:
-        """Return the median of a column's last epochs: a single slow one changes nothing."""
+    def recent_median(self, column: str) -> float | None:
+        """Return the median of a column over the last epochs, which ignores a single slow epoch."""
         values = [value for _, value in self.history.metrics.points(column)[-_RECENT:]]
         return median(values) if values else None
 
     @property
     def seconds_left(self) -> float | None:
-        """Training time of the epochs to come, at the pace of the last ones."""
-        pace = self.recent("seconds")
-        if pace is None or self.num_planned is None:
+        """Estimated training time of the remaining epochs."""
+        epoch_seconds = self.recent_median("seconds")
+        if epoch_seconds is None or self.num_planned_epochs is None:
             return None
-        return max(0, min(self.num_planned - self.num_finished, LIMIT)) * pace
+        num_remaining = self.num_planned_epochs - self.num_finished_epochs
+        return max(0, min(num_remaining, MAX_NUMBER)) * epoch_seconds
 
 
 def _by_key(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:

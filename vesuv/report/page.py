@@ -1,4 +1,4 @@
-"""The run's page: one HTML file that tells, without a network, how a run stands and why."""
+"""The report of a run: one HTML file that needs no network."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from vesuv.runs.history import Metrics, RunHistory
 
 NAME = "report.html"
 _SECTIONS = ("findings", "curves", "slices", "distribution", "groups", "speed", "configuration")
-_LONGEST = 2000
-"""Characters of a text that are shown."""
-_MOST_EPOCHS = 10**9
+_MAX_CHARACTERS = 2000
+"""Longer texts are truncated."""
+_MAX_EPOCH = 10**9
 
 
 def write_page(run: Path, *, now: datetime | None = None) -> Path:
-    """Write report.html into a run folder, from the files that lie there and nothing else.
+    """Write report.html into a run folder, from the files in that folder alone.
 
-    A file that is missing, empty or cut short only leaves its part of the page out. The page
-    replaces an older one in a single step, so that a reader never meets half of it.
+    Parts whose file is missing, empty or truncated are left out. The new page replaces an older one
+    atomically, so that no reader sees an incomplete page.
 
     Args:
         run: The run's folder.
-        now: The time that the page says it was written at; the present when left out.
+        now: Time of writing, shown on the page; None: the current time.
 
     Returns:
-        The page's path.
+        Path of the page.
 
     Raises:
         OSError: The page cannot be written.
@@ -51,8 +51,8 @@ def write_page(run: Path, *, now: datetime | None = None) -> Path:
 
 
 def render(history: RunHistory, now: datetime) -> str:
-    """Return the page as HTML; equal files and times give equal pages."""
-    context = _context(_bounded(history))
+    """Return the page as HTML, a pure function of the run's files and the time."""
+    context = _context(_without_invalid_numbers(history))
     sections = {name: _render(f"{name}.html", **context) for name in _SECTIONS}
     script = _render("page.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
@@ -67,14 +67,15 @@ def render(history: RunHistory, now: datetime) -> str:
 
 
 def _context(history: RunHistory) -> dict[str, Any]:
-    """What the templates may speak of."""
-    epochs = Timeline.of(history)
-    groups = distribution.latest(history, "groups") or distribution.latest(history, "tiles")
+    """Return the variables of the templates."""
+    timeline = Timeline.of(history)
+    groups = distribution.latest_observation(history, "groups")
+    groups = groups or distribution.latest_observation(history, "tiles")
     return {
         "history": history,
         "overview": Overview(history),
-        "timeline": epochs,
-        "chart": partial(Chart, epochs),
+        "timeline": timeline,
+        "chart": partial(Chart, timeline),
         "line": partial(Series.of, history.metrics),
         "series": Series,
         "slices": pictures.read_slices(history.path / "slices.npz"),
@@ -87,18 +88,21 @@ def _context(history: RunHistory) -> dict[str, Any]:
     }
 
 
-def _bounded(history: RunHistory) -> RunHistory:
-    """Leave out epochs that no run has, and numbers beyond what an axis can hold."""
+def _without_invalid_numbers(history: RunHistory) -> RunHistory:
+    """Leave out impossible epochs, and replace numbers that cannot be drawn by inf."""
     rows = tuple(
-        {name: math.inf if abs(value) >= formats.LIMIT else value for name, value in row.items()}
+        {
+            name: math.inf if abs(value) >= formats.MAX_NUMBER else value
+            for name, value in row.items()
+        }
         for row in history.metrics.rows
-        if 0 <= row["epoch"] < _MOST_EPOCHS
+        if 0 <= row["epoch"] < _MAX_EPOCH
     )
     return replace(
         history,
         metrics=Metrics(rows),
-        events=tuple(e for e in history.events if 0 <= e.epoch < _MOST_EPOCHS),
-        observations=tuple(o for o in history.observations if 0 <= o.epoch < _MOST_EPOCHS),
+        events=tuple(e for e in history.events if 0 <= e.epoch < _MAX_EPOCH),
+        observations=tuple(o for o in history.observations if 0 <= o.epoch < _MAX_EPOCH),
     )
 
 
@@ -107,7 +111,7 @@ def _environment() -> Environment:
         loader=PackageLoader("vesuv.report"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=_cut,
+        finalize=_truncate,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -121,10 +125,10 @@ def _environment() -> Environment:
     return environment
 
 
-def _cut(value: Any) -> Any:
-    """Cut text that has no end; what is HTML already stays whole."""
-    if isinstance(value, str) and not isinstance(value, Markup) and len(value) > _LONGEST:
-        return f"{value[:_LONGEST]}…"
+def _truncate(value: Any) -> Any:
+    """Truncate long text; HTML is not truncated."""
+    if isinstance(value, str) and not isinstance(value, Markup) and len(value) > _MAX_CHARACTERS:
+        return f"{value[:_MAX_CHARACTERS]}…"
     return value
 
 
