@@ -2,16 +2,15 @@ from __future__ import annotations
 
 import io
 
-from rich.console import Console
-
+from vesuv.cli.console import SafeConsole
 from vesuv.cli.tables import rich_table
 from vesuv.io.tables import TextTable
 
 
 def printed(table: TextTable) -> str:
-    console = Console(file=io.StringIO(), width=60)
-    console.print(rich_table(table))
-    return console.file.getvalue()
+    file = io.StringIO()
+    SafeConsole(file, width=60).print(rich_table(table))
+    return file.getvalue()
 
 
 def test_a_terminal_gets_short_names() -> None:

@@ -18,9 +18,9 @@ from cyclopts import (
     RepeatArgumentError,
     UnusedCliTokensError,
 )
-from rich.console import Console
 
 import vesuv
+from vesuv.cli.console import SafeConsole
 from vesuv.errors import RESUME, InputError, InputErrors, Interrupted, command, name_program
 
 _HELP = "Train, select and explain 3D segmentation of thin, rare, self-touching structures."
@@ -99,4 +99,4 @@ def _refuse(sentences: Sequence[str]) -> None:
 
 
 def _print(line: str) -> None:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(line, markup=False)
+    SafeConsole(stderr=True).print(line)

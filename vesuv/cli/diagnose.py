@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vesuv.cli.options import Runs, console
+from vesuv.cli.console import console
+from vesuv.cli.options import Runs
 from vesuv.diagnosis import Evidence, Finding, compare, finding_lines
 from vesuv.diagnosis import diagnose as find
 from vesuv.diagnosis.objectives import best_validation
@@ -31,10 +32,10 @@ def diagnose(*, run: Runs) -> None:
             write_diagnosis(RunFolder(evidence.path), max(0, evidence.epoch), findings)
             write_page(evidence.path)
         for line in _report(evidence, findings):
-            out.print(line, markup=False)
+            out.print(line)
     if len(runs) > 1:
         for line in _comparison(runs):
-            out.print(line, markup=False)
+            out.print(line)
 
 
 def _report(evidence: Evidence, findings: Sequence[Finding]) -> list[str]:

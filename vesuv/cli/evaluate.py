@@ -10,7 +10,8 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.console import Console
 
-from vesuv.cli.options import Switch, console, several
+from vesuv.cli.console import console
+from vesuv.cli.options import Switch, several
 from vesuv.cli.progress import shown_progress
 from vesuv.cli.tables import rich_table
 from vesuv.config import load_config
@@ -105,15 +106,15 @@ def _schema(run: Path | None, config: Path | None) -> LabelsConfig:
 
 def _show(out: Console, scores: FolderScores, files: Sequence[Path]) -> None:
     if scores.num_from_record:
-        out.print(f"{scores.num_from_record} cases were scored before", markup=False)
+        out.print(f"{scores.num_from_record} cases were scored before")
     for table in (cases_table(scores.cases, _CASES_SHOWN), *scores.tables):
         out.print(rich_table(table))
     for folder, summary in scores.summaries.items():
         number = summary["num_labels_without_prediction"]
         which = f" ({folder})" if len(scores.summaries) > 1 else ""
         if number:
-            out.print(f"{number} labels without a prediction are not counted{which}", markup=False)
-    out.print(f"written: {', '.join(map(str, files))}", markup=False)
+            out.print(f"{number} labels without a prediction are not counted{which}")
+    out.print(f"written: {', '.join(map(str, files))}")
 
 
 def _below(summaries: Mapping[str, Mapping[str, Any]], required: float | None) -> list[str]:

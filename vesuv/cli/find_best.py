@@ -6,11 +6,11 @@ from pathlib import Path
 
 from rich.table import Table
 
+from vesuv.cli.console import console
 from vesuv.cli.options import (
     Changes,
     Checkpoints,
     Runs,
-    console,
     use_threads_of,
     with_short_words,
 )
@@ -51,13 +51,13 @@ def find_best(
         output,
         checkpoints=checkpoint,
         changes=all_changes,
-        say=lambda line: out.print(line, markup=False),
+        say=lambda line: out.print(line),
         show_progress=progress_on(out),
     )
     out.print(_table(comparison))
     best = comparison.ranking[0]
-    out.print(f"best: {best.name}: {best.verdict.result.why}", markup=False)
-    out.print(f"written: {output}, {output.with_suffix('.csv')}", markup=False)
+    out.print(f"best: {best.name}: {best.verdict.result.why}")
+    out.print(f"written: {output}, {output.with_suffix('.csv')}")
 
 
 def _table(comparison: Comparison) -> Table:

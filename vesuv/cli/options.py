@@ -8,7 +8,6 @@ from typing import Annotated
 
 import torch
 from cyclopts import Parameter
-from rich.console import Console
 
 from vesuv.config.training import RuntimeConfig
 from vesuv.errors import InputError
@@ -71,8 +70,3 @@ def use_threads_of(runs: Sequence[Path], changes: Sequence[str]) -> None:
     """Give PyTorch as many threads as the first of some runs uses."""
     for path in runs[:1]:
         use_threads(trained_config(RunFolder.open(path), changes).runtime)
-
-
-def console() -> Console:
-    """Return where a verb prints."""
-    return Console(highlight=False, soft_wrap=True)

@@ -8,7 +8,8 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from vesuv.cli.options import Switch, console
+from vesuv.cli.console import console
+from vesuv.cli.options import Switch
 from vesuv.data.phantom import make_phantom
 
 
@@ -36,5 +37,4 @@ def phantom(
     )
     console().print(
         f"{output}: {cases} training and {held_out} held-out volumes of {size}³ voxels",
-        markup=False,
     )

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 import torch
 from cyclopts import Parameter
 
-from vesuv.cli.options import Changes, Switch, console, several, with_short_words
+from vesuv.cli.console import console
+from vesuv.cli.options import Changes, Switch, several, with_short_words
 from vesuv.cli.progress import progress_on
 from vesuv.errors import InputError
 from vesuv.inference.best_file import open_best
@@ -62,10 +63,10 @@ def predict(
     torch.set_num_threads(predictor.machine.threads)
     for one in members:
         note = ", trained on since it was selected" if one.is_outdated else ""
-        out.print(f"{one.run.path}: {one.name}, epoch {one.checkpoint.epoch}{note}", markup=False)
-    out.print(f"{mask.threshold_reason}; {mask.chain_reason}", markup=False)
+        out.print(f"{one.run.path}: {one.name}, epoch {one.checkpoint.epoch}{note}")
+    out.print(f"{mask.threshold_reason}; {mask.chain_reason}")
     if members[0].precision_note is not None:
-        out.print(members[0].precision_note, markup=False)
+        out.print(members[0].precision_note)
     FilePrediction(
         members,
         mask,
@@ -73,7 +74,7 @@ def predict(
         output,
         probabilities,
         submission,
-        say=lambda line: out.print(line, markup=False),
+        say=lambda line: out.print(line),
         show_progress=progress_on(out),
     ).run(volumes)
 

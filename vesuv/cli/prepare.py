@@ -7,7 +7,8 @@ import time
 from rich.console import Console
 from rich.table import Table
 
-from vesuv.cli.options import Changes, ConfigFile, Switch, console
+from vesuv.cli.console import console
+from vesuv.cli.options import Changes, ConfigFile, Switch
 from vesuv.cli.progress import shown_progress
 from vesuv.config import Config, load_config
 from vesuv.data.builder import is_prepared, open_matching_store
@@ -39,12 +40,12 @@ def _prepare(config: Config, *, overwrite: bool = False) -> Store:
             config,
             overwrite=overwrite,
             progress=progress,
-            notes=lambda note: out.print(note, markup=False),
+            notes=lambda note: out.print(note),
         )
     show_summary(store, config, out)
     number = "1 case" if len(store.cases) == 1 else f"{len(store.cases)} cases"
     seconds = time.monotonic() - start
-    out.print(f"{store.path}: {number}, {verb} ({seconds:.1f} s)", markup=False)
+    out.print(f"{store.path}: {number}, {verb} ({seconds:.1f} s)")
     return store
 
 
@@ -59,13 +60,12 @@ def open_or_prepare(config: Config) -> Store:
 
 def show_summary(store: Store, config: Config, console: Console) -> None:
     """Print label values, then classes and patches by group (by case where there is no group)."""
-    console.print(f"label values: {', '.join(_label_values(store, config))}", markup=False)
+    console.print(f"label values: {', '.join(_label_values(store, config))}")
     console.print(_table(store, config))
     without = [name for name, row in store.summary.cases.items() if not row.foreground]
     if without:
         console.print(
             f"{len(without)} of {len(store.cases)} cases hold no foreground, first {without[0]}",
-            markup=False,
         )
 
 

@@ -21,6 +21,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from vesuv.io.printable import printable
 from vesuv.types import Progress, ShowProgress
 
 _LINE_EVERY = 30.0
@@ -45,14 +46,14 @@ def shown_progress(console: Console, title: str, unit: str) -> Iterator[Progress
         yield _lines(console, title, unit)
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         _Rate(unit),
         TimeRemainingColumn(),
     )
     with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(title, total=None)
+        task = bar.add_task(printable(title), total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
@@ -69,7 +70,6 @@ def _lines(console: Console, title: str, unit: str) -> Progress:
         left = (total - done) / rate
         console.print(
             f"{title}: {done}/{total} {unit}, {rate:.2f} a second, {left:.0f} s left",
-            markup=False,
         )
 
     return show

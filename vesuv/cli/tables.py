@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rich.markup import escape
 from rich.table import Table
 
 from vesuv.io.tables import TextTable
@@ -10,14 +9,14 @@ from vesuv.io.tables import TextTable
 
 def rich_table(table: TextTable) -> Table:
     """Return a table as rich prints it, with short headings."""
-    printed = Table(title=escape(table.title))
+    printed = Table(title=table.title)
     for index, name in enumerate(table.short_header or table.header):
         is_name = index < table.num_names
-        printed.add_column(escape(name), justify="left" if is_name else "right", no_wrap=is_name)
+        printed.add_column(name, justify="left" if is_name else "right", no_wrap=is_name)
     for row in table.rows:
-        printed.add_row(*map(escape, row))
+        printed.add_row(*row)
     if table.footer:
         printed.add_section()
     for row in table.footer:
-        printed.add_row(*map(escape, row))
+        printed.add_row(*row)
     return printed

@@ -11,7 +11,8 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from vesuv.cli.options import Changes, ConfigFile, Switch, console, several
+from vesuv.cli.console import console
+from vesuv.cli.options import Changes, ConfigFile, Switch, several
 from vesuv.cli.prepare import open_or_prepare
 from vesuv.config import dump_config, load_config
 from vesuv.config.differences import base_differences
@@ -62,7 +63,8 @@ def train(
         torch.set_num_threads(machine.threads)
         store = None
         if group.is_main:
-            console().print(dump_config(settings), markup=False)
+            for line in dump_config(settings).splitlines():
+                console().print(line)
             store = open_or_prepare(settings)
         group.wait()
         data = TrainingData.of_store(store or open_matching_store(settings), settings)
@@ -99,7 +101,7 @@ def _listener(out: Console) -> Iterator[Listener]:
     """Print the lines of train.log; on a terminal show a bar for the epoch that runs."""
 
     def line(text: str) -> None:
-        out.print(text, markup=False)
+        out.print(text)
 
     if not out.is_terminal:
         yield Listener(line=line)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from rich.table import Table
 
+from vesuv.cli.console import console
 from vesuv.cli.options import (
     Changes,
     Checkpoints,
     Runs,
-    console,
     use_threads_of,
     with_short_words,
 )
@@ -48,15 +48,15 @@ def validate_distribution(
         run,
         checkpoints=checkpoint,
         changes=all_changes,
-        say=lambda line: out.print(line, markup=False),
+        say=lambda line: out.print(line),
         show_progress=progress_on(out),
     )
     num_cases = len(validation.verdict.problem.cases)
     out.print(_table(validation.verdict, f"{num_cases} held-out cases, whole volumes"))
     for sentence in _sentences(validation.verdict):
-        out.print(sentence, markup=False)
+        out.print(sentence)
     files = ", ".join(str(one.selected_file) for one in validation.runs)
-    out.print(f"written: {files}; {validation.folder}", markup=False)
+    out.print(f"written: {files}; {validation.folder}")
 
 
 def _table(verdict: Verdict, title: str) -> Table:
