@@ -90,7 +90,7 @@ def test_membranes_go_all_the_way_to_a_score(tmp_path: Path) -> None:
     config = configuration("fib25", tmp_path / "store", [32, 32, 32], folds={"num": 2})
 
     run = train(config, fold=0, output=tmp_path / "run").path
-    chosen = validate_distribution([run]).verdict.result.chosen
+    chosen = validate_distribution([run]).result.chosen
     predict_files([run], REAL / "fib25/train_images", tmp_path / "out")
     summary = score_folders(
         [tmp_path / "out"],

@@ -18,7 +18,7 @@ from vesuv.runs.folder import RunFolder
 from vesuv.selection.cache import ProbabilityCache
 from vesuv.selection.oof_predictions import OofPredictions
 from vesuv.selection.search import SearchProblem
-from vesuv.selection.verdict import left_out
+from vesuv.selection.summary import nested_parts
 
 __all__ = ["make_study"]  # a fixture of its own file
 
@@ -65,9 +65,9 @@ def make_problem(tmp_path: Path) -> Callable[..., SearchProblem]:
             for case in cases:
                 cache.store(case, torch.from_numpy(_volume(volumes[case.id], np.float32))[None])
             predictions.append(OofPredictions(checkpoint, {case.id: cache for case in cases}))
-        _, parts = left_out(cases, folds)
+        kind, parts = nested_parts(cases, folds)
         selection = SelectionConfig(**config)
-        return SearchProblem(predictions, cases, 2, selection, default_chain, parts)
+        return SearchProblem(predictions, cases, 2, selection, default_chain, kind, parts)
 
     return make
 

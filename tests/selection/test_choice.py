@@ -5,11 +5,17 @@ from pydantic import ValidationError
 
 from vesuv.config.postprocess import read_chain
 from vesuv.config.training import SelectionConfig
-from vesuv.selection.choice import Candidate, Choice, rank, select
+from vesuv.selection.choice import Candidate, Choice, explain, rank
 
 
 def _choice(checkpoint: str, threshold: float | None, gap: float, dice: float, predicted=0.1):
     return Choice(checkpoint, threshold, gap, dice, predicted, labelled_fraction=0.1)
+
+
+def _select(candidates: list[Choice], config: SelectionConfig) -> tuple[Choice, str]:
+    """Return the first choice, and the reason for it."""
+    ranking = rank(candidates, config)
+    return ranking[0], explain(ranking, config)
 
 
 def test_the_best_dice_wins_among_choices_within_the_tolerance() -> None:
@@ -19,7 +25,7 @@ def test_the_best_dice_wins_among_choices_within_the_tolerance() -> None:
         _choice("swa", 0.3, gap=0.021, dice=0.90),
     ]
 
-    chosen, why = select(candidates, SelectionConfig(tolerance=0.02))
+    chosen, why = _select(candidates, SelectionConfig(tolerance=0.02))
 
     assert (chosen.checkpoint, chosen.threshold) == ("best", 0.4)
     assert why.startswith(
@@ -30,7 +36,7 @@ def test_the_best_dice_wins_among_choices_within_the_tolerance() -> None:
 def test_the_smallest_gap_wins_when_none_is_within_the_tolerance() -> None:
     candidates = [_choice("best", 0.5, 0.30, 0.9), _choice("last", 0.9, 0.10, 0.5)]
 
-    chosen, why = select(candidates, SelectionConfig(tolerance=0.02))
+    chosen, why = _select(candidates, SelectionConfig(tolerance=0.02))
 
     assert chosen.checkpoint == "last"
     assert "none is within the tolerance of 2.00%" in why
@@ -42,8 +48,8 @@ def test_a_band_comes_first() -> None:
         _choice("best", 0.3, gap=0.2, dice=0.6, predicted=0.30),
     ]
 
-    inside, why_inside = select(candidates, SelectionConfig(band=(0.2, 0.4)))
-    nearest, why_nearest = select(candidates, SelectionConfig(band=(0.5, 0.7)))
+    inside, why_inside = _select(candidates, SelectionConfig(band=(0.2, 0.4)))
+    nearest, why_nearest = _select(candidates, SelectionConfig(band=(0.5, 0.7)))
 
     assert inside.threshold == nearest.threshold == 0.3
     assert "Choices within the band of 20.00% to 40.00%: 1 of 2." in why_inside
@@ -57,13 +63,13 @@ def test_equal_choices_prefer_the_middle_threshold_then_the_first_checkpoint() -
         _choice("swa", 0.6, 0.01, 0.8),
     ]
 
-    chosen, _ = select(candidates, SelectionConfig())
+    chosen, _ = _select(candidates, SelectionConfig())
 
     assert (chosen.checkpoint, chosen.threshold) == ("best", 0.6)
 
 
 def test_several_classes_are_chosen_by_checkpoint_alone() -> None:
-    chosen, why = select(
+    chosen, why = _select(
         [_choice("best", None, 0.01, 0.7), _choice("ema", None, 0.01, 0.8)], SelectionConfig()
     )
 
@@ -74,7 +80,7 @@ def test_several_classes_are_chosen_by_checkpoint_alone() -> None:
 def test_the_objective_distribution_takes_the_smallest_gap_whatever_its_dice() -> None:
     candidates = [_choice("best", 0.5, 0.010, 0.9), _choice("best", 0.6, 0.001, 0.5)]
 
-    chosen, why = select(candidates, SelectionConfig(objective="distribution"))
+    chosen, why = _select(candidates, SelectionConfig(objective="distribution"))
 
     assert chosen.threshold == 0.6
     assert "the smallest error of the foreground fraction among 2 choices" in why
@@ -88,7 +94,7 @@ def test_the_objective_leaderboard_ranks_by_that_score_within_the_tolerance() ->
     ]
 
     order = rank(candidates, SelectionConfig(objective="leaderboard_exact"))
-    _, why = select(candidates, SelectionConfig(objective="leaderboard_exact"))
+    _, why = _select(candidates, SelectionConfig(objective="leaderboard_exact"))
 
     assert [choice.threshold for choice in order] == [0.4, 0.5, 0.3]
     assert "the highest leaderboard score, 0.6000, of the choices (2 of 3)" in why

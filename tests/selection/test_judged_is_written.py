@@ -109,7 +109,7 @@ def test_selection_judges_what_predict_writes_segment_returns_and_training_score
 
     validation = validate_distribution([run.path], changes=scenario.changes)
 
-    problem, result = validation.verdict.problem, validation.verdict.result
+    problem, result = validation.result.problem, validation.result
     chosen = result.chosen
     (chain,) = MASKS[scenario.mask].get("postprocess", [[]])
     assert [step.name for step in chosen.postprocess] == [step["name"] for step in chain]
@@ -124,7 +124,7 @@ def test_selection_judges_what_predict_writes_segment_returns_and_training_score
         assert np.array_equal(_judged(problem.predictions[0], chosen, case), mask)
         assert np.array_equal(model.segment(np.asarray(image.dataobj).T, spacing), mask)
         counts.append(_counts(mask, label))
-        assert score.judged == np.count_nonzero(label != IGNORE)
+        assert score.num_valid == np.count_nonzero(label != IGNORE)
         assert score.overlap.dice == pytest.approx(_dice(counts[-1]), abs=1e-12)
     assert chosen.dice == pytest.approx(np.mean([_dice(one) for one in counts]), abs=1e-12)
     assert 0.3 < chosen.dice < 0.95
@@ -149,7 +149,7 @@ def test_an_ensemble_is_judged_by_the_masks_that_predict_writes_of_best_json(
     content |= {key: system.chosen.plain()[key] for key in ("threshold", "postprocess")}
     best.write_text(json.dumps(content))
     written = _predict(tmp_path / "data/images", tmp_path / "out", "--best", best)
-    problem = system.verdict.problem
+    problem = system.result.problem
     for case in problem.cases:
         judged = _judged(problem.predictions[0], system.chosen, case)
         assert 0 < judged.mean() < 3
@@ -173,10 +173,10 @@ def test_at_a_coarser_spacing_the_dice_is_that_of_the_files_own_grid_and_label(
 
     validation = validate_distribution([run.path], changes=["selection.tolerance=1.0"])
 
-    (case,) = validation.verdict.problem.cases
+    (case,) = validation.result.problem.cases
     assert np.mean(case.label[case.label < 255]) == pytest.approx(1 / 4)
     # everything is foreground: of n voxels n / 8 are right, 2 * n / 8 over n + n / 8
-    assert validation.verdict.result.chosen.dice == pytest.approx(2 / 9)
-    assert validation.verdict.result.chosen.labelled_fraction == pytest.approx(1 / 8)
+    assert validation.result.chosen.dice == pytest.approx(2 / 9)
+    assert validation.result.chosen.labelled_fraction == pytest.approx(1 / 8)
     mask = _predict(tmp_path / "data/images", tmp_path / "out", "--run", run.path)["a"]
     assert _dice(_counts(mask, label)) == pytest.approx(2 / 9)

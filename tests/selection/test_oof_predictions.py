@@ -22,7 +22,7 @@ def test_a_mask_is_compared_with_the_label_of_the_file_where_it_is_judged() -> N
     score = score_candidate(PROBS, CASE, Candidate("best", 0.6), "dice", 2)
 
     # 0.6 and above: voxels 0, 1, 2 and 4, of which 0 and 1 are right; three are labelled
-    assert score.judged == 6
+    assert score.num_valid == 6
     assert score.overlap.dice == pytest.approx(2 * 2 / (4 + 3))
     assert score.overlap.predicted_fraction == pytest.approx(4 / 6)
     assert score.leaderboard is None

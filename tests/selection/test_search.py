@@ -5,7 +5,7 @@ import pytest
 
 from vesuv.config.postprocess import read_chain
 from vesuv.selection.search import search
-from vesuv.selection.verdict import Verdict
+from vesuv.selection.summary import group_scores, margin, nested_estimate
 
 SPECKS = read_chain([{"name": "remove_small", "voxels": 3}], "test")
 # thresholds 0.3 and 0.7 cut two voxels and one; A has two in truth, B one
@@ -57,8 +57,7 @@ def test_a_chain_wins_where_specks_are_as_sure_as_the_sheet(make_problem) -> Non
     assert (result.chosen.dice, result.chosen.gap) == (1.0, 0.0)
     second = result.ranking[1]  # 7 of 10 for 4 of 10: outside the tolerance
     assert (second.gap, second.dice) == (pytest.approx(0.3), pytest.approx(8 / 11))
-    margin = Verdict(problem, result, "case").margin()
-    assert margin == {
+    assert margin(result) == {
         "over": "best at threshold 0.5",
         "within_tolerance": False,
         "dice": pytest.approx(3 / 11),
@@ -98,18 +97,18 @@ def test_the_honest_estimate_by_hand(make_problem) -> None:
     problem = make_problem(LABELS, {"best": PROBS}, thresholds=(0.3, 0.7), tolerance=1.0)
 
     result = search(problem)
-    honest = Verdict(problem, result, "case").honest()
+    estimate = nested_estimate(result.nested, "case")
 
     # either threshold is perfect on one case and scores 2 / 3 on the other
     assert result.chosen.dice == pytest.approx(5 / 6)
     # without A, 0.7 is chosen, and finds one of A's two; without B, 0.3, with one too many
-    assert [(one.left_out, one.on_rest.threshold) for one in result.nested] == [
+    assert [(one.part, one.rest_scores.threshold) for one in result.nested] == [
         ("A", 0.7),
         ("B", 0.3),
     ]
-    assert honest is not None and honest["left_out"] == "case"
-    assert honest["dice"] == pytest.approx(2 / 3)
-    assert honest["gap"] == pytest.approx(1 / 4)
+    assert estimate is not None and estimate["left_out"] == "case"
+    assert estimate["dice"] == pytest.approx(2 / 3)
+    assert estimate["gap"] == pytest.approx(1 / 4)
 
 
 def test_survivors_are_chosen_without_the_part_that_is_left_out_too(make_problem) -> None:
@@ -137,7 +136,7 @@ def test_survivors_are_chosen_without_the_part_that_is_left_out_too(make_problem
         "best at threshold 0.3, remove small 1",
         "best at threshold 0.3, remove small 2",
     ]
-    assert [one.on_rest.threshold for one in result.nested] == [0.7, 0.3]
+    assert [one.rest_scores.threshold for one in result.nested] == [0.7, 0.3]
 
 
 def test_folds_are_left_out_whole_and_count_by_their_cases(make_problem) -> None:
@@ -148,11 +147,12 @@ def test_folds_are_left_out_whole_and_count_by_their_cases(make_problem) -> None
     )
 
     result = search(problem)
-    honest = Verdict(problem, result, "fold").honest()
+    estimate = nested_estimate(result.nested, problem.part_kind)
 
     assert result.chosen.threshold == 0.3
-    assert [(one.left_out, one.num_cases) for one in result.nested] == [("0", 2), ("1", 1)]
-    assert honest is not None and honest["dice"] == pytest.approx(2 / 3)
+    assert [(one.part, one.num_cases) for one in result.nested] == [("0", 2), ("1", 1)]
+    assert estimate is not None and estimate["dice"] == pytest.approx(2 / 3)
+    assert estimate["left_out"] == "fold"
 
 
 def test_the_margin_is_told_by_group(make_problem) -> None:
@@ -166,11 +166,12 @@ def test_the_margin_is_told_by_group(make_problem) -> None:
         tolerance=1.0,
     )
 
-    verdict = Verdict(problem, search(problem), "group")
+    result = search(problem)
 
-    margin = verdict.margin()
-    assert margin is not None and margin["dice"] == pytest.approx((2 + 2 / 3) / 3 - (4 / 3 + 1) / 3)
-    first, second = verdict.groups()
+    lead = margin(result)
+    assert lead is not None and lead["dice"] == pytest.approx((2 + 2 / 3) / 3 - (4 / 3 + 1) / 3)
+    assert problem.part_kind == "group"
+    first, second = group_scores(result)
     assert (first["group"], first["cases"], first["dice"]) == ("1", 2, 1.0)
     assert first["margin"]["dice"] == pytest.approx(1 / 3)
     assert second["margin"]["dice"] == pytest.approx(-1 / 3)
@@ -187,17 +188,17 @@ def test_the_better_checkpoint_wins_and_a_case_without_judged_voxels_changes_not
     result = search(problem)
 
     assert result.chosen.checkpoint == "best" and result.chosen.dice == 1.0
-    assert {one.left_out for one in result.nested} == {"A", "B"}
+    assert {one.part for one in result.nested} == {"A", "B"}
 
 
 def test_a_single_case_has_no_honest_estimate(make_problem) -> None:
     problem = make_problem({"A": [1, 0]}, {"best": {"A": [0.9, 0.1]}}, thresholds=(0.5,))
 
-    verdict = Verdict(problem, search(problem), "case")
+    result = search(problem)
 
-    assert verdict.honest() is None
-    assert verdict.margin() is None
-    assert verdict.groups() == []
+    assert nested_estimate(result.nested, "case") is None
+    assert margin(result) is None
+    assert group_scores(result) == []
 
 
 @pytest.mark.parametrize("objective", ["leaderboard_bounds", "leaderboard_exact"])

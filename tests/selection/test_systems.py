@@ -13,14 +13,14 @@ from vesuv.runs.folder import RunFolder
 from vesuv.selection.held_out import open_held_out
 from vesuv.selection.oof_predictions import OofPredictions
 from vesuv.selection.search import search
+from vesuv.selection.summary import nested_estimate
 from vesuv.selection.systems import (
     System,
-    ensembles,
     nested_choices,
+    possible_ensembles,
     predict_ensembles,
     rank_systems,
 )
-from vesuv.selection.verdict import Verdict, honest
 from vesuv.types import no_shown_progress
 
 LABELS = {"A": [1, 1, 0, 0], "B": [1, 1, 0, 0]}
@@ -31,15 +31,20 @@ PROBS_B = {"A": [0.9, 0.9, 0.1, 0.1], "B": [0.2, 0.9, 0.1, 0.1]}
 
 def _system(make_problem, name: str, probs) -> System:
     problem = make_problem(LABELS, {name: probs}, thresholds=(0.5,), tolerance=1.0)
-    return System(name, (name,), Verdict(problem, search(problem), "case"))
+    return System(name, (name,), search(problem))
 
 
 def test_every_ensemble_of_up_to_four_and_pairs_of_more() -> None:
-    assert ensembles(["a"]) == []
-    assert ensembles(["a", "b"]) == [("a", "b")]
-    assert ensembles(["a", "b", "c"]) == [("a", "b"), ("a", "c"), ("b", "c"), ("a", "b", "c")]
-    assert len(ensembles(list("abcd"))) == 6 + 4 + 1
-    assert len(ensembles(list("abcde"))) == 10 + 1
+    assert possible_ensembles(["a"]) == []
+    assert possible_ensembles(["a", "b"]) == [("a", "b")]
+    assert possible_ensembles(["a", "b", "c"]) == [
+        ("a", "b"),
+        ("a", "c"),
+        ("b", "c"),
+        ("a", "b", "c"),
+    ]
+    assert len(possible_ensembles(list("abcd"))) == 6 + 4 + 1
+    assert len(possible_ensembles(list("abcde"))) == 10 + 1
 
 
 def test_a_mean_of_two_finds_what_each_of_them_misses(make_problem) -> None:
@@ -51,7 +56,7 @@ def test_a_mean_of_two_finds_what_each_of_them_misses(make_problem) -> None:
 
 def test_the_choice_among_systems_is_made_without_the_part_too(make_problem) -> None:
     a, b = (_system(make_problem, name, probs) for name, probs in (("a", PROBS_A), ("b", PROBS_B)))
-    config = a.verdict.problem.config
+    config = a.result.problem.config
 
     ranking = rank_systems([b, a], config)
     nested = nested_choices([a, b], config)
@@ -60,8 +65,8 @@ def test_the_choice_among_systems_is_made_without_the_part_too(make_problem) -> 
     assert [one.chosen.dice for one in ranking] == [pytest.approx(5 / 6)] * 2
     assert [one.name for one in ranking] == ["b", "a"]  # of equals the one named first
     # without A, a looks perfect, and scores 2 / 3 there; without B it is b
-    assert [(one.left_out, one.on_rest.checkpoint) for one in nested] == [("A", "a"), ("B", "b")]
-    estimate = honest(nested, "case")
+    assert [(one.part, one.rest_scores.checkpoint) for one in nested] == [("A", "a"), ("B", "b")]
+    estimate = nested_estimate(nested, "case")
     assert estimate is not None and estimate["dice"] == pytest.approx(2 / 3)
 
 

@@ -38,7 +38,7 @@ def run(trained_run: RunFolder, tmp_path: Path) -> RunFolder:
 
 def _select(run: RunFolder, *checkpoints: str, changes: Sequence[str] = ()) -> Choice:
     validation = validate_distribution([run.path], checkpoints=checkpoints, changes=changes)
-    return validation.verdict.result.chosen
+    return validation.result.chosen
 
 
 def _held_out(run: RunFolder, data: Path, tmp_path: Path) -> Path:
@@ -209,7 +209,7 @@ def test_probabilities_are_predicted_once_and_again_after_more_training(
 
     again = validate_distribution([run.path], checkpoints=["best"], say=sentences.append)
 
-    assert again.verdict.result.chosen == first
+    assert again.result.chosen == first
     assert (run.path / "selected.json").read_text() == before
     assert sentences == [f"{run.path}: best: 2 of 2 cases were predicted before"]
     write_checkpoint(
@@ -261,7 +261,7 @@ def _other_fold(run: RunFolder, path: Path) -> RunFolder:
 def test_several_folds_get_one_joint_choice(folds: list[RunFolder]) -> None:
     validation = validate_distribution([run.path for run in folds], checkpoints=["best"])
 
-    selected = validation.verdict.result.chosen
+    selected = validation.result.chosen
     records = [run.selected_model() for run in folds]
     assert validation.runs == tuple(folds)
     assert records[0] == records[1] and records[0] is not None

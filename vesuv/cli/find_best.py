@@ -18,8 +18,8 @@ from vesuv.cli.progress import progress_on
 from vesuv.selection.find_best import BEST, Comparison
 from vesuv.selection.find_best import find_best as compare_configurations
 
-_LEFT = ("system", "chosen")
-_NOT_SHOWN = ("predicted_fraction", "labelled_fraction")
+_TEXT_COLUMNS = ("system", "chosen")
+_HIDDEN_COLUMNS = ("predicted_fraction", "labelled_fraction")
 
 
 def find_best(
@@ -56,17 +56,17 @@ def find_best(
     )
     out.print(_table(comparison))
     best = comparison.ranking[0]
-    out.print(f"best: {best.name}: {best.verdict.result.why}")
+    out.print(f"best: {best.name}: {best.result.why}")
     out.print(f"written: {output}, {output.with_suffix('.csv')}")
 
 
 def _table(comparison: Comparison) -> Table:
     rows = comparison.rows()
-    num_cases = len(comparison.ranking[0].verdict.problem.cases)
+    num_cases = len(comparison.ranking[0].result.problem.cases)
     table = Table(title=f"{num_cases} held-out cases, best first")
-    columns = [name for name in rows[0] if name not in _NOT_SHOWN]
+    columns = [name for name in rows[0] if name not in _HIDDEN_COLUMNS]
     for column in columns:
-        table.add_column(column, justify="left" if column in _LEFT else "right")
+        table.add_column(column, justify="left" if column in _TEXT_COLUMNS else "right")
     for row in rows:
         cells = [row[name] for name in columns]
         table.add_row(*(f"{v:.4f}" if isinstance(v, float) else str(v) for v in cells))

@@ -1,4 +1,4 @@
-"""vesuv validate_distribution: what to predict with."""
+"""vesuv validate_distribution: selection for predictions."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from vesuv.cli.options import (
 from vesuv.cli.progress import progress_on
 from vesuv.selection.choice import Choice
 from vesuv.selection.search import SearchResult
-from vesuv.selection.validation import validate_distribution as select
-from vesuv.selection.verdict import MEASURES, Verdict
+from vesuv.selection.summary import MEASURES, group_scores, margin, nested_estimate
+from vesuv.selection.validation import validate_distribution as select_on_held_out
 
-_SHOWN = 2
+_ROWS_PER_CHECKPOINT = 2
 """Rows of each checkpoint in the printed table, beside one without post-processing."""
 
 
@@ -44,30 +44,29 @@ def validate_distribution(
     out = console()
     all_changes = with_short_words(changes, overlap, mirror, device)
     use_threads_of(run, all_changes)
-    validation = select(
+    validation = select_on_held_out(
         run,
         checkpoints=checkpoint,
         changes=all_changes,
         say=lambda line: out.print(line),
         show_progress=progress_on(out),
     )
-    num_cases = len(validation.verdict.problem.cases)
-    out.print(_table(validation.verdict, f"{num_cases} held-out cases, whole volumes"))
-    for sentence in _sentences(validation.verdict):
+    result = validation.result
+    out.print(_table(result, f"{len(result.problem.cases)} held-out cases, whole volumes"))
+    for sentence in _sentences(result):
         out.print(sentence)
     files = ", ".join(str(one.selected_file) for one in validation.runs)
     out.print(f"written: {files}; {validation.folder}")
 
 
-def _table(verdict: Verdict, title: str) -> Table:
+def _table(result: SearchResult, title: str) -> Table:
     """Return the best candidates of each checkpoint."""
-    result = verdict.result
     table = Table(title=title)
-    board = result.chosen.leaderboard is not None
+    has_leaderboard = result.chosen.leaderboard is not None
     names = ("candidate", "Dice", "predicted", "labelled", "off by, a case")
-    for column in (*names, *(("leaderboard",) if board else ())):
+    for column in (*names, *(("leaderboard",) if has_leaderboard else ())):
         table.add_column(column, justify="left" if column == "candidate" else "right")
-    for choice in _shown(result):
+    for choice in _table_choices(result):
         cells = [
             f"{choice} *" if choice == result.chosen else str(choice),
             f"{choice.dice:.4f}",
@@ -75,37 +74,38 @@ def _table(verdict: Verdict, title: str) -> Table:
             f"{choice.labelled_fraction:.2%}",
             f"{choice.gap:.2%}",
         ]
-        table.add_row(*cells, *((f"{choice.leaderboard:.4f}",) if board else ()))
+        table.add_row(*cells, *((f"{choice.leaderboard:.4f}",) if has_leaderboard else ()))
     return table
 
 
-def _shown(result: SearchResult) -> list[Choice]:
-    """Return each checkpoint's first choices, and its first without steps to compare with."""
-    shown: list[Choice] = []
+def _table_choices(result: SearchResult) -> list[Choice]:
+    """Return each checkpoint's best choices, and its best without post-processing."""
+    rows: list[Choice] = []
     for name in dict.fromkeys(choice.checkpoint for choice in result.competing):
-        of_name = [choice for choice in result.ranking if choice.checkpoint == name]
-        plain = [choice for choice in of_name if not choice.postprocess]
-        shown += list(dict.fromkeys(of_name[:_SHOWN] + plain[:1]))
-    return shown
+        choices = [choice for choice in result.ranking if choice.checkpoint == name]
+        plain = [choice for choice in choices if not choice.postprocess]
+        rows += list(dict.fromkeys(choices[:_ROWS_PER_CHECKPOINT] + plain[:1]))
+    return rows
 
 
-def _sentences(verdict: Verdict) -> list[str]:
-    """Say what was selected, and how sure that is."""
-    sentences = [f"selected {verdict.result.why}"]
-    margin, honest = verdict.margin(), verdict.honest()
-    if margin is not None:
-        values = ", ".join(f"{k} {margin[k]:+.4f}" for k in MEASURES if k in margin)
-        sentences.append(f"margin over the next best, {margin['over']}: {values}")
-    for row in verdict.groups():
+def _sentences(result: SearchResult) -> list[str]:
+    """Return the selection with its margin, scores by group and nested estimate, as sentences."""
+    sentences = [f"selected {result.why}"]
+    lead = margin(result)
+    if lead is not None:
+        values = ", ".join(f"{k} {lead[k]:+.4f}" for k in MEASURES if k in lead)
+        sentences.append(f"margin over the next best, {lead['over']}: {values}")
+    for row in group_scores(result):
         over = f", margin {row['margin']['dice']:+.4f}" if row["margin"] else ""
         sentences.append(
             f"group {row['group']}: {row['cases']} cases, Dice {row['dice']:.4f}, predicted "
             f"{row['predicted_fraction']:.2%}, labelled {row['labelled_fraction']:.2%}{over}"
         )
-    if honest is not None:
-        values = ", ".join(f"{k} {honest[k]:.4f}" for k in MEASURES if k in honest)
+    estimate = nested_estimate(result.nested, result.problem.part_kind)
+    if estimate is not None:
+        values = ", ".join(f"{k} {estimate[k]:.4f}" for k in MEASURES if k in estimate)
         sentences.append(
-            f"honest estimate, chosen without and scored on each {honest['left_out']} in turn: "
+            f"honest estimate, chosen without and scored on each {estimate['left_out']} in turn: "
             f"{values}"
         )
     return sentences

@@ -1,1 +1,1 @@
-"""The choice of checkpoint, cut and post-processing: cached probabilities, search, honest score."""
+"""Selection of checkpoint, threshold and post-processing on whole held-out volumes."""

@@ -1,9 +1,9 @@
-"""Probabilities of whole cases on disk, on the files' grids: each case is predicted once.
+"""Cache of probabilities of whole cases on the files' grids, so that each is predicted once.
 
-A run keeps them under distribution/probabilities/<checkpoint>-<key>/<case>.zarr, one byte a voxel,
-compressed. The key is a digest of all that they depend on, which lies beside them in key.json. The
-folder may be deleted at any time. What an earlier state of a checkpoint predicted is deleted when
-the checkpoint is opened again.
+A run has them in distribution/probabilities/<checkpoint>-<key>/<case>.zarr, one byte a voxel,
+compressed. The key is a digest of all settings that they depend on; key.json lists these settings.
+The folder may be deleted at any time. When a checkpoint has changed, the probabilities of its
+former weights are deleted.
 """
 
 from __future__ import annotations
@@ -31,42 +31,42 @@ _KEY = "key.json"
 
 @dataclass(frozen=True)
 class ProbabilityCache:
-    """Levels of one checkpoint's probabilities, case by case."""
+    """Levels of the probabilities of one checkpoint, by case."""
 
     folder: Path
 
     @classmethod
     def open(cls, run: Path, checkpoint: str, settings: Mapping[str, Any]) -> ProbabilityCache:
-        """Open the folder for these settings, and delete what the checkpoint's old weights made.
+        """Open the folder for these settings; delete folders of the checkpoint's former weights.
 
         Args:
             run: A run folder.
             checkpoint: Name of the checkpoint.
-            settings: All that the probabilities depend on, `checkpoint_sha256` among it.
+            settings: All settings that the probabilities depend on, with `checkpoint_sha256`.
         """
         text = json.dumps({"checkpoint": checkpoint, **settings}, sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()[:16]
-        for old in sorted((run / FOLDER).glob(f"{checkpoint}-*")):
-            if _digest(old) != settings["checkpoint_sha256"]:
-                shutil.rmtree(old, ignore_errors=True)
+        for former in sorted((run / FOLDER).glob(f"{checkpoint}-*")):
+            if _checkpoint_digest(former) != settings["checkpoint_sha256"]:
+                shutil.rmtree(former, ignore_errors=True)
         folder = run / FOLDER / f"{checkpoint}-{key}"
         if not (folder / _KEY).is_file():
             write_json(folder / _KEY, {"checkpoint": checkpoint, **settings})
         return cls(folder)
 
     def holds(self, case: StoredCase) -> bool:
-        """Whether a case lies there, whole."""
+        """Whether the probabilities of a case are in the cache, undamaged."""
         return self._levels(case) is not None
 
     def store(self, case: StoredCase, probs: Tensor) -> None:
-        """Keep the probabilities (k, z, y, x) of a case."""
+        """Write the probabilities (k, z, y, x) of a case as levels."""
         write(self._path(case), quantise(probs).numpy())
 
     def read(self, case: StoredCase) -> Tensor:
-        """Return the levels (k, z, y, x), uint8, of a case that it holds.
+        """Return the levels (k, z, y, x), uint8, of a case.
 
         Raises:
-            InputError: It was deleted or damaged in the meantime.
+            InputError: They are missing or damaged.
         """
         levels = self._levels(case)
         if levels is None:
@@ -83,13 +83,13 @@ class ProbabilityCache:
         try:
             levels = torch.from_numpy(read(path).channels)
         except InputError:
-            return None  # damaged: predicted anew
-        fits = levels.shape[1:] == case.native_shape and levels.dtype == torch.uint8
-        return levels if fits else None
+            return None  # damaged: the case is predicted again
+        matches = levels.shape[1:] == case.native_shape and levels.dtype == torch.uint8
+        return levels if matches else None
 
 
-def _digest(folder: Path) -> str | None:
-    """Digest of the checkpoint that a folder was made with; None when it does not say."""
+def _checkpoint_digest(folder: Path) -> str | None:
+    """Read the digest of a folder's checkpoint; None where key.json is missing or invalid."""
     try:
         content = json.loads((folder / _KEY).read_text(encoding="utf-8"))
         return str(content["checkpoint_sha256"])

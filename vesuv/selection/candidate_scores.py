@@ -1,4 +1,4 @@
-"""What a candidate scores on each case, and over any part of the cases."""
+"""Scores of a candidate on each case, and over any part of the cases."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from vesuv.evaluation.overlap import Overlap, scores
 from vesuv.selection.choice import Candidate, Choice
 
 Part = NDArray[np.bool_]
-"""Some of the cases: True for those, in the order of all."""
+"""A subset of the cases: True for its cases, in the order of all cases."""
 
 
 @dataclass(frozen=True)
 class CaseScore:
-    """One case's masks against its label."""
+    """Scores of the mask of one case."""
 
     overlap: Overlap
-    judged: int
+    num_valid: int
     """Voxels that are not ignored."""
     leaderboard: float | None = None
 
@@ -35,21 +35,24 @@ def case_score(matrix: Tensor, leaderboard: float | None = None) -> CaseScore:
 
 @dataclass(frozen=True)
 class CandidateScores:
-    """A candidate on all cases, in the cases' order."""
+    """Scores of a candidate on all cases, in the order of the cases."""
 
     candidate: Candidate
     cases: tuple[CaseScore, ...]
 
     def choice(self, part: Part | None = None) -> Choice | None:
-        """Return the scores over a part of the cases; None when no voxel of it is judged."""
-        judged = self._judged > 0
-        chosen = judged if part is None else judged & part
-        if not chosen.any():
+        """Return the scores over a part of the cases; None where the part has no valid voxel."""
+        valid_cases = self._num_valid > 0
+        used_cases = valid_cases if part is None else valid_cases & part
+        if not used_cases.any():
             return None
-        voxels = self._judged[chosen]
-        predicted, labelled, dice = (column[chosen] for column in self._columns)
-        boards = [case.leaderboard for case, take in zip(self.cases, chosen, strict=True) if take]
-        measured = [value for value in boards if value is not None]
+        voxels = self._num_valid[used_cases]
+        predicted, labelled, dice = (column[used_cases] for column in self._columns)
+        leaderboard = [
+            case.leaderboard
+            for case, is_used in zip(self.cases, used_cases, strict=True)
+            if is_used and case.leaderboard is not None
+        ]
         return Choice(
             self.candidate.checkpoint,
             self.candidate.threshold,
@@ -57,17 +60,17 @@ class CandidateScores:
             dice=float(dice.mean()),
             predicted_fraction=float((predicted * voxels).sum() / voxels.sum()),
             labelled_fraction=float((labelled * voxels).sum() / voxels.sum()),
-            leaderboard=sum(measured) / len(measured) if measured else None,
+            leaderboard=sum(leaderboard) / len(leaderboard) if leaderboard else None,
             postprocess=self.candidate.postprocess,
         )
 
     def count(self, part: Part) -> int:
-        """Return the number of cases of a part that hold a judged voxel."""
-        return int(((self._judged > 0) & part).sum())
+        """Return the number of cases of a part that have a valid voxel."""
+        return int(((self._num_valid > 0) & part).sum())
 
     @cached_property
-    def _judged(self) -> NDArray[np.int64]:
-        return np.array([case.judged for case in self.cases])
+    def _num_valid(self) -> NDArray[np.int64]:
+        return np.array([case.num_valid for case in self.cases])
 
     @cached_property
     def _columns(self) -> NDArray[np.float64]:
@@ -77,8 +80,8 @@ class CandidateScores:
         return np.array(rows, dtype=np.float64).T
 
 
-def from_curves(checkpoint: str, curves: Sequence[Curve]) -> list[CandidateScores]:
-    """Return a candidate for each threshold of the curves of all cases."""
+def scores_at_thresholds(checkpoint: str, curves: Sequence[Curve]) -> list[CandidateScores]:
+    """Return the scores of a checkpoint at each threshold of its cases' curves."""
     by_case = [[case_score(matrix) for matrix in curve.matrices] for curve in curves]
     return [
         CandidateScores(Candidate(checkpoint, threshold), tuple(case[index] for case in by_case))
@@ -87,6 +90,6 @@ def from_curves(checkpoint: str, curves: Sequence[Curve]) -> list[CandidateScore
 
 
 def choices(candidates: Sequence[CandidateScores], part: Part | None = None) -> list[Choice]:
-    """Return the scores of each candidate over a part of the cases that holds a judged voxel."""
-    scored = [one.choice(part) for one in candidates]
-    return [choice for choice in scored if choice is not None]
+    """Return each candidate's scores over a part of the cases; [] where it has no valid voxel."""
+    all_choices = [one.choice(part) for one in candidates]
+    return [choice for choice in all_choices if choice is not None]

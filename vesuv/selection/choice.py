@@ -1,7 +1,7 @@
-"""Which of several checkpoints, cuts and post-processings to use.
+"""Ranking of checkpoints, thresholds and post-processing.
 
-The rule: predicted foreground fractions match the labels first, and among those that do the
-objective decides.
+Candidates whose foreground fraction matches the labels come first; among them the objective
+decides.
 """
 
 from __future__ import annotations
@@ -16,42 +16,41 @@ from vesuv.config.training import SelectionConfig
 
 @dataclass(frozen=True)
 class Candidate:
-    """A way to make masks."""
+    """Checkpoint, threshold and post-processing, which together make masks."""
 
     checkpoint: str
-    """Or, when configurations are compared, the name of one or of an ensemble."""
+    """Where configurations are compared: name of a configuration's checkpoint or of an ensemble."""
     threshold: float | None
-    """None for several classes, and where `postprocess` begins with a cut of its own."""
+    """None for several classes, and where `postprocess` begins with a threshold or hysteresis."""
     postprocess: Chain = field(default=(), kw_only=True)
 
     def __str__(self) -> str:
-        """Name it the way a sentence does."""
-        cut = [] if self.threshold is None else [f"threshold {self.threshold:g}"]
-        parts = [*cut, *map(str, self.postprocess)]
+        threshold = [] if self.threshold is None else [f"threshold {self.threshold:g}"]
+        parts = [*threshold, *map(str, self.postprocess)]
         return f"{self.checkpoint} at {', '.join(parts)}" if parts else self.checkpoint
 
 
 @dataclass(frozen=True)
 class Choice(Candidate):
-    """A candidate with what it scores over some cases."""
+    """A candidate with its scores over some cases."""
 
     gap: float
     """Mean over cases of |predicted - labelled| foreground fraction."""
     dice: float
     """Mean over cases."""
     predicted_fraction: float
-    """Over the judged voxels of all cases together."""
+    """Share of the valid voxels of all cases together."""
     labelled_fraction: float
     leaderboard: float | None = None
-    """Mean over cases; None where it was not asked for."""
+    """Mean over cases; None where the objective does not need it."""
 
     @property
     def candidate(self) -> Candidate:
-        """What was scored."""
+        """The candidate without its scores."""
         return Candidate(self.checkpoint, self.threshold, postprocess=self.postprocess)
 
     def plain(self) -> dict[str, Any]:
-        """Return it in plain JSON types; without `leaderboard` where that is None."""
+        """Return the fields in plain JSON types, without a `leaderboard` of None."""
         fields: dict[str, Any] = {
             "checkpoint": self.checkpoint,
             "threshold": self.threshold,
@@ -65,43 +64,43 @@ class Choice(Candidate):
 
 
 def rank(candidates: Sequence[Choice], config: SelectionConfig) -> list[Choice]:
-    """Order choices, the one to take first.
+    """Order choices, best first.
 
-    1. With `band`, choices whose predicted fraction lies in it come first, then those nearest to
-       it.
-    2. Of these, the ones with a gap of at most `tolerance`, by the objective: the highest Dice or
-       leaderboard score. The rest follow by their gap. With the objective "distribution" the gap
-       alone decides.
-    3. Ties go to the better other measure, then to the threshold nearest one half, then to the
-       choice named first.
+    1. With `band`: choices whose predicted fraction lies inside it come first, then the others by
+       their distance to it.
+    2. Among these, choices with a gap of at most `tolerance` come first, in the order of the
+       objective: the highest Dice or leaderboard score. The others follow by their gap. With the
+       objective "distribution" the gap alone decides.
+    3. Ties are decided by the other measure, then by the threshold nearest one half, then by the
+       order of `candidates`.
     """
 
     def key(choice: Choice) -> tuple[float, ...]:
-        middle = 0.0 if choice.threshold is None else abs(choice.threshold - 0.5)
-        outside = _outside(choice, config)
+        from_half = 0.0 if choice.threshold is None else abs(choice.threshold - 0.5)
+        distance = _distance_to_band(choice, config)
         if config.objective != "distribution" and choice.gap <= config.tolerance:
-            return outside, 0.0, -_value(choice, config), choice.gap, middle
-        return outside, 1.0, choice.gap, -_value(choice, config), middle
+            return distance, 0.0, -_score(choice, config), choice.gap, from_half
+        return distance, 1.0, choice.gap, -_score(choice, config), from_half
 
     return sorted(candidates, key=key)
 
 
-def select(candidates: Sequence[Choice], config: SelectionConfig) -> tuple[Choice, str]:
-    """Return the choice that `rank` puts first, and why in a sentence."""
-    best = rank(candidates, config)[0]
-    reach = _outside(best, config)
-    in_band = [choice for choice in candidates if _outside(choice, config) == reach]
-    close = [choice for choice in in_band if choice.gap <= config.tolerance]
+def explain(ranking: Sequence[Choice], config: SelectionConfig) -> str:
+    """Return the reason why `rank` puts the first choice first, in sentences."""
+    best = ranking[0]
+    distance = _distance_to_band(best, config)
+    in_band = [choice for choice in ranking if _distance_to_band(choice, config) == distance]
+    matching = [choice for choice in in_band if choice.gap <= config.tolerance]
     name = "Dice" if config.objective in ("dice", "distribution") else "leaderboard score"
-    value = f"{_value(best, config):.4f}"
+    value = f"{_score(best, config):.4f}"
     if config.objective == "distribution":
         rule = (
             f"the smallest error of the foreground fraction among {len(in_band)} choices; its "
             f"Dice is {value}"
         )
-    elif close:
+    elif matching:
         rule = (
-            f"the highest {name}, {value}, of the choices ({len(close)} of {len(candidates)}) "
+            f"the highest {name}, {value}, of the choices ({len(matching)} of {len(ranking)}) "
             f"whose foreground fraction is off by at most {config.tolerance:.2%} a case"
         )
     else:
@@ -109,34 +108,32 @@ def select(candidates: Sequence[Choice], config: SelectionConfig) -> tuple[Choic
             f"the smallest error of the foreground fraction among {len(in_band)} choices; none is "
             f"within the tolerance of {config.tolerance:.2%} a case; its {name} is {value}"
         )
-    why = (
+    return (
         f"{best}: {rule}. It predicts {best.predicted_fraction:.2%} foreground, labels hold "
         f"{best.labelled_fraction:.2%}, off by {best.gap:.2%} a case."
-        f"{_band_note(config, reach, len(in_band), len(candidates))}"
+        f"{_band_note(config, distance, len(in_band), len(ranking))}"
     )
-    return best, why
 
 
-def _value(choice: Choice, config: SelectionConfig) -> float:
-    """What is to be as large as possible."""
+def _score(choice: Choice, config: SelectionConfig) -> float:
+    """Return the Dice or the leaderboard score, whichever the objective maximises."""
     if config.objective in ("dice", "distribution"):
         return choice.dice
     assert choice.leaderboard is not None
     return choice.leaderboard
 
 
-def _outside(choice: Choice, config: SelectionConfig) -> float:
-    """How far the predicted fraction lies outside the band."""
+def _distance_to_band(choice: Choice, config: SelectionConfig) -> float:
     if config.band is None:
         return 0.0
     low, high = config.band
     return max(low - choice.predicted_fraction, choice.predicted_fraction - high, 0.0)
 
 
-def _band_note(config: SelectionConfig, reach: float, num_inside: int, num: int) -> str:
+def _band_note(config: SelectionConfig, distance: float, num_inside: int, num: int) -> str:
     if config.band is None:
         return ""
     band = f"{config.band[0]:.2%} to {config.band[1]:.2%}"
-    if reach > 0.0:
+    if distance > 0.0:
         return f" No choice predicts within the band of {band}; this one comes nearest."
     return f" Choices within the band of {band}: {num_inside} of {num}."

@@ -1,4 +1,4 @@
-"""The best of several configurations and of their ensembles, as a file that `predict` takes."""
+"""Selection among configurations and their ensembles; the result is a file for `predict`."""
 
 from __future__ import annotations
 
@@ -10,30 +10,24 @@ from typing import Any
 from vesuv.errors import InputError
 from vesuv.inference.members import differing_key
 from vesuv.io.tables import Cell, write_csv, write_json
-from vesuv.selection.held_out import (
-    HeldOutRun,
-    common_checkpoints,
-    open_held_out,
-    predict_held_out,
-    without_twins,
-)
+from vesuv.selection.held_out import HeldOutRun, open_held_out, predict_held_out
+from vesuv.selection.summary import nested_estimate, score_difference, scores_by_group
 from vesuv.selection.systems import (
-    Names,
+    Ensemble,
     System,
-    ensembles,
     nested_choices,
+    possible_ensembles,
     predict_ensembles,
     rank_systems,
 )
-from vesuv.selection.validation import choose
-from vesuv.selection.verdict import by_group, difference, honest
+from vesuv.selection.validation import search_held_out
 from vesuv.types import Say, ShowProgress, no_shown_progress, silent
 
 BEST = Path("best.json")
 _SCORES = ("dice", "gap", "leaderboard", "predicted_fraction", "labelled_fraction")
 
-Runs = dict[str, list[HeldOutRun]]
-"""Configuration -> its runs."""
+RunsByConfiguration = dict[str, list[HeldOutRun]]
+"""Name of a configuration -> its runs."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +37,7 @@ class Comparison:
     ranking: tuple[System, ...]
 
     def rows(self) -> list[dict[str, Cell]]:
-        """Return a table: a system's name, what was chosen for it, and its scores."""
+        """Return a table with name, choice and scores of each system."""
         return [_row(system) for system in self.ranking]
 
 
@@ -56,17 +50,17 @@ def find_best(
     say: Say = silent,
     show_progress: ShowProgress = no_shown_progress,
 ) -> Comparison:
-    """Choose for each configuration, then among them and their ensembles, out of fold.
+    """Select for each configuration, then among configurations and ensembles, out of fold.
 
-    Writes `output` and the table beside it, as CSV.
+    Writes `output`, and the table as CSV beside it.
 
     Args:
-        runs: Run folders of several configurations; those in one folder are one configuration's.
+        runs: Run folders of several configurations; runs in one folder belong to one configuration.
         output: File to write.
-        checkpoints: Names of checkpoints to try; every one that all runs have when left out.
+        checkpoints: Names of checkpoints to try; default: all that every run has.
         changes: `section.key=value` of selection, inference, runtime, data.root or data.store.
-        say: Told what happens.
-        show_progress: Told how far the work is.
+        say: Called with each message.
+        show_progress: Shows the progress of prediction and search.
 
     Raises:
         InputError: Runs that cannot be used, or that hold out different cases.
@@ -82,13 +76,14 @@ def find_best(
     systems = _systems(configurations, checkpoints, say, show_progress)
     config = next(iter(configurations.values()))[0].config.selection
     ranking = rank_systems(systems, config)
-    estimate = honest(nested_choices(systems, config), ranking[0].verdict.by)
+    part_kind = ranking[0].result.problem.part_kind
+    estimate = nested_estimate(nested_choices(systems, config), part_kind)
     _write(output, configurations, ranking, estimate)
     return Comparison(tuple(ranking))
 
 
 def _by_configuration(runs: Sequence[Path]) -> dict[str, list[Path]]:
-    """Group runs by the folder that they lie in, named by what tells the folders apart."""
+    """Group runs by parent folder: by its name, or by its path where two have the same name."""
     grouped: dict[Path, list[Path]] = {}
     for run in runs:
         grouped.setdefault(run.resolve().parent, []).append(run)
@@ -99,18 +94,18 @@ def _by_configuration(runs: Sequence[Path]) -> dict[str, list[Path]]:
     }
 
 
-def _check_comparable(configurations: Runs) -> None:
-    """Every configuration must have been judged on the same cases of the same data."""
+def _check_comparable(configurations: RunsByConfiguration) -> None:
+    """Refuse configurations with different held-out cases or different data."""
     (first, reference), *others = configurations.items()
     cases = _held_out_ids(reference)
     for name, runs in others:
         if _held_out_ids(runs) != cases:
-            odd = ", ".join(sorted(_held_out_ids(runs) ^ cases)[:5])
+            unmatched = ", ".join(sorted(_held_out_ids(runs) ^ cases)[:5])
             raise InputError(
-                f"{name}: holds out other cases than {first} (only one of them: {odd}); name runs "
-                "of the same folds of one split"
+                f"{name}: holds out other cases than {first} (only one of them: {unmatched}); name "
+                "runs of the same folds of one split"
             )
-        if any(one.raw_data != reference[0].raw_data for one in runs):
+        if any(one.raw_fingerprint != reference[0].raw_fingerprint for one in runs):
             raise InputError(
                 f"{name}: was trained on other files or label values than {first}; configurations "
                 "are compared on one data set"
@@ -122,43 +117,41 @@ def _held_out_ids(runs: Sequence[HeldOutRun]) -> set[str]:
 
 
 def _systems(
-    configurations: Runs,
+    configurations: RunsByConfiguration,
     checkpoints: Sequence[str] | None,
     say: Say,
     show_progress: ShowProgress,
 ) -> list[System]:
-    """Choose for each configuration, then for the means of what was chosen."""
+    """Select for each configuration, then for the ensembles of the selected checkpoints."""
     systems: list[System] = []
-    folds = next(iter(configurations.values()))  # the same for all, so that parts have one name
+    folds = next(iter(configurations.values()))  # common to all, so that names of parts agree
     for name, runs in configurations.items():
-        names, _ = without_twins(runs, common_checkpoints(runs, checkpoints), say)
-        predictions = [
-            predict_held_out(runs, one, f"{name}/{one}", say, show_progress) for one in names
-        ]
-        systems.append(System(name, (name,), choose(runs, predictions, show_progress, folds)))
-    subsets = _averaged(configurations, say)
-    predicted = predict_ensembles(subsets, configurations, _checkpoints(systems), show_progress)
-    for subset, of_subset in predicted.items():
-        verdict = choose(configurations[subset[0]], [of_subset], show_progress, folds)
-        systems.append(System(of_subset.name, subset, verdict))
+        predictions, _ = predict_held_out(runs, checkpoints, say, show_progress, prefix=f"{name}/")
+        result = search_held_out(runs, predictions, show_progress, folds)
+        systems.append(System(name, (name,), result))
+    selected, ensembles = _selected_checkpoints(systems), _compatible_ensembles(configurations, say)
+    ensemble_predictions = predict_ensembles(ensembles, configurations, selected, show_progress)
+    for ensemble, mean in ensemble_predictions.items():
+        result = search_held_out(configurations[ensemble[0]], [mean], show_progress, folds)
+        systems.append(System(mean.name, ensemble, result))
     return systems
 
 
-def _averaged(configurations: Runs, say: Say) -> list[Names]:
+def _compatible_ensembles(configurations: RunsByConfiguration, say: Say) -> list[Ensemble]:
     """Return the ensembles whose networks can be averaged."""
-    subsets = []
-    for subset in ensembles(list(configurations)):
-        first, *others = (configurations[name][0].config for name in subset)
+    compatible = []
+    for ensemble in possible_ensembles(list(configurations)):
+        first, *others = (configurations[name][0].config for name in ensemble)
         keys = [key for key in (differing_key(first, other) for other in others) if key]
         if keys:
-            say(f"{' + '.join(subset)}: differ in {keys[0]}, not averaged")
+            say(f"{' + '.join(ensemble)}: differ in {keys[0]}, not averaged")
         else:
-            subsets.append(subset)
-    return subsets
+            compatible.append(ensemble)
+    return compatible
 
 
-def _checkpoints(systems: Sequence[System]) -> dict[str, str]:
-    """Return the checkpoint that was chosen for each configuration."""
+def _selected_checkpoints(systems: Sequence[System]) -> dict[str, str]:
+    """Return the selected checkpoint of each configuration."""
     return {
         system.name: system.chosen.checkpoint.rsplit("/", 1)[1]
         for system in systems
@@ -168,35 +161,34 @@ def _checkpoints(systems: Sequence[System]) -> dict[str, str]:
 
 def _write(
     output: Path,
-    configurations: Runs,
+    configurations: RunsByConfiguration,
     ranking: Sequence[System],
     estimate: dict[str, Any] | None,
 ) -> None:
     best, *others = ranking
-    verdict, config = best.verdict, best.verdict.problem.config
-    checkpoints = _checkpoints(ranking)
-    margin = None
-    rival = None
+    result, config = best.result, best.result.problem.config
+    checkpoints = _selected_checkpoints(ranking)
+    margin, second_scores = None, None
     if others:
-        margin = {"over": others[0].name, **difference(best.chosen, others[0].chosen)}
-        rival = others[0].verdict.result.scores_of(others[0].chosen)
-    scores = verdict.result.scores_of(best.chosen)
+        margin = {"over": others[0].name, **score_difference(best.chosen, others[0].chosen)}
+        second_scores = others[0].result.scores_of(others[0].chosen)
+    best_scores = result.scores_of(best.chosen)
     rows = [_row(system) for system in ranking]
     content = {
         "name": best.name,
         "members": [
-            _member(one, checkpoints[name])
+            _member_record(one, checkpoints[name])
             for name in best.configurations
             for one in configurations[name]
         ],
         **{key: best.chosen.plain()[key] for key in ("threshold", "postprocess")},
         **_scores(best),
-        "why": verdict.result.why,
+        "why": result.why,
         "objective": config.objective,
         "tolerance": config.tolerance,
         "band": config.band,
         "margin": margin,
-        "groups": by_group(verdict.problem.cases, scores, rival),
+        "groups": scores_by_group(result.problem.cases, best_scores, second_scores),
         "honest": estimate,
         "inference": configurations[best.configurations[0]][0].inference,
         "table": rows,
@@ -205,7 +197,7 @@ def _write(
     write_json(output, content)
 
 
-def _member(one: HeldOutRun, checkpoint: str) -> dict[str, Any]:
+def _member_record(one: HeldOutRun, checkpoint: str) -> dict[str, Any]:
     return {
         "run": one.run.path.resolve(),
         "checkpoint": checkpoint,
@@ -214,7 +206,8 @@ def _member(one: HeldOutRun, checkpoint: str) -> dict[str, Any]:
 
 
 def _row(system: System) -> dict[str, Cell]:
-    estimate = system.verdict.honest() or {}
+    result = system.result
+    estimate = nested_estimate(result.nested, result.problem.part_kind) or {}
     return {
         "system": system.name,
         "chosen": str(system.chosen),

@@ -1,4 +1,4 @@
-"""Runs with the cases that they were trained without, and what they predict of those."""
+"""Runs with their held-out cases, and out-of-fold predictions of these cases."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ from vesuv.types import Say, ShowProgress
 
 @dataclass(frozen=True)
 class HeldOutRun:
-    """A run and the cases that it was trained without."""
+    """A run and its held-out cases."""
 
     run: RunFolder
     config: Config
-    """The run's, with the changes of the caller."""
+    """Configuration of the run with the changes of the caller."""
     cases: tuple[StoredCase, ...]
     machine: Machine
-    raw_data: str
-    """Tells raw files and label values apart, whatever spacing they were prepared at."""
+    raw_fingerprint: str
+    """Fingerprint of raw files and label values, equal at any spacing of the prepared data."""
 
     @property
     def inference(self) -> dict[str, Any]:
-        """How its volumes are predicted, as selected.json and best.json keep it."""
+        """Inference settings with the precision, for selected.json and best.json."""
         settings = self.config.inference.model_dump(mode="json", exclude={"postprocess"})
         return {**settings, "precision": self.machine.precision}
 
@@ -49,25 +49,35 @@ class HeldOutRun:
         return file_digest(self.run.existing_checkpoint(checkpoint))
 
     def network(self, checkpoint: str, device: torch.device) -> TrainedNetwork:
-        """Build a checkpoint's network on a device."""
+        """Load the network of a checkpoint onto a device."""
         file = read_checkpoint(self.run.existing_checkpoint(checkpoint))
         return TrainedNetwork.from_checkpoint(file, device)
 
     def cache(self, checkpoint: str) -> ProbabilityCache:
-        """Open the probabilities of a checkpoint."""
+        """Open the cache of a checkpoint's probabilities."""
         return self._cache(checkpoint, self.digest(checkpoint), {})
 
     def ensemble_cache(self, members: Sequence[tuple[HeldOutRun, str]]) -> ProbabilityCache:
-        """Open the mean probabilities of checkpoints of several runs, this one's the first."""
+        """Open the cache of an ensemble's mean probabilities.
+
+        Args:
+            members: Run and name of each checkpoint; the first run is this one.
+        """
         names = [f"{member.run.path.resolve()}/{name}" for member, name in members]
         weights = " ".join(member.digest(name) for member, name in members)
-        place = hashlib.sha256("\n".join(names).encode()).hexdigest()[:8]
-        return self._cache(f"ensemble_{place}", weights, {"members": names})
+        names_digest = hashlib.sha256("\n".join(names).encode()).hexdigest()[:8]
+        return self._cache(f"ensemble_{names_digest}", weights, {"members": names})
 
-    def _cache(self, name: str, weights: str, more: Mapping[str, Any]) -> ProbabilityCache:
-        data = {"data_fingerprint": self.run.facts.data_fingerprint}
-        depends_on = {"checkpoint_sha256": weights, **data, **self.inference, **more}
-        return ProbabilityCache.open(self.run.path, name, depends_on)
+    def _cache(
+        self, name: str, weights_digest: str, more_settings: Mapping[str, Any]
+    ) -> ProbabilityCache:
+        settings = {
+            "checkpoint_sha256": weights_digest,
+            "data_fingerprint": self.run.facts.data_fingerprint,
+            **self.inference,
+            **more_settings,
+        }
+        return ProbabilityCache.open(self.run.path, name, settings)
 
 
 def open_held_out(runs: Sequence[Path], changes: Sequence[str] = ()) -> list[HeldOutRun]:
@@ -78,7 +88,7 @@ def open_held_out(runs: Sequence[Path], changes: Sequence[str] = ()) -> list[Hel
         changes: `section.key=value`, see `vesuv.inference.members.trained_config`.
 
     Raises:
-        InputError: No run, no held-out cases, other data than trained on, or a case that two of
+        InputError: No run, no held-out cases, other data than in training, or a case that two of
             the runs hold out.
     """
     opened: list[HeldOutRun] = []
@@ -91,19 +101,61 @@ def open_held_out(runs: Sequence[Path], changes: Sequence[str] = ()) -> list[Hel
             stores[data] = open_or_prepare_store(config)
         store = stores[data]
         cases, machine = _held_out_cases(run, store), resolve(config.runtime)
-        opened.append(HeldOutRun(run, config, tuple(cases), machine, _raw_data(store)))
+        opened.append(HeldOutRun(run, config, tuple(cases), machine, _raw_fingerprint(store)))
     _check_disjoint(opened)
     return opened
 
 
-def common_checkpoints(runs: Sequence[HeldOutRun], wanted: Sequence[str] | None) -> list[str]:
-    """Return the names to try: the wanted ones, else those that all runs have, best first.
+def predict_held_out(
+    runs: Sequence[HeldOutRun],
+    checkpoints: Sequence[str] | None,
+    say: Say,
+    show_progress: ShowProgress,
+    *,
+    prefix: str = "",
+) -> tuple[list[OofPredictions], dict[str, str]]:
+    """Predict the held-out cases with checkpoints of each run, except cases in the cache.
+
+    Checkpoints with the same weights in every run are predicted once.
+
+    Args:
+        runs: Runs of one configuration.
+        checkpoints: Names of the checkpoints; None: all that every run has, best first.
+        say: Called with each message.
+        show_progress: Shows the progress of each case.
+        prefix: Stands before the checkpoint in the name of its predictions.
+
+    Returns:
+        Predictions of each checkpoint, and checkpoint -> earlier checkpoint with equal weights.
 
     Raises:
-        InputError: A run lacks a wanted one, or there is none that all have.
+        InputError: A run does not have a checkpoint, or no checkpoint is common to all runs.
     """
-    if wanted:
-        names = list(dict.fromkeys(wanted))
+    names_by_weights: dict[tuple[str, ...], str] = {}
+    equal_weights: dict[str, str] = {}
+    for name in _checkpoint_names(runs, checkpoints):
+        weights = tuple(
+            _weights_digest(read_checkpoint(one.run.existing_checkpoint(name))) for one in runs
+        )
+        if weights in names_by_weights:
+            equal_weights[name] = names_by_weights[weights]
+            say(f"{name}: the same weights as {equal_weights[name]}, not measured again")
+        else:
+            names_by_weights[weights] = name
+    predictions = []
+    for name in names_by_weights.values():
+        caches: dict[str, ProbabilityCache] = {}
+        for one in runs:
+            cache = _predict_missing(one, name, say, show_progress)
+            caches |= {case.id: cache for case in one.cases}
+        predictions.append(OofPredictions(prefix + name, caches))
+    return predictions, equal_weights
+
+
+def _checkpoint_names(runs: Sequence[HeldOutRun], requested: Sequence[str] | None) -> list[str]:
+    """Return the requested names, or those that all runs have, best first."""
+    if requested:
+        names = list(dict.fromkeys(requested))
         for one in runs:
             for name in names:
                 one.run.existing_checkpoint(name)
@@ -119,62 +171,27 @@ def common_checkpoints(runs: Sequence[HeldOutRun], wanted: Sequence[str] | None)
     return common
 
 
-def without_twins(
-    runs: Sequence[HeldOutRun], names: Sequence[str], say: Say
-) -> tuple[list[str], dict[str, str]]:
-    """Drop checkpoints that hold the same weights as an earlier one in every run.
-
-    Returns:
-        The names that are left, and dropped name -> the name that it equals.
-    """
-    names_by_weights: dict[tuple[str, ...], str] = {}
-    twins = {}
-    for name in names:
-        weights = tuple(
-            _weights_digest(read_checkpoint(one.run.existing_checkpoint(name))) for one in runs
-        )
-        if weights in names_by_weights:
-            twins[name] = names_by_weights[weights]
-            say(f"{name}: the same weights as {twins[name]}, not measured again")
-        else:
-            names_by_weights[weights] = name
-    return list(names_by_weights.values()), twins
-
-
-def predict_held_out(
-    runs: Sequence[HeldOutRun], name: str, title: str, say: Say, show_progress: ShowProgress
-) -> OofPredictions:
-    """Predict the held-out cases with one checkpoint of each run, unless they are on disk.
-
-    Args:
-        runs: Runs of one configuration.
-        name: The checkpoint.
-        title: What the predictions are called.
-        say: Told what was predicted before.
-        show_progress: Told how far each case is.
-    """
-    caches: dict[str, ProbabilityCache] = {}
-    for one in runs:
-        cache = one.cache(name)
-        missing = [case for case in one.cases if not cache.holds(case)]
-        if len(missing) < len(one.cases):
-            say(
-                f"{one.run.path}: {name}: {len(one.cases) - len(missing)} of {len(one.cases)} "
-                "cases were predicted before"
-            )
-        if missing:
-            network = one.network(name, one.machine.device)
-            predictor = Predictor([network], one.machine, one.config.inference)
-        for number, case in enumerate(missing, start=1):
-            label = f"{one.run.path.name} {name} {number}/{len(missing)} {case.id}"
-            with show_progress(label, "windows") as progress:
-                cache.store(case, predictor.predict_case(case, progress))
-        caches |= {case.id: cache for case in one.cases}
-    return OofPredictions(title, caches)
+def _predict_missing(
+    one: HeldOutRun, name: str, say: Say, show_progress: ShowProgress
+) -> ProbabilityCache:
+    """Predict the held-out cases of a run that a checkpoint's cache does not hold."""
+    cache = one.cache(name)
+    missing = [case for case in one.cases if not cache.holds(case)]
+    num_cached = len(one.cases) - len(missing)
+    if num_cached:
+        say(f"{one.run.path}: {name}: {num_cached} of {len(one.cases)} cases were predicted before")
+    if missing:
+        network = one.network(name, one.machine.device)
+        predictor = Predictor([network], one.machine, one.config.inference)
+    for number, case in enumerate(missing, start=1):
+        title = f"{one.run.path.name} {name} {number}/{len(missing)} {case.id}"
+        with show_progress(title, "windows") as progress:
+            cache.store(case, predictor.predict_case(case, progress))
+    return cache
 
 
 def _held_out_cases(run: RunFolder, store: Store) -> list[StoredCase]:
-    """Return the cases that the run was trained without, of the data that it was trained on."""
+    """Return the held-out cases; refuse a store of other data than in training."""
     facts = run.facts
     if facts.data_fingerprint != store.fingerprint:
         raise InputError(
@@ -192,7 +209,7 @@ def _held_out_cases(run: RunFolder, store: Store) -> list[StoredCase]:
     return cases
 
 
-def _raw_data(store: Store) -> str:
+def _raw_fingerprint(store: Store) -> str:
     settings = {key: value for key, value in store.settings.items() if key != "data.spacing"}
     return fingerprint(settings, store.sources)
 
@@ -210,7 +227,7 @@ def _check_disjoint(runs: Sequence[HeldOutRun]) -> None:
 
 
 def _weights_digest(checkpoint: Checkpoint) -> str:
-    """Tell weights apart without keeping them: best and last are often the same."""
+    """Return a digest of the weights alone: best and last often have the same."""
     digest = hashlib.sha256()
     for key, value in sorted(checkpoint.model.items()):
         digest.update(key.encode())

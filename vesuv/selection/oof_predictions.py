@@ -1,4 +1,4 @@
-"""Out-of-fold probabilities that candidates cut, and the scores of the masks made of them."""
+"""Out-of-fold probabilities that candidates binarize, and the scores of their masks."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from vesuv.types import ClassArray
 
 @dataclass(frozen=True)
 class OofPredictions:
-    """Probabilities of each case by networks that were trained without it."""
+    """Probabilities of each case from networks that were trained without it."""
 
     name: str
     caches: Mapping[str, ProbabilityCache]
-    """Case id -> where its probabilities lie."""
+    """Case id -> cache of its probabilities."""
 
     def probs(self, case: StoredCase) -> Tensor:
-        """Return the probabilities (k, z, y, x) of a case on its file's grid, in steps."""
+        """Return the quantised probabilities (k, z, y, x) of a case on its file's grid."""
         return dequantise(self.caches[case.id].read(case))
 
     @property
     def folders(self) -> list[Path]:
-        """Where the probabilities lie."""
+        """Folders of the probabilities."""
         return list(dict.fromkeys(cache.folder for cache in self.caches.values()))
 
 
@@ -52,7 +52,7 @@ def score_candidate(
 
 
 def _leaderboard(mask: ClassArray, case: StoredCase, objective: Objective) -> float | None:
-    """Return the score, or the middle of its bounds; None: the objective does not ask for it."""
+    """Return the score, or the middle of its bounds; None where the objective does not need it."""
     if objective not in ("leaderboard_bounds", "leaderboard_exact"):
         return None
     mode: Literal["exact", "bounds"] = "exact" if objective == "leaderboard_exact" else "bounds"

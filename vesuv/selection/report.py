@@ -1,4 +1,4 @@
-"""What a selection found, as files and figures."""
+"""Tables and figures of a selection."""
 
 from __future__ import annotations
 
@@ -13,39 +13,37 @@ from vesuv.data.labels import IGNORE
 from vesuv.evaluation.calibration import Reliability, reliability
 from vesuv.io.tables import Cell, write_csv, write_json
 from vesuv.report import figures
-from vesuv.selection.candidate_scores import choices, from_curves
+from vesuv.selection.candidate_scores import choices, scores_at_thresholds
 from vesuv.selection.search import SearchResult
-from vesuv.selection.verdict import Verdict
 
 _CURVES = ("dice", "precision", "recall", "predicted_fraction", "labelled_fraction")
 
 
-def write_report(folder: Path, verdict: Verdict, more: Mapping[str, Any]) -> None:
+def write_report(folder: Path, result: SearchResult, facts: Mapping[str, Any]) -> None:
     """Write cases.csv, summary.json and the figures.
 
     Args:
-        folder: Where to.
-        verdict: What was found.
-        more: Said first in summary.json.
+        folder: Folder of the files.
+        result: The selection.
+        facts: First entries of summary.json.
     """
-    result, problem = verdict.result, verdict.problem
-    write_csv(folder / "cases.csv", _rows(verdict))
+    write_csv(folder / "cases.csv", _rows(result))
     summary = {
-        **more,
-        "cases": [case.id for case in problem.cases],
+        **facts,
+        "cases": [case.id for case in result.problem.cases],
         "choices": [choice.plain() for choice in result.competing],
         "pooled": _pooled(result),
     }
-    curve = _reliability(verdict)
+    curve = _reliability(result)
     summary["calibration"] = {"checkpoint": result.chosen.checkpoint, "error": curve.error}
     write_json(folder / "summary.json", summary)
-    _draw(folder, verdict, curve)
+    _draw(folder, result, curve)
 
 
-def _reliability(verdict: Verdict) -> Reliability:
+def _reliability(result: SearchResult) -> Reliability:
     """Probability against frequency of the chosen checkpoint, over all cases."""
-    problem = verdict.problem
-    name = verdict.result.chosen.checkpoint
+    problem = result.problem
+    name = result.chosen.checkpoint
     predictions = next(one for one in problem.predictions if one.name == name)
     parts = []
     for case in problem.cases:
@@ -57,19 +55,19 @@ def _reliability(verdict: Verdict) -> Reliability:
     return sum(parts[1:], start=parts[0])
 
 
-def _rows(verdict: Verdict) -> list[dict[str, Cell]]:
+def _rows(result: SearchResult) -> list[dict[str, Cell]]:
     rows: list[dict[str, Cell]] = []
-    for scores in verdict.result.scores:
+    for scores in result.scores:
         candidate = scores.candidate
         steps = "; ".join(map(str, plain_chain(candidate.postprocess)))
-        for case, score in zip(verdict.problem.cases, scores.cases, strict=True):
+        for case, score in zip(result.problem.cases, scores.cases, strict=True):
             row: dict[str, Cell] = {
                 "checkpoint": candidate.checkpoint,
                 "threshold": candidate.threshold,
                 "postprocess": steps,
                 "id": case.id,
                 "group": case.group,
-                "judged_voxels": score.judged,
+                "judged_voxels": score.num_valid,
                 **score.overlap.as_dict(),
             }
             rows.append(row | ({"leaderboard": score.leaderboard} if score.leaderboard else {}))
@@ -77,23 +75,23 @@ def _rows(verdict: Verdict) -> list[dict[str, Cell]]:
 
 
 def _pooled(result: SearchResult) -> list[dict[str, Any]]:
-    """Scores of all cases' voxels together, for each checkpoint and threshold."""
+    """Scores pooled over the voxels of all cases, for each checkpoint and threshold."""
     return [
         {"checkpoint": name, "threshold": threshold, **overlap.as_dict()}
-        for name, parts in result.curves.items()
-        for pooled in [sum(parts[1:], start=parts[0])]
+        for name, curves in result.curves.items()
+        for pooled in [sum(curves[1:], start=curves[0])]
         for threshold, overlap in zip(pooled.thresholds, pooled.overlaps(), strict=True)
     ]
 
 
-def _draw(folder: Path, verdict: Verdict, curve: Reliability) -> None:
-    chosen = verdict.result.chosen
-    curves = verdict.result.curves[chosen.checkpoint]
+def _draw(folder: Path, result: SearchResult, curve: Reliability) -> None:
+    chosen = result.chosen
+    curves = result.curves[chosen.checkpoint]
     pooled = sum(curves[1:], start=curves[0])
     figures.distribution(
         folder / "histogram.png",
         histogram=pooled.histogram.numpy(),
-        lines=_lines(verdict),
+        lines=_lines(result),
         labelled_fraction=chosen.labelled_fraction,
         threshold=chosen.threshold,
         title=str(chosen),
@@ -117,11 +115,11 @@ def _draw(folder: Path, verdict: Verdict, curve: Reliability) -> None:
         )
 
 
-def _lines(verdict: Verdict) -> list[figures.ThresholdLine]:
-    """Means over cases of every checkpoint at its thresholds."""
+def _lines(result: SearchResult) -> list[figures.ThresholdLine]:
+    """Means over cases for each checkpoint, by threshold."""
     lines = []
-    for name, curves in verdict.result.curves.items():
-        plain = choices(from_curves(name, curves))
+    for name, curves in result.curves.items():
+        plain = choices(scores_at_thresholds(name, curves))
         thresholds = [choice.threshold for choice in plain if choice.threshold is not None]
         if thresholds:
             predicted = [choice.predicted_fraction for choice in plain]

@@ -1,12 +1,12 @@
-"""The search over checkpoints, cuts and post-processing, and what its choice is honestly worth.
+"""Search over checkpoints, thresholds and post-processing, with nested selection.
 
-Thresholds are counted in one pass over the probabilities. Everything dearer (hysteresis, chains,
-leaderboard scores) is tried only on the survivors of the thresholds: `selection.survivors` of the
-rule, and as many of the highest Dice whatever their foreground fraction, which post-processing may
-still bring right.
+All thresholds are scored in one pass over the probabilities. More expensive candidates (hysteresis,
+chains, leaderboard scores) are scored for the surviving thresholds only: the best
+`selection.survivors` by the ranking, and as many by Dice alone, because post-processing may correct
+their foreground fraction.
 
-The honest estimate leaves a part of the cases out, makes the whole choice on the rest, survivors
-included, and scores it on the part; each part in turn.
+Nested selection leaves one part of the cases out, repeats the whole selection, survivors included,
+on the rest, and scores the choice on that part; it does so for each part.
 """
 
 from __future__ import annotations
@@ -30,96 +30,105 @@ from vesuv.selection.candidate_scores import (
     CaseScore,
     Part,
     choices,
-    from_curves,
+    scores_at_thresholds,
 )
-from vesuv.selection.choice import Candidate, Choice, rank, select
+from vesuv.selection.choice import Candidate, Choice, explain, rank
 from vesuv.selection.oof_predictions import OofPredictions, score_candidate
 from vesuv.types import Progress, no_progress
 
 
 @dataclass(frozen=True)
 class SearchProblem:
-    """What to choose among, and on what."""
+    """Predictions, cases and settings of a search."""
 
     predictions: Sequence[OofPredictions]
     cases: Sequence[StoredCase]
     num_classes: int
     config: SelectionConfig
     default_chain: Chain
-    """Tried like a chain of `selection.postprocess`."""
+    """Tried beside the chains of `selection.postprocess`."""
+    part_kind: str
+    """Kind of the parts: fold, group or case."""
     parts: Mapping[str, Part]
-    """Name -> cases that the honest estimate leaves out together."""
+    """Name -> cases that nested selection leaves out together."""
 
     @property
-    def leaderboard(self) -> bool:
-        """Whether the objective is a leaderboard score."""
+    def maximises_leaderboard(self) -> bool:
         return self.config.objective.startswith("leaderboard")
 
 
 @dataclass(frozen=True)
 class NestedChoice:
-    """A choice on all cases but a part, and what it scores on that part."""
+    """The choice on all cases but one part."""
 
-    left_out: str
-    on_rest: Choice
-    """Scores over the rest, which it was chosen on."""
-    on_part: Choice
-    """Scores over the part."""
+    part: str
+    """Name of the part."""
+    rest_scores: Choice
+    """The choice with its scores over the rest, on which it was selected."""
+    part_scores: Choice
+    """The choice with its scores over the part."""
     num_cases: int
-    """Of the part, with a judged voxel."""
+    """Cases of the part with a valid voxel."""
 
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The outcome of a search."""
+    """The choice, with the scores of all candidates."""
 
+    problem: SearchProblem
     curves: Mapping[str, Sequence[Curve]]
-    """Predictions -> one curve a case."""
+    """Name of the predictions -> one curve for each case."""
     scores: Sequence[CandidateScores]
-    """Everything that was measured, what competes first."""
+    """Scores of all candidates by case, competing ones first."""
     competing: Sequence[Choice]
-    """The candidates in the order of the search."""
+    """Competing candidates in the order of the search."""
     ranking: Sequence[Choice]
-    """The same, the chosen one first."""
+    """Competing candidates, best first."""
     why: str
+    """Reason for the choice, in sentences."""
     nested: Sequence[NestedChoice]
 
     @property
     def chosen(self) -> Choice:
-        """The first of the ranking."""
         return self.ranking[0]
 
     def scores_of(self, choice: Choice) -> CandidateScores:
-        """Return what a competing candidate scores case by case."""
+        """Return the scores of a competing candidate by case."""
         return _scores_of(self.scores, choice)
 
 
 def search(problem: SearchProblem, progress: Progress = no_progress) -> SearchResult:
-    """Measure, choose, and estimate what the choice is worth.
+    """Score all candidates, rank them, and repeat the selection without each part.
 
     Args:
-        problem: Candidates and cases; at least one case has a judged voxel.
+        problem: At least one of its cases has a valid voxel.
         progress: Called with finished and all cases: for the thresholds, then for the survivors.
     """
     curves = _curves(problem, progress)
-    plain = [scores for name in curves for scores in from_curves(name, curves[name])]
+    plain = [scores for name in curves for scores in scores_at_thresholds(name, curves[name])]
     all_cases = np.ones(len(problem.cases), bool)
     variants = {"": _variants(_survivors(plain, all_cases, problem.config), problem)}
     for name, part in problem.parts.items():
         if choices(plain, ~part):
             variants[name] = _variants(_survivors(plain, ~part, problem.config), problem)
-    masked = _score(problem, [one for of_part in variants.values() for one in of_part], progress)
-    base = [] if problem.leaderboard else plain
-    pools = {name: base + [masked[one] for one in of_part] for name, of_part in variants.items()}
+    all_variants = [candidate for candidates in variants.values() for candidate in candidates]
+    scores = _score(problem, all_variants, progress)
+    base = [] if problem.maximises_leaderboard else plain
+    pools = {
+        name: base + [scores[candidate] for candidate in candidates]
+        for name, candidates in variants.items()
+    }
     pool = pools.pop("")
     competing = choices(pool)
-    pooled = {scores.candidate for scores in pool}
+    ranking = rank(competing, problem.config)
+    pool_candidates = {one.candidate for one in pool}
     return SearchResult(
+        problem=problem,
         curves=curves,
-        scores=pool + [scores for scores in plain if scores.candidate not in pooled],
+        scores=pool + [one for one in plain if one.candidate not in pool_candidates],
         competing=competing,
-        ranking=rank(competing, problem.config),
-        why=select(competing, problem.config)[1],
+        ranking=ranking,
+        why=explain(ranking, problem.config),
         nested=_nested_choices(problem, pools),
     )
 
@@ -127,15 +136,15 @@ def search(problem: SearchProblem, progress: Progress = no_progress) -> SearchRe
 def _nested_choices(
     problem: SearchProblem, pools: Mapping[str, Sequence[CandidateScores]]
 ) -> list[NestedChoice]:
-    """Choose without each part in turn, and score the choice on it."""
+    """Select without each part, and score the choice on the part."""
     nested = []
     for name, pool in pools.items():
         part = problem.parts[name]
-        best, _ = select(choices(pool, ~part), problem.config)
+        best = rank(choices(pool, ~part), problem.config)[0]
         scores = _scores_of(pool, best)
-        on_part = scores.choice(part)
-        if on_part is not None:
-            nested.append(NestedChoice(name, best, on_part, scores.count(part)))
+        part_scores = scores.choice(part)
+        if part_scores is not None:
+            nested.append(NestedChoice(name, best, part_scores, scores.count(part)))
     return nested
 
 
@@ -144,14 +153,14 @@ def _scores_of(scores: Sequence[CandidateScores], choice: Choice) -> CandidateSc
 
 
 def _curves(problem: SearchProblem, progress: Progress) -> dict[str, list[Curve]]:
-    curves: dict[str, list[Curve]] = {of_one.name: [] for of_one in problem.predictions}
+    curves: dict[str, list[Curve]] = {one.name: [] for one in problem.predictions}
     for number, case in enumerate(problem.cases, start=1):
         label = torch.from_numpy(case.native_label.copy())
         thresholds, num_classes = problem.config.thresholds, problem.num_classes
-        for of_one in problem.predictions:
-            probs = of_one.probs(case)
+        for one in problem.predictions:
+            probs = one.probs(case)
             curve = threshold_curve(probs, label, label != IGNORE, thresholds, num_classes)
-            curves[of_one.name].append(curve)
+            curves[one.name].append(curve)
         progress(number, len(problem.cases))
     return curves
 
@@ -159,18 +168,21 @@ def _curves(problem: SearchProblem, progress: Progress) -> dict[str, list[Curve]
 def _survivors(
     plain: Sequence[CandidateScores], part: Part, config: SelectionConfig
 ) -> list[Candidate]:
-    """The best thresholds by the rule and by Dice alone, which is known for all of them."""
+    """Return the best thresholds by the ranking with Dice as objective, and by Dice alone."""
     by_dice = config.model_copy(
         update={"objective": "distribution" if config.objective == "distribution" else "dice"}
     )
-    scored = choices(plain, part)
-    ranked = rank(scored, by_dice)[: config.survivors]
-    ranked += sorted(scored, key=lambda choice: -choice.dice)[: config.survivors]
-    return list(dict.fromkeys(choice.candidate for choice in ranked))
+    at_thresholds = choices(plain, part)
+    best = rank(at_thresholds, by_dice)[: config.survivors]
+    best += sorted(at_thresholds, key=lambda choice: -choice.dice)[: config.survivors]
+    return list(dict.fromkeys(choice.candidate for choice in best))
 
 
 def _variants(survivors: Sequence[Candidate], problem: SearchProblem) -> list[Candidate]:
-    """What is tried beside the plain thresholds; for a leaderboard the survivors themselves too."""
+    """Return the candidates to score by their masks: survivors with hysteresis and chains.
+
+    For a leaderboard objective the survivors themselves are among them.
+    """
     config = problem.config
     chains: list[Chain] = list(dict.fromkeys(((), problem.default_chain, *config.postprocess)))
     pairs = [Hysteresis(low=a, high=b) for a, b in config.hysteresis]
@@ -181,7 +193,7 @@ def _variants(survivors: Sequence[Candidate], problem: SearchProblem) -> list[Ca
             if begins_with_cut(chain):
                 variants.append(Candidate(name, None, postprocess=chain))
                 continue
-            if chain or problem.leaderboard:
+            if chain or problem.maximises_leaderboard:
                 variants.append(Candidate(name, survivor.threshold, postprocess=chain))
             variants += [Candidate(name, None, postprocess=(pair, *chain)) for pair in pairs]
     return list(dict.fromkeys(variants))
@@ -190,20 +202,21 @@ def _variants(survivors: Sequence[Candidate], problem: SearchProblem) -> list[Ca
 def _score(
     problem: SearchProblem, candidates: Sequence[Candidate], progress: Progress
 ) -> dict[Candidate, CandidateScores]:
-    """Make each candidate's mask of each case, and score it."""
+    """Score the masks of the candidates on each case."""
     candidates = list(dict.fromkeys(candidates))
     if not candidates:
         return {}
     names = {candidate.checkpoint for candidate in candidates}
-    used = tuple(one for one in problem.predictions if one.name in names)
-    work = partial(_score_case, used, candidates, problem.config.objective, problem.num_classes)
+    predictions = tuple(one for one in problem.predictions if one.name in names)
+    objective, num_classes = problem.config.objective, problem.num_classes
+    work = partial(_score_case, predictions, candidates, objective, num_classes)
     results = parallel_map(work, problem.cases, name=lambda case: f"case {case.id}", ordered=True)
-    by_case = []
-    for number, (_, of_case) in enumerate(results, start=1):
-        by_case.append(of_case)
+    rows = []
+    for number, (_, case_scores) in enumerate(results, start=1):
+        rows.append(case_scores)
         progress(number, len(problem.cases))
     return {
-        candidate: CandidateScores(candidate, tuple(of_case[index] for of_case in by_case))
+        candidate: CandidateScores(candidate, tuple(row[index] for row in rows))
         for index, candidate in enumerate(candidates)
     }
 
@@ -215,7 +228,7 @@ def _score_case(
     num_classes: int,
     case: StoredCase,
 ) -> list[CaseScore]:
-    """Score the candidates on one case; each probabilities are read once."""
+    """Score the candidates on one case, reading the probabilities of each prediction once."""
     scores: dict[Candidate, CaseScore] = {}
     for one in predictions:
         probs = one.probs(case)

@@ -1,4 +1,4 @@
-"""Configurations and their ensembles, compared by what was chosen for each."""
+"""Configurations and their ensembles, each with its selection."""
 
 from __future__ import annotations
 
@@ -13,107 +13,115 @@ from vesuv.selection.cache import ProbabilityCache
 from vesuv.selection.choice import Choice, rank
 from vesuv.selection.held_out import HeldOutRun
 from vesuv.selection.oof_predictions import OofPredictions
-from vesuv.selection.search import NestedChoice
-from vesuv.selection.verdict import Verdict
+from vesuv.selection.search import NestedChoice, SearchResult
 from vesuv.types import ShowProgress
 
 ALL_SUBSETS_UP_TO = 4
-"""Configurations of which every ensemble is tried; of more, the pairs and the whole."""
+"""Largest number of configurations for which all ensembles are tried; above it, the pairs and the
+ensemble of all."""
 
-Names = tuple[str, ...]
-"""Names of configurations."""
+Ensemble = tuple[str, ...]
+"""Names of the configurations whose probabilities are averaged."""
 
 
 @dataclass(frozen=True)
 class System:
-    """A configuration, or the mean of several, with the best way to make masks of it."""
+    """A configuration or an ensemble of several, with its selection."""
 
     name: str
-    configurations: Names
-    verdict: Verdict
+    configurations: Ensemble
+    result: SearchResult
 
     @property
     def chosen(self) -> Choice:
-        """What was chosen for it."""
-        return self.verdict.result.chosen
+        return self.result.chosen
 
 
-def ensembles(configurations: Sequence[str]) -> list[Names]:
-    """Return which configurations are averaged: every two and more of up to four."""
+def possible_ensembles(configurations: Sequence[str]) -> list[Ensemble]:
+    """Return all ensembles of up to four configurations; of more, the pairs and that of all."""
     num = len(configurations)
     sizes = range(2, num + 1) if num <= ALL_SUBSETS_UP_TO else sorted({2, num})
     return [subset for size in sizes for subset in itertools.combinations(configurations, size)]
 
 
 def predict_ensembles(
-    subsets: Sequence[Names],
+    ensembles: Sequence[Ensemble],
     runs: Mapping[str, Sequence[HeldOutRun]],
     checkpoints: Mapping[str, str],
     show_progress: ShowProgress,
-) -> dict[Names, OofPredictions]:
-    """Predict the held-out cases with ensembles, unless they are on disk.
+) -> dict[Ensemble, OofPredictions]:
+    """Predict the held-out cases with ensembles, except cases in the cache.
 
-    The mean is that of `predict`: of the networks' float probabilities, before they are kept in
-    steps. Each network predicts a case once for all ensembles of like windows and spacing.
+    As in `predict`, the mean is that of the networks' float probabilities, before quantisation.
+    Each network predicts a case once for all ensembles with equal windows and spacing.
 
     Args:
-        subsets: Configurations of each ensemble; the first one's settings count.
+        ensembles: Each predicts with the settings of its first configuration.
         runs: Runs of each configuration; all hold out the same cases.
         checkpoints: Name of the checkpoint of each configuration.
-        show_progress: Told how far each case is.
+        show_progress: Shows the progress of each case.
     """
-    caches: dict[Names, dict[str, ProbabilityCache]] = {subset: {} for subset in subsets}
-    for fold, ids in _by_fold(runs):
+    caches: dict[Ensemble, dict[str, ProbabilityCache]] = {ensemble: {} for ensemble in ensembles}
+    for fold, ids in _fold_runs(runs):
         members = {name: (run, checkpoints[name]) for name, run in fold.items()}
-        for alike in _alike(subsets, fold):
-            cases = [case for case in fold[alike[0][0]].cases if case.id in ids]
-            opened = {
-                subset: fold[subset[0]].ensemble_cache([members[name] for name in subset])
-                for subset in alike
+        for group in _group_by_inference(ensembles, fold):
+            cases = [case for case in fold[group[0][0]].cases if case.id in ids]
+            fold_caches = {
+                ensemble: fold[ensemble[0]].ensemble_cache([members[name] for name in ensemble])
+                for ensemble in group
             }
-            missing = [case for case in cases if not all(c.holds(case) for c in opened.values())]
+            missing = [
+                case
+                for case in cases
+                if not all(cache.holds(case) for cache in fold_caches.values())
+            ]
             if missing:
-                _predict(missing, members, opened, show_progress)
-            for subset, cache in opened.items():
-                caches[subset] |= dict.fromkeys(ids, cache)
-    return {subset: OofPredictions(" + ".join(subset), found) for subset, found in caches.items()}
+                _predict(missing, members, fold_caches, show_progress)
+            for ensemble, cache in fold_caches.items():
+                caches[ensemble] |= dict.fromkeys(ids, cache)
+    return {
+        ensemble: OofPredictions(" + ".join(ensemble), by_case)
+        for ensemble, by_case in caches.items()
+    }
 
 
-def _by_fold(
+def _fold_runs(
     runs: Mapping[str, Sequence[HeldOutRun]],
 ) -> Iterator[tuple[dict[str, HeldOutRun], list[str]]]:
-    """Yield the runs, one a configuration, that hold out the same cases, with those cases' ids."""
-    holders = [
-        {case.id: number for number, one in enumerate(of_name) for case in one.cases}
-        for of_name in runs.values()
+    """Yield one run of each configuration and the ids of the cases that all of them hold out."""
+    run_numbers = [
+        {case.id: number for number, one in enumerate(group) for case in one.cases}
+        for group in runs.values()
     ]
     folds: dict[tuple[int, ...], list[str]] = {}
-    for case_id in holders[0]:
-        folds.setdefault(tuple(holder[case_id] for holder in holders), []).append(case_id)
+    for case_id in run_numbers[0]:
+        folds.setdefault(tuple(numbers[case_id] for numbers in run_numbers), []).append(case_id)
     for numbers, ids in folds.items():
         yield {name: runs[name][k] for name, k in zip(runs, numbers, strict=True)}, ids
 
 
-def _alike(subsets: Sequence[Names], fold: Mapping[str, HeldOutRun]) -> list[list[Names]]:
-    """Group ensembles that predict in the same way, at the same spacing."""
-    groups: dict[str, list[Names]] = {}
-    for subset in subsets:
-        first = fold[subset[0]]
-        groups.setdefault(f"{first.inference} {first.config.data.spacing}", []).append(subset)
+def _group_by_inference(
+    ensembles: Sequence[Ensemble], fold: Mapping[str, HeldOutRun]
+) -> list[list[Ensemble]]:
+    """Group ensembles with equal inference settings and spacing."""
+    groups: dict[str, list[Ensemble]] = {}
+    for ensemble in ensembles:
+        first = fold[ensemble[0]]
+        groups.setdefault(f"{first.inference} {first.config.data.spacing}", []).append(ensemble)
     return list(groups.values())
 
 
 def _predict(
     cases: Sequence[StoredCase],
     members: Mapping[str, tuple[HeldOutRun, str]],
-    caches: Mapping[Names, ProbabilityCache],
+    caches: Mapping[Ensemble, ProbabilityCache],
     show_progress: ShowProgress,
 ) -> None:
-    used = [name for name in members if any(name in subset for subset in caches)]
+    names = [name for name in members if any(name in ensemble for ensemble in caches)]
     first = members[next(iter(caches))[0]][0]
-    networks = [members[name][0].network(members[name][1], first.machine.device) for name in used]
+    networks = [members[name][0].network(members[name][1], first.machine.device) for name in names]
     predictor = Predictor(networks, first.machine, first.config.inference)
-    numbers = [[used.index(name) for name in subset] for subset in caches]
+    numbers = [[names.index(name) for name in ensemble] for ensemble in caches]
     for number, case in enumerate(cases, start=1):
         title = f"ensembles {number}/{len(cases)} {case.id}"
         with show_progress(title, "windows") as progress:
@@ -123,7 +131,7 @@ def _predict(
 
 
 def rank_systems(systems: Sequence[System], config: SelectionConfig) -> list[System]:
-    """Order systems by the rule that orders candidates; of equals the one named first."""
+    """Order systems by the ranking of candidates; ties by their order in `systems`."""
     remaining = list(systems)
     ranked = []
     for choice in rank([system.chosen for system in systems], config):
@@ -133,13 +141,13 @@ def rank_systems(systems: Sequence[System], config: SelectionConfig) -> list[Sys
 
 
 def nested_choices(systems: Sequence[System], config: SelectionConfig) -> list[NestedChoice]:
-    """Choose among systems without each part too: the system that is best on the rest."""
+    """Return for each part the nested choice of the system that is best on the rest."""
     by_part: dict[str, list[NestedChoice]] = {}
     for system in systems:
-        for nested in system.verdict.result.nested:
-            by_part.setdefault(nested.left_out, []).append(nested)
+        for nested in system.result.nested:
+            by_part.setdefault(nested.part, []).append(nested)
     best = []
-    for of_part in by_part.values():
-        chosen = rank([nested.on_rest for nested in of_part], config)[0]
-        best.append(next(nested for nested in of_part if nested.on_rest == chosen))
+    for choices in by_part.values():
+        first = rank([nested.rest_scores for nested in choices], config)[0]
+        best.append(next(nested for nested in choices if nested.rest_scores == first))
     return best

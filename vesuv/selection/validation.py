@@ -1,4 +1,4 @@
-"""The one place that chooses checkpoint, cut and post-processing: on whole held-out volumes."""
+"""Selection of checkpoint, threshold and post-processing on held-out volumes: the one place."""
 
 from __future__ import annotations
 
@@ -11,29 +11,23 @@ from vesuv.errors import InputError
 from vesuv.io.tables import write_json
 from vesuv.report.page import write_page
 from vesuv.runs.folder import RunFolder
-from vesuv.selection.held_out import (
-    HeldOutRun,
-    common_checkpoints,
-    open_held_out,
-    predict_held_out,
-    without_twins,
-)
+from vesuv.selection.held_out import HeldOutRun, open_held_out, predict_held_out
 from vesuv.selection.oof_predictions import OofPredictions
 from vesuv.selection.report import write_report
-from vesuv.selection.search import SearchProblem, search
-from vesuv.selection.verdict import Verdict, left_out
+from vesuv.selection.search import SearchProblem, SearchResult, search
+from vesuv.selection.summary import nested_parts, selection_summary
 from vesuv.types import Say, ShowProgress, no_shown_progress, silent
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What was selected for some runs, and where it is written."""
+    """The selection for some runs, and its files."""
 
-    verdict: Verdict
+    result: SearchResult
     runs: tuple[RunFolder, ...]
-    """Each has the choice in its selected.json."""
+    """Runs whose selected.json holds the choice."""
     folder: Path
-    """Where the tables and figures lie."""
+    """Folder of the tables and figures."""
 
 
 def validate_distribution(
@@ -44,73 +38,72 @@ def validate_distribution(
     say: Say = silent,
     show_progress: ShowProgress = no_shown_progress,
 ) -> Validation:
-    """Search checkpoints, cuts and post-processing on the runs' held-out cases, and select.
+    """Select checkpoint, threshold and post-processing on the held-out cases of runs.
 
     Masks are made as `predict` makes them, on the files' own grids, and compared with the files'
     own labels. Writes cases.csv, summary.json, histogram.png, curves.png and calibration.png into
-    the run's distribution/, selected.json into the run, and its page anew. For several folds the
-    choice is joint: the tables lie in distribution/ of their common folder, and every run gets the
-    choice.
+    distribution/ of the run, selected.json into the run, and updates its page. Several folds get
+    one joint choice: their tables lie in distribution/ of their common folder, and each run gets
+    the choice.
 
     Args:
-        runs: A run folder, or those of several folds of one configuration.
-        checkpoints: Names of checkpoints to try; every one that all runs have when left out.
+        runs: A run folder, or the run folders of several folds of one configuration.
+        checkpoints: Names of checkpoints to try; default: all that every run has.
         changes: `section.key=value` of selection, inference, runtime, data.root or data.store.
-        say: Told what happens.
-        show_progress: Told how far the work is.
+        say: Called with each message.
+        show_progress: Shows the progress of prediction and search.
 
     Raises:
         InputError: No run, no such checkpoint, no validation cases, runs that are not folds of one
-            configuration, or other data than trained on.
+            configuration, or other data than in training.
     """
     paths = [Path(run) for run in runs]
     folder = _folder(paths)
     opened = open_held_out(paths, changes)
-    names, twins = without_twins(opened, common_checkpoints(opened, checkpoints), say)
-    predictions = [predict_held_out(opened, name, name, say, show_progress) for name in names]
-    verdict = choose(opened, predictions, show_progress)
+    predictions, equal_weights = predict_held_out(opened, checkpoints, say, show_progress)
+    result = search_held_out(opened, predictions, show_progress)
     facts = {
         "runs": [one.run.path for one in opened],
         "folds": [one.run.facts.fold for one in opened],
-        "same_weights": twins,
+        "same_weights": equal_weights,
         "probabilities": [path for one in predictions for path in one.folders],
     }
-    _write(folder, opened, verdict, facts)
-    return Validation(verdict, tuple(one.run for one in opened), folder)
+    _write(folder, opened, result, facts)
+    return Validation(result, tuple(one.run for one in opened), folder)
 
 
-def choose(
+def search_held_out(
     runs: Sequence[HeldOutRun],
     predictions: Sequence[OofPredictions],
     show_progress: ShowProgress,
     folds: Sequence[HeldOutRun] = (),
-) -> Verdict:
+) -> SearchResult:
     """Search on the held-out cases of all runs.
 
     Args:
         runs: Runs of one configuration.
-        predictions: Of their held-out cases.
-        show_progress: Told how far the search is.
-        folds: Runs whose held-out cases the honest estimate leaves out together; `runs` when left
-            out.
+        predictions: Predictions of their held-out cases.
+        show_progress: Shows the progress of the search.
+        folds: Runs whose held-out cases nested selection leaves out together; default: `runs`.
     """
     config = runs[0].config
     cases = sorted((case for one in runs for case in one.cases), key=lambda case: case.id)
-    by, parts = left_out(cases, [[case.id for case in one.cases] for one in folds or runs])
+    kind, parts = nested_parts(cases, [[case.id for case in one.cases] for one in folds or runs])
     problem = SearchProblem(
         predictions=predictions,
         cases=cases,
         num_classes=config.labels.num_classes,
         config=config.selection,
         default_chain=config.inference.postprocess,
+        part_kind=kind,
         parts=parts,
     )
     with show_progress("search", "cases") as progress:
-        return Verdict(problem, search(problem, progress), by)
+        return search(problem, progress)
 
 
 def _folder(runs: Sequence[Path]) -> Path:
-    """Where the tables lie: in the run, or in the folder that all runs lie in."""
+    """Return the folder of the tables: in the run, or beside several runs."""
     if not runs:
         raise InputError("--run: needs at least one run folder, found none; name log/<config>/fold")
     if len(runs) == 1:
@@ -125,20 +118,20 @@ def _folder(runs: Sequence[Path]) -> Path:
 
 
 def _write(
-    folder: Path, runs: Sequence[HeldOutRun], verdict: Verdict, facts: dict[str, Any]
+    folder: Path, runs: Sequence[HeldOutRun], result: SearchResult, facts: dict[str, Any]
 ) -> None:
-    """Write the tables first and every run's selected.json last; then the pages that show it."""
-    chosen = verdict.plain()
+    """Write the tables, then every run's selected.json, then the pages that show it."""
+    summary = selection_summary(result)
     contents = [
         {
-            **chosen,
+            **summary,
             "runs": facts["runs"],
-            "checkpoint_sha256": one.digest(chosen["checkpoint"]),
+            "checkpoint_sha256": one.digest(result.chosen.checkpoint),
             "inference": one.inference,
         }
         for one in runs
     ]
-    write_report(folder, verdict, {**facts, "selected": contents[0]})
+    write_report(folder, result, {**facts, "selected": contents[0]})
     for one, content in zip(runs, contents, strict=True):
         write_json(one.run.selected_file, content)
     for one in runs:
