@@ -287,3 +287,47 @@ def test_arrays_that_changed_are_not_resumed(tiny_data: Path, tmp_path: Path) ->
     cases[0].image[0, 0, 0] += 1
     with pytest.raises(InputError, match="was trained on other data than the cases in memory"):
         vesuv.train(tree, cases=cases, output=tmp_path, resume=True)
+
+
+def test_a_run_never_holds_the_raw_data_or_lies_in_the_store(
+    tiny_config: Config, tiny_data: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "link").symlink_to(tiny_data.parent)
+
+    for folder in (tiny_data, tiny_data.parent, tmp_path / "link"):
+        with pytest.raises(InputError, match="must not hold the raw data, found data"):
+            train(tiny_config, output=folder, overwrite=True)
+    with pytest.raises(InputError, match=r"/run must not lie in data\.store \S+, which"):
+        train(tiny_config, output=Path(tiny_config.data.store or "") / "run")
+
+
+def test_a_folder_of_the_user_is_not_cleared_for_a_run(tiny_config: Config, tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("mine")
+
+    for overwrite in (False, True):
+        with pytest.raises(InputError, match=r"config\.yaml: was not written by vesuv train"):
+            train(tiny_config, output=tmp_path, overwrite=overwrite)
+
+    assert (tmp_path / "config.yaml").read_text() == "mine"
+
+
+def test_a_run_does_not_write_its_log_through_a_link(tiny_config: Config, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/train.log").symlink_to(tmp_path / "thesis")
+
+    with pytest.raises(InputError, match=r"train\.log: is a symbolic link"):
+        train(tiny_config, output=tmp_path / "run")
+
+    assert not (tmp_path / "thesis").exists()
+
+
+def test_a_run_is_not_replaced_while_another_process_selects_for_it(
+    tiny_config: Config, tmp_path: Path
+) -> None:
+    config = changed(tiny_config, train={"epochs": 1})
+    run = train(config, output=tmp_path / "run").folder
+
+    with run.selection_lock(), pytest.raises(InputError, match="another process selects a model"):
+        train(config, output=run.path, overwrite=True)
+
+    assert run.checkpoints() == ["best", "last"]

@@ -34,7 +34,7 @@ def hold_lock(path: Path, message: str, *, wait: Say | None = None) -> Iterator[
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        sentence = message.format(holder=_holder(path))
+        sentence = message.replace("{holder}", _holder(path))
         if wait is None:
             raise InputError(sentence) from None
         wait(sentence)
@@ -45,7 +45,7 @@ def hold_lock(path: Path, message: str, *, wait: Say | None = None) -> Iterator[
     finally:
         # Removed while it is held: a process that opened this file sees that it has no name.
         with suppress(OSError):
-            if _is_ours(path):
+            if _is_ours(path) or path.stat().st_size == 0:
                 path.unlink()
         lock.release()
 

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from vesuv.config import Config, dump_config, load_config
 from vesuv.errors import InputError, command
-from vesuv.io.atomic import catch_write_errors, clear_leftovers, write_text
+from vesuv.io.atomic import catch_write_errors, write_text
+from vesuv.io.lock import hold_lock
+from vesuv.io.places import check_no_links
 from vesuv.io.tables import read_json, write_json
+from vesuv.runs.own_files import (
+    clear_temporary_files,
+    files_in_the_way,
+    is_own_run,
+    places_of_output,
+    remove_run,
+)
 from vesuv.runs.records import Record, RunFacts, SelectedModel, first_fault
 from vesuv.runs.software import software
 
@@ -24,21 +31,6 @@ RESUME_HINT = (
     "what was saved before is whole: make room or give the permission, then go on with --resume"
 )
 _ORDER = ("best", "last", "swa", "ema")
-_OUTPUT_FOLDERS = ("checkpoints", "distribution")
-_OUTPUT_FILES = (
-    "config.yaml",
-    "run.json",
-    "train.log",
-    "metrics.csv",
-    "events.jsonl",
-    "evidence.jsonl",
-    "diagnosis.json",
-    "slices.npz",
-    "report.html",
-    "selected.json",
-)
-_TENSORBOARD = "events.out.tfevents.*"
-
 Kind = TypeVar("Kind", bound=Record)
 
 
@@ -57,7 +49,7 @@ class RunFolder:
         """
         run = cls(path)
         try:
-            complete = run.exists and run.config_file.is_file()
+            complete = run.exists
         except OSError:  # a name too long for the file system
             complete = False
         if not complete:
@@ -69,7 +61,7 @@ class RunFolder:
     @property
     def exists(self) -> bool:
         """Whether training has begun in this folder."""
-        return (self.path / "run.json").is_file()
+        return (self.path / "run.json").is_file() and self.config_file.is_file()
 
     @property
     def config_file(self) -> Path:
@@ -144,21 +136,43 @@ class RunFolder:
             )
         return selected
 
+    def check_may_be_replaced(self) -> None:
+        """Refuse a folder with files that have the names of a run's but are none.
+
+        Raises:
+            InputError: Names one of them.
+        """
+        in_the_way = files_in_the_way(self.path)
+        if in_the_way and not is_own_run(self.path):
+            raise InputError(
+                f"{in_the_way[0]}: was not written by {command('train')} (no run.json of a run "
+                "beside it), and a run would replace it; write elsewhere with --output DIR"
+            )
+
+    def check_no_links(self) -> None:
+        """Refuse links in the folder through which output would be written.
+
+        Raises:
+            InputError: Names one of them.
+        """
+        check_no_links(places_of_output(self.path))
+
     def create(self, config: Config, facts: dict[str, Any]) -> None:
-        """Make the folder with config.yaml and run.json; leftovers of killed processes go."""
+        """Make the folder with run.json and config.yaml; leftovers of killed processes go."""
         with catch_write_errors(self.path, RESUME_HINT):
             (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
-            for folder in (self.path, *(self.path / name for name in _OUTPUT_FOLDERS)):
-                clear_leftovers(folder)
-        write_text(self.config_file, dump_config(config))
+            clear_temporary_files(self.path)
         write_json(self.path / "run.json", {**facts, **software()})
+        write_text(self.config_file, dump_config(config))
 
     def clear(self) -> None:
-        """Remove the files of an earlier run, and no others."""
-        for name in _OUTPUT_FOLDERS:
-            shutil.rmtree(self.path / name, ignore_errors=True)
-        for file in (*(self.path / name for name in _OUTPUT_FILES), *self.path.glob(_TENSORBOARD)):
-            file.unlink(missing_ok=True)
+        """Remove the files of an earlier run, and no others.
+
+        Raises:
+            InputError: A file cannot be removed.
+        """
+        with catch_write_errors(self.path, RESUME_HINT):
+            remove_run(self.path)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -167,24 +181,39 @@ class RunFolder:
         Raises:
             InputError: Another process trains here, or the folder cannot be written.
         """
+        message = (
+            f"{self.path}: another process trains in this folder ({{holder}}); wait for it, or "
+            "write elsewhere with --output DIR"
+        )
         with catch_write_errors(self.path, RESUME_HINT):
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / "run.lock")
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                raise InputError(
-                    f"{self.path}: another process trains in this folder; wait for it, or write "
-                    "elsewhere with --output DIR"
-                ) from None
         try:
-            yield
+            with _locked(self.path / "run.lock", message):
+                yield
         finally:
-            lock.release()
-            if not self.exists:  # the run did not start: remove the lock and an empty folder
+            if not self.exists:  # the run did not start: remove an empty folder
                 with suppress(OSError):
-                    (self.path / "run.lock").unlink(missing_ok=True)
                     self.path.rmdir()
+
+    @contextmanager
+    def selection_lock(self) -> Iterator[None]:
+        """Keep other processes from selecting for this run, and from replacing it meanwhile.
+
+        Raises:
+            InputError: Another process selects, or the folder cannot be written.
+        """
+        message = f"{self.path}: another process selects a model here ({{holder}}); wait for it"
+        with _locked(self.path / "selection.lock", message):
+            yield
+
+
+@contextmanager
+def _locked(path: Path, message: str) -> Iterator[None]:
+    """Hold a lock; only faults of the lock itself are those of writing."""
+    with ExitStack() as stack:
+        with catch_write_errors(path.parent, RESUME_HINT):
+            stack.enter_context(hold_lock(path, message))
+        yield
 
 
 def _read_record(path: Path, kind: type[Kind]) -> Kind:

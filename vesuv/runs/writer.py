@@ -21,8 +21,10 @@ from torch.utils.tensorboard.writer import SummaryWriter
 
 from vesuv.errors import InputError
 from vesuv.io.atomic import atomic_replace, catch_write_errors, write_text
+from vesuv.io.printable import printable
 from vesuv.io.tables import write_json
 from vesuv.runs.folder import RESUME_HINT, RunFolder
+from vesuv.runs.own_files import TENSORBOARD_SUFFIX
 from vesuv.runs.records import Diagnosis, Finding, Observation, RunEvent
 
 Position = tuple[int, int]
@@ -50,7 +52,9 @@ class RunWriter:
                 run.path / "events.jsonl", lambda line: (line["epoch"], line["step"]) < position
             )
             _keep_lines(run.path / "evidence.jsonl", lambda line: line["epoch"] < epoch)
-            self._board = SummaryWriter(str(run.path), purge_step=epoch or None)
+            self._board = SummaryWriter(
+                str(run.path), purge_step=epoch or None, filename_suffix=TENSORBOARD_SUFFIX
+            )
 
     def log(self, line: str) -> None:
         """Write a line to train.log."""
@@ -81,7 +85,8 @@ class RunWriter:
     def text(self, tag: str, text: str, epoch: int) -> None:
         """Write a text to TensorBoard."""
         with catch_write_errors(self.run.path, RESUME_HINT):
-            self._board.add_text(tag, text, epoch)
+            lines = [printable(line) for line in text.split("\n")]
+            self._board.add_text(tag, "\n".join(lines), epoch)
 
     def slices(
         self,
@@ -145,7 +150,7 @@ def open_log(path: Path) -> logging.Logger:
     logger.setLevel(logging.INFO)
     logger.propagate = False
     handler = _RaisingFileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    handler.setFormatter(_LineFormatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     logger.addHandler(handler)
     return logger
 
@@ -155,6 +160,13 @@ def close_log(log: logging.Logger) -> None:
     for handler in list(log.handlers):
         handler.close()
         log.removeHandler(handler)
+
+
+class _LineFormatter(logging.Formatter):
+    """Formatter that makes one line of a message, whatever names from outside it holds."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
 
 class _RaisingFileHandler(logging.FileHandler):

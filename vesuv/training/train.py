@@ -17,7 +17,9 @@ from vesuv.config.differences import changed_keys
 from vesuv.data.builder import open_or_prepare_store
 from vesuv.data.case import Case
 from vesuv.data.preparation import prepare_in_memory
+from vesuv.data.store import store_path
 from vesuv.errors import InputError
+from vesuv.io.places import contains
 from vesuv.runs.checkpoints import read_newest
 from vesuv.runs.folder import RunFolder
 from vesuv.runs.records import Finding
@@ -98,6 +100,7 @@ def train(
     try:
         check_folder(run, resume=resume, overwrite=overwrite)
         if cases is None:
+            check_apart(run, config)
             data = TrainingData.of_store(open_or_prepare_store(config), config)
         else:
             data = TrainingData.in_memory(prepare_in_memory(cases, config), config)
@@ -165,7 +168,8 @@ def train_fold(
             started = run.facts.started or started
         if group.is_main:
             if not resume:
-                run.clear()
+                with run.selection_lock():
+                    run.clear()
             run.create(
                 config, {**_facts(trainer, data, fold), "started": started, **(origin or {})}
             )
@@ -178,7 +182,7 @@ def check_folder(run: RunFolder, *, resume: bool, overwrite: bool) -> None:
     """Refuse a folder that holds a run already, or none where one shall be resumed.
 
     Raises:
-        InputError: It does.
+        InputError: It does; or it holds links, or files of the user with names of a run's.
     """
     if resume and not run.exists:
         raise InputError(f"{run.path}: no run to resume; leave --resume out to start one")
@@ -186,6 +190,28 @@ def check_folder(run: RunFolder, *, resume: bool, overwrite: bool) -> None:
         raise InputError(
             f"{run.path}: holds a run already; --resume goes on with it, --overwrite starts again, "
             "--output DIR writes elsewhere"
+        )
+    run.check_no_links()
+    if not resume:
+        run.check_may_be_replaced()
+
+
+def check_apart(run: RunFolder, config: Config) -> None:
+    """Refuse a run's folder that holds the raw data, or lies in the prepared store.
+
+    Raises:
+        InputError: Names both folders.
+    """
+    root, store = Path(config.data.root), store_path(config)
+    if contains(run.path, root):
+        raise InputError(
+            f"--output: {run.path} must not hold the raw data, found data.root {root} in it; name "
+            "a folder of its own"
+        )
+    if contains(store, run.path):
+        raise InputError(
+            f"--output: {run.path} must not lie in data.store {store}, which preparation replaces; "
+            "name a folder of its own"
         )
 
 
