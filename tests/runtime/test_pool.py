@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 from vesuv.errors import InputError
+from vesuv.io.atomic import atomic_replace
 from vesuv.runtime import pool
 from vesuv.runtime.pool import parallel_map
 
@@ -41,6 +43,18 @@ def fail_on_two(item: str) -> str:
     if item == "2":
         raise KeyError("absent")
     return item
+
+
+def write_for_a_minute(folder: Path, item: str) -> None:
+    with atomic_replace(folder / item) as temporary:
+        temporary.touch()
+        time.sleep(60.0)
+
+
+def interrupt_when_both_write(folder: Path) -> None:
+    while len(list(folder.iterdir())) < 2:
+        time.sleep(0.01)
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 def process_state(_item: str) -> tuple[int, int, bool]:
@@ -157,3 +171,14 @@ def test_a_caller_that_stops_early_ends_the_processes() -> None:
 
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
+
+
+def test_an_interrupt_ends_the_processes_at_once_and_they_clean_up(tmp_path: Path) -> None:
+    start = time.monotonic()
+    threading.Thread(target=interrupt_when_both_write, args=(tmp_path,)).start()
+
+    with pytest.raises(KeyboardInterrupt):
+        list(parallel_map(partial(write_for_a_minute, tmp_path), ["a", "b"], workers=2))
+
+    assert time.monotonic() - start < 50.0
+    assert list(tmp_path.iterdir()) == []

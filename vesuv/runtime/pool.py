@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections import deque
@@ -9,7 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import get_context
+from types import FrameType
 from typing import TypeVar
 
 import torch
@@ -37,7 +40,8 @@ def parallel_map(
     """Yield every item with its result.
 
     Args:
-        work: Picklable function; in a process it runs on one thread and ignores Ctrl-C.
+        work: Picklable function; in a process it runs on one thread, ignores Ctrl-C, and is
+            unwound by SIGTERM, so that it removes its temporary files.
         items: Picklable.
         name: Returns the name of an item for messages.
         workers: Number of processes; 1: this process. None: the first item runs in this process,
@@ -75,13 +79,14 @@ def _in_processes(
     """Yield the index of an item and its result, in the order of completion."""
     # spawn, because a fork of a process with threads may hang
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start_worker)
+    call = partial(_call, work)
     waiting = deque(enumerate(items))
     running: dict[Future[Result], int] = {}
     try:
         while waiting or running:
             while waiting and len(running) < workers:
                 index, item = waiting.popleft()
-                running[pool.submit(work, item)] = index
+                running[pool.submit(call, item)] = index
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 with _note_item(name(items[running[future]])):
                     result = future.result()
@@ -93,6 +98,10 @@ def _in_processes(
             "memory runs out; start fewer processes: with --workers where the command has it, "
             "else with taskset -c 0, which leaves one"
         ) from None
+    except (KeyboardInterrupt, GeneratorExit):  # the results are not wanted any more
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -118,6 +127,34 @@ def _note_item(item: str) -> Iterator[None]:
         raise
 
 
+class _Terminated(BaseException):
+    """SIGTERM came while a worker process worked on an item."""
+
+
+_is_working = False
+"""Whether this worker process works on an item."""
+
+
 def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process handles Ctrl-C
+    signal.signal(signal.SIGTERM, _terminate)
     torch.set_num_threads(1)
+
+
+def _call(work: Callable[[Item], Result], item: Item) -> Result:
+    """Work on an item in a worker process; SIGTERM ends the process when it has cleaned up."""
+    global _is_working
+    try:
+        _is_working = True
+        return work(item)
+    except _Terminated:
+        os._exit(128 + signal.SIGTERM)
+    finally:
+        _is_working = False
+
+
+def _terminate(number: int, _frame: FrameType | None) -> None:
+    if not _is_working:
+        os._exit(128 + number)
+    signal.signal(number, signal.SIG_IGN)
+    raise _Terminated
