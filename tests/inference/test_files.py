@@ -253,7 +253,7 @@ def test_thresholds_that_mean_nothing_are_refused(make_run, volumes: Path, tmp_p
 
     with pytest.raises(InputError, match=r"--threshold: must be from 0 to 1, found 1\.5"):
         predict_files([make_run("a").path], volumes, tmp_path / "out", threshold=1.5)
-    with pytest.raises(InputError, match=r"--threshold: 2 classes are told apart by the likeliest"):
+    with pytest.raises(InputError, match=r"--threshold: with 2 output channels the likeliest"):
         predict_files([softmax], volumes, tmp_path / "out", threshold=0.5)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from vesuv.config.data import PROBABILITY_STEPS
-from vesuv.inference.levels import dequantise, in_steps, quantise
+from vesuv.inference.levels import dequantise, quantise, round_to_steps
 
 
 def test_levels_of_probabilities_written_by_hand() -> None:
@@ -57,7 +57,7 @@ def test_a_volume_larger_than_one_chunk_is_the_same(monkeypatch) -> None:
 def test_steps_of_steps_are_the_same_steps() -> None:
     probs = torch.rand(3, 8, 9, 10, generator=torch.Generator().manual_seed(0))
     for some in (probs[:1], probs / probs.sum(dim=0), dequantise(torch.arange(201)[None])):
-        once = in_steps(some)
+        once = round_to_steps(some)
 
-        assert torch.equal(in_steps(once), once)
+        assert torch.equal(round_to_steps(once), once)
         assert torch.equal(quantise(once), quantise(some))

@@ -5,25 +5,25 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vesuv.inference.windows import WindowGrid, axis_windows
+from vesuv.inference.windows import WindowGrid, cover_axis
 
 
 def test_windows_are_evenly_spread_and_end_at_the_last_voxel() -> None:
-    assert axis_windows(10, 4, 0.5).corners == (0, 2, 4, 6)
-    assert axis_windows(11, 4, 0.5).corners == (0, 2, 4, 5, 7)  # 7 / 4 apart, rounded
-    assert axis_windows(4, 4, 0.5).corners == (0,)
+    assert cover_axis(10, 4, 0.5).corners == (0, 2, 4, 6)
+    assert cover_axis(11, 4, 0.5).corners == (0, 2, 4, 5, 7)  # 7 / 4 apart, rounded
+    assert cover_axis(4, 4, 0.5).corners == (0,)
 
 
 def test_no_overlap_makes_no_more_windows_than_needed() -> None:
-    assert axis_windows(12, 4, 0.0).corners == (0, 4, 8)
-    assert axis_windows(30, 10, 0.9).corners == tuple(range(21))
+    assert cover_axis(12, 4, 0.0).corners == (0, 4, 8)
+    assert cover_axis(30, 10, 0.9).corners == tuple(range(21))
 
 
 @given(st.integers(1, 40), st.integers(0, 60), st.floats(0.0, 0.9))
 def test_shares_of_all_windows_sum_to_one_at_every_voxel(
     patch: int, room: int, overlap: float
 ) -> None:
-    axis = axis_windows(patch + room, patch, overlap)
+    axis = cover_axis(patch + room, patch, overlap)
 
     total = torch.zeros(patch + room)
     for corner, weights in zip(axis.corners, axis.weights, strict=True):
@@ -35,7 +35,7 @@ def test_shares_of_all_windows_sum_to_one_at_every_voxel(
 
 
 def test_a_window_weighs_most_at_its_centre() -> None:
-    weights = axis_windows(12, 4, 0.5).weights
+    weights = cover_axis(12, 4, 0.5).weights
 
     # voxels 2 and 3 of windows at 0 and 2: offsets 0.5 and 1.5 from 1.5; sigma is half a voxel
     near, far = 0.6065306597, 0.0111089965

@@ -1,1 +1,1 @@
-"""Whole volumes through a network that sees patches."""
+"""Prediction of whole volumes by networks that take patches."""

@@ -1,4 +1,4 @@
-"""The file that find_best writes, as the members and the mask that it stands for."""
+"""Reader of best.json, the file of find_best."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from vesuv.errors import InputError, command
-from vesuv.inference.members import Member, check_agreement, member
+from vesuv.inference.members import Member, check_compatible, open_member
 from vesuv.io.tables import VERSION, read_json
 from vesuv.runs.folder import RunFolder
 from vesuv.runs.records import (
@@ -37,14 +37,14 @@ class BestFile(Record):
 
 
 def open_best(path: Path, changes: Sequence[str] = ()) -> list[Member]:
-    """Read the members of a best.json, each with the threshold and the steps of the whole.
+    """Read the ensemble of a best.json; each member has the ensemble's threshold and steps.
 
     Args:
-        path: The file.
+        path: File.
         changes: `section.key=value`, see `vesuv.inference.members.trained_config`.
 
     Raises:
-        InputError: No such file, not one of find_best, or runs that are not there any more.
+        InputError: The file is missing or invalid, or one of its runs is missing.
     """
     best = _read(path)
     members = []
@@ -56,8 +56,10 @@ def open_best(path: Path, changes: Sequence[str] = ()) -> list[Member]:
             postprocess=best.postprocess,
             inference=best.inference,
         )
-        members.append(member(RunFolder.open(Path(one.run)), one.checkpoint, selected, changes))
-    check_agreement(members)
+        members.append(
+            open_member(RunFolder.open(Path(one.run)), one.checkpoint, selected, changes)
+        )
+    check_compatible(members)
     return members
 
 

@@ -1,4 +1,4 @@
-"""Masks of volumes on disk, each written in its input's own form."""
+"""Prediction of files: masks in the format of their inputs, probabilities, submission."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from vesuv.types import ClassArray, Say, ShowProgress, no_shown_progress, silent
 
 @dataclass(frozen=True)
 class FilePrediction:
-    """What is predicted, where to, and in which form.
+    """Prediction of volumes into a folder.
 
     Args:
-        members: The checkpoints, for provenance.json.
-        mask: Cut and steps, for provenance.json.
-        predictor: The networks.
+        members: Checkpoints, for provenance.json.
+        mask: Threshold and post-processing, for provenance.json.
+        predictor: Networks and settings.
         output: Folder for masks and provenance.json.
-        probabilities: Write probabilities/<name> as well, float32 in the input's format.
-        submission: Zip of <id>.tif at its root, uint8, 1 on every foreground class.
-        say: Told what happens.
-        show_progress: Told how far each volume is.
+        probabilities: Write probabilities/<name> too, float32 in the input's format.
+        submission: Zip file with <id>.tif of each volume, uint8, 1 on every foreground class.
+        say: Called with each message.
+        show_progress: Shows the progress of each volume.
     """
 
     members: Sequence[Member]
@@ -50,13 +50,13 @@ class FilePrediction:
     show_progress: ShowProgress = no_shown_progress
 
     def run(self, volumes: Sequence[InputVolume]) -> list[Path]:
-        """Predict each volume; go past those that cannot be, and name them at the end.
+        """Predict each volume; volumes with faults are left out and reported at the end.
 
         Returns:
-            The masks.
+            Files of the masks.
 
         Raises:
-            InputErrors: Volumes that could not be predicted; all others are.
+            InputErrors: Some volumes have faults; the masks of all others are written.
         """
         finished: list[InputVolume] = []
         faults: list[str] = []
@@ -85,7 +85,7 @@ class FilePrediction:
         return [self.output / volume.output_name for volume in finished]
 
     def _predict(self, volume: InputVolume, title: str) -> ClassArray:
-        """Predict one volume and write its mask; return its class indices."""
+        """Predict one volume, write its mask, and return its class indices."""
         start = time.monotonic()
         like, image = read_channels(volume.files)
         with self.show_progress(title, "windows") as progress:
@@ -97,8 +97,8 @@ class FilePrediction:
         mask = decode(classes, self.predictor.config.labels)
         write(self.output / volume.output_name, mask, like)
         if self.probabilities:
-            whole = probs[0] if len(probs) == 1 else probs
-            write(self.output / "probabilities" / volume.output_name, whole.numpy(), like)
+            channels = probs[0] if len(probs) == 1 else probs
+            write(self.output / "probabilities" / volume.output_name, channels.numpy(), like)
         share = float(np.count_nonzero(classes)) / classes.size
         seconds = time.monotonic() - start
         self.say(f"{title}: {share:.2%} foreground, {seconds:.1f} s")
@@ -111,16 +111,16 @@ class FilePrediction:
 
 
 def check_output(source: Path, output: Path) -> None:
-    """Refuse a folder that holds volumes that were not predicted.
+    """Refuse a folder whose volumes are not predictions.
 
-    Masks take their inputs' names, so they could take the place of other volumes.
+    Masks have the names of their inputs, so they could overwrite other volumes.
 
     Args:
-        source: The input, a volume or a folder.
+        source: Input volume, or folder of volumes.
         output: Folder for the masks.
 
     Raises:
-        InputError: It holds the inputs or other volumes, or is a file.
+        InputError: `output` holds the inputs or other volumes, or is a file.
     """
     folder = source if source.is_dir() else source.parent
     if output.exists() and not output.is_dir():
@@ -135,19 +135,19 @@ def check_output(source: Path, output: Path) -> None:
 
 
 class _Submission:
-    """<id>.tif files gathered into a zip; nothing at all without a target."""
+    """Zip file of <id>.tif files; without a target nothing is written."""
 
     def __init__(self, folder: Path, target: Path | None) -> None:
         self.folder = folder
         self.target = target
 
     def add(self, name: str, classes: ClassArray) -> None:
-        """Keep one volume, foreground 1."""
+        """Add a volume with 1 on every foreground class."""
         if self.target is not None:
             write(self.folder / f"{name}.tif", (classes > 0).astype(np.uint8))
 
     def finish(self) -> None:
-        """Write the zip; the TIFFs are compressed already."""
+        """Write the zip, uncompressed because the TIFF files are compressed."""
         if self.target is None:
             return
         with (

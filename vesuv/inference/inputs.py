@@ -1,4 +1,4 @@
-"""The volumes that a prediction is asked for: which files make up which case."""
+"""Input volumes of a prediction, each of one file or of one file for each channel."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class InputVolume:
     """One case to predict.
 
     Args:
-        id: The file's name without ending, and without the channel number.
-        files: One file a channel, or one file that holds all channels.
+        id: File name without ending and channel number.
+        files: One file for each channel, or one file with all channels.
     """
 
     id: str
@@ -26,7 +26,7 @@ class InputVolume:
 
     @property
     def output_name(self) -> str:
-        """File name of the mask: the input's own format."""
+        """File name of the mask, in the format of the input."""
         return self.id + suffix(self.files[0])
 
 
@@ -35,10 +35,10 @@ def find_inputs(path: Path, *, channel_files: bool) -> list[InputVolume]:
 
     Args:
         path: A volume, or a folder of volumes.
-        channel_files: Names end in _0000, _0001 …, one file a channel.
+        channel_files: Whether each channel has a file of its own, named _0000, _0001 …
 
     Raises:
-        InputError: Nothing there that can be read, or two volumes of one name.
+        InputError: No file that can be read, or two volumes with the same name.
     """
     single = bool(suffix(path)) or path.is_file()
     if not path.exists():

@@ -1,4 +1,4 @@
-"""Probabilities of any number of classes to class indices."""
+"""Class indices from probabilities of any number of classes."""
 
 from __future__ import annotations
 
@@ -8,33 +8,34 @@ import numpy as np
 from torch import Tensor
 
 from vesuv.config.postprocess import Chain, begins_with_cut, with_threshold
-from vesuv.inference.levels import in_steps
+from vesuv.inference.levels import round_to_steps
 from vesuv.inference.postprocess import apply_chain
 from vesuv.types import ClassArray
 
 
 @dataclass(frozen=True)
 class MaskSettings:
-    """The cut and the steps that turn the probabilities of every volume into a mask."""
+    """Threshold and post-processing that turn probabilities into a mask."""
 
     threshold: float | None
-    """Probability from which a voxel is foreground; None for several classes, and where `chain`
-    begins with a cut of its own."""
+    """Smallest probability of foreground; None for several classes, and where `chain` begins with a
+    threshold or hysteresis."""
     chain: Chain = ()
-    """Steps on the foreground."""
+    """Post-processing steps of the foreground."""
 
     def classes(self, probs: Tensor) -> ClassArray:
         """Return class indices (z, y, x) of probabilities.
 
-        The steps see foreground as one, whatever its classes: several classes are cut by one minus
-        the background's probability, or by the likeliest class where no step cuts. A foreground
-        voxel then is of the likeliest foreground class, also where a step has filled it.
+        Post-processing works on one foreground of all classes. With several classes, a threshold
+        or hysteresis of the chain takes one minus the probability of background; without one, a
+        voxel is foreground where the likeliest class is not background. Each foreground voxel gets
+        its likeliest foreground class, also where a step has filled it.
 
         Args:
-            probs: (k, z, y, x), one channel of foreground probability, or one a class; they count
-                in steps of 1/200, see `vesuv.inference.levels`.
+            probs: (k, z, y, x), one channel of foreground probability, or one for each class;
+                rounded to steps of 1/200, see `vesuv.inference.levels`.
         """
-        probs = in_steps(probs)
+        probs = round_to_steps(probs)
         if len(probs) == 1:
             assert self.threshold is not None or begins_with_cut(self.chain)
             chain = self.chain

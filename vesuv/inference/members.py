@@ -1,4 +1,4 @@
-"""The checkpoints that predict together, and what their runs selected for them."""
+"""Members of an ensemble: checkpoints with the selections of their runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from vesuv.config import Config, load_config
+from vesuv.config import Config
 from vesuv.config.data import PROBABILITY_STEPS
 from vesuv.config.postprocess import Chain, begins_with_cut
 from vesuv.config.training import InferenceConfig
@@ -20,14 +20,14 @@ from vesuv.runs.checkpoints import Checkpoint, read_checkpoint
 from vesuv.runs.folder import RunFolder
 from vesuv.runs.records import SelectedInference, SelectedModel
 
-_MUST_AGREE: dict[str, Callable[[Config], object]] = {
+_COMMON_KEYS: dict[str, Callable[[Config], object]] = {
     "labels.classes": lambda config: list(config.labels.classes.items()),
     "model.in_channels": lambda config: config.model.in_channels,
     "model.out_channels": lambda config: config.model.out_channels,
     "data.spacing": lambda config: config.data.spacing,
 }
-"""What networks have in common whose probabilities can be averaged."""
-_CHANGEABLE = ("selection.", "inference.", "runtime.", "data.store=", "data.root=")
+"""Keys that must be equal in networks whose probabilities are averaged."""
+_CHANGEABLE_KEYS = ("selection.", "inference.", "runtime.", "data.store=", "data.root=")
 
 
 @dataclass(frozen=True)
@@ -38,32 +38,31 @@ class Member:
     name: str
     checkpoint: Checkpoint
     config: Config
-    """The run's, with the changes of the caller."""
+    """Configuration of the run with the changes of the caller."""
     selected: SelectedModel | None = None
-    """The run's selection, where it chose this checkpoint."""
+    """Selection of the run; None where it did not select this checkpoint."""
     precision_note: str | None = None
-    """A sentence where the precision is not the one that the selection was judged in."""
+    """Message where the precision is not that of the selection."""
 
     @property
     def inference(self) -> InferenceConfig:
-        """How volumes are predicted."""
         return self.config.inference
 
     @property
     def threshold(self) -> float | None:
-        """The selected threshold; None where nothing was selected for this checkpoint."""
+        """The selected threshold; None without a selection of this checkpoint."""
         return self.selected.threshold if self.selected else None
 
     @property
     def postprocess(self) -> Chain:
-        """The selected steps, else those of the configuration."""
+        """The selected post-processing, else that of the configuration."""
         if self.selected and self.selected.postprocess is not None:
             return self.selected.postprocess
         return self.config.inference.postprocess
 
     @property
     def is_outdated(self) -> bool:
-        """Whether the checkpoint was trained on after it was selected."""
+        """Whether the checkpoint has changed since its selection."""
         digest = self.selected.checkpoint_sha256 if self.selected else None
         return digest is not None and digest != self.sha256
 
@@ -76,9 +75,9 @@ class Member:
 def open_members(
     runs: Sequence[Path], checkpoint: str | None = None, changes: Sequence[str] = ()
 ) -> list[Member]:
-    """Read one checkpoint of each run: the one named, else the selected one, else the best.
+    """Read one checkpoint of each run: the given one, else the selected one, else the best.
 
-    Where the selected checkpoint is taken, volumes are predicted as they were for the selection.
+    A selected checkpoint predicts with the inference settings and precision of its selection.
 
     Args:
         runs: Run folders.
@@ -90,22 +89,22 @@ def open_members(
     """
     if not runs:
         raise InputError("--run: needs at least one run folder, found none; name log/<config>/fold")
-    members = [_open_member(RunFolder.open(path), checkpoint, changes) for path in runs]
-    check_agreement(members)
+    members = [_open_selected(RunFolder.open(path), checkpoint, changes) for path in runs]
+    check_compatible(members)
     return members
 
 
-def _open_member(run: RunFolder, wanted: str | None, changes: Sequence[str]) -> Member:
+def _open_selected(run: RunFolder, requested: str | None, changes: Sequence[str]) -> Member:
     selected = run.selected_model()
-    name = wanted or (selected.checkpoint if selected else "best")
+    name = requested or (selected.checkpoint if selected else "best")
     chosen = selected if selected and selected.checkpoint == name else None
-    return member(run, name, chosen, changes)
+    return open_member(run, name, chosen, changes)
 
 
-def member(
+def open_member(
     run: RunFolder, name: str, selected: SelectedModel | None, changes: Sequence[str] = ()
 ) -> Member:
-    """Read a checkpoint of a run, with what was selected for it."""
+    """Read a checkpoint of a run, with its selection."""
     judged = (selected.inference if selected else None) or SelectedInference()
     checkpoint = read_checkpoint(run.existing_checkpoint(name))
     config = trained_config(run, [*_inference_changes(judged), *changes])
@@ -123,28 +122,28 @@ def trained_config(run: RunFolder, changes: Sequence[str]) -> Config:
     """Return a run's configuration with changes that a trained run can take.
 
     Raises:
-        InputError: A change of anything else, which would need another training.
+        InputError: A change of another key, which would need new training.
     """
     for change in changes:
-        if not change.startswith(_CHANGEABLE):
+        if not change.startswith(_CHANGEABLE_KEYS):
             raise InputError(
                 f"--set {change}: a trained run takes changes of selection, inference, runtime, "
                 "data.root and data.store; train anew for others"
             )
-    return load_config(run.config_file, tuple(changes))
+    return run.config_with(changes)
 
 
-def check_agreement(members: Sequence[Member]) -> None:
+def check_compatible(members: Sequence[Member]) -> None:
     """Refuse networks whose probabilities cannot be averaged.
 
     Raises:
-        InputError: Names two runs, and what they differ in.
+        InputError: Two runs differ in a common key.
     """
     first = members[0]
     for other in members[1:]:
         key = differing_key(first.checkpoint.config, other.checkpoint.config)
         if key is not None:
-            value = _MUST_AGREE[key]
+            value = _COMMON_KEYS[key]
             ours, theirs = value(first.checkpoint.config), value(other.checkpoint.config)
             raise InputError(
                 f"{other.run.path}: runs of an ensemble must agree in {key}, found {theirs} "
@@ -153,14 +152,14 @@ def check_agreement(members: Sequence[Member]) -> None:
 
 
 def differing_key(one: Config, other: Config) -> str | None:
-    """Return a key that keeps networks from being averaged; None where they can be."""
-    differing = (key for key, value in _MUST_AGREE.items() if value(one) != value(other))
+    """Return a key in which two networks differ and cannot be averaged; None without one."""
+    differing = (key for key, value in _COMMON_KEYS.items() if value(one) != value(other))
     return next(differing, None)
 
 
 @dataclass(frozen=True)
 class ChosenMask:
-    """Cut and steps of an ensemble, and in a sentence each where they come from."""
+    """Threshold and post-processing of an ensemble, each with its origin in a sentence."""
 
     settings: MaskSettings
     threshold_reason: str
@@ -170,26 +169,26 @@ class ChosenMask:
 def choose_mask(
     members: Sequence[Member], threshold: float | None = None, postprocess: str | None = None
 ) -> ChosenMask:
-    """Settle threshold and steps: the caller's, else the selected, else the configured.
+    """Choose threshold and post-processing: the user's, else the selected, else the configured.
 
     Args:
-        members: The checkpoints; their selected thresholds are averaged. Where their steps differ,
-            those that most of them have are taken, of equally many the first run's.
-        threshold: From the command line.
-        postprocess: From the command line: "none" leaves every step out.
+        members: Checkpoints. Their selected thresholds are averaged. Where their post-processing
+            differs, that of most members counts; in a tie, that of the first run among them.
+        threshold: Threshold of the user.
+        postprocess: "none" to leave all steps out, from the user.
 
     Raises:
-        InputError: A threshold or word that means nothing here.
+        InputError: The threshold or `postprocess` is invalid, or does not apply here.
     """
     chain, chain_reason = _chain(members, postprocess)
     if not begins_with_cut(chain):
-        cut, reason = _threshold(members, threshold)
-        if cut is not None and 0.0 < cut < 1 / PROBABILITY_STEPS:
+        value, reason = _threshold(members, threshold)
+        if value is not None and 0.0 < value < 1 / PROBABILITY_STEPS:
             raise InputError(
                 f"{reason}: probabilities are cut in steps of {1 / PROBABILITY_STEPS:g}; give "
                 f"--threshold 0, or a value from {1 / PROBABILITY_STEPS:g} up"
             )
-        return ChosenMask(MaskSettings(cut, chain), reason, chain_reason)
+        return ChosenMask(MaskSettings(value, chain), reason, chain_reason)
     first = chain[0].name
     if threshold is not None:
         raise InputError(
@@ -200,11 +199,11 @@ def choose_mask(
     return ChosenMask(MaskSettings(None, chain), reason, chain_reason)
 
 
-def _chain(members: Sequence[Member], asked: str | None) -> tuple[Chain, str]:
-    if asked == "none":
+def _chain(members: Sequence[Member], requested: str | None) -> tuple[Chain, str]:
+    if requested == "none":
         return (), "no post-processing, from the command line"
-    if asked is not None:
-        raise InputError(f"--postprocess: must be none, found {asked!r}; or leave it out")
+    if requested is not None:
+        raise InputError(f"--postprocess: must be none, found {requested!r}; or leave it out")
     (chain, votes), *others = Counter(member.postprocess for member in members).most_common()
     names = ", ".join(step.name for step in chain)
     source = next(member for member in members if member.postprocess == chain)
@@ -216,31 +215,31 @@ def _chain(members: Sequence[Member], asked: str | None) -> tuple[Chain, str]:
     return chain, reason
 
 
-def _threshold(members: Sequence[Member], asked: float | None) -> tuple[float | None, str]:
-    """Return the threshold and where it comes from; None for several channels of probabilities."""
+def _threshold(members: Sequence[Member], requested: float | None) -> tuple[float | None, str]:
+    """Return the threshold and its origin; None for several channels of probabilities."""
     config = members[0].config
     if config.model.out_channels > 1:
-        if asked is not None:
+        if requested is not None:
             raise InputError(
-                f"--threshold: {config.model.out_channels} classes are told apart by the likeliest "
-                f"one, not by a threshold, found {asked}; leave it out"
+                f"--threshold: with {config.model.out_channels} output channels the likeliest "
+                f"class counts, not a threshold, found {requested}; leave it out"
             )
         return None, "the likeliest class"
-    if asked is not None:
-        if not 0.0 <= asked <= 1.0:
-            raise InputError(f"--threshold: must be from 0 to 1, found {asked}")
-        return asked, f"threshold {asked:g}, from the command line"
+    if requested is not None:
+        if not 0.0 <= requested <= 1.0:
+            raise InputError(f"--threshold: must be from 0 to 1, found {requested}")
+        return requested, f"threshold {requested:g}, from the command line"
     thresholds = [member.threshold for member in members if member.threshold is not None]
-    without = ", ".join(f"{m.run.path} ({m.name})" for m in members if m.threshold is None)
-    note = f"; nothing was selected for {without}: {command('validate_distribution')} does"
+    unselected = ", ".join(f"{m.run.path} ({m.name})" for m in members if m.threshold is None)
+    note = f"; nothing was selected for {unselected}: {command('validate_distribution')} does"
     if not thresholds:
         default = config.validation.threshold
         return default, f"threshold {default:g}, from validation.threshold{note}"
     mean = thresholds[0]
     if len(set(thresholds)) > 1:
         mean = round(sum(thresholds) / len(thresholds), 6)
-    whose = "selected for the run" if len(members) == 1 else "the mean of the runs' selected"
-    return mean, f"threshold {mean:g}, {whose}{note if without else ''}"
+    origin = "selected for the run" if len(members) == 1 else "the mean of the runs' selected"
+    return mean, f"threshold {mean:g}, {origin}{note if unselected else ''}"
 
 
 def file_digest(path: Path) -> str:

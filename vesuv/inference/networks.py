@@ -1,4 +1,4 @@
-"""A trained network with what its predictions depend on beside its weights."""
+"""Trained networks, each with the configuration and normalizer of its predictions."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from vesuv.transforms.normalize import Normalizer
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A network on its device; it returns logits (b, k, z, y, x)."""
+    """A network on its device, which returns logits (b, k, z, y, x)."""
 
     network: nn.Module
     config: Config
     normalizer: Normalizer
     source: str
-    """Where the weights are from, for messages."""
+    """Origin of the weights, for messages."""
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Checkpoint, device: torch.device) -> TrainedNetwork:
         """Build a checkpoint's network on `device`, in evaluation mode.
 
         Raises:
-            InputError: The weights are another network's.
+            InputError: The weights belong to another network.
         """
-        with torch.device("meta"):  # before memory is taken for whatever the file says
-            load_weights(_built(checkpoint), checkpoint, assign=True)
-        network = _built(checkpoint)
+        with torch.device("meta"):  # checks the shapes before any memory is allocated
+            load_weights(_build_network(checkpoint), checkpoint, assign=True)
+        network = _build_network(checkpoint)
         load_weights(network, checkpoint)
         normalizer = Normalizer.of(checkpoint.normalizer)
         source = str(checkpoint.path)
         return cls(network.to(device).eval(), checkpoint.config, normalizer, source)
 
 
-def _built(checkpoint: Checkpoint) -> nn.Module:
+def _build_network(checkpoint: Checkpoint) -> nn.Module:
     try:
         return build_model(checkpoint.config.model)
     except InputError as fault:

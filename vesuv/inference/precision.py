@@ -1,4 +1,4 @@
-"""Precision of a prediction: the one that its selection was judged in, where that is possible."""
+"""Precision of a prediction: that of its selection, where the device has it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def with_judged_precision(
     Args:
         config: A run's, with the changes of the user.
         judged: Precision of the selection; None where it is not recorded.
-        changes: Changes of the user; `runtime.precision` among them comes first.
+        changes: Changes of the user; a `runtime.precision` among them overrides `judged`.
 
     Returns:
-        The configuration, and a sentence where the precision is not the judged one.
+        The configuration, and a message where the precision is not that of the selection.
 
     Raises:
         InputError: The device is not available.

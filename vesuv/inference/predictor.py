@@ -1,10 +1,10 @@
-"""The one way from a volume to a mask.
+"""Predictor: the only code that turns volumes into masks.
 
-Whole-volume validation, selection, the command line and a notebook all predict through a
-`Predictor`, so the mask that is judged equals, to the bit, the mask that is written. A volume goes
-the way of the prepared data: storable number type, resampling to the networks' spacing, statistics,
-normalising. Its probabilities come back on the volume's own grid, where cut and post-processing see
-them.
+Whole-volume validation, selection, the command line and notebooks all predict with a `Predictor`,
+so the mask that selection scores equals, to the bit, the mask that is written. A volume is
+processed as in the preparation of data: storable number type, resampling to the networks' spacing,
+statistics, normalisation. The probabilities are resampled to the volume's own grid; threshold and
+post-processing work there.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ class Predictor:
     The probabilities of several networks are averaged.
 
     Args:
-        networks: At least one; they agree in channels, classes and `data.spacing`.
-        machine: Where they lie and how they compute.
-        inference: Windows and mirroring; those of the first network when left out.
-        mask: Cut and steps; when left out, `validation.threshold` and `inference.postprocess` of
-            the first network's configuration.
+        networks: At least one; all have the same channels, classes and `data.spacing`.
+        machine: Device of the networks, and precision.
+        inference: Windows and mirroring; default: those of the first network.
+        mask: Threshold and post-processing; default: `validation.threshold` and
+            `inference.postprocess` of the first network's configuration.
     """
 
     def __init__(
@@ -58,15 +58,15 @@ class Predictor:
         self.machine = machine
         self.config = networks[0].config
         self.inference = inference or self.config.inference
-        self.mask = mask or configured_mask(networks[0])
+        self.mask = mask or configured_mask_settings(networks[0])
 
     @classmethod
     def of_members(cls, members: Sequence[Member], mask: MaskSettings | None = None) -> Predictor:
-        """Load the networks of some checkpoints.
+        """Load the networks of checkpoints.
 
         Args:
-            members: As `vesuv.inference.members` opens them; the first one's settings count.
-            mask: Cut and steps; what the members selected when left out.
+            members: Checkpoints from `vesuv.inference.members`; the first one's settings apply.
+            mask: Threshold and post-processing; default: those selected for the members.
         """
         machine = resolve(members[0].config.runtime)
         networks = [TrainedNetwork.from_checkpoint(m.checkpoint, machine.device) for m in members]
@@ -75,7 +75,7 @@ class Predictor:
 
     @property
     def num_channels(self) -> int:
-        """Image channels that the networks were trained on."""
+        """Number of image channels in training."""
         return self.config.model.in_channels
 
     def predict(
@@ -89,16 +89,16 @@ class Predictor:
         Args:
             image: (z, y, x) or (c, z, y, x), intensities as in the file, any real type.
             spacing: Voxel edges along z, y, x, in the unit of `data.spacing`.
-            progress: Called with the windows that are done and all windows.
+            progress: Called with the numbers of finished and of all windows.
 
         Returns:
-            (k, z, y, x): one channel of foreground probability, or one a class.
+            (k, z, y, x): one channel of foreground probability, or one for each class.
 
         Raises:
-            InputError: Other channels than trained on, a spacing of zero, NaN in the image, or a
-                network that gives values that are not finite.
+            InputError: Other channels than in training, a spacing of zero, NaN in the image, or a
+                network whose output is not finite.
         """
-        return self._of_image(image, spacing, progress).numpy()
+        return self._predict_image(image, spacing, progress).numpy()
 
     def segment(
         self,
@@ -110,18 +110,18 @@ class Predictor:
 
         Arguments and errors are those of `predict`.
         """
-        return self.labels(self._of_image(image, spacing, progress))
+        return self.labels(self._predict_image(image, spacing, progress))
 
     def labels(self, probs: Tensor) -> Array:
-        """Cut probabilities (k, z, y, x), apply the steps, and return label values (z, y, x)."""
+        """Return the label values (z, y, x) of probabilities (k, z, y, x)."""
         return decode(self.classes(probs), self.config.labels)
 
     def classes(self, probs: Tensor) -> ClassArray:
-        """Cut probabilities (k, z, y, x), apply the steps, and return class indices (z, y, x)."""
+        """Return the class indices (z, y, x) of probabilities (k, z, y, x)."""
         return self.mask.classes(probs)
 
     def predict_case(self, case: PreparedCase, progress: Progress = no_progress) -> Tensor:
-        """Return what `predict` returns for a case's own file, without reading that again."""
+        """Return the result of `predict` for a case's own file, without reading the file again."""
         (probs,) = self.ensemble_probs(case, [range(len(self.networks))], progress)
         return probs
 
@@ -131,18 +131,18 @@ class Predictor:
         ensembles: Sequence[Sequence[int]],
         progress: Progress = no_progress,
     ) -> list[Tensor]:
-        """Return `predict_case` of several ensembles, each network predicting once.
+        """Return the result of `predict_case` for several ensembles; each network predicts once.
 
         Args:
             case: A prepared case.
-            ensembles: Numbers of the networks in each ensemble, ascending.
-            progress: Called with the windows that are done and all windows.
+            ensembles: Indices of the networks in each ensemble, ascending.
+            progress: Called with the numbers of finished and of all windows.
         """
-        members = list(self._each(np.asarray(case.image), case.statistics, progress))
+        members = list(self._predict_each(np.asarray(case.image), case.statistics, progress))
         means = (_mean([members[number] for number in ensemble]) for ensemble in ensembles)
         return [resample_probs(mean, case.native_shape) for mean in means]
 
-    def _of_image(self, image: Array, spacing: Spacing, progress: Progress) -> Tensor:
+    def _predict_image(self, image: Array, spacing: Spacing, progress: Progress) -> Tensor:
         image = np.asarray(image)
         if image.ndim not in (3, 4) or image.size == 0 or image.dtype.kind not in "biuf":
             raise InputError(
@@ -155,13 +155,13 @@ class Predictor:
                 f"the networks were trained on {self.num_channels} channels, found "
                 f"{len(channels)}; give the channels of training"
             )
-        resampled = self._resampled(channels, spacing)
+        resampled = self._resample(channels, spacing)
         statistics = case_statistics(resampled, None)
-        mean = _mean(self._each(resampled, statistics, progress))
+        mean = _mean(self._predict_each(resampled, statistics, progress))
         z, y, x = channels.shape[1:]
         return resample_probs(mean, (z, y, x))
 
-    def _resampled(self, channels: Array, spacing: Spacing) -> Array:
+    def _resample(self, channels: Array, spacing: Spacing) -> Array:
         target = self.config.data.spacing
         if target is None:
             return channels
@@ -171,23 +171,24 @@ class Predictor:
             )
         return resample_image(channels, spacing, target)
 
-    def _each(
+    def _predict_each(
         self, image: Array, statistics: CaseStatistics, progress: Progress
     ) -> Iterator[Tensor]:
-        """Yield each network's probabilities (k, z, y, x) of an image at the networks' spacing."""
-        source = torch.from_numpy(_native(image))
+        """Yield the probabilities (k, z, y, x) of each network at the networks' spacing."""
+        source = torch.from_numpy(_to_native_byte_order(image))
         intensity: IntensityMap | None = None
         for number, one in enumerate(self.networks):
-            needed = one.normalizer.for_case(statistics)
-            if needed != intensity:
-                intensity, mapped = needed, needed.apply(source)
+            network_intensity = one.normalizer.for_case(statistics)
+            if network_intensity != intensity:
+                intensity = network_intensity
+                normalised = intensity.apply(source)
             probs = predict_volume(
                 one.network,
-                mapped,
+                normalised,
                 self.machine,
                 patch_size=one.config.sampling.patch_size,
                 inference=self.inference,
-                progress=_share(progress, number, len(self.networks)),
+                progress=_shared_progress(progress, number, len(self.networks)),
             )
             if not bool(torch.isfinite(probs).all()):
                 raise InputError(
@@ -203,13 +204,13 @@ def load(
     changes: Sequence[str] = (),
     say: Say = silent,
 ) -> Predictor:
-    """Load one run, or several whose probabilities are averaged.
+    """Load one run, or an ensemble of several whose probabilities are averaged.
 
     Args:
         runs: Run folders.
-        checkpoint: Name of the checkpoint; the selected one when left out, else the best.
+        checkpoint: Name of the checkpoint; default: the selected one, else the best.
         changes: `section.key=value` of the sections inference and runtime.
-        say: Called with a sentence where the precision is not the one that was judged.
+        say: Called with a message where the precision is not that of the selection.
 
     Raises:
         InputError: Runs that cannot be used, or cannot be averaged.
@@ -221,15 +222,15 @@ def load(
     return Predictor.of_members(members)
 
 
-def configured_mask(network: TrainedNetwork) -> MaskSettings:
-    """Return what a configuration says of cut and steps, where nothing was selected."""
+def configured_mask_settings(network: TrainedNetwork) -> MaskSettings:
+    """Return threshold and post-processing of the configuration, for use without a selection."""
     config = network.config
     threshold = config.validation.threshold if config.model.out_channels == 1 else None
     return MaskSettings(threshold, config.inference.postprocess)
 
 
 def _mean(members: Iterable[Tensor]) -> Tensor:
-    """Mean of tensors, added up in their order."""
+    """Mean of tensors, summed in their order."""
     first, *others = members
     if not others:
         return first
@@ -239,16 +240,16 @@ def _mean(members: Iterable[Tensor]) -> Tensor:
     return total.div_(len(others) + 1)
 
 
-def _native(image: Array) -> Array:
-    """Contiguous voxels in the machine's byte order, which tensors need; copied only if not so."""
+def _to_native_byte_order(image: Array) -> Array:
+    """Return a contiguous, writable array in the machine's byte order, copied only if needed."""
     order = image.dtype.newbyteorder("=")
     return image.astype(order, order="C", copy=not image.flags.writeable)
 
 
-def _share(progress: Progress, part: int, parts: int) -> Progress:
-    """Count the windows of several networks as one job."""
+def _shared_progress(progress: Progress, part: int, parts: int) -> Progress:
+    """Return the progress of one network as a part of the progress of all networks."""
 
-    def counted(done: int, total: int) -> None:
+    def report(done: int, total: int) -> None:
         progress(part * total + done, parts * total)
 
-    return counted
+    return report

@@ -1,4 +1,4 @@
-"""Every setting that a prediction depends on, so that it can be made again."""
+"""Record of all settings of a prediction, so that it can be repeated."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ def provenance(
     """Return the content of provenance.json.
 
     Args:
-        members: The checkpoints.
-        predictor: Their networks and settings.
-        mask: Cut and steps.
-        inputs: The volumes that were predicted.
+        members: Checkpoints.
+        predictor: Networks and settings of the checkpoints.
+        mask: Threshold and post-processing.
+        inputs: Predicted volumes.
     """
     config, machine = predictor.config, predictor.machine
     settings = mask.settings
     return {
         "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "runs": [_member(one) for one in members],
+        "runs": [_member_record(one) for one in members],
         "threshold": {"value": settings.threshold, "why": mask.threshold_reason},
         "postprocess": {"steps": plain_chain(settings.chain), "why": mask.chain_reason},
         "inference": {
@@ -44,12 +44,14 @@ def provenance(
         },
         "spacing": config.data.spacing,
         "labels": config.labels.model_dump(mode="json"),
-        "inputs": [{"id": name, "files": [_file(f) for f in files]} for name, files in inputs],
+        "inputs": [
+            {"id": name, "files": [_file_record(f) for f in files]} for name, files in inputs
+        ],
         "software": software(),
     }
 
 
-def _member(one: Member) -> dict[str, Any]:
+def _member_record(one: Member) -> dict[str, Any]:
     checkpoint = one.checkpoint
     return {
         "run": one.run.path.resolve(),
@@ -64,8 +66,8 @@ def _member(one: Member) -> dict[str, Any]:
     }
 
 
-def _file(path: Path) -> dict[str, Any]:
-    """Name and digest; a .zarr folder is described by its size alone."""
+def _file_record(path: Path) -> dict[str, Any]:
+    """Return path, size and digest; for a .zarr folder path and size alone."""
     if path.is_dir():
         parts = [part for part in path.rglob("*") if part.is_file()]
         return {"path": path.resolve(), "bytes": sum(part.stat().st_size for part in parts)}

@@ -1,9 +1,9 @@
-"""One volume through a network that sees patches: windows, mirrored copies, a weighted sum.
+"""Prediction of one volume: sliding windows, mirroring, weighted sum.
 
-Windows advance row by row along z. An accelerator keeps the sums of one row only (patch height × y
-× x); slices that no later row touches are final and leave for the host. Its memory therefore does
-not grow with the volume's height, and each voxel of the image goes there about 1 / (1 - overlap)
-times. On the host the result itself holds the sums.
+Windows advance row by row along z. The memory of an accelerator holds the sums of one row only
+(patch height × y × x); slices that no later row touches are final and are copied to the host. So
+its memory does not grow with the volume's height, and each voxel of the image is copied to it about
+1 / (1 - overlap) times. On the host the sums are computed in the result itself.
 """
 
 from __future__ import annotations
@@ -41,24 +41,24 @@ def predict_volume(
     """Return the probabilities of a whole volume, blended from Gaussian-weighted windows.
 
     Args:
-        network: Lies on the machine's device.
-        image: Normalised image (c, z, y, x) on the host, any size; what is smaller than the patch
-            is centred in zeros.
-        machine: Where and how to compute; sums are float32 under any precision.
+        network: Network on the machine's device.
+        image: Normalised image (c, z, y, x) on the host, of any size; an image smaller than the
+            patch is centred in zeros.
+        machine: Device and precision; sums are float32 in any precision.
         patch_size: Edges of a window.
-        inference: Overlap, windows in one forward pass, and whether to average over flips.
-        progress: Called with the windows that are done and all windows.
+        inference: Overlap, windows in one forward pass, and mirroring.
+        progress: Called with the numbers of finished and of all windows.
 
     Returns:
         Probabilities (k, z, y, x), float32, on the host.
     """
     device = machine.device
-    padded, inside = centre_in_box(image, patch_size)
+    padded, image_region = centre_in_box(image, patch_size)
     depth, height, width = padded.shape[1:]
     grid = WindowGrid.over((depth, height, width), patch_size, inference.overlap)
     flips = _FLIPS if inference.mirror else _FLIPS[:1]
     weights_y, weights_x = grid.y.weights.to(device), grid.x.weights.to(device)
-    result, slab, done = torch.empty(0), torch.empty(0), 0
+    result, slab, num_done = torch.empty(0), torch.empty(0), 0
     ends = (*grid.z.corners[1:], depth)
     for top, end, weight_z in zip(grid.z.corners, ends, grid.z.weights.to(device), strict=True):
         source = padded[:, top : top + patch_size[0]].to(device)
@@ -66,39 +66,39 @@ def predict_volume(
             corners = [(grid.y.corners[j], grid.x.corners[i]) for j, i in batch]
             windows = torch.stack([_window(source, at, patch_size) for at in corners])
             probs = _probabilities(network, windows, machine, flips)
-            if done == 0:
+            if num_done == 0:
                 result = torch.zeros((probs.shape[1], depth, height, width))
                 slab = _first_slab(result, patch_size[0], device)
             for window, at, (j, i) in zip(probs, corners, batch, strict=True):
                 plane = weights_y[j, :, None] * weights_x[i]
                 _window(slab, at, patch_size).addcmul_(window, weight_z[:, None, None] * plane)
-            done += len(batch)
-            progress(done, len(grid))
+            num_done += len(batch)
+            progress(num_done, len(grid))
         slab = _next_slab(slab, result, top, end, device)
-    return result[(slice(None), *inside)]
+    return result[(slice(None), *image_region)]
 
 
 def _window(slab: Tensor, corner: tuple[int, int], patch_size: Shape) -> Tensor:
-    """View a window of a slab that is one patch high."""
+    """Return a view of a window of a slab that is one patch high."""
     y, x = corner
     return slab[:, :, y : y + patch_size[1], x : x + patch_size[2]]
 
 
 def _first_slab(result: Tensor, height: int, device: torch.device) -> Tensor:
-    """Open the sums of the first row: part of the result, or as much memory on the device."""
+    """Return the sums of the first row: a part of the result, or new memory on the device."""
     slab = result[:, :height]
     return slab if _on_host(device) else torch.zeros_like(slab, device=device)
 
 
 def _next_slab(slab: Tensor, result: Tensor, top: int, end: int, device: torch.device) -> Tensor:
-    """Move on to the row at `end`; what lies before it is final."""
-    height, rows = slab.shape[1], end - top
+    """Return the sums of the row at `end`; copy the final slices above it to the host."""
+    height, num_final = slab.shape[1], end - top
     if _on_host(device):
         return result[:, end : end + height]
-    result[:, top:end].copy_(slab[:, :rows])
-    moved = torch.zeros_like(slab)
-    moved[:, : max(height - rows, 0)].copy_(slab[:, rows:])
-    return moved
+    result[:, top:end].copy_(slab[:, :num_final])
+    next_slab = torch.zeros_like(slab)
+    next_slab[:, : max(height - num_final, 0)].copy_(slab[:, num_final:])
+    return next_slab
 
 
 def _on_host(device: torch.device) -> bool:

@@ -1,7 +1,7 @@
-"""From probabilities to a mask: small functions, each with its step, and chains of steps.
+"""Post-processing: steps from probabilities to a mask, and chains of steps.
 
-Foreground is 26-connected here, as in hysteresis and in VOI, so that background is 6-connected; all
-beyond the volume counts as background. `diagonal_fill` is for judges that see it the other way.
+Foreground is 26-connected here, as in hysteresis and in VOI, so background is 6-connected. Voxels
+outside the volume are background. `diagonal_fill` is for measures with 6-connected foreground.
 """
 
 from __future__ import annotations
@@ -34,13 +34,12 @@ def apply_chain(volume: Array, chain: Chain) -> Mask:
     """Apply steps in their order.
 
     Args:
-        volume: Probabilities (z, y, x) as floats, or as uint8 that counts 255ths; or a mask, which
-            no step may cut again.
-        chain: Begins with a step that cuts exactly where `volume` is not yet a mask:
-            `vesuv.config.postprocess.with_threshold` sees to it.
+        volume: Probabilities (z, y, x) as floats, or as uint8 in units of 1/255; or a mask.
+        chain: Begins with a threshold or hysteresis if and only if `volume` holds probabilities:
+            `vesuv.config.postprocess.with_threshold` ensures this.
 
     Returns:
-        A mask of the same shape; `volume` itself is not changed.
+        A new mask of the same shape.
     """
     mask = volume
     for step in chain:

@@ -1,4 +1,4 @@
-"""Steps that judge whole components."""
+"""Steps that keep, remove or fill whole components."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vesuv.data.components import ComponentLabels, label_components
 from vesuv.types import Mask
 
 Connectivity = Literal[6, 18, 26]
-"""Which voxels are neighbours: those that share a face, an edge too, or a corner too."""
+"""Neighbours of a voxel: 6 by faces, 18 by faces and edges, 26 by faces, edges and corners."""
 
 Count = Annotated[int, Field(ge=1, le=2**40)]
 
@@ -23,7 +23,9 @@ class RemoveSmall(Step):
 
     name: Literal["remove_small"] = "remove_small"
     voxels: Count
+    """Smallest component that is kept, in voxels."""
     connectivity: Connectivity = 26
+    """Neighbours of a voxel: 6 by faces, 18 also by edges, 26 also by corners."""
 
     def __call__(self, volume: Mask) -> Mask:
         return remove_small(volume, self.voxels, self.connectivity)
@@ -34,15 +36,16 @@ class KeepLargest(Step):
 
     name: Literal["keep_largest"] = "keep_largest"
     num: Count = 1
-    """How many."""
+    """Number of components."""
     connectivity: Connectivity = 26
+    """Neighbours of a voxel: 6 by faces, 18 also by edges, 26 also by corners."""
 
     def __call__(self, volume: Mask) -> Mask:
         return keep_largest(volume, self.num, self.connectivity)
 
 
 class FillCavities(Step):
-    """Fill background that is enclosed: no path of shared faces leads to the volume's rim."""
+    """Fill enclosed background: no path of shared faces leads to the border of the volume."""
 
     name: Literal["fill_cavities"] = "fill_cavities"
 
@@ -57,30 +60,30 @@ def remove_small(mask: Mask, voxels: int, connectivity: Connectivity = 26) -> Ma
 
 
 def keep_largest(mask: Mask, num: int = 1, connectivity: Connectivity = 26) -> Mask:
-    """Keep the `num` largest components; of equal ones those whose first voxel comes first."""
-    labels, found = label_components(mask, connectivity)
-    sizes = _sizes(labels, found)
-    kept = np.zeros(len(sizes), bool)
-    kept[np.argsort(-sizes, kind="stable")[:num]] = True
-    kept[0] = False
-    return kept[labels]
+    """Keep the `num` largest components; of equal sizes those with the first voxels."""
+    labels, num_components = label_components(mask, connectivity)
+    sizes = _sizes(labels, num_components)
+    is_largest = np.zeros(len(sizes), bool)
+    is_largest[np.argsort(-sizes, kind="stable")[:num]] = True
+    is_largest[0] = False
+    return is_largest[labels]
 
 
 def fill_cavities(mask: Mask) -> Mask:
-    """Fill background from which no path of shared faces leads to the volume's rim."""
+    """Fill background from which no path of shared faces leads to the border of the volume."""
     labels, num = label_components(~mask, 6)
-    outside = np.zeros(num + 1, bool)
+    reaches_border = np.zeros(num + 1, bool)
     for axis in range(mask.ndim):
         for end in (0, -1):
-            outside[np.take(labels, end, axis=axis)] = True
-    outside[0] = False
-    return ~outside[labels]
+            reaches_border[np.take(labels, end, axis=axis)] = True
+    reaches_border[0] = False
+    return ~reaches_border[labels]
 
 
 def _sizes(labels: ComponentLabels, num: int) -> NDArray[np.int64]:
-    """Voxels of each component; background counts none."""
+    """Return the number of voxels of each component, 0 for background."""
     sizes = np.zeros(num + 1, np.int64)
-    for plane in labels:  # plane by plane: counting wants a copy in eight bytes a voxel
+    for plane in labels:  # plane by plane, as bincount makes a copy of eight bytes a voxel
         sizes += np.bincount(plane.ravel(), minlength=num + 1)
     sizes[0] = 0
     return sizes

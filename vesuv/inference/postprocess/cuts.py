@@ -1,4 +1,4 @@
-"""Where probabilities become a mask."""
+"""Steps that turn probabilities into a mask: threshold and hysteresis."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ class Threshold(Step):
     cuts: ClassVar[bool] = True
     name: Literal["threshold"] = "threshold"
     value: ProbabilityThreshold
+    """Smallest probability of the foreground."""
 
     def __call__(self, volume: Array) -> Mask:
         return threshold(volume, self.value)
 
 
 class Hysteresis(Step):
-    """Of the 26-connected components that reach `low` those that reach `high` somewhere.
+    """Foreground: 26-connected components of probabilities from `low`, with a voxel from `high`.
 
     Only as the first step.
     """
@@ -34,7 +35,9 @@ class Hysteresis(Step):
     cuts: ClassVar[bool] = True
     name: Literal["hysteresis"] = "hysteresis"
     low: ProbabilityThreshold
+    """Smallest probability of a component's voxels."""
     high: ProbabilityThreshold
+    """Smallest probability of at least one voxel of a component; above `low`."""
 
     @model_validator(mode="after")
     def _ordered(self) -> Hysteresis:
@@ -50,30 +53,30 @@ class Hysteresis(Step):
 
 
 def threshold(probs: Array, value: float) -> Mask:
-    """Mark the voxels whose probability is at least `value`.
+    """Return a mask of the voxels whose probability is at least `value`.
 
     Args:
-        probs: Floats, compared in their own precision as tensors are; or uint8 counting 255ths.
+        probs: Floats, compared in their own precision as tensors are; or uint8 in units of 1/255.
         value: In [0, 1].
     """
     if probs.dtype == np.uint8:
         return probs >= np.uint8(math.ceil(value * 255 - 1e-9))
-    found: Mask = probs >= value
-    return found
+    mask: Mask = probs >= value
+    return mask
 
 
 def hysteresis(probs: Array, low: float, high: float) -> Mask:
-    """Keep the 26-connected components of what reaches `low` that reach `high` somewhere.
+    """Return the 26-connected components of voxels from `low` that hold a voxel from `high`.
 
     Args:
-        probs: As for `threshold`, (z, y, x).
-        low: Bounds a component's extent.
-        high: At least `low`; a component without such a voxel is left out.
+        probs: (z, y, x), as for `threshold`.
+        low: Smallest probability of a component's voxels.
+        high: Smallest probability of at least one voxel of a component; at least `low`.
 
     Source:
         Canny, A computational approach to edge detection, PAMI 1986.
     """
     labels, num = label_components(threshold(probs, low), 26)
-    kept = np.zeros(num + 1, bool)
-    kept[labels[threshold(probs, high)]] = True
-    return kept[labels]
+    reaches_high = np.zeros(num + 1, bool)
+    reaches_high[labels[threshold(probs, high)]] = True
+    return reaches_high[labels]

@@ -1,9 +1,9 @@
-"""Joins by edges and corners turned into joins by faces.
+"""Connections by edges and corners turned into connections by faces.
 
-A judge that is 6-connected sees a break where voxels touch at an edge or a corner only. Both voxels
-beside such an edge are filled, and all six around such a corner: filling just one path tears loops
-open wherever neighbouring slices choose differently (seven of the thinnest planes with normal
-(3, 5, 7) in 64³ get 5,350 of them that way, and none this way).
+A measure with 6-connected foreground counts voxels that touch only at an edge or a corner as
+separate. Therefore both voxels beside such an edge are filled, and all six around such a corner.
+Filling one path only makes loops where neighbouring slices take different paths: 5,350 loops in
+seven of the thinnest planes with normal (3, 5, 7) in 64³ voxels, against none.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Corner = tuple[int, ...]
 
 
 class DiagonalFill(Step):
-    """Join by faces what touches only at edges or corners."""
+    """Connect by faces the voxels that touch only at edges or corners."""
 
     name: Literal["diagonal_fill"] = "diagonal_fill"
 
@@ -31,10 +31,10 @@ class DiagonalFill(Step):
 
 
 def diagonal_fill(mask: Mask) -> Mask:
-    """Fill beside every edge and corner that alone joins two voxels.
+    """Fill the voxels around every edge and corner that is the only connection of two voxels.
 
-    What was 26-connected is 6-connected then. Nothing grows by more than one voxel, but sheets one
-    or two voxels apart may come to touch.
+    26-connected components become 6-connected. The mask grows by one voxel at most, but sheets one
+    or two voxels apart may touch afterwards.
 
     Source:
         As `bwmorph(mask, "diag")` in two dimensions.
@@ -54,27 +54,27 @@ def diagonal_fill(mask: Mask) -> Mask:
 def _fill_between(
     mask: Mask, filled: Mask, first: Corner, last: Corner, block: list[Corner], flat: int | None
 ) -> None:
-    """Fill blocks that hold these two voxels and nothing else.
+    """Fill the blocks whose foreground is two opposite corners.
 
     Args:
-        mask: Before.
-        filled: Written to.
-        first: One of the two opposite corners.
-        last: The other.
-        block: All corners.
-        flat: Axis along which the block is one voxel thick; None: it is a cube.
+        mask: Original mask.
+        filled: Mask to change.
+        first: One of the two corners.
+        last: The opposite corner.
+        block: All corners of a block.
+        flat: Axis along which a block is one voxel thick; None for cubes.
     """
     others = [c for c in block if c not in (first, last)]
-    alone = _corner(mask, first, flat) & _corner(mask, last, flat)
-    for corner in others:
-        np.greater(alone, _corner(mask, corner, flat), out=alone)  # alone and not
+    is_diagonal = _corner(mask, first, flat) & _corner(mask, last, flat)
+    for corner in others:  # a > b is: a and not b
+        np.greater(is_diagonal, _corner(mask, corner, flat), out=is_diagonal)
     for corner in others:
         part = _corner(filled, corner, flat)
-        np.logical_or(part, alone, out=part)
+        np.logical_or(part, is_diagonal, out=part)
 
 
 def _corner(volume: Mask, corner: Corner, flat: int | None) -> Mask:
-    """View one corner of every block."""
+    """Return a view of one corner of every block."""
     return volume[
         tuple(
             slice(None) if axis == flat else slice(side, length - 1 + side)

@@ -1,10 +1,11 @@
-"""Holes of one voxel's width through a sheet, found by the topology of 3 x 3 x 3 voxels.
+"""Filling of holes of one voxel's width through a sheet, by the topology of 3 x 3 x 3 voxels.
 
-A background voxel is such a hole where its foreground neighbours are one 26-connected piece and its
-background neighbours lie on two sides of it: filling it closes a tunnel and joins nothing that was
-apart. Sides are parted either for background that is 6-connected, or for 26-connected background
-around 6-connected foreground, which is how a TopoScore sees a hole. That holds for a sheet of any
-slope; a test of the four neighbours in a plane of the grid sees sheets along the grid only.
+A background voxel is such a hole if its foreground neighbours are one 26-connected component and
+its background neighbours are two components, one on each side of the sheet. Filling it closes a
+tunnel and connects no separate components. The two sides are separate either for 6-connected
+background, or for 26-connected background around 6-connected foreground, as in the TopoScore. This
+works for sheets of any slope, whereas a test of the four neighbours in a plane of the grid works
+for sheets along the grid only.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from vesuv.inference.postprocess.components import fill_cavities
 from vesuv.types import Mask
 
 Codes = NDArray[np.int32]
-"""A set of the 26 neighbours each, one bit a neighbour."""
+"""One set of neighbours for each voxel, with one bit for each of the 26 neighbours."""
 
 _OFFSETS = [o for o in itertools.product((-1, 0, 1), repeat=3) if any(o)]
 _FACES = [i for i, o in enumerate(_OFFSETS) if np.abs(o).sum() == 1]
@@ -30,7 +31,7 @@ _EDGE_BITS = sum(1 << i for i, o in enumerate(_OFFSETS) if np.abs(o).sum() == 2)
 
 
 def _adjacency(connectivity: int) -> list[int]:
-    """For each neighbour the set of the neighbours that touch it."""
+    """Return for each neighbour the set of the neighbours that touch it."""
 
     def touch(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
         gap = np.abs(np.subtract(a, b))
@@ -39,7 +40,7 @@ def _adjacency(connectivity: int) -> list[int]:
     return [sum(1 << j for j, b in enumerate(_OFFSETS) if touch(a, b)) for a in _OFFSETS]
 
 
-_TOUCH_6, _TOUCH_26 = _adjacency(6), _adjacency(26)
+_NEIGHBOURS_6, _NEIGHBOURS_26 = _adjacency(6), _adjacency(26)
 
 
 class PlugHoles(Step):
@@ -54,45 +55,45 @@ class PlugHoles(Step):
 def plug_holes(mask: Mask) -> Mask:
     """Fill the holes of one voxel's width that lead through a sheet.
 
-    A bore through thick matter is filled along its whole length. Voxels that touch the mask by no
-    face are not looked at, which leaves out planes of one voxel that hold together by edges only.
-    A plug that would shut in a cavity of several voxels is left out; a single voxel shut in is
-    filled. Cavities that were there before stay as they are.
+    A hole through a thick sheet is filled along its whole length. Voxels without a face against the
+    mask are not tested, so one-voxel planes that are connected by edges only are left as they are.
+    A voxel is not filled where this would make a new cavity of several voxels; a new cavity of one
+    voxel is filled. Existing cavities are not changed.
 
     Source:
         Malandain, Bertrand, Ayache, Topological segmentation of discrete surfaces, IJCV 1993: the
-        number of background components in the 18-neighbourhood tells a tunnel's voxel.
+        number of background components in the 18-neighbourhood identifies a voxel of a tunnel.
     """
     padded = np.pad(mask, 1)
     filled = fill_cavities(padded)
-    places = _beside_mask(padded)
+    places = _border_voxels(padded)
     places = places[~filled.ravel()[places]]
-    codes = _codes(padded, places)
-    kinds, which = np.unique(codes, return_inverse=True)
-    tunnel = _is_tunnel(kinds)[which]
-    plugs = _without_mouths(padded, places[tunnel], codes[tunnel])
+    codes = _neighbour_codes(padded, places)
+    unique_codes, index = np.unique(codes, return_inverse=True)
+    tunnel = _is_tunnel(unique_codes)[index]
+    plugs = _remove_mouths(padded, places[tunnel], codes[tunnel])
     plugged = padded.copy()
     plugged.ravel()[plugs] = True
-    return _without_new_cavities(filled, plugged, plugs)[1:-1, 1:-1, 1:-1]
+    return _remove_new_cavities(filled, plugged, plugs)[1:-1, 1:-1, 1:-1]
 
 
-def _beside_mask(padded: Mask) -> NDArray[np.int64]:
-    """Flat indices of background voxels with a face against the mask."""
+def _border_voxels(padded: Mask) -> NDArray[np.int64]:
+    """Return the flat indices of background voxels with a face against the mask."""
     core = (slice(1, -1),) * 3
     contacts = np.zeros([length - 2 for length in padded.shape], np.uint8)
     for index in _FACES:
         contacts += _shifted(padded, _OFFSETS[index])
-    found = np.zeros_like(padded)
-    found[core] = (contacts >= 1) & (contacts < 6) & ~padded[core]
-    return np.flatnonzero(found)
+    borders = np.zeros_like(padded)
+    borders[core] = (contacts >= 1) & (contacts < 6) & ~padded[core]
+    return np.flatnonzero(borders)
 
 
 def _shifted(padded: Mask, offset: tuple[int, ...]) -> Mask:
-    """The neighbour at `offset` of every voxel inside the padding."""
+    """Return a view of the neighbour at `offset` of every voxel inside the padding."""
     return padded[tuple(slice(1 + o, n - 1 + o) for o, n in zip(offset, padded.shape, strict=True))]
 
 
-def _codes(padded: Mask, places: NDArray[np.int64]) -> Codes:
+def _neighbour_codes(padded: Mask, places: NDArray[np.int64]) -> Codes:
     flat = padded.ravel()
     _, height, width = padded.shape
     codes = np.zeros(len(places), np.int32)
@@ -102,68 +103,69 @@ def _codes(padded: Mask, places: NDArray[np.int64]) -> Codes:
 
 
 def _is_tunnel(codes: Codes) -> Mask:
-    """One piece of foreground, and background on two sides, in either sense of connected."""
+    """Test for one component of foreground and two of background, for either connectivity."""
     beside, background = codes & _FACE_BITS, ~codes & _ALL_BITS
     open_faces, near = background & _FACE_BITS, _FACE_BITS | _EDGE_BITS
-    one_piece = _is_one(codes, codes, _TOUCH_26)
-    parts_faces = ~_is_one(open_faces, background & near, _TOUCH_6)
-    parts_corners = ~_is_one(background, background, _TOUCH_26)
-    found: Mask = one_piece & (
-        parts_faces | (parts_corners & _is_one(beside, codes & near, _TOUCH_6))
+    foreground_is_connected = _is_connected(codes, codes, _NEIGHBOURS_26)
+    separates_faces = ~_is_connected(open_faces, background & near, _NEIGHBOURS_6)
+    separates_corners = ~_is_connected(background, background, _NEIGHBOURS_26)
+    is_tunnel: Mask = foreground_is_connected & (
+        separates_faces | (separates_corners & _is_connected(beside, codes & near, _NEIGHBOURS_6))
     )
-    return found
+    return is_tunnel
 
 
-def _is_one(members: Codes, within: Codes, touch: list[int]) -> Mask:
-    """Tell whether all members are joined by a path within a set that holds them."""
-    found: Mask = (members & ~_reached(members & -members, within, touch)) == 0
-    return found
+def _is_connected(members: Codes, region: Codes, adjacency: list[int]) -> Mask:
+    """Test whether paths inside a region connect all members, which are part of the region."""
+    is_connected: Mask = (members & ~_grow(members & -members, region, adjacency)) == 0
+    return is_connected
 
 
-def _reached(start: Codes, allowed: Codes, touch: list[int]) -> Codes:
-    """Grow each set from `start` within `allowed` until it grows no more."""
-    reached, before = start, np.zeros_like(start)
-    while not np.array_equal(reached, before):
-        before, reached = reached, reached.copy()
-        for bit, neighbours in enumerate(touch):
-            reached |= (before >> bit & 1) * np.int32(neighbours) & allowed
-    return reached
+def _grow(start: Codes, region: Codes, adjacency: list[int]) -> Codes:
+    """Grow each set from `start` inside its region until it does not change."""
+    component, previous = start, np.zeros_like(start)
+    while not np.array_equal(component, previous):
+        previous, component = component, component.copy()
+        for bit, neighbours in enumerate(adjacency):
+            component |= (previous >> bit & 1) * np.int32(neighbours) & region
+    return component
 
 
-def _without_mouths(padded: Mask, places: NDArray[np.int64], codes: Codes) -> NDArray[np.int64]:
-    """Leave out the voxel before a hole in a slanting sheet: it parts its sides as well.
+def _remove_mouths(padded: Mask, places: NDArray[np.int64], codes: Codes) -> NDArray[np.int64]:
+    """Leave out voxels in front of a hole in an oblique sheet, which separate the sides too.
 
-    A plug has two faces against the mask, or as many as any tunnel's voxel beside it.
+    A voxel of the hole itself has at least two faces against the mask, or as many as any
+    neighbouring candidate.
     """
     contacts = np.bitwise_count(codes & _FACE_BITS)
-    rivals = np.zeros(padded.size, np.uint8)
-    rivals[places] = contacts
-    most = np.max([rivals[places + step] for step in _face_steps(padded)], axis=0, initial=0)
-    kept: NDArray[np.int64] = places[(contacts >= 2) | (contacts >= most)]
-    return kept
+    contact_map = np.zeros(padded.size, np.uint8)
+    contact_map[places] = contacts
+    most = np.max([contact_map[places + step] for step in _face_steps(padded)], axis=0, initial=0)
+    plugs: NDArray[np.int64] = places[(contacts >= 2) | (contacts >= most)]
+    return plugs
 
 
 def _face_steps(padded: Mask) -> list[int]:
-    """Differences of flat indices across the six faces."""
+    """Return the differences of flat indices across the six faces."""
     _, height, width = padded.shape
     return [int(np.dot(_OFFSETS[i], (height * width, width, 1))) for i in _FACES]
 
 
-def _without_new_cavities(filled: Mask, plugged: Mask, plugs: NDArray[np.int64]) -> Mask:
-    """Take back the plugs beside a cavity that was none before; fill cavities of one voxel.
+def _remove_new_cavities(filled: Mask, plugged: Mask, plugs: NDArray[np.int64]) -> Mask:
+    """Remove the plugs beside a new cavity of several voxels; fill new cavities of one voxel.
 
     Args:
-        filled: The mask with its former cavities filled.
-        plugged: The mask with its plugs; changed in place.
+        filled: Mask with its original cavities filled.
+        plugged: Mask with its plugs; changed in place.
         plugs: Flat indices of the plugs.
     """
-    shut_in = fill_cavities(plugged) & ~plugged & ~filled
-    if not shut_in.any():
+    new_cavities = fill_cavities(plugged) & ~plugged & ~filled
+    if not new_cavities.any():
         return plugged
-    places = np.flatnonzero(shut_in)
+    places = np.flatnonzero(new_cavities)
     beside = np.stack([places + step for step in _face_steps(plugged)])
     single = plugged.ravel()[beside].all(axis=0)
     plugged.ravel()[places[single]] = True
-    taken_back = np.intersect1d(beside[:, ~single], plugs)
-    plugged.ravel()[taken_back] = False
+    removed_plugs = np.intersect1d(beside[:, ~single], plugs)
+    plugged.ravel()[removed_plugs] = False
     return plugged

@@ -1,7 +1,7 @@
 """Opening and closing with balls and ellipsoids, by shifted copies of whole lines.
 
-Opening clips the ball to the volume, so that a sheet that leaves the volume is not worn at the rim;
-closing counts what lies beyond as background, so that a sheet beside the rim does not grow to it.
+Opening clips the ball to the volume, so that it does not shorten a sheet at the border. Closing
+takes voxels outside the volume as background, so that a sheet near the border does not grow to it.
 Both are idempotent.
 """
 
@@ -20,21 +20,22 @@ Radius = Annotated[int, Field(ge=0, le=50)]
 
 
 class Opening(Step):
-    """Remove what a ball of this radius does not fit into."""
+    """Remove foreground that no ball of this radius inside the mask covers."""
 
     name: Literal["opening"] = "opening"
     radius: Annotated[Radius, Field(ge=1)] = 1
+    """Radius of the ball in voxels."""
 
     def __call__(self, volume: Mask) -> Mask:
         return opening(volume, self.radius)
 
 
 class Closing(Step):
-    """Fill what an ellipsoid with these half-axes does not fit into."""
+    """Fill background that no ellipsoid with these half-axes outside the mask covers."""
 
     name: Literal["closing"] = "closing"
     radius: tuple[Radius, Radius, Radius] = (1, 1, 1)
-    """Half-axes (z, y, x); 0 closes nothing along that axis."""
+    """Half-axes (z, y, x); no closing along an axis with 0."""
 
     @model_validator(mode="after")
     def _some_extent(self) -> Closing:
@@ -47,28 +48,28 @@ class Closing(Step):
 
 
 def opening(mask: Mask, radius: int = 1) -> Mask:
-    """Keep the union of all balls of `radius` that fit into the mask."""
+    """Return the union of all balls of `radius` inside the mask."""
     radii = (radius, radius, radius)
     return dilate(erode(mask, radii), radii)
 
 
 def closing(mask: Mask, radius: Shape = (1, 1, 1)) -> Mask:
-    """Fill what no ellipsoid with half-axes `radius` (z, y, x) reaches from outside the mask."""
+    """Fill the background that no ellipsoid with half-axes (z, y, x) outside the mask covers."""
     padded = np.pad(mask, [(edge, edge) for edge in radius])
     inside = tuple(slice(edge, edge + n) for edge, n in zip(radius, mask.shape, strict=True))
     return erode(dilate(padded, radius), radius)[inside]
 
 
 def dilate(mask: Mask, radii: Shape) -> Mask:
-    """Mark the voxels whose ellipsoid meets the mask."""
+    """Return the voxels whose ellipsoid overlaps the mask."""
     return ~erode(~mask, radii)
 
 
 def erode(mask: Mask, radii: Shape) -> Mask:
-    """Keep the voxels whose ellipsoid, clipped to the volume, lies in the mask.
+    """Return the voxels whose ellipsoid, clipped to the volume, lies inside the mask.
 
-    An ellipsoid is a bundle of lines along x. Lines of one length are eroded once, and then only
-    shifted: radius 3 costs 35 passes over the volume, not 122.
+    An ellipsoid consists of lines along x. Erosion by lines of one length is computed once and then
+    shifted: 35 passes over the volume for radius 3 instead of 122.
     """
     lines = _lines(radii)
     eroded, line = mask.copy(), mask.copy()
@@ -82,27 +83,27 @@ def erode(mask: Mask, radii: Shape) -> Mask:
 
 
 def _lines(radii: Shape) -> dict[int, list[tuple[int, int]]]:
-    """Offsets (z, y) of an ellipsoid's lines along x by their half-length."""
+    """Return the offsets (z, y) of an ellipsoid's lines along x, by half-length."""
     z, y, x = radii
     lines: dict[int, list[tuple[int, int]]] = {}
     for dz in range(-z, z + 1):
         for dy in range(-y, y + 1):
-            # in whole numbers: (dz / z)² + (dy / y)² + (dx / x)² <= 1, an axis of radius 0 apart
+            # in integers: (dz / z)² + (dy / y)² + (dx / x)² <= 1; a radius of 0 allows offset 0
             a, b = max(z, 1), max(y, 1)
-            room = (a * b) ** 2 - (dz * b) ** 2 - (dy * a) ** 2
-            if room >= 0:
-                half = math.isqrt(room * x * x) // (a * b)
+            remainder = (a * b) ** 2 - (dz * b) ** 2 - (dy * a) ** 2
+            if remainder >= 0:
+                half = math.isqrt(remainder * x * x) // (a * b)
                 lines.setdefault(half, []).append((dz, dy))
     return lines
 
 
 def _and_shifted(target: Mask, source: Mask, offset: Shape) -> None:
-    """Clear each voxel of `target` for which `source` at `offset` from it is clear."""
-    here, there = [], []
+    """Set each voxel of `target` to its conjunction with the voxel of `source` at `offset`."""
+    target_slices, source_slices = [], []
     for step, length in zip(offset, target.shape, strict=True):
         if abs(step) >= length:
             return
-        here.append(slice(max(-step, 0), length - max(step, 0)))
-        there.append(slice(max(step, 0), length + min(step, 0)))
-    part = target[tuple(here)]
-    np.logical_and(part, source[tuple(there)], out=part)
+        target_slices.append(slice(max(-step, 0), length - max(step, 0)))
+        source_slices.append(slice(max(step, 0), length + min(step, 0)))
+    part = target[tuple(target_slices)]
+    np.logical_and(part, source[tuple(source_slices)], out=part)
