@@ -7,6 +7,7 @@ is its help.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,8 @@ from cyclopts import (
 
 import vesuv
 from vesuv.cli.console import SafeConsole
+from vesuv.cli.signals import StoppedBySignal, signals_as_exceptions
+from vesuv.cli.streams import quiet_streams
 from vesuv.errors import RESUME, InputError, InputErrors, Interrupted, command, name_program
 
 _HELP = "Train, select and explain 3D segmentation of thin, rare, self-touching structures."
@@ -35,11 +38,19 @@ _VERBS = {
     "phantom": "Make a data set of rolled sheets in the Kaggle layout.",
 }
 """Verb -> its help in the list of verbs; a verb's module is imported when it is called."""
+_STATUS_OF_SIGNAL = 128
+"""Exit status of a verb that a signal ended, less the signal's number, as shells count."""
 
 
 def make_app() -> App:
     """Return the command line with all its verbs."""
-    app = App(name="vesuv", version=vesuv.__version__, help=_HELP, help_format="plaintext")
+    app = App(
+        name="vesuv",
+        version=vesuv.__version__,
+        help=_HELP,
+        help_format="plaintext",
+        suppress_keyboard_interrupt=False,
+    )
     for verb, summary in _VERBS.items():
         app.command(f"vesuv.cli.{verb}:{verb}", name=verb, help=summary)
     return app
@@ -48,8 +59,10 @@ def make_app() -> App:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line.
 
-    Exit status: 0 = done, 2 = the input is wrong, 75 = saved on a signal, go on with --resume,
-    1 = a fault of ours.
+    Exit status: 0 = done, 2 = the input is wrong, or standard output could not be written,
+    75 = saved on a signal, go on with --resume, 143 and 130 = ended by SIGTERM and by Ctrl-C,
+    1 = a fault of ours. Where the reader of standard output ends early, as in `| head -1`, or it is
+    closed, the verb prints no more, works on to its end and has the status of that.
 
     Args:
         arguments: Verb and options; those of the process when left out.
@@ -59,17 +72,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     name_program(_program(Path(sys.argv[0])))
     words = list(sys.argv[1:] if arguments is None else arguments)
+    with quiet_streams() as output, signals_as_exceptions():
+        status = _run(words)
+        output.flush()
+        if not status and output.fault and not isinstance(output.fault, BrokenPipeError):
+            reason = output.fault.strerror
+            sentence = f"standard output: cannot be written ({reason}); all else is done and saved"
+            status = _refuse([sentence])
+    if status:
+        sys.exit(status)
+
+
+def _run(words: list[str]) -> int:
+    """Call a verb; print what ended it. Return the exit status."""
     try:
-        make_app()(words, exit_on_error=False, print_error=False)
+        make_app()(words, exit_on_error=False, print_error=False, result_action="return_value")
     except CycloptsError as fault:
-        _refuse([_sentence(fault)])
+        return _refuse([_sentence(fault)])
     except InputErrors as fault:
-        _refuse(fault.faults)
+        return _refuse(fault.faults)
     except InputError as fault:
-        _refuse([str(fault)])
+        return _refuse([str(fault)])
     except Interrupted as request:
         _print(str(request))
-        sys.exit(RESUME)
+        return RESUME
+    except KeyboardInterrupt as request:
+        number = request.number if isinstance(request, StoppedBySignal) else signal.SIGINT
+        name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        _print(f"stopped by {name}; every file that was written is whole, start it again")
+        return _STATUS_OF_SIGNAL + number
+    return 0
 
 
 def _program(called: Path) -> str:
@@ -92,10 +124,10 @@ def _sentence(fault: CycloptsError) -> str:
     return f"{text}; {see}"
 
 
-def _refuse(sentences: Sequence[str]) -> None:
+def _refuse(sentences: Sequence[str]) -> int:
     for sentence in sentences:
         _print(f"error: {sentence}")
-    sys.exit(2)
+    return 2
 
 
 def _print(line: str) -> None:

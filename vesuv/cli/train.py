@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from vesuv.cli.console import console
 from vesuv.cli.options import Changes, ConfigFile, Switch, several
 from vesuv.cli.prepare import open_or_prepare
+from vesuv.cli.streams import output_fault
 from vesuv.config import dump_config, load_config
 from vesuv.config.differences import base_differences
 from vesuv.data.builder import open_matching_store
@@ -98,10 +99,16 @@ def _fold(word: str) -> FoldName:
 
 @contextmanager
 def _listener(out: Console) -> Iterator[Listener]:
-    """Print the lines of train.log; on a terminal show a bar for the epoch that runs."""
+    """Print the lines of train.log; on a terminal show a bar for the epoch that runs.
+
+    The listener raises the OSError of a standard output that cannot be written any more.
+    """
 
     def line(text: str) -> None:
         out.print(text)
+        fault = output_fault()
+        if fault is not None:
+            raise fault
 
     if not out.is_terminal:
         yield Listener(line=line)

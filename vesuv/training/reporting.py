@@ -45,7 +45,7 @@ class Listener:
     """Hears what a run says; the command line prints it, a library user may ignore it."""
 
     line: Callable[[str], None] = _ignore
-    """Called with each line of train.log."""
+    """Called with each line of train.log; an OSError ends these calls and not the training."""
     step: Callable[[StepProgress], None] = _ignore
     """Called after each step."""
 
@@ -72,7 +72,11 @@ class Reporter:
         """Write a line to train.log, and tell it."""
         if self.writer is not None:
             self.writer.log(line)
-        self.listener.line(line)
+        try:
+            self.listener.line(line)
+        except OSError as fault:
+            self.listener = SILENT
+            self.say(f"Nothing more is printed ({fault.strerror}); training and this log go on")
 
     def metrics(self, epoch: int, row: Row) -> None:
         """Write an epoch's numbers."""
