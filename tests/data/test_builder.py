@@ -86,6 +86,16 @@ def test_an_up_to_date_store_is_reused(tiny_config: Config) -> None:
     assert (again.path / "store.json").stat().st_mtime_ns == made
 
 
+def test_folds_that_are_missing_are_drawn_for_an_up_to_date_store(tiny_config: Config) -> None:
+    folds = prepare(tiny_config).path / "folds.yaml"
+    text = folds.read_text()
+    folds.unlink()  # as when the process was killed before it wrote them
+
+    prepare(tiny_config)
+
+    assert folds.read_text() == text
+
+
 def test_another_patch_size_only_counts_again(tiny_config: Config) -> None:
     prepare(tiny_config)
     sampling = tiny_config.sampling.model_copy(update={"patch_size": (32, 32, 32)})

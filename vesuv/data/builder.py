@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vesuv.config import Config
 from vesuv.data.fingerprint import check_fits
+from vesuv.data.folds import FILE as FOLDS_FILE
 from vesuv.data.folds import load_folds
 from vesuv.data.layouts import volume_folders
 from vesuv.data.records import write_record
@@ -50,15 +51,21 @@ def prepare(
     if not overwrite and not has_temporaries(path.resolve()) and is_prepared(config):
         store = open_matching_store(config)
         if store.summary.patch_size == config.sampling.patch_size:
-            return store  # without the lock: the folder may be read-only
+            return _with_folds(store, config)  # without the lock: the folder may be read-only
     with _store_lock(path, notes):
         if is_prepared(config):
             if not overwrite:
-                return _update_patch_size(open_matching_store(config), config)
+                store = _update_patch_size(open_matching_store(config), config)
+                return _with_folds(store, config)
             check_only_store(path)
-        store = build_store(config, path, workers, progress, notes)
+        return _with_folds(build_store(config, path, workers, progress, notes), config)
+
+
+def _with_folds(store: Store, config: Config) -> Store:
+    """Draw the folds where folds.yaml is missing: it is written after the store."""
+    if not (store.path / FOLDS_FILE).is_file():
         load_folds(store, config.data.folds)
-        return store
+    return store
 
 
 @contextmanager
