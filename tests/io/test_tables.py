@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+import csv
 import json
 import math
+import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vesuv.errors import InputError
 from vesuv.io.tables import (
     TextTable,
     markdown_table,
     mean,
+    plain_cell,
     read_json,
     read_json_or_none,
     write_csv,
@@ -83,7 +89,9 @@ def test_what_is_no_mapping_is_refused_or_none(
 
 
 def test_a_folder_is_no_json_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"cannot be read as JSON \(Is a directory\)"):
+    with pytest.raises(
+        InputError, match=r"cannot be read as JSON \(is a folder, not a regular file\)"
+    ):
         read_json(tmp_path)
 
 
@@ -93,3 +101,45 @@ def test_markdown_is_a_heading_and_a_table_with_a_bold_foot() -> None:
     assert markdown_table(table) == (
         "## Means\n\n| case | dice |\n|:--|--:|\n| a\\|b | 0.5 |\n| **all** | **0.6** |\n"
     )
+
+
+def read_csv(path: Path) -> list[list[str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return [[plain_cell(cell) for cell in line] for line in csv.reader(file)]
+
+
+def test_a_spreadsheet_runs_no_text_and_numbers_stay_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    names = ["=1+1", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "'=1", "'a", "a=1"]
+
+    write_csv(path, [{"id": name, "difference": -0.5, "n": -3} for name in names])
+
+    with path.open(newline="") as file:
+        rows = list(csv.reader(file))
+    cells = ["'=1+1", "'+1", "'-1", "'@SUM(1)", "'\t=1", "'\r=1", "''=1", "'a", "a=1"]
+    assert rows == [["id", "difference", "n"], *([cell, "-0.5", "-3"] for cell in cells)]
+    assert [row[0] for row in read_csv(path)] == ["id", *names]
+
+
+CELLS = st.text(st.characters(categories=["Lu", "Zs", "Cc"]) | st.sampled_from("'=+-@,;\"\t\r\n"))
+
+
+@given(st.lists(st.tuples(CELLS, CELLS), min_size=1), CELLS)
+def test_cells_are_read_back_as_they_were(rows: list[tuple[str, str]], heading: str) -> None:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "a.csv"
+        columns = ["id", f"group {heading}"]
+
+        write_csv(path, [dict(zip(columns, row, strict=True)) for row in rows])
+
+        assert read_csv(path) == [columns, *map(list, rows)]
+
+
+def test_bytes_of_a_name_that_is_no_text_are_written_as_escapes(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9")
+
+    write_csv(tmp_path / "a.csv", [{"id": name}])
+    write_json(tmp_path / "a.json", {"id": name})
+
+    assert (tmp_path / "a.csv").read_text(encoding="utf-8") == "id\ncaf\\udce9\n"
+    assert read_json(tmp_path / "a.json")["id"] == name

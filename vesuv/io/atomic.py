@@ -70,11 +70,13 @@ def atomic_replace(
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all; a missing folder is made.
 
+    Characters that UTF-8 cannot hold, as in file names that are no UTF-8, are written as \\udcff.
+
     Raises:
         InputError: The file cannot be written.
     """
     with catch_write_errors(path), atomic_replace(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 @contextmanager

@@ -6,21 +6,27 @@ import csv
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vesuv.errors import InputError
+from vesuv.files import read_text
 from vesuv.io.atomic import write_text as write_text
 
 VERSION = 1
 
 Cell = str | int | float | None
 
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+"""First characters of a text that a spreadsheet may run as a formula."""
+
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Cell]]) -> None:
     """Write rows under one header; missing values, None and NaN become empty cells.
+
+    A text that a spreadsheet would run as a formula is quoted, see `quote_formula`.
 
     Args:
         path: File to write; its folder is made when missing.
@@ -30,11 +36,23 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Cell]]) -> None:
         InputError: The file cannot be written.
     """
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _cell_text(value) for name, value in row.items()} for row in rows)
-    write_text(path, text.getvalue())
+    lines = [map(quote_formula, columns)]
+    lines += [map(_cell_text, map(row.get, columns)) for row in rows]
+    write_text(path, "".join(map(_csv_line, lines)))
+
+
+def quote_formula(text: str) -> str:
+    """Put `'` before a text that a spreadsheet would run as a formula; `plain_cell` undoes it.
+
+    A text of quotes before such a text gets one more, so that the original can be told.
+    """
+    return f"'{text}" if text.lstrip("'").startswith(_FORMULA_STARTS) else text
+
+
+def plain_cell(text: str) -> str:
+    """Return the text that `quote_formula` made `text` of."""
+    quoted = text.startswith("'") and text.lstrip("'").startswith(_FORMULA_STARTS)
+    return text[1:] if quoted else text
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -54,7 +72,7 @@ def read_json(path: Path) -> dict[str, Any]:
         InputError: It is missing, unreadable, not JSON, or holds something else.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = json.loads(read_text(path))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the path") from None
     except (OSError, ValueError, RecursionError) as fault:
@@ -79,9 +97,17 @@ def mean(values: Sequence[float]) -> float:
     return math.fsum(numbers) / len(numbers) if numbers else math.nan
 
 
+def _csv_line(cells: Iterable[str]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\r\n").writerow(cells)  # which quotes \r in a cell too
+    return text.getvalue().removesuffix("\r\n") + "\n"
+
+
 def _cell_text(value: Cell) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
+    if isinstance(value, str):
+        return quote_formula(value)
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

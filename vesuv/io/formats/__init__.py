@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
+import stat as stat_module
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from vesuv.errors import InputError
+from vesuv.files import NotRegularError, kind_of
 from vesuv.io.atomic import atomic_replace, catch_write_errors
 from vesuv.io.formats import itk, nifti, npy, tiff, zarr_
 from vesuv.io.formats.volume import FormatError, Volume
@@ -38,6 +42,17 @@ _FORMATS = {
     ".zarr": _ZARR,
     ".npy": _Format("NPY", npy.read, npy.write),
 }
+_ACCESS_FAULTS = {
+    errno.ENOENT: "no such file; check the path",
+    errno.ENOTDIR: "no such file; check the path",
+    errno.ELOOP: "is a link that leads back to itself; let it point to the file",
+    errno.ENAMETOOLONG: "the path is longer than the system allows; shorten it",
+    errno.EACCES: "may not be read by this user; change the permissions",
+    errno.EPERM: "may not be read by this user; change the permissions",
+}
+"""Fault of the system -> what is wrong with the path, and what to do."""
+_MAX_NAME = 300
+"""Characters of a path in a message."""
 SUFFIXES = tuple(_FORMATS)
 """Endings of the files that can be read and written."""
 
@@ -50,19 +65,19 @@ def read(path: str | Path) -> Volume:
     """
     path = Path(path)
     file_format = _format_of(path)
-    if not path.exists():
-        raise InputError(f"{path}: no such file; check the path")
-    if not path.is_file() and (not path.is_dir() or file_format is not _ZARR):
-        raise InputError(f"{path}: is no file; give a volume in {file_format.name}")
-    if path.is_file() and path.stat().st_size == 0:
-        raise InputError(f"{path}: the file is empty (0 bytes); copy it again")
     try:
+        _check_kind(path, file_format)
         volume = file_format.read(path)
     except FormatError as fault:
         raise InputError(f"{path}: {fault}") from None
     except MemoryError:
         raise InputError(f"{path}: the volume does not fit into memory; cut it up") from None
+    except InputError:
+        raise
     except Exception as fault:  # each library raises its own exceptions for a damaged file
+        sentence = _access_sentence(path, fault) if isinstance(fault, OSError) else None
+        if sentence:
+            raise InputError(sentence) from None
         reason = " ".join(str(fault).split()) or type(fault).__name__
         raise InputError(
             f"{path}: cannot be read as {file_format.name}, truncated or damaged ({reason:.200}); "
@@ -116,6 +131,31 @@ def volumes_in(folder: str | Path) -> list[Path]:
         raise InputError(f"{folder}: no such folder; check the path")
     candidates = (p for p in folder.iterdir() if suffix(p) and not p.name.startswith("."))
     return sorted(path for path in candidates if path.is_dir() == (suffix(path) == ".zarr"))
+
+
+def _check_kind(path: Path, file_format: _Format) -> None:
+    """Refuse what is no file: a folder of another format, a pipe, a device, an empty file."""
+    if "\0" in str(path):
+        raise FormatError("no such file; check the path")
+    status = path.stat()
+    is_file = stat_module.S_ISREG(status.st_mode)
+    is_folder = stat_module.S_ISDIR(status.st_mode)
+    if not is_file and not (is_folder and file_format is _ZARR):
+        raise FormatError(
+            f"is no file; give a volume in {file_format.name}, found {kind_of(status)}"
+        )
+    if is_file and status.st_size == 0:
+        raise FormatError("the file is empty (0 bytes); copy it again")
+
+
+def _access_sentence(path: Path, fault: OSError) -> str | None:
+    """What keeps the path, or a file in its folder, from being opened; None for other faults."""
+    reason = _ACCESS_FAULTS.get(fault.errno or 0)
+    if isinstance(fault, NotRegularError):
+        reason = f"{fault.strerror}; replace it"
+    name = os.fsdecode(fault.filename) if isinstance(fault.filename, (str, bytes)) else str(path)
+    name = name if len(name) < _MAX_NAME else f"{name[:_MAX_NAME]}…"
+    return f"{name}: {reason}" if reason else None
 
 
 def _format_of(path: Path) -> _Format:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from vesuv.errors import InputError
 from vesuv.io.formats.itk_header import read_header
 from vesuv.io.formats.volume import FormatError, Volume, check_claimed_size, require_volume
 from vesuv.types import Array
@@ -31,12 +33,13 @@ def read(path: Path) -> Volume:
 
     sitk: Any = SimpleITK
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    _refuse_undecodable(path)
     header = read_header(path)
     try:
-        shape, itemsize = _header_shape(sitk, path)
+        shape, itemsize = _header_shape(sitk, path, header.reader)
         check_claimed_size(shape, itemsize, header.max_bytes)
         header.verify_checksum(math.prod(shape) * itemsize)
-        image = sitk.ReadImage(str(path))
+        image = sitk.ReadImage(str(path), imageIO=header.reader)
     except RuntimeError as fault:
         raise FormatError(_reason(str(fault), path)) from None
     array = sitk.GetArrayFromImage(image)
@@ -63,6 +66,7 @@ def write(path: Path, array: Array, like: Volume | None) -> None:
     import SimpleITK
 
     sitk: Any = SimpleITK
+    _refuse_undecodable(path)
     array = array.view(np.uint8) if array.dtype == np.bool_ else array
     array = array.astype(np.float32) if array.dtype == np.float16 else array
     vector = array.ndim == 4
@@ -77,9 +81,25 @@ def write(path: Path, array: Array, like: Volume | None) -> None:
     sitk.WriteImage(image, str(path), useCompression=True)
 
 
-def _header_shape(sitk: Any, path: Path) -> tuple[tuple[int, ...], int]:
+def _refuse_undecodable(path: Path) -> None:
+    """Refuse a name that is no UTF-8, with which SimpleITK ends the process.
+
+    Raises:
+        InputError: Names the file.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise InputError(
+            f"{path}: names of {path.suffix} files are UTF-8, found {os.fsencode(path)[-60:]!r}; "
+            "rename the file or its folder"
+        ) from None
+
+
+def _header_shape(sitk: Any, path: Path, reader_name: str) -> tuple[tuple[int, ...], int]:
     """Shape and bytes of a voxel by the header; reads no voxel."""
     reader = sitk.ImageFileReader()
+    reader.SetImageIO(reader_name)
     reader.SetFileName(str(path))
     reader.ReadImageInformation()
     bits = re.search(r"(\d+)-bit", sitk.GetPixelIDValueAsString(reader.GetPixelID()))

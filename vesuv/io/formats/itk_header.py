@@ -1,19 +1,24 @@
 """Checks of an NRRD or MetaImage header before ITK reads the file.
 
 ITK opens other files that a header names, allocates memory for any shape, and reads damaged
-compressed voxels without an error. The checks here prevent that.
+compressed voxels without an error. The checks here prevent that. A header that ITK could split or
+understand in another way than this module is refused: a key twice, a known key in another spelling,
+a control character.
 """
 
 from __future__ import annotations
 
 import gzip
 import math
+import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-from vesuv.io.formats.volume import DEFLATE_RATIO, FormatError
+from vesuv.files import open_regular
+from vesuv.io.formats.unpacked import DEFLATE_RATIO
+from vesuv.io.formats.volume import FormatError
 
 _MAX_HEADER = 1 << 20
 _READ_SIZE = 1 << 20
@@ -39,16 +44,34 @@ _NUMBER_POWERS = {
 """Keys of MetaImage that hold as many numbers as NDims to this power."""
 _MAX_NUMBER = 2.0**62
 
+_META_KEYS = (
+    *("ObjectType", "ObjectSubType", "NDims", "DimSize", "Comment", "Name", "ID", "ParentID"),
+    *("ElementType", "ElementDataFile", "ElementSpacing", "ElementSize", "ElementNBits"),
+    *("ElementNumberOfChannels", "ElementByteOrderMSB", "ElementMin", "ElementMax", "HeaderSize"),
+    *("ElementToIntensityFunctionSlope", "ElementToIntensityFunctionOffset", "Modality"),
+    *("BinaryData", "BinaryDataByteOrderMSB", "CompressedData", "CompressedDataSize"),
+    *("CompressionLevel", "Offset", "Position", "Origin", "TransformMatrix", "Rotation"),
+    *("Orientation", "CenterOfRotation", "AnatomicalOrientation", "DistanceUnits", "SequenceID"),
+)
+_META_SPELLINGS = {key.lower(): key for key in _META_KEYS}
+"""Keys of MetaImage, which ITK recognizes in this spelling alone."""
+_META_LOCAL = ("LOCAL", "Local", "local")
+_MAX_LINE = 4000
+"""Characters of a line of a MetaImage header; ITK reads values into buffers of fixed length."""
+_AMBIGUOUS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)")
+"""Control characters; a carriage return without a line feed ends a line for some readers."""
+
 Packing = Literal["raw", "gzip", "zlib", "text", "other"]
 
 
 @dataclass(frozen=True)
 class Header:
-    """Compression of a file's voxels, and the offset of their first byte."""
+    """Compression of a file's voxels, the offset of their first byte, and ITK's class."""
 
     path: Path
     packing: Packing
     start: int
+    reader: Literal["NrrdImageIO", "MetaImageIO"]
 
     @property
     def max_bytes(self) -> float:
@@ -67,7 +90,7 @@ class Header:
         """
         if self.packing not in ("gzip", "zlib"):
             return
-        with self.path.open("rb") as file:
+        with open_regular(self.path) as file:
             file.seek(self.start)
             try:
                 length = _gzip_bytes(file, size) if self.packing == "gzip" else _zlib_bytes(file)
@@ -86,47 +109,78 @@ def read_header(path: Path) -> Header:
     Raises:
         FormatError: The voxels lie in another file, or the header is missing.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         head = file.read(_MAX_HEADER)
     return _nrrd(path, head) if head.startswith(b"NRRD") else _meta_image(path, head)
 
 
 def _nrrd(path: Path, head: bytes) -> Header:
-    text = head.replace(b"\r\n", b" \n")
-    end = text.find(b"\n\n")
-    # Without an empty line at the end of the header, the voxels lie in another file.
-    lines = text[: end if end >= 0 else None].split(b"\n")
-    fields = dict(_pair(line, b":") for line in lines[1:] if not line.startswith(b"#"))
-    if "datafile" in fields or end < 0:
-        raise _detached_error(fields.get("datafile", "none"))
+    ends = [(head.find(mark), len(mark)) for mark in (b"\n\n", b"\n\r\n")]
+    ends = [(place, length) for place, length in ends if place >= 0]
+    if not ends:  # without an empty line at its end, a header's voxels lie in another file
+        raise _detached_error("none")
+    place, length = min(ends)
+    fields: dict[str, str] = {}
+    for line in _lines(head[:place])[1:]:
+        key, value = _pair(line, ":")
+        if line.startswith("#") or (value.startswith("=") and key != "datafile"):
+            continue  # a comment, or an entry `key:=value` of the user
+        _add(fields, key, value)
+    if "datafile" in fields:
+        raise _detached_error(fields["datafile"])
     encoding = fields.get("encoding", "").lower()
     skips = any(fields.get(name, "0") != "0" for name in ("lineskip", "byteskip"))
     packing = _NRRD_PACKINGS.get(encoding, "text")
     if skips and packing == "gzip":
         packing = "other"
-    return Header(path, packing, _end_of_nrrd(head))  # type: ignore[arg-type]
-
-
-def _end_of_nrrd(head: bytes) -> int:
-    ends = [(head.find(mark), len(mark)) for mark in (b"\n\n", b"\n\r\n")]
-    return min(place + length for place, length in ends if place >= 0)
+    return Header(path, packing, place + length, "NrrdImageIO")  # type: ignore[arg-type]
 
 
 def _meta_image(path: Path, head: bytes) -> Header:
+    end = re.search(rb"^[ \t]*ElementDataFile[ \t]*[=:][^\n]*\n?", head, re.MULTILINE)
+    if end is None:
+        raise _detached_error("none")
     fields: dict[str, str] = {}
-    place = 0
-    for line in head.split(b"\n"):
-        place += len(line) + 1
-        key, value = _pair(line, b"=" if b"=" in line else b":")
-        fields.setdefault(key, value)
-        if key == "elementdatafile":
-            break
-    data = fields.get("elementdatafile")
-    if data is None or data.lower() != "local":
-        raise _detached_error(data or "none")
+    for line in filter(str.strip, _lines(head[: end.end()])):
+        separator = re.search("[=:]", line)
+        # ITK takes the next line for a value that is left out.
+        if separator is None or not line[separator.end() :].strip(" \t=:"):
+            raise FormatError(f"damaged: line {line!r:.60} in its header; copy it again")
+        if len(line) > _MAX_LINE:
+            raise FormatError(
+                f"lines of its header have at most {_MAX_LINE} characters, found {len(line)} in "
+                f"{line!r:.60}; shorten it"
+            )
+        spelling = line[: separator.start()].strip()
+        key, value = _pair(line, separator[0])
+        if _META_SPELLINGS.get(key, spelling) != spelling:
+            raise FormatError(
+                f"its header must name {_META_SPELLINGS[key]} in this spelling, found "
+                f"{spelling!r:.60}; correct it"
+            )
+        _add(fields, key if key in _META_SPELLINGS else spelling, value)
+    if fields["elementdatafile"] not in _META_LOCAL:
+        raise _detached_error(fields["elementdatafile"])
     _check_numbers(fields)
     is_compressed = fields.get("compresseddata", "")[:1] in ("T", "t", "1")
-    return Header(path, "zlib" if is_compressed else "raw", place)
+    return Header(path, "zlib" if is_compressed else "raw", end.end(), "MetaImageIO")
+
+
+def _lines(head: bytes) -> list[str]:
+    """The lines of a header, which must end in the same places for every reader."""
+    ambiguous = _AMBIGUOUS.search(head)
+    if ambiguous:
+        raise FormatError(
+            f"its header must be plain text, found the control character {ambiguous[0]!r} at byte "
+            f"{ambiguous.start()}; save it again"
+        )
+    return head.decode("latin-1").replace("\r\n", "\n").split("\n")
+
+
+def _add(fields: dict[str, str], key: str, value: str) -> None:
+    if key in fields:
+        raise FormatError(f"its header must state {key!r:.60} once, found it twice; correct it")
+    fields[key] = value
 
 
 def _check_numbers(fields: dict[str, str]) -> None:
@@ -148,9 +202,10 @@ def _is_number(word: str) -> bool:
         return False
 
 
-def _pair(line: bytes, sign: bytes) -> tuple[str, str]:
+def _pair(line: str, sign: str) -> tuple[str, str]:
+    """Key in lower case, letters and digits alone, and value of a line."""
     key, _, value = line.partition(sign)
-    return key.decode("latin-1").replace(" ", "").strip().lower(), value.decode("latin-1").strip()
+    return re.sub("[^a-z0-9]", "", key.lower()), value.strip()
 
 
 def _detached_error(data_file: str) -> FormatError:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import os
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vesuv.files import open_regular
 from vesuv.io.formats.units import convert
+from vesuv.io.formats.unpacked import DEFLATE_RATIO
 from vesuv.io.formats.volume import (
-    DEFLATE_RATIO,
     NO_SPACING,
     FormatError,
     Origin,
@@ -24,6 +27,12 @@ from vesuv.types import Array
 _CHANNEL_AXIS = 3
 _MAX_TRAILING = 64
 """Megabytes behind the voxels that are read at most to verify the checksum."""
+_NIFTI1_HEADER, _NIFTI2_HEADER = 348, 540
+"""Bytes of the headers, which each states in its first field."""
+_MAX_OFFSET = 64 * 2**20
+"""Upper bound of the bytes in front of the voxels, which hold the header and its extensions."""
+_SCALED_ITEMSIZE = 12
+"""Bytes of a scaled voxel: nibabel computes in float64, and the volume is float32."""
 _UNITS = {1: "m", 2: "mm", 3: "µm"}
 """Codes of the header's xyzt_units for space."""
 _NIBABEL_UNITS = {"m": "meter", "mm": "mm", "µm": "micron"}
@@ -40,13 +49,18 @@ class NiftiGeometry:
 
 def read(path: Path) -> Volume:
     """Read a file; intensities are scaled by the header's slope unless it is the identity."""
-    import nibabel
-
-    image: Any = nibabel.load(path)
     is_compressed = path.name.lower().endswith(".gz")
-    size = path.stat().st_size * (DEFLATE_RATIO if is_compressed else 1)
-    check_claimed_size(image.shape, image.get_data_dtype().itemsize, size)
-    raw = _read_compressed(type(image), path) if is_compressed else np.asanyarray(image.dataobj)
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size * (DEFLATE_RATIO if is_compressed else 1)
+        stream: Any = gzip.GzipFile(fileobj=file) if is_compressed else file
+        image = _open(stream, size)
+        is_scaled = (image.dataobj.slope, image.dataobj.inter) != (1, 0)
+        itemsize = image.get_data_dtype().itemsize
+        memory_itemsize = itemsize + _SCALED_ITEMSIZE if is_scaled else itemsize
+        check_claimed_size(image.shape, itemsize, size, memory_itemsize)
+        raw: Array = np.asanyarray(image.dataobj)
+        if is_compressed:
+            _read_to_end(stream)
     while raw.ndim > _CHANNEL_AXIS and raw.shape[-1] == 1:
         raw = raw[..., 0]
     raw = raw.astype(np.float32) if raw.dtype == np.float64 else raw
@@ -55,6 +69,42 @@ def read(path: Path) -> Volume:
     geometry = NiftiGeometry(image.affine, image.header.copy())
     unit = _UNITS.get(int(image.header["xyzt_units"]) & 7)
     return Volume(array, (dz, dy, dx), geometry, *_placement(image), unit)
+
+
+def _open(stream: Any, size: float) -> Any:
+    """Open the image behind the header; the class is chosen by the header alone."""
+    import nibabel
+
+    head = stream.read(_NIFTI2_HEADER)
+    order = next((order for order in "<>" if head[:4] in _header_sizes(order)), None)
+    if order is None:
+        raise FormatError(
+            f"truncated, damaged or not a NIfTI file: its header begins with {head[:4]!r}; copy it "
+            "again"
+        )
+    is_nifti1 = head[:4] == _header_sizes(order)[0]
+    magic = head[344:348] if is_nifti1 else head[4:8]
+    if magic not in (b"n+1\0", b"n+2\0"):
+        raise FormatError(
+            f"its voxels must lie in the file itself, found the magic {magic!r} of a header "
+            "without voxels; save it as one .nii file"
+        )
+    place, kind = (108, "f") if is_nifti1 else (168, "q")
+    (offset,) = struct.unpack_from(order + kind, head, place)
+    most = min(size, _MAX_OFFSET)
+    if not 0 <= offset <= most:
+        raise FormatError(
+            f"truncated or damaged: its voxels begin at byte {most:.0f} at the latest, found "
+            f"{offset:.0f}; copy it again"
+        )
+    stream.seek(0)
+    image_class: Any = nibabel.Nifti1Image if is_nifti1 else nibabel.Nifti2Image
+    return image_class.from_stream(stream)
+
+
+def _header_sizes(order: str) -> tuple[bytes, bytes]:
+    """The first four bytes of NIfTI-1 and of NIfTI-2."""
+    return struct.pack(f"{order}i", _NIFTI1_HEADER), struct.pack(f"{order}i", _NIFTI2_HEADER)
 
 
 def _placement(image: Any) -> tuple[tuple[float, ...] | None, Origin | None]:
@@ -67,13 +117,11 @@ def _placement(image: Any) -> tuple[tuple[float, ...] | None, Origin | None]:
     return tuple(np.flip(axes / lengths).ravel().tolist()), (z, y, x)
 
 
-def _read_compressed(image_class: Any, path: Path) -> Array:
-    """Read the voxels, then the rest of the file: gzip verifies its checksum at the end."""
-    with gzip.open(path) as stream:
-        array: Array = np.asanyarray(image_class.from_stream(stream).dataobj)
-        for _ in range(_MAX_TRAILING):
-            if not stream.read(1 << 20):
-                return array
+def _read_to_end(stream: gzip.GzipFile) -> None:
+    """Read the rest of the file behind the voxels: gzip verifies its checksum at the end."""
+    for _ in range(_MAX_TRAILING):
+        if not stream.read(1 << 20):
+            return
     raise FormatError(
         "holds more than its header says, damaged or a decompression bomb; replace it"
     )

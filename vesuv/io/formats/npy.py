@@ -6,20 +6,22 @@ from pathlib import Path
 
 import numpy as np
 
+from vesuv.files import open_regular
 from vesuv.io.formats.volume import NO_SPACING, Volume, check_claimed_size, require_volume
 from vesuv.types import Array
 
 
 def read(path: Path) -> Volume:
     """Read (z, y, x) or (c, z, y, x); the spacing is 1."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         version = np.lib.format.read_magic(file)
         header = np.lib.format.read_array_header_1_0
         if version != (1, 0):
             header = np.lib.format.read_array_header_2_0
         shape, _, kind = header(file)
         check_claimed_size(shape, kind.itemsize, path.stat().st_size - file.tell())
-    array = np.load(path, allow_pickle=False)
+        file.seek(0)
+        array = np.lib.format.read_array(file, allow_pickle=False)
     return Volume(require_volume(array, "shape"), NO_SPACING, None)
 
 

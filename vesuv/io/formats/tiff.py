@@ -12,6 +12,15 @@ from typing import Any, Literal
 
 import numpy as np
 
+from vesuv.files import open_regular
+from vesuv.io.formats.tiff_checks import (
+    SingleFile,
+    refuse_codecs,
+    refuse_missing_pages,
+    refuse_other_files,
+    refuse_truncated_pages,
+    refuse_truncated_series,
+)
 from vesuv.io.formats.units import common_unit, convert, parse_unit
 from vesuv.io.formats.volume import (
     NO_SPACING,
@@ -56,8 +65,10 @@ def read(path: Path) -> Volume:
     faults = _COLLECTOR.messages()
     faults.clear()
     logging.getLogger("tifffile").addHandler(_COLLECTOR)
-    with tifffile.TiffFile(path) as tif:
-        _refuse_truncated_pages(tif, path.stat().st_size)
+    with SingleFile(open_regular(path).detach()) as file, tifffile.TiffFile(file) as tif:
+        refuse_other_files(tif)
+        refuse_truncated_pages(tif, path.stat().st_size)
+        refuse_codecs(tif)
         _refuse_logged(faults)
         if len(tif.series) != 1:
             shapes = ", ".join(str(tuple(series.shape)) for series in tif.series[:3])
@@ -67,7 +78,8 @@ def read(path: Path) -> Volume:
             )
         series = tif.series[0]
         refuse_time_points(dict(zip(series.axes, series.shape, strict=True)).get("T", 1))
-        _refuse_truncated_series(series, path.stat().st_size)
+        refuse_truncated_series(series, path.stat().st_size)
+        refuse_missing_pages(series)
         check_claimed_size(series.shape, series.dtype.itemsize if series.dtype else 1)
         array = series.asarray()
         _refuse_logged(faults)
@@ -140,27 +152,6 @@ def _refuse_logged(faults: list[str]) -> None:
         if "TiffTag" not in fault:
             reason = fault.rpartition("> ")[2]
             raise FormatError(f"the TIFF is truncated or damaged ({reason:.200}); copy it again")
-
-
-def _refuse_truncated_pages(tif: Any, size: int) -> None:
-    """Refuse strips or tiles beyond the end of the file, which decoders fill with zeros."""
-    for number, page in enumerate(tif.pages):
-        ends = [o + c for o, c in zip(page.dataoffsets, page.databytecounts, strict=False)]
-        if not ends or max(ends) > size:
-            raise FormatError(
-                f"the TIFF is truncated: page {number} reaches to byte {max(ends, default=0)}, the "
-                f"file has {size}; copy it again"
-            )
-
-
-def _refuse_truncated_series(series: Any, size: int) -> None:
-    """Refuse a contiguous series whose slices reach beyond the end of the file."""
-    end = 0 if series.dataoffset is None else series.dataoffset + series.nbytes
-    if end > size:
-        raise FormatError(
-            f"the TIFF is truncated: its volume reaches to byte {end}, the file has {size}; "
-            "copy it again"
-        )
 
 
 def _reorder(array: Array, axes: str) -> Array:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from vesuv.io.memory import MEMORY_SHARE, memory_limit
 from vesuv.types import Array, Shape, Spacing
 
 Origin = tuple[float, float, float]
@@ -96,38 +96,47 @@ def refuse_time_points(number: int) -> None:
         )
 
 
-DEFLATE_RATIO = 1032
-"""Largest factor by which deflate (zlib, gzip) compresses."""
-
-
-def check_claimed_size(shape: Sequence[int], itemsize: int, max_bytes: float = math.inf) -> None:
+def check_claimed_size(
+    shape: Sequence[int],
+    itemsize: int,
+    max_bytes: float = math.inf,
+    memory_itemsize: int | None = None,
+) -> None:
     """Refuse an impossible shape in a header before memory is allocated for it.
 
     Args:
         shape: Shape in the header.
-        itemsize: Bytes of a voxel.
+        itemsize: Bytes of a voxel in the file.
         max_bytes: Upper bound of the file's decompressed bytes.
+        memory_itemsize: Bytes that reading takes for a voxel; `itemsize` where left out.
 
     Raises:
-        FormatError: The file or the machine's memory cannot hold that many voxels.
+        FormatError: The file cannot hold that many voxels, or they take too much memory.
     """
-    num_bytes = math.prod(int(edge) for edge in shape) * itemsize
+    num_voxels = math.prod(int(edge) for edge in shape)
+    num_bytes = num_voxels * itemsize
     if num_bytes > max_bytes:
         raise FormatError(
             f"truncated or damaged: its header claims {tuple(shape)} voxels, {num_bytes} bytes, "
             f"and the file holds {max_bytes:.0f} at most; copy it again"
         )
-    memory = _memory()
-    if num_bytes > memory:
+    check_memory(f"its voxels {tuple(shape)}", num_voxels * (memory_itemsize or itemsize))
+
+
+def check_memory(claimant: str, num_bytes: float) -> None:
+    """Refuse what takes more than its share of the memory that is available now.
+
+    Args:
+        claimant: Subject of the sentence, plural: "its voxels (4, 4, 4)".
+        num_bytes: Bytes that it takes.
+
+    Raises:
+        FormatError: It takes more than `vesuv.io.memory.memory_limit`.
+    """
+    limit = memory_limit()
+    if num_bytes > limit:
         raise FormatError(
-            f"its voxels {tuple(shape)} take {num_bytes / 2**30:.1f} GiB, this machine has "
-            f"{memory / 2**30:.1f} GiB; cut it up"
+            f"{claimant} take {num_bytes / 2**30:.1f} GiB, one file may take {limit / 2**30:.1f} "
+            f"GiB ({MEMORY_SHARE:.0%} of the available memory); cut the volume into smaller ones "
+            "or free memory"
         )
-
-
-def _memory() -> float:
-    """Bytes of memory that the machine has; infinite where the system does not report it."""
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):
-        return math.inf

@@ -38,7 +38,9 @@ def read(path: Path) -> Volume:
     """Read an array, or the finest level of an OME-Zarr image."""
     import zarr
 
-    node: Any = zarr.open(str(path), mode="r")
+    from vesuv.io.formats.zarr_store import open_zarr
+
+    node: Any = open_zarr(path)
     if isinstance(node, zarr.Array):
         array = require_volume(_read_whole(node), "array")
         return Volume(array, NO_SPACING, ZarrGeometry(None, dict(node.attrs)))
