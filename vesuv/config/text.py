@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from vesuv.errors import InputError
+from vesuv.files import read_text as read_regular_text
 
 _MAX_BYTES = 1 << 20
 """Length of a configuration file; the longest of ours has a hundredth of it."""
@@ -75,7 +76,7 @@ def read_text(path: Path, referrer: str = "") -> str:
                 f"{location}: a configuration has at most {_MAX_BYTES} bytes, found {size}; give "
                 "the YAML file"
             )
-        return path.read_text(encoding="utf-8-sig")
+        return read_regular_text(path)
     except (OSError, UnicodeDecodeError) as fault:
         reason = fault.strerror if isinstance(fault, OSError) else fault
         raise InputError(f"{location}: cannot be read as a configuration: {reason}") from None

@@ -10,8 +10,9 @@ from typing import Any
 
 from vesuv.config.data import DataConfig, LabelsConfig
 from vesuv.errors import InputError, InputErrors
+from vesuv.files import open_text
 from vesuv.io.formats import stem, suffix, volumes_in
-from vesuv.io.tables import read_json
+from vesuv.io.tables import plain_cell, read_json
 
 _DEPRECATED_FOLDER = "deprecated_train_images"
 _CHANNEL_DIGITS = 4
@@ -200,27 +201,29 @@ def read_groups(path: Path) -> dict[str, str | None] | None:
     Raises:
         InputError: The file has no column `id`, has an id twice, or is not readable as CSV.
     """
-    if not path.is_file():
-        return None
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with open_text(path, newline="") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
             columns = reader.fieldnames or []
             if "id" not in columns:
                 raise InputError(f"{path}: needs a column `id`, found {list(columns)}; name it")
             groups: dict[str, str | None] = {}
             for row in reader:
-                if row["id"] in groups:
-                    raise InputError(f"{path}: id {row['id']} stands twice; remove one line")
-                groups[row["id"]] = row.get("scroll_id") or None
+                name = plain_cell(row["id"] or "")
+                if name in groups:
+                    raise InputError(f"{path}: id {name} stands twice; remove one line")
+                groups[name] = plain_cell(row.get("scroll_id") or "") or None
+    except FileNotFoundError:
+        return None
     except (OSError, UnicodeDecodeError, csv.Error) as fault:
-        raise InputError(f"{path}: cannot be read as CSV ({fault}); save it as UTF-8") from None
+        reason = fault.strerror if isinstance(fault, OSError) else fault
+        raise InputError(f"{path}: cannot be read as CSV ({reason}); save it as UTF-8") from None
     return groups
 
 
 def _dataset_json(root: Path) -> dict[str, Any]:
     path = root / "dataset.json"
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{path}: no such file; layout nnunet needs it")
     return read_json(path)
 

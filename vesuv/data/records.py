@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from vesuv.data.statistics import CaseStatistics, Count, DatasetStatistics
 from vesuv.errors import InputError, command
+from vesuv.files import read_text
 from vesuv.io.atomic import write_text
 
 VERSION = 1
@@ -204,7 +205,7 @@ def read_record(path: Path, kind: type[AnyRecord], version: int | None = None) -
         InputError: It is missing, of another version, or damaged.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
         if version is not None:
             _check_version(path, json.loads(text), version)
         return kind.model_validate_json(text)

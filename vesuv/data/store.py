@@ -271,6 +271,11 @@ def _map(folder: Path, dtype: np.dtype[Any], shape: Sequence[int]) -> Array:
             f"{chunk}: a damaged store: {expected} bytes expected, found {size}; "
             "prepare again with --overwrite"
         )
+    if not chunk.resolve().is_relative_to(folder.resolve()):
+        raise InputError(
+            f"{chunk}: a damaged store: its files must lie in it, found {chunk.resolve()}; "
+            "prepare again with --overwrite"
+        )
     return np.memmap(chunk, dtype.newbyteorder("<"), "r", shape=tuple(shape))
 
 

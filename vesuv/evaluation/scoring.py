@@ -22,6 +22,7 @@ from vesuv.evaluation.measures import find_measure
 from vesuv.evaluation.overlap import scores
 from vesuv.evaluation.pairs import CaseFiles
 from vesuv.evaluation.pictures import Picture
+from vesuv.files import read_text
 from vesuv.io.tables import write_text
 from vesuv.runtime.pool import parallel_map
 from vesuv.types import Progress, no_progress
@@ -150,7 +151,7 @@ def _read_record(task: Task, scoring: Scoring) -> Record | None:
     if scoring.overwrite:
         return None
     try:
-        record = json.loads(task.record.read_text(encoding="utf-8"))
+        record = json.loads(read_text(task.record))
     except (OSError, ValueError, RecursionError):
         return None
     is_same = isinstance(record, dict) and record.get("key") == _key(task, scoring)

@@ -21,7 +21,8 @@ from pydantic import ValidationError
 
 from vesuv.config import Config, load_config
 from vesuv.errors import InputError
-from vesuv.io.tables import read_json_or_none
+from vesuv.files import read_text
+from vesuv.io.tables import plain_cell, read_json_or_none
 from vesuv.runs.records import Diagnosis, Observation, Record, RunEvent, RunFacts
 
 Row = dict[str, float]
@@ -109,7 +110,7 @@ def _rows(path: Path) -> Iterator[Row]:
     with suppress(csv.Error):  # a cell above csv's size limit: the rest of the file is left out
         for cells in csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1])):
             row = {
-                name: value
+                plain_cell(name): value
                 for name, cell in cells.items()
                 if isinstance(name, str) and (value := _number(cell)) is not None
             }
@@ -142,7 +143,7 @@ def _config(path: Path) -> Config | None:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
+        return read_text(path, errors="replace")
     except OSError:
         return ""
 

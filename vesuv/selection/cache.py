@@ -21,6 +21,7 @@ from torch import Tensor
 
 from vesuv.data.store import StoredCase
 from vesuv.errors import InputError
+from vesuv.files import read_text
 from vesuv.inference.levels import quantise
 from vesuv.io.formats import read, write
 from vesuv.io.tables import write_json
@@ -91,7 +92,7 @@ class ProbabilityCache:
 def _checkpoint_digest(folder: Path) -> str | None:
     """Read the digest of a folder's checkpoint; None where key.json is missing or invalid."""
     try:
-        content = json.loads((folder / _KEY).read_text(encoding="utf-8"))
+        content = json.loads(read_text(folder / _KEY))
         return str(content["checkpoint_sha256"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
