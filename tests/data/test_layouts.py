@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from vesuv.config.data import DataConfig, LabelsConfig
-from vesuv.data.layouts import CasePaths, check_dataset_json, find_cases, scan_cases
+from vesuv.data.layouts import CasePaths, check_dataset_json, find_cases, read_groups, scan_cases
 from vesuv.errors import InputError, InputErrors
+from vesuv.io.tables import write_csv
 
 LABELS = LabelsConfig(classes={"background": 0, "surface": 1}, ignore=2)
 
@@ -180,6 +182,16 @@ def test_folders_take_groups_from_train_csv_when_there_is_one(tmp_path: Path) ->
     (case,) = find_cases(config(tmp_path, layout="folders", images="im", labels="la"))
 
     assert case.group == "s7"
+
+
+def test_cells_that_are_quoted_against_spreadsheets_are_read_as_they_were(tmp_path: Path) -> None:
+    put(tmp_path, "im/=a.tif", "la/=a.tif")
+    write_csv(tmp_path / "train.csv", [{"id": "=a", "scroll_id": "-7"}])
+
+    (case,) = find_cases(config(tmp_path, layout="folders", images="im", labels="la"))
+
+    assert "'=a,'-7" in (tmp_path / "train.csv").read_text()
+    assert (case.id, case.group) == ("=a", "-7")
 
 
 def test_folders_name_each_file_without_a_partner(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 import csv
 import json
+import os
 from pathlib import Path
 
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from vesuv.runs.folder import RunFolder
+from vesuv.runs.history import RunHistory
 from vesuv.runs.records import Diagnosis, Finding, RunEvent
 from vesuv.runs.writer import Position, RunWriter, write_diagnosis
 
@@ -58,6 +60,36 @@ def test_a_new_column_joins_the_old_ones(tmp_path: Path) -> None:
     opened.close()
 
     assert [row["val/dice"] for row in rows(tmp_path)] == ["", "0.7", ""]
+
+
+def test_a_spreadsheet_runs_no_heading_and_a_resumed_run_reads_it_back(tmp_path: Path) -> None:
+    first = writer(tmp_path)
+    first.metrics(0, {"=1+1": -0.5})
+    first.metrics(1, {"=1+1": -0.25})
+    first.close()
+    heading = (tmp_path / "metrics.csv").read_text().splitlines()[0]
+
+    second = writer(tmp_path, (1, 0))
+    second.metrics(1, {"=1+1": -0.75})
+    second.close()
+
+    assert heading == "epoch,'=1+1"
+    assert rows(tmp_path) == [{"epoch": "0", "'=1+1": "-0.5"}, {"epoch": "1", "'=1+1": "-0.75"}]
+    assert RunHistory.read(tmp_path).metrics.points("=1+1") == [(0, -0.5), (1, -0.75)]
+
+
+def test_a_name_from_outside_makes_no_line_of_its_own_in_the_log(tmp_path: Path) -> None:
+    opened = writer(tmp_path)
+    opened.log(f"case a\n2026-01-01 00:00:00 Trouble\x1b[2J\u202e{os.fsdecode(bytes([0xE9]))}")
+    opened.text("findings", f"one\n\ncase {os.fsdecode(bytes([0xE9]))}", 0)
+    opened.close()
+
+    [line] = (tmp_path / "train.log").read_text().splitlines()
+    assert line[20:] == r"case a\n2026-01-01 00:00:00 Trouble\x1b[2J\u202e\xe9"
+    board = EventAccumulator(str(tmp_path))
+    board.Reload()
+    [text] = board.Tensors("findings/text_summary")
+    assert text.tensor_proto.string_val == [rb"one" + b"\n\n" + rb"case \xe9"]
 
 
 def test_a_resumed_run_cuts_the_table_and_the_events_back(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from torch.utils.tensorboard.writer import SummaryWriter
 from vesuv.errors import InputError
 from vesuv.io.atomic import atomic_replace, catch_write_errors, write_text
 from vesuv.io.printable import printable
-from vesuv.io.tables import write_json
+from vesuv.io.tables import plain_cell, quote_formula, write_json
 from vesuv.runs.folder import RESUME_HINT, RunFolder
 from vesuv.runs.own_files import TENSORBOARD_SUFFIX
 from vesuv.runs.records import Diagnosis, Finding, Observation, RunEvent
@@ -209,7 +209,7 @@ class _MetricsTable:
                 for row in csv.DictReader(file, restkey="", restval=""):
                     # Epochs are consecutive; a truncated line of a killed run breaks the sequence.
                     if row["epoch"] == str(len(self.rows)) and len(self.rows) < first_epoch:
-                        self.rows.append({name: cell for name, cell in row.items() if name})
+                        self.rows.append({plain_cell(k): cell for k, cell in row.items() if k})
         except (KeyError, csv.Error, UnicodeDecodeError) as fault:
             raise InputError(
                 f"{self.path}: is not the table that training wrote ({fault}); put it back, or "
@@ -224,14 +224,14 @@ class _MetricsTable:
             self._rewrite()
             return
         with self.path.open("a", newline="", encoding="utf-8") as file:
-            csv.DictWriter(file, columns).writerow(self.rows[-1])
+            csv.writer(file).writerow(self.rows[-1].values())
 
     def _rewrite(self) -> None:
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
         text = io.StringIO()
-        writer = csv.DictWriter(text, columns, restval="")
-        writer.writeheader()
-        writer.writerows(self.rows)
+        writer = csv.writer(text)
+        writer.writerow(map(quote_formula, columns))
+        writer.writerows([row.get(name, "") for name in columns] for row in self.rows)
         with atomic_replace(self.path, make_folder=False) as temporary:
             temporary.write_text(text.getvalue(), encoding="utf-8", newline="")
         self.rows = [{**dict.fromkeys(columns, ""), **row} for row in self.rows]
