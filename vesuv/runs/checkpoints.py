@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import zipfile
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType
@@ -15,8 +16,9 @@ from torch import Tensor, nn
 from vesuv.config import Config, check
 from vesuv.errors import InputError
 from vesuv.io.atomic import atomic_replace, catch_write_errors
+from vesuv.runs.checkpoint_file import FileFault, is_dense, verify_file
 from vesuv.runs.folder import RESUME_HINT
-from vesuv.runs.records import NormalizerRecord
+from vesuv.runs.records import MAX_EPOCH, NormalizerRecord
 
 VERSION = 1
 
@@ -107,8 +109,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint; train first, or name one that is there")
     try:
-        _verify_checksums(path)
+        verify_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
+        _check_tensors("", content)
     except Exception as fault:  # a damaged file can raise any exception
         reason = str(fault).splitlines()[0] if str(fault) else type(fault).__name__
         raise InputError(f"{path}: damaged or no checkpoint ({reason}); use another one") from None
@@ -120,15 +123,14 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def _checkpoint(path: Path, content: dict[str, Any]) -> Checkpoint:
-    """Check the type of each entry, which a checksum does not."""
-    types: dict[str, Any] = {
-        "epoch": int,
-        "measure": (float, NoneType),
-        "training": (dict, NoneType),
+    """Check type and range of each entry, which a checksum does not."""
+    epoch, measure = content.get("epoch"), content.get("measure", ...)
+    is_valid = {
+        "epoch": type(epoch) is int and 0 <= epoch <= MAX_EPOCH,
+        "measure": measure is None or (type(measure) is float and math.isfinite(measure)),
+        "training": isinstance(content.get("training", ...), (dict, NoneType)),
     }
-    invalid_keys = [
-        key for key, expected in types.items() if not isinstance(content.get(key, ...), expected)
-    ]
+    invalid_keys = [key for key, valid in is_valid.items() if not valid]
     weights = content.get("model")
     if not isinstance(weights, dict) or not all(isinstance(w, Tensor) for w in weights.values()):
         invalid_keys.append("model")
@@ -140,22 +142,45 @@ def _checkpoint(path: Path, content: dict[str, Any]) -> Checkpoint:
         normalizer = NormalizerRecord.model_validate(content.get("normalizer"))
     except ValidationError:
         raise InputError(f"{path}: normalizer: not as vesuv writes it; use another one") from None
-    fields = {key: content[key] for key in ("model", *types)}
+    fields = {key: content[key] for key in ("model", *is_valid)}
     config = check(content.get("config", {}), str(path))
     return Checkpoint(path=path, config=config, normalizer=normalizer, **fields)
 
 
-def _verify_checksums(path: Path) -> None:
-    """Compare every record with its CRC-32, which PyTorch does not.
+def _check_tensors(place: str, content: Any) -> None:
+    """Refuse tensors that compiled code would not expect, anywhere in a checkpoint."""
+    if isinstance(content, Tensor):
+        is_plain = type(content) is Tensor and content.layout == torch.strided
+        if not is_plain or content.device.type != "cpu" or not is_dense(content):
+            kind = f"{content.layout}, on {content.device}, strides {content.stride()}"
+            raise FileFault(f"{place} must be a dense tensor, found {kind}")
+    elif isinstance(content, dict):
+        for name, item in content.items():
+            _check_tensors(f"{place}.{name}" if place else str(name), item)
+    elif isinstance(content, (list, tuple)):
+        for index, item in enumerate(content):
+            _check_tensors(f"{place}.{index}", item)
 
-    Compressed records are refused: vesuv writes none, and few bytes could expand to any size.
+
+def first_difference(expected: Mapping[str, Tensor], tensors: Mapping[str, Any]) -> str | None:
+    """Return how a checkpoint's tensors differ from those they are copied into, or None.
+
+    Names, shapes and number types are compared, because `load_state_dict` copies what it can.
     """
-    with zipfile.ZipFile(path) as archive:
-        if any(record.compress_type != zipfile.ZIP_STORED for record in archive.infolist()):
-            raise zipfile.BadZipFile("its records are packed")
-        damaged_record = archive.testzip()
-    if damaged_record is not None:
-        raise zipfile.BadZipFile(f"checksum of {damaged_record} does not match")
+    missing = [name for name in expected if name not in tensors]
+    if missing:
+        return f"{missing[0]} is missing"
+    for name, value in tensors.items():
+        if name not in expected:
+            return f"{name!s:.80} is not known"
+        wanted = expected[name]
+        kind = (value.dtype, tuple(value.shape)) if isinstance(value, Tensor) else type(value)
+        if kind != (wanted.dtype, tuple(wanted.shape)):
+            value_text = (
+                f"{value.dtype} {tuple(value.shape)}" if isinstance(value, Tensor) else kind
+            )
+            return f"{name} must be {wanted.dtype} {tuple(wanted.shape)}, found {value_text}"
+    return None
 
 
 def load_weights(network: nn.Module, checkpoint: Checkpoint, *, assign: bool = False) -> None:
@@ -164,11 +189,10 @@ def load_weights(network: nn.Module, checkpoint: Checkpoint, *, assign: bool = F
     Raises:
         InputError: The weights belong to another network.
     """
-    try:
-        network.load_state_dict(checkpoint.model, assign=assign)
-    except (RuntimeError, AttributeError, TypeError) as fault:
-        detail = " ".join(str(fault).split())[:160]
+    difference = first_difference(network.state_dict(), checkpoint.model)
+    if difference is not None:
         raise InputError(
             f"{checkpoint.path}: its weights do not fit model.name={checkpoint.config.model.name} "
-            f"of this version ({detail}…); train anew or use the version that wrote it"
-        ) from None
+            f"of this version ({difference}); train anew or use the version that wrote it"
+        )
+    network.load_state_dict(checkpoint.model, assign=assign)

@@ -22,9 +22,13 @@ from vesuv.config.postprocess import Chain, plain_chain, read_chain
 BINS = 100
 """Equal bins of the predicted probability of foreground."""
 
-BinCounts = Annotated[
-    tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=BINS, max_length=BINS)
-]
+MAX_EPOCH = 10**9
+"""No run has more epochs; a larger number is a damaged file's."""
+
+Epoch = Annotated[int, Field(ge=-1, le=MAX_EPOCH)]
+"""-1: before the first epoch."""
+VoxelCount = Annotated[int, Field(ge=0, le=2**63 - 1)]
+BinCounts = Annotated[tuple[VoxelCount, ...], Field(min_length=BINS, max_length=BINS)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 TermPair = Annotated[str, Field(pattern=r"^\w+\|\w+$")]
