@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.ndimage import distance_transform_edt
 
 from vesuv.evaluation.centerline import cldice, medial_surface, surface_cldice
 
@@ -98,3 +99,18 @@ def test_a_predicted_piece_that_the_label_lacks_costs_precision() -> None:
 
     # 20 of 30 predicted skeleton voxels lie in the label, all 20 labelled ones in the prediction
     assert cldice(prediction, line(0, 20)) == pytest.approx(2 * (2 / 3) / (2 / 3 + 1))
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9, 0.999])
+def test_the_medial_surface_is_the_ridge_of_the_distance_transform(share: float) -> None:
+    mask = np.random.default_rng(0).random((24, 30, 22)) < share
+    mask[:, :5] = False  # so that there is something to crop
+
+    depth = np.pad(distance_transform_edt(mask), 1, mode="edge")
+    ridge = np.zeros_like(mask)
+    for place in np.argwhere(mask):
+        for axis in np.eye(3, dtype=int):
+            here, before, after = (depth[tuple(place + 1 + k * axis)] for k in (0, -1, 1))
+            ridge[tuple(place)] |= here >= max(before, after) and here > min(before, after)
+
+    assert np.array_equal(medial_surface(mask), ridge)

@@ -55,3 +55,16 @@ def test_empty_masks_have_defined_answers() -> None:
     assert surface_distances(empty, empty) == SurfaceDistances(0.0, 0.0)
     assert surface_distances(empty, voxel(1, 1, 1)) == SurfaceDistances(math.inf, math.inf)
     assert surface_distances(voxel(1, 1, 1), empty) == SurfaceDistances(math.inf, math.inf)
+
+
+@pytest.mark.parametrize(("axis", "distance"), [(0, 6.0), (1, 2.0), (2, 2.0)])
+def test_planes_of_long_voxels_are_as_far_apart_as_their_spacing_says(
+    axis: int, distance: float
+) -> None:
+    masks = np.zeros((2, 9, 9, 9), bool)
+    for mask, at in zip(masks, (3, 5), strict=True):
+        mask[(slice(None),) * axis + (at,)] = True
+
+    result = surface_distances(*masks, spacing=(3.0, 1.0, 1.0))
+
+    assert result == SurfaceDistances(distance, distance)

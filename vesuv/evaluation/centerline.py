@@ -2,7 +2,8 @@
 
 Both are the harmonic mean of two shares: of the prediction's skeleton that lies in the label, and
 of the label's skeleton that lies in the prediction. The skeleton of a tube is a curve. The skeleton
-of a sheet is a medial surface, because the curves of a sheet depend on every wrinkle.
+of a sheet is a medial surface, because the curves of a sheet depend on every wrinkle. Skeletons are
+those of the voxel grid, whatever the spacing.
 
 Source:
     Shit et al., clDice: a novel topology-preserving loss function for tubular structure
@@ -14,9 +15,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
+from numpy.typing import NDArray
 
 from vesuv.evaluation.measure import Column, Measure
+from vesuv.evaluation.nearest import bounding_box, nearest_distances, surface_voxels
 from vesuv.evaluation.thinning import curve_skeleton
 from vesuv.types import Mask
 
@@ -41,15 +43,28 @@ def medial_surface(mask: Mask) -> Mask:
     """
     if mask.all() or not mask.any():
         return mask.copy()
-    depth = np.pad(np.asarray(distance_transform_edt(mask)), 1, mode="edge")
-    inner = (slice(1, -1),) * mask.ndim
     medial = np.zeros_like(mask)
-    for axis in range(mask.ndim):
-        before, after = (np.roll(depth, step, axis)[inner] for step in (1, -1))
-        here = depth[inner]
-        ridge = (here >= before) & (here >= after) & ((here > before) | (here > after))
-        medial |= ridge
-    return medial & mask
+    box = bounding_box(mask, margin=1)
+    assert box is not None
+    part = mask[box]
+    depths = np.zeros(part.shape, np.float32)
+    depths[part] = nearest_distances(part, surface_voxels(~part))
+    medial[box][part] = _on_ridge(depths, part)
+    return medial
+
+
+def _on_ridge(depths: NDArray[np.float32], mask: Mask) -> Mask:
+    """Tell for each voxel of a mask whether its depth is a ridge along one axis."""
+    padded = np.pad(depths, 1, mode="edge")
+    flat = padded.reshape(-1)
+    strides = (padded.shape[1] * padded.shape[2], padded.shape[2], 1)
+    places = np.flatnonzero(np.pad(mask, 1))
+    here = flat[places]
+    ridge = np.zeros(len(places), bool)
+    for stride in strides:
+        before, after = flat[places - stride], flat[places + stride]
+        ridge |= (here >= before) & (here >= after) & ((here > before) | (here > after))
+    return ridge
 
 
 def _mutual_share(prediction: Mask, label: Mask, skeleton_of: Callable[[Mask], Mask]) -> float:

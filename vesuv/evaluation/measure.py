@@ -60,6 +60,8 @@ class Column:
     """Written with four digits, in percent, or as a whole number."""
     short_name: str = ""
     """Heading where a terminal has little room; the name where left out."""
+    has_unit: bool = False
+    """Whether it is a length, or has a tolerance that is one."""
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ for."""
 def find_measure(name: str) -> Measure:
     """Return a measure named as `parse_measures` does."""
     if name.startswith(_SURFACE_DICE):
-        return surface_dice_measure(float(name.removeprefix(_SURFACE_DICE)))
+        return surface_dice_measure(name.removeprefix(_SURFACE_DICE))
     return _BY_NAME[name]
 
 
