@@ -75,7 +75,7 @@ HOSTILE = [
     '{"version": 1, "epoch": 3, "histogram": "none"}',
     '{"version": 1, "epoch": 3, "histogram": {"foreground": [1, 2], "background": []}}',
     '{"version": 1, "epoch": 3, "movement": NaN}',
-    '{"version": 1, "epoch": 3, "tiles": [{"case": "a"}]}',
+    '{"version": 1, "epoch": 3, "groups": {"a": 2}}',
     '{"version": 1, "epoch": 3, "gradients": {"cosines": 1, "norms": 2}}',
     "[" * 10_000,
 ]

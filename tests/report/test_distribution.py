@@ -118,10 +118,11 @@ def test_the_selected_choice_is_listed_first_and_once(make_run: MakeRun) -> None
 def test_each_checkpoint_is_shown_at_its_own_best(make_run: MakeRun) -> None:
     summary = RunHistory.read(make_run()).selection
     assert summary is not None
-    best = summary["choices"][1]
-    summary["choices"] += [{**best, "threshold": 0.3, "dice": 0.1}]
+    best = summary.choices[1]
+    worse = best.model_copy(update={"threshold": 0.3, "dice": 0.1})
+    longer = summary.model_copy(update={"choices": (*summary.choices, worse)})
 
-    assert best_choices(summary) == [summary["selected"], best]
+    assert best_choices(longer) == [summary.selected, best]
 
 
 def test_the_estimate_on_data_left_out_is_shown(make_run: MakeRun) -> None:

@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import fmean
-from typing import Any
 
 from markupsafe import Markup
 
 from vesuv.report.axis import Axis, linear, logarithmic
 from vesuv.report.formats import is_number
 from vesuv.runs.history import RunHistory
-from vesuv.runs.records import BINS, Observation, TileScore
+from vesuv.runs.records import BINS, ChoiceRecord, Observation, SelectionSummary, TileScore
 
 
 def latest_observation(history: RunHistory, name: str) -> Observation | None:
@@ -124,26 +123,22 @@ def group_scores(observation: Observation | None) -> list[GroupScore]:
     return sorted(scores, key=lambda score: math.inf if score.dice is None else score.dice)
 
 
-def best_choices(summary: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+def best_choices(summary: SelectionSummary | None) -> list[ChoiceRecord]:
     """Return the selected choice, then each other checkpoint's choice with the best Dice.
 
     Args:
-        summary: Content of distribution/summary.json, which a user may have edited.
-
-    Returns:
-        Entries of its "choices"; empty before the selection.
+        summary: distribution/summary.json; None before the selection.
     """
-    selected = (summary or {}).get("selected")
-    if not isinstance(selected, dict) or not selected:
+    if summary is None:
         return []
-    choices = (summary or {}).get("choices")
-    best: dict[str, dict[str, Any]] = {}
-    for choice in choices if isinstance(choices, list) else []:
-        if isinstance(choice, dict) and is_number(choice.get("dice")):
-            name = str(choice.get("checkpoint"))
-            best[name] = max(best.get(name, choice), choice, key=lambda entry: entry["dice"])
-    keys = ("checkpoint", "threshold", "postprocess")
-    return [
-        selected,
-        *(c for c in best.values() if any(c.get(key) != selected.get(key) for key in keys)),
-    ]
+    selected = summary.selected
+    best: dict[str, ChoiceRecord] = {}
+    for choice in summary.choices:
+        name = choice.checkpoint
+        best[name] = max(best.get(name, choice), choice, key=lambda entry: entry.dice)
+    selected_key = _key(selected)
+    return [selected, *(choice for choice in best.values() if _key(choice) != selected_key)]
+
+
+def _key(choice: ChoiceRecord) -> tuple[object, ...]:
+    return choice.checkpoint, choice.threshold, choice.postprocess

@@ -15,15 +15,24 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import ValidationError
 
-from vesuv.config import Config, load_config
+from vesuv.config import Config
 from vesuv.errors import InputError
 from vesuv.files import read_text
 from vesuv.io.tables import plain_cell, read_json_or_none
-from vesuv.runs.records import Diagnosis, Observation, Record, RunEvent, RunFacts
+from vesuv.runs.folder import RunFolder
+from vesuv.runs.records import (
+    MAX_EPOCH,
+    Diagnosis,
+    Observation,
+    Record,
+    RunEvent,
+    RunFacts,
+    SelectionSummary,
+)
 
 Row = dict[str, float]
 """A line of metrics.csv: column -> number."""
@@ -82,7 +91,7 @@ class RunHistory:
     observations: tuple[Observation, ...] = ()
     """One for each epoch, by epoch."""
     diagnosis: Diagnosis | None = None
-    selection: dict[str, Any] | None = None
+    selection: SelectionSummary | None = None
     """distribution/summary.json."""
 
     @classmethod
@@ -92,14 +101,14 @@ class RunHistory:
         observations = {line.epoch: line for line in lines}
         return cls(
             path=path,
-            config=_config(path / "config.yaml"),
+            config=_config(RunFolder(path)),
             config_text=_text(path / "config.yaml"),
             facts=_record(path / "run.json", RunFacts),
             metrics=Metrics(tuple(_rows(path / "metrics.csv"))),
             events=tuple(_records(path / "events.jsonl", RunEvent)),
             observations=tuple(observations[epoch] for epoch in sorted(observations)),
             diagnosis=_record(path / "diagnosis.json", Diagnosis),
-            selection=read_json_or_none(path / "distribution" / "summary.json"),
+            selection=_record(path / "distribution" / "summary.json", SelectionSummary),
         )
 
 
@@ -114,8 +123,9 @@ def _rows(path: Path) -> Iterator[Row]:
                 for name, cell in cells.items()
                 if isinstance(name, str) and (value := _number(cell)) is not None
             }
-            if math.isfinite(row.get("epoch", math.nan)):
-                rows[int(row["epoch"])] = row
+            epoch = row.get("epoch", math.nan)
+            if 0 <= epoch <= MAX_EPOCH and epoch == int(epoch):
+                rows[int(epoch)] = row
     yield from (rows[epoch] for epoch in sorted(rows))
 
 
@@ -134,9 +144,9 @@ def _record(path: Path, kind: type[Kind]) -> Kind | None:
         return None
 
 
-def _config(path: Path) -> Config | None:
+def _config(run: RunFolder) -> Config | None:
     try:
-        return load_config(path)
+        return run.config
     except InputError:
         return None
 

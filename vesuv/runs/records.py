@@ -6,10 +6,13 @@ every run stays readable.
 
 from __future__ import annotations
 
+from contextlib import suppress
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
@@ -25,7 +28,8 @@ BINS = 100
 MAX_EPOCH = 10**9
 """No run has more epochs; a larger number is a damaged file's."""
 
-Epoch = Annotated[int, Field(ge=-1, le=MAX_EPOCH)]
+Epoch = Annotated[int, Field(ge=0, le=MAX_EPOCH)]
+LastEpoch = Annotated[int, Field(ge=-1, le=MAX_EPOCH)]
 """-1: before the first epoch."""
 VoxelCount = Annotated[int, Field(ge=0, le=2**63 - 1)]
 BinCounts = Annotated[tuple[VoxelCount, ...], Field(min_length=BINS, max_length=BINS)]
@@ -49,6 +53,17 @@ def first_fault(fault: ValidationError) -> str:
     key = ".".join(str(part) for part in error["loc"]) or "content"
     value = "" if error["type"] == "missing" else f", found {error['input']!r:.60}"
     return f"{key}: {message}{value}"
+
+
+def _valid_records(kind: type[Record], items: Any) -> Any:
+    """Leave invalid records out of a list, so that one does not cost all of them."""
+    if not isinstance(items, (list, tuple)):
+        return items
+    records = []
+    for item in items:
+        with suppress(ValidationError):
+            records.append(kind.model_validate(item))
+    return tuple(records)
 
 
 class RunFacts(Record):
@@ -85,8 +100,8 @@ class RunFacts(Record):
 class RunEvent(Record):
     """A line of events.jsonl: one event."""
 
-    epoch: int
-    step: int = 0
+    epoch: Epoch
+    step: Annotated[int, Field(ge=-1, le=2**63 - 1)] = 0
     kind: str
     """phase, noise, escape, learning_rate, non_finite, rollback, resume or stop."""
     line: str
@@ -105,32 +120,32 @@ class TileScore(Record):
 
     case: str
     group: str | None = None
-    predicted: Number
+    predicted: Share
     """Share of valid voxels that are predicted as foreground."""
-    labelled: Number
+    labelled: Share
     """Share of valid voxels that are labelled as foreground."""
-    dice: Number
+    dice: Share
 
 
 class TrainScore(Record):
     """Overlap on a set of tiles, pooled over their voxels."""
 
-    dice: Number
-    precision: Number
-    recall: Number
-    predicted: Number
-    labelled: Number
+    dice: Share
+    precision: Share
+    recall: Share
+    predicted: Share
+    labelled: Share
     histogram: Histogram
 
 
 class ErrorCounts(Record):
     """Voxels of the validation tiles at the threshold with the best Dice."""
 
-    right: int
+    right: VoxelCount
     """True positives."""
-    near: int
+    near: VoxelCount
     """Wrong voxels within one voxel of the other mask's foreground: a shifted boundary."""
-    far: int
+    far: VoxelCount
     """All other wrong voxels."""
 
 
@@ -146,7 +161,7 @@ class GradientComparison(Record):
 class AugmentationEffect(Record):
     """Change of the structure by one augmentation, as ratios of after to before."""
 
-    p: Number
+    p: Share
     """Share of patches that are augmented."""
     foreground: Number
     """Ratio of the numbers of foreground voxels."""
@@ -168,13 +183,13 @@ class Structure(Record):
 class LabelShares(Record):
     """Shares of labels in the prepared data, from its summary."""
 
-    values: dict[str, Number]
+    values: dict[str, Share]
     """Label value of the files -> share of all voxels."""
-    foreground: Number
+    foreground: Share
     """Foreground's share of the valid voxels."""
-    ignore: Number
+    ignore: Share
     """Ignored voxels' share of all voxels."""
-    patches_with_foreground: Number
+    patches_with_foreground: Share
     """Share of all patch positions."""
 
 
@@ -182,11 +197,14 @@ class Observation(Record):
     """A line of evidence.jsonl: measurements of one validation beside metrics.csv."""
 
     version: Literal[1] = 1
-    epoch: int
+    epoch: Epoch
     histogram: Histogram | None = None
     """Histogram of the validation tiles."""
-    tiles: tuple[TileScore, ...] = ()
-    groups: dict[str, Number] = Field(default_factory=dict)
+    tiles: Annotated[
+        tuple[TileScore, ...], BeforeValidator(partial(_valid_records, TileScore))
+    ] = ()
+    """Invalid ones are left out."""
+    groups: dict[str, Share] = Field(default_factory=dict)
     """Dice by group, pooled over its tiles."""
     train: TrainScore | None = None
     """The same measures on fixed tiles of training cases."""
@@ -218,7 +236,7 @@ class Finding(Record):
     """The change to make, with its configuration key where there is one."""
     severity: Severity
     """trouble: the run will give a poor model; warning: a result may mislead or be improved."""
-    epochs: tuple[int, int]
+    epochs: tuple[LastEpoch, LastEpoch]
     """First and last epoch of the evidence."""
     numbers: dict[str, float] = Field(default_factory=dict)
     """Numbers of the evidence by name."""
@@ -228,7 +246,7 @@ class Diagnosis(Record):
     """diagnosis.json."""
 
     version: Literal[1] = 1
-    epoch: int
+    epoch: LastEpoch
     """Last epoch of the evidence."""
     findings: tuple[Finding, ...]
 
@@ -260,6 +278,46 @@ class SelectedModel(Record):
     postprocess: ChainRecord | None = None
     """Selected steps; empty: no steps; None: the selection did not include post-processing."""
     inference: SelectedInference | None = None
+
+
+class NestedEstimate(Record):
+    """Mean scores of choices on the cases that were left out of the choice."""
+
+    left_out: str
+    """What was left out at a time: fold, group or case."""
+    dice: Share | None = None
+    gap: Share | None = None
+
+
+class ChoiceRecord(Record):
+    """A checkpoint with threshold and post-processing, and its mean scores over the cases."""
+
+    checkpoint: str
+    threshold: Share | None = None
+    postprocess: list[dict[str, Any]] = Field(default_factory=list)
+    dice: Share
+    gap: Share | None = None
+    """Absolute difference between the predicted and the labelled fraction."""
+    predicted_fraction: Share | None = None
+    labelled_fraction: Share | None = None
+
+
+class SelectedChoice(ChoiceRecord):
+    """The choice of the selection."""
+
+    why: str = ""
+    """The reason in one sentence."""
+    honest: NestedEstimate | None = None
+
+
+class SelectionSummary(Record):
+    """distribution/summary.json: the selection and what it was chosen from."""
+
+    selected: SelectedChoice
+    choices: Annotated[
+        tuple[ChoiceRecord, ...], BeforeValidator(partial(_valid_records, ChoiceRecord))
+    ] = ()
+    """Invalid ones are left out."""
 
 
 class NormalizerRecord(Record):
