@@ -165,6 +165,10 @@ def changed(**changes: Any) -> Case:
         (changed(spacing=(1.0, 0.0, 1.0)), r"case a: a spacing is 3 .* found \(1\.0, 0\.0, 1\.0\)"),
         (changed(spacing=(1.0, 1.0)), r"case a: a spacing is 3 finite voxel edges above 0"),
         (changed(id="../x"), r"case \.\./x: id: .*a case's id is a plain name, found '\.\./x'"),
+        (
+            changed(id="caf\udce9"),
+            r"id: .*a case's id is UTF-8; rename its files, found",
+        ),
         (changed(unit="parsec"), r"case a: unit: Input should be 'pm'"),
     ],
 )

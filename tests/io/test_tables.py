@@ -103,6 +103,12 @@ def test_markdown_is_a_heading_and_a_table_with_a_bold_foot() -> None:
     )
 
 
+def test_names_in_markdown_are_no_html_and_end_no_line() -> None:
+    table = TextTable("Cases", ["case"], [["<script>alert(1)</script>\n\x1b[1m|"]])
+
+    assert markdown_table(table).splitlines()[-1] == (r"| \<script>alert(1)\</script>\n\x1b[1m\| |")
+
+
 def read_csv(path: Path) -> list[list[str]]:
     with path.open(newline="", encoding="utf-8") as file:
         return [[plain_cell(cell) for cell in line] for line in csv.reader(file)]
@@ -143,3 +149,21 @@ def test_bytes_of_a_name_that_is_no_text_are_written_as_escapes(tmp_path: Path) 
 
     assert (tmp_path / "a.csv").read_text(encoding="utf-8") == "id\ncaf\\udce9\n"
     assert read_json(tmp_path / "a.json")["id"] == name
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_no_json_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.json")
+
+    with pytest.raises(InputError, match=r"cannot be read as JSON \(is a named pipe, not a reg"):
+        read_json(tmp_path / "a.json")
+
+
+def test_names_that_are_no_utf8_are_written_with_backslashes(tmp_path: Path) -> None:
+    name = os.fsdecode(b"a\xff.tif")
+
+    write_csv(tmp_path / "a.csv", [{"case": name}])
+    write_json(tmp_path / "a.json", {"case": name})
+
+    assert (tmp_path / "a.csv").read_text(encoding="utf-8") == "case\na\\udcff.tif\n"
+    assert read_json(tmp_path / "a.json")["case"] == name

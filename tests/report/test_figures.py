@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,15 @@ def test_the_triptych_shows_the_slice_with_most_foreground(tmp_path: Path) -> No
     assert red.max() > 0.2  # the foreground colour is there, in the label and in the prediction
     halves = red[:, red.shape[1] // 3 : 2 * red.shape[1] // 3], red[:, 2 * red.shape[1] // 3 :]
     assert all((half > 0.2).sum() > 500 for half in halves)
+
+
+def test_a_title_is_no_formula_and_may_hold_any_byte(tmp_path: Path) -> None:
+    empty = np.zeros((3, 8, 8), dtype=np.uint8)
+    title = "$a_{$ $\\frac$ \x1b[1m\u202e" + os.fsdecode(b"\xe9")
+
+    triptych(empty, empty, empty, tmp_path / "triptych.png", title)
+
+    assert imread(tmp_path / "triptych.png").std() > 0.05
 
 
 def test_a_flat_image_and_an_empty_label_are_drawn_too(tmp_path: Path) -> None:

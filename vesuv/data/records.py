@@ -21,9 +21,11 @@ _SETTINGS = ("data.root", "data.layout", "data.spacing", "labels.classes", "labe
 
 
 def _check_plain_name(name: str) -> str:
-    """Refuse ids that would name a folder outside the store."""
+    """Refuse ids that would name a folder outside the store, or that UTF-8 cannot hold."""
     if name in ("", ".", "..") or set("/\\\0") & set(name):
         raise ValueError("a case's id is a plain name")
+    if any("\ud800" <= character <= "\udfff" for character in name):
+        raise ValueError("a case's id is UTF-8; rename its files")
     return name
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from vesuv.evaluation.bootstrap import LEVEL, NUM_RESAMPLES, SEED, Interval
 from vesuv.evaluation.measures import find_column
 from vesuv.evaluation.summary import CaseScores, Comparisons
-from vesuv.io.tables import TextTable, markdown_table
+from vesuv.io.tables import TextTable, markdown_table, markdown_text
 
 _OVERLAP = ("dice", "iou", "precision", "recall", "predicted_fraction", "labelled_fraction")
 
@@ -84,7 +84,12 @@ def comparison_table(first: str, comparisons: Comparisons) -> TextTable:
 
 def markdown(tables: Sequence[TextTable], facts: Sequence[str], faults: Sequence[str]) -> str:
     """Return summary.md: facts, tables, how to read them, faults."""
-    parts = ["# Scores\n", *(f"- {fact}" for fact in facts), "", *map(markdown_table, tables)]
+    parts = [
+        "# Scores\n",
+        *(f"- {markdown_text(fact)}" for fact in facts),
+        "",
+        *map(markdown_table, tables),
+    ]
     parts.append(
         "## How to read this\n\n"
         f"Intervals hold the middle {LEVEL:.0%} of the means of {NUM_RESAMPLES:,} draws of the "
@@ -96,7 +101,7 @@ def markdown(tables: Sequence[TextTable], facts: Sequence[str], faults: Sequence
         "which neither interval nor test takes into account.\n"
     )
     if faults:
-        parts += ["## Faults\n", *(f"- {fault}" for fault in faults), ""]
+        parts += ["## Faults\n", *(f"- {markdown_text(fault)}" for fault in faults), ""]
     return "\n".join(parts)
 
 

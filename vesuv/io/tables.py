@@ -14,6 +14,7 @@ from typing import Any
 from vesuv.errors import InputError
 from vesuv.files import read_text
 from vesuv.io.atomic import write_text as write_text
+from vesuv.io.printable import printable
 
 VERSION = 1
 
@@ -147,10 +148,11 @@ def markdown_table(table: TextTable) -> str:
     rules = [":--" if index < table.num_names else "--:" for index in range(len(table.header))]
     bold = [[f"**{cell}**" if cell else "" for cell in row] for row in table.footer]
     rows = (table.header, *table.rows, *bold)
-    lines = [f"| {' | '.join(map(_escape_bars, row))} |" for row in rows]
+    lines = [f"| {' | '.join(map(markdown_text, row))} |" for row in rows]
     lines.insert(1, f"|{'|'.join(rules)}|")
     return "\n".join([f"## {table.title}", "", *lines, ""])
 
 
-def _escape_bars(cell: str) -> str:
-    return cell.replace("|", "\\|")
+def markdown_text(text: str) -> str:
+    """Return text from outside as Markdown shows it; it holds no HTML and ends no table's cell."""
+    return printable(text).replace("|", "\\|").replace("<", "\\<")

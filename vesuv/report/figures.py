@@ -14,6 +14,8 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from vesuv.io.printable import printable
+
 _BACKGROUND, _FOREGROUND, _CHOSEN = "#9aa5b1", "#c8553d", "#1f4e79"
 _CLASSES = ("#00000000", "#c8553d", "#2e86ab", "#6a994e", "#f2a541", "#7b5ea7", "#3d405b")
 _IGNORED = "#b8b8b8"
@@ -53,8 +55,10 @@ def distribution(
     _draw_histogram(axes[0], histogram)
     if lines:
         for line in lines:
-            axes[1].plot(line.thresholds, line.predicted_fraction, marker=".", label=line.name)
-            axes[2].plot(line.thresholds, line.dice, marker=".", label=line.name)
+            axes[1].plot(
+                line.thresholds, line.predicted_fraction, marker=".", label=_plain(line.name)
+            )
+            axes[2].plot(line.thresholds, line.dice, marker=".", label=_plain(line.name))
         axes[1].axhline(labelled_fraction, color="black", linestyle=":", label="labels")
         axes[1].set(xlabel="threshold", ylabel="predicted foreground fraction", ylim=(0, None))
         axes[2].set(xlabel="threshold", ylabel="Dice, mean over cases", ylim=(0, 1))
@@ -63,7 +67,7 @@ def distribution(
     if threshold is not None:
         for axis in axes:
             axis.axvline(threshold, color=_CHOSEN, linestyle="--")
-    figure.suptitle(title)
+    figure.suptitle(_plain(title))
     _save(figure, path)
 
 
@@ -93,7 +97,7 @@ def threshold_curves(
         axis.axvline(threshold, color=_CHOSEN, linestyle="--")
     axis.set(xlabel="threshold", ylim=(0, 1))
     axis.legend(fontsize="small")
-    figure.suptitle(title)
+    figure.suptitle(_plain(title))
     _save(figure, path)
 
 
@@ -125,7 +129,7 @@ def calibration(
     curve_axes.legend(fontsize="small")
     count_axes.stairs(voxels, np.linspace(0, 1, len(voxels) + 1), fill=True, color=_BACKGROUND)
     count_axes.set(xlabel="foreground probability", ylabel="voxels", yscale="log")
-    figure.suptitle(title)
+    figure.suptitle(_plain(title))
     _save(figure, path)
 
 
@@ -158,8 +162,13 @@ def triptych(
             _draw_classes(axis, np.asarray(classes[index]))
         axis.set_title(name, fontsize="medium")
         axis.set_axis_off()
-    figure.suptitle(title)
+    figure.suptitle(_plain(title))
     _save(figure, path)
+
+
+def _plain(text: str) -> str:
+    """Return text that Matplotlib draws as it is, although `$` begins a formula."""
+    return printable(text).replace("$", r"\$")
 
 
 def _draw_histogram(axis: Axes, histogram: NDArray[np.int64]) -> None:
