@@ -33,7 +33,7 @@ _TALK = (
     "vesuv.diagnosis.remedies",
     "vesuv.inference.provenance",
     "vesuv.report",
-    "vesuv.training.lines",
+    "vesuv.training.log_lines",
 )
 """Modules that say what a key is, and do nothing by it."""
 _COPIES = ("vesuv.config.differences", "vesuv.config.keys")

@@ -22,8 +22,8 @@ from vesuv.models.plain_unet import PlainUNetConfig
 from vesuv.runtime import distributed
 from vesuv.runtime.distributed import SINGLE_PROCESS, Group, OtherProcessError, join_processes
 from vesuv.runtime.machine import resolve
-from vesuv.training.epoch_sums import EpochSums
-from vesuv.training.non_finite import NonFiniteWatch
+from vesuv.training.epoch_metrics import EpochMetrics
+from vesuv.training.nan_guard import NanGuard
 from vesuv.training.optimizers import SGDConfig, build_optimizer
 from vesuv.training.step import TrainingStep
 from vesuv.transforms.collate import Batch
@@ -136,15 +136,15 @@ def skipped_step(group: Group) -> tuple[float, list[str]]:
         batch.image[-1, 0, 0, 0, 0] = float("nan")
     train_step = step_of(nn.Conv3d(1, 1, 3, padding=1), group, build_losses(ALL_LOSSES(), ["dice"]))
     result = train_step(batch, {"dice": 1.0})
-    watch = NonFiniteWatch(group)
-    watch.see(7, batch.cases, result)
-    return float(result.skipped), [skipped.line for skipped in watch.look()]
+    guard = NanGuard(group)
+    guard.record(7, batch.cases, result)
+    return float(result.skipped), [skipped.line for skipped in guard.pop_skipped_steps()]
 
 
 def patch_contents(group: Group) -> dict[str, float]:
-    sums = EpochSums(torch.device("cpu"), group)
-    sums.see(batch_of(Step(("dice",), {}, ignored=(3,)), group.batch_places(4)).label)
-    return sums.row()
+    metrics = EpochMetrics(torch.device("cpu"), group)
+    metrics.add_patches(batch_of(Step(("dice",), {}, ignored=(3,)), group.batch_places(4)).label)
+    return metrics.row()
 
 
 def copied_sum(group: Group) -> float:

@@ -23,27 +23,27 @@ def test_swa_is_the_mean_of_the_epochs_since_its_start() -> None:
 
     for epoch, value in enumerate([100.0, 1.0, 2.0, 6.0]):
         set_to(net, value)
-        averages.after_epoch(net, epoch)
+        averages.update_swa(net, epoch)
 
-    assert averages.started()["swa"].weight.item() == pytest.approx(3.0)
-    assert (averages.learning_rate(0), averages.learning_rate(1)) == (None, 0.5)
+    assert averages.started_models()["swa"].weight.item() == pytest.approx(3.0)
+    assert (averages.swa_lr(0), averages.swa_lr(1)) == (None, 0.5)
 
 
 def test_an_average_without_weights_is_not_offered() -> None:
     averages = Averages(constant(1.0), AveragingConfig(swa=SWAConfig(start_epoch=5)))
-    averages.after_epoch(constant(1.0), 0)
+    averages.update_swa(constant(1.0), 0)
 
-    assert averages.started() == {}
+    assert averages.started_models() == {}
 
 
 def test_ema_trusts_new_weights_more_in_its_first_steps() -> None:
     net = constant(0.0)
     averages = Averages(net, AveragingConfig(ema=EMAConfig(decay=0.9)))
-    averages.after_step(net)  # the first update copies
+    averages.update_ema(net)  # the first update copies
     set_to(net, 1.0)
-    averages.after_step(net)  # decay (1 + 1)/(10 + 1)
+    averages.update_ema(net)  # decay (1 + 1)/(10 + 1)
 
-    assert averages.started()["ema"].weight.item() == pytest.approx(1 - 2 / 11)
+    assert averages.started_models()["ema"].weight.item() == pytest.approx(1 - 2 / 11)
 
 
 def test_a_restored_average_goes_on_the_same() -> None:
@@ -52,14 +52,14 @@ def test_a_restored_average_goes_on_the_same() -> None:
     first, second = Averages(net, config), Averages(net, config)
     for value in (1.0, 2.0):
         set_to(net, value)
-        first.after_step(net)
-        first.after_epoch(net, 0)
+        first.update_ema(net)
+        first.update_swa(net, 0)
     second.restore(first.state())
 
     set_to(net, 9.0)
     for averages in (first, second):
-        averages.after_step(net)
-        averages.after_epoch(net, 1)
+        averages.update_ema(net)
+        averages.update_swa(net, 1)
 
-    for name, model in first.started().items():
-        assert torch.equal(model.weight, second.started()[name].weight)
+    for name, model in first.started_models().items():
+        assert torch.equal(model.weight, second.started_models()[name].weight)

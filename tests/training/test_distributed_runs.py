@@ -86,7 +86,7 @@ def scored(config: Config, folder: Path, group: Group) -> tuple[Any, ...]:
     compound = Compound(build_losses(config.loss, list(LOSSES)))
     on_tiles = tiles.score(network, machine, compound, observe=True)
     observed = [
-        (tile.place, tile.case, tile.matrix.tolist(), tile.probabilities.bins.tolist())
+        (tile.index, tile.case, tile.confusion.tolist(), tile.probabilities.bins.tolist())
         for tile in on_tiles.tiles
     ]
     return replace(on_tiles, tiles=()), observed, score_volumes(network, data, config, machine)

@@ -10,7 +10,7 @@ import torch
 from vesuv.config.data import AugmentConfig, SamplingConfig
 from vesuv.data.blocks import count_blocks
 from vesuv.errors import InputError
-from vesuv.training.loader import PatchLoader, explain_ended_workers
+from vesuv.training.loader import PatchLoader, explain_killed_workers
 from vesuv.transforms.collate import Batch
 from vesuv.transforms.normalize import IntensityMap
 
@@ -166,12 +166,12 @@ def test_any_other_fault_names_case_type_and_place(workers: int) -> None:
 def test_the_end_of_a_loader_process_is_told_with_its_cause(
     fault: Exception, sentence: str
 ) -> None:
-    with pytest.raises(InputError, match=sentence), explain_ended_workers():
+    with pytest.raises(InputError, match=sentence), explain_killed_workers():
         raise fault
 
 
 def test_other_faults_pass() -> None:
-    with pytest.raises(RuntimeError, match="something else"), explain_ended_workers():
+    with pytest.raises(RuntimeError, match="something else"), explain_killed_workers():
         raise RuntimeError("something else")
 
 

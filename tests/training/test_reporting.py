@@ -104,9 +104,9 @@ def test_what_is_no_fault_of_this_process_is_not_in_its_log(tmp_path: Path, end:
 def test_a_fault_in_what_only_watches_is_said_and_training_goes_on(tmp_path: Path) -> None:
     lines: list[str] = []
     with reporter(tmp_path, lines) as opened:
-        with opened.aside("Diagnosis"):
+        with opened.log_errors("Diagnosis"):
             raise ZeroDivisionError("oops")
-        with pytest.raises(InputError, match="full"), opened.aside("Diagnosis"):
+        with pytest.raises(InputError, match="full"), opened.log_errors("Diagnosis"):
             raise InputError("full")
 
     assert lines == ["Diagnosis failed (ZeroDivisionError: oops); training goes on"]

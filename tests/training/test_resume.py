@@ -59,7 +59,7 @@ def test_a_run_stopped_at_any_step_goes_on_as_if_it_had_not(
 
     def stop_often(request: StopRequest) -> None:
         if next(checks) % 17 == 0:  # an epoch is 6 checks and its validation 12
-            request.name = "SIGTERM"
+            request.signal_name = "SIGTERM"
         check_signal(request)
 
     monkeypatch.setattr(StopRequest, "check", stop_often)
@@ -131,7 +131,7 @@ def test_every_patience_is_counted_in_epochs_also_in_a_resumed_run(
 
     def stop_once(request: StopRequest) -> None:
         if next(checks) == 12 + 2 * 2:  # one check an epoch, and one for each validated tile
-            request.name = "SIGTERM"
+            request.signal_name = "SIGTERM"
         check_signal(request)
 
     monkeypatch.setattr(StopRequest, "check", stop_once)

@@ -12,7 +12,7 @@ from torch import Tensor
 from vesuv.data.labels import IGNORE
 from vesuv.runs.folder import RunFolder
 from vesuv.runs.writer import RunWriter
-from vesuv.training.slices import pictured, pictures
+from vesuv.training.slices import tile_pictures, tiles_with_picture
 from vesuv.training.validation import ObservedTile
 
 TILES = cast(
@@ -21,7 +21,7 @@ TILES = cast(
         images=[torch.full((1, 1, 3, 1, 3), 7.0), torch.zeros(1, 1, 3, 1, 3)],
         labels=[torch.zeros(1, 3, 1, 3, dtype=torch.uint8) for _ in range(2)],
         num_classes=3,
-        pictured=[1, 0],
+        picture_tiles=[1, 0],
     ),
 )
 TILES.images[1][0, 0, 1] = torch.tensor([-2.0, 0.0, 6.0])
@@ -39,9 +39,9 @@ def test_pictures_are_middle_slices_in_the_order_of_their_foreground() -> None:
         observed(2, None),
     ]
 
-    shown = pictures(TILES, tiles)
+    shown = tile_pictures(TILES, tiles)
 
-    assert [tile.case for tile in pictured(TILES, tiles)] == ["b", "a"]
+    assert [tile.case for tile in tiles_with_picture(TILES, tiles)] == ["b", "a"]
     assert shown["image"].tolist() == [[[0.0, 0.25, 1.0]], [[0.0, 0.0, 0.0]]]
     assert shown["label"][0, 0].tolist() == pytest.approx([0.5, 1.0, 77 / 255])
     assert shown["probability"].mean(dim=(1, 2)).tolist() == [0.5, 0.25]

@@ -17,7 +17,7 @@ from vesuv.config.training import OptimizerConfig, RuntimeConfig
 from vesuv.data.labels import IGNORE
 from vesuv.losses import LOSSES, Compound, build_losses
 from vesuv.runtime.machine import resolve
-from vesuv.training.optimizers import AdamWConfig, SGDConfig, build_optimizer, forget_moments
+from vesuv.training.optimizers import AdamWConfig, SGDConfig, build_optimizer, reset_moments
 from vesuv.training.step import TrainingStep
 from vesuv.transforms.collate import Batch
 
@@ -213,7 +213,7 @@ def test_forgotten_momentum_starts_like_a_fresh_optimiser() -> None:
     old(batch(), WEIGHTS)
     net.load_state_dict(twin.state_dict())
 
-    forget_moments(old.optimizer)
+    reset_moments(old.optimizer)
     old(batch(), WEIGHTS)
     training_step(twin, config)(batch(), WEIGHTS)
 

@@ -47,7 +47,7 @@ def test_going_back_loads_the_best_and_forgets_the_moments(
     set_to(state, 9)
     state.optimizer.state[state.network.output.weight] = {"step": torch.tensor(1.0)}
 
-    assert state.go_back() == (2, [])
+    assert state.roll_back() == (2, [])
     assert state.network.output.weight.unique().tolist() == [2.0]
     assert not state.optimizer.state
 
@@ -60,7 +60,7 @@ def test_a_best_that_is_yet_to_be_reached_again_is_passed_over(
     save_best(state, 2, 0.7)
     state.progress.best_measure = 0.5  # as last.pt of a killed run has it
 
-    assert state.go_back() == (1, [])
+    assert state.roll_back() == (1, [])
 
 
 def test_a_damaged_best_is_replaced_by_the_one_before_and_named(
@@ -72,7 +72,7 @@ def test_a_damaged_best_is_replaced_by_the_one_before_and_named(
     best = state.run.checkpoint("best")
     best.write_bytes(best.read_bytes()[:-100])
 
-    epoch, [fault] = state.go_back()
+    epoch, [fault] = state.roll_back()
 
     assert epoch == 1
     assert fault.startswith(f"{best}: damaged")
@@ -82,7 +82,7 @@ def test_without_any_best_there_is_nothing_to_go_back_to(
     tiny_config: Config, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=r"best\.pt: no such checkpoint; .* \(rolling back needs"):
-        state_of(tiny_config, tmp_path).go_back()
+        state_of(tiny_config, tmp_path).roll_back()
 
 
 def test_weights_alone_are_not_resumed(tiny_config: Config, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_the_network_runs_once_over_each_judged_tile_whatever_is_asked_for(
     network, checks = Echo(), []
     tiles = tiles_of(monkeypatch, 0, 2, 1)
 
-    tiles.score(network, MACHINE, COMPOUND, observe=True, check=lambda: checks.append(1))
+    tiles.score(network, MACHINE, COMPOUND, observe=True, check_stop=lambda: checks.append(1))
 
     assert network.calls == [(False, False)] * 2
     assert network.training
@@ -96,10 +96,10 @@ def test_an_observed_tile_says_what_the_network_said(monkeypatch: pytest.MonkeyP
 
     first, second = tiles.score(Echo(), MACHINE, observe=True).tiles
 
-    assert (first.place, first.case, first.group) == (0, "a", "north")
-    assert (second.place, second.case, second.group) == (2, "b", None)
-    assert first.matrix.tolist() == [[32, 16], [0, 16]]
-    assert second.matrix.tolist() == [[16, 0], [32, 0]]
+    assert (first.index, first.case, first.group) == (0, "a", "north")
+    assert (second.index, second.case, second.group) == (2, "b", None)
+    assert first.confusion.tolist() == [[32, 16], [0, 16]]
+    assert second.confusion.tolist() == [[16, 0], [32, 0]]
     assert first.probabilities.bins[:, 0, 0].tolist() == [99, 0, 99, 0]
     assert torch.equal(first.probabilities.label, tiles.labels[0][0])
     assert first.picture is not None and second.picture is not None
@@ -112,9 +112,9 @@ def test_the_tiles_with_most_foreground_are_pictured(monkeypatch: pytest.MonkeyP
 
     observed = tiles.score(Echo(), MACHINE, observe=True).tiles
 
-    assert tiles.pictured == [1, 3, 0]
-    assert [tile.place for tile in observed if tile.picture is not None] == [0, 1, 3]
-    assert tiles.slices == [2] * 5
+    assert tiles.picture_tiles == [1, 3, 0]
+    assert [tile.index for tile in observed if tile.picture is not None] == [0, 1, 3]
+    assert tiles.middle_slices == [2] * 5
 
 
 def test_a_pass_can_be_ended_between_two_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +125,7 @@ def test_a_pass_can_be_ended_between_two_tiles(monkeypatch: pytest.MonkeyPatch) 
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        tiles_of(monkeypatch, 0, 1).score(network, MACHINE, check=stop)
+        tiles_of(monkeypatch, 0, 1).score(network, MACHINE, check_stop=stop)
     assert len(network.calls) == 1
 
 

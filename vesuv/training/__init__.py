@@ -1,1 +1,1 @@
-"""How a network is trained; read trainer.py first."""
+"""Training of a network; read trainer.py first."""

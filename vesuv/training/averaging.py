@@ -16,10 +16,10 @@ ParameterList = tuple[Tensor, ...] | list[Tensor]
 
 
 class Averages:
-    """The averages that a run keeps, by the name of their checkpoint.
+    """The averaged models of a run, by the name of their checkpoint.
 
-    The networks here normalise by instance or group and keep no batch statistics, so no pass over
-    the data is needed before an average is used.
+    The networks have instance or group norms and no batch statistics, so that an average needs no
+    pass over the data.
 
     Source:
         SWA: Izmailov et al. 2018. EMA with decay min(d, (1 + n)/(10 + n)) in its first steps.
@@ -34,24 +34,24 @@ class Averages:
             update = _ema_update(config.ema.decay)
             self.models["ema"] = AveragedModel(network, multi_avg_fn=update)
 
-    def after_step(self, network: nn.Module) -> None:
-        """Let the EMA see the weights of this step."""
+    def update_ema(self, network: nn.Module) -> None:
+        """Add the weights after a step to the EMA."""
         if "ema" in self.models:
             self.models["ema"].update_parameters(network)
 
-    def after_epoch(self, network: nn.Module, epoch: int) -> None:
-        """Let SWA see the weights of this epoch once it has started."""
+    def update_swa(self, network: nn.Module, epoch: int) -> None:
+        """Add the weights after an epoch to SWA, from its start epoch on."""
         swa = self.config.swa
         if swa is not None and epoch >= swa.start_epoch:
             self.models["swa"].update_parameters(network)
 
-    def learning_rate(self, epoch: int) -> float | None:
-        """Return the rate that averaging asks for in `epoch`, or None."""
+    def swa_lr(self, epoch: int) -> float | None:
+        """Return the learning rate of SWA in `epoch`; None: SWA sets none."""
         swa = self.config.swa
         return swa.lr if swa is not None and epoch >= swa.start_epoch else None
 
-    def started(self) -> dict[str, nn.Module]:
-        """Return the averages that hold at least one set of weights."""
+    def started_models(self) -> dict[str, nn.Module]:
+        """Return the averaged models with at least one update."""
         return {
             name: model.module for name, model in self.models.items() if int(model.n_averaged) > 0
         }
@@ -68,9 +68,11 @@ class Averages:
 
 def _ema_update(decay: float) -> Callable[[ParameterList, ParameterList, Tensor | int], None]:
     @torch.no_grad()
-    def update(averages: ParameterList, currents: ParameterList, seen: Tensor | int) -> None:
-        count = int(seen)
-        share = 1.0 - min(decay, (1.0 + count) / (10.0 + count))
-        lerp_all_(averages, currents, share)
+    def update(
+        averages: ParameterList, currents: ParameterList, num_averaged: Tensor | int
+    ) -> None:
+        num_updates = int(num_averaged)
+        weight = 1.0 - min(decay, (1.0 + num_updates) / (10.0 + num_updates))
+        lerp_all_(averages, currents, weight)
 
     return update

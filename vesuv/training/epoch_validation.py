@@ -1,4 +1,4 @@
-"""What is judged after an epoch: the tiles, the averages, whole volumes, and what is amiss."""
+"""Validation after an epoch: tiles, averaged weights, whole volumes and diagnosis."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from vesuv.losses.compound import Compound
 from vesuv.runtime.machine import Machine
 from vesuv.training.fold_data import FoldData
 from vesuv.training.full_volumes import score_volumes
-from vesuv.training.lines import validation_line
+from vesuv.training.log_lines import validation_line
 from vesuv.training.monitor import RunMonitor
-from vesuv.training.reporting import Reporter, Row
-from vesuv.training.slices import pictured, pictures
+from vesuv.training.reporting import MetricsRow, Reporter
+from vesuv.training.slices import tile_pictures, tiles_with_picture
 from vesuv.training.train_state import TrainState
 from vesuv.training.validation import TileScores, ValidationTiles
 
 
 class EpochValidation:
-    """Judges a run's weights; changes nothing that training goes on with.
+    """Validates a run's weights without effect on its training.
 
     Args:
         config: The whole configuration.
-        data: The fold's cases; the validation tiles are read once, here, and kept.
+        data: The fold's cases; the validation tiles are read once, here.
         state: The run's weights and averages.
         compound: The losses.
-        machine: Where to compute.
-        check: May end a validation on the way.
+        machine: Device and precision.
+        check_stop: Called during validation; raises Interrupted to end it.
     """
 
     def __init__(
@@ -39,10 +39,10 @@ class EpochValidation:
         state: TrainState,
         compound: Compound,
         machine: Machine,
-        check: Callable[[], None],
+        check_stop: Callable[[], None],
     ) -> None:
         self.config, self.data, self.state = config, data, state
-        self.compound, self.machine, self.check = compound, machine, check
+        self.compound, self.machine, self.check_stop = compound, machine, check_stop
         self.monitor: RunMonitor | None = None
         self.findings: tuple[Finding, ...] = ()
         self.tiles = ValidationTiles(
@@ -53,8 +53,8 @@ class EpochValidation:
             config.labels.num_classes,
         )
 
-    def watch(self, reporter: Reporter) -> None:
-        """Look for findings from now on, in the process that writes."""
+    def start_monitor(self, reporter: Reporter) -> None:
+        """Start the diagnosis, in the main process only."""
         if reporter.writer is not None and self.config.diagnosis.enabled:
             self.monitor = RunMonitor(
                 self.config, self.data, self.tiles, self.machine, reporter.writer
@@ -62,61 +62,61 @@ class EpochValidation:
 
     def score(
         self, epoch: int, weights: dict[str, float], reporter: Reporter
-    ) -> tuple[TileScores, Row]:
+    ) -> tuple[TileScores, MetricsRow]:
         """Score the weights and every average, and write pictures.
 
         Args:
-            epoch: The epoch that ended.
+            epoch: The finished epoch.
             weights: Weight of each loss term in it.
-            reporter: Hears and writes.
+            reporter: Writes log lines and pictures.
 
         Returns:
             The weights' scores, and the epoch's columns of metrics.csv.
         """
         network, measure = self.state.network, self.config.validation.measure
-        scored = self.tiles.score(
-            network, self.machine, self.compound, observe=True, check=self.check
+        scores = self.tiles.score(
+            network, self.machine, self.compound, observe=True, check_stop=self.check_stop
         )
-        reporter.say(validation_line(epoch, scored, weights, measure))
-        row: Row = {f"val/{name}": value for name, value in scored.overlap.as_dict().items()}
-        row |= {f"val/loss_{name}": value for name, value in scored.components.items()}
-        row |= self._averages()
-        row |= self._full_volumes(epoch, network, reporter)
-        self._draw(epoch, scored, reporter)
-        return scored, row
+        reporter.say(validation_line(epoch, scores, weights, measure))
+        row: MetricsRow = {f"val/{name}": value for name, value in scores.overlap.as_dict().items()}
+        row |= {f"val/loss_{name}": value for name, value in scores.components.items()}
+        row |= self._score_averages()
+        row |= self._score_full_volumes(epoch, network, reporter)
+        self._write_slices(epoch, scores, reporter)
+        return scores, row
 
     def diagnose(
-        self, epoch: int, scored: TileScores, weights: dict[str, float], reporter: Reporter
+        self, epoch: int, scores: TileScores, weights: dict[str, float], reporter: Reporter
     ) -> None:
-        """Look for what may be wrong with the run; call it after the epoch's row is written."""
+        """Update the findings; call it after the epoch's row is written."""
         if self.monitor is None:
             return
-        with reporter.aside("Diagnosis"):
+        with reporter.log_errors("Diagnosis"):
             self.findings = self.monitor.observe(
-                epoch, scored.tiles, self.state.network, self.compound, weights
+                epoch, scores.tiles, self.state.network, self.compound, weights
             )
             reporter.findings(epoch, self.findings)
 
-    def _averages(self) -> Row:
-        row: Row = {}
-        for name, average in self.state.averages.started().items():
-            judged = self.tiles.score(average, self.machine, check=self.check)
-            row[f"val/{name}_{self.config.validation.measure}"] = judged.measure
-            self.state.save(name, average, measure=judged.measure)
+    def _score_averages(self) -> MetricsRow:
+        row: MetricsRow = {}
+        for name, average in self.state.averages.started_models().items():
+            scores = self.tiles.score(average, self.machine, check_stop=self.check_stop)
+            row[f"val/{name}_{self.config.validation.measure}"] = scores.measure
+            self.state.save(name, average, measure=scores.measure)
         return row
 
-    def _full_volumes(self, epoch: int, network: nn.Module, reporter: Reporter) -> Row:
+    def _score_full_volumes(self, epoch: int, network: nn.Module, reporter: Reporter) -> MetricsRow:
         every = self.config.validation.full_every
         if not every or (epoch + 1) % every:
             return {}
-        overlap = score_volumes(network, self.data, self.config, self.machine, self.check)
+        overlap = score_volumes(network, self.data, self.config, self.machine, self.check_stop)
         reporter.say(f"Epoch {epoch} Full volumes - Dice: {overlap.dice:.4f}")
         return {"val/full_dice": overlap.dice}
 
-    def _draw(self, epoch: int, scored: TileScores, reporter: Reporter) -> None:
-        places = [
-            (tile.case, self.tiles.slices[tile.place])
-            for tile in pictured(self.tiles, scored.tiles)
+    def _write_slices(self, epoch: int, scores: TileScores, reporter: Reporter) -> None:
+        slice_numbers = [
+            (tile.case, self.tiles.middle_slices[tile.index])
+            for tile in tiles_with_picture(self.tiles, scores.tiles)
         ]
-        shown = pictures(self.tiles, scored.tiles)
-        reporter.slices(epoch, shown, places, self.config.validation.threshold)
+        pictures = tile_pictures(self.tiles, scores.tiles)
+        reporter.slices(epoch, pictures, slice_numbers, self.config.validation.threshold)

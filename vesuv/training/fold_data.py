@@ -1,4 +1,4 @@
-"""The cases of one fold, and what training needs to know of them as a whole."""
+"""Training and validation cases of a fold, with their normalizer and class fractions."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from vesuv.errors import InputError
 from vesuv.transforms.normalize import Normalizer, build_normalizer
 
 FoldName = int | Literal["all"]
-"""A fold number, or "all": every case in training."""
+"""A fold number, or "all": train on every case."""
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Every prepared case of a data set, and how they are split.
+    """All prepared cases of a data set, and their split into folds.
 
     Args:
         cases: Case id -> case.
         folds: The split.
-        fingerprint: Tells data sets apart.
-        store: Folder that the cases are stored in; None: they are in memory.
+        fingerprint: Fingerprint of the data set.
+        store: Folder of the prepared data; None: the cases are in memory.
     """
 
     cases: Mapping[str, PreparedCase]
@@ -40,13 +40,13 @@ class TrainingData:
 
     @classmethod
     def of_store(cls, store: Store, config: Config) -> TrainingData:
-        """Return a store's cases, split as its folds file says."""
+        """Return a store's cases, split by its folds file."""
         folds = load_folds(store, config.data.folds)
         return cls(store.cases, folds, store.fingerprint, store.path)
 
     @classmethod
     def in_memory(cls, cases: Sequence[PreparedCase], config: Config) -> TrainingData:
-        """Return prepared cases in memory, split as `data.folds` says."""
+        """Return prepared cases in memory, split by `data.folds`."""
         section = config.data.folds
         if len(cases) < section.num:
             folds = Folds(tuple(sorted(case.id for case in cases)), (), section.num)
@@ -55,20 +55,20 @@ class TrainingData:
         return cls({case.id: case for case in cases}, folds, _digest(cases))
 
     def __str__(self) -> str:
-        """How messages name it."""
+        """Path or name of the data, for messages."""
         return str(self.store) if self.store else "the cases in memory"
 
 
 @dataclass(frozen=True)
 class FoldData:
-    """Training and validation cases of one fold, and how their intensities are scaled.
+    """Training and validation cases of one fold, and their normalizer.
 
     Args:
-        train: Cases that patches are drawn from.
-        validation: Cases that tiles are cut from; the training cases for fold "all".
-        normalizer: Made from the training cases.
-        class_fractions: Share of each class among the training cases' judged voxels.
-        store: Folder that they are stored in; None: they are in memory.
+        train: Cases of the training patches.
+        validation: Cases of the validation tiles; the training cases for fold "all".
+        normalizer: Normalizer from the statistics of the training cases.
+        class_fractions: Share of each class among the training cases' valid voxels.
+        store: Folder of the prepared data; None: the cases are in memory.
     """
 
     train: Sequence[PreparedCase]
@@ -82,7 +82,7 @@ def fold_data(data: TrainingData, config: Config, fold: FoldName) -> FoldData:
     """Return the cases of one fold.
 
     Raises:
-        InputError: No such fold, a channel count other than the network's, or no judged voxel.
+        InputError: No such fold, a channel count other than the network's, or no valid voxel.
     """
     train_ids, validation_ids = data.folds.split(fold)
     train = [data.cases[name] for name in train_ids]

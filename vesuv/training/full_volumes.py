@@ -1,4 +1,4 @@
-"""Validation on whole volumes while training goes on."""
+"""Validation on whole volumes during training."""
 
 from __future__ import annotations
 
@@ -21,37 +21,39 @@ def score_volumes(
     data: FoldData,
     config: Config,
     machine: Machine,
-    check: Callable[[], None] = lambda: None,
+    check_stop: Callable[[], None] = lambda: None,
 ) -> Overlap:
-    """Pool the overlap of the masks that would be written of the validation cases.
+    """Return the overlap of predicted masks and labels, pooled over the validation cases.
 
-    Each case is predicted as `predict` would do it with these weights, on the file's own grid, with
+    The masks are those that `predict` would write with these weights: on the file's own grid, with
     `validation.threshold` and `inference.postprocess`.
 
-    Processes that train together take turns with the cases, and check between them only, where
-    all are at the same point.
+    Processes that train together share the cases.
 
     Args:
-        network: As it is trained; its mode is as before afterwards.
+        network: The network in training; its mode is restored afterwards.
         data: The fold's cases.
         config: The whole configuration.
-        machine: Where to compute.
-        check: May end the validation on the way.
+        machine: Device and precision.
+        check_stop: Called between windows, or between cases if there are several processes, which
+            must call it together; raises Interrupted to end the validation.
     """
     num_classes = config.labels.num_classes
     group = machine.group
-    each_window = check if group.size == 1 else lambda: None
+    check_window = check_stop if group.size == 1 else lambda: None
     matrix = torch.zeros((num_classes, num_classes), dtype=torch.int64, device=machine.device)
     was_training = network.training
     network.eval()
-    trained = TrainedNetwork(network, config, data.normalizer, source="the network in training")
-    predictor = Predictor([trained], machine)
-    for turn in range(0, len(data.validation), group.size):
-        check()
-        if turn + group.rank >= len(data.validation):
+    trained_network = TrainedNetwork(
+        network, config, data.normalizer, source="the network in training"
+    )
+    predictor = Predictor([trained_network], machine)
+    for first_case in range(0, len(data.validation), group.size):
+        check_stop()
+        if first_case + group.rank >= len(data.validation):
             break
-        case = data.validation[turn + group.rank]
-        probs = predictor.predict_case(case, lambda _done, _total: each_window())
+        case = data.validation[first_case + group.rank]
+        probs = predictor.predict_case(case, lambda _done, _total: check_window())
         label = torch.from_numpy(case.native_label.copy())
         classes = torch.from_numpy(predictor.classes(probs))
         matrix += confusion(classes, label, label != IGNORE, num_classes).to(machine.device)

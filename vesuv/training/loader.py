@@ -1,7 +1,7 @@
-"""Batches for the trainer: planned, read and augmented ahead of the step that needs them.
+"""Loading of batches: workers plan, read and augment patches ahead of the step that needs them.
 
-Workers fill one endless stream of steps, so they go on reading while the trainer validates between
-two epochs. What a step sees depends on seed, epoch and step alone, not on the workers.
+Workers read one endless sequence of steps, so that they also read during the validation between two
+epochs. A batch is a pure function of seed, epoch and step; it does not depend on the workers.
 """
 
 from __future__ import annotations
@@ -26,18 +26,20 @@ from vesuv.transforms.collate import Batch, collate
 from vesuv.transforms.normalize import IntensityMap
 from vesuv.transforms.patch import RawPatch, apply_transform, read_planned_patch
 
-Step = tuple[int, int]
+StepKey = tuple[int, int]
+"""Epoch, and step of the epoch."""
+
 _CAUSES = {
     "Killed": "the system for want of memory: lower runtime.workers",
     "Bus error": "full shared memory or a store that was changed meanwhile: lower runtime.workers, "
     "or prepare again with --overwrite",
 }
-"""Signal that ended a loader process, and what it mostly means."""
+"""Signal that ended a loader process -> most likely cause."""
 
 
 @dataclass(frozen=True)
 class _RawBatch:
-    """Patches that are finished on the training device."""
+    """Stored patches, to be normalised and augmented on the training device."""
 
     patches: tuple[RawPatch, ...]
     cases: tuple[int, ...]
@@ -47,45 +49,45 @@ class _RawBatch:
 
 
 @dataclass(frozen=True)
-class _Fault:
-    """An exception on its way out of a worker; PyTorch's own transport buries the message."""
+class _WorkerError:
+    """Message of an exception in a worker, which PyTorch would hide in a traceback."""
 
     message: str
-    users: bool
+    is_input_error: bool
 
-    def error(self) -> Exception:
-        return InputError(self.message) if self.users else RuntimeError(self.message)
+    def exception(self) -> Exception:
+        return InputError(self.message) if self.is_input_error else RuntimeError(self.message)
 
 
 @dataclass(frozen=True)
-class _Steps(Dataset[Any]):
-    """Makes the batch of any step; what each worker holds a copy of."""
+class _BatchDataset(Dataset[Any]):
+    """The batch of any step; each worker has a copy."""
 
     sampler: PatchSampler
     intensity_maps: tuple[IntensityMap, ...]
     augment: AugmentConfig | None
     num_classes: int
-    finish_here: bool
+    augment_in_worker: bool
     places: tuple[int, ...] | None
 
-    def __getitem__(self, step: Step) -> Batch | _RawBatch | _Fault:
+    def __getitem__(self, step: StepKey) -> Batch | _RawBatch | _WorkerError:
         case = ""
         try:
-            raw: list[RawPatch] = []
+            patches: list[RawPatch] = []
             plans = self.sampler.plan(*step, self.places)
             for plan in plans:
                 case = f"case {self.sampler.cases[plan.case].id}: "
-                raw.append(read_planned_patch(self.sampler, plan, self.augment))
-            batch = _RawBatch(tuple(raw), tuple(plan.case for plan in plans))
-            return self.finish(batch) if self.finish_here else batch
+                patches.append(read_planned_patch(self.sampler, plan, self.augment))
+            batch = _RawBatch(tuple(patches), tuple(plan.case for plan in plans))
+            return self.augmented(batch) if self.augment_in_worker else batch
         except InputError as fault:
-            return _Fault(f"{case}{fault}", users=True)
+            return _WorkerError(f"{case}{fault}", is_input_error=True)
         except Exception as fault:
-            where = traceback.format_exc()
-            return _Fault(f"{case}{type(fault).__name__}: {fault}\n{where}", users=False)
+            message = f"{case}{type(fault).__name__}: {fault}\n{traceback.format_exc()}"
+            return _WorkerError(message, is_input_error=False)
 
-    def finish(self, batch: _RawBatch) -> Batch:
-        """Normalise and augment on the device that the patches lie on."""
+    def augmented(self, batch: _RawBatch) -> Batch:
+        """Normalise and augment the patches on their device."""
         patches = [
             apply_transform(patch, self.intensity_maps[case], self.num_classes)
             for patch, case in zip(batch.patches, batch.cases, strict=True)
@@ -93,13 +95,13 @@ class _Steps(Dataset[Any]):
         return collate(patches, tuple(self.sampler.cases[case].id for case in batch.cases))
 
 
-class _Stream(Sampler[Step]):
+class _StepSampler(Sampler[StepKey]):
     """All steps from a given one on, without end."""
 
     def __init__(self, epoch: int, step: int, steps_per_epoch: int) -> None:
         self.start, self.steps_per_epoch = (epoch, step), steps_per_epoch
 
-    def __iter__(self) -> Iterator[Step]:
+    def __iter__(self) -> Iterator[StepKey]:
         epoch, first = self.start
         while True:
             for step in range(first, self.steps_per_epoch):
@@ -114,15 +116,15 @@ class PatchLoader:
         cases: Training cases.
         intensity_maps: Normalisation of each case, in the same order.
         sampling: Patch size, batch size and foreground share.
-        augment: None leaves patches as they are.
-        seed: Together with epoch and step it settles every batch, whatever `workers` is.
+        augment: Augmentation; None: no augmentation.
+        seed: Seed of the batches.
         steps_per_epoch: Steps of one epoch.
-        workers: Processes that read ahead; 0 reads in the calling process.
-        augment_on: worker: workers hand over finished float patches; device: they hand over the
-            stored voxels (fewer bytes, no arithmetic) and the device does the rest.
-        device: Where batches are put.
-        num_classes: Classes, background counted.
-        places: Which patches of each step's batch are made here; None: all of them.
+        workers: Number of processes that read ahead; 0: the calling process reads.
+        augment_on: worker: workers return normalised and augmented float patches; device: they
+            return the stored voxels, which have fewer bytes, and the device does the rest.
+        device: Device of the batches.
+        num_classes: Number of classes, with background.
+        places: Places in each step's batch whose patches are loaded; None: all places.
 
     Raises:
         InputError: No case holds a voxel that is not ignored.
@@ -145,89 +147,90 @@ class PatchLoader:
     ) -> None:
         sampler = PatchSampler.build(cases, sampling, seed)
         in_worker = augment_on == "worker"
-        self._steps = _Steps(
+        self._dataset = _BatchDataset(
             sampler, tuple(intensity_maps), augment, num_classes, in_worker, places
         )
         self._steps_per_epoch = steps_per_epoch
         self._workers = workers
         self._device = device
-        self._stream: Iterator[Batch | _RawBatch | _Fault] | None = None
-        self._position: Step = (0, 0)
+        self._batches: Iterator[Batch | _RawBatch | _WorkerError] | None = None
+        self._next_step: StepKey = (0, 0)
 
     def epoch(self, epoch: int, start_step: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch from `start_step` on.
 
         Raises:
-            InputError: A case cannot be read; names it.
-            RuntimeError: Anything else went wrong with a case; names it.
+            InputError: A case cannot be read; the message names it.
+            RuntimeError: Another error with a case; the message names it.
         """
-        if self._stream is None or self._position != (epoch, start_step):
+        if self._batches is None or self._next_step != (epoch, start_step):
             self.close()
-            self._stream = self._open(epoch, start_step)
+            self._batches = self._open(epoch, start_step)
         for step in range(start_step, self._steps_per_epoch):
-            made = next(self._stream)
-            last = step + 1 == self._steps_per_epoch
-            self._position = (epoch + 1, 0) if last else (epoch, step + 1)
-            if isinstance(made, _Fault):
+            batch = next(self._batches)
+            is_last = step + 1 == self._steps_per_epoch
+            self._next_step = (epoch + 1, 0) if is_last else (epoch, step + 1)
+            if isinstance(batch, _WorkerError):
                 self.close()
-                raise made.error()
-            yield self._on_device(made)
+                raise batch.exception()
+            yield self._to_device(batch)
 
     def close(self) -> None:
         """Stop the workers; the loader can be used again."""
-        self._stream = None
+        self._batches = None
 
-    def _open(self, epoch: int, step: int) -> Iterator[Batch | _RawBatch | _Fault]:
-        stream = _Stream(epoch, step, self._steps_per_epoch)
+    def _open(self, epoch: int, step: int) -> Iterator[Batch | _RawBatch | _WorkerError]:
+        steps = _StepSampler(epoch, step, self._steps_per_epoch)
         if self._workers == 0:
-            return (self._steps[at] for at in stream)
+            return (self._dataset[key] for key in steps)
         return iter(
             DataLoader(
-                self._steps,
+                self._dataset,
                 batch_size=None,
-                sampler=stream,
+                sampler=steps,
                 num_workers=self._workers,
                 pin_memory=self._device.type == "cuda",
-                worker_init_fn=_settle_in,
+                worker_init_fn=_init_worker,
             )
         )
 
-    def _on_device(self, made: Batch | _RawBatch) -> Batch:
-        if isinstance(made, _RawBatch):
-            patches = tuple(patch.to(self._device) for patch in made.patches)
-            return self._steps.finish(_RawBatch(patches, made.cases))
-        image = made.image.to(self._device, non_blocking=True)
-        return Batch(image, made.label.to(self._device, non_blocking=True), made.cases)
+    def _to_device(self, batch: Batch | _RawBatch) -> Batch:
+        if isinstance(batch, _RawBatch):
+            patches = tuple(patch.to(self._device) for patch in batch.patches)
+            return self._dataset.augmented(_RawBatch(patches, batch.cases))
+        image = batch.image.to(self._device, non_blocking=True)
+        return Batch(image, batch.label.to(self._device, non_blocking=True), batch.cases)
 
 
 @contextmanager
-def explain_ended_workers() -> Iterator[None]:
-    """Turn PyTorch's word that a loader process has died into a sentence with the likely cause.
+def explain_killed_workers() -> Iterator[None]:
+    """Replace PyTorch's error for a killed loader process by one with the likely cause.
 
-    PyTorch raises it from a signal handler, wherever the training process happens to be.
+    PyTorch raises its error from a signal handler, so it can come from any line of the trainer.
 
     Raises:
-        InputError: In its place.
+        InputError: A loader process was killed.
     """
     try:
         yield
     except (RuntimeError, ConnectionError, EOFError) as fault:
-        found = re.search(r"DataLoader worker.* (?:by signal: ([\w ]+)|exited)", str(fault))
-        if isinstance(fault, RuntimeError) and found is None:
+        match = re.search(r"DataLoader worker.* (?:by signal: ([\w ]+)|exited)", str(fault))
+        if isinstance(fault, RuntimeError) and match is None:
             raise
-        # When the queue breaks before the signal is seen, its name is not known: mostly "Killed".
-        end = ((found and found[1]) or "Killed").strip()
-        cause = _CAUSES.get(end, "a fault in a library")
+        # The queue can break before the signal arrives; its name is unknown then, mostly "Killed".
+        signal_name = ((match and match[1]) or "Killed").strip()
+        cause = _CAUSES.get(signal_name, "a fault in a library")
         raise InputError(
-            f"runtime.workers: a loader process was ended ({end}), most likely by {cause}; what "
-            "was saved is whole, go on with --resume"
+            f"runtime.workers: a loader process was ended ({signal_name}), most likely by {cause}; "
+            "what was saved is whole, go on with --resume"
         ) from None
 
 
-def _settle_in(_worker: int) -> None:
-    """Leave Ctrl-C, which reaches the whole process group, to the trainer, and its memory too.
+def _init_worker(_worker: int) -> None:
+    """Ignore Ctrl-C, which the trainer handles, and share the trainer's memory.
 
-    The garbage collector would write to every object that the trainer made, and so copy it.
+    Without `gc.freeze`, the garbage collector writes to all objects of the trainer, which copies
+    their memory pages.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()

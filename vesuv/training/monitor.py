@@ -1,7 +1,7 @@
-"""What a run measures about itself beyond metrics.csv, and what it concludes from it.
+"""Measurements of a run beyond metrics.csv, and its diagnosis.
 
-Nothing here changes what training goes on with: the network's weights, mode and gradients, and
-every random state, are as before. All of it runs in the process that writes.
+Nothing here has an effect on training: weights, mode and gradients of the network, and all random
+states, are restored. Everything runs in the main process.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from vesuv.runtime.machine import Machine
 from vesuv.training.fold_data import FoldData
 from vesuv.training.validation import ObservedTile, ValidationTiles
 
-_SAMPLED = 200_000
-"""Weights, at most, that are compared from one observation to the next."""
+_MAX_SAMPLED_WEIGHTS = 200_000
+"""Maximum number of weights that are compared between two observations."""
 
 
 class RunMonitor:
@@ -36,10 +36,10 @@ class RunMonitor:
 
     Args:
         config: The whole configuration.
-        data: The fold's cases; tiles of the training cases are read once and kept.
+        data: The fold's cases; tiles of the training cases are read once, here.
         tiles: The validation tiles, shared with the trainer.
-        machine: Where to compute.
-        writer: Writes into the run's folder.
+        machine: Device and precision.
+        writer: Writer of the run's folder.
     """
 
     def __init__(
@@ -52,11 +52,11 @@ class RunMonitor:
     ) -> None:
         self.config, self.data, self.tiles = config, data, tiles
         self.machine, self.writer = machine, writer
-        self.maps = [data.normalizer.for_case(case.statistics) for case in data.train]
-        self.train_tiles = self._tiles_of_training_cases()
-        self.sample: Tensor | None = None
-        self.compared_epoch: int | None = None
-        self.probed = False
+        self.intensity_maps = [data.normalizer.for_case(case.statistics) for case in data.train]
+        self.train_tiles = self._build_train_tiles()
+        self.weight_sample: Tensor | None = None
+        self.gradients_epoch: int | None = None
+        self.data_is_measured = False
 
     def observe(
         self,
@@ -66,46 +66,50 @@ class RunMonitor:
         compound: Compound,
         weights: Mapping[str, float],
     ) -> tuple[Finding, ...]:
-        """Measure, write a line of evidence, and return what is found in the run so far.
+        """Measure, write a line of evidence, and return the findings of the run.
 
         Call it after the epoch's row is in metrics.csv.
 
         Args:
-            epoch: The epoch that was validated.
+            epoch: The validated epoch.
             observed: The validation tiles with the network's probabilities.
-            network: The network as it was validated.
+            network: The validated network.
             compound: The losses.
-            weights: Weights of the loss terms in force.
+            weights: Current weights of the loss terms.
 
         Raises:
             InputError: The run's folder cannot be written.
         """
-        began = time.monotonic()
-        content = self._on_tiles(observed, network)
-        content["movement"] = self._movement(network)
-        every, before = self.config.diagnosis.gradients_every, self.compared_epoch
-        if every and (before is None or epoch - before >= every):
+        start = time.monotonic()
+        content = self._measure_tiles(observed, network)
+        content["movement"] = self._weight_change(network)
+        every, previous_epoch = self.config.diagnosis.gradients_every, self.gradients_epoch
+        if every and (previous_epoch is None or epoch - previous_epoch >= every):
             content["gradients"] = self._gradients(network, compound, weights)
-            self.compared_epoch = epoch
-        if not self.probed:
-            content |= self._probe()
-            self.probed = True
-        content["seconds"] = time.monotonic() - began
+            self.gradients_epoch = epoch
+        if not self.data_is_measured:
+            content |= self._measure_data()
+            self.data_is_measured = True
+        content["seconds"] = time.monotonic() - start
         self.writer.observation(Observation.model_validate({"epoch": epoch, **content}))
         findings = diagnose(Evidence.read(self.writer.run.path))
         self.writer.diagnosis(epoch, findings)
         return findings
 
-    def _tiles_of_training_cases(self) -> ValidationTiles | None:
-        config, num = self.config, self.config.diagnosis.train_tiles
-        if not num:
+    def _build_train_tiles(self) -> ValidationTiles | None:
+        config, num_tiles = self.config, self.config.diagnosis.train_tiles
+        if not num_tiles:
             return None
-        section = config.validation.model_copy(update={"tiles": num})
-        classes = config.labels.num_classes
+        section = config.validation.model_copy(update={"tiles": num_tiles})
+        num_classes = config.labels.num_classes
         patch_size = config.sampling.patch_size
-        return ValidationTiles(self.data.train, self.maps, section, patch_size, classes)
+        return ValidationTiles(
+            self.data.train, self.intensity_maps, section, patch_size, num_classes
+        )
 
-    def _on_tiles(self, observed: Sequence[ObservedTile], network: nn.Module) -> dict[str, object]:
+    def _measure_tiles(
+        self, observed: Sequence[ObservedTile], network: nn.Module
+    ) -> dict[str, object]:
         probabilities = [tile.probabilities for tile in observed]
         counts = histogram(probabilities)
         content: dict[str, object] = {
@@ -115,38 +119,38 @@ class RunMonitor:
             "errors": errors(probabilities, counts),
         }
         if self.train_tiles is not None:
-            alone = self.machine.for_single_process()
-            train = self.train_tiles.score(network, alone, observe=True)
-            content["train"] = pooled_score(train.tiles)
+            machine = self.machine.for_single_process()
+            train_scores = self.train_tiles.score(network, machine, observe=True)
+            content["train"] = pooled_score(train_scores.tiles)
         return content
 
     def _gradients(
         self, network: nn.Module, compound: Compound, weights: Mapping[str, float]
     ) -> object:
         tiles = self.train_tiles or self.tiles
-        places = tiles.judged[: self.config.diagnosis.gradient_tiles]
-        chosen = [(tiles.images[place], tiles.labels[place]) for place in places]
-        return compare_gradients(network, compound, weights, chosen, self.machine)
+        indices = tiles.valid_tiles[: self.config.diagnosis.gradient_tiles]
+        samples = [(tiles.images[index], tiles.labels[index]) for index in indices]
+        return compare_gradients(network, compound, weights, samples, self.machine)
 
-    def _movement(self, network: nn.Module) -> float | None:
-        """Return the change of a fixed sample of the weights since the last observation."""
+    def _weight_change(self, network: nn.Module) -> float | None:
+        """Return the relative change of a fixed sample of weights since the last observation."""
         values = [p.detach().flatten() for p in network.parameters() if p.requires_grad]
-        stride = max(1, sum(map(len, values)) // _SAMPLED)
+        stride = max(1, sum(map(len, values)) // _MAX_SAMPLED_WEIGHTS)
         sample = torch.cat([value[::stride].float() for value in values]).cpu()
-        before, self.sample = self.sample, sample
-        if before is None or not bool(torch.isfinite(sample).all()):
+        previous, self.weight_sample = self.weight_sample, sample
+        if previous is None or not bool(torch.isfinite(sample).all()):
             return None
-        return float((sample - before).norm() / before.norm().clamp_min(1e-12))
+        return float((sample - previous).norm() / previous.norm().clamp_min(1e-12))
 
-    def _probe(self) -> dict[str, object]:
-        """Measure what does not change while training goes on."""
+    def _measure_data(self) -> dict[str, object]:
+        """Measure labels, structure and augmentation, which do not change during training."""
         config, store = self.config, self.data.store
         return {
             "labels": read_labels(Path(store)) if store is not None else None,
             "structure": measure_structure(self.data.train),
             "augmentation": measure_augmentation(
                 self.data.train,
-                self.maps,
+                self.intensity_maps,
                 config.sampling,
                 config.augment,
                 config.labels.num_classes,
@@ -157,8 +161,8 @@ class RunMonitor:
 
 
 def score_by_tile(observed: Sequence[ObservedTile]) -> tuple[TileScore, ...]:
-    """Score each tile by itself."""
-    overlaps = [(tile, scores(tile.matrix)) for tile in observed]
+    """Score each tile separately."""
+    overlaps = [(tile, scores(tile.confusion)) for tile in observed]
     return tuple(
         TileScore(
             case=tile.case,
@@ -172,18 +176,18 @@ def score_by_tile(observed: Sequence[ObservedTile]) -> tuple[TileScore, ...]:
 
 
 def score_by_group(observed: Sequence[ObservedTile]) -> dict[str, float]:
-    """Return the Dice of each group whose tiles hold foreground; empty where none is known."""
-    members: dict[str, list[Tensor]] = {}
+    """Return the Dice of each group whose tiles have foreground; empty without groups."""
+    by_group: dict[str, list[Tensor]] = {}
     for tile in observed:
         if tile.group is not None:
-            members.setdefault(tile.group, []).append(tile.matrix)
-    pooled = {name: scores(_sum(matrices)) for name, matrices in sorted(members.items())}
-    return {name: overlap.dice for name, overlap in pooled.items() if overlap.labelled_fraction}
+            by_group.setdefault(tile.group, []).append(tile.confusion)
+    overlaps = {name: scores(_sum(matrices)) for name, matrices in sorted(by_group.items())}
+    return {name: overlap.dice for name, overlap in overlaps.items() if overlap.labelled_fraction}
 
 
 def pooled_score(observed: Sequence[ObservedTile]) -> TrainScore:
-    """Score the voxels of all tiles together."""
-    overlap = scores(_sum([tile.matrix for tile in observed]))
+    """Score the pooled voxels of all tiles."""
+    overlap = scores(_sum([tile.confusion for tile in observed]))
     return TrainScore(
         dice=overlap.dice,
         precision=overlap.precision,

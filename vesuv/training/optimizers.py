@@ -1,4 +1,4 @@
-"""Optimisers by the name that `optimizer.name` gives them; all run as one fused kernel."""
+"""Optimisers by `optimizer.name`; all use fused kernels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class AdamWConfig(OptimizerConfig):
     lr: PositiveFloat = 5e-4
     weight_decay: float = Field(default=1e-4, ge=0.0)
     betas: tuple[Probability, Probability] = (0.9, 0.999)
-    """Share of the old mean, and of the old mean square, that is kept at each step."""
+    """Decay of the gradient's running mean and of its running mean square, per step."""
 
     def build(self, parameters: list[nn.Parameter]) -> Optimizer:
         return AdamW(
@@ -36,8 +36,9 @@ class SGDConfig(OptimizerConfig):
     lr: PositiveFloat = 1e-2
     weight_decay: float = Field(default=3e-5, ge=0.0)
     momentum: Probability = 0.99
-    """Share of the last update that is kept."""
+    """Share of the last update in the next one."""
     nesterov: bool = True
+    """Look ahead by the momentum before the gradient is taken."""
 
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> SGDConfig:
@@ -61,18 +62,18 @@ OPTIMIZERS: dict[str, type[OptimizerConfig]] = {"adamw": AdamWConfig, "sgd": SGD
 
 
 def build_optimizer(network: nn.Module, config: OptimizerConfig) -> Optimizer:
-    """Build the optimiser of a network's trained parameters, with empty moments."""
+    """Build the optimiser of a network's trainable parameters, with empty moments."""
     optimizer = config.build([p for p in network.parameters() if p.requires_grad])
     prepare_for_skips(optimizer)
-    forget_moments(optimizer)
+    reset_moments(optimizer)
     return optimizer
 
 
-def forget_moments(optimizer: Optimizer) -> None:
-    """Drop what the optimiser remembers of past gradients.
+def reset_moments(optimizer: Optimizer) -> None:
+    """Reset the optimiser's moments of past gradients.
 
-    SGD's momentum starts from zeros rather than from nothing: the two give the same first update,
-    but fused SGD leaves an unset buffer behind when it skips its first step.
+    SGD gets momentum buffers of zeros. The first update is the same as without buffers, but fused
+    SGD would create uninitialised ones if it skipped its first step.
     """
     optimizer.state.clear()
     if isinstance(optimizer, SGD):

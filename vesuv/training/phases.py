@@ -15,15 +15,15 @@ def phase_at(phases: Sequence[Phase], epoch: int) -> int:
 def weights_at(phases: Sequence[Phase], epoch: int, terms: Sequence[str]) -> dict[str, float]:
     """Return the weight of each term in `epoch`.
 
-    A phase with `ramp: n` moves linearly from the previous phase's weights and reaches its own at
-    its n-th epoch (counted from 0); without a ramp it has them from its first epoch on.
+    A phase with `ramp: n` changes linearly from the previous phase's weights and reaches its own at
+    its n-th epoch (counted from 0); without a ramp it has its own weights from its first epoch on.
     """
     index = phase_at(phases, epoch)
     phase = phases[index]
-    own: dict[str, float] = {term: phase.weights.get(term, 0.0) for term in terms}
-    into = epoch - phase.epochs[0]
-    if index == 0 or into >= phase.ramp:
-        return own
-    before = weights_at(phases, phase.epochs[0] - 1, terms)
-    share = (into + 1) / (phase.ramp + 1)
-    return {term: before[term] + share * (own[term] - before[term]) for term in terms}
+    weights: dict[str, float] = {term: phase.weights.get(term, 0.0) for term in terms}
+    epochs_into_phase = epoch - phase.epochs[0]
+    if index == 0 or epochs_into_phase >= phase.ramp:
+        return weights
+    previous = weights_at(phases, phase.epochs[0] - 1, terms)
+    share = (epochs_into_phase + 1) / (phase.ramp + 1)
+    return {term: previous[term] + share * (weights[term] - previous[term]) for term in terms}

@@ -1,4 +1,4 @@
-"""What a run says while it trains: to its folder, and to whoever listens."""
+"""Reports of a running training: files in its folder, and calls of a listener."""
 
 from __future__ import annotations
 
@@ -17,36 +17,40 @@ from vesuv.runs.folder import RESUME_HINT, RunFolder
 from vesuv.runs.records import RunEvent
 from vesuv.runs.writer import Position, RunWriter, close_log, open_log
 from vesuv.runtime.distributed import Group, OtherProcessError
+from vesuv.types import Say, silent
 
-Row = dict[str, float | int | None]
-"""An epoch's columns of metrics.csv; None where there is no number."""
+MetricsRow = dict[str, float | int | None]
+"""An epoch's columns of metrics.csv; None: an empty cell."""
 
-_NO_FAULT_OF_THIS_PROCESS = (Interrupted, OtherProcessError)
+_NOT_LOGGED = (Interrupted, OtherProcessError)
+"""Exceptions that are not errors of this process."""
 
 
 @dataclass(frozen=True)
 class StepProgress:
-    """How far an epoch is."""
+    """Progress within an epoch."""
 
     epoch: int
     epochs: int
+    """Number of epochs of the run."""
     step: int
-    """Steps of the epoch that are done."""
+    """Number of finished steps of the epoch."""
     steps: int
+    """Number of steps of an epoch."""
     patches_per_second: float
 
 
-def _ignore(_said: object) -> None:
-    """Ignore it."""
+def _ignore_step(_progress: StepProgress) -> None:
+    """Ignore progress."""
 
 
 @dataclass(frozen=True)
 class Listener:
-    """Hears what a run says; the command line prints it, a library user may ignore it."""
+    """Functions that training calls; the command line prints with them."""
 
-    line: Callable[[str], None] = _ignore
+    line: Say = silent
     """Called with each line of train.log; an OSError ends these calls and not the training."""
-    step: Callable[[StepProgress], None] = _ignore
+    step: Callable[[StepProgress], None] = _ignore_step
     """Called after each step."""
 
 
@@ -54,10 +58,10 @@ SILENT: Listener = Listener()
 
 
 class Reporter:
-    """Writes and tells what happens; of several processes the first one alone does.
+    """Writes the files of a run and calls the listener, in the main process only.
 
     Raises:
-        InputError: The folder cannot be written, from any method.
+        InputError: The folder cannot be written; every method may raise it.
     """
 
     def __init__(
@@ -66,10 +70,10 @@ class Reporter:
         self.run = run
         self.listener = listener if group.is_main else SILENT
         self.writer = RunWriter(run, position) if group.is_main else None
-        self.reported: set[str] = set()
+        self.reported_findings: set[str] = set()
 
     def say(self, line: str) -> None:
-        """Write a line to train.log, and tell it."""
+        """Write a line to train.log and pass it to the listener."""
         if self.writer is not None:
             self.writer.log(line)
         try:
@@ -78,18 +82,18 @@ class Reporter:
             self.listener = SILENT
             self.say(f"Nothing more is printed ({fault.strerror}); training and this log go on")
 
-    def metrics(self, epoch: int, row: Row) -> None:
-        """Write an epoch's numbers."""
+    def metrics(self, epoch: int, row: MetricsRow) -> None:
+        """Write an epoch's metrics."""
         if self.writer is not None:
             self.writer.metrics(epoch, row)
 
     def event(self, position: Position, kind: str, line: str) -> None:
-        """Write something that happened.
+        """Write an event.
 
         Args:
             position: Epoch and step.
             kind: phase, noise, escape, learning_rate, non_finite, rollback, resume or stop.
-            line: What happened, in one sentence.
+            line: The event in one sentence.
         """
         epoch, step = position
         self.say(f"Epoch {epoch} {line}")
@@ -108,39 +112,41 @@ class Reporter:
             self.writer.slices(epoch, pictures, places, threshold)
 
     def findings(self, epoch: int, findings: Sequence[Finding]) -> None:
-        """Say the findings that were not there before."""
+        """Log the findings that are new in this epoch."""
         names = {finding.name for finding in findings}
-        for line in finding_lines(
-            finding for finding in findings if finding.name not in self.reported
-        ):
+        new_findings = [f for f in findings if f.name not in self.reported_findings]
+        for line in finding_lines(new_findings):
             self.say(f"Epoch {epoch} {line}")
-        if names != self.reported and self.writer is not None:
+        if names != self.reported_findings and self.writer is not None:
             self.writer.text(
                 "findings", "\n\n".join(finding_lines(findings)) or "No findings.", epoch
             )
-        self.reported = names
+        self.reported_findings = names
 
     def conclude(self, findings: Sequence[Finding]) -> None:
-        """End the log with all findings, and write the page."""
+        """Log all findings at the end of the run, and write report.html."""
         for line in ["Findings:", *finding_lines(findings)] if findings else ["No findings"]:
             self.say(line)
         self.page()
 
     def page(self) -> None:
-        """Write report.html from what lies in the folder."""
+        """Write report.html."""
         if self.writer is not None:
-            with self.aside("Writing report.html"), catch_write_errors(self.run.path, RESUME_HINT):
+            with (
+                self.log_errors("Writing report.html"),
+                catch_write_errors(self.run.path, RESUME_HINT),
+            ):
                 write_page(self.run.path)
 
     @contextmanager
-    def aside(self, what: str) -> Iterator[None]:
-        """Keep a fault of ours in what only watches the run from ending it."""
+    def log_errors(self, task: str) -> Iterator[None]:
+        """Log an unexpected error of a task that training does not depend on, and go on."""
         try:
             yield
         except InputError:
             raise
         except Exception as fault:
-            self.say(f"{what} failed ({type(fault).__name__}: {fault}); training goes on")
+            self.say(f"{task} failed ({type(fault).__name__}: {fault}); training goes on")
 
     def __enter__(self) -> Reporter:
         return self
@@ -151,9 +157,9 @@ class Reporter:
         fault: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leave a fault of this process in the log, then flush."""
+        """Log an error of this process, and close the files."""
         with suppress(OSError, InputError):
-            if fault is not None and not isinstance(fault, _NO_FAULT_OF_THIS_PROCESS):
+            if fault is not None and not isinstance(fault, _NOT_LOGGED):
                 self._log_fault(f"stopped: {kind.__name__ if kind else ''}: {fault}")
         if self.writer is not None:
             self.writer.close()

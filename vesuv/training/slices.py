@@ -13,23 +13,25 @@ from vesuv.training.validation import ObservedTile, ValidationTiles
 _IGNORED_GREY = 77 / 255
 
 
-def pictures(tiles: ValidationTiles, observed: Sequence[ObservedTile]) -> dict[str, Tensor]:
-    """Return image, label and probability, (n, y, x) in [0, 1], of the pictured tiles.
+def tile_pictures(tiles: ValidationTiles, observed: Sequence[ObservedTile]) -> dict[str, Tensor]:
+    """Return image, label and probability, (n, y, x) in [0, 1], of the tiles with a picture.
 
-    The label's class index is spread over [0, 1], ignored voxels are 0.3; the probability is that
-    of any foreground class.
+    Class indices are scaled to [0, 1], ignored voxels are 0.3; the probability is that of any
+    foreground class.
     """
-    shown = pictured(tiles, observed)
+    selected = tiles_with_picture(tiles, observed)
     return {
-        "image": torch.stack([_grey(tiles.images[tile.place]) for tile in shown]),
-        "label": torch.stack([_label(tiles, tile.place) for tile in shown]),
-        "probability": torch.stack([tile.picture for tile in shown if tile.picture is not None]),
+        "image": torch.stack([_grey(tiles.images[tile.index]) for tile in selected]),
+        "label": torch.stack([_label(tiles, tile.index) for tile in selected]),
+        "probability": torch.stack([tile.picture for tile in selected if tile.picture is not None]),
     }
 
 
-def pictured(tiles: ValidationTiles, observed: Sequence[ObservedTile]) -> list[ObservedTile]:
-    """Return the tiles that have a picture, the one with most foreground first."""
-    return [tile for place in tiles.pictured for tile in observed if tile.place == place]
+def tiles_with_picture(
+    tiles: ValidationTiles, observed: Sequence[ObservedTile]
+) -> list[ObservedTile]:
+    """Return the tiles with a picture, sorted by foreground, most first."""
+    return [tile for index in tiles.picture_tiles for tile in observed if tile.index == index]
 
 
 def _grey(image: Tensor) -> Tensor:
@@ -37,8 +39,8 @@ def _grey(image: Tensor) -> Tensor:
     return (grey - grey.min()) / (grey.max() - grey.min()).clamp_min(1e-6)
 
 
-def _label(tiles: ValidationTiles, place: int) -> Tensor:
-    label = tiles.labels[place][0]
+def _label(tiles: ValidationTiles, index: int) -> Tensor:
+    label = tiles.labels[index][0]
     middle = label[label.shape[0] // 2]
-    spread = middle.float() / (tiles.num_classes - 1)
-    return spread.masked_fill(middle == IGNORE, _IGNORED_GREY)
+    grey = middle.float() / (tiles.num_classes - 1)
+    return grey.masked_fill(middle == IGNORE, _IGNORED_GREY)

@@ -1,4 +1,4 @@
-"""One optimiser step: forward, loss, backward, clip, update; nothing here waits for the device."""
+"""One optimiser step: forward, loss, backward, clipping, update; it never waits for the device."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from vesuv.transforms.collate import Batch
 
 @dataclass(frozen=True)
 class StepResult:
-    """Device scalars of one step; `skipped` is 1 where loss or gradient was not finite.
+    """Device scalars of one step; `skipped` is 1 if loss or gradient was not finite.
 
-    Loss, components and norm are those of the whole batch, also where several processes share it.
+    Loss, components and norm are those of the whole batch, also if several processes share it.
     """
 
     loss: Tensor
@@ -29,22 +29,22 @@ class StepResult:
     gradient_norm: Tensor
     skipped: Tensor
     finite_inputs: Tensor
-    """(b,) whether the image of each patch of this process was finite."""
+    """(b,) True for each patch of this process with a finite image."""
     finite_outputs: Tensor
-    """(b,) whether the network's output for it was."""
+    """(b,) True for each patch of this process with finite logits."""
 
 
 class TrainingStep:
-    """Callable on a batch.
+    """Callable that takes one step on a batch.
 
-    A step whose loss or gradient is not finite leaves weights and moments as they were: the fused
-    optimisers read that on the device, so that the host never has to look. Several processes see
-    the same loss and the same gradient, so they all take or skip a step alike.
+    A step whose loss or gradient is not finite does not change weights and moments: the fused
+    optimisers read the flag on the device, so the host does not wait for it. All processes get the
+    same loss and the same gradient, so they all take or all skip a step.
 
-    With `accumulate` above 1 the batch goes through the network in that many parts, and loss and
-    gradient are still those of the whole batch: all parts go forward without keeping activations,
-    the loss of the whole batch is differentiated with respect to the logits, and then each part
-    goes forward again and backward from its share of that gradient. The price is one more forward
+    With `accumulate` above 1 the batch is split into that many parts, and loss and gradient are
+    still those of the whole batch. First, all parts run forward without storing activations. Then
+    the loss of the whole batch is differentiated with respect to the logits. Finally, each part
+    runs forward again, and backward from its part of that gradient. This costs one more forward
     pass.
 
     Source:
@@ -65,9 +65,9 @@ class TrainingStep:
         memory_format: torch.memory_format = torch.contiguous_format,
     ) -> None:
         self.network = network
-        # DistributedDataParallel's: gradients are added up in this process alone.
-        self.unshared = getattr(network, "no_sync", nullcontext)
-        self.rehearsed = machine.group.size == 1
+        # DistributedDataParallel has no_sync, in which gradients are summed in this process only
+        self.no_gradient_sync = getattr(network, "no_sync", nullcontext)
+        self.ddp_is_warm = machine.group.size == 1
         self.optimizer = optimizer
         self.compound = compound
         self.machine = machine
@@ -77,82 +77,83 @@ class TrainingStep:
         self.parameters = parameters
 
     def __call__(self, batch: Batch, weights: Mapping[str, float]) -> StepResult:
-        """Update the weights on one batch with the loss weights given."""
+        """Update the weights on one batch, with these weights of the loss terms."""
         images = [
             part.contiguous(memory_format=self.memory_format)
             for part in batch.image.chunk(self.accumulate)
         ]
-        if not self.rehearsed:
-            self._rehearse(images[0])
+        if not self.ddp_is_warm:
+            self._warm_up_ddp(images[0])
         self.optimizer.zero_grad(set_to_none=True)
         if len(images) == 1:
             logits = self.machine.forward(self.network, images[0])
-            loss, terms = self._loss(logits, batch.label, weights)
+            loss, components = self._loss(logits, batch.label, weights)
             loss.backward()  # type: ignore[no-untyped-call]
         else:
-            logits, loss, terms = self._in_parts(images, batch.label, weights)
+            logits, loss, components = self._accumulate_gradient(images, batch.label, weights)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.max_norm)
         skipped = 1.0 - (torch.isfinite(loss.detach()) & torch.isfinite(norm)).float()
         skip_step(self.optimizer, skipped)
         self.optimizer.step()
-        finite = _finite(batch.image), _finite(logits.detach())
-        return StepResult(loss.detach(), terms, norm.detach(), skipped, *finite)
+        finite = _is_finite(batch.image), _is_finite(logits.detach())
+        return StepResult(loss.detach(), components, norm.detach(), skipped, *finite)
 
     def _loss(
         self, logits: Tensor, label: Tensor, weights: Mapping[str, float]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         return self.compound(logits, label, label != IGNORE, weights, self.machine.group)
 
-    def _in_parts(
+    def _accumulate_gradient(
         self, images: list[Tensor], label: Tensor, weights: Mapping[str, float]
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Add up the gradient of the whole batch part by part; return logits, loss and terms."""
-        device, states, parts = self.machine.device, [], []
+        """Compute the gradient of the whole batch by parts; return logits, loss and components."""
+        device, random_states, parts = self.machine.device, [], []
         with torch.no_grad():
             for image in images:
-                states.append(random_state(device))
+                random_states.append(random_state(device))
                 parts.append(self.machine.forward(self.network, image))
-        after = random_state(device)
+        final_state = random_state(device)
         logits = torch.cat(parts).requires_grad_()
-        loss, terms = self._loss(logits, label, weights)
+        loss, components = self._loss(logits, label, weights)
         (gradient,) = torch.autograd.grad(loss, logits)
-        slopes = torch.split(gradient, [len(image) for image in images])
-        for number, (image, slope, state) in enumerate(zip(images, slopes, states, strict=True), 1):
-            set_random_state(device, state)  # dropout draws what it drew before
-            with nullcontext() if number == len(images) else self.unshared():
-                self.machine.forward(self.network, image).backward(slope)  # type: ignore[no-untyped-call]
-        set_random_state(device, after)
-        return logits, loss, terms
+        gradients = torch.split(gradient, [len(image) for image in images])
+        for number, (image, part_gradient, state) in enumerate(
+            zip(images, gradients, random_states, strict=True), 1
+        ):
+            set_random_state(device, state)  # dropout repeats its masks of the first pass
+            with nullcontext() if number == len(images) else self.no_gradient_sync():
+                self.machine.forward(self.network, image).backward(part_gradient)  # type: ignore[no-untyped-call]
+        set_random_state(device, final_state)
+        return logits, loss, components
 
-    def _rehearse(self, image: Tensor) -> None:
-        """Go through one backward whose gradient is thrown away.
+    def _warm_up_ddp(self, image: Tensor) -> None:
+        """Run one backward pass whose gradient is discarded.
 
-        DistributedDataParallel groups gradients anew after the first one, and more than two numbers
-        are added up in an order that depends on the groups. A resumed run thus adds up as the one
-        that it goes on with.
+        DistributedDataParallel regroups gradients after the first backward pass, and a sum of more
+        than two numbers depends on the groups. With this pass, the first step of a resumed run has
+        the same groups as the same step of an uninterrupted run.
         """
         logits = self.machine.forward(self.network, image)
         logits.sum().backward()  # type: ignore[no-untyped-call]
-        self.rehearsed = True
+        self.ddp_is_warm = True
 
 
-def _finite(values: Tensor) -> Tensor:
-    """Tell for each patch of (b, c, z, y, x) whether all its values are finite.
+def _is_finite(values: Tensor) -> Tensor:
+    """Return for each patch of (b, c, z, y, x) whether all its values are finite.
 
-    The sum stands for all: it is finite unless a value is not, or values near the largest number
-    there is add up.
+    This tests the sum, which is finite if all values are, unless it overflows.
     """
     return torch.isfinite(values.flatten(1).sum(1, dtype=torch.float32))
 
 
 def random_state(device: torch.device) -> tuple[Tensor, Tensor | None]:
-    """Return the random state of the host and, where it has its own, of the device."""
-    own = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-    return torch.get_rng_state(), own
+    """Return the random states of the host and of a CUDA device; None for other devices."""
+    device_state = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+    return torch.get_rng_state(), device_state
 
 
 def set_random_state(device: torch.device, state: tuple[Tensor, Tensor | None]) -> None:
-    """Return to a state that `random_state` returned."""
+    """Restore a result of `random_state`."""
     torch.set_rng_state(state[0])
     if state[1] is not None:
         torch.cuda.set_rng_state(state[1], device)

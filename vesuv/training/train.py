@@ -29,7 +29,7 @@ from vesuv.training.reporting import SILENT, Listener
 from vesuv.training.trainer import Trainer
 
 _IN_MEMORY = "cases in memory"
-_MAY_CHANGE = (
+_CHANGEABLE_KEYS = (
     "train.epochs",
     "train.non_finite",
     "phases",
@@ -39,18 +39,18 @@ _MAY_CHANGE = (
     "diagnosis.",
     "data.root",
 )
-"""Keys that a resumed run may be given anew; anything else would make it another run."""
+"""Keys that may change when a run is resumed."""
 
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A run's folder, and what training it gave.
+    """Result of a training.
 
     Args:
-        folder: Where everything was written.
-        best_measure: Best watched measure on the validation tiles; None: no validation took place.
-        best_epoch: Its epoch.
-        findings: What is the matter with the run.
+        folder: The run's folder.
+        best_measure: Best measure on the validation tiles; None: there was no validation.
+        best_epoch: Epoch of the best measure.
+        findings: Findings of the diagnosis.
     """
 
     folder: RunFolder
@@ -60,7 +60,7 @@ class TrainedRun:
 
     @property
     def path(self) -> Path:
-        """The run's folder, for `vesuv.load` and the verbs of the command line."""
+        """Path of the run's folder, for `vesuv.load` and the command line."""
         return self.folder.path
 
 
@@ -78,20 +78,20 @@ def train(
 
     Args:
         config: The whole configuration: an object, nested mappings, or a YAML file.
-        cases: The data set; left out: what `data.root` holds, prepared when that was not done yet.
+        cases: The data set; left out: the cases in `data.root`, prepared if needed.
         fold: Fold number, or "all" for every case in training.
         output: The run's folder. Left out: log/<configuration>/fold_<k>; for cases in memory a
             temporary folder, which is deleted with the returned object; a run that ends early
             leaves it behind once a checkpoint was saved.
-        resume: Go on from checkpoints/last.pt.
-        overwrite: Start again where a run lies already.
-        listener: Hears the lines of train.log and the steps.
+        resume: Continue from checkpoints/last.pt.
+        overwrite: Replace an existing run.
+        listener: Receives the lines of train.log and the progress.
 
     Raises:
-        InputError: Bad configuration or data, or a run in the way.
-        Interrupted: SIGTERM or Ctrl-C came; the run is saved.
+        InputError: The configuration or the data are wrong, or the folder holds a run.
+        Interrupted: SIGTERM or Ctrl-C was received; the run is saved.
     """
-    config = as_config(config if cases is None else _of_memory(config))
+    config = as_config(config if cases is None else _with_memory_root(config))
     machine = for_training(resolve(config.runtime), config)
     temporary = None
     if output is None and cases is not None:
@@ -119,7 +119,7 @@ def train(
 
 
 def default_folder(config: Config, fold: FoldName) -> Path:
-    """Return the folder of a run that was given no other."""
+    """Return the default folder of a run."""
     return Path("log") / config.name / f"fold_{fold}"
 
 
@@ -135,25 +135,25 @@ def train_fold(
     overwrite: bool = False,
     origin: Mapping[str, Any] | None = None,
 ) -> Trainer:
-    """Train one fold of prepared data; called in each of the processes that train together.
+    """Train one fold of prepared data; every process of a distributed run calls it.
 
     Args:
         config: The whole configuration.
         data: All cases and their split.
         fold: Fold number, or "all".
         run: The run's folder.
-        machine: Where to compute.
-        listener: Hears the lines of train.log and the steps.
-        resume: Go on from checkpoints/last.pt.
-        overwrite: Start again where a run lies already.
-        origin: Where the configuration is from; added to run.json.
+        machine: Device, precision and processes.
+        listener: Receives the lines of train.log and the progress.
+        resume: Continue from checkpoints/last.pt.
+        overwrite: Replace an existing run.
+        origin: Facts about the origin of the configuration, added to run.json.
 
     Returns:
-        The trainer, at its end.
+        The trainer after training.
 
     Raises:
-        InputError: Bad data, or a run in the way.
-        Interrupted: SIGTERM or Ctrl-C came; the run is saved.
+        InputError: The data are wrong, or the folder holds a run.
+        Interrupted: SIGTERM or Ctrl-C was received; the run is saved.
     """
     group = machine.group
     with run.lock() if group.is_main else nullcontext():
@@ -171,7 +171,7 @@ def train_fold(
                 with run.selection_lock():
                     run.clear()
             run.create(
-                config, {**_facts(trainer, data, fold), "started": started, **(origin or {})}
+                config, {**_run_facts(trainer, data, fold), "started": started, **(origin or {})}
             )
         group.wait()
         trainer.fit()
@@ -179,7 +179,7 @@ def train_fold(
 
 
 def check_folder(run: RunFolder, *, resume: bool, overwrite: bool) -> None:
-    """Refuse a folder that holds a run already, or none where one shall be resumed.
+    """Refuse a folder that holds a run, or that holds none to resume.
 
     Raises:
         InputError: It does; or it holds links, or files of the user with names of a run's.
@@ -215,17 +215,17 @@ def check_apart(run: RunFolder, config: Config) -> None:
         )
 
 
-def _of_memory(config: Config | Mapping[str, Any] | str | Path) -> Any:
-    """Give mappings without a place of the data one that says where it is."""
+def _with_memory_root(config: Config | Mapping[str, Any] | str | Path) -> Any:
+    """Add data.root to mappings without it, for cases in memory."""
     if not isinstance(config, Mapping):
         return config
     section = config.get("data") or {}
     if not isinstance(section, Mapping):
-        return config  # refused as any other mistake in it
+        return config  # the configuration check reports it
     return {"name": "in_memory", **config, "data": {"root": _IN_MEMORY, **section}}
 
 
-def _facts(trainer: Trainer, data: TrainingData, fold: FoldName) -> dict[str, Any]:
+def _run_facts(trainer: Trainer, data: TrainingData, fold: FoldName) -> dict[str, Any]:
     config, machine, cases = trainer.config, trainer.machine, trainer.data
     return {
         "fold": fold,
@@ -255,7 +255,7 @@ def _check_same_run(config: Config, data: TrainingData, fold: FoldName, run: Run
     changed = [
         key
         for key in changed_keys(run.config, config)
-        if not key.startswith(_MAY_CHANGE) and key != "name"
+        if not key.startswith(_CHANGEABLE_KEYS) and key != "name"
     ]
     if changed:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Everything that a run goes on with: what last.pt holds, and what a rollback goes back to."""
+"""The state of a run: saved in last.pt, restored by --resume, reset in part by a rollback."""
 
 from __future__ import annotations
 
@@ -20,33 +20,46 @@ from vesuv.runs.checkpoints import (
 from vesuv.runs.folder import RunFolder
 from vesuv.runtime.machine import Machine
 from vesuv.training.averaging import Averages
-from vesuv.training.epoch_sums import EpochSums
-from vesuv.training.escape import PlateauEscape
-from vesuv.training.optimizers import build_optimizer, forget_moments
-from vesuv.training.schedules.schedule import Schedule
+from vesuv.training.epoch_metrics import EpochMetrics
+from vesuv.training.optimizers import build_optimizer, reset_moments
+from vesuv.training.plateau_escape import PlateauEscape
+from vesuv.training.schedules.lr_schedule import LRSchedule
 from vesuv.transforms.normalize import Normalizer
+
+_CHECKPOINT_KEYS = {"skipped_steps": "skipped", "skipped_before_rollback": "forgiven"}
+"""Field of `TrainProgress` -> its key in checkpoints, where the two differ."""
 
 
 @dataclass
 class TrainProgress:
-    """Where the run stands; everything else that resumes has its own state."""
+    """Position, best measure and counters of a run."""
 
     epoch: int = 0
     step: int = 0
-    """Steps of the epoch that are done."""
+    """Number of finished steps of the epoch."""
     best_measure: float | None = None
     best_epoch: int = 0
-    skipped: int = 0
-    """Steps skipped for a non-finite loss or gradient, in the whole run."""
-    forgiven: int = 0
-    """How many of them lie before the last rollback."""
+    skipped_steps: int = 0
+    """Steps of the whole run that were skipped for a non-finite loss or gradient."""
+    skipped_before_rollback: int = 0
+    """Skipped steps before the last rollback, which no longer count for the limit."""
     rollbacks: int = 0
+
+    def state(self) -> dict[str, Any]:
+        """Return the state for a checkpoint."""
+        return {_CHECKPOINT_KEYS.get(name, name): value for name, value in vars(self).items()}
+
+    @classmethod
+    def of_state(cls, state: dict[str, Any]) -> TrainProgress:
+        """Return the progress of a checkpoint's `state()`."""
+        names = {key: name for name, key in _CHECKPOINT_KEYS.items()}
+        return cls(**{names.get(key, key): value for key, value in state.items()})
 
 
 class TrainState:
-    """Weights, optimiser, schedule, averages, plateau escape, position and the epoch's sums.
+    """Weights, optimiser, schedule, averages, plateau escape, progress and the epoch's metrics.
 
-    It is whole after every step, so a run saved there goes on as if it had never stopped.
+    It is complete after every step: a run that is resumed from there equals an uninterrupted one.
     """
 
     def __init__(
@@ -61,7 +74,7 @@ class TrainState:
         self.config, self.normalizer, self.run = config, normalizer, run
         self.network, self.machine = network, machine
         self.optimizer = build_optimizer(network, config.optimizer)
-        self.schedule = Schedule(
+        self.lr_schedule = LRSchedule(
             self.optimizer,
             config.scheduler,
             steps_per_epoch=steps_per_epoch,
@@ -69,19 +82,28 @@ class TrainState:
             validation_every=config.validation.every,
         )
         self.averages = Averages(network, config.averaging)
-        self.escape = (
+        self.plateau_escape = (
             PlateauEscape(config.plateau, config.validation.every) if config.plateau else None
         )
         self.progress = TrainProgress()
-        self.sums = EpochSums(machine.device, machine.group)
+        self.epoch_metrics = EpochMetrics(machine.device, machine.group)
         self.saved_at = time.monotonic()
 
     def save(
-        self, name: str, network: nn.Module, *, measure: float | None = None, whole: bool = False
+        self,
+        name: str,
+        network: nn.Module,
+        *,
+        measure: float | None = None,
+        resumable: bool = False,
     ) -> None:
-        """Write a network's weights as checkpoints/<name>.pt; `whole`: with all of the state.
+        """Write a network's weights as checkpoints/<name>.pt, in the main process only.
 
-        Of processes that train together the first writes; all may read the file afterwards.
+        Args:
+            name: Name of the checkpoint.
+            network: The network.
+            measure: Its validation measure.
+            resumable: Write the state of the run too.
         """
         if self.machine.group.is_main:
             write_checkpoint(
@@ -91,107 +113,109 @@ class TrainState:
                 normalizer=self.normalizer,
                 epoch=self.progress.epoch,
                 measure=measure,
-                training=self._content() if whole else None,
+                training=self._state() if resumable else None,
                 keep_previous=name in ("best", "last"),
             )
         self.machine.group.wait()
 
     def save_last(self) -> None:
-        """Write last.pt, from which --resume goes on."""
-        self.save("last", self.network, whole=True)
+        """Write last.pt, from which --resume continues."""
+        self.save("last", self.network, resumable=True)
         self.saved_at = time.monotonic()
 
     def next_epoch(self) -> None:
-        """Stand at the first step of the next epoch; keep this one's weights when they are due."""
+        """Move to the next epoch; write epoch_<n>.pt of this one if it is due."""
         every = self.config.checkpoint.every_epochs
         if every and (self.progress.epoch + 1) % every == 0:
             self.save(f"epoch_{self.progress.epoch:04d}", self.network)
         self.progress.epoch, self.progress.step = self.progress.epoch + 1, 0
-        self.sums = EpochSums(self.machine.device, self.machine.group)
+        self.epoch_metrics = EpochMetrics(self.machine.device, self.machine.group)
 
     def restore(self, checkpoint: Checkpoint) -> str | None:
         """Continue from last.pt.
 
-        A run given more epochs goes on with its schedule: plateau and cosine do not depend on their
-        number, poly follows the curve of the new number from the first step on.
+        The configuration may have a new number of epochs: plateau and cosine schedules do not
+        depend on it, poly continues on the curve of the new number.
 
         Returns:
-            What a new number of epochs means; None when it is the same.
+            A sentence on the effect of a new number of epochs; None if it is the same.
 
         Raises:
-            InputError: The checkpoint holds weights alone, or another network's.
+            InputError: The checkpoint has no training state, or that of another network.
         """
         state = checkpoint.training
         if state is None:
             raise InputError(f"{checkpoint.path}: holds no training state; resume from last.pt")
         load_weights(self.network, checkpoint)
-        before, now = checkpoint.config.train.epochs, self.config.train.epochs
+        old_epochs, epochs = checkpoint.config.train.epochs, self.config.train.epochs
         try:
-            self._restore_parts(state, new_length=before != now)
+            self._restore_parts(state, new_length=old_epochs != epochs)
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as fault:
             reason = " ".join(str(fault).split())
             raise InputError(
                 f"{checkpoint.path}: its training state is not this run's ({reason:.160}); start "
                 "a new run"
             ) from None
-        if before == now:
+        if old_epochs == epochs:
             return None
-        name, lr = self.config.scheduler.name, self.schedule.lr
-        meaning = "follows the curve of the new number" if name == "poly" else "goes on as it was"
-        return f"train.epochs is {now}, was {before}: the {name} schedule {meaning}, at {lr:.3g}"
+        name, lr = self.config.scheduler.name, self.lr_schedule.lr
+        effect = "follows the curve of the new number" if name == "poly" else "goes on as it was"
+        return (
+            f"train.epochs is {epochs}, was {old_epochs}: the {name} schedule {effect}, at {lr:.3g}"
+        )
 
     def _restore_parts(self, state: dict[str, Any], *, new_length: bool) -> None:
         self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.restore(state["schedule"], new_length=new_length)
+        self.lr_schedule.restore(state["schedule"], new_length=new_length)
         self.averages.restore(state["averages"])
-        if self.escape is not None:
-            self.escape.restore(state["plateau"])
-        self.progress = TrainProgress(**state["progress"])
+        if self.plateau_escape is not None:
+            self.plateau_escape.restore(state["plateau"])
+        self.progress = TrainProgress.of_state(state["progress"])
         if state["sums"] is not None:
-            self.sums.restore(state["sums"])
+            self.epoch_metrics.restore(state["sums"])
 
-    def go_back(self) -> tuple[int, list[str]]:
-        """Load the best weights and forget the moments.
+    def roll_back(self) -> tuple[int, list[str]]:
+        """Load the best weights and reset the moments.
 
-        A best.pt that a resumed run has yet to reach again is passed over for the one before it. Of
-        several processes the first reads and the others copy its weights: another machine may not
-        see the newest file yet.
+        A resumed run can be older than its best.pt; then the checkpoint before best.pt is loaded.
+        Only the main process reads the file, since other machines may not have the newest one yet;
+        the other processes copy its weights.
 
         Returns:
-            The epoch that the weights are from, and what was wrong with files that were not used.
+            Epoch of the weights, and the errors of unreadable checkpoints.
 
         Raises:
             InputError: No best checkpoint can be read.
         """
         group = self.machine.group
-        answer = self._load_best() if group.is_main else (0, [])
+        result = self._load_best() if group.is_main else (0, [])
         group.broadcast_weights(self.network)
-        forget_moments(self.optimizer)
-        said: tuple[int, list[str]] = group.gather_objects(answer)[0]
-        return said
+        reset_moments(self.optimizer)
+        main_result: tuple[int, list[str]] = group.gather_objects(result)[0]
+        return main_result
 
     def _load_best(self) -> tuple[int, list[str]]:
         path = self.run.checkpoint("best")
-        found: list[Checkpoint] = []
+        checkpoints: list[Checkpoint] = []
         faults: list[str] = []
         for candidate in (path, previous_path(path)):
             try:
-                found.append(read_checkpoint(candidate))
+                checkpoints.append(read_checkpoint(candidate))
             except InputError as fault:
                 faults.append(str(fault))
-        if not found:
+        if not checkpoints:
             raise InputError(f"{faults[0]} (rolling back needs it)")
-        wanted = self.progress.best_measure
-        best = next((one for one in found if one.measure == wanted), found[0])
+        best_measure = self.progress.best_measure
+        best = next((c for c in checkpoints if c.measure == best_measure), checkpoints[0])
         load_weights(self.network, best)
-        return best.epoch, faults if best is found[-1] else []
+        return best.epoch, faults if best is checkpoints[-1] else []
 
-    def _content(self) -> dict[str, Any]:
+    def _state(self) -> dict[str, Any]:
         return {
             "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state(),
+            "schedule": self.lr_schedule.state(),
             "averages": self.averages.state(),
-            "plateau": self.escape.state() if self.escape else None,
-            "progress": vars(self.progress).copy(),
-            "sums": self.sums.state() if self.progress.step else None,
+            "plateau": self.plateau_escape.state() if self.plateau_escape else None,
+            "progress": self.progress.state(),
+            "sums": self.epoch_metrics.state() if self.progress.step else None,
         }

@@ -1,9 +1,9 @@
-"""The training loop: epochs of steps, a fixed measure, and the policies that listen to it.
+"""The training loop: epochs of steps, validation on a fixed measure, and policies that use it.
 
-What is unusual here: the scheduler, early stopping, plateau escape and "best" all watch one number,
-the masked overlap on fixed tiles (`validation.py`), never a loss, because the loss becomes another
-function at each change of phase. Patches and noise are pure functions of seed, epoch and step, so a
-run's whole random state is its position: it can be saved after any step and go on exactly there.
+Two things are unusual. The scheduler, early stopping, plateau escape and the best checkpoint depend
+on the overlap on fixed tiles (`validation.py`) and never on a loss, because each phase minimises
+another loss function. And patches and noise are pure functions of seed, epoch and step, so that a
+run can be saved after any step and resumed with the same result.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from vesuv.runtime.interruption import StopRequest
 from vesuv.runtime.machine import Machine
 from vesuv.training.epoch_validation import EpochValidation
 from vesuv.training.fold_data import FoldData
-from vesuv.training.lines import start_line, summary_line, train_line
-from vesuv.training.loader import PatchLoader, explain_ended_workers
-from vesuv.training.noise import WeightNoise
-from vesuv.training.non_finite import NonFiniteWatch
+from vesuv.training.loader import PatchLoader, explain_killed_workers
+from vesuv.training.log_lines import start_line, summary_line, train_line
+from vesuv.training.nan_guard import NanGuard
 from vesuv.training.phases import phase_at, weights_at
-from vesuv.training.reporting import SILENT, Listener, Reporter, Row, StepProgress
+from vesuv.training.reporting import SILENT, Listener, MetricsRow, Reporter, StepProgress
 from vesuv.training.step import TrainingStep
 from vesuv.training.train_state import TrainProgress, TrainState
+from vesuv.training.weight_noise import WeightNoise
 from vesuv.transforms.collate import Batch
 
-Weights = dict[str, float]
+LossWeights = dict[str, float]
 """Weight of each loss term in an epoch."""
 
-_CHECK_EVERY = 10
-"""Steps between two looks for skipped steps: each makes the host wait once."""
-_MOST_ROLLBACKS = 3
-"""Times that a run goes back to its best weights after too many non-finite steps."""
+_SKIP_CHECK_STEPS = 10
+"""Steps between two checks for skipped steps, in each of which the host waits for the device."""
+_MAX_ROLLBACKS = 3
+"""Maximum number of rollbacks of a run after too many non-finite steps."""
 
 
 class Trainer:
@@ -54,8 +54,8 @@ class Trainer:
         config: The whole configuration.
         data: The fold's cases.
         run: The folder.
-        machine: Where to compute.
-        listener: Hears what the run says.
+        machine: Device, precision and processes.
+        listener: Receives log lines and progress.
     """
 
     def __init__(
@@ -72,77 +72,83 @@ class Trainer:
         self.steps_per_epoch = config.train.steps_per_epoch or max(
             1, len(data.train) // config.sampling.batch_size
         )
-        layout = torch.channels_last_3d if config.runtime.channels_last else torch.contiguous_format
+        memory_format = (
+            torch.channels_last_3d if config.runtime.channels_last else torch.contiguous_format
+        )
         network = build_model(config.model)
         initialise_output_bias(network, data.class_fractions)
         recompute_levels(network, config.runtime.recompute_levels)
-        self.network = network.to(machine.device).to(memory_format=layout)  # type: ignore[call-overload]
+        self.network = network.to(machine.device).to(memory_format=memory_format)  # type: ignore[call-overload]
         self.state = TrainState(
             config, data.normalizer, run, self.network, self.steps_per_epoch, machine
         )
         self.compound = Compound(build_losses(config.loss, config.terms))
         seed = config.runtime.seed
-        self.noise = WeightNoise(config.noise, self.network, seed) if config.noise else None
-        self.places = self.group.batch_places(config.sampling.batch_size)
-        shared = self.group.share_gradients(self.network)
-        self.step = TrainingStep(
-            torch.compile(shared) if config.runtime.compile else shared,
+        self.weight_noise = WeightNoise(config.noise, self.network, seed) if config.noise else None
+        self.batch_places = self.group.batch_places(config.sampling.batch_size)
+        wrapped_network = self.group.share_gradients(self.network)
+        self.training_step = TrainingStep(
+            torch.compile(wrapped_network) if config.runtime.compile else wrapped_network,
             list(self.network.parameters()),
             self.state.optimizer,
             self.compound,
             machine,
             gradient_clip=config.train.gradient_clip,
             accumulate=config.runtime.accumulate,
-            memory_format=layout,
+            memory_format=memory_format,
         )
-        self.non_finite = NonFiniteWatch(self.group)
-        self.stop = StopRequest(self.group)
+        self.nan_guard = NanGuard(self.group)
+        self.stop_request = StopRequest(self.group)
         self.resume_notes: list[str] = []
 
     @property
     def progress(self) -> TrainProgress:
-        """Where the run stands."""
         return self.state.progress
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What is the matter with the run, as of the last validation."""
+        """Findings of the last validation."""
         return self.validation.findings
 
     @property
     def position(self) -> Position:
-        """Epoch, and number of its steps that are done."""
+        """Epoch, and number of its finished steps."""
         return self.progress.epoch, self.progress.step
 
     def resume(self, checkpoint: Checkpoint, *notes: str) -> None:
-        """Continue from last.pt; the notes are said when the run goes on.
+        """Continue from last.pt, and log the notes at the start.
 
         Raises:
-            InputError: The checkpoint does not fit.
+            InputError: The checkpoint belongs to another run.
         """
         note = self.state.restore(checkpoint)
         self.resume_notes += [*notes, *([note] if note else [])]
 
     def fit(self) -> TrainProgress:
-        """Train until the epochs, the patience or the minutes are used up.
+        """Train until the last epoch, early stopping or the time limit.
 
         Raises:
-            InputError: Something the user gave is at fault, or the folder cannot be written.
-            Interrupted: A signal came; everything is saved.
+            InputError: The configuration or the data are wrong, or the folder cannot be written.
+            Interrupted: A signal came; the run is saved.
         """
         self.deadline = time.monotonic() + 60 * (self.config.runtime.max_minutes or float("inf"))
         self.validation = EpochValidation(
-            self.config, self.data, self.state, self.compound, self.machine, self.stop.check
+            self.config, self.data, self.state, self.compound, self.machine, self.stop_request.check
         )
         loader = self._loader()
         reporter = Reporter(self.run, self.position, self.group, self.listener)
         try:
-            with self.stop, reporter, self.group.attribute_errors(), explain_ended_workers():
-                self.validation.watch(reporter)
-                self._announce(reporter)
-                with self._saved_when_interrupted(reporter):
-                    end = self._epochs(loader, reporter)
-                reporter.event(self.position, "stop", end)
+            with (
+                self.stop_request,
+                reporter,
+                self.group.attribute_errors(),
+                explain_killed_workers(),
+            ):
+                self.validation.start_monitor(reporter)
+                self._log_start(reporter)
+                with self._save_on_interrupt(reporter):
+                    stop_reason = self._train_epochs(loader, reporter)
+                reporter.event(self.position, "stop", stop_reason)
                 reporter.conclude(self.findings)
                 reporter.say(self._summary())
         finally:
@@ -150,17 +156,17 @@ class Trainer:
         return self.progress
 
     @contextmanager
-    def _saved_when_interrupted(self, reporter: Reporter) -> Iterator[None]:
+    def _save_on_interrupt(self, reporter: Reporter) -> Iterator[None]:
         try:
             yield
         except Interrupted as signal:
-            self._report_skipped(reporter)
+            self._report_skipped_steps(reporter)
             self.state.save_last()
             epoch, step = self.position
-            end = f"Stopped by {signal} and saved at step {step}; --resume goes on"
-            reporter.event((epoch, step), "stop", end)
+            stop_reason = f"Stopped by {signal} and saved at step {step}; --resume goes on"
+            reporter.event((epoch, step), "stop", stop_reason)
             reporter.page()
-            raise Interrupted(f"{self.run.path}: epoch {epoch}: {end}") from None
+            raise Interrupted(f"{self.run.path}: epoch {epoch}: {stop_reason}") from None
 
     def _loader(self) -> PatchLoader:
         config, data, machine = self.config, self.data, self.machine
@@ -175,197 +181,201 @@ class Trainer:
             augment_on=machine.augment_on,
             device=machine.device,
             num_classes=config.labels.num_classes,
-            places=self.places,
+            places=self.batch_places,
         )
 
-    def _epochs(self, loader: PatchLoader, reporter: Reporter) -> str:
-        """Train to the end; return why it is the end."""
+    def _train_epochs(self, loader: PatchLoader, reporter: Reporter) -> str:
+        """Train all epochs; return the reason for the end of the run."""
         while self.progress.epoch < self.config.train.epochs:
-            end = self._epoch(loader, reporter)
-            if end:
-                return end
+            stop_reason = self._train_epoch(loader, reporter)
+            if stop_reason:
+                return stop_reason
         return f"All {self.config.train.epochs} epochs done"
 
-    def _epoch(self, loader: PatchLoader, reporter: Reporter) -> str | None:
-        """Train and validate one epoch; return why the run ends here, or None."""
+    def _train_epoch(self, loader: PatchLoader, reporter: Reporter) -> str | None:
+        """Train and validate one epoch; return the reason if the run ends here, or None."""
         config, progress = self.config, self.progress
         epoch = progress.epoch
         weights = weights_at(config.phases, epoch, config.terms)
-        self.stop.check()
+        self.stop_request.check()
         if progress.step == 0:
             self._before_epoch(epoch, weights, reporter)
-        row = self._train(loader, weights, reporter)
-        left = self.deadline - time.monotonic()
+        row = self._train_steps(loader, weights, reporter)
+        seconds_left = self.deadline - time.monotonic()
         if row["patches_per_second"]:
-            reporter.say(train_line(config, self.position, row, self.steps_per_epoch, left))
+            reporter.say(train_line(config, self.position, row, self.steps_per_epoch, seconds_left))
         row |= {f"weight/{name}": weight for name, weight in weights.items()}
         complete = progress.step == self.steps_per_epoch
-        last = epoch + 1 == config.train.epochs
-        due = complete and ((epoch + 1) % config.validation.every == 0 or last)
-        end = None
-        if not (due or self._time_is_over(last and complete)):
+        is_last = epoch + 1 == config.train.epochs
+        validation_due = complete and ((epoch + 1) % config.validation.every == 0 or is_last)
+        stop_reason = None
+        if not (validation_due or self._time_limit_reason(is_last and complete)):
             reporter.metrics(epoch, row)
         else:
-            scored, columns = self.validation.score(epoch, weights, reporter)
+            scores, columns = self.validation.score(epoch, weights, reporter)
             reporter.metrics(epoch, row | columns)
-            self.validation.diagnose(epoch, scored, weights, reporter)
-            if due:
-                self._apply_policies(epoch, scored.measure, reporter)
-                end = self._patience_is_over(epoch)
+            self.validation.diagnose(epoch, scores, weights, reporter)
+            if validation_due:
+                self._apply_policies(epoch, scores.measure, reporter)
+                stop_reason = self._early_stopping_reason(epoch)
             elif progress.best_measure is None:
-                self.state.save("best", self.network, measure=scored.measure)
+                self.state.save("best", self.network, measure=scores.measure)
             reporter.page()
         if complete:
             self.state.next_epoch()
         self.state.save_last()
-        return end or self._time_is_over(last and complete)
+        return stop_reason or self._time_limit_reason(is_last and complete)
 
-    def _time_is_over(self, finished: bool) -> str | None:
-        if finished or not self._any(time.monotonic() > self.deadline):
+    def _time_limit_reason(self, run_is_complete: bool) -> str | None:
+        if run_is_complete or not self._any_process(time.monotonic() > self.deadline):
             return None
         minutes = self.config.runtime.max_minutes
         return f"Stopped after runtime.max_minutes={minutes}; --resume goes on"
 
-    def _before_epoch(self, epoch: int, weights: Weights, reporter: Reporter) -> None:
+    def _before_epoch(self, epoch: int, weights: LossWeights, reporter: Reporter) -> None:
         index = phase_at(self.config.phases, epoch)
         if epoch == self.config.phases[index].epochs[0]:
-            shown = ", ".join(f"{name} {weight:g}" for name, weight in weights.items() if weight)
-            reporter.event((epoch, 0), "phase", f"Phase {index + 1} begins: {shown}")
-        std = self.noise.inject(self.network, epoch) if self.noise else None
+            terms = ", ".join(f"{name} {weight:g}" for name, weight in weights.items() if weight)
+            reporter.event((epoch, 0), "phase", f"Phase {index + 1} begins: {terms}")
+        std = self.weight_noise.inject(self.network, epoch) if self.weight_noise else None
         if std is not None:
             line = f"Weight noise injected, relative deviation {std:.2g}"
             reporter.event((epoch, 0), "noise", line)
 
-    def _train(self, loader: PatchLoader, weights: Weights, reporter: Reporter) -> Row:
-        """Run the rest of the epoch's steps, or as many as there is time for."""
+    def _train_steps(
+        self, loader: PatchLoader, weights: LossWeights, reporter: Reporter
+    ) -> MetricsRow:
+        """Run the remaining steps of the epoch, up to the time limit."""
         progress, epoch, batch_size = (
             self.progress, self.progress.epoch, self.config.sampling.batch_size
         )  # fmt: skip
-        began, first = time.monotonic(), progress.step
-        waited, rate, lr = 0.0, 0.0, self.state.schedule.lr
+        start, first_step = time.monotonic(), progress.step
+        wait_seconds, lr = 0.0, self.state.lr_schedule.lr
         self.network.train()
-        batches = iter(loader.epoch(epoch, first))
-        for step in range(first, self.steps_per_epoch):
-            if step:  # before the first one, weight noise was added
-                self.stop.check()
-            asked = time.monotonic()
+        batches = iter(loader.epoch(epoch, first_step))
+        for step in range(first_step, self.steps_per_epoch):
+            if step:  # not before step 0: weight noise is already added
+                self.stop_request.check()
+            wait_start = time.monotonic()
             batch = next(batches)
-            waited += time.monotonic() - asked
-            lr = self._step(step, batch, weights)
+            wait_seconds += time.monotonic() - wait_start
+            lr = self._train_step(step, batch, weights)
             self._after_step(reporter)
-            rate = (progress.step - first) * batch_size / (time.monotonic() - began)
+            rate = (progress.step - first_step) * batch_size / (time.monotonic() - start)
             reporter.listener.step(
                 StepProgress(
                     epoch, self.config.train.epochs, progress.step, self.steps_per_epoch, rate
                 )
             )
-            if self._any(time.monotonic() > self.deadline):
+            if self._any_process(time.monotonic() > self.deadline):
                 break
-        self._report_skipped(reporter)
-        seconds = max(time.monotonic() - began, 1e-9)
+        self._report_skipped_steps(reporter)
+        seconds = max(time.monotonic() - start, 1e-9)
         return {
-            **self.state.sums.row(),
+            **self.state.epoch_metrics.row(),
             "lr": lr,
             "seconds": seconds,
-            "patches_per_second": (progress.step - first) * batch_size / seconds,
-            "loader_wait_share": waited / seconds,
-            "skipped_steps": progress.skipped,
+            "patches_per_second": (progress.step - first_step) * batch_size / seconds,
+            "loader_wait_share": wait_seconds / seconds,
+            "skipped_steps": progress.skipped_steps,
         }
 
-    def _step(self, step: int, batch: Batch, weights: Weights) -> float:
-        """Take one step of the epoch; return the learning rate it was taken with."""
+    def _train_step(self, step: int, batch: Batch, weights: LossWeights) -> float:
+        """Take one step of the epoch; return its learning rate."""
         epoch, state = self.progress.epoch, self.state
-        number = epoch * self.steps_per_epoch + step
-        state.schedule.before_step(number)
-        swa_lr = state.averages.learning_rate(epoch)
+        global_step = epoch * self.steps_per_epoch + step
+        state.lr_schedule.before_step(global_step)
+        swa_lr = state.averages.swa_lr(epoch)
         if swa_lr is not None:
-            state.schedule.override(swa_lr)
-        lr = state.schedule.lr
-        result = self.step(batch, weights)
-        state.sums.add(result)
-        state.sums.see(batch.label)
-        self.non_finite.see(step, batch.cases, result)
-        state.schedule.after_step(number)
-        state.averages.after_step(self.network)
+            state.lr_schedule.set_lr(swa_lr)
+        lr = state.lr_schedule.lr
+        result = self.training_step(batch, weights)
+        state.epoch_metrics.add_step(result)
+        state.epoch_metrics.add_patches(batch.label)
+        self.nan_guard.record(step, batch.cases, result)
+        state.lr_schedule.after_step(global_step)
+        state.averages.update_ema(self.network)
         self.progress.step = step + 1
         if self.progress.step == self.steps_per_epoch:
-            state.averages.after_epoch(self.network, epoch)
+            state.averages.update_swa(self.network, epoch)
         return lr
 
     def _after_step(self, reporter: Reporter) -> None:
-        """Look for skipped steps and save within the epoch when they are due."""
+        """Check for skipped steps, and save within the epoch, where they are due."""
         step = self.progress.step
-        if step % _CHECK_EVERY == 0 or step == self.steps_per_epoch:
-            self._report_skipped(reporter)
-            self._respect_limit(reporter)
+        if step % _SKIP_CHECK_STEPS == 0 or step == self.steps_per_epoch:
+            self._report_skipped_steps(reporter)
+            self._apply_non_finite_limit(reporter)
         minutes = (time.monotonic() - self.state.saved_at) / 60
-        if self._any(minutes > self.config.checkpoint.every_minutes):
-            self._report_skipped(reporter)
+        if self._any_process(minutes > self.config.checkpoint.every_minutes):
+            self._report_skipped_steps(reporter)
             self.state.save_last()
 
-    def _any(self, due: bool) -> bool:
-        """Tell whether something is due in any process, whose clocks differ."""
-        return self.group.any_process(due)[0]
+    def _any_process(self, flag: bool) -> bool:
+        """Return whether the flag is set in any process; the clocks of processes differ."""
+        return self.group.any_process(flag)[0]
 
-    def _report_skipped(self, reporter: Reporter) -> None:
-        for skipped in self.non_finite.look():
-            self.progress.skipped += 1
+    def _report_skipped_steps(self, reporter: Reporter) -> None:
+        for skipped in self.nan_guard.pop_skipped_steps():
+            self.progress.skipped_steps += 1
             reporter.event((self.progress.epoch, skipped.step), "non_finite", skipped.line)
 
-    def _respect_limit(self, reporter: Reporter) -> None:
-        """Stop or go back to the best weights when too many steps were skipped.
+    def _apply_non_finite_limit(self, reporter: Reporter) -> None:
+        """Stop the run or roll back to the best weights if too many steps were skipped.
 
-        Called at fixed steps only, so that when a run was saved changes nothing in it.
+        It is called at fixed steps only, so that the time of a save has no effect on the run.
         """
         progress, limit = self.progress, self.config.train.non_finite_limit
-        count = progress.skipped - progress.forgiven
+        count = progress.skipped_steps - progress.skipped_before_rollback
         if count < limit:
             return
-        possible = progress.best_measure is not None and progress.rollbacks < _MOST_ROLLBACKS
-        if self.config.train.non_finite == "stop" or not possible:
+        can_roll_back = progress.best_measure is not None and progress.rollbacks < _MAX_ROLLBACKS
+        if self.config.train.non_finite == "stop" or not can_roll_back:
             raise InputError(
                 f"train.non_finite_limit: {count} steps had a non-finite loss or gradient, the "
                 f"last in epoch {progress.epoch} ({self.run.path / 'train.log'} names step and "
                 "case of each); lower optimizer.lr, or try runtime.precision=float32 "
                 f"({self.run.checkpoint('best')} holds the best weights)"
             )
-        progress.forgiven = progress.skipped
+        progress.skipped_before_rollback = progress.skipped_steps
         progress.rollbacks += 1
-        best, lr = self._go_back(0.5, 1.0, reporter)
-        line = f"{count} steps skipped; rolled back to epoch {best}, learning rate now {lr:.3g}"
+        best_epoch, lr = self._roll_back(0.5, 1.0, reporter)
+        line = (
+            f"{count} steps skipped; rolled back to epoch {best_epoch}, learning rate now {lr:.3g}"
+        )
         reporter.event((progress.epoch, progress.step - 1), "rollback", line)
 
-    def _go_back(self, factor: float, cap: float, reporter: Reporter) -> tuple[int, float]:
-        """Load the best weights and multiply the rate; return their epoch and the new rate."""
-        best, faults = self.state.go_back()
+    def _roll_back(self, factor: float, cap: float, reporter: Reporter) -> tuple[int, float]:
+        """Load the best weights and multiply the learning rate; return their epoch and the rate."""
+        best_epoch, faults = self.state.roll_back()
         for fault in faults:
             reporter.say(fault)
-        return best, self.state.schedule.multiply(factor, cap)
+        return best_epoch, self.state.lr_schedule.multiply(factor, cap)
 
     def _apply_policies(self, epoch: int, measure: float, reporter: Reporter) -> None:
-        """Apply best, plateau schedule and plateau escape, in this order."""
+        """Update best checkpoint, plateau scheduler and plateau escape, in this order."""
         progress, state = self.progress, self.state
         if progress.best_measure is None or measure > progress.best_measure:
             progress.best_measure, progress.best_epoch = measure, epoch
             state.save("best", self.network, measure=measure)
-        lr = state.schedule.lr
-        state.schedule.after_validation(measure, (epoch + 1) * self.steps_per_epoch)
-        if state.schedule.lr < lr:
-            line = f"Learning rate cut from {lr:.3g} to {state.schedule.lr:.3g} on a plateau"
+        lr = state.lr_schedule.lr
+        state.lr_schedule.after_validation(measure, (epoch + 1) * self.steps_per_epoch)
+        if state.lr_schedule.lr < lr:
+            line = f"Learning rate cut from {lr:.3g} to {state.lr_schedule.lr:.3g} on a plateau"
             reporter.event(self.position, "learning_rate", line)
-        escape = state.escape.observe(measure) if state.escape else None
+        escape = state.plateau_escape.observe(measure) if state.plateau_escape else None
         if escape is None:
             return
         assert self.config.plateau is not None
-        best, lr = self._go_back(escape.multiplier, self.config.plateau.cap, reporter)
+        best_epoch, lr = self._roll_back(escape.multiplier, self.config.plateau.cap, reporter)
         reporter.event(
             self.position,
             "escape",
             f"Adaptive intervention {escape.number}: {escape.reason}; rolled back to epoch "
-            f"{best}, learning rate now {lr:.3g}",
+            f"{best_epoch}, learning rate now {lr:.3g}",
         )
 
-    def _patience_is_over(self, epoch: int) -> str | None:
+    def _early_stopping_reason(self, epoch: int) -> str | None:
         stopping, progress = self.config.early_stopping, self.progress
         if stopping is None or epoch - progress.best_epoch < stopping.patience:
             return None
@@ -375,7 +385,7 @@ class Trainer:
             "epochs"
         )
 
-    def _announce(self, reporter: Reporter) -> None:
+    def _log_start(self, reporter: Reporter) -> None:
         config, steps = self.config, self.steps_per_epoch
         reporter.say(start_line(config, self.run.path, self.network, self.data, steps))
         reporter.say(str(self.machine))
@@ -384,6 +394,6 @@ class Trainer:
             reporter.event(self.position, "resume", line)
 
     def _summary(self) -> str:
-        best, epoch = self.progress.best_measure, self.progress.best_epoch
+        best, best_epoch = self.progress.best_measure, self.progress.best_epoch
         held_out = self.data.validation is not self.data.train
-        return summary_line(self.config, self.run.path, best, epoch, held_out=held_out)
+        return summary_line(self.config, self.run.path, best, best_epoch, held_out=held_out)

@@ -1,7 +1,7 @@
-"""Validation on a fixed, seeded set of tiles: the one measure that no loss weight can change.
+"""Validation on fixed, seeded tiles: its measure does not depend on the loss weights.
 
-The network runs over the tiles once. Measure, losses, pictures and what the diagnosis looks at all
-come from that one pass.
+One pass of the network over the tiles gives measure, losses, pictures and the data of the
+diagnosis.
 """
 
 from __future__ import annotations
@@ -28,38 +28,38 @@ from vesuv.transforms.normalize import IntensityMap
 from vesuv.transforms.region import read_region
 from vesuv.types import Shape
 
-PICTURED = 3
-"""Tiles whose middle slices are kept as pictures: those with most foreground."""
+NUM_PICTURES = 3
+"""Number of tiles with a picture of their middle slice: those with the most foreground."""
 
 
 @dataclass(frozen=True)
 class ObservedTile:
-    """One tile and what the network said of it, on the host."""
+    """One tile and the network's prediction on it, on the host."""
 
-    place: int
-    """Number of the tile."""
+    index: int
     case: str
     group: str | None
-    matrix: Tensor
-    """Counts by label and predicted class at the validation threshold."""
+    confusion: Tensor
+    """Voxel counts by label and predicted class at the validation threshold."""
     probabilities: TileProbabilities
     picture: Tensor | None
-    """Foreground probability in the middle slice, (y, x); None where none is kept."""
+    """Foreground probability in the middle slice, (y, x); None for tiles without a picture."""
 
 
 @dataclass(frozen=True)
 class TileScores:
-    """What one pass over the tiles gives."""
+    """Scores of a network on all tiles."""
 
     measure: float
     components: dict[str, float]
+    """Mean of each loss term."""
     overlap: Overlap
     tiles: tuple[ObservedTile, ...] = ()
-    """In the order of the tiles; empty unless asked for."""
+    """Tiles by index; empty unless requested."""
 
 
 class ValidationTiles:
-    """Tiles read once, kept in memory, and scored with the same code for every set of weights."""
+    """Validation tiles in memory, read once."""
 
     def __init__(
         self,
@@ -76,25 +76,26 @@ class ValidationTiles:
         self.labels: list[Tensor] = []
         self.cases = [cases[tile.case].id for tile in tiles]
         self.groups = [cases[tile.case].group for tile in tiles]
-        self.slices = [tile.corner[0] + patch_size[0] // 2 for tile in tiles]
-        """Number of the middle slice of each tile in its case."""
+        self.middle_slices = [tile.corner[0] + patch_size[0] // 2 for tile in tiles]
+        """Slice number of each tile's middle slice in its case."""
         for tile in tiles:
             region = read_region(cases[tile.case], tile.corner, patch_size)
             image, label = region.tensors(intensity_maps[tile.case])
             self.images.append(image[None])
             self.labels.append(label[None])
-        self.judged = [
-            place for place, label in enumerate(self.labels) if bool((label != IGNORE).any())
+        self.valid_tiles = [
+            index for index, label in enumerate(self.labels) if bool((label != IGNORE).any())
         ]
-        """Tiles that hold a voxel to judge."""
-        if not self.judged:
+        """Indices of the tiles with a valid voxel."""
+        if not self.valid_tiles:
             raise InputError(
                 "validation.tiles: every voxel of every tile is ignored; use more tiles or another "
                 "fold"
             )
-        shares = [float(((label > 0) & (label != IGNORE)).sum()) for label in self.labels]
-        self.pictured = sorted(self.judged, key=lambda place: -shares[place])[:PICTURED]
-        """Tiles whose middle slice is kept."""
+        foreground = [float(((label > 0) & (label != IGNORE)).sum()) for label in self.labels]
+        by_foreground = sorted(self.valid_tiles, key=lambda index: -foreground[index])
+        self.picture_tiles = by_foreground[:NUM_PICTURES]
+        """Indices of the tiles with a picture, most foreground first."""
 
     @torch.no_grad()
     def score(
@@ -104,67 +105,68 @@ class ValidationTiles:
         compound: Compound | None = None,
         *,
         observe: bool = False,
-        check: Callable[[], None] = lambda: None,
+        check_stop: Callable[[], None] = lambda: None,
     ) -> TileScores:
-        """Run a network over the tiles once.
+        """Score a network in one pass over the tiles.
 
-        Components are means over the tiles that hold a judged voxel; the measure and the overlap
-        are pooled over all their voxels. Processes that train together take turns with the tiles;
-        counts are added up as integers and losses tile by tile, so that all get what one would.
+        Components are means over the tiles with a valid voxel; measure and overlap are pooled over
+        their voxels. Processes that train together share the tiles. Counts are summed as integers
+        and losses tile by tile, so that every process gets the same scores as a single one.
 
         Args:
-            network: On the machine's device; its mode is as before afterwards.
-            machine: Where to compute.
-            compound: The losses to compute; None: none.
-            observe: Keep the tiles' probabilities.
-            check: Called between tiles; may end the pass.
+            network: Network on the machine's device; its mode is restored afterwards.
+            machine: Device and precision.
+            compound: The losses to compute; None: no losses.
+            observe: Return the tiles' probabilities too.
+            check_stop: Called between tiles; raises Interrupted to end the pass.
         """
         was_training = network.training
         network.eval()
         group, device = machine.group, machine.device
         names = list(compound.losses) if compound else []
         matrix = torch.zeros((self.num_classes,) * 2, dtype=torch.int64, device=device)
-        terms = torch.zeros((len(self.judged), len(names)), device=device)
+        terms = torch.zeros((len(self.valid_tiles), len(names)), device=device)
         observed: list[ObservedTile] = []
-        for turn in range(0, len(self.judged), group.size):
-            check()
-            number = turn + group.rank
-            if number >= len(self.judged):
+        for first_row in range(0, len(self.valid_tiles), group.size):
+            check_stop()
+            row = first_row + group.rank
+            if row >= len(self.valid_tiles):
                 break
-            label = self.labels[self.judged[number]].to(device)
-            image = self.images[self.judged[number]].to(device)
+            index = self.valid_tiles[row]
+            label, image = self.labels[index].to(device), self.images[index].to(device)
             logits = machine.forward(network, image).float()
-            counts = self._counts(logits, label)
+            counts = self._confusion(logits, label)
             matrix += counts
             if compound:
                 values = compound.components(logits, label, label != IGNORE)
-                terms[number] = torch.stack([values[name] for name in names])
+                terms[row] = torch.stack([values[name] for name in names])
             if observe:
-                observed.append(self._observed(self.judged[number], logits, counts))
+                observed.append(self._observed_tile(index, logits, counts))
         network.train(was_training)
         overlap = scores(group.sum(matrix))
         measure = float(getattr(overlap, self.config.measure))
-        assert not math.isnan(measure), "a judged voxel gives a measure"
-        # Each row is one process's, zero in the others.
+        assert not math.isnan(measure), "a measure of valid voxels is a number"
+        # Each row is set in one process and zero in the others.
         totals = sum(group.sum(terms), torch.zeros(len(names), device=device))
         components = {
-            name: float(total) / len(self.judged) for name, total in zip(names, totals, strict=True)
+            name: float(total) / len(self.valid_tiles)
+            for name, total in zip(names, totals, strict=True)
         }
-        tiles = sorted(chain(*group.gather_objects(observed)), key=lambda tile: tile.place)
+        tiles = sorted(chain(*group.gather_objects(observed)), key=lambda tile: tile.index)
         return TileScores(measure, components, overlap, tuple(tiles))
 
-    def _counts(self, logits: Tensor, label: Tensor) -> Tensor:
+    def _confusion(self, logits: Tensor, label: Tensor) -> Tensor:
         classes = predicted_classes(logits, self.config.threshold)
         return confusion(classes, label, label != IGNORE, self.num_classes)
 
-    def _observed(self, place: int, logits: Tensor, counts: Tensor) -> ObservedTile:
+    def _observed_tile(self, index: int, logits: Tensor, counts: Tensor) -> ObservedTile:
         foreground = foreground_probability(activate(logits))[0]
         middle = foreground.shape[0] // 2
         return ObservedTile(
-            place,
-            self.cases[place],
-            self.groups[place],
+            index,
+            self.cases[index],
+            self.groups[index],
             counts.cpu(),
-            TileProbabilities(probability_bins(foreground), self.labels[place][0]),
-            foreground[middle].cpu() if place in self.pictured else None,
+            TileProbabilities(probability_bins(foreground), self.labels[index][0]),
+            foreground[middle].cpu() if index in self.picture_tiles else None,
         )

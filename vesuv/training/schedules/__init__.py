@@ -1,4 +1,4 @@
-"""Learning-rate schedules by the name that `scheduler.name` gives them: one a file."""
+"""Learning-rate schedules by `scheduler.name`, one per file."""
 
 from __future__ import annotations
 

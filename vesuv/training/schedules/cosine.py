@@ -1,4 +1,4 @@
-"""A rate that falls along a cosine, again and again."""
+"""Cosine annealing with warm restarts."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class CosineSchedule(SchedulerConfig):
     t_0: PositiveInt = 10
     """Epochs of the first cycle."""
     t_mult: PositiveInt = 2
-    """Each cycle is this many times as long as the one before."""
+    """Factor on the length of each next cycle."""
     eta_min: float = Field(default=1e-6, ge=0.0)
-    """Rate at the end of a cycle."""
+    """Learning rate at the end of a cycle."""
 
     def build(self, optimizer: Optimizer, span: ScheduleSpan) -> CosineAnnealingWarmRestarts:
         return CosineAnnealingWarmRestarts(

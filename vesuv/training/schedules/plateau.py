@@ -1,4 +1,4 @@
-"""A rate that is cut when the watched measure no longer improves."""
+"""A learning rate that is cut when the validation measure no longer improves."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from vesuv.config.training import Epochs, SchedulerConfig, ScheduleSpan
 
 
 class PlateauSchedule(SchedulerConfig):
-    """ReduceLROnPlateau on the watched measure."""
+    """ReduceLROnPlateau on the validation measure."""
 
     name: Literal["plateau"] = "plateau"
     factor: float = Field(default=0.5, gt=0.0, lt=1.0)
-    """Factor on the rate at each cut."""
+    """Factor on the learning rate at each cut."""
     patience: Epochs = 8
-    """Epochs without improvement after which the next such validation cuts the rate."""
+    """Epochs without improvement after which the next validation without one cuts the rate."""
     threshold: float = Field(default=5e-4, ge=0.0)
-    """Smallest change of the measure that counts as improvement, absolute."""
+    """Smallest absolute change of the measure that counts as improvement."""
     min_lr: float = Field(default=1e-6, ge=0.0)
-    """The rate is never cut below this."""
+    """Lower limit of the learning rate."""
 
     def build(self, optimizer: Optimizer, span: ScheduleSpan) -> ReduceLROnPlateau:
         return ReduceLROnPlateau(
             optimizer,
             mode="max",
             factor=self.factor,
-            # torch counts its calls: n of them are more than patience epochs exactly when n is more
-            # than this quotient
+            # torch counts validations: n of them are more than `patience` epochs exactly if n is
+            # more than this quotient
             patience=self.patience // span.validation_every,
             threshold=self.threshold,
             threshold_mode="abs",

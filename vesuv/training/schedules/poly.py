@@ -1,4 +1,4 @@
-"""A rate that falls to zero at the end of the run."""
+"""Polynomial decay of the learning rate to zero at the end of the run."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from vesuv.config.training import SchedulerConfig, ScheduleSpan
 
 
 class PolySchedule(SchedulerConfig):
-    """lr * (1 - progress) ** power, progress counted from the end of the warm-up, by step."""
+    """lr * (1 - progress) ** power; progress is the share of the steps after the warm-up."""
 
     name: Literal["poly"] = "poly"
     power: PositiveFloat = 0.9
-    """1 is a straight line; less keeps the rate high for longer."""
+    """1: linear; a smaller power keeps the rate high for longer."""
 
     def build(self, optimizer: Optimizer, span: ScheduleSpan) -> LambdaLR:
         length, power = max(1, span.steps), self.power

@@ -1,7 +1,7 @@
 import pytest
 
 from vesuv.config.training import PlateauEscapeConfig
-from vesuv.training.escape import PlateauEscape, multiplier
+from vesuv.training.plateau_escape import PlateauEscape, multiplier
 
 
 def test_the_third_worse_validation_escapes_with_multiplier_one() -> None:

@@ -1,4 +1,4 @@
-"""The lines of train.log that people watch a run by."""
+"""Lines of train.log about start, epochs and end of a run."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from vesuv.training.validation import TileScores
 def start_line(
     config: Config, run: Path, network: nn.Module, data: FoldData, steps_per_epoch: int
 ) -> str:
-    """Say what is going to be trained, on what, for how long."""
-    count = sum(p.numel() for p in network.parameters())
+    """Return the line at the start: parameters, cases, epochs and steps."""
+    num_parameters = sum(p.numel() for p in network.parameters())
     cases = f"{len(data.train)} training, {len(data.validation)} validation cases"
     return (
-        f"{config.name} into {run}: {count:,} parameters, {cases}, {config.train.epochs} epochs of "
-        f"{steps_per_epoch} steps"
+        f"{config.name} into {run}: {num_parameters:,} parameters, {cases}, "
+        f"{config.train.epochs} epochs of {steps_per_epoch} steps"
     )
 
 
@@ -30,27 +30,27 @@ def train_line(
     position: tuple[int, int],
     row: Mapping[str, float | int | None],
     steps_per_epoch: int,
-    most_seconds: float,
+    max_seconds: float,
 ) -> str:
-    """Say what an epoch's training gave, and how long the rest may take, `most_seconds` at most."""
+    """Return the line after an epoch's training, with the time left, `max_seconds` at most."""
     epoch, step = position
-    left = config.train.epochs * steps_per_epoch - epoch * steps_per_epoch - step
+    num_steps_left = config.train.epochs * steps_per_epoch - epoch * steps_per_epoch - step
     rate = row["patches_per_second"]
-    assert rate, "only an epoch that trained has this line"
-    seconds = min(left * config.sampling.batch_size / rate, most_seconds)
+    assert rate, "only an epoch with steps has this line"
+    seconds = min(num_steps_left * config.sampling.batch_size / rate, max_seconds)
     return (
         f"Epoch {epoch} Train - Loss: {row['train/loss']:.4f} "
         f"lr: {row['lr']:.3g} {rate:.2f} patches/s, {max(0.0, seconds) / 60:.1f} min left"
     )
 
 
-def validation_line(epoch: int, scored: TileScores, weights: dict[str, float], measure: str) -> str:
-    """`Epoch 6 Val - Loss: 0.4024 (dice: 0.4024, …)`, then what the loss does not say."""
-    total = sum(weights[name] * value for name, value in scored.components.items())
-    parts = ", ".join(f"{name}: {value:.4f}" for name, value in scored.components.items())
-    overlap = scored.overlap
+def validation_line(epoch: int, scores: TileScores, weights: dict[str, float], measure: str) -> str:
+    """Return `Epoch 6 Val - Loss: 0.4024 (dice: 0.4024, …)`, followed by the measures."""
+    total = sum(weights[name] * value for name, value in scores.components.items())
+    terms = ", ".join(f"{name}: {value:.4f}" for name, value in scores.components.items())
+    overlap = scores.overlap
     return (
-        f"Epoch {epoch} Val - Loss: {total:.4f} ({parts}) {measure}: {scored.measure:.4f} "
+        f"Epoch {epoch} Val - Loss: {total:.4f} ({terms}) {measure}: {scores.measure:.4f} "
         f"precision: {overlap.precision:.4f} recall: {overlap.recall:.4f} foreground: "
         f"{overlap.predicted_fraction:.4f} labelled: {overlap.labelled_fraction:.4f}"
     )
@@ -59,14 +59,14 @@ def validation_line(epoch: int, scored: TileScores, weights: dict[str, float], m
 def summary_line(
     config: Config, run: Path, best: float | None, best_epoch: int, *, held_out: bool
 ) -> str:
-    """Say what came of the run and what to do next.
+    """Return the line at the end: the best measure and the next command.
 
     Args:
         config: The run's configuration.
-        run: Its folder.
-        best: Best watched measure; None: no validation took place.
-        best_epoch: Its epoch.
-        held_out: Whether there are cases that training never saw.
+        run: The run's folder.
+        best: Best validation measure; None: there was no validation.
+        best_epoch: Epoch of the best measure.
+        held_out: Whether the fold has held-out cases.
     """
     if best is None:
         return "No validation took place"

@@ -6,7 +6,7 @@ from torch import nn
 
 from vesuv.config.training import WeightNoiseConfig
 from vesuv.errors import InputError
-from vesuv.training.noise import WeightNoise
+from vesuv.training.weight_noise import WeightNoise
 
 
 def network() -> nn.Module:

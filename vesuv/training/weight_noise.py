@@ -1,4 +1,4 @@
-"""Weight noise: small random changes to named layers, rarer and weaker with time."""
+"""Weight noise: small random changes of some layers, which become smaller with time."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from vesuv.errors import InputError
 class WeightNoise:
     """Adds Gaussian noise, relative to each tensor's own deviation, every few epochs.
 
-    The n-th injection (from 0) has standard deviation std * decay**n. Which noise an epoch
-    receives depends on the seed and the epoch alone.
+    The n-th injection (from 0) has standard deviation std * decay**n. The noise of an epoch is a
+    pure function of seed and epoch.
     """
 
     def __init__(self, config: WeightNoiseConfig, network: nn.Module, seed: int) -> None:
@@ -22,22 +22,23 @@ class WeightNoise:
         names = [name for name, _ in network.named_parameters()]
         for prefix in config.layers:
             if not any(name.startswith(prefix) for name in names):
-                first = sorted({name.split(".")[0] for name in names})
+                modules = sorted({name.split(".")[0] for name in names})
                 raise InputError(
                     f"noise.layers: no parameter begins with {prefix!r}; this network has "
-                    f"{', '.join(first)}"
+                    f"{', '.join(modules)}"
                 )
 
     def std_at(self, epoch: int) -> float | None:
-        """Return the relative deviation injected before `epoch`, or None."""
-        since = epoch - self.config.start_epoch
-        if since < 0 or since % self.config.every:
+        """Return the relative deviation of the noise before `epoch`; None: no noise."""
+        epochs_since_start = epoch - self.config.start_epoch
+        if epochs_since_start < 0 or epochs_since_start % self.config.every:
             return None
-        return self.config.std * self.config.decay ** (since // self.config.every)
+        num_before = epochs_since_start // self.config.every
+        return self.config.std * self.config.decay**num_before
 
     @torch.no_grad()
     def inject(self, network: nn.Module, epoch: int) -> float | None:
-        """Change the weights if `epoch` is due; return the relative deviation used."""
+        """Add noise if it is due before `epoch`; return its relative deviation, or None."""
         std = self.std_at(epoch)
         if std is None:
             return None
@@ -45,6 +46,6 @@ class WeightNoise:
         for name, parameter in network.named_parameters():
             if name.startswith(self.config.layers):
                 scale = std * parameter.std(unbiased=False)
-                draw = torch.randn(parameter.shape, generator=generator)
-                parameter.add_(draw.to(parameter) * scale)
+                noise = torch.randn(parameter.shape, generator=generator)
+                parameter.add_(noise.to(parameter) * scale)
         return std

@@ -1,4 +1,4 @@
-"""Sums of an epoch's steps, kept on the device so that no step waits for the host."""
+"""Training metrics of an epoch, summed on the device so that no step waits for the host."""
 
 from __future__ import annotations
 
@@ -10,25 +10,26 @@ from vesuv.runtime.distributed import SINGLE_PROCESS, Group
 from vesuv.training.step import StepResult
 
 
-class EpochSums:
-    """What metrics.csv says of an epoch's training; skipped steps are left out of the means."""
+class EpochMetrics:
+    """Columns `train/…` of metrics.csv; means leave out skipped steps."""
 
     def __init__(self, device: torch.device, group: Group = SINGLE_PROCESS) -> None:
         self.device, self.group = device, group
-        self.taken = torch.zeros((), device=device)
+        self.num_steps = torch.zeros((), device=device)
+        """Steps that were not skipped."""
         self.totals: dict[str, Tensor] = {}
 
-    def add(self, result: StepResult) -> None:
-        """Count one step's loss, components and gradient norm."""
+    def add_step(self, result: StepResult) -> None:
+        """Add one step's loss, components and gradient norm."""
         values = {"loss": result.loss, "gradient_norm": result.gradient_norm}
         values |= {f"loss_{name}": value for name, value in result.components.items()}
-        self.taken = self.taken + (1 - result.skipped)
+        self.num_steps = self.num_steps + (1 - result.skipped)
         for name, value in values.items():
-            kept = torch.where(result.skipped > 0, torch.zeros_like(value), value)
-            self.totals[name] = self.totals.get(name, torch.zeros_like(value)) + kept
+            summand = torch.where(result.skipped > 0, torch.zeros_like(value), value)
+            self.totals[name] = self.totals.get(name, torch.zeros_like(value)) + summand
 
-    def see(self, label: Tensor) -> None:
-        """Count what the drawn patches (b, z, y, x) of all processes hold."""
+    def add_patches(self, label: Tensor) -> None:
+        """Count foreground and ignored voxels in the patches (b, z, y, x) of all processes."""
         valid = label != IGNORE
         foreground = (label > 0) & valid
         counts = {
@@ -38,15 +39,15 @@ class EpochSums:
             "_patches": torch.full((), len(label), device=label.device),
             "_with_foreground": foreground.flatten(1).any(1).sum(),
         }
-        shared = self.group.sum(torch.stack(list(counts.values())))
-        for name, count in zip(counts, shared, strict=True):
+        group_counts = self.group.sum(torch.stack(list(counts.values())))
+        for name, count in zip(counts, group_counts, strict=True):
             self.totals[name] = self.totals.get(name, torch.zeros_like(count)) + count
 
     def row(self) -> dict[str, float]:
         """Return the columns `train/…` of metrics.csv."""
-        taken = max(1.0, float(self.taken))
+        num_steps = max(1.0, float(self.num_steps))
         totals = {name: float(total) for name, total in self.totals.items()}
-        row = {f"train/{n}": total / taken for n, total in totals.items() if n[0] != "_"}
+        row = {f"train/{n}": total / num_steps for n, total in totals.items() if n[0] != "_"}
         if not totals.get("_voxels"):
             return row
         return row | {
@@ -56,11 +57,11 @@ class EpochSums:
         }
 
     def state(self) -> dict[str, Tensor]:
-        """Return plain state for a checkpoint in the middle of an epoch."""
-        return {"taken": self.taken, **self.totals}
+        """Return the state for a checkpoint in the middle of an epoch."""
+        return {"taken": self.num_steps, **self.totals}
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Continue from `state()`."""
-        there = {name: value.to(self.device) for name, value in state.items()}
-        self.taken = there.pop("taken")
-        self.totals = there
+        totals = {name: value.to(self.device) for name, value in state.items()}
+        self.num_steps = totals.pop("taken")
+        self.totals = totals

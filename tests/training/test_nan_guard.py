@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from vesuv.training.non_finite import NonFiniteWatch
+from vesuv.training.nan_guard import NanGuard
 from vesuv.training.step import StepResult
 
 
@@ -19,7 +19,7 @@ def result(
 
 
 @pytest.mark.parametrize(
-    ("made", "line"),
+    ("non_finite", "line"),
     [
         (result(inputs=[True, False], outputs=[True, False]), "the input is not finite for case b"),
         (result(inputs=[True, True], outputs=[False, False]),
@@ -30,14 +30,14 @@ def result(
          "the gradient is not finite; patches of case a, b"),
     ],
 )  # fmt: skip
-def test_the_first_thing_that_was_not_finite_is_named(made: StepResult, line: str) -> None:
-    watch = NonFiniteWatch()
+def test_the_first_non_finite_tensor_is_named(non_finite: StepResult, line: str) -> None:
+    guard = NanGuard()
     fine = result(inputs=[True, True], outputs=[True, True], skipped=False)
-    for step, one in enumerate((fine, made, fine)):
-        watch.see(step, ("a", "b"), one)
+    for step, step_result in enumerate((fine, non_finite, fine)):
+        guard.record(step, ("a", "b"), step_result)
 
-    [skipped] = watch.look()
+    [skipped] = guard.pop_skipped_steps()
 
     assert skipped.step == 1
     assert skipped.line == f"step 1 skipped, weights unchanged: {line}"
-    assert watch.look() == []
+    assert guard.pop_skipped_steps() == []

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from vesuv.data.labels import IGNORE
-from vesuv.training.epoch_sums import EpochSums
+from vesuv.training.epoch_metrics import EpochMetrics
 from vesuv.training.step import StepResult
 
 
@@ -15,40 +15,40 @@ def result(loss: float, *, skipped: bool = False) -> StepResult:
 
 
 def test_skipped_steps_are_left_out_of_the_means() -> None:
-    sums = EpochSums(torch.device("cpu"))
-    for one in (result(1.0), result(float("nan"), skipped=True), result(3.0)):
-        sums.add(one)
+    metrics = EpochMetrics(torch.device("cpu"))
+    for step_result in (result(1.0), result(float("nan"), skipped=True), result(3.0)):
+        metrics.add_step(step_result)
 
-    assert sums.row() == {
+    assert metrics.row() == {
         "train/loss": 2.0, "train/gradient_norm": 1.0, "train/loss_dice": 1.0,
     }  # fmt: skip
 
 
-def test_what_patches_hold_is_counted_over_judged_voxels() -> None:
-    sums = EpochSums(torch.device("cpu"))
+def test_patch_contents_are_counted_over_valid_voxels() -> None:
+    metrics = EpochMetrics(torch.device("cpu"))
     label = torch.zeros((2, 2, 2, 2), dtype=torch.uint8)
     label[0, 0] = 1
     label[0, 1] = IGNORE
-    sums.see(label)
-    sums.see(torch.zeros((2, 2, 2, 2), dtype=torch.uint8))
+    metrics.add_patches(label)
+    metrics.add_patches(torch.zeros((2, 2, 2, 2), dtype=torch.uint8))
 
-    row = sums.row()
+    row = metrics.row()
 
     assert row["train/foreground_share"] == pytest.approx(4 / 28)
     assert row["train/ignored_share"] == pytest.approx(4 / 32)
     assert row["train/patches_with_foreground"] == pytest.approx(1 / 4)
 
 
-def test_an_epoch_goes_on_from_its_saved_sums() -> None:
-    whole, half = EpochSums(torch.device("cpu")), EpochSums(torch.device("cpu"))
+def test_an_epoch_continues_from_its_saved_metrics() -> None:
+    whole, half = EpochMetrics(torch.device("cpu")), EpochMetrics(torch.device("cpu"))
     label = torch.ones((1, 2, 2, 2), dtype=torch.uint8)
-    for sums in (whole, half):
-        sums.add(result(0.1))
-        sums.see(label)
-    rest = EpochSums(torch.device("cpu"))
+    for metrics in (whole, half):
+        metrics.add_step(result(0.1))
+        metrics.add_patches(label)
+    rest = EpochMetrics(torch.device("cpu"))
     rest.restore(half.state())
-    for sums in (whole, rest):
-        sums.add(result(0.7))
-        sums.see(label)
+    for metrics in (whole, rest):
+        metrics.add_step(result(0.7))
+        metrics.add_patches(label)
 
     assert rest.row() == whole.row()

@@ -9,7 +9,7 @@ import torch
 from vesuv.config import Config
 from vesuv.evaluation.overlap import scores
 from vesuv.models import build_model
-from vesuv.training.lines import start_line, summary_line, train_line, validation_line
+from vesuv.training.log_lines import start_line, summary_line, train_line, validation_line
 from vesuv.training.validation import TileScores
 
 RUN = Path("log/tiny/fold_0")

@@ -7,16 +7,16 @@ from torch import nn
 from vesuv.config.training import SchedulerConfig
 from vesuv.training.optimizers import AdamWConfig, build_optimizer
 from vesuv.training.schedules.cosine import CosineSchedule
+from vesuv.training.schedules.lr_schedule import LRSchedule
 from vesuv.training.schedules.plateau import PlateauSchedule
 from vesuv.training.schedules.poly import PolySchedule
-from vesuv.training.schedules.schedule import Schedule
 
 
 def schedule(
     config: SchedulerConfig, steps_per_epoch: int = 10, epochs: int = 20, every: int = 1
-) -> Schedule:
+) -> LRSchedule:
     optimizer = build_optimizer(nn.Linear(2, 2), AdamWConfig(lr=1.0))
-    return Schedule(
+    return LRSchedule(
         optimizer,
         config,
         steps_per_epoch=steps_per_epoch,
@@ -25,7 +25,7 @@ def schedule(
     )
 
 
-def rates(part: Schedule, steps: int) -> list[float]:
+def rates(part: LRSchedule, steps: int) -> list[float]:
     seen = []
     for step in range(steps):
         part.before_step(step)
@@ -69,7 +69,7 @@ def test_plateau_halves_after_its_patience_and_not_before() -> None:
     assert seen == [1.0, 1.0, 1.0, 0.5, 0.5]
 
 
-def cuts(part: Schedule, epochs: range) -> list[int]:
+def cuts(part: LRSchedule, epochs: range) -> list[int]:
     """Return the epochs, of those validated, in which a measure that stays the same cuts it."""
     seen = []
     for epoch in epochs:
@@ -149,7 +149,7 @@ def test_a_multiplied_curve_keeps_its_shape() -> None:
     ids=lambda config: config.name,
 )
 def test_a_restored_schedule_goes_on_the_same(config: SchedulerConfig) -> None:
-    def go_on(part: Schedule) -> list[float]:
+    def go_on(part: LRSchedule) -> list[float]:
         seen = []
         for step in range(35, 70):
             part.before_step(step)
