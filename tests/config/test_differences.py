@@ -52,7 +52,7 @@ def test_a_root_that_is_no_configuration_by_itself_still_counts(tmp_path: Path) 
     found = {row["key"]: row for row in base_differences(leaf, load_config(leaf))}
 
     assert found["train.epochs"] == {"key": "train.epochs", "value": 60, "base": 50}
-    assert found["data.root"] == {"key": "data.root", "value": "here"}
+    assert found["data.root"] == {"key": "data.root", "value": str(tmp_path / "here")}
     assert "optimizer.lr" not in found
 
 

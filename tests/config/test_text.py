@@ -111,7 +111,7 @@ def test_the_name_of_a_run_is_that_of_one_folder(name: str) -> None:
 
 @pytest.mark.parametrize("value", [float("inf"), float("nan")])
 def test_a_number_is_finite(value: float) -> None:
-    with pytest.raises(InputError, match=r"f: optimizer\.lr: Input should be a finite number"):
+    with pytest.raises(InputError, match=r"f: optimizer\.lr: must be a finite number"):
         check(TREE | {"optimizer": {"name": "adamw", "lr": value}}, "f")
 
 
@@ -126,5 +126,5 @@ def test_a_tree_from_elsewhere_is_not_walked_without_end() -> None:
 
 @pytest.mark.parametrize("depth", [11, 10**9])
 def test_a_network_has_no_more_levels_than_a_patch_can_halve(depth: int) -> None:
-    with pytest.raises(InputError, match=r"f: model\.depth: Input should be less than or equal to"):
+    with pytest.raises(InputError, match=r"f: model\.depth: must be at most"):
         check(TREE | {"model": {"depth": depth}}, "f")

@@ -46,7 +46,7 @@ def test_it_is_read_as_it_was_written(folder: Path) -> None:
     assert history.metrics.last_epoch == 2
     assert history.facts is not None and history.facts.validation_cases
     assert len(history.observations) == 3
-    assert history.config == load_config(folder / "old.yaml").model_copy(
+    assert history.config == load_config("old.yaml").model_copy(
         update={"name": history.config.name}
     )
     names = [finding.name for finding in vesuv.diagnose(folder / "run")]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from vesuv.config.registry import Registry, RegistryField
 from vesuv.config.section import Section
@@ -48,6 +48,7 @@ class NormalizeConfig(Section):
     """
 
     name: str
+    """Normalization."""
 
 
 NORMALIZERS: Registry[NormalizeConfig] = Registry(
@@ -61,7 +62,8 @@ _ZSCORE = RegistryField(NORMALIZERS, default="zscore")
 
 class DataConfig(Section):
     root: str
-    """Folder of the raw data."""
+    """Folder of the raw data; a relative path counts from the folder of the file that it is in (in
+    a shipped configuration and in --set: from the current folder)."""
     layout: Literal["kaggle", "nnunet", "folders"] = "kaggle"
     """kaggle: train_images/, train_labels/, train.csv; nnunet: imagesTr/, labelsTr/, dataset.json;
     folders: two folders whose files are matched by name."""
@@ -70,7 +72,8 @@ class DataConfig(Section):
     labels: str = "train_labels"
     """Label folder inside root (layouts kaggle and folders)."""
     store: str | None = None
-    """Folder of the prepared cases; log/prepared/<configuration name> when left out."""
+    """Folder of the prepared cases, relative as `root` is; when left out
+    log/prepared/<configuration name> in the current folder."""
     spacing: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
     """Resample every case to this (z, y, x) spacing, in the files' unit; null: no resampling."""
     normalize: Annotated[NormalizeConfig, _ZSCORE] = Field(default_factory=_ZSCORE)
@@ -79,8 +82,19 @@ class DataConfig(Section):
     """Split of the cases."""
 
 
+def _check_label_values(value: Any) -> Any:
+    values = value if isinstance(value, tuple) and value else (value,)
+    if any(type(one) is not int for one in values):
+        found = list(value) if isinstance(value, tuple) else value
+        raise ValueError(f"must be a whole number or a list of them, found {found!r:.80}")
+    return value
+
+
+LabelValues = Annotated[int | tuple[int, ...], BeforeValidator(_check_label_values)]
+
+
 class LabelsConfig(Section):
-    classes: dict[str, int | tuple[int, ...]]
+    classes: dict[str, LabelValues]
     """Class name -> label value (or values) in the files; the first is the background."""
     ignore: int | None = None
     """Label value that is not judged: masked in every loss, sampler, statistic and measure."""

@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
-from vesuv.config.load import Tree, load_config
+from vesuv.config.load import Tree, load_config, read_tree
 from vesuv.config.root import Config
 from vesuv.config.section import Section
-from vesuv.config.text import parse_yaml, read_text
+from vesuv.config.shipped import config_path
 from vesuv.errors import InputError
 
 _MISSING = object()
@@ -72,10 +72,10 @@ def root_file(path: Path) -> Path:
     chain: set[Path] = set()
     while path.resolve() not in chain:
         chain.add(path.resolve())
-        base = _read_mapping(path).get("base")
+        base = read_tree(path).get("base")
         if not isinstance(base, str):
             return path
-        path = path.parent / base
+        path = config_path(base, path.parent)
     raise InputError(f"{path}: base: files inherit from each other in a circle; break it")
 
 
@@ -84,14 +84,7 @@ def _root_values(root: Path) -> Tree:
     try:
         return load_config(root).model_dump(mode="json")
     except InputError:
-        return _read_mapping(root)
-
-
-def _read_mapping(path: Path) -> Tree:
-    tree = parse_yaml(read_text(path), str(path))
-    if not isinstance(tree, dict):
-        raise InputError(f"{path}: a configuration is a mapping of sections, found {tree!r:.60}")
-    return tree
+        return read_tree(root)
 
 
 def _defaults(section: Section, replaced_default: Any = None) -> Tree:

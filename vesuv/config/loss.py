@@ -11,7 +11,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from vesuv.config.data import PositiveFloat
 from vesuv.config.registry import Registry
-from vesuv.config.section import Section
+from vesuv.config.section import Section, summary
 
 LOSSES: Registry[Section] = Registry(
     "vesuv.losses", "vesuv.losses:LOSSES", "vesuv.losses.prediction:Loss", "loss"
@@ -84,7 +84,10 @@ def losses_section(keys: Iterable[str]) -> type[LossConfig]:
 @cache
 def _section(plugin_names: tuple[str, ...]) -> type[LossConfig]:
     classes = {name: LOSSES[name] for name in (*LOSSES.own_classes, *plugin_names)}
-    fields: Any = {name: (kind, Field(default_factory=kind)) for name, kind in classes.items()}
+    fields: Any = {
+        name: (kind, Field(default_factory=kind, description=summary(kind)))
+        for name, kind in classes.items()
+    }
     return create_model("LossConfig", __base__=LossConfig, **fields)
 
 
@@ -125,6 +128,6 @@ def with_named_losses(tree: dict[str, Any]) -> dict[str, Any]:
         for name in phase_weights
     }
     plugin_sections: dict[str, Any] = {
-        name: {} for name in sorted(phase_losses) if name in LOSSES.plugins and name not in section
+        name: {} for name in sorted(phase_losses & LOSSES.plugins.keys()) if name not in section
     }
     return {**tree, "loss": {**section, **plugin_sections}} if plugin_sections else tree

@@ -21,6 +21,7 @@ class NetworkConfig(Section, ABC):
     """
 
     name: str
+    """Network."""
     in_channels: PositiveInt = 1
     """Image channels."""
     out_channels: PositiveInt = 1

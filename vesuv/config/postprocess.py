@@ -21,6 +21,7 @@ from pydantic import AfterValidator, TypeAdapter, ValidationError
 
 from vesuv.config.registry import Registry, RegistryField
 from vesuv.config.section import Section, lists_to_tuples
+from vesuv.config.sentences import broken_rule
 from vesuv.errors import InputError
 from vesuv.types import Array, Mask
 
@@ -32,6 +33,7 @@ class Step(Section, ABC):
     """Whether the step turns probabilities into a mask; only the first step of a chain may."""
 
     name: str
+    """Step."""
 
     @abstractmethod
     def __call__(self, volume: Array) -> Mask:
@@ -119,8 +121,4 @@ def _first_fault(fault: Exception) -> str:
         return ": nested too deeply for a list of steps"
     error = fault.errors()[0]
     place = "".join(f".{part}" for part in error["loc"])
-    message = str(error["msg"]).removeprefix("Value error, ")
-    if error["type"] == "tuple_type":
-        message = "must be a list"
-    found_value = "" if error["type"] == "value_error" else f", found {error['input']!r:.60}"
-    return f"{place}: {message}{found_value}"
+    return f"{place}: {broken_rule(error)}"

@@ -40,25 +40,45 @@ class Config(Section):
     name: str
     """Name of the run's folder under log/; the file's name without ending when left out."""
     data: DataConfig
+    """Raw data, their preparation and the split into folds."""
     labels: LabelsConfig
+    """Classes by name, and the value that is not judged."""
     sampling: SamplingConfig = SamplingConfig()
+    """Patches that a step trains on."""
     augment: AugmentConfig = AugmentConfig()
+    """Random changes of training patches."""
     model: Annotated[NetworkConfig, _NETWORK] = Field(default_factory=_NETWORK)
+    """Network."""
     loss: Annotated[LossConfig, ALL_LOSSES] = Field(default_factory=ALL_LOSSES)
+    """Settings of each loss; the weights are in `phases`."""
     phases: tuple[Phase, ...] = Field(min_length=1)
+    """Weights of the losses by epoch, without gap or overlap."""
     train: TrainConfig = TrainConfig()
+    """Length of the run, and what a step does with its gradient."""
     optimizer: Annotated[OptimizerConfig, _OPTIMIZER] = Field(default_factory=_OPTIMIZER)
+    """Optimiser."""
     scheduler: Annotated[SchedulerConfig, _SCHEDULE] = Field(default_factory=_SCHEDULE)
+    """Learning rate by epoch."""
     averaging: AveragingConfig = AveragingConfig()
+    """Averages of the weights, each a checkpoint of its own."""
     noise: WeightNoiseConfig | None = None
+    """Gaussian noise on the weights; null: none."""
     plateau: PlateauEscapeConfig | None = None
+    """Rise of the learning rate where the measure no longer improves; null: never."""
     early_stopping: EarlyStoppingConfig | None = None
+    """End of a run that no longer improves; null: it runs all epochs."""
     checkpoint: CheckpointConfig = CheckpointConfig()
+    """How often checkpoints are saved."""
     validation: ValidationConfig = ValidationConfig()
+    """Validation while training, on fixed tiles."""
     diagnosis: DiagnosisConfig = DiagnosisConfig()
+    """Evidence that a run collects for its findings."""
     selection: SelectionConfig = SelectionConfig()
+    """Choice of checkpoint, threshold and post-processing."""
     inference: InferenceConfig = InferenceConfig()
+    """Prediction of whole volumes by overlapping windows."""
     runtime: RuntimeConfig = RuntimeConfig()
+    """Machine: device, precision, processes, memory."""
 
     @model_validator(mode="before")
     @classmethod

@@ -19,6 +19,15 @@ class Section(BaseModel):
         use_attribute_docstrings=True,
     )
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Let a key that a subclass declares anew keep its description."""
+        undescribed = [key for key, field in cls.model_fields.items() if not field.description]
+        for key in undescribed:
+            cls.model_fields[key].description = _inherited_description(cls, key)
+        if any(cls.model_fields[key].description for key in undescribed):
+            cls.model_rebuild(force=True)
+
     @model_validator(mode="before")
     @classmethod
     def _refuse_unknown_keys(cls, values: Any) -> Any:
@@ -28,6 +37,16 @@ class Section(BaseModel):
             if key not in cls.model_fields:
                 raise ValueError(f"unknown key {str(key)!r}; {nearest_key_hint(str(key), cls)}")
         return lists_to_tuples(values)
+
+
+def summary(section: type[BaseModel]) -> str:
+    """Return the first line of a section's docstring."""
+    return (section.__doc__ or "").strip().partition("\n")[0]
+
+
+def _inherited_description(section: type[BaseModel], key: str) -> str | None:
+    fields = (getattr(base, "model_fields", {}).get(key) for base in section.__mro__[1:])
+    return next((field.description for field in fields if field and field.description), None)
 
 
 def nearest_key_hint(key: str, section: type[BaseModel]) -> str:

@@ -38,6 +38,7 @@ class OptimizerConfig(Section, ABC):
     """Base of all optimisers' sections; each builds one of torch.optim."""
 
     name: str
+    """Optimiser."""
     lr: PositiveFloat
     """Learning rate after warm-up."""
     weight_decay: float = Field(ge=0.0)
@@ -60,6 +61,7 @@ class SchedulerConfig(Section, ABC):
     """Base of all learning-rate schedules; each builds a scheduler of torch.optim."""
 
     name: str
+    """Schedule of the learning rate."""
     warmup_epochs: Epochs = 2
     """Epochs over which the learning rate rises linearly to its value."""
 
@@ -211,6 +213,7 @@ class RuntimeConfig(Section):
     seed: int = 0
     """Seed of initial weights, patches and augmentation."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """auto: the accelerator if there is one, else the CPU."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: bfloat16 autocast where the device has it in hardware."""
     workers: int | None = Field(default=None, ge=0)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from vesuv.config import Config, load_config
+from vesuv.config import Config
 from vesuv.errors import InputError
 from vesuv.io.tables import read_json_or_none
+from vesuv.runs.folder import RunFolder
 from vesuv.runs.history import Metrics, Point, RunHistory
 from vesuv.runs.records import LabelShares, Observation, RunEvent, RunFacts
 
@@ -44,7 +45,7 @@ class Evidence:
         recorded_labels = (line.labels for line in history.observations)
         return cls(
             path=path,
-            config=history.config or load_config(path / "config.yaml"),
+            config=history.config or RunFolder(path).config,
             metrics=history.metrics,
             events=history.events,
             observations=history.observations,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +71,14 @@ class RunFolder:
     @property
     def config(self) -> Config:
         """The configuration that the run was trained with."""
-        return load_config(self.config_file)
+        return self.config_with(())
+
+    def config_with(self, changes: Sequence[str]) -> Config:
+        """Return the run's configuration with changes, each `section.key=value`.
+
+        Relative paths in a file of an earlier version count from the current folder.
+        """
+        return load_config(self.config_file, changes, paths_from=Path())
 
     @property
     def facts(self) -> RunFacts:

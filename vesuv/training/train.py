@@ -38,6 +38,7 @@ _CHANGEABLE_KEYS = (
     "checkpoint.",
     "diagnosis.",
     "data.root",
+    "data.store",
 )
 """Keys that may change when a run is resumed."""
 
@@ -170,9 +171,8 @@ def train_fold(
             if not resume:
                 with run.selection_lock():
                     run.clear()
-            run.create(
-                config, {**_run_facts(trainer, data, fold), "started": started, **(origin or {})}
-            )
+            facts = {**_run_facts(trainer, data, fold), "started": started, **(origin or {})}
+            run.create(_with_absolute_paths(config) if data.store else config, facts)
         group.wait()
         trainer.fit()
     return trainer
@@ -223,6 +223,13 @@ def _with_memory_root(config: Config | Mapping[str, Any] | str | Path) -> Any:
     if not isinstance(section, Mapping):
         return config  # the configuration check reports it
     return {"name": "in_memory", **config, "data": {"root": _IN_MEMORY, **section}}
+
+
+def _with_absolute_paths(config: Config) -> Config:
+    """Return the configuration as a run records it: its data are found from any folder."""
+    root, store = Path(config.data.root).absolute(), store_path(config).absolute()
+    data = config.data.model_copy(update={"root": str(root), "store": str(store)})
+    return config.model_copy(update={"data": data})
 
 
 def _run_facts(trainer: Trainer, data: TrainingData, fold: FoldName) -> dict[str, Any]:

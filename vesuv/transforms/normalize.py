@@ -117,7 +117,9 @@ class FixedRange(Normalization):
 
     name: Literal["range"] = "range"
     low: float
+    """Intensity that becomes -1, in the files' unit."""
     high: float
+    """Intensity that becomes 1, in the files' unit; above `low`."""
 
     @model_validator(mode="after")
     def _ordered(self) -> FixedRange:

@@ -1,0 +1,43 @@
+"""The configurations that come with vesuv: `--config v9_progressive`, `base: base`."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parents[1]
+_SUFFIXES = (".yaml", ".yml")
+
+
+@cache
+def shipped_folder() -> Path:
+    """Return the folder of the shipped files: in an installed package, else in the repository."""
+    installed = _PACKAGE / "configs"
+    return installed if installed.is_dir() else _PACKAGE.parent / "configs"
+
+
+@cache
+def shipped_files() -> dict[str, Path]:
+    """Return name -> file; of two files with one name, the one in the upper folder."""
+    files = sorted(shipped_folder().rglob("*.yaml"), key=lambda file: (len(file.parts), file))
+    return {file.stem: file for file in reversed(files)}
+
+
+def is_shipped(path: Path) -> bool:
+    """Return whether a file is one of the shipped configurations."""
+    return path.resolve().is_relative_to(shipped_folder().resolve())
+
+
+def config_path(word: str | Path, folder: Path = Path()) -> Path:
+    """Return the file that `--config` or `base:` names.
+
+    Args:
+        word: Path of a file, or the name of a shipped one, without folder and suffix.
+        folder: Folder that a relative path counts from.
+    """
+    text = str(word)
+    is_name = os.sep not in text and "/" not in text and not text.endswith(_SUFFIXES)
+    if is_name and text in shipped_files():
+        return shipped_files()[text]
+    return folder / text
