@@ -259,3 +259,22 @@ def test_a_fault_elsewhere_names_what_was_to_be_written(tmp_path: Path) -> None:
         catch_write_errors(Path("x")),
     ):
         raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("old", ["", "-old"])
+def test_a_write_removes_what_a_killed_process_left_of_the_same_file(
+    tmp_path: Path, old: str
+) -> None:
+    leftover = tmp_path / f".a.zarr.vesuv-{DEAD}{old}.partial"
+    running = f".a.zarr.vesuv-{os.getppid()}.partial.zarr"
+    of_another_file = f".b.zarr.vesuv-{DEAD}.partial.zarr"
+    for name in (leftover.name, running, of_another_file):
+        (tmp_path / name).mkdir()
+
+    with pytest.raises(OSError), atomic_replace(tmp_path / "a.zarr"):
+        raise OSError
+    assert leftover.exists()
+    with atomic_replace(tmp_path / "a.zarr") as temporary:
+        temporary.mkdir()
+
+    assert names(tmp_path) == sorted([running, of_another_file, "a.zarr"])

@@ -33,7 +33,8 @@ def atomic_replace(
 ) -> Iterator[Path]:
     """Yield a temporary path beside `path`, and rename it to `path` when the body has succeeded.
 
-    When the body fails, the temporary file or folder is removed and `path` stays unchanged. A file
+    When the body fails, the temporary file or folder is removed and `path` stays unchanged. What a
+    killed process left of the same `path` is removed when the new one is whole. A file
     is replaced in one step. A folder needs two, because the former folder is moved aside first: if
     the process is killed between them, `restore_folder` moves the former folder back.
 
@@ -63,6 +64,7 @@ def atomic_replace(
             former.replace(temporary)  # half removed it must not look like one to be moved back
         else:
             temporary.replace(path)
+        _remove_leftovers_of(path)
     finally:
         _remove(temporary)
 
@@ -122,6 +124,13 @@ def clear_leftovers(folder: Path) -> None:
     """Remove the temporary files and folders in `folder` of processes that no longer run."""
     for leftover in leftovers(folder):
         _remove(leftover)
+
+
+def _remove_leftovers_of(path: Path) -> None:
+    for leftover in leftovers(path.parent):
+        match = _TEMPORARY.fullmatch(leftover.name)
+        if match and match["name"] == path.name:
+            _remove(leftover)
 
 
 def restore_folder(path: Path, marker: str) -> None:
