@@ -122,9 +122,12 @@ def test_nothing_is_loaded_from_elsewhere_and_no_script_but_ours_may_run(
     policy = next(a["content"] for tag, a in page.tags if a.get("http-equiv"))
     assert policy is not None
     assert "default-src 'none'" in policy
-    (script,) = re.findall("<script>(.*?)</script>", (run / "report.html").read_text(), re.DOTALL)
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    assert f"script-src 'sha256-{digest}';" in policy
+    text = (run / "report.html").read_text()
+    for tag, directive in (("script", "script-src"), ("style", "style-src-elem")):
+        (content,) = re.findall(f"<{tag}>(.*?)</{tag}>", text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+        assert f"{directive} 'sha256-{digest}';" in policy
+    (script,) = re.findall("<script>(.*?)</script>", text, re.DOTALL)
     assert "pointermove" in script
 
 

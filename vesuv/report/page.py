@@ -54,16 +54,21 @@ def render(history: RunHistory, now: datetime) -> str:
     """Return the page as HTML, a pure function of the run's files and the time."""
     context = _context(_without_invalid_numbers(history))
     sections = {name: _render(f"{name}.html", **context) for name in _SECTIONS}
-    script = _render("page.js")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    script, style = _render("page.js"), _render("page.css")
     return _render(
         "page.html",
         **context,
         now=now,
         script=script,
-        script_digest=digest,
+        style=style,
+        digests={"script": _digest(script), "style": _digest(style)},
         sections={name: text for name, text in sections.items() if text},
     )
+
+
+def _digest(text: str) -> str:
+    """Return what the page's policy names a script or a style sheet by."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}"
 
 
 def _context(history: RunHistory) -> dict[str, Any]:
