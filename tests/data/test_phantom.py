@@ -1,5 +1,6 @@
 """The phantom is seeded, hard for a threshold, and written as a Kaggle data set."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from vesuv.data.phantom import (
     make_phantom,
     phantom_volume,
 )
+from vesuv.errors import InputError
 
 SCROLLS = range(len(SCROLL_PARAMETERS))
 
@@ -111,3 +113,53 @@ def test_held_out_volumes_are_none_of_the_training_volumes(tmp_path: Path) -> No
 
     volumes = [tifffile.imread(path) for path in sorted(tmp_path.glob("t*_images/*.tif"))]
     assert len({volume.tobytes() for volume in volumes}) == 4
+
+
+def names(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_phantom_is_replaced_and_files_beside_it_stay(tmp_path: Path) -> None:
+    make_phantom(tmp_path, num_cases=3, size=32, seed=0, num_test=1)
+    (tmp_path / "train_images/mine.tif").touch()
+    with pytest.raises(InputError, match="holds train_images already; --overwrite replaces it"):
+        make_phantom(tmp_path, num_cases=2, size=32, seed=0)
+
+    make_phantom(tmp_path, num_cases=2, size=32, seed=1, overwrite=True)
+
+    volumes = {f"train_{kind}/{case}.tif" for kind in ("images", "labels") for case in (2000, 2001)}
+    assert names(tmp_path) - {"test.csv"} == volumes | {
+        "train.csv",
+        "phantom.json",
+        "train_images/mine.tif",
+    }
+
+
+def test_a_data_set_that_is_no_phantom_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "train_labels").mkdir()
+    (tmp_path / "train_labels/1000.tif").write_text("mine")
+
+    with pytest.raises(InputError, match=r"train_labels is not of a phantom \(no phantom\.json"):
+        make_phantom(tmp_path, num_cases=2, size=32, seed=0, overwrite=True)
+
+    assert (tmp_path / "train_labels/1000.tif").read_text() == "mine"
+
+
+def test_a_phantom_is_not_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/train_images").symlink_to(tmp_path / "outside")
+
+    with pytest.raises(InputError, match="train_images: is a symbolic link"):
+        make_phantom(tmp_path / "data", num_cases=2, size=32, seed=0, overwrite=True)
+
+
+@pytest.mark.parametrize("case", ["../mine", "/mine", 7, None])
+def test_an_edited_list_deletes_nothing_elsewhere(tmp_path: Path, case: object) -> None:
+    make_phantom(tmp_path, num_cases=2, size=32, seed=0)
+    (tmp_path / "mine.tif").touch()
+    (tmp_path / "phantom.json").write_text(json.dumps({"cases": {"train": [case], "test": case}}))
+
+    make_phantom(tmp_path, num_cases=2, size=32, seed=0, overwrite=True)
+
+    assert (tmp_path / "mine.tif").exists()

@@ -69,3 +69,23 @@ def test_a_case_of_another_shape_is_not_held(tmp_path: Path) -> None:
     larger: Any = SimpleNamespace(id="c0", native_shape=(2, 3, 5))
 
     assert not cache.holds(larger)
+
+
+@pytest.mark.parametrize("checkpoint", ["best", "*", "[a]", "?"])
+def test_only_caches_of_the_checkpoint_are_deleted(tmp_path: Path, checkpoint: str) -> None:
+    folder = tmp_path / "distribution/probabilities"
+    other = ProbabilityCache.open(tmp_path, "a", SETTINGS)
+    former = ProbabilityCache.open(tmp_path, checkpoint, SETTINGS | {"checkpoint_sha256": "0"})
+    for name in (f"{checkpoint}-mine", f"{checkpoint}-0123456789abcdef"):
+        (folder / name).mkdir()
+        (folder / name / "thesis").touch()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "key.json").write_text((former.folder / "key.json").read_text())
+    (folder / f"{checkpoint}-fedcba9876543210").symlink_to(tmp_path / "elsewhere")
+
+    ProbabilityCache.open(tmp_path, checkpoint, SETTINGS)
+
+    assert not former.folder.exists()
+    assert (other.folder / "key.json").exists()
+    assert (tmp_path / "elsewhere" / "key.json").exists()
+    assert len(list(folder.glob("*/thesis"))) == 2

@@ -8,7 +8,6 @@ torn, stray fibres are as bright as papyrus, and half of the volume is not label
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +18,15 @@ from scipy import ndimage
 from vesuv.errors import InputError
 from vesuv.io import formats
 from vesuv.io.atomic import catch_write_errors
-from vesuv.io.tables import Cell, write_csv
+from vesuv.io.places import check_no_links
+from vesuv.io.tables import Cell, read_json_or_none, write_csv, write_json
 
 BACKGROUND, SURFACE, UNLABELLED = 0, 1, 2
 
 _FOLDERS = ("train_images", "train_labels", "test_images", "test_labels")
 _FILES = ("train.csv", "test.csv")
+_LIST = "phantom.json"
+"""File with the ids of a phantom's cases, so that only these are replaced."""
 
 Field = NDArray[np.float32]
 
@@ -112,16 +114,36 @@ def make_phantom(
         overwrite: Replace an existing data set.
 
     Raises:
-        InputError: The folder holds a data set, or cannot be written.
+        InputError: The folder holds a data set, which is not replaced where it is no phantom, or
+            cannot be written.
     """
     folder = Path(folder)
-    existing = [name for name in (*_FOLDERS, *_FILES) if (folder / name).exists()]
+    names = (*_FOLDERS, *_FILES)
+    check_no_links(folder / name for name in names)
+    existing = [name for name in names if (folder / name).exists()]
     if existing and not overwrite:
         raise InputError(f"{folder}: holds {existing[0]} already; --overwrite replaces it")
+    if existing and not (folder / _LIST).is_file():
+        raise InputError(
+            f"{folder}: {existing[0]} is not of a phantom (no {_LIST} beside it); give another "
+            "--output"
+        )
     with catch_write_errors(folder):
-        for name in _FOLDERS:
-            shutil.rmtree(folder / name, ignore_errors=True)
+        _remove_volumes(folder)
+        parts = {"train": range(num_cases), "test": range(num_cases, num_cases + num_test)}
+        ids = {part: [f"{1000 * (seed + 1) + i}" for i in parts[part]] for part in parts}
+        write_json(folder / _LIST, {"cases": ids})
         _write(folder, num_cases, size, seed, scrolls, num_test)
+
+
+def _remove_volumes(folder: Path) -> None:
+    """Remove the volumes of an earlier phantom, and no others."""
+    listed_ids = (read_json_or_none(folder / _LIST) or {}).get("cases")
+    for name in _FOLDERS:
+        ids = listed_ids.get(name.split("_")[0]) if isinstance(listed_ids, dict) else None
+        for case in ids if isinstance(ids, list) else []:
+            if isinstance(case, str) and case.isascii() and case.isdigit():
+                (folder / name / f"{case}.tif").unlink(missing_ok=True)
 
 
 def _write(folder: Path, num_cases: int, size: int, seed: int, scrolls: int, num_test: int) -> None:

@@ -21,8 +21,11 @@ from vesuv.inference.provenance import PROVENANCE, provenance
 from vesuv.io.atomic import atomic_replace, catch_write_errors
 from vesuv.io.formats import volumes_in, write
 from vesuv.io.grid import read_channels
-from vesuv.io.tables import write_json
+from vesuv.io.places import check_no_links, contains
+from vesuv.io.tables import read_json_or_none, write_json
 from vesuv.types import ClassArray, Say, ShowProgress, no_shown_progress, silent
+
+_PROBABILITIES = "probabilities"
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,8 @@ class FilePrediction:
         Raises:
             InputErrors: Some volumes have faults; the masks of all others are written.
         """
+        if self.submission is not None:
+            check_submission(self.submission)
         finished: list[InputVolume] = []
         faults: list[str] = []
         with TemporaryDirectory(prefix="vesuv-") as folder:
@@ -98,7 +103,7 @@ class FilePrediction:
         write(self.output / volume.output_name, mask, like)
         if self.probabilities:
             channels = probs[0] if len(probs) == 1 else probs
-            write(self.output / "probabilities" / volume.output_name, channels.numpy(), like)
+            write(self.output / _PROBABILITIES / volume.output_name, channels.numpy(), like)
         share = float(np.count_nonzero(classes)) / classes.size
         seconds = time.monotonic() - start
         self.say(f"{title}: {share:.2%} foreground, {seconds:.1f} s")
@@ -125,13 +130,34 @@ def check_output(source: Path, output: Path) -> None:
     folder = source if source.is_dir() else source.parent
     if output.exists() and not output.is_dir():
         raise InputError(f"--output: {output} is a file; name a folder")
-    if output.resolve() == folder.resolve():
+    inputs = [folder, *(volumes_in(source) if source.is_dir() else [source])]
+    if any(contains(output, path) for path in inputs):  # also where inputs are links into it
         raise InputError(f"--output: {output} holds the inputs; name another folder")
-    if output.is_dir() and volumes_in(output) and not (output / PROVENANCE).is_file():
+    check_no_links([output / _PROBABILITIES])
+    folders = [path for path in (output, output / _PROBABILITIES) if path.is_dir()]
+    if any(map(volumes_in, folders)) and not _is_own(output / PROVENANCE):
         raise InputError(
-            f"--output: {output} holds volumes that were not predicted by vesuv (no {PROVENANCE}); "
-            "name another folder"
+            f"--output: {output} holds volumes that were not predicted by vesuv (no {PROVENANCE} "
+            "of it); name another folder"
         )
+
+
+def check_submission(path: Path) -> None:
+    """Refuse a submission that would replace another file.
+
+    Raises:
+        InputError: Its name does not end in .zip, or another file has it.
+    """
+    if path.suffix != ".zip":
+        raise InputError(f"--submission: must end in .zip, found {path}; submission.zip is usual")
+    if path.exists() and not zipfile.is_zipfile(path):
+        raise InputError(f"--submission: {path} is no zip file; give another name")
+
+
+def _is_own(path: Path) -> bool:
+    """Return whether a file is a provenance.json of vesuv."""
+    content = read_json_or_none(path) or {}
+    return content.get("version") == 1 and "threshold" in content
 
 
 class _Submission:

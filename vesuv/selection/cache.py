@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +24,9 @@ from vesuv.files import read_text
 from vesuv.inference.levels import quantise
 from vesuv.io.formats import read, write
 from vesuv.io.tables import write_json
+from vesuv.runs.own_files import CACHE_KEY, cache_checkpoint, remove_cache
 
 FOLDER = Path("distribution") / "probabilities"
-_KEY = "key.json"
 
 
 @dataclass(frozen=True)
@@ -47,12 +46,13 @@ class ProbabilityCache:
         """
         text = json.dumps({"checkpoint": checkpoint, **settings}, sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()[:16]
-        for former in sorted((run / FOLDER).glob(f"{checkpoint}-*")):
-            if _checkpoint_digest(former) != settings["checkpoint_sha256"]:
-                shutil.rmtree(former, ignore_errors=True)
+        for former in sorted((run / FOLDER).iterdir()) if (run / FOLDER).is_dir() else []:
+            is_own = cache_checkpoint(former) == checkpoint
+            if is_own and _checkpoint_digest(former) != settings["checkpoint_sha256"]:
+                remove_cache(former)
         folder = run / FOLDER / f"{checkpoint}-{key}"
-        if not (folder / _KEY).is_file():
-            write_json(folder / _KEY, {"checkpoint": checkpoint, **settings})
+        if not (folder / CACHE_KEY).is_file():
+            write_json(folder / CACHE_KEY, {"checkpoint": checkpoint, **settings})
         return cls(folder)
 
     def holds(self, case: StoredCase) -> bool:
@@ -92,7 +92,7 @@ class ProbabilityCache:
 def _checkpoint_digest(folder: Path) -> str | None:
     """Read the digest of a folder's checkpoint; None where key.json is missing or invalid."""
     try:
-        content = json.loads(read_text(folder / _KEY))
+        content = json.loads(read_text(folder / CACHE_KEY))
         return str(content["checkpoint_sha256"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vesuv.errors import InputError
+from vesuv.errors import InputError, command
 from vesuv.inference.members import differing_key
-from vesuv.io.tables import Cell, write_csv, write_json
+from vesuv.io.tables import Cell, read_json_or_none, write_csv, write_json
 from vesuv.selection.held_out import HeldOutRun, open_held_out, predict_held_out
 from vesuv.selection.summary import nested_estimate, score_difference, scores_by_group
 from vesuv.selection.systems import (
@@ -20,7 +20,7 @@ from vesuv.selection.systems import (
     predict_ensembles,
     rank_systems,
 )
-from vesuv.selection.validation import search_held_out
+from vesuv.selection.validation import lock_runs, search_held_out
 from vesuv.types import Say, ShowProgress, no_shown_progress, silent
 
 BEST = Path("best.json")
@@ -70,7 +70,37 @@ def find_best(
     output = Path(output)
     if output.suffix != ".json":
         raise InputError(f"--output: must end in .json, found {output}; best.json is usual")
-    grouped = _by_configuration([Path(run) for run in runs])
+    check_output(output)
+    with lock_runs([Path(run) for run in runs]):
+        return _compare(
+            [Path(run) for run in runs], output, checkpoints, changes, say, show_progress
+        )
+
+
+def check_output(output: Path) -> None:
+    """Refuse an output file that find_best did not write.
+
+    Raises:
+        InputError: Names the file.
+    """
+    content = (read_json_or_none(output) or {}) if output.exists() else None
+    table = output.with_suffix(".csv")
+    if (content is None and table.exists()) or (content is not None and "members" not in content):
+        raise InputError(
+            f"--output: {table if content is None else output} was not written by "
+            f"{command('find_best')}; give another name"
+        )
+
+
+def _compare(
+    runs: Sequence[Path],
+    output: Path,
+    checkpoints: Sequence[str] | None,
+    changes: Sequence[str],
+    say: Say,
+    show_progress: ShowProgress,
+) -> Comparison:
+    grouped = _by_configuration(runs)
     configurations = {name: open_held_out(paths, changes) for name, paths in grouped.items()}
     _check_comparable(configurations)
     systems = _systems(configurations, checkpoints, say, show_progress)
@@ -193,8 +223,8 @@ def _write(
         "inference": configurations[best.configurations[0]][0].inference,
         "table": rows,
     }
-    write_csv(output.with_suffix(".csv"), rows)
     write_json(output, content)
+    write_csv(output.with_suffix(".csv"), rows)
 
 
 def _member_record(one: HeldOutRun, checkpoint: str) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vesuv.errors import InputError
-from vesuv.io.tables import write_json
+from vesuv.errors import InputError, command
+from vesuv.io.places import check_no_links
+from vesuv.io.tables import read_json_or_none, write_json
 from vesuv.report.page import write_page
 from vesuv.runs.folder import RunFolder
 from vesuv.selection.held_out import HeldOutRun, open_held_out, predict_held_out
@@ -59,6 +61,19 @@ def validate_distribution(
     """
     paths = [Path(run) for run in runs]
     folder = _folder(paths)
+    with lock_runs(paths):
+        return _validate(paths, folder, checkpoints, changes, say, show_progress)
+
+
+def _validate(
+    paths: Sequence[Path],
+    folder: Path,
+    checkpoints: Sequence[str] | None,
+    changes: Sequence[str],
+    say: Say,
+    show_progress: ShowProgress,
+) -> Validation:
+    check_summary_folder(folder)
     opened = open_held_out(paths, changes)
     predictions, equal_weights = predict_held_out(opened, checkpoints, say, show_progress)
     result = search_held_out(opened, predictions, show_progress)
@@ -70,6 +85,35 @@ def validate_distribution(
     }
     _write(folder, opened, result, facts)
     return Validation(result, tuple(one.run for one in opened), folder)
+
+
+@contextmanager
+def lock_runs(runs: Sequence[Path]) -> Iterator[None]:
+    """Keep other processes from selecting for the same runs, and from replacing them meanwhile.
+
+    Raises:
+        InputError: No run, links in its folder, or another process selects for it.
+    """
+    folders = [RunFolder.open(run) for run in {run.resolve(): run for run in runs}.values()]
+    with ExitStack() as locks:
+        for run in sorted(folders, key=lambda run: run.path.resolve()):
+            run.check_no_links()
+            locks.enter_context(run.selection_lock())
+        yield
+
+
+def check_summary_folder(folder: Path) -> None:
+    """Refuse a distribution/ that is a link, or whose summary.json is not of a selection.
+
+    Raises:
+        InputError: It is.
+    """
+    file = folder / "summary.json"
+    check_no_links([folder])
+    if file.exists() and "selected" not in (read_json_or_none(file) or {}):
+        raise InputError(
+            f"{file}: was not written by {command('validate_distribution')}; move it elsewhere"
+        )
 
 
 def search_held_out(
