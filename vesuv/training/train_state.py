@@ -23,6 +23,7 @@ from vesuv.training.averaging import Averages
 from vesuv.training.epoch_metrics import EpochMetrics
 from vesuv.training.optimizers import build_optimizer, reset_moments
 from vesuv.training.plateau_escape import PlateauEscape
+from vesuv.training.saved_state import RunLength, check_saved_state
 from vesuv.training.schedules.lr_schedule import LRSchedule
 from vesuv.transforms.normalize import Normalizer
 
@@ -73,6 +74,7 @@ class TrainState:
     ) -> None:
         self.config, self.normalizer, self.run = config, normalizer, run
         self.network, self.machine = network, machine
+        self.steps_per_epoch = steps_per_epoch
         self.optimizer = build_optimizer(network, config.optimizer)
         self.lr_schedule = LRSchedule(
             self.optimizer,
@@ -146,16 +148,18 @@ class TrainState:
         state = checkpoint.training
         if state is None:
             raise InputError(f"{checkpoint.path}: holds no training state; resume from last.pt")
-        load_weights(self.network, checkpoint)
         old_epochs, epochs = checkpoint.config.train.epochs, self.config.train.epochs
+        length = RunLength(max(old_epochs, epochs), self.steps_per_epoch)
         try:
-            self._restore_parts(state, new_length=old_epochs != epochs)
-        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as fault:
+            checked = check_saved_state(state, self._state(), self.optimizer, length)
+        except ValueError as fault:
             reason = " ".join(str(fault).split())
             raise InputError(
                 f"{checkpoint.path}: its training state is not this run's ({reason:.160}); start "
                 "a new run"
             ) from None
+        load_weights(self.network, checkpoint)
+        self._restore_parts(checked, new_length=old_epochs != epochs)
         if old_epochs == epochs:
             return None
         name, lr = self.config.scheduler.name, self.lr_schedule.lr
