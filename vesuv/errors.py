@@ -1,17 +1,17 @@
-"""The exceptions that end a command, and how a message names a command."""
+"""Exceptions that end a command, and names of commands in messages."""
 
 from __future__ import annotations
 
 
 class InputError(ValueError):
-    """Something the user gave is wrong: the command line prints it without a traceback, status 2.
+    """Invalid input of the user; the command line prints it without a traceback, exit status 2.
 
-    The message is one sentence: file or key, the rule, the value found, what to do.
+    The message is one sentence: file or key, rule, value found, remedy.
     """
 
 
 class InputErrors(InputError):  # noqa: N818 - several of them
-    """Several independent faults found in one pass, one sentence each."""
+    """Several independent faults, with one sentence for each."""
 
     def __init__(self, faults: list[str]) -> None:
         super().__init__(faults)
@@ -22,31 +22,31 @@ class InputErrors(InputError):  # noqa: N818 - several of them
 
 
 RESUME = 75
-"""Exit status after a signal: saved, start again with --resume (EX_TEMPFAIL of sysexits)."""
+"""Exit status of interrupted training that --resume continues (EX_TEMPFAIL of sysexits)."""
 
 
 class Interrupted(Exception):  # noqa: N818 - nothing is wrong
-    """A signal asked training to end; it is saved and can go on: exit status `RESUME`."""
+    """A signal ended training, which is saved and can be resumed; exit status `RESUME`."""
 
 
 _program = "vesuv {verb}"
 
 
 def name_program(pattern: str) -> None:
-    """Set how messages name a verb of the command line; called by the command line alone.
+    """Set the name of commands in messages; only the command line calls this.
 
     Args:
-        pattern: Holds "{verb}": "vesuv {verb}", or "python bin/{verb}.py".
+        pattern: "vesuv {verb}" or "python bin/{verb}.py".
     """
     global _program
     _program = pattern
 
 
 def command(verb: str, *arguments: object) -> str:
-    """Return a command as the user would type it, for a message.
+    """Return a command as the user types it, for a message.
 
     Args:
         verb: train, predict, ...
-        arguments: Words behind it.
+        arguments: Arguments of the command.
     """
     return " ".join([_program.format(verb=verb), *map(str, arguments)])

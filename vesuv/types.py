@@ -1,4 +1,4 @@
-"""The types that every room shares, each named once.
+"""Types that all packages share, each defined once.
 
 Arrays are (z, y, x), with channel (c, z, y, x); tensors of a batch (b, c, z, y, x).
 """
@@ -17,34 +17,34 @@ Array = npt.NDArray[Any]
 Mask = npt.NDArray[np.bool_]
 """Foreground is True."""
 ClassArray = npt.NDArray[np.uint8]
-"""Class index of each voxel, `vesuv.data.labels.IGNORE` where the voxel is not judged."""
+"""Class index of each voxel, `vesuv.data.labels.IGNORE` where the voxel is ignored."""
 
 Shape = tuple[int, int, int]
-"""Voxels along z, y, x: a volume's shape, a patch size, a voxel's place."""
+"""Voxels along z, y, x: shape of a volume, patch size, or position of a voxel."""
 Spacing = tuple[float, float, float]
-"""Voxel edges along z, y, x in the file's unit."""
+"""Edges of a voxel along z, y, x, in the unit of the file."""
 
 Progress = Callable[[int, int], None]
 """Called with the number of finished items and the number of all items."""
 
 
 def no_progress(_done: int, _total: int) -> None:
-    """Ignore progress."""
+    """Ignore the progress."""
 
 
 ShowProgress = Callable[[str, str], AbstractContextManager[Progress]]
-"""Called before long work with a title and what is counted, as in "windows"; gives what is called
-with its progress."""
+"""Called before long work with a title and a unit, such as "windows"; enters a context with the
+function that reports its progress."""
 
 
 def no_shown_progress(_title: str, _unit: str) -> AbstractContextManager[Progress]:
-    """Show no progress."""
+    """Return a context that ignores the progress."""
     return nullcontext(no_progress)
 
 
 Say = Callable[[str], None]
-"""Called with a sentence for the user."""
+"""Called with a message for the user."""
 
 
-def silent(_sentence: str) -> None:
-    """Ignore a sentence."""
+def silent(_message: str) -> None:
+    """Ignore the message."""

@@ -43,7 +43,7 @@ def test_the_title_of_progress_is_printed_as_it_is(
 ) -> None:
     file = io.StringIO()
     console = SafeConsole(file, width=200, force_terminal=is_terminal, color_system=None)
-    monkeypatch.setattr("vesuv.cli.progress._LINE_EVERY", 0.0)
+    monkeypatch.setattr("vesuv.cli.progress._LINE_SECONDS", 0.0)
 
     with shown_progress(console, HOSTILE, "windows") as show:
         show(1, 2)

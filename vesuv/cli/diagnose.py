@@ -1,4 +1,4 @@
-"""vesuv diagnose: what is the matter with runs, be they finished, running or killed."""
+"""vesuv diagnose: faults of runs that are finished, running or killed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from vesuv.cli.console import console
 from vesuv.cli.options import Runs
 from vesuv.diagnosis import Evidence, Finding, compare, finding_lines
-from vesuv.diagnosis import diagnose as find
+from vesuv.diagnosis import diagnose as find_faults
 from vesuv.diagnosis.objectives import best_validation
 from vesuv.io.atomic import catch_write_errors
 from vesuv.report.page import write_page
@@ -18,8 +18,8 @@ from vesuv.runs.writer import write_diagnosis
 def diagnose(*, run: Runs) -> None:
     """Say what is the matter with runs and what to do about it; several are compared.
 
-    Writes each run's diagnosis.json and page. Nothing is trained, and nothing read but the run
-    folders, and the store's summary where it still lies.
+    Writes each run's diagnosis.json and page. Reads only the run folders, and the summary of the
+    prepared data where it exists; trains nothing.
 
     Args:
         run: Run folders, log/<config>/fold_<k> …
@@ -27,7 +27,7 @@ def diagnose(*, run: Runs) -> None:
     out = console()
     runs = [Evidence.read(path) for path in run]
     for evidence in runs:
-        findings = find(evidence)
+        findings = find_faults(evidence)
         with catch_write_errors(evidence.path):
             write_diagnosis(RunFolder(evidence.path), max(0, evidence.epoch), findings)
             write_page(evidence.path)
@@ -54,12 +54,12 @@ def _report(evidence: Evidence, findings: Sequence[Finding]) -> list[str]:
 
 
 def _comparison(runs: Sequence[Evidence]) -> list[str]:
-    """List runs by the first one's measure, best first, and say whether losses are comparable."""
+    """List runs by the first one's measure, best first, and report if losses are comparable."""
     measure = runs[0].config.validation.measure
-    scored = [(run, best_validation(run, measure)) for run in runs]
-    scored.sort(key=lambda pair: -pair[1][1] if pair[1] is not None else 1.0)
+    run_scores = [(run, best_validation(run, measure)) for run in runs]
+    run_scores.sort(key=lambda pair: -pair[1][1] if pair[1] is not None else 1.0)
     lines = [f"By the best {measure} on the fixed tiles:"]
-    for run, point in scored:
+    for run, point in run_scores:
         score = "no validation" if point is None else f"{point[1]:.4f} at epoch {point[0]}"
         lines.append(f"  {run.path}: {score}")
     difference = compare(runs)

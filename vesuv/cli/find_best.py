@@ -1,4 +1,4 @@
-"""vesuv find_best: the best of several configurations and their ensembles."""
+"""vesuv find_best: selection among configurations and their ensembles."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from vesuv.cli.options import (
     Changes,
     Checkpoints,
     Runs,
-    use_threads_of,
-    with_short_words,
+    use_threads,
+    with_option_changes,
 )
 from vesuv.cli.progress import progress_on
 from vesuv.selection.find_best import BEST, Comparison
@@ -44,8 +44,8 @@ def find_best(
         changes: Changes to the runs' configuration: section.key=value …
     """
     out = console()
-    all_changes = with_short_words(changes, overlap, mirror, device)
-    use_threads_of(run, all_changes)
+    all_changes = with_option_changes(changes, overlap, mirror, device)
+    use_threads(run, all_changes)
     comparison = compare_configurations(
         run,
         output,

@@ -1,4 +1,4 @@
-"""Options that several verbs have."""
+"""Options of several verbs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from typing import Annotated
 import torch
 from cyclopts import Parameter
 
-from vesuv.config.training import RuntimeConfig
 from vesuv.errors import InputError
 from vesuv.inference.members import trained_config
 from vesuv.runs.folder import RunFolder
 from vesuv.runtime.machine import resolve
 
-_SHORT_WORDS = {
+_OPTION_KEYS = {
     "--overlap": "inference.overlap",
     "--mirror": "inference.mirror",
     "--device": "runtime.device",
@@ -34,16 +33,16 @@ Runs = Annotated[tuple[Path, ...], several("--run")]
 Checkpoints = Annotated[tuple[str, ...] | None, several("--checkpoint")]
 
 
-def with_short_words(
+def with_option_changes(
     changes: Sequence[str],
     overlap: str | None = None,
     mirror: bool | None = None,
     device: str | None = None,
 ) -> list[str]:
-    """Return the changes of --set with those that --overlap, --mirror and --device stand for.
+    """Return the changes of --set, --overlap, --mirror and --device.
 
     Raises:
-        InputError: A key is given both ways.
+        InputError: --set and an option change the same key.
     """
     values = {
         "--overlap": overlap,
@@ -51,22 +50,18 @@ def with_short_words(
         "--device": device,
     }
     all_changes = list(changes)
-    for word, value in values.items():
-        key = _SHORT_WORDS[word]
+    for option, value in values.items():
+        key = _OPTION_KEYS[option]
         if value is None:
             continue
         if any(change.partition("=")[0] == key for change in changes):
-            raise InputError(f"{word}: --set gives {key} too; give it once")
+            raise InputError(f"{option}: --set gives {key} too; give it once")
         all_changes.append(f"{key}={value}")
     return all_changes
 
 
-def use_threads(runtime: RuntimeConfig) -> None:
-    """Give PyTorch as many threads as a run on this machine uses."""
-    torch.set_num_threads(resolve(runtime).threads)
-
-
-def use_threads_of(runs: Sequence[Path], changes: Sequence[str]) -> None:
-    """Give PyTorch as many threads as the first of some runs uses."""
+def use_threads(runs: Sequence[Path], changes: Sequence[str]) -> None:
+    """Set the number of PyTorch threads to that of the first run."""
     for path in runs[:1]:
-        use_threads(trained_config(RunFolder.open(path), changes).runtime)
+        runtime = trained_config(RunFolder.open(path), changes).runtime
+        torch.set_num_threads(resolve(runtime).threads)

@@ -1,4 +1,4 @@
-"""vesuv phantom: a data set to learn and to test on."""
+"""vesuv phantom: a synthetic data set for first steps and tests."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def phantom(
     Args:
         output: Folder of the data set.
         cases: Training volumes.
-        held_out: Volumes kept out, test_images/.
+        held_out: Volumes in test_images/.
         size: Edge in voxels.
         seed: Seed.
-        overwrite: Replace what is there.
+        overwrite: Replace an existing data set.
     """
     make_phantom(
         output, num_cases=cases, size=size, seed=seed, num_test=held_out, overwrite=overwrite

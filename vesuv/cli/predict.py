@@ -9,7 +9,7 @@ import torch
 from cyclopts import Parameter
 
 from vesuv.cli.console import console
-from vesuv.cli.options import Changes, Switch, several, with_short_words
+from vesuv.cli.options import Changes, Switch, several, with_option_changes
 from vesuv.cli.progress import progress_on
 from vesuv.errors import InputError
 from vesuv.inference.best_file import open_best
@@ -53,7 +53,7 @@ def predict(
         changes: Changes to the runs' configuration: section.key=value …
     """
     out = console()
-    all_changes = with_short_words(changes, overlap, mirror, device)
+    all_changes = with_option_changes(changes, overlap, mirror, device)
     members = _members(run, best, checkpoint, all_changes)
     mask = choose_mask(members, threshold, postprocess)
     check_output(source, output)

@@ -1,4 +1,4 @@
-"""vesuv prepare: a data set for training, and what its labels hold."""
+"""vesuv prepare: preparation of data, with a summary of its labels."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def prepare(*, config: ConfigFile, changes: Changes = (), overwrite: Switch = Fa
 
 
 def _prepare(config: Config, *, overwrite: bool = False) -> Store:
-    """Make the store, or open it when it fits already; print its summary."""
+    """Prepare the store, or open an existing one that matches; print its summary."""
     out = console()
     start = time.monotonic()
     verb = "is up to date" if is_prepared(config) and not overwrite else "prepared"
@@ -50,27 +50,28 @@ def _prepare(config: Config, *, overwrite: bool = False) -> Store:
 
 
 def open_or_prepare(config: Config) -> Store:
-    """Open the store without a word; prepare it, and print its summary, when there is none yet.
+    """Open an existing store; otherwise prepare it and print its summary.
 
     Raises:
-        InputErrors: It was made from other settings or data, or cannot be made.
+        InputErrors: The store is of other settings or data, or cannot be prepared.
     """
     return open_matching_store(config) if is_prepared(config) else _prepare(config)
 
 
 def show_summary(store: Store, config: Config, console: Console) -> None:
-    """Print label values, then classes and patches by group (by case where there is no group)."""
+    """Print label values, then classes and patches by group, or by case without groups."""
     console.print(f"label values: {', '.join(_label_values(store, config))}")
     console.print(_table(store, config))
-    without = [name for name, row in store.summary.cases.items() if not row.foreground]
-    if without:
+    empty_cases = [name for name, row in store.summary.cases.items() if not row.foreground]
+    if empty_cases:
         console.print(
-            f"{len(without)} of {len(store.cases)} cases hold no foreground, first {without[0]}",
+            f"{len(empty_cases)} of {len(store.cases)} cases hold no foreground, "
+            f"first {empty_cases[0]}",
         )
 
 
 def _label_values(store: Store, config: Config) -> list[str]:
-    """Each label value with its class and its share of the files' voxels."""
+    """Return each label value with its class and its share of the files' voxels."""
     names = {value: name for name, values in config.labels.values() for value in values}
     if config.labels.ignore is not None:
         names[config.labels.ignore] = "ignore"

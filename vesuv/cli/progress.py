@@ -1,4 +1,4 @@
-"""Progress of long work over windows or cases: a bar on a terminal, plain lines elsewhere."""
+"""Progress of work on windows or cases: a bar on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from rich.text import Text
 from vesuv.io.printable import printable
 from vesuv.types import Progress, ShowProgress
 
-_LINE_EVERY = 30.0
-"""Seconds between two plain lines."""
+_LINE_SECONDS = 30.0
+"""Seconds between two lines."""
 
 
 def progress_on(console: Console) -> ShowProgress:
-    """Return what shows the progress of long work on a console."""
+    """Return the function that shows progress on a console."""
     return partial(shown_progress, console)
 
 
 @contextmanager
 def shown_progress(console: Console, title: str, unit: str) -> Iterator[Progress]:
-    """Show a bar with rate and time left; without a terminal a plain line every half minute.
+    """Show a bar with rate and remaining time; without a terminal, a line every half minute.
 
     Args:
-        console: Where to.
-        title: What is worked on.
-        unit: What is counted: windows or cases.
+        console: Console to print on.
+        title: Name of the work.
+        unit: Unit of the progress: windows or cases.
     """
     if not console.is_terminal:
-        yield _lines(console, title, unit)
+        yield _line_progress(console, title, unit)
         return
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -57,19 +57,19 @@ def shown_progress(console: Console, title: str, unit: str) -> Iterator[Progress
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def _lines(console: Console, title: str, unit: str) -> Progress:
-    start = last = time.monotonic()
+def _line_progress(console: Console, title: str, unit: str) -> Progress:
+    start = last_time = time.monotonic()
 
     def show(done: int, total: int) -> None:
-        nonlocal last
+        nonlocal last_time
         now = time.monotonic()
-        if now - last < _LINE_EVERY or done == total:
+        if now - last_time < _LINE_SECONDS or done == total:
             return
-        last = now
+        last_time = now
         rate = done / (now - start)
-        left = (total - done) / rate
+        seconds = (total - done) / rate
         console.print(
-            f"{title}: {done}/{total} {unit}, {rate:.2f} a second, {left:.0f} s left",
+            f"{title}: {done}/{total} {unit}, {rate:.2f} a second, {seconds:.0f} s left",
         )
 
     return show

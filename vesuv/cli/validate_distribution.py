@@ -9,8 +9,8 @@ from vesuv.cli.options import (
     Changes,
     Checkpoints,
     Runs,
-    use_threads_of,
-    with_short_words,
+    use_threads,
+    with_option_changes,
 )
 from vesuv.cli.progress import progress_on
 from vesuv.selection.choice import Choice
@@ -31,7 +31,7 @@ def validate_distribution(
     device: str | None = None,
     changes: Changes = (),
 ) -> None:
-    """Choose checkpoint, cut and post-processing on whole held-out volumes, jointly for folds.
+    """Choose checkpoint, threshold and post-processing on held-out volumes, jointly for folds.
 
     Args:
         run: Run folders, log/<config>/fold_<k> …
@@ -42,8 +42,8 @@ def validate_distribution(
         changes: Changes to the runs' configuration: section.key=value …
     """
     out = console()
-    all_changes = with_short_words(changes, overlap, mirror, device)
-    use_threads_of(run, all_changes)
+    all_changes = with_option_changes(changes, overlap, mirror, device)
+    use_threads(run, all_changes)
     validation = select_on_held_out(
         run,
         checkpoints=checkpoint,
