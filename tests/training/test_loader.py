@@ -1,11 +1,13 @@
 """The same batches whatever the workers, and faults by name."""
 
+import errno
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from vesuv.config.data import AugmentConfig, SamplingConfig
 from vesuv.data.blocks import count_blocks
@@ -148,6 +150,43 @@ def test_any_other_fault_names_case_type_and_place(workers: int) -> None:
     with pytest.raises(RuntimeError, match=r"case bad: ZeroDivisionError: oops\nTraceback") as info:
         list(loader.epoch(0))
     assert not isinstance(info.value, InputError)
+
+
+@pytest.mark.parametrize(
+    ("fault", "sentence"),
+    [
+        (
+            RuntimeError("unable to allocate shared memory(shm) for file </torch_7_1_0>: No space"),
+            "runtime.workers: shared memory is full",
+        ),
+        (MemoryError(), "runtime.workers: a loader process ran out of memory"),
+    ],
+)
+def test_memory_that_runs_out_in_a_worker_is_told_and_no_hang(
+    monkeypatch: pytest.MonkeyPatch, fault: Exception, sentence: str
+) -> None:
+    def fail(_tensor: torch.Tensor) -> None:
+        raise fault
+
+    monkeypatch.setattr(torch.Tensor, "share_memory_", fail)  # the worker is a fork
+
+    with pytest.raises(InputError, match=sentence):
+        list(a_loader(workers=1).epoch(0))
+
+
+def test_memory_that_runs_out_without_workers_is_no_fault_of_theirs() -> None:
+    with pytest.raises(MemoryError):
+        list(a_loader([Case("large", fault=MemoryError())]).epoch(0))
+
+
+def test_workers_that_cannot_be_started_are_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_loader: DataLoader[Any]) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(DataLoader, "__iter__", fail)
+
+    with pytest.raises(InputError, match=r"1 loader processes cannot be started \(No space left"):
+        list(a_loader(workers=1).epoch(0))
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from vesuv.cli.console import SafeConsole
 from vesuv.cli.signals import StoppedBySignal, signals_as_exceptions
 from vesuv.cli.streams import quiet_streams
 from vesuv.errors import RESUME, InputError, InputErrors, Interrupted, command, name_program
+from vesuv.runtime.memory import is_out_of_memory
 
 _HELP = "Train, select and explain 3D segmentation of thin, rare, self-touching structures."
 _VERBS = {
@@ -35,9 +36,20 @@ _VERBS = {
     "predict": "Predict volumes with one run, or with several averaged.",
     "evaluate": "Score predictions against labels; compare folders of predictions.",
     "diagnose": "Say what is the matter with runs and what to do about it.",
+    "config": "Show, compare and explain configurations; write their JSON schema.",
     "phantom": "Make a data set of rolled sheets in the Kaggle layout.",
 }
 """Verb -> its help in the list of verbs; a verb's module is imported when it is called."""
+_PREDICTS = "set inference.batch_size=1 with --set, or cut large volumes up"
+_LESS_MEMORY = {
+    "train": "go on with --resume and a higher runtime.accumulate or runtime.recompute_levels, or "
+    "lower sampling.batch_size or sampling.patch_size for a new run",
+    "validate_distribution": _PREDICTS,
+    "find_best": _PREDICTS,
+    "predict": _PREDICTS,
+    "evaluate": "start fewer processes with --workers",
+}
+"""Verb -> what it needs less memory with."""
 _STATUS_OF_SIGNAL = 128
 """Exit status of a verb that a signal ended, less the signal's number, as shells count."""
 
@@ -93,6 +105,12 @@ def _run(words: list[str]) -> int:
         return _refuse(fault.faults)
     except InputError as fault:
         return _refuse([str(fault)])
+    except (MemoryError, OSError, RuntimeError) as fault:
+        if not is_out_of_memory(fault):
+            raise
+        verb = words[0] if words else ""
+        remedy = _LESS_MEMORY.get(verb, "end other programs, or use a computer with more of it")
+        return _refuse([f"{verb}: the memory of this computer or its GPU is used up; {remedy}"])
     except Interrupted as request:
         _print(str(request))
         return RESUME

@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from vesuv.config.data import AugmentConfig, SamplingConfig
 from vesuv.data.case import PreparedCase
 from vesuv.data.sampling import PatchSampler
 from vesuv.errors import InputError
+from vesuv.runtime.memory import is_out_of_memory, is_out_of_shared_memory
 from vesuv.transforms.collate import Batch, collate
 from vesuv.transforms.normalize import IntensityMap
 from vesuv.transforms.patch import RawPatch, apply_transform, read_planned_patch
@@ -78,11 +79,19 @@ class _BatchDataset(Dataset[Any]):
             for plan in plans:
                 case = f"case {self.sampler.cases[plan.case].id}: "
                 patches.append(read_planned_patch(self.sampler, plan, self.augment))
-            batch = _RawBatch(tuple(patches), tuple(plan.case for plan in plans))
-            return self.augmented(batch) if self.augment_in_worker else batch
+            raw_batch = _RawBatch(tuple(patches), tuple(plan.case for plan in plans))
+            batch = self.augmented(raw_batch) if self.augment_in_worker else raw_batch
+            if get_worker_info() is not None:
+                _share_memory(batch)
+            return batch
         except InputError as fault:
             return _WorkerError(f"{case}{fault}", is_input_error=True)
         except Exception as fault:
+            reason = _memory_fault(fault)
+            if reason is not None:
+                if get_worker_info() is None:
+                    raise
+                return _WorkerError(reason, is_input_error=True)
             message = f"{case}{type(fault).__name__}: {fault}\n{traceback.format_exc()}"
             return _WorkerError(message, is_input_error=False)
 
@@ -93,6 +102,31 @@ class _BatchDataset(Dataset[Any]):
             for patch, case in zip(batch.patches, batch.cases, strict=True)
         ]
         return collate(patches, tuple(self.sampler.cases[case].id for case in batch.cases))
+
+
+def _share_memory(batch: Batch | _RawBatch) -> None:
+    """Move a batch to shared memory in the worker, where an exception can be returned.
+
+    PyTorch would do it in a thread, print the exception and let the trainer wait for ever.
+    """
+    for part in batch.patches if isinstance(batch, _RawBatch) else (batch,):
+        part.image.share_memory_()  # type: ignore[no-untyped-call]
+        part.label.share_memory_()  # type: ignore[no-untyped-call]
+
+
+def _memory_fault(fault: Exception) -> str | None:
+    """Return what to do where memory ran out; None for another exception."""
+    if is_out_of_shared_memory(fault):
+        return (
+            "runtime.workers: shared memory is full, so that loader processes cannot pass batches "
+            "on; enlarge /dev/shm (docker run --shm-size=8g), or set runtime.workers=0"
+        )
+    if is_out_of_memory(fault):
+        return (
+            "runtime.workers: a loader process ran out of memory; lower runtime.workers, or "
+            "sampling.batch_size for a new run"
+        )
+    return None
 
 
 class _StepSampler(Sampler[StepKey]):
@@ -183,16 +217,21 @@ class PatchLoader:
         steps = _StepSampler(epoch, step, self._steps_per_epoch)
         if self._workers == 0:
             return (self._dataset[key] for key in steps)
-        return iter(
-            DataLoader(
-                self._dataset,
-                batch_size=None,
-                sampler=steps,
-                num_workers=self._workers,
-                pin_memory=self._device.type == "cuda",
-                worker_init_fn=_init_worker,
-            )
+        loader = DataLoader(
+            self._dataset,
+            batch_size=None,
+            sampler=steps,
+            num_workers=self._workers,
+            pin_memory=self._device.type == "cuda",
+            worker_init_fn=_init_worker,
         )
+        try:
+            return iter(loader)
+        except OSError as fault:
+            raise InputError(
+                f"runtime.workers: {self._workers} loader processes cannot be started "
+                f"({fault.strerror}); lower it (0 starts none), or make room in memory and /dev/shm"
+            ) from None
 
     def _to_device(self, batch: Batch | _RawBatch) -> Batch:
         if isinstance(batch, _RawBatch):
