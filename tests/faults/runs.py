@@ -18,7 +18,10 @@ import torch
 from vesuv.cli import main
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["vesuv.training.train"])
+_VERBS = ("diagnose", "evaluate", "find_best", "phantom", "predict", "prepare", "train")
+_LIBRARIES = ("matplotlib.backends.backend_agg", "nibabel", "torch._dynamo", "zarr")
+"""Imported at a verb's first need of them, which would cost each process a second or more."""
+_CONTEXT.set_forkserver_preload([*(f"vesuv.cli.{verb}" for verb in _VERBS), *_LIBRARIES])
 PATIENCE = 60.0
 """Seconds after which a run counts as hanging."""
 
