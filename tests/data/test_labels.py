@@ -80,3 +80,15 @@ def test_values_are_counted(kind: str) -> None:
     assert count_values(label) == {0: 1, 1: 3, 9: 2}
     assert count_values(np.array([[[-70_000, 70_000]]])) == {-70_000: 1, 70_000: 1}
     assert count_values(np.zeros((0, 1, 1), np.uint8)) == {}
+
+
+def test_values_beyond_int64_are_counted_encoded_and_refused_by_their_value() -> None:
+    label = np.full((2, 2, 2), 2**63 + 5, np.uint64)
+    label[0, 0, 0] = 2**63 + 7
+    config = LabelsConfig.model_validate({"classes": {"background": 0, "sheet": 1}})
+
+    assert count_values(label) == {2**63 + 5: 7, 2**63 + 7: 1}
+    with pytest.raises(InputError, match="label values 9223372036854775813 "):
+        encode(label, config)
+    with pytest.raises(InputError, match="whole numbers, found 1e"):
+        encode(np.full((2, 2, 2), 1e30), config)

@@ -199,3 +199,10 @@ def test_folders_name_each_file_without_a_partner(tmp_path: Path) -> None:
 
     with pytest.raises(InputErrors, match=r"(?s)b\.tif: no file.*la.*c\.tif: no file.*im"):
         find_cases(config(tmp_path, layout="folders", images="im", labels="la"))
+
+
+def test_a_train_csv_that_is_a_pipe_is_named_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "train.csv")
+
+    with pytest.raises(InputError, match=r"train\.csv: cannot be read as CSV \(is a named pipe"):
+        read_groups(tmp_path / "train.csv")

@@ -167,3 +167,14 @@ def test_a_store_of_another_version_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match=r"stores of version 1, found 99"):
         Store.open(tmp_path)
+
+
+def test_a_chunk_that_is_a_link_out_of_the_case_is_refused(tmp_path: Path) -> None:
+    case = stored(tmp_path, np.ones((1, *LABEL.shape), np.uint8))
+    chunk = case.path / "image/c/0/0/0/0"
+    (tmp_path / "secret").write_bytes(chunk.read_bytes())
+    chunk.unlink()
+    chunk.symlink_to(tmp_path / "secret")
+
+    with pytest.raises(InputError, match=r"its files must lie in it, found .*secret; prepare ag"):
+        _ = open_case(case.path).image

@@ -52,7 +52,7 @@ def encode_and_count(label: Array, config: LabelsConfig) -> tuple[ClassArray, Va
             table[value - lowest] = index[value]
         encoded = np.empty(label.shape, np.uint8)
         for plane, out in zip(integers, encoded, strict=True):
-            np.take(table, plane.astype(np.intp) - lowest, out=out)
+            np.take(table, _offsets(plane, lowest), out=out)
         return encoded, counts
     encoded = np.full(label.shape, IGNORE, np.uint8)
     for value in values:
@@ -91,9 +91,16 @@ def count_values(label: Array) -> ValueCounts:
         return dict(zip(unique_values.tolist(), unique_counts.tolist(), strict=True))
     total = np.zeros(high - low + 1, np.int64)
     for plane in label.reshape(label.shape[0], -1):
-        shifted = plane if low == 0 else plane.astype(np.int64) - low
+        shifted = plane if low == 0 else _offsets(plane, low)
         total += np.bincount(shifted, minlength=len(total))
     return {low + int(offset): int(total[offset]) for offset in np.flatnonzero(total)}
+
+
+def _offsets(plane: Array, lowest: int) -> Array:
+    """The differences to the lowest value as int64, which cannot hold all values of uint64."""
+    if plane.dtype.kind == "u":
+        return (plane - plane.dtype.type(lowest)).astype(np.int64)
+    return plane.astype(np.int64) - lowest
 
 
 def _whole_numbers(label: Array) -> Array:
@@ -110,7 +117,8 @@ def _whole_numbers(label: Array) -> Array:
             f"a label holds whole numbers, found NaN or infinite in {num_invalid} of {label.size} "
             "voxels; write a class or the ignore value there"
         )
-    integers = np.rint(label).astype(np.int64)
+    with np.errstate(invalid="ignore"):  # beyond int64 they are not equal, and refused
+        integers = np.rint(label).astype(np.int64)
     if not np.array_equal(integers, label):
         example = label[integers != label].flat[0]
         raise InputError(
