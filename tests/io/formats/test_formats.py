@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -158,3 +161,72 @@ def _write_picture(path: Path) -> None:
         nibabel.save(nibabel.Nifti1Image(picture, np.eye(4)), path)
     else:
         SimpleITK.WriteImage(SimpleITK.GetImageFromArray(picture), str(path))
+
+
+def test_a_link_that_leads_back_to_itself_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").symlink_to("a.tif")
+
+    with pytest.raises(InputError, match=r"a\.tif: is a link that leads back to itself; let it"):
+        read(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("name", ["x" * 5000 + ".tif", "x" * 300 + ".zarr"])
+def test_a_path_that_is_too_long_is_named_in_part(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=r"^.{300}…: the path is longer than the system allows"):
+        read(tmp_path / name)
+
+
+def test_a_path_with_a_zero_byte_is_no_file() -> None:
+    with pytest.raises(InputError, match="no such file; check the path"):
+        read("a\0.tif")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("ending", SUFFIXES)
+def test_a_pipe_is_refused_at_once(tmp_path: Path, ending: str) -> None:
+    os.mkfifo(tmp_path / f"a{ending}")
+
+    with pytest.raises(InputError, match="found a named pipe"):
+        read(tmp_path / f"a{ending}")
+
+
+@pytest.mark.parametrize("ending", SUFFIXES)
+@pytest.mark.parametrize("closed", ["file", "folder"])
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, ending: str, closed: str) -> None:
+    path = tmp_path / "in" / f"a{ending}"
+    write(path, IMAGE)
+    tmp_path.chmod(0o755)
+    (path if closed == "file" else path.parent).chmod(0)
+    code = (
+        "import os, sys, SimpleITK, zarr, tifffile, nibabel; from vesuv.io.formats import read;"
+        "os.geteuid() or os.setuid(65534);"
+        "from vesuv.errors import InputError\n"
+        "try: read(sys.argv[1])\n"
+        "except InputError as fault: print(fault)"
+    )
+    for folder in tmp_path.parents:
+        if folder.stat().st_mode & 0o001 == 0:
+            folder.chmod(folder.stat().st_mode | 0o011)
+
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
+    (path if closed == "file" else path.parent).chmod(0o755)
+
+    assert "may not be read by this user; change the permissions" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("ending", [end for end in SUFFIXES if end not in (".nrrd", ".mha")])
+def test_a_name_that_is_no_utf8_is_read_and_written(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / os.fsdecode(b"\xff\xe9" + ending.encode())
+
+    write(path, IMAGE)
+
+    assert np.array_equal(read(path).array, IMAGE)
+
+
+@pytest.mark.parametrize("ending", SUFFIXES)
+def test_values_beyond_int64_survive_a_round_trip(tmp_path: Path, ending: str) -> None:
+    array = np.full((3, 4, 5), 2**63 + 5, np.uint64)
+
+    write(tmp_path / f"a{ending}", array)
+
+    assert np.array_equal(read(tmp_path / f"a{ending}").array, array)

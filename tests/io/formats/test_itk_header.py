@@ -1,5 +1,6 @@
 """Headers that lie, and voxels that were damaged where ITK does not look."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -112,3 +113,109 @@ def test_packed_voxels_that_are_too_few_or_too_many_are_refused(tmp_path: Path) 
     write(path, np.zeros((99, 200, 110), np.uint8))
     with pytest.raises(Exception, match="more voxels than the header says"):
         read_header(path).verify_checksum(990)
+
+
+def beside(folder: Path) -> Path:
+    """A folder with a file that no header may bring to light."""
+    (folder / "secret").write_bytes(b"S" * 64)
+    (folder / "LoCaL").write_bytes(b"S" * 64)
+    return folder
+
+
+@pytest.mark.parametrize("line", ["# x\rdata file: secret\n", "content: x\rdata file: secret\n"])
+def test_a_carriage_return_that_ends_a_line_for_itk_alone_is_refused(
+    tmp_path: Path, line: str
+) -> None:
+    path = a_file(beside(tmp_path), "a.nrrd", NRRD.format("4 4 4", "raw", line))
+
+    with pytest.raises(
+        InputError, match=r"a\.nrrd: its header must be plain text, found .* b'\\r'"
+    ):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "sentence"),
+    [
+        ("a.nrrd", NRRD.format("4 4 4", "raw", "Data_File: secret\n"), "must lie in the file its"),
+        ("a.nrrd", NRRD.format("4 4 4", "raw", "Sizes: 4 4 1\n"), "state 'sizes' once, found it"),
+        ("a.nrrd", NRRD.format("4 4 4", "raw", "content: \x00\n"), "found the control char"),
+        (
+            "a.mha",
+            META.format("4 4 4", "elementdatafile = LOCAL\nElementDataFile = secret\n"),
+            "must name ElementDataFile in this spelling, found 'elementdatafile'",
+        ),
+        (
+            "a.mha",
+            META.format("4 4 4", "elementdatafile = LOCAL\nElementDataFile = %s%s%n 1 4 1\n"),
+            "must name ElementDataFile in this spelling, found 'elementdatafile'",
+        ),
+        (
+            "a.mha",
+            META.format("4 4 4", "Element Data File = LOCAL\nElementDataFile = secret\n"),
+            "must name ElementDataFile in this spelling, found 'Element Data File'",
+        ),
+        ("a.mha", META.format("4 4 4", "ElementDataFile = LoCaL\n"), "must lie in the file itself"),
+        ("a.mha", META.format("4 4 4", "ElementDataFile = %s%n 1 4 1\n"), "must lie in the file"),
+        (
+            "a.mha",
+            META.format(
+                "4 4 4", "Comment = x\rElementDataFile = secret\nElementDataFile = LOCAL\n"
+            ),
+            "found the control char",
+        ),
+        (
+            "a.mha",
+            META.format("4 4 4", "Comment =\nElementDataFile = LOCAL\nElementDataFile = secret\n"),
+            "damaged: line 'Comment =' in its header",
+        ),
+        (
+            "a.mha",
+            META.format("4 4 4", "Comment\nElementDataFile = LOCAL\n"),
+            "damaged: line 'Comment' in its header",
+        ),
+        (
+            "a.mha",
+            META.format("4 4 4", "DimSize = 4 4 1\nElementDataFile = LOCAL\n"),
+            "state 'dimsize' once, found it twice",
+        ),
+        (
+            "a.mha",
+            META.format("4 4 4", f"Name = {'x' * 5000}\nElementDataFile = LOCAL\n"),
+            "have at most 4000 characters, found 5007",
+        ),
+    ],
+)
+def test_a_header_that_itk_could_read_in_another_way_is_refused(
+    tmp_path: Path, name: str, head: str, sentence: str
+) -> None:
+    path = a_file(beside(tmp_path), name, head)
+
+    with pytest.raises(InputError, match=rf"{name}: .*{sentence}"):
+        read(path)
+
+
+def test_lines_that_end_as_on_windows_comments_and_entries_of_the_user_are_read(
+    tmp_path: Path,
+) -> None:
+    text = NRRD.format("4 4 4", "raw", "# a: b\nscan:=54 keV\nscan:=x\n").replace("\n", "\r\n")
+    nrrd = a_file(tmp_path, "a.nrrd", text, b"x" * 64)
+    text = META.format("4 4 4", "\nDICOM_0010|0010 = x y\nElementDataFile = Local\n")
+    mha = a_file(tmp_path, "a.mha", text.replace("\n", "\r\n"), b"x" * 64)
+
+    for path in (nrrd, mha):
+        assert (read(path).array == ord("x")).all()
+
+
+@pytest.mark.parametrize("ending", ["mha", "nrrd"])
+def test_a_name_that_is_no_utf8_is_refused_instead_of_ending_the_process(
+    tmp_path: Path, ending: str
+) -> None:
+    write(tmp_path / f"a.{ending}", VOXELS)
+    path = tmp_path / os.fsdecode(b"\xff." + ending.encode())
+    (tmp_path / f"a.{ending}").rename(path)
+
+    with pytest.raises(InputError, match=r"names of .* files are UTF-8, found b'.*\\xff"):
+        read(path)
+    with pytest.raises(InputError, match=r"names of .* files are UTF-8, found b'.*\\xff"):
+        write(path, VOXELS)

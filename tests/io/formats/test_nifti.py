@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gzip
+import struct
 from pathlib import Path
 
 import nibabel
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK
 
+from vesuv.errors import InputError
 from vesuv.io.formats import Volume, read, write
 
 RNG = np.random.default_rng(0)
@@ -138,3 +141,48 @@ def test_a_header_without_affine_says_nothing_of_place(tmp_path: Path) -> None:
     volume = read(tmp_path / "a.nii")
 
     assert (volume.direction, volume.origin) == (None, None)
+
+
+def changed_header(path: Path, place: int, values: bytes) -> Path:
+    write(path.with_name("plain.nii"), np.zeros((4, 4, 4), np.uint8))
+    data = bytearray(path.with_name("plain.nii").read_bytes())
+    data[place : place + len(values)] = values
+    path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_the_header_of_a_pair_is_refused(tmp_path: Path, name: str) -> None:
+    path = changed_header(tmp_path / name, 344, b"ni1\0")
+    (tmp_path / "a.img").write_bytes(bytes(64))
+
+    with pytest.raises(InputError, match=r"must lie in the file itself, found the magic b'ni1"):
+        read(path)
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+@pytest.mark.parametrize("offset", [1.9e9, -4.0, float("nan"), float("inf")])
+def test_voxels_that_begin_beyond_reason_are_refused(
+    tmp_path: Path, name: str, offset: float
+) -> None:
+    path = changed_header(tmp_path / name, 108, struct.pack("<f", offset))
+
+    with pytest.raises(InputError, match=r"its voxels begin at byte \d+ at the latest, found"):
+        read(path)
+
+
+def test_a_file_that_is_no_nifti_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.nii").write_bytes(b"abcd" * 200)
+
+    with pytest.raises(InputError, match=r"not a NIfTI file: its header begins with b'abcd'"):
+        read(tmp_path / "a.nii")
+
+
+def test_scaling_counts_as_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = changed_header(tmp_path / "a.nii", 112, struct.pack("<2f", 2.5, 1.0))
+    plain = tmp_path / "plain.nii"
+    monkeypatch.setattr("vesuv.io.formats.volume.memory_limit", lambda: 64.0 * 12)
+
+    assert read(plain).shape == (4, 4, 4)
+    with pytest.raises(InputError, match=r"its voxels \(4, 4, 4\) take 0\.0 GiB, one file may"):
+        read(path)

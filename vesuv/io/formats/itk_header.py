@@ -121,7 +121,7 @@ def _nrrd(path: Path, head: bytes) -> Header:
         raise _detached_error("none")
     place, length = min(ends)
     fields: dict[str, str] = {}
-    for line in _lines(head[:place])[1:]:
+    for line in filter(None, _lines(head[: place + 1])[1:]):
         key, value = _pair(line, ":")
         if line.startswith("#") or (value.startswith("=") and key != "datafile"):
             continue  # a comment, or an entry `key:=value` of the user
