@@ -39,7 +39,9 @@ def test_out_of_time_a_run_ends_in_good_order_and_goes_on(
     short = changed(tiny_config, runtime={"max_minutes": 1e-9})
     run = train(short, output=tmp_path / "run").folder
 
-    assert "Stopped after runtime.max_minutes" in (run.path / "train.log").read_text()
+    log = (run.path / "train.log").read_text()
+    assert "Stopped after runtime.max_minutes" in log
+    assert "No validated epoch was completed; best.pt holds the last weights" in log
     assert len(rows(run)) == 1
     assert run.checkpoints() == ["best", "last"]
 

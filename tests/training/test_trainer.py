@@ -145,8 +145,12 @@ def test_non_finite_steps_stop_the_run_after_the_limit(tiny_config: Config, tmp_
         train={"non_finite_limit": 3, "gradient_clip": None},
     )
 
-    with pytest.raises(InputError, match=r"train\.non_finite_limit: \d+ steps had a non-finite"):
+    with pytest.raises(
+        InputError, match=r"train\.non_finite_limit: \d+ steps had a non-finite"
+    ) as fault:
         train(config, output=tmp_path / "run")
+
+    assert str(fault.value).endswith("runtime.precision=float32"), "there are no best weights"
 
 
 def test_softmax_over_three_classes_trains(tiny_config: Config, tmp_path: Path) -> None:

@@ -64,11 +64,13 @@ def summary_line(
     Args:
         config: The run's configuration.
         run: The run's folder.
-        best: Best validation measure; None: there was no validation.
+        best: Best validation measure; None: no epoch that is validated was completed.
         best_epoch: Epoch of the best measure.
         held_out: Whether the fold has held-out cases.
     """
-    if best is None:
+    if best is None and not (run / "checkpoints" / "best.pt").exists():
         return "No validation took place"
     verb = command("validate_distribution" if held_out else "predict", "--run", run)
+    if best is None:
+        return f"No validated epoch was completed; best.pt holds the last weights; next: {verb}"
     return f"Best {config.validation.measure} {best:.4f} at epoch {best_epoch}; next: {verb}"

@@ -206,25 +206,26 @@ class Trainer:
             reporter.say(train_line(config, self.position, row, self.steps_per_epoch, seconds_left))
         row |= {f"weight/{name}": weight for name, weight in weights.items()}
         complete = progress.step == self.steps_per_epoch
-        is_last = epoch + 1 == config.train.epochs
-        validation_due = complete and ((epoch + 1) % config.validation.every == 0 or is_last)
-        stop_reason = None
-        if not (validation_due or self._time_limit_reason(is_last and complete)):
+        finished = complete and epoch + 1 == config.train.epochs
+        validation_due = finished or (complete and (epoch + 1) % config.validation.every == 0)
+        stop_reason = self._time_limit_reason(finished)
+        if not (validation_due or stop_reason):
             reporter.metrics(epoch, row)
         else:
             scores, columns = self.validation.score(epoch, weights, reporter)
             reporter.metrics(epoch, row | columns)
             self.validation.diagnose(epoch, scores, weights, reporter)
+            stop_reason = self._time_limit_reason(finished)
             if validation_due:
                 self._apply_policies(epoch, scores.measure, reporter)
-                stop_reason = self._early_stopping_reason(epoch)
+                stop_reason = self._early_stopping_reason(epoch) or stop_reason
             elif progress.best_measure is None:
                 self.state.save("best", self.network, measure=scores.measure)
             reporter.page()
         if complete:
             self.state.next_epoch()
         self.state.save_last()
-        return stop_reason or self._time_limit_reason(is_last and complete)
+        return stop_reason
 
     def _time_limit_reason(self, run_is_complete: bool) -> str | None:
         if run_is_complete or not self._any_process(time.monotonic() > self.deadline):
@@ -246,9 +247,8 @@ class Trainer:
         self, loader: PatchLoader, weights: LossWeights, reporter: Reporter
     ) -> MetricsRow:
         """Run the remaining steps of the epoch, up to the time limit."""
-        progress, epoch, batch_size = (
-            self.progress, self.progress.epoch, self.config.sampling.batch_size
-        )  # fmt: skip
+        progress, epoch = self.progress, self.progress.epoch
+        batch_size = self.config.sampling.batch_size
         start, first_step = time.monotonic(), progress.step
         wait_seconds, lr = 0.0, self.state.lr_schedule.lr
         self.network.train()
@@ -329,13 +329,14 @@ class Trainer:
         count = progress.skipped_steps - progress.skipped_before_rollback
         if count < limit:
             return
-        can_roll_back = progress.best_measure is not None and progress.rollbacks < _MAX_ROLLBACKS
+        has_best = progress.best_measure is not None
+        hint = f" ({self.run.checkpoint('best')} holds the best weights)" if has_best else ""
+        can_roll_back = has_best and progress.rollbacks < _MAX_ROLLBACKS
         if self.config.train.non_finite == "stop" or not can_roll_back:
             raise InputError(
                 f"train.non_finite_limit: {count} steps had a non-finite loss or gradient, the "
                 f"last in epoch {progress.epoch} ({self.run.path / 'train.log'} names step and "
-                "case of each); lower optimizer.lr, or try runtime.precision=float32 "
-                f"({self.run.checkpoint('best')} holds the best weights)"
+                f"case of each); lower optimizer.lr, or try runtime.precision=float32{hint}"
             )
         progress.skipped_before_rollback = progress.skipped_steps
         progress.rollbacks += 1
