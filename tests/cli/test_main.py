@@ -42,12 +42,15 @@ def test_a_script_in_bin_is_its_verb() -> None:
         assert f'main(["{path.stem}", *sys.argv[1:]])' in path.read_text()
 
 
-@pytest.mark.parametrize("verb", sorted(path.stem for path in (REPOSITORY / "bin").glob("*.py")))
+VERBS = {path.stem for path in (REPOSITORY / "bin").glob("*.py")} - {"config"} | {"config show"}
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS))
 def test_help_of_a_verb_explains_every_option(
     verb: str, capsys: pytest.CaptureFixture[str], run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
-    run(verb, "-h")
+    run(*verb.split(), "-h")
 
     rows = [line.strip("│* ") for line in capsys.readouterr().out.splitlines()]
     options = [row for row in rows if row.startswith("--")]
@@ -161,7 +164,11 @@ def test_missing_data_is_one_sentence(
 
     error = refused("prepare", "--config", config, "--set", "data.root=nowhere")
 
-    assert error.startswith("error: ") and "nowhere" in error and error.count("\n") == 1
+    assert error == (
+        "error: data.root: nowhere is no folder; name the folder of the raw data (Kaggle competition "
+        '"Vesuvius Challenge - Surface Detection", train_images, train_labels, train.csv) with '
+        "--set data.root=...\n"
+    )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -223,6 +230,7 @@ def test_evaluate_takes_several_folders_and_measures(predictions: Path, run: Run
         "evaluate", "--predictions", predictions / "one", predictions / "two",
         "--labels", predictions / "labels", "--output", predictions / "out",
         "--measures", "voi", "surface_dice@1", "--leaderboard", "bounds",
+        "--classes", "background=0", "sheet=1", "--ignore", "2",
     )  # fmt: skip
 
     summary = yaml.safe_load((predictions / "out" / "summary.json").read_text())

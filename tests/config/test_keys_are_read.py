@@ -23,6 +23,7 @@ from tests.conftest import tiny_tree
 from vesuv.config import Config, check
 from vesuv.config.keys import sections_of
 from vesuv.config.section import Section
+from vesuv.errors import InputError
 
 Field = tuple[str, str]
 """Name of a section's class, and of one of its keys."""
@@ -143,6 +144,9 @@ def full_run(data: Path, folder: Path) -> None:
         inference={"postprocess": [{"name": "threshold", "value": 0.5}], "mirror": True},
         runtime__max_minutes=30.0,
     )
+    without_data = tiny_tree(folder / "missing", folder / "other_store")
+    with pytest.raises(InputError, match="made of nothing"):
+        vesuv.prepare(config_of(without_data, data__source="made of nothing"))
     run = vesuv.train(config, output=folder / "run")
     vesuv.validate_distribution([run.path], checkpoints=["best"])
     vesuv.load(run.path, checkpoint="last").segment(np.zeros((16, 16, 16), np.uint8))

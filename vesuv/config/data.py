@@ -64,6 +64,8 @@ class DataConfig(Section):
     root: str
     """Folder of the raw data; a relative path counts from the folder of the file that it is in (in
     a shipped configuration and in --set: from the current folder)."""
+    source: str | None = None
+    """Where the data can be had, for the message where `root` is missing."""
     layout: Literal["kaggle", "nnunet", "folders"] = "kaggle"
     """kaggle: train_images/, train_labels/, train.csv; nnunet: imagesTr/, labelsTr/, dataset.json;
     folders: two folders whose files are matched by name."""

@@ -46,12 +46,19 @@ def default_differences(config: Config) -> list[dict[str, Any]]:
     return _differing_keys(config, _defaults(config), "")
 
 
+def config_differences(old: Config, new: Config) -> list[dict[str, Any]]:
+    """Return the keys in which `new` differs from `old`, as above, with `old` as the base."""
+    return _differing_keys(new, old.model_dump(mode="json"), "")
+
+
+def flat_values(config: Config) -> Tree:
+    """Return dotted key -> value as JSON types; a list is one value."""
+    return _flatten(config.model_dump(mode="json"))
+
+
 def changed_keys(old: Config, new: Config) -> list[str]:
     """Return the dotted keys in which two configurations differ."""
-    flat_old, flat_new = (
-        _flatten(old.model_dump(mode="json")),
-        _flatten(new.model_dump(mode="json")),
-    )
+    flat_old, flat_new = flat_values(old), flat_values(new)
     return sorted(
         key for key in flat_old.keys() | flat_new.keys() if flat_old.get(key) != flat_new.get(key)
     )

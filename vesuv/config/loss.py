@@ -6,7 +6,15 @@ from collections.abc import Iterable
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import AfterValidator, Field, GetCoreSchemaHandler, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    create_model,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from vesuv.config.data import PositiveFloat
@@ -54,6 +62,12 @@ class _AllLosses:
     def __get_pydantic_core_schema__(self, _: Any, __: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(read_losses)
 
+    def __get_pydantic_json_schema__(
+        self, _: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Offer an editor the losses of this installation."""
+        return handler(losses_section(LOSSES.names).__pydantic_core_schema__)
+
 
 ALL_LOSSES = _AllLosses()
 
@@ -97,13 +111,20 @@ def _check_loss_name(name: str) -> str:
     return name
 
 
+def _name_losses(schema: dict[str, Any]) -> None:
+    """Offer an editor the losses of this installation as keys."""
+    weight = schema["additionalProperties"]
+    weights = {name: {**weight, "description": f"Weight of {name}."} for name in LOSSES.names}
+    schema |= {"properties": weights, "additionalProperties": False}
+
+
 LossName = Annotated[str, AfterValidator(_check_loss_name)]
 
 
 class Phase(Section):
     epochs: tuple[int, int | None]
     """First and last epoch, both included; null as the last: to the end of the run."""
-    weights: dict[LossName, Annotated[float, Field(ge=0.0)]]
+    weights: dict[LossName, Annotated[float, Field(ge=0.0)]] = Field(json_schema_extra=_name_losses)
     """Loss -> weight; a loss that is left out has weight 0."""
     ramp: int = Field(default=0, ge=0)
     """Epochs over which the weights move linearly from the previous phase's; 0: at once."""

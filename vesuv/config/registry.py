@@ -16,7 +16,8 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
-from pydantic import GetCoreSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from vesuv.config.section import Section
@@ -157,3 +158,13 @@ class RegistryField(Generic[Kind]):
     def __get_pydantic_core_schema__(self, _: Any, __: GetCoreSchemaHandler) -> CoreSchema:
         """Let pydantic call `validate`."""
         return core_schema.no_info_plain_validator_function(self.validate)
+
+    def __get_pydantic_json_schema__(
+        self, _: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Offer an editor the classes of this installation; `name` is needed in a list."""
+        sections = [handler(self.registry[n].__pydantic_core_schema__) for n in self.registry.names]
+        if self.default is not None:
+            return {"anyOf": sections, "default": {"name": self.default}}
+        named = [{**one, "required": ["name", *one.get("required", ())]} for one in sections]
+        return {"anyOf": named}

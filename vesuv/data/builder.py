@@ -11,7 +11,7 @@ from vesuv.config import Config
 from vesuv.data.fingerprint import check_fits
 from vesuv.data.folds import FILE as FOLDS_FILE
 from vesuv.data.folds import load_folds
-from vesuv.data.layouts import volume_folders
+from vesuv.data.layouts import check_root, volume_folders
 from vesuv.data.records import write_record
 from vesuv.data.store import FORMER_SUMMARY, INDEX, SUMMARY, Store, check_only_store, store_path
 from vesuv.data.store_builder import build_store
@@ -52,6 +52,8 @@ def prepare(
         store = open_matching_store(config)
         if store.summary.patch_size == config.sampling.patch_size:
             return _with_folds(store, config)  # without the lock: the folder may be read-only
+    if overwrite or not (has_temporaries(path.resolve()) or is_prepared(config)):
+        check_root(config.data)
     with _store_lock(path, notes):
         if is_prepared(config):
             if not overwrite:

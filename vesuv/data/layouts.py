@@ -56,9 +56,8 @@ def scan_cases(config: DataConfig) -> tuple[list[CasePaths], list[str]]:
     Raises:
         InputError: A folder or the list of cases is missing.
     """
+    check_root(config)
     root = Path(config.root)
-    if not root.is_dir():
-        raise InputError(f"data.root: {root} is no folder; give the folder of the raw data")
     if config.layout == "kaggle":
         cases, faults = _kaggle(root, config)
     elif config.layout == "nnunet":
@@ -68,6 +67,20 @@ def scan_cases(config: DataConfig) -> tuple[list[CasePaths], list[str]]:
     if not cases and not faults:
         raise InputError(f"{root}: no case found in layout {config.layout}; see data.layout")
     return sorted(cases, key=lambda case: case.id), faults
+
+
+def check_root(config: DataConfig) -> None:
+    """Refuse a missing folder of raw data.
+
+    Raises:
+        InputError: Names it, and where the data can be had.
+    """
+    if not Path(config.root).is_dir():
+        source = f" ({config.source})" if config.source else ""
+        raise InputError(
+            f"data.root: {config.root} is no folder; name the folder of the raw data{source} with "
+            "--set data.root=..."
+        )
 
 
 def volume_folders(config: DataConfig) -> tuple[Path, Path]:

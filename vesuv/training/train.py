@@ -38,6 +38,7 @@ _CHANGEABLE_KEYS = (
     "checkpoint.",
     "diagnosis.",
     "data.root",
+    "data.source",
     "data.store",
 )
 """Keys that may change when a run is resumed."""
