@@ -18,6 +18,8 @@ POOR = ([1, 1, 1, 1, 0, 0, 0, 0], [1, 0, 0, 0, 1, 0, 2, 2])
 
 def evaluate(predictions: tuple[Path, ...], labels: Path, **options: Any) -> dict[str, Any]:
     """Call the verb; return the summary that it wrote."""
+    if not options.keys() & {"run", "config", "classes"}:
+        options |= {"classes": ("background=0", "foreground=1"), "ignore": 2}
     verb.evaluate(predictions=predictions, labels=labels, **options)
     folder = options.get("output") or predictions[0]
     summary: dict[str, Any] = json.loads((folder / "summary.json").read_text())
@@ -88,7 +90,7 @@ def test_label_values_come_from_one_place(make_run, tmp_path: Path) -> None:
     config.write_text(dump_config(run.config))
 
     assert evaluate((predictions,), labels, config=config)["mean"]["dice"] == 1.0
-    with pytest.raises(InputError, match=r"--run, --config: both name label values"):
+    with pytest.raises(InputError, match=r"--run, --config: all name label values"):
         evaluate((predictions,), labels, run=run.path, config=config)
 
 
@@ -181,3 +183,83 @@ def test_a_comparison_has_a_folder_of_its_own(tmp_path: Path) -> None:
         evaluate(folders, labels)
     with pytest.raises(InputErrors, match=r"at least 0\.9, found 0\.8889 in two"):
         evaluate(folders, labels, output=tmp_path / "out", require_dice=0.9)
+
+
+def _record(folder: Path, classes: dict[str, int], ignore: int | None) -> None:
+    """Write what a prediction writes of its label values."""
+    record = {"labels": {"classes": classes, "ignore": ignore}}
+    (folder / "provenance.json").write_text(json.dumps(record))
+
+
+def test_label_values_come_from_the_record_beside_the_predictions(tmp_path: Path) -> None:
+    # class two is labelled and never predicted
+    predictions, labels = _folders(tmp_path, a=([0, 1, 1, 1, 0, 0, 0, 0], [0, 1, 1, 2, 2, 0, 0, 0]))
+    _record(predictions, {"background": 0, "one": 1, "two": 2}, None)
+
+    verb.evaluate(predictions=(predictions,), labels=labels)
+
+    summary = json.loads((predictions / "summary.json").read_text())
+    assert summary["mean"]["dice"] == pytest.approx((2 * 2 / 5 + 0) / 2)
+    assert summary["classes"]["two"]["mean"]["dice"] == 0.0
+
+
+def test_label_values_are_never_guessed(tmp_path: Path) -> None:
+    predictions, labels = _folders(tmp_path, a=GOOD)
+    sentence = r"predictions has no provenance\.json that names label values; give --run, --config,"
+
+    with pytest.raises(InputError, match=sentence):
+        verb.evaluate(predictions=(predictions,), labels=labels)
+    (predictions / "provenance.json").write_text("{}")
+    with pytest.raises(InputError, match=sentence):
+        verb.evaluate(predictions=(predictions,), labels=labels)
+    assert not (predictions / "scores.csv").exists()
+
+
+def test_a_record_and_the_call_must_agree(make_run, tmp_path: Path) -> None:
+    run = make_run("run")  # 0, 1, and 2 for ignored voxels
+    predictions, labels = _folders(tmp_path, a=GOOD)
+    config = tmp_path / "config.yaml"
+    config.write_text(dump_config(run.config))
+    words = ("background=0", "sheet=1")
+    _record(predictions, {"background": 0, "sheet": 1, "edge": 2}, None)
+
+    for option, value in (("run", run.path), ("config", config), ("classes", words)):
+        with pytest.raises(
+            InputError, match=rf"^--{option}.*: must have the label values of .*provenance\.json"
+        ):
+            evaluate((predictions,), labels, **{option: value})
+    _record(predictions, {"background": 0, "sheet": 1}, 2)
+    assert evaluate((predictions,), labels, run=run.path)["mean"]["dice"] == 1.0
+
+
+def test_records_of_several_folders_must_agree(tmp_path: Path) -> None:
+    folders, labels = _sets(tmp_path, 1)
+    for folder, ignore in zip(folders, (None, 2), strict=True):
+        _record(folder, {"background": 0, "sheet": 1}, ignore)
+
+    with pytest.raises(InputError, match=r"two/prov.*: must have the label values of .*one/prov"):
+        verb.evaluate(predictions=tuple(folders), labels=labels, output=tmp_path / "out")
+    (folders[1] / "provenance.json").unlink()
+    with pytest.raises(InputError, match=r"two has no provenance\.json"):
+        verb.evaluate(predictions=tuple(folders), labels=labels, output=tmp_path / "out")
+
+
+def test_an_ignore_value_without_classes_is_refused(make_run, tmp_path: Path) -> None:
+    predictions, labels = _folders(tmp_path, a=GOOD)
+    run = make_run("run")
+
+    with pytest.raises(InputError, match=r"--ignore: belongs to --classes"):
+        evaluate((predictions,), labels, run=run.path, ignore=2)
+
+
+def test_several_classes_are_printed_one_by_one(tmp_path: Path, capsys) -> None:
+    case = ([0, 6, 6, 7, 7, 7, 0, 0], [0, 6, 7, 7, 7, 9, 6, 0])
+    predictions, labels = _folders(tmp_path, a=case)
+    words = ("background=0", "bone=6", "vessel=7")
+
+    evaluate((predictions,), labels, classes=words, ignore=9, measures=("hd95",))
+
+    printed = capsys.readouterr().out
+    assert "hd95[voxel]" in printed
+    (bone,) = (line for line in printed.splitlines() if "bone" in line and " a " in line)
+    assert "0.5000" in bone

@@ -15,6 +15,8 @@ from vesuv.errors import InputError, InputErrors
 from vesuv.evaluation.folders import FolderScores, ScoreOptions, score_folders, write_scores
 from vesuv.evaluation.pictures import PictureSource
 
+LABELS = LabelsConfig(classes={"background": 0, "foreground": 1}, ignore=2)
+
 # 8 voxels each: (prediction, label); 2 is ignored
 GOOD = ([1, 1, 0, 0, 0, 1, 0, 0], [1, 1, 0, 0, 2, 2, 0, 0])
 POOR = ([1, 1, 1, 1, 0, 0, 0, 0], [1, 0, 0, 0, 1, 0, 2, 2])
@@ -32,7 +34,8 @@ def score(
     """Score, and write the files beside the predictions where no output is given."""
     folders = [predictions] if isinstance(predictions, Path) else predictions
     target = output or folders[0]
-    scores = score_folders(folders, labels, target, ScoreOptions(**options), pictures=pictures)
+    how = ScoreOptions(**{"schema": LABELS, **options})
+    scores = score_folders(folders, labels, target, how, pictures=pictures)
     write_scores(scores, target)
     return scores
 
@@ -300,7 +303,7 @@ def test_the_leaderboard_score_orders_the_cases(tmp_path: Path) -> None:
     rows = _rows(folders[1] / "scores.csv")
     found = [float(row["leaderboard"]) for row in rows]
     assert found == sorted(found)
-    assert {"surface_dice@1", "components_error"} <= summary["mean"].keys()
+    assert {"surface_dice@1[voxel]", "components_error"} <= summary["mean"].keys()
     assert summary["measures"] == ("leaderboard:exact", "surface_dice@1", "betti")
 
 
@@ -308,7 +311,9 @@ def test_ignored_is_one_of_two_things(tmp_path: Path) -> None:
     predictions, labels = _folders(tmp_path, a=GOOD)
 
     assert score(predictions, labels, ignored_voxels="excluded").summary["ignored"] == "excluded"
-    with pytest.raises(InputError, match=r"--ignored: must be background or excluded; found 'x'"):
+    with pytest.raises(
+        InputError, match=r"--ignored-voxels: must be background or excluded; found 'x'"
+    ):
         score(predictions, labels, ignored_voxels="x")
 
 
@@ -358,8 +363,16 @@ def test_progress_counts_the_cases_without_a_record(tmp_path: Path) -> None:
     predictions, labels = _folders(tmp_path, a=GOOD, b=POOR)
     calls: list[tuple[int, int]] = []
 
-    first = score_folders([predictions], labels, tmp_path, progress=lambda *c: calls.append(c))
-    again = score_folders([predictions], labels, tmp_path, progress=lambda *c: calls.append(c))
+    first, again = (
+        score_folders(
+            [predictions],
+            labels,
+            tmp_path,
+            ScoreOptions(LABELS),
+            progress=lambda *c: calls.append(c),
+        )
+        for _ in range(2)
+    )
 
     assert calls == [(1, 2), (2, 2)]
     assert (first.num_from_record, again.num_from_record) == (0, 2)
@@ -373,7 +386,7 @@ def test_overlap_scores_may_be_named_but_are_there_once(tmp_path: Path) -> None:
 
 def test_no_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--predictions: needs a folder of masks, found none"):
-        score_folders([], tmp_path, tmp_path)
+        score_folders([], tmp_path / "labels", tmp_path / "out", ScoreOptions(LABELS))
 
 
 def test_nothing_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

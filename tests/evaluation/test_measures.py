@@ -50,6 +50,7 @@ def test_names_are_spelled_out_once_and_the_leaderboard_comes_first() -> None:
         "voi",
         "surface_dice@2",
         "surface_dice@1.5",
+        "surface_dice@2vox",
     )
     assert parse_measures([], "none") == ()
     assert len(ALL) == 10
@@ -57,17 +58,11 @@ def test_names_are_spelled_out_once_and_the_leaderboard_comes_first() -> None:
 
 def test_overlap_scores_and_the_leaderboard_have_names_too() -> None:
     assert parse_measures(["f1", "leaderboard", "leaderboard:exact"]) == ("f1", "leaderboard:exact")
-    assert find_measure("labelled_fraction").columns[0].style == "share"
+    assert find_column("labelled_fraction").style == "share"
 
 
 def test_the_overlap_scores_are_those_of_the_confusion_matrix() -> None:
-    pair = _pair(_bar(3, 9), _bar(2, 8))
-
-    rows = [measure(name, pair) for name in measures.OVERLAP]
-
-    assert {name: row[name] for name, row in zip(measures.OVERLAP, rows, strict=True)} == (
-        pair.overlap.as_dict()
-    )
+    assert list(_pair(_bar(3, 9), _bar(2, 8)).overlap.as_dict()) == list(measures.OVERLAP)
 
 
 def test_what_measures_share_is_computed_once() -> None:
@@ -87,8 +82,16 @@ def test_what_measures_share_is_computed_once() -> None:
         (["?"], "none", r"found '\?'$"),
         (["leaderboard:bounds"], "exact", r"the leaderboard score is exact or bounds; found both"),
         (["vio"], "none", r"--measures: must be of .*voi.* found 'vio'"),
-        (["surface_dice@two"], "none", r"--measures: tolerances are voxels.*'surface_dice@two'"),
-        (["surface_dice@"], "none", r"--measures: tolerances are voxels.*'surface_dice@'"),
+        (
+            ["surface_dice@two"],
+            "none",
+            r"--measures: tolerances are lengths in the files.*'surface_dice@two'",
+        ),
+        (
+            ["surface_dice@"],
+            "none",
+            r"--measures: tolerances are lengths in the files.*'surface_dice@'",
+        ),
         ([], "yes", r"--leaderboard: must be exact, bounds or none; found 'yes'"),
     ],
 )
@@ -165,8 +168,8 @@ def test_every_score_has_a_direction_and_every_row_is_plain_json() -> None:
     assert json.loads(json.dumps(rows[1:])) == rows[1:]
     assert {column for column in columns if find_column(column).headline} == {
         "leaderboard",
-        "surface_dice@1",
-        "surface_dice@2",
+        "surface_dice@1vox",
+        "surface_dice@2vox",
         "hd95",
         "assd",
         "cldice",
@@ -190,4 +193,4 @@ def test_the_leaderboard_score_is_told_in_all_its_parts() -> None:
     assert math.isnan(row["leaderboard_f1_loops"])
     assert row["leaderboard_voi_split"] == 0.0
     assert (row["leaderboard_loops_matched"], row["leaderboard_loops_labelled"]) == (0, 0)
-    assert measures.CHOICES[0] == "surface_dice@1,2"
+    assert measures.CHOICES[0] == "surface_dice@1vox,2vox"

@@ -11,7 +11,7 @@ import pytest
 
 from vesuv.config.data import LabelsConfig
 from vesuv.errors import InputError
-from vesuv.evaluation import scoring
+from vesuv.evaluation import class_scores, scoring
 from vesuv.evaluation.measure import Measure
 from vesuv.evaluation.pairs import CaseFiles
 from vesuv.evaluation.pictures import Picture, PictureSource
@@ -93,14 +93,14 @@ def test_another_measure_is_added_to_what_is_kept(
     tasks = _tasks(tmp_path, "a")
     score_cases(tasks, PLAIN, 1)
     asked: list[str] = []
-    real = scoring.find_measure
-    monkeypatch.setattr(scoring, "find_measure", lambda name: asked.append(name) or real(name))
-    both = replace(PLAIN, measures=("assd", "voi"))
+    real = class_scores.find_measure
+    monkeypatch.setattr(class_scores, "find_measure", lambda name: asked.append(name) or real(name))
+    both = replace(PLAIN, measures=("assd", "voi"), unit="voxel")
 
     (outcome,) = score_cases(tasks, both, 1)
 
     assert asked == ["assd"]
-    assert list(values_of(outcome.record, both)) == ["assd", "voi", "voi_split", "voi_merge"]
+    assert list(values_of(outcome.record, both)) == ["assd[voxel]", "voi", "voi_split", "voi_merge"]
 
 
 def test_a_damaged_record_is_made_again(tmp_path: Path, scored: list[str]) -> None:
@@ -149,7 +149,7 @@ def test_a_measure_that_needs_an_extra_says_so_for_the_case(
         raise InputError("needs the package 'topolosses'")
 
     measure = Measure("leaderboard:exact", (), needs)
-    monkeypatch.setattr(scoring, "find_measure", lambda _: measure)
+    monkeypatch.setattr(class_scores, "find_measure", lambda _: measure)
     (task,) = _tasks(tmp_path, "a")
     (found,) = score_cases([task], replace(PLAIN, measures=("leaderboard:exact",)), 1)
 

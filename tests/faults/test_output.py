@@ -56,6 +56,7 @@ def test_scores_are_written_whatever_becomes_of_the_output(
     masks: Path, output: Callable[[], None], status: int, error: str
 ) -> None:
     words = ["evaluate", "--predictions", str(masks / "predictions")]
+    words += ["--classes", "background=0", "sheet=1"]
 
     running = start(
         [*words, "--labels", str(masks / "labels")], masks / "errors.txt", before=output

@@ -70,6 +70,7 @@ def test_scoring_ends_with_the_status_of_the_signal(
         (tmp_path / folder).mkdir()
         np.save(tmp_path / folder / "a.npy", np.ones((2, 2, 2), dtype=np.uint8))
     words = ["evaluate", "--predictions", tmp_path / "predictions", "--labels", tmp_path / "labels"]
+    words += ["--classes", "background=0", "sheet=1"]
 
     assert signalled(words, tmp_path, number) == (status, SENTENCE.format(name))
     assert not (tmp_path / "predictions/scores.csv").exists()

@@ -3,11 +3,16 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+import pytest
+
+from vesuv.config.data import LabelsConfig
+from vesuv.errors import InputError
 from vesuv.inference.masks import MaskSettings
 from vesuv.inference.members import ChosenMask, open_members
 from vesuv.inference.postprocess.components import KeepLargest
 from vesuv.inference.predictor import Predictor
-from vesuv.inference.provenance import provenance
+from vesuv.inference.provenance import predicted_labels, provenance
+from vesuv.io.tables import write_json
 
 
 def test_files_are_told_by_digest_and_folders_by_size(make_run, tmp_path: Path) -> None:
@@ -33,3 +38,18 @@ def test_files_are_told_by_digest_and_folders_by_size(make_run, tmp_path: Path) 
     }
     assert file["sha256"] == hashlib.sha256(b"abc").hexdigest()
     assert {"vesuv", "python"} <= record["software"].keys()
+
+
+def test_label_values_of_masks_are_read_back(tmp_path: Path) -> None:
+    labels = LabelsConfig(classes={"background": 0, "sheet": (1, 3)}, ignore=2)
+
+    assert predicted_labels(tmp_path) is None
+    write_json(tmp_path / "provenance.json", {"labels": labels.model_dump(mode="json")})
+    assert predicted_labels(tmp_path) == labels
+
+
+def test_a_damaged_record_of_label_values_is_refused(tmp_path: Path) -> None:
+    write_json(tmp_path / "provenance.json", {"labels": {"classes": {"background": 0}}})
+
+    with pytest.raises(InputError, match=r"provenance\.json: labels: classes needs a background"):
+        predicted_labels(tmp_path)

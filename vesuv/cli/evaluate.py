@@ -18,21 +18,22 @@ from vesuv.config import load_config
 from vesuv.config.data import LabelsConfig
 from vesuv.errors import InputError, InputErrors
 from vesuv.evaluation.folders import (
-    DEFAULT_LABELS,
     FolderScores,
     ScoreOptions,
     score_folders,
     write_scores,
 )
+from vesuv.evaluation.label_values import common_labels, parse_classes
 from vesuv.evaluation.pictures import PictureSource
 from vesuv.evaluation.score_tables import cases_table
+from vesuv.inference.provenance import PROVENANCE, predicted_labels
 from vesuv.report.figures import triptych
 from vesuv.runs.folder import RunFolder
 
-_CASES_SHOWN = 40
-"""Cases that the printed table lists; scores.csv lists all."""
+_MAX_TABLE_CASES = 40
+"""Largest number of cases in the printed table; scores.csv lists all."""
 _FILE_WIDTH = 200
-"""Width of tables that are printed to a file, in characters."""
+"""Width of tables in a file, in characters."""
 
 
 def evaluate(
@@ -41,9 +42,11 @@ def evaluate(
     labels: Path,
     measures: Annotated[tuple[str, ...], several("--measures")] = (),
     leaderboard: Literal["exact", "bounds", "none"] = "none",
-    ignored: Literal["background", "excluded"] = "background",
+    ignored_voxels: Literal["background", "excluded"] = "background",
     run: Path | None = None,
     config: Path | None = None,
+    classes: Annotated[tuple[str, ...], several("--classes")] = (),
+    ignore: int | None = None,
     groups: Path | None = None,
     images: Path | None = None,
     output: Path | None = None,
@@ -54,19 +57,21 @@ def evaluate(
     """Score predictions against labels, by case and group; compare folders of predictions.
 
     Writes scores.csv, worst case first, summary.json and summary.md; with several folders also
-    comparison.csv. What an earlier call scored is taken from case_scores/ unless prediction, label
-    or settings changed.
+    comparison.csv. Scores of earlier calls are taken from case_scores/ unless prediction, label or
+    settings have changed.
 
     Args:
         predictions: Folder of masks; more: compared with it.
         labels: Folder of labels, matched by name; more labels than predictions are fine.
-        measures: Beside the overlap: surface_dice@1,2 hd95 assd cldice surface_cldice betti voi
-            fraction …, or all.
+        measures: Beside the overlap: surface_dice@1,2 (tolerances in the files' unit; in voxels:
+            surface_dice@1vox) hd95 assd cldice surface_cldice betti voi fraction …, or all.
         leaderboard: Leaderboard score: exact, bounds (cheaper in noise) or none.
-        ignored: What ignored voxels are to leaderboard score, surface Dice and VOI.
-        run: Run whose configuration names the label values.
-        config: Configuration that names them; without either, 0 is background, 1 foreground and 2
-            ignored.
+        ignored_voxels: What ignored voxels are to leaderboard score, surface Dice and VOI.
+        run: Run whose configuration names the label values, where no provenance.json beside the
+            predictions does.
+        config: Configuration that names them.
+        classes: Label values as name=value, the background first: background=0 sheet=1.
+        ignore: With --classes, label value of voxels that are not judged.
         groups: CSV with columns id,scroll_id (default: the train.csv beside the labels).
         images: Folder of images: draws <id>.png, image | label | prediction, for each case.
         output: Folder of the results (default: the folder of predictions, if it is one).
@@ -80,8 +85,10 @@ def evaluate(
             "name it"
         )
     target = output or predictions[0]
-    schema = _schema(run, config)
-    options = ScoreOptions(schema, measures, leaderboard, ignored, groups, workers, overwrite)
+    schema = _labels(predictions, _named_labels(run, config, classes, ignore))
+    options = ScoreOptions(
+        schema, measures, leaderboard, ignored_voxels, groups, workers, overwrite
+    )
     pictures = None if images is None else PictureSource(images, triptych)
     out = console()
     if not out.is_terminal:
@@ -91,23 +98,46 @@ def evaluate(
             predictions, labels, target, options, pictures=pictures, progress=progress
         )
     _show(out, scores, write_scores(scores, target))
-    faults = [*scores.faults, *_below(scores.summaries, require_dice)]
+    faults = [*scores.faults, *_low_scores(scores.summaries, require_dice)]
     if faults:
         raise InputErrors(faults)
 
 
-def _schema(run: Path | None, config: Path | None) -> LabelsConfig:
-    if run is not None and config is not None:
-        raise InputError("--run, --config: both name label values; give one of them")
+def _labels(predictions: Sequence[Path], named: Mapping[str, LabelsConfig]) -> LabelsConfig:
+    """Return the label values that the call and each folder's provenance.json agree on."""
+    recorded = {folder: predicted_labels(folder) for folder in predictions}
+    for folder, labels in recorded.items():
+        if labels is None and not named:
+            raise InputError(
+                f"--predictions: {folder} has no {PROVENANCE} that names label values; give --run, "
+                "--config, or --classes background=0 NAME=VALUE … and, where voxels are not "
+                "judged, --ignore VALUE"
+            )
+    files = {str(folder / PROVENANCE): labels for folder, labels in recorded.items() if labels}
+    return common_labels({**files, **named})
+
+
+def _named_labels(
+    run: Path | None, config: Path | None, classes: Sequence[str], ignore: int | None
+) -> dict[str, LabelsConfig]:
+    """Return the label values that the call names, with the option that does; at most one."""
+    given = {"--run": run is not None, "--config": config is not None, "--classes": bool(classes)}
+    options = [option for option, is_given in given.items() if is_given]
+    if len(options) > 1:
+        raise InputError(f"{', '.join(options)}: all name label values; give one of them")
+    if ignore is not None and not classes:
+        raise InputError("--ignore: belongs to --classes; give both or neither")
     if run is not None:
-        return RunFolder.open(run).config.labels
-    return DEFAULT_LABELS if config is None else load_config(config).labels
+        return {f"--run {run}": RunFolder.open(run).config.labels}
+    if config is not None:
+        return {f"--config {config}": load_config(config).labels}
+    return {"--classes": parse_classes(classes, ignore)} if classes else {}
 
 
 def _show(out: Console, scores: FolderScores, files: Sequence[Path]) -> None:
     if scores.num_from_record:
         out.print(f"{scores.num_from_record} cases were scored before")
-    for table in (cases_table(scores.cases, _CASES_SHOWN), *scores.tables):
+    for table in (cases_table(scores.cases, _MAX_TABLE_CASES), *scores.tables):
         out.print(rich_table(table))
     for folder, summary in scores.summaries.items():
         number = summary["num_labels_without_prediction"]
@@ -117,8 +147,8 @@ def _show(out: Console, scores: FolderScores, files: Sequence[Path]) -> None:
     out.print(f"written: {', '.join(map(str, files))}")
 
 
-def _below(summaries: Mapping[str, Mapping[str, Any]], required: float | None) -> list[str]:
-    """Return a sentence for each folder whose mean Dice is below what is required."""
+def _low_scores(summaries: Mapping[str, Mapping[str, Any]], required: float | None) -> list[str]:
+    """Return a sentence for each folder whose mean Dice is below the required one."""
     if required is None:
         return []
     means = {folder: summary["mean"]["dice"] for folder, summary in summaries.items()}

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vesuv.errors import InputError
+from vesuv.evaluation.class_scores import measure_rows, overlap_row
 from vesuv.evaluation.classes import encode_classes
-from vesuv.evaluation.measure import IgnoredVoxels
-from vesuv.evaluation.measures import find_measure, parse_measures
+from vesuv.evaluation.measure import IgnoredVoxels, split_column
+from vesuv.evaluation.measures import OVERLAP, parse_measures
 from vesuv.types import Spacing
 
 
@@ -27,17 +28,19 @@ def evaluate(
     """Score a predicted mask against its label.
 
     Label values are those of the files: 0 is background, `ignore` is not judged, any other value is
-    a class. With several classes the overlap scores are means over the foreground classes that
-    either array holds; the other measures compare foreground, which is any class.
+    a class. With several classes a score is the mean over the classes that either array holds, and
+    each class has a column of its own beside it, named as in dice[7].
 
     Args:
         prediction: Label values (z, y, x); not `ignore` where the label is judged.
         label: Label values, same shape.
         measures: Overlap scores (dice, iou, precision, recall, f1, accuracy, predicted_fraction,
-            labelled_fraction), surface_dice@1 with the tolerance in voxels, hd95, assd, cldice,
-            surface_cldice, betti, voi, fraction, leaderboard, leaderboard:bounds; or all.
+            labelled_fraction), surface_dice@1 with the tolerance in the unit of the spacing,
+            surface_dice@1vox in voxels, hd95, assd, cldice, surface_cldice, betti, voi, fraction,
+            leaderboard, leaderboard:bounds; or all.
         ignore: Label value of voxels that are not judged; None: there is none.
-        spacing: Voxel edges along z, y, x; hd95 and assd are in their unit.
+        spacing: Voxel edges along z, y, x; hd95, assd and the tolerances of surface Dice are in
+            their unit, by default in voxels.
         ignored_voxels: "background", or "excluded", which leaves them out of leaderboard score,
             surface Dice and VOI.
 
@@ -59,6 +62,9 @@ def evaluate(
     if len(spacing) != 3 or not all(math.isfinite(edge) and edge > 0 for edge in spacing):
         raise InputError(f"spacing: must be three lengths above 0 (z, y, x), found {spacing}")
     classes = encode_classes(np.asarray(prediction), np.asarray(label), ignore, spacing)
-    pair = classes.pair(classes.confusion(), ignored_voxels)
-    rows = [find_measure(name).row(pair) for name in names]
-    return {column: value for row in rows for column, value in row.items()}
+    matrix = classes.confusion()
+    others = [name for name in names if name not in OVERLAP]
+    rows = measure_rows(classes, matrix, others, ignored_voxels)
+    for column, value in overlap_row(matrix, classes.names).items():
+        rows.setdefault(split_column(column)[0], {})[column] = value
+    return {column: value for name in names for column, value in rows[name].items()}

@@ -13,7 +13,8 @@ from vesuv.config.data import LabelsConfig
 from vesuv.data.labels import IGNORE, count_values, encode
 from vesuv.errors import InputError
 from vesuv.evaluation.measure import IgnoredVoxels, Pair
-from vesuv.evaluation.overlap import confusion, scores
+from vesuv.evaluation.overlap import confusion, one_against_rest, scores
+from vesuv.evaluation.units import VOXEL, convert_spacing, length_unit
 from vesuv.io.formats import Volume, read
 from vesuv.io.grid import check_same_grid
 from vesuv.types import Array, ClassArray, Spacing
@@ -28,20 +29,32 @@ class Classes:
     label: ClassArray
     """(z, y, x); `IGNORE` where not judged."""
     spacing: Spacing
-    num_classes: int
+    unit: str
+    """Unit of the spacing, as `length_unit` names it."""
+    names: tuple[str, ...]
+    """Class names, the background first."""
 
     def confusion(self) -> Tensor:
         """Count the judged voxels by class of label and prediction, (C, C)."""
         prediction, label = torch.from_numpy(self.prediction), torch.from_numpy(self.label)
-        return confusion(prediction, label, label != IGNORE, self.num_classes)
+        return confusion(prediction, label, label != IGNORE, len(self.names))
 
-    def pair(self, confusion: Tensor, ignored_voxels: IgnoredVoxels) -> Pair:
-        """Return what measures compare."""
-        prediction, label = (
-            (part != 0) & (part != IGNORE) for part in (self.prediction, self.label)
+    def pair(
+        self, index: int, confusion: Tensor, ignored_voxels: IgnoredVoxels, unit: str | None = None
+    ) -> Pair:
+        """Return what measures compare of one class, with lengths in a unit.
+
+        Raises:
+            InputError: The spacing cannot be given in that unit.
+        """
+        return Pair(
+            self.prediction == index,
+            self.label == index,
+            self.label != IGNORE,
+            self.spacing if unit is None else convert_spacing(self.spacing, self.unit, unit),
+            scores(one_against_rest(confusion, index)),
+            ignored_voxels,
         )
-        valid = self.label != IGNORE
-        return Pair(prediction, label, valid, self.spacing, scores(confusion), ignored_voxels)
 
 
 def read_classes(prediction: Path, label: Path, schema: LabelsConfig) -> Classes:
@@ -55,7 +68,19 @@ def read_classes(prediction: Path, label: Path, schema: LabelsConfig) -> Classes
     predicted = _encode(volume, schema, str(prediction))
     _check_comparable(predicted, labelled, schema, str(prediction))
     check_same_grid((prediction, volume), (label, label_volume), ("prediction", "label"))
-    return Classes(predicted, labelled, label_volume.spacing, schema.num_classes)
+    spaced = label_volume if label_volume.has_header else volume
+    names = tuple(schema.names)
+    return Classes(predicted, labelled, spaced.spacing, length_unit(spaced), names)
+
+
+def read_unit(prediction: Path, label: Path) -> str:
+    """Return the unit of a case's lengths: the label's, or the prediction's where it has none.
+
+    Raises:
+        InputError: A file cannot be read.
+    """
+    volume = read(label)
+    return length_unit(volume if volume.has_header else read(prediction))
 
 
 def encode_classes(
@@ -82,7 +107,8 @@ def encode_classes(
             f"prediction: must hold label values, found {example}; binarize probabilities at a "
             "threshold"
         )
-    values = sorted((_values(prediction) | _values(label)) - {0, ignore})
+    prediction, predicted_values = _without_unjudged(prediction, label, ignore)
+    values = sorted((predicted_values | _values(label)) - {0, ignore})
     if len(values) >= IGNORE:
         raise InputError(
             f"label: {IGNORE - 1} classes can be told apart, found {len(values)} values; give "
@@ -93,7 +119,22 @@ def encode_classes(
     labelled = _encode(Volume(label, spacing, None), schema, "label")
     predicted = _encode(Volume(prediction, spacing, None), schema, "prediction")
     _check_comparable(predicted, labelled, schema, "prediction")
-    return Classes(predicted, labelled, spacing, schema.num_classes)
+    return Classes(predicted, labelled, spacing, VOXEL, tuple(schema.names))
+
+
+def _without_unjudged(
+    prediction: Array, label: Array, ignore: int | None
+) -> tuple[Array, set[int]]:
+    """Make background of values that only ignored voxels hold; also return the other values."""
+    values = _values(prediction)
+    if ignore is None or prediction.shape != label.shape:
+        return prediction, values
+    for value in values - _values(label) - {0, ignore}:
+        voxels = prediction == value
+        if not (voxels & (label != ignore)).any():
+            prediction = np.where(voxels, prediction.dtype.type(0), prediction)
+            values.remove(value)
+    return prediction, values
 
 
 def _values(array: Array) -> set[int]:

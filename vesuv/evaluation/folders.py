@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from vesuv.config.data import LabelsConfig
 from vesuv.data.layouts import read_groups
-from vesuv.errors import InputError, InputErrors
+from vesuv.errors import InputError, InputErrors, command
 from vesuv.evaluation.measure import IgnoredVoxels
-from vesuv.evaluation.measures import OVERLAP, parse_measures
+from vesuv.evaluation.measures import OVERLAP, find_measure, parse_measures
 from vesuv.evaluation.pairs import by_id, find_pairs, name_folders
 from vesuv.evaluation.pictures import Picture, PictureSource
 from vesuv.evaluation.score_tables import cases_table, comparison_table, markdown, means_table
@@ -20,6 +20,7 @@ from vesuv.evaluation.scoring import (
     Scoring,
     Task,
     confusion_of,
+    first_unit,
     score_cases,
     values_of,
 )
@@ -31,11 +32,9 @@ from vesuv.evaluation.summary import (
     worst_first,
 )
 from vesuv.io.formats import volumes_in
-from vesuv.io.tables import TextTable, write_csv, write_json, write_text
+from vesuv.io.places import check_no_links, contains
+from vesuv.io.tables import TextTable, read_json_or_none, write_csv, write_json, write_text
 from vesuv.types import Progress, no_progress
-
-DEFAULT_LABELS = LabelsConfig(classes={"background": 0, "foreground": 1}, ignore=2)
-"""Label values of the scroll data."""
 
 _CASES_IN_SUMMARY = 10
 """Cases that summary.md lists."""
@@ -45,9 +44,9 @@ _RECORDS = "case_scores"
 
 @dataclass(frozen=True)
 class ScoreOptions:
-    """What is computed beside the overlap, and how."""
+    """Label values; what is computed beside the overlap, and how."""
 
-    schema: LabelsConfig = DEFAULT_LABELS
+    schema: LabelsConfig
     """Label values of predictions and labels."""
     measures: Sequence[str] = ()
     """Names as `vesuv.evaluation.measures.CHOICES` lists them, or all."""
@@ -97,7 +96,7 @@ def score_folders(
     predictions: Sequence[Path],
     labels: Path,
     output: Path,
-    options: ScoreOptions = ScoreOptions(),
+    options: ScoreOptions,
     *,
     pictures: PictureSource | None = None,
     progress: Progress = no_progress,
@@ -121,10 +120,14 @@ def score_folders(
     Raises:
         InputError: Nothing to match, or no case of a folder can be scored.
     """
+    images = None if pictures is None else pictures.images
+    _check_output(output, {"labels": labels, "images": images})
     scoring = _scoring(options)
     groups = _groups(options.groups, labels)
     folders, faults = _match(predictions, labels, output, pictures)
     tasks = [task for folder in folders for task in folder.tasks]
+    if any(find_measure(name).has_unit for name in scoring.measures):
+        scoring = replace(scoring, unit=first_unit(tasks))
     outcomes = score_cases(tasks, scoring, options.workers, progress)
     for outcome in outcomes:
         faults += [fault for fault in outcome.faults if fault not in faults]
@@ -133,6 +136,20 @@ def score_folders(
         raise InputErrors(faults)
     num_from_record = sum(outcome.is_from_record for outcome in outcomes)
     return _summarise(folders, cases, scoring, faults, num_from_record)
+
+
+def _check_output(output: Path, inputs: Mapping[str, Path | None]) -> None:
+    """Refuse a folder of labels or images, or with files named like the results of another."""
+    for kind, folder in inputs.items():
+        if folder is not None and contains(folder, output):
+            raise InputError(f"--output: {output} holds the {kind}; name another folder")
+    check_no_links([output / _RECORDS])
+    files = [output / name for name in ("summary.json", "scores.csv", "summary.md")]
+    existing = [path for path in files if path.exists()]
+    if existing and "ignored" not in (read_json_or_none(files[0]) or {}):
+        raise InputError(
+            f"--output: {existing[0]} was not written by {command('evaluate')}; name another folder"
+        )
 
 
 def write_scores(scores: FolderScores, output: Path) -> list[Path]:
@@ -148,8 +165,8 @@ def write_scores(scores: FolderScores, output: Path) -> list[Path]:
     rows = [{"predictions": c.folder, **c.row()} if several else c.row() for c in scores.cases]
     facts = [f"{name}: {part['num_cases']} cases" for name, part in scores.summaries.items()]
     tables = [*scores.tables, cases_table(scores.cases, _CASES_IN_SUMMARY)]
-    write_csv(output / "scores.csv", rows)
     write_json(output / "summary.json", scores.summary)
+    write_csv(output / "scores.csv", rows)
     write_text(output / "summary.md", markdown(tables, facts, scores.faults))
     files = [output / name for name in ("scores.csv", "summary.json", "summary.md")]
     if several:
@@ -167,11 +184,11 @@ def _scoring(options: ScoreOptions) -> Scoring:
         ignored_voxels = "excluded"
     else:
         raise InputError(
-            f"--ignored: must be background or excluded; found {options.ignored_voxels!r}; "
+            f"--ignored-voxels: must be background or excluded; found {options.ignored_voxels!r}; "
             "excluded leaves unlabelled voxels out of surface Dice and VOI"
         )
     measures = tuple(name for name in names if name not in OVERLAP)  # which are always computed
-    return Scoring(options.schema, measures, ignored_voxels, options.overwrite)
+    return Scoring(options.schema, measures, ignored_voxels, overwrite=options.overwrite)
 
 
 def _groups(path: Path | None, labels: Path) -> dict[str, str | None]:
@@ -217,7 +234,8 @@ def _case_scores(
         record = outcome.record
         if record is not None:
             measures = values_of(record, scoring)
-            cases.append(CaseScores(case, groups.get(case), folder, confusion_of(record), measures))
+            matrix, names = confusion_of(record), tuple(scoring.schema.names)
+            cases.append(CaseScores(case, groups.get(case), folder, matrix, measures, names))
     return worst_first(cases)
 
 
@@ -233,7 +251,7 @@ def _summarise(
         one.name: {
             "num_cases": len(by_folder[one.name]),
             "num_labels_without_prediction": one.num_left_out,
-            **summarise(by_folder[one.name], scoring.schema),
+            **summarise(by_folder[one.name]),
         }
         for one in folders
     }
@@ -245,6 +263,7 @@ def _summarise(
         summary={
             "labels": scoring.schema.model_dump(mode="json"),
             "measures": scoring.measures,
+            "unit": scoring.unit,
             "ignored": scoring.ignored_voxels,
             "faults": list(faults),
             **({"predictions": summaries, "comparisons": rows} if others else summaries[first]),

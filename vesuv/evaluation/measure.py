@@ -1,4 +1,8 @@
-"""A measure: its name, its columns, and a function of a prediction and its label."""
+"""A measure: its name, its columns, and a function of a prediction and its label.
+
+A column is named as in "hd95"; the unit of its lengths follows in brackets where files state it,
+"hd95[mm]", and one class of several after that, "hd95[mm][bone]".
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ elements beside them do not count, and predicted components are those of the who
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """A prediction and its label, any class but the first one as foreground."""
+    """A prediction and its label as masks of one foreground class."""
 
     prediction: Mask
     """Foreground (z, y, x), also where the label is ignored."""
@@ -30,7 +34,9 @@ class Pair:
     valid: Mask
     """False where the voxel is not judged."""
     spacing: Spacing
+    """In the unit that lengths are measured in."""
     overlap: Overlap
+    """Of this class against all others."""
     ignored_voxels: IgnoredVoxels = "background"
     _shared: dict[Any, Any] = field(default_factory=dict, repr=False)
 
@@ -75,11 +81,28 @@ class Measure:
     scores_unjudged: bool = False
     """Whether it has a value where no voxel is judged; NaN otherwise."""
 
-    def row(self, pair: Pair) -> dict[str, float]:
-        """Return column name -> value."""
+    @property
+    def has_unit(self) -> bool:
+        """Whether a column of it is a length, or has a tolerance that is one."""
+        return any(column.has_unit for column in self.columns)
+
+    def row(self, pair: Pair, unit: str | None = None) -> dict[str, float]:
+        """Return column name -> value; `unit` is that of the pair's spacing, where it is known."""
+        names = [
+            f"{column.name}[{unit}]" if unit and column.has_unit else column.name
+            for column in self.columns
+        ]
         if not self.scores_unjudged and not pair.valid.any():
-            return {column.name: math.nan for column in self.columns}
-        values = self.values(pair)
-        return {
-            column.name: float(value) for column, value in zip(self.columns, values, strict=True)
-        }
+            return dict.fromkeys(names, math.nan)
+        return dict(zip(names, map(float, self.values(pair)), strict=True))
+
+
+def class_column(column: str, class_name: str) -> str:
+    """Name the column of one class of several."""
+    return f"{column}[{class_name}]"
+
+
+def split_column(name: str) -> tuple[str, str]:
+    """Split a column's name into that of `Column` and what is in brackets after it."""
+    base, bracket, rest = name.partition("[")
+    return base, bracket + rest

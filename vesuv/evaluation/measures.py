@@ -1,9 +1,9 @@
 """The table of measures: what can be asked for by name.
 
-All but the overlap scores compare foreground, which is any class but the first. Ignored voxels are
-background on both sides; with `ignored_voxels` "excluded", leaderboard score, surface Dice and VOI
-leave them out instead. A case without a judged voxel has no value (NaN), but for the leaderboard
-score, which is 1 as in the competition.
+A measure compares the masks of one class; for several classes see `class_scores`. Ignored voxels
+are background on both sides; with `ignored_voxels` "excluded", leaderboard score, surface Dice and
+VOI leave them out instead. A case without a judged voxel has no value (NaN), but for the
+leaderboard score, which is 1 as in the competition.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
-from operator import attrgetter
 
 from vesuv.errors import InputError
 from vesuv.evaluation.betti import BETTI
@@ -19,7 +18,7 @@ from vesuv.evaluation.centerline import CLDICE, SURFACE_CLDICE
 from vesuv.evaluation.distances import ASSD, HD95
 from vesuv.evaluation.fraction import FRACTION
 from vesuv.evaluation.leaderboard import leaderboard_measure
-from vesuv.evaluation.measure import Column, Measure, Pair
+from vesuv.evaluation.measure import Column, Measure, split_column
 from vesuv.evaluation.surface import surface_dice_measure
 from vesuv.evaluation.voi import VOI
 
@@ -36,42 +35,35 @@ _OVERLAP_COLUMNS = (
     Column("predicted_fraction", style="share", short_name="pred."),
     Column("labelled_fraction", style="share", short_name="label"),
 )
-
-
-def _overlap_measure(column: Column) -> Measure:
-    score = attrgetter(column.name)
-
-    def values(pair: Pair) -> tuple[float]:
-        return (score(pair.overlap),)
-
-    return Measure(column.name, (column,), values)
-
-
-_OVERLAP = tuple(map(_overlap_measure, _OVERLAP_COLUMNS))
 _LEADERBOARD = (leaderboard_measure("exact"), leaderboard_measure("bounds"))
-_BY_NAME = {one.name: one for one in (*_OVERLAP, *_LEADERBOARD, *_MEASURES)}
-_COLUMNS = {column.name: column for one in _BY_NAME.values() for column in one.columns}
+_BY_NAME = {one.name: one for one in (*_LEADERBOARD, *_MEASURES)}
+_COLUMNS = {
+    column.name: column
+    for columns in (_OVERLAP_COLUMNS, *(one.columns for one in _BY_NAME.values()))
+    for column in columns
+}
 _SURFACE_DICE = "surface_dice@"
-_TOLERANCE = "2"
-"""Tolerance of a surface Dice that names none, in voxels: the competition's."""
+_TOLERANCE = "2vox"
+"""Tolerance of a surface Dice that names none: the competition's."""
 
-OVERLAP = tuple(one.name for one in _OVERLAP)
+OVERLAP = tuple(column.name for column in _OVERLAP_COLUMNS)
 """Names of the overlap scores."""
-CHOICES = ("surface_dice@1,2", *(one.name for one in _MEASURES))
+CHOICES = ("surface_dice@1vox,2vox", *(one.name for one in _MEASURES))
 """Measures beside overlap and leaderboard score, with an example of tolerances: what `all` asks
 for."""
 
 
 def find_measure(name: str) -> Measure:
-    """Return a measure named as `parse_measures` does."""
+    """Return a measure named as `parse_measures` does; overlap scores are none."""
     if name.startswith(_SURFACE_DICE):
         return surface_dice_measure(name.removeprefix(_SURFACE_DICE))
     return _BY_NAME[name]
 
 
 def find_column(name: str) -> Column:
-    """Return a column of any measure."""
-    return find_measure(name).columns[0] if name.startswith(_SURFACE_DICE) else _COLUMNS[name]
+    """Return a column of any measure, with or without unit and class."""
+    base, _ = split_column(name)
+    return find_measure(base).columns[0] if base.startswith(_SURFACE_DICE) else _COLUMNS[base]
 
 
 def parse_measures(
@@ -101,7 +93,7 @@ def parse_measures(
 
 
 def _full_names(name: str, argument: str) -> list[str]:
-    if name in _BY_NAME:
+    if name in _BY_NAME or name in OVERLAP:
         return [name]
     if name == "leaderboard":
         return ["leaderboard:exact"]
@@ -112,14 +104,16 @@ def _full_names(name: str, argument: str) -> list[str]:
             f"found {name!r}{_nearest(name)}"
         )
     values = tolerances.split(",") if "@" in name else [_TOLERANCE]
-    if not all(re.fullmatch(r"\d+(\.\d+)?", value) for value in values):
+    parts = [re.fullmatch(r"(\d+(?:\.\d+)?)(vox)?", value) for value in values]
+    if None in parts:
         raise InputError(
-            f"{argument}: tolerances are voxels, as in surface_dice@1,2; found {name!r}"
+            f"{argument}: tolerances are lengths in the files' unit, as in surface_dice@1,2.5, or "
+            f"voxels, as in surface_dice@1vox; found {name!r}"
         )
-    return [f"{_SURFACE_DICE}{float(value):g}" for value in values]
+    return [f"{_SURFACE_DICE}{float(part[1]):g}{part[2] or ''}" for part in parts if part]
 
 
 def _nearest(name: str) -> str:
-    names = ["surface_dice", "leaderboard", *_BY_NAME]
+    names = ["surface_dice", "leaderboard", *OVERLAP, *_BY_NAME]
     close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.4)
     return f"; did you mean {close[0]}?" if close else ""

@@ -16,7 +16,8 @@ from vesuv import __version__
 from vesuv.config.data import LabelsConfig
 from vesuv.data.fingerprint import stamp
 from vesuv.errors import InputError, InputErrors
-from vesuv.evaluation.classes import Classes, read_classes
+from vesuv.evaluation.class_scores import measure_rows
+from vesuv.evaluation.classes import Classes, read_classes, read_unit
 from vesuv.evaluation.measure import IgnoredVoxels
 from vesuv.evaluation.measures import find_measure
 from vesuv.evaluation.overlap import scores
@@ -27,7 +28,7 @@ from vesuv.io.tables import write_text
 from vesuv.runtime.pool import parallel_map
 from vesuv.types import Progress, no_progress
 
-_RECORD_VERSION = 2
+_RECORD_VERSION = 3
 """Raised when a measure gives other values, so that earlier records are not used."""
 
 Record = dict[str, Any]
@@ -42,8 +43,14 @@ class Scoring:
     measures: tuple[str, ...]
     """As `parse_measures` writes them."""
     ignored_voxels: IgnoredVoxels = "background"
+    unit: str | None = None
+    """Unit of lengths; None: no measure has one."""
     overwrite: bool = False
     """Score again although there is a record."""
+
+    def record_name(self, measure: str) -> str:
+        """Return the name of a measure in a record: the unit is part of it."""
+        return f"{measure}[{self.unit}]" if find_measure(measure).has_unit else measure
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,16 @@ class Outcome:
     faults: tuple[str, ...] = ()
     is_from_record: bool = False
     """Whether the scores are those of an earlier call."""
+
+
+def first_unit(tasks: Sequence[Task]) -> str | None:
+    """Return the unit of the first case that can be read; None where there is none."""
+    for task in tasks:
+        try:
+            return read_unit(task.files.prediction, task.files.label)
+        except InputError:
+            continue
+    return None
 
 
 def score_cases(
@@ -128,7 +145,7 @@ def confusion_of(record: Record) -> Tensor:
 
 def values_of(record: Record, scoring: Scoring) -> dict[str, float]:
     """Return the columns of the measures that were asked for."""
-    rows = [record["measures"][name] for name in scoring.measures]
+    rows = [record["measures"][scoring.record_name(name)] for name in scoring.measures]
     return {column: value for row in rows for column, value in row.items()}
 
 
@@ -136,14 +153,18 @@ def _complete(record: Record | None, classes: Classes, task: Task, scoring: Scor
     """Compute what a record lacks."""
     if record is None:
         record = {"matrix": classes.confusion().tolist(), "measures": {}, "picture": None}
-    pair = classes.pair(confusion_of(record), scoring.ignored_voxels)
-    for name in scoring.measures:
-        if name not in record["measures"]:
-            try:
-                record["measures"][name] = find_measure(name).row(pair)
-            except InputError as fault:
-                raise InputError(f"{task.files.prediction}: {name}: {fault}") from None
+    missing = [name for name in scoring.measures if not _is_scored(name, record, scoring)]
+    how = (scoring.ignored_voxels, scoring.unit)
+    try:
+        rows = measure_rows(classes, confusion_of(record), missing, *how)
+    except InputError as fault:
+        raise InputError(f"{task.files.prediction}: {fault}") from None
+    record["measures"] |= {scoring.record_name(name): row for name, row in rows.items()}
     return record
+
+
+def _is_scored(measure: str, record: Record, scoring: Scoring) -> bool:
+    return scoring.record_name(measure) in record["measures"]
 
 
 def _read_record(task: Task, scoring: Scoring) -> Record | None:
@@ -159,7 +180,7 @@ def _read_record(task: Task, scoring: Scoring) -> Record | None:
 
 
 def _is_complete(record: Record, task: Task, scoring: Scoring) -> bool:
-    if any(name not in record["measures"] for name in scoring.measures):
+    if not all(_is_scored(name, record, scoring) for name in scoring.measures):
         return False
     if task.picture is None:
         return True

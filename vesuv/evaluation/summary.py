@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vesuv.config.data import LabelsConfig
 from vesuv.evaluation.bootstrap import bootstrap_interval
+from vesuv.evaluation.class_scores import class_overlap, overlap_row
 from vesuv.evaluation.comparison import Comparison, compare_pairs
+from vesuv.evaluation.measure import class_column
 from vesuv.evaluation.measures import find_column
-from vesuv.evaluation.overlap import one_against_rest, scores
+from vesuv.evaluation.overlap import scores
 from vesuv.io.tables import Cell, mean
 
 Scores = Mapping[str, float]
@@ -33,11 +34,33 @@ class CaseScores:
     confusion: Tensor
     measures: Scores
     """The measures beside the overlap."""
+    names: tuple[str, ...] = ("background", "foreground")
+    """Class names, the background first."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the foreground classes where there are several."""
+        return self.names[1:] if len(self.names) > 2 else ()
 
     @cached_property
     def scores(self) -> Scores:
         """Overlap and measures, column by column."""
-        return {**scores(self.confusion).as_dict(), **self.measures}
+        return {**overlap_row(self.confusion, self.names), **self.measures}
+
+    @cached_property
+    def mean_scores(self) -> Scores:
+        """The columns that are of no single class."""
+        of_classes = {
+            class_column(column, name) for name in self.class_names for column in self.scores
+        }
+        return {name: value for name, value in self.scores.items() if name not in of_classes}
+
+    def class_scores(self, class_name: str) -> Scores:
+        """The columns of one class of several, without its name."""
+        columns = {column: class_column(column, class_name) for column in self.mean_scores}
+        return {
+            column: self.scores[name] for column, name in columns.items() if name in self.scores
+        }
 
     def row(self) -> dict[str, Cell]:
         """Return the case's line of scores.csv."""
@@ -67,20 +90,15 @@ def worst_first(cases: Sequence[CaseScores]) -> list[CaseScores]:
     return sorted(cases, key=order)
 
 
-def summarise(cases: Sequence[CaseScores], schema: LabelsConfig) -> dict[str, Any]:
-    """Return the means of one folder of predictions: over all, by group, and by class."""
+def summarise(cases: Sequence[CaseScores]) -> dict[str, Any]:
+    """Return the means of one folder of predictions: over all and by group, each also by class."""
     groups = sorted({case.group for case in cases if case.group is not None})
-    summary: dict[str, Any] = {
+    return {
         **_means(cases),
         "groups": {
             group: _means([case for case in cases if case.group == group]) for group in groups
         },
     }
-    if schema.num_classes > 2:
-        summary["classes"] = {
-            name: _class_means(cases, index) for index, name in enumerate(schema.names[1:], start=1)
-        }
-    return summary
 
 
 def compare(
@@ -116,27 +134,30 @@ def comparison_rows(first: str, comparisons: Comparisons) -> list[dict[str, Any]
     return rows
 
 
-def _class_means(cases: Sequence[CaseScores], index: int) -> dict[str, Any]:
-    """Mean overlap of one class against all others."""
-    return _means(
-        [
-            CaseScores(
-                case.id, case.group, case.folder, one_against_rest(case.confusion, index), {}
-            )
-            for case in cases
-        ]
-    )
-
-
 def _means(cases: Sequence[CaseScores]) -> dict[str, Any]:
-    """Mean over cases, its interval, and the overlap of all their voxels together."""
-    columns = {name: [case.scores[name] for case in cases] for name in cases[0].scores}
+    """Mean over cases, its interval, and the overlap of all their voxels together, by class."""
     pooled = torch.stack([case.confusion for case in cases]).sum(dim=0)
+    by_class = {
+        name: {
+            **_columns([case.class_scores(name) for case in cases]),
+            "pooled": class_overlap(pooled, index),
+        }
+        for index, name in enumerate(cases[0].class_names, start=1)
+    }
+    return {
+        **_columns([case.mean_scores for case in cases]),
+        "pooled": scores(pooled).as_dict(),
+        "cases": len(cases),
+        **({"classes": by_class} if by_class else {}),
+    }
+
+
+def _columns(rows: Sequence[Scores]) -> dict[str, dict[str, Any]]:
+    """Mean and interval of each column."""
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
     return {
         "mean": {name: mean(values) for name, values in columns.items()},
         "interval": {name: bootstrap_interval(values) for name, values in columns.items()},
-        "pooled": scores(pooled).as_dict(),
-        "cases": len(cases),
     }
 
 

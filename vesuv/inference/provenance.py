@@ -7,9 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from vesuv.config.data import LabelsConfig
 from vesuv.config.postprocess import plain_chain
+from vesuv.errors import InputError
 from vesuv.inference.members import ChosenMask, Member, file_digest
 from vesuv.inference.predictor import Predictor
+from vesuv.io.tables import read_json
 from vesuv.runs.software import software
 
 PROVENANCE = "provenance.json"
@@ -49,6 +54,25 @@ def provenance(
         ],
         "software": software(),
     }
+
+
+def predicted_labels(folder: Path) -> LabelsConfig | None:
+    """Return the label values of a folder's masks; None where no provenance.json names them.
+
+    Raises:
+        InputError: The file is damaged.
+    """
+    path = folder / PROVENANCE
+    if not path.exists():
+        return None
+    content = read_json(path)
+    if "labels" not in content:
+        return None
+    try:
+        return LabelsConfig.model_validate(content["labels"])
+    except ValidationError as fault:
+        rule = fault.errors()[0]["msg"].removeprefix("Value error, ")
+        raise InputError(f"{path}: labels: {rule}; predict again") from None
 
 
 def _member_record(one: Member) -> dict[str, Any]:

@@ -1,0 +1,111 @@
+"""Scores of one case: with several classes a column for each beside the mean over them.
+
+A class that neither label nor prediction holds has no score, and counts in no mean. Where no
+foreground class is there, the mean is the score of an empty mask against an empty one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from vesuv.errors import InputError
+from vesuv.evaluation.classes import Classes
+from vesuv.evaluation.measure import IgnoredVoxels, class_column
+from vesuv.evaluation.measures import find_measure
+from vesuv.evaluation.overlap import one_against_rest, scores
+from vesuv.io.tables import mean
+
+Row = dict[str, float]
+"""Column -> value."""
+
+CLASS_OVERLAP = (
+    "dice",
+    "iou",
+    "precision",
+    "recall",
+    "predicted_fraction",
+    "labelled_fraction",
+)
+"""Overlap scores that a class has of its own."""
+_FRACTIONS = ("predicted_fraction", "labelled_fraction")
+
+
+def overlap_row(confusion: Tensor, names: Sequence[str]) -> Row:
+    """Return the overlap scores of a confusion matrix, and with several classes those of each.
+
+    Args:
+        confusion: Counts (C, C), row by label.
+        names: Class names, the background first.
+    """
+    row = scores(confusion).as_dict()
+    if len(names) > 2:
+        for index, name in enumerate(names[1:], start=1):
+            for column, value in class_overlap(confusion, index).items():
+                row[class_column(column, name)] = value
+    return row
+
+
+def class_overlap(confusion: Tensor, index: int) -> Row:
+    """Return the overlap of one class with itself; of an absent one the fractions, 0, alone."""
+    row = scores(one_against_rest(confusion, index)).as_dict()
+    absent = not _is_present(confusion, index)
+    return {
+        column: math.nan if absent and column not in _FRACTIONS else row[column]
+        for column in CLASS_OVERLAP
+    }
+
+
+def measure_rows(
+    classes: Classes,
+    confusion: Tensor,
+    measures: Sequence[str],
+    ignored_voxels: IgnoredVoxels,
+    unit: str | None = None,
+) -> dict[str, Row]:
+    """Return measure -> its columns, for measures beside the overlap.
+
+    Args:
+        classes: Prediction and label.
+        confusion: Their confusion matrix.
+        measures: Names as `parse_measures` writes them.
+        ignored_voxels: What ignored voxels are.
+        unit: Unit of lengths; None: that of the spacing, and columns do not name it.
+
+    Raises:
+        InputError: A measure needs an extra that is not installed, or lengths of this case cannot
+            be given in the unit.
+    """
+    foreground = classes.names[1:]
+    present = [name for k, name in enumerate(foreground, 1) if _is_present(confusion, k)]
+    rows: dict[str, dict[str, Row]] = {measure: {} for measure in measures}
+    for name in present or foreground[:1]:
+        pair = classes.pair(classes.names.index(name), confusion, ignored_voxels, unit)
+        for measure in measures:
+            try:
+                rows[measure][name] = find_measure(measure).row(pair, unit)
+            except InputError as fault:
+                raise InputError(f"{measure}: {fault}") from None
+    if len(foreground) == 1:
+        return {measure: by_class[foreground[0]] for measure, by_class in rows.items()}
+    return {
+        measure: _with_mean(by_class, foreground, present) for measure, by_class in rows.items()
+    }
+
+
+def _with_mean(by_class: dict[str, Row], foreground: Sequence[str], present: Sequence[str]) -> Row:
+    """Return the mean of each column over the classes, and the column of each class."""
+    columns = list(next(iter(by_class.values())))
+    row = {column: mean([one[column] for one in by_class.values()]) for column in columns}
+    for name in foreground:
+        for column in columns:
+            value = by_class[name][column] if name in present else math.nan
+            row[class_column(column, name)] = value
+    return row
+
+
+def _is_present(confusion: Tensor, index: int) -> bool:
+    """Whether a judged voxel is labelled or predicted as a class."""
+    return int(confusion[index].sum() + confusion[:, index].sum()) > 0
