@@ -14,6 +14,19 @@ import yaml
 Tree = dict[str, bytes]
 """Path below a folder -> content of a file."""
 
+
+class Link(bytes):
+    """Stands for a symbolic link to this path."""
+
+
+class Pipe(bytes):
+    """Stands for a named pipe."""
+
+
+SPECIAL_FILES = (
+    Pipe(),
+    *map(Link, (b"../outside/secret", b"../../../outside/secret", b"/dev/zero", b".", b"/")),
+)
 _HEADER = 600
 _INTEGERS = (0, 1, 2, 127, 255, 65535, 2**31 - 1, 2**31, 2**32 - 1, 10**12, 2**63 - 1, -1, -(2**31))
 _NUMBERS = (b"0", b"-1", b"1000000000000", b"99999999999999999999", b"1e308", b"nan", b"-inf", b"")
@@ -96,6 +109,53 @@ def spoil_json(content: bytes, draw: random.Random) -> bytes:
         return spoil_bytes(content, draw)
     tree = spoil_tree(json.loads(content), draw)
     return json.dumps(tree, ensure_ascii=draw.random() < 0.5).encode("utf-8", "surrogatepass")
+
+
+_CODECS = ("pickle", "numcodecs.pickle", "vlen-utf8", "json2", "msgpack2", "categorize", "base64")
+_TYPES = ("|O", "<M8[s]", "<U4", "|V8", "object", "string", "complex64", "numpy.datetime64", "r64")
+
+
+def spoil_zarr(content: bytes, draw: random.Random) -> bytes:
+    """Exchange data type, filters, compressor or codecs; or spoil the tree."""
+    if draw.random() < 0.6:
+        return spoil_json(content, draw)
+    tree = json.loads(content)
+    names = draw.choices((*_CODECS, "zlib", "zstd", "gzip", "delta"), k=draw.randrange(1, 4))
+    version_2 = [{"id": name, "dtype": "|O"} for name in names]
+    version_3 = [{"name": name, "configuration": {}} for name in names]
+    changes = {
+        "dtype": draw.choice(_TYPES),
+        "data_type": draw.choice(_TYPES),
+        "filters": version_2,
+        "compressor": version_2[0],
+        "codecs": draw.choice((version_3, [*tree.get("codecs", []), *version_3])),
+        "fill_value": None,
+    }
+    for key in draw.sample(sorted(changes), draw.randrange(1, 4)):
+        tree[key] = changes[key]
+    return json.dumps(tree).encode()
+
+
+_DATA_KEYS = (
+    b"data file",
+    b"datafile",
+    b"ElementDataFile",
+    b"elementdatafile",
+    b"Element DataFile",
+)
+_DATA_FILES = (b"../outside/secret", b"LOCAL", b"LoCaL", b"%s%s%s%n 1 4 1", b"LIST", b"")
+
+
+def spoil_header(content: bytes, draw: random.Random) -> bytes:
+    """Put a line that names a data file into the header, or spoil bytes."""
+    if draw.random() < 0.5:
+        return spoil_bytes(content, draw)
+    ends = [match.end() for match in re.finditer(rb"\n", content[:_HEADER])][:8]
+    place = draw.choice(ends or [0])
+    key, value = draw.choice(_DATA_KEYS), draw.choice(_DATA_FILES)
+    key = draw.choice((key, key.upper(), key.replace(b" ", b"\t"), b" " + key, b"# x\r" + key))
+    line = key + draw.choice((b": ", b" = ", b":", b":=")) + value + draw.choice((b"\n", b"\r"))
+    return content[:place] + line + content[place:]
 
 
 def spoil_yaml(content: bytes, draw: random.Random) -> bytes:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
-from .mutations import Tree
+from .mutations import SPECIAL_FILES, Tree
 
+_SPECIAL_SHARE = 0.03
+"""Share of the inputs where a pipe or a link stands for the file."""
 Spoil = Callable[[bytes, random.Random], bytes]
 
 
@@ -52,7 +54,8 @@ class Target:
         path = draw.choice(paths)
         spoil = self._spoiler(path)
         assert spoil is not None
-        tree[path] = spoil(tree[path], draw)
+        is_special = draw.random() < _SPECIAL_SHARE
+        tree[path] = draw.choice(SPECIAL_FILES) if is_special else spoil(tree[path], draw)
         return tree
 
     def _spoiler(self, path: str) -> Spoil | None:

@@ -18,7 +18,7 @@ import numpy as np
 from vesuv.io.formats import Volume, read, write
 from vesuv.io.grid import check_same_grid
 
-from .mutations import Tree, spoil_bytes, spoil_gzip, spoil_json
+from .mutations import Link, Pipe, Tree, spoil_bytes, spoil_gzip, spoil_header, spoil_zarr
 from .target import Target
 
 MOST_BYTES = 256 * 2**20
@@ -29,20 +29,20 @@ NANO = Volume(np.zeros(SHAPE), (3.0, 2.0, 1.0), None, unit="nm")
 
 def targets() -> list[Target]:
     """Return one target for each format."""
-    bytes_only = {"*": spoil_bytes}
+    bytes_only, header = {"*": spoil_bytes}, {"*": spoil_header}
     return [
         Target("TIFF", _tiff_seeds, bytes_only, _open, _tiff_hostile, names=("case",)),
         Target("NIfTI", _nifti_seeds, bytes_only, _open, _nifti_hostile, names=("case",)),
         Target(
             "NIfTI, gzip", _gzip_seeds, {"*": spoil_gzip}, _open, _gzip_hostile, names=("case",)
         ),
-        Target("NRRD", lambda: _made("nrrd"), bytes_only, _open, _nrrd_hostile, names=("case",)),
-        Target("MetaImage", lambda: _made("mha"), bytes_only, _open, _mha_hostile, names=("case",)),
+        Target("NRRD", lambda: _made("nrrd"), header, _open, _nrrd_hostile, names=("case",)),
+        Target("MetaImage", lambda: _made("mha"), header, _open, _mha_hostile, names=("case",)),
         Target("NPY", lambda: _made("npy"), bytes_only, _open, _npy_hostile, names=("case",)),
         Target(
             "Zarr",
             _zarr_seeds,
-            {"*.zarr/*.json": spoil_json, "*/.z*": spoil_json, "*": spoil_bytes},
+            {"*.zarr/*.json": spoil_zarr, "*/.z*": spoil_zarr, "*": spoil_bytes},
             _open,
             _zarr_hostile,
             names=("case",),
@@ -55,7 +55,7 @@ def _open(folder: Path) -> object:
     [path] = [path for path in folder.iterdir() if path.name.startswith("case")]
     volume = read(path)
     assert volume.array.nbytes < MOST_BYTES, f"{volume.array.nbytes} bytes"
-    assert b"do not read me" not in volume.array[:4, :4].tobytes(), "another file's bytes"
+    assert b"do not read me" not in volume.array.tobytes(), "another file's bytes"
     assert volume.array.ndim in (3, 4)
     check_same_grid((path, volume), (path, replace(volume, origin=(0.0, 0.0, 0.0))))
     return volume.array.sum(dtype=np.float64) if volume.array.dtype.kind != "c" else None
@@ -164,6 +164,7 @@ def _nrrd_hostile() -> list[Tree]:
         head.format("4 4 4", "bzip2", "\n"),
         head.format("4 4 4", "raw", "byte skip: 1000000000000\n\n"),
         head.format("4 4 4", "raw", "line skip: 1000000000000\n\n"),
+        head.format("4 4 4", "raw", "# x\rdata file: ../outside/secret\n\n"),
     ]
     return [{"case.nrrd": text.encode() + bytes(64)} for text in texts] + [{"case.nrrd": b""}]
 
@@ -181,6 +182,8 @@ def _mha_hostile() -> list[Tree]:
         head.format("4 4 4", "", "/etc/passwd"),
         head.format("4 4 2", "", "LIST\n../outside/secret\n../outside/secret"),
         head.format("4 4 2", "", "../outside/secret%d 1 2 1"),
+        head.format("4 4 4", "elementdatafile = LOCAL\n", "../outside/secret"),
+        head.format("4 4 4", "elementdatafile = LOCAL\n", "%s%s%s%n%s%s 1 4 1"),
         head.format("-4 4 4", "", "LOCAL"),
         head.format("0 4 4", "", "LOCAL"),
         head.format("4 4 4", "HeaderSize = -1\n", "LOCAL"),
@@ -252,4 +255,15 @@ def _zarr_hostile() -> list[Tree]:
     old = json.loads(second["case.zarr/.zarray"])
     others = ({"filters": [{"id": "pickle"}]}, {"compressor": {"id": "x"}}, {"dtype": "|O"})
     trees += [{**second, "case.zarr/.zarray": json.dumps(old | one).encode()} for one in others]
+    code = {"case.zarr/0.0.0": pickle.dumps(_Runs())}
+    for changes_of_2 in (
+        {"dtype": "|O", "filters": [{"id": "vlen-utf8"}, {"id": "pickle"}]},
+        {"dtype": "<M8[s]", "filters": [{"id": "pickle"}]},
+    ):
+        trees.append(
+            {**second, **code, "case.zarr/.zarray": json.dumps(old | changes_of_2).encode()}
+        )
+    [chunk] = [name for name in plain if name.startswith("case.zarr/c/")][:1]
+    for special in (Pipe(), Link(b"/dev/zero"), Link(b"../" * 6 + b"outside/secret")):
+        trees += [{**plain, chunk: special}, {**plain, head: special}]
     return [*trees, {"case.zarr/x": b""}, {"case.zarr": b"a file"}, {head: b""}]

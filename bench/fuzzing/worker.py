@@ -22,7 +22,7 @@ from typing import Any
 from vesuv.errors import InputError
 
 from . import configurations, runs, stores, volumes
-from .mutations import Tree
+from .mutations import Link, Pipe, Tree
 from .target import Target
 
 _MOST_MEMORY = 8 * 2**30
@@ -80,6 +80,8 @@ def work(inputs: dict[str, int], seed: int, first: int, folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     sys.dont_write_bytecode = True
     warnings.simplefilter("ignore")
+    # As in older versions of numcodecs: our own check must hold alone.
+    os.environ["NUMCODECS_ALLOW_UNSAFE_PICKLE_DECODE"] = "1"
     out, complaints = (os.fdopen(os.dup(number), "w", buffering=1) for number in (1, 2))
     faulthandler.enable(complaints)
     sys.excepthook = lambda *fault: traceback.print_exception(*fault, file=complaints)
@@ -161,8 +163,20 @@ def _stray(target: Target, inside: Path, tree: Tree) -> list[str]:
     return sorted(found - set(tree) - allowed)
 
 
+def _make(path: Path, content: bytes) -> None:
+    if isinstance(content, Link):
+        path.symlink_to(os.fsdecode(content))
+    elif isinstance(content, Pipe):
+        os.mkfifo(path)
+    else:
+        path.write_bytes(content)
+
+
 def _lay_out(inside: Path, tree: Tree, before: Tree) -> None:
     """Make the folder hold the tree, where it holds another one that differs in a file or two."""
+    if any(isinstance(content, (Link, Pipe)) for content in (*tree.values(), *before.values())):
+        shutil.rmtree(inside)
+        inside.mkdir()
     try:
         found = {p.relative_to(inside).as_posix() for p in inside.rglob("*") if p.is_file()}
         for name in found - set(tree):
@@ -170,7 +184,7 @@ def _lay_out(inside: Path, tree: Tree, before: Tree) -> None:
         for name, content in tree.items():
             if name not in found or before.get(name) is not content:
                 (inside / name).parent.mkdir(parents=True, exist_ok=True)
-                (inside / name).write_bytes(content)
+                _make(inside / name, content)
     except OSError:  # a folder stands where a file should, or the other way round
         shutil.rmtree(inside)
         _lay_out(inside, tree, {})

@@ -99,8 +99,9 @@ def count_values(label: Array) -> ValueCounts:
 def _offsets(plane: Array, lowest: int) -> Array:
     """The differences to the lowest value as int64, which cannot hold all values of uint64."""
     if plane.dtype.kind == "u":
-        return (plane - plane.dtype.type(lowest)).astype(np.int64)
-    return plane.astype(np.int64) - lowest
+        plane, lowest = plane - plane.dtype.type(lowest), 0
+    offsets: Array = plane.astype(np.int64) - lowest
+    return offsets
 
 
 def _whole_numbers(label: Array) -> Array:
