@@ -131,3 +131,14 @@ def test_a_lock_of_nothing_leaves_no_folder(tmp_path: Path) -> None:
         pass
 
     assert not (tmp_path / "none").exists()
+
+
+def test_a_message_stays_short_whatever_the_file_holds(tmp_path: Path) -> None:
+    run = made(tmp_path)
+    content = {"version": 1, "checkpoint": "x" * 5000, "threshold": 0.5}
+    (run.path / "selected.json").write_text(json.dumps(content))
+
+    with pytest.raises(InputError, match="checkpoint must be one of") as fault:
+        run.selected_model()
+
+    assert len(str(fault.value)) < 500

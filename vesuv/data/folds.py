@@ -134,7 +134,7 @@ def _structure_faults(content: Any, path: Path, config: FoldsConfig) -> list[str
         return [f"{path}: each fold is a list of at least one case id; correct the file"]
     settings = {"num": config.num, "seed": config.seed, "by": config.by}
     return [
-        f"{path}: was made with data.folds.{key} {content.get(key)}, the configuration says "
+        f"{path}: was made with data.folds.{key} {content.get(key)!s:.60}, the configuration says "
         f"{value}; set the key back, or delete the file to draw folds again"
         for key, value in settings.items()
         if content.get(key) != value
