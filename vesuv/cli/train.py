@@ -24,7 +24,7 @@ from vesuv.runtime.distributed import join_processes
 from vesuv.runtime.machine import for_training, resolve
 from vesuv.training.fold_data import FoldName, TrainingData
 from vesuv.training.reporting import Listener, StepProgress
-from vesuv.training.train import check_folder, default_folder, train_fold
+from vesuv.training.train import check_apart, check_folder, default_folder, train_fold
 
 
 def train(
@@ -59,6 +59,7 @@ def train(
         runs = [RunFolder(output or default_folder(settings, one)) for one in folds]
         if group.is_main:
             for run in runs:
+                check_apart(run, settings)
                 check_folder(run, resume=resume, overwrite=overwrite)
         machine = for_training(resolve(settings.runtime, group), settings)
         torch.set_num_threads(machine.threads)

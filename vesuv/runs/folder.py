@@ -139,7 +139,8 @@ class RunFolder:
         if selected.checkpoint not in self.checkpoints():
             raise InputError(
                 f"{self.selected_file}: checkpoint must be one of {', '.join(self.checkpoints())}, "
-                f"found {selected.checkpoint!r:.60}; {command('validate_distribution')} selects anew"
+                f"found {selected.checkpoint!r:.60}; {command('validate_distribution')} selects "
+                "anew"
             )
         return selected
 
