@@ -118,7 +118,7 @@ def test_what_is_not_changed_stays_as_the_run_had_it(make_run) -> None:
 def test_changes_that_a_trained_run_cannot_take_are_refused(make_run) -> None:
     run = make_run("a")
 
-    with pytest.raises(InputError, match=r"inference\.overlap.* less than 1"):
+    with pytest.raises(InputError, match=r"inference\.overlap: must be below 1, found"):
         trained_config(run, ["inference.overlap=1.0"])
     with pytest.raises(InputError, match=r"runtime\.device.*'gpu'"):
         trained_config(run, ["runtime.device=gpu"])
