@@ -209,6 +209,8 @@ def test_label_values_are_never_guessed(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match=sentence):
         verb.evaluate(predictions=(predictions,), labels=labels)
+    with pytest.raises(InputError, match="absent: no such folder"):
+        verb.evaluate(predictions=(tmp_path / "absent",), labels=labels)
     (predictions / "provenance.json").write_text("{}")
     with pytest.raises(InputError, match=sentence):
         verb.evaluate(predictions=(predictions,), labels=labels)

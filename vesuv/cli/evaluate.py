@@ -27,6 +27,7 @@ from vesuv.evaluation.label_values import common_labels, parse_classes
 from vesuv.evaluation.pictures import PictureSource
 from vesuv.evaluation.score_tables import cases_table
 from vesuv.inference.provenance import PROVENANCE, predicted_labels
+from vesuv.io.formats import volumes_in
 from vesuv.report.figures import triptych
 from vesuv.runs.folder import RunFolder
 
@@ -105,6 +106,8 @@ def evaluate(
 
 def _labels(predictions: Sequence[Path], named: Mapping[str, LabelsConfig]) -> LabelsConfig:
     """Return the label values that the call and each folder's provenance.json agree on."""
+    for folder in predictions:
+        volumes_in(folder)  # refuses what is no folder
     recorded = {folder: predicted_labels(folder) for folder in predictions}
     for folder, labels in recorded.items():
         if labels is None and not named:

@@ -54,7 +54,7 @@ def common_labels(sources: Mapping[str, LabelsConfig]) -> LabelsConfig:
         if _meaning(other) != _meaning(labels):
             raise InputError(
                 f"{source}: must have the label values of {first}, found {_text(other)} against "
-                f"{_text(labels)}; score predictions of other label values by themselves"
+                f"{_text(labels)}; correct one of them, or score the folders one by one"
             )
     return labels
 
