@@ -48,7 +48,8 @@ def signalled(words: Sequence[object], folder: Path, number: signal.Signals) -> 
     status = running.status()
     assert status is not None
     assert list(temporary.glob("vesuv-*")) == []
-    assert [path for path in folder.rglob("*") if "partial" in path.name] == []
+    names = [path.name for path in folder.rglob("*")]
+    assert [name for name in names if "partial" in name or name.startswith(".vesuv-")] == []
     return status, running.said
 
 

@@ -50,6 +50,8 @@ _LESS_MEMORY = {
     "evaluate": "start fewer processes with --workers",
 }
 """Verb -> what it needs less memory with."""
+_LINK_LOOP = "Symlink loop from "
+"""What the RuntimeError of `Path.resolve` begins with."""
 _STATUS_OF_SIGNAL = 128
 """Exit status of a verb that a signal ended, less the signal's number, as shells count."""
 
@@ -106,11 +108,10 @@ def _run(words: list[str]) -> int:
     except InputError as fault:
         return _refuse([str(fault)])
     except (MemoryError, OSError, RuntimeError) as fault:
-        if not is_out_of_memory(fault):
+        sentence = _sentence_of_system(fault, words[0] if words else "")
+        if sentence is None:
             raise
-        verb = words[0] if words else ""
-        remedy = _LESS_MEMORY.get(verb, "end other programs, or use a computer with more of it")
-        return _refuse([f"{verb}: the memory of this computer or its GPU is used up; {remedy}"])
+        return _refuse([sentence])
     except Interrupted as request:
         _print(str(request))
         return RESUME
@@ -120,6 +121,21 @@ def _run(words: list[str]) -> int:
         _print(f"stopped by {name}; every file that was written is whole, start it again")
         return _STATUS_OF_SIGNAL + number
     return 0
+
+
+def _sentence_of_system(fault: BaseException, verb: str) -> str | None:
+    """Say what the system refused; None: the fault is ours."""
+    if is_out_of_memory(fault):
+        remedy = _LESS_MEMORY.get(verb, "end other programs, or use a computer with more of it")
+        return f"{verb}: the memory of this computer or its GPU is used up; {remedy}"
+    if isinstance(fault, OSError) and fault.filename is not None:
+        return f"{fault.filename}: cannot be used ({fault.strerror}); check path and permissions"
+    if isinstance(fault, OSError):
+        return f"{verb}: the system refuses it ({fault}); check folders, permissions and space"
+    if str(fault).startswith(_LINK_LOOP):
+        path = str(fault).removeprefix(_LINK_LOOP).strip("'")
+        return f"{path}: is a symbolic link that leads to itself; remove it"
+    return None
 
 
 def _program(called: Path) -> str:

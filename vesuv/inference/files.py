@@ -65,9 +65,9 @@ class FilePrediction:
             check_submission(self.submission)
         finished: list[InputVolume] = []
         faults: list[str] = []
-        with TemporaryDirectory(prefix="vesuv-") as folder:
+        self._record(finished)
+        with TemporaryDirectory(prefix=".vesuv-", dir=self.output) as folder:
             submission = _Submission(Path(folder), self.submission)
-            self._record(finished)
             for number, volume in enumerate(volumes, start=1):
                 title = f"{number}/{len(volumes)} {volume.id}"
                 try:
