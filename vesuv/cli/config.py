@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import suppress
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from vesuv.cli.console import console
 from vesuv.cli.options import Changes
-from vesuv.config import load_config, parse_yaml
+from vesuv.cli.tables import difference_lines, yaml_text
+from vesuv.config import load_config
 from vesuv.config.differences import config_differences, default_differences, flat_values
 from vesuv.config.explain import KeyMeaning, shipped_values
 from vesuv.config.explain import explain as meanings_of
 from vesuv.config.load import load_with_origins
 from vesuv.config.schema import config_schema
-from vesuv.errors import InputError
 
 config = App(
     name="config",
@@ -37,7 +36,7 @@ def show(file: ConfigName, /, *, changes: Changes = ()) -> None:
     """
     settings, origins = load_with_origins(file, changes)
     rows = [
-        (f"{key}={_text(value)}", origins.get(tuple(key.split(".")), "default"))
+        (f"{key}={yaml_text(value)}", origins.get(tuple(key.split(".")), "default"))
         for key, value in flat_values(settings).items()
     ]
     _print_columns(rows)
@@ -53,9 +52,11 @@ def diff(file: ConfigName, other: ConfigName | None = None, /) -> None:
     """
     settings = load_config(file)
     if other is None:
-        print_differences(default_differences(settings))
-        return
-    print_differences(config_differences(settings, load_config(other)))
+        rows = default_differences(settings)
+    else:
+        rows = config_differences(settings, load_config(other))
+    for line in difference_lines(rows):
+        console().print(line)
 
 
 @config.command
@@ -77,7 +78,7 @@ def explain(key: str, /) -> None:
         )
         return
     for name, value in shipped_values(meanings[0].key).items():
-        out.print(f"  {name}: {_text(value)}")
+        out.print(f"  {name}: {yaml_text(value)}")
 
 
 @config.command
@@ -89,16 +90,6 @@ def schema() -> None:
     out = console()
     for line in json.dumps(config_schema(), indent=1, ensure_ascii=False).splitlines():
         out.print(line)
-
-
-def print_differences(differences: list[dict[str, Any]]) -> None:
-    """Print one line for each differing key: the other value, then this one."""
-    out = console()
-    for row in differences:
-        before = _text(row["base"]) if "base" in row else "no default"
-        out.print(f"{row['key']}: {before} -> {_text(row['value'])}")
-    if not differences:
-        out.print("no difference")
 
 
 def _sentences(meaning: KeyMeaning) -> Iterator[str]:
@@ -115,12 +106,3 @@ def _print_columns(rows: list[tuple[str, str]], separator: str = "  # ") -> None
     width = min(max(len(left) for left, _ in rows), 60)
     for left, right in rows:
         console().print(f"{left:<{width}}{separator}{right}")
-
-
-def _text(value: Any) -> str:
-    """Return a value as YAML in one line: JSON, and text without quotes where it needs none."""
-    if isinstance(value, str):
-        with suppress(InputError):
-            if parse_yaml(value, "value") == value:
-                return value
-    return json.dumps(value, ensure_ascii=False)

@@ -27,7 +27,8 @@ def several(name: str) -> Parameter:
 
 
 Switch = Annotated[bool, Parameter(negative=(), show_default=False)]
-ConfigFile = Annotated[Path, Parameter("--config")]
+ConfigFile = Annotated[str, Parameter("--config")]
+DryRun = Annotated[bool, Parameter("--dry-run", negative=(), show_default=False)]
 Changes = Annotated[tuple[str, ...], several("--set")]
 Runs = Annotated[tuple[Path, ...], several("--run")]
 Checkpoints = Annotated[tuple[str, ...] | None, several("--checkpoint")]

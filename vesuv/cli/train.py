@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -12,19 +12,33 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vesuv.cli.console import console
-from vesuv.cli.options import Changes, ConfigFile, Switch, several
+from vesuv.cli.options import Changes, ConfigFile, DryRun, Switch, several
 from vesuv.cli.prepare import open_or_prepare
 from vesuv.cli.streams import output_fault
-from vesuv.config import dump_config, load_config
-from vesuv.config.differences import base_differences
-from vesuv.data.builder import open_matching_store
+from vesuv.cli.tables import difference_lines
+from vesuv.config import Config, load_config
+from vesuv.config.differences import (
+    base_differences,
+    config_differences,
+    default_differences,
+)
+from vesuv.config.shipped import config_path
+from vesuv.data.builder import is_prepared, open_matching_store
+from vesuv.data.layouts import find_cases
+from vesuv.data.store import store_path
 from vesuv.errors import InputError
 from vesuv.runs.folder import RunFolder
 from vesuv.runtime.distributed import join_processes
 from vesuv.runtime.machine import for_training, resolve
 from vesuv.training.fold_data import FoldName, TrainingData
 from vesuv.training.reporting import Listener, StepProgress
-from vesuv.training.train import check_apart, check_folder, default_folder, train_fold
+from vesuv.training.train import (
+    check_apart,
+    check_folder,
+    default_folder,
+    resumed_config,
+    train_fold,
+)
 
 
 def train(
@@ -35,18 +49,22 @@ def train(
     output: Path | None = None,
     resume: Switch = False,
     overwrite: Switch = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Train one fold or several in sequence; on several GPUs: torchrun … bin/train.py …
 
     Prepares the data when that was not done yet.
 
     Args:
-        config: Configuration file (YAML).
+        config: Configuration file (YAML), or the name of a shipped one.
         fold: Fold numbers …, or all.
         changes: Changes to the configuration: section.key=value …
         output: Folder of the run (default log/<config>/fold_<k>).
-        resume: Go on from checkpoints/last.pt.
+        resume: Go on from checkpoints/last.pt with the run's own --set; train.epochs,
+            train.non_finite, phases, early_stopping, checkpoint, diagnosis, runtime, data.root and
+            data.store may change, nothing else.
         overwrite: Start again where a run lies already.
+        dry_run: Check everything, say what would be read and written, and write nothing.
     """
     folds = [_fold(word) for word in fold]
     if output is not None and len(folds) > 1:
@@ -61,19 +79,23 @@ def train(
             for run in runs:
                 check_apart(run, settings)
                 check_folder(run, resume=resume, overwrite=overwrite)
+        if resume:
+            settings = resumed_config(runs[0], config, changes)
         machine = for_training(resolve(settings.runtime, group), settings)
         torch.set_num_threads(machine.threads)
         store = None
         if group.is_main:
-            for line in dump_config(settings).splitlines():
-                console().print(line)
+            _print_differences(runs[0] if resume else None, settings)
+            if dry_run:
+                _print_plan(settings, runs)
+                return
             store = open_or_prepare(settings)
         group.wait()
         data = TrainingData.of_store(store or open_matching_store(settings), settings)
         origin = {
-            "config_file": str(config),
-            "overrides": list(changes),
-            "base_differences": base_differences(config, settings),
+            "config_file": str(config_path(config)),
+            "overrides": [*(runs[0].facts.overrides if resume else ()), *changes],
+            "base_differences": base_differences(config_path(config), settings),
         }
         for one, run in zip(folds, runs, strict=True):
             with _listener(console()) as listener:
@@ -88,6 +110,30 @@ def train(
                     overwrite=overwrite,
                     origin=origin,
                 )
+
+
+def _print_differences(run: RunFolder | None, settings: Config) -> None:
+    """Print what differs from the run that goes on, else from the defaults."""
+    if run is None:
+        title, rows = "differences to the defaults:", default_differences(settings)
+    else:
+        title, rows = f"differences to {run.config_file}:", config_differences(run.config, settings)
+    for line in [title, *(f"  {line}" for line in difference_lines(rows))]:
+        console().print(f"{line:.160}")
+
+
+def _print_plan(settings: Config, runs: Sequence[RunFolder]) -> None:
+    """Print what would be read and written; the data are checked as far as their files' names."""
+    out = console()
+    if is_prepared(settings):
+        store = open_matching_store(settings)
+        out.print(f"would read: {store.path}, {len(store.cases)} cases")
+    else:
+        cases = find_cases(settings.data)
+        out.print(f"would read: {settings.data.root}, {len(cases)} cases")
+        out.print(f"would write: {store_path(settings)}")
+    for run in runs:
+        out.print(f"would write: {run.path}")
 
 
 def _fold(word: str) -> FoldName:

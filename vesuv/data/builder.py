@@ -107,6 +107,20 @@ def open_or_prepare_store(config: Config) -> Store:
     return open_matching_store(config) if is_prepared(config) else prepare(config)
 
 
+def check_recorded_store(config: Config, run: Path) -> None:
+    """Refuse a missing store of a run, which must not be prepared a second time by surprise.
+
+    Raises:
+        InputError: Says how to name the place that it moved to.
+    """
+    if not is_prepared(config):
+        path = store_path(config)
+        raise InputError(
+            f"{run}: the prepared data of its training are no longer in {path}; name their new "
+            f"place with --set data.store=..., or prepare them again with --set data.store={path}"
+        )
+
+
 def open_matching_store(config: Config) -> Store:
     """Open an existing store and check that it matches the configuration.
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from vesuv.config import Config
-from vesuv.data.builder import open_or_prepare_store
+from vesuv.data.builder import check_recorded_store, open_or_prepare_store
 from vesuv.data.fingerprint import fingerprint
 from vesuv.data.store import Store, StoredCase
 from vesuv.errors import InputError
@@ -98,6 +98,8 @@ def open_held_out(runs: Sequence[Path], changes: Sequence[str] = ()) -> list[Hel
         config = trained_config(run, changes)
         data = run.facts.data_fingerprint
         if data not in stores:
+            if not any(change.startswith("data.store=") for change in changes):
+                check_recorded_store(config, path)
             stores[data] = open_or_prepare_store(config)
         store = stores[data]
         cases, machine = _held_out_cases(run, store), resolve(config.runtime)
