@@ -36,6 +36,7 @@ def targets() -> list[Target]:
             {"changes.txt": _changes},
             _change,
             names=(*_NAMED, "--set"),
+            special=False,
         ),
     ]
 

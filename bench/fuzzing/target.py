@@ -27,6 +27,7 @@ class Target:
         hostile: Inputs written by hand, tried first.
         writes: Patterns of files that reading may leave behind.
         names: One of these stands in every refusal.
+        special: Whether a pipe or a link may stand for a file.
         elsewhere: Whether it may read what lies outside, because the user says where.
     """
 
@@ -38,6 +39,7 @@ class Target:
     writes: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     elsewhere: bool = False
+    special: bool = True
     prepared: list[list[Tree]] = field(default_factory=list, repr=False)
 
     def tree(self, number: int, seed: int) -> Tree:
@@ -54,7 +56,7 @@ class Target:
         path = draw.choice(paths)
         spoil = self._spoiler(path)
         assert spoil is not None
-        is_special = draw.random() < _SPECIAL_SHARE
+        is_special = self.special and draw.random() < _SPECIAL_SHARE
         tree[path] = draw.choice(SPECIAL_FILES) if is_special else spoil(tree[path], draw)
         return tree
 

@@ -102,6 +102,26 @@ def _tiff_seeds() -> list[Tree]:
     return trees
 
 
+def _ome_of_two_files() -> bytes:
+    """A first plane in the file itself, and a second one elsewhere."""
+    import tifffile
+
+    planes = "".join(
+        f'<TiffData FirstZ="{z}" IFD="0" PlaneCount="1">'
+        f'<UUID FileName="{name}">urn:uuid:{z}</UUID></TiffData>'
+        for z, name in enumerate(("case.tif", "../outside/secret"))
+    )
+    xml = (
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:0">'
+        '<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint8" '
+        'SizeX="16" SizeY="16" SizeZ="2" SizeC="1" SizeT="1">'
+        f"{planes}</Pixels></Image></OME>"
+    )
+    file = io.BytesIO()
+    tifffile.imwrite(file, np.zeros((1, 16, 16), np.uint8), description=xml, metadata=None)
+    return file.getvalue()
+
+
 def _tiff_hostile() -> list[Tree]:
     import tifffile
 
@@ -110,7 +130,10 @@ def _tiff_hostile() -> list[Tree]:
     bomb = file.getvalue()
     [huge] = [t["case.tif"] for t in _tiff_seeds()[-2:-1]]
     lying = huge.replace(struct.pack("<H", SHAPE[2]), struct.pack("<H", 65000))
-    return [{"case.tif": data} for data in (b"", b"II*\x00", b"MM\x00*", bomb, lying, bytes(100))]
+    return [
+        {"case.tif": data}
+        for data in (b"", b"II*\x00", b"MM\x00*", bomb, lying, bytes(100), _ome_of_two_files())
+    ]
 
 
 def _nifti_seeds() -> list[Tree]:
