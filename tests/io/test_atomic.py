@@ -14,6 +14,7 @@ from vesuv.io.atomic import (
     clear_leftovers,
     has_temporaries,
     restore_folder,
+    temporary_folder,
     write_text,
 )
 
@@ -278,3 +279,13 @@ def test_a_write_removes_what_a_killed_process_left_of_the_same_file(
         temporary.mkdir()
 
     assert names(tmp_path) == sorted([running, of_another_file, "a.zarr"])
+
+
+def test_a_temporary_folder_goes_at_the_end_or_at_the_next_start(tmp_path: Path) -> None:
+    (tmp_path / f".work.vesuv-{DEAD}.partial").mkdir()
+
+    with temporary_folder(tmp_path / "work") as folder:
+        assert names(tmp_path) == [folder.name]
+        (folder / "a").touch()
+
+    assert names(tmp_path) == []

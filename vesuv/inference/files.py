@@ -7,7 +7,6 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from vesuv.inference.inputs import InputVolume
 from vesuv.inference.members import ChosenMask, Member
 from vesuv.inference.predictor import Predictor
 from vesuv.inference.provenance import PROVENANCE, provenance
-from vesuv.io.atomic import atomic_replace, catch_write_errors
+from vesuv.io.atomic import atomic_replace, catch_write_errors, temporary_folder
 from vesuv.io.formats import volumes_in, write
 from vesuv.io.grid import read_channels
 from vesuv.io.places import check_no_links, contains
@@ -66,8 +65,8 @@ class FilePrediction:
         finished: list[InputVolume] = []
         faults: list[str] = []
         self._record(finished)
-        with TemporaryDirectory(prefix=".vesuv-", dir=self.output) as folder:
-            submission = _Submission(Path(folder), self.submission)
+        with temporary_folder(self.output / "submission") as folder:
+            submission = _Submission(folder, self.submission)
             for number, volume in enumerate(volumes, start=1):
                 title = f"{number}/{len(volumes)} {volume.id}"
                 try:

@@ -69,6 +69,22 @@ def atomic_replace(
         _remove(temporary)
 
 
+@contextmanager
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder beside `path` that is removed at the end, or by the next call for `path`.
+
+    Raises:
+        OSError: The folder cannot be made.
+    """
+    _remove_leftovers_of(path)
+    folder = _temporary(path)
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        _remove(folder)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all; a missing folder is made.
 
