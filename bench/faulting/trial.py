@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from bench.faulting.ends import assert_same_end, digest, end_of, leftovers
 from bench.faulting.scenarios import Scenario, Words, lay_out
+from tests.faults.ends import assert_same_end, digest, end_of, leftovers
 from tests.faults.name_changes import KilledAtNameChange
 from tests.faults.runs import Running, start
 
@@ -96,9 +96,9 @@ class Trial:
         if status != -signal.SIGKILL:
             return Result(f"not killed, status {status} ({running.said.strip()[-200:]})")
         state = digest(bench.work, running.process.pid)
-        if state not in self.results:
-            self.results[state] = self._go_on()
-        return self.results[state]
+        result = self.results.get(state) or self._go_on()
+        self.results[state] = result
+        return result
 
     def _go_on(self) -> Result:
         bench = self.bench

@@ -31,6 +31,8 @@ class KilledAtNameChange:
     """Which change, from 1; 0: none."""
     done: bool = False
     """Kill just behind the change, not just before it."""
+    ending: str = ""
+    """Only changes of names that end so are counted."""
     record: Path | None = None
     """File that receives one line for each change."""
 
@@ -80,7 +82,7 @@ class _Watch:
     def moment(self, name: str, path: str) -> Iterator[None]:
         """Count a change, and kill the process before or behind it when it is the one."""
         killed = self.killed
-        if not path.startswith(f"{killed.folder}{os.sep}"):
+        if not (path.startswith(f"{killed.folder}{os.sep}") and path.endswith(killed.ending)):
             yield
             return
         number = next(self.count)

@@ -15,7 +15,9 @@ import numpy as np
 import torch
 
 TIMED_COLUMNS = {"seconds", "patches_per_second", "loader_wait_share"}
-TIMED_FACTS = {"started", "seconds"}
+TIMED_FACTS = {"started", "seconds", "written"}
+SINCE_START = {"movement", "gradients", "augmentation", "structure", "labels"}
+"""Evidence that is relative to the start of the process: a resumed run measures it anew."""
 
 End = dict[str, Any]
 """Path below the folder -> its content."""
@@ -79,7 +81,8 @@ def _reader(path: Path) -> Callable[[Path], Any]:
     """How the content of a file is compared; byte by byte where nothing else is said."""
     by_name: dict[str, Callable[[Path], Any]] = {
         "metrics.csv": _metrics,
-        "run.json": lambda file: _without(json.loads(file.read_text()), TIMED_FACTS),
+        "run.json": _facts,
+        "provenance.json": _facts,
         "events.jsonl": _events,
         "evidence.jsonl": _observations,
         "train.log": _log,
@@ -90,9 +93,15 @@ def _reader(path: Path) -> Callable[[Path], Any]:
     }
     if "tfevents" in path.name:
         return lambda _file: None
+    if path.name == "best.pt.previous":  # saved again after a kill, best.pt is its own forerunner
+        return lambda file: sorted(torch.load(file, weights_only=True))
     if path.name.endswith((".pt", ".pt.previous")):
         return lambda file: torch.load(file, weights_only=True)
     return by_name.get(path.name, Path.read_bytes)
+
+
+def _facts(file: Path) -> dict[str, Any]:
+    return _without(json.loads(file.read_text()), TIMED_FACTS)
 
 
 def _metrics(file: Path) -> list[dict[str, str]]:
@@ -107,7 +116,8 @@ def _events(file: Path) -> list[Any]:
 
 
 def _observations(file: Path) -> list[Any]:
-    return [_without(json.loads(line), TIMED_FACTS) for line in file.read_text().splitlines()]
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    return [_without(line, TIMED_FACTS | SINCE_START) for line in lines]
 
 
 def _log(file: Path) -> bool:
