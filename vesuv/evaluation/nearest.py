@@ -25,6 +25,8 @@ _MAX_STEPS = 8
 """Voxels along the finest axis beyond which there are none of these neighbours."""
 _VOXELS_A_QUERY = 32
 """Voxels that the distance transform covers in the time of one query of the tree."""
+_VOXELS_A_WALK = 8
+"""The same for the time in which a voxel looks at all neighbours."""
 _ROUNDING = 1e-9
 """Share of the limit by which a distance may exceed it."""
 
@@ -44,7 +46,7 @@ def nearest_distances(
         Distances in the order of the voxels in memory; infinite beyond the limit.
     """
     limit *= 1 + _ROUNDING
-    offsets, lengths, radius = _ball(spacing)
+    offsets, lengths = _ball(spacing)
     margins = np.abs(offsets).max(axis=0)
     pads = [(int(margin), int(margin)) for margin in margins]
     padded_targets = np.pad(targets, pads)
@@ -54,22 +56,24 @@ def nearest_distances(
     pending = np.flatnonzero(np.pad(voxels, pads))
     indices = np.arange(len(pending))
     distances = np.full(len(pending), math.inf)
-    for step, length in zip(steps.tolist(), lengths.tolist(), strict=True):
+    for num_steps, (step, length) in enumerate(zip(steps.tolist(), lengths.tolist(), strict=True)):
         if length > limit or not len(pending):
+            return distances
+        if num_steps > _NUM_NEIGHBOURS // 6 and len(pending) * _VOXELS_A_WALK > targets.size:
             break
         hits = flat_targets[pending + step]
         distances[indices[hits]] = length
         misses = ~hits
         pending, indices = pending[misses], indices[misses]
-    if len(pending) and radius < limit and targets.any():
+    if len(pending) and targets.any():
         places = np.stack(np.unravel_index(pending, shape)) - margins[:, None]
         far = _far_distances(places, targets, spacing, limit)
         distances[indices] = np.where(far <= limit, far, math.inf)
     return distances
 
 
-def _ball(spacing: Spacing) -> tuple[NDArray[np.int64], NDArray[np.float64], float]:
-    """Return the offsets of a ball's voxels by distance, their distances, and its radius."""
+def _ball(spacing: Spacing) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the offsets of a ball's voxels by distance, and their distances."""
     finest = min(spacing)
     radius = (_NUM_NEIGHBOURS * math.prod(spacing) * 3 / (4 * math.pi)) ** (1 / 3)
     radius = min(max(radius, finest), _MAX_STEPS * finest)
@@ -78,7 +82,7 @@ def _ball(spacing: Spacing) -> tuple[NDArray[np.int64], NDArray[np.float64], flo
     lengths = np.sqrt(((offsets * spacing) ** 2).sum(axis=1))
     order = np.argsort(lengths, kind="stable")
     order = order[lengths[order] <= radius]
-    return offsets[order], lengths[order], radius
+    return offsets[order], lengths[order]
 
 
 def _far_distances(
