@@ -165,8 +165,9 @@ def test_missing_data_is_one_sentence(
     error = refused("prepare", "--config", config, "--set", "data.root=nowhere")
 
     assert error == (
-        "error: data.root: nowhere is no folder; name the folder of the raw data (Kaggle competition "
-        '"Vesuvius Challenge - Surface Detection", train_images, train_labels, train.csv) with '
+        "error: data.root: nowhere is no folder; name the folder of the raw data (Kaggle "
+        'competition "Vesuvius Challenge - Surface Detection", train_images, train_labels, '
+        "train.csv) with "
         "--set data.root=...\n"
     )
     assert list(tmp_path.iterdir()) == []

@@ -11,7 +11,7 @@ from cyclopts.validators import Number
 from rich.console import Console
 
 from vesuv.cli.console import console
-from vesuv.cli.options import Switch, several
+from vesuv.cli.options import DryRun, Switch, several
 from vesuv.cli.progress import shown_progress
 from vesuv.cli.tables import rich_table
 from vesuv.config import load_config
@@ -20,6 +20,7 @@ from vesuv.errors import InputError, InputErrors
 from vesuv.evaluation.folders import (
     FolderScores,
     ScoreOptions,
+    planned_cases,
     score_folders,
     write_scores,
 )
@@ -54,6 +55,7 @@ def evaluate(
     require_dice: float | None = None,
     workers: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
     overwrite: Switch = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Score predictions against labels, by case and group; compare folders of predictions.
 
@@ -79,6 +81,7 @@ def evaluate(
         require_dice: Fail when the mean Dice of a folder is below this.
         workers: Processes (default: for the machine).
         overwrite: Score again what was scored before.
+        dry_run: Check everything, say what would be read and written, and write nothing.
     """
     if output is None and len(predictions) > 1:
         raise InputError(
@@ -94,6 +97,11 @@ def evaluate(
     out = console()
     if not out.is_terminal:
         out.width = _FILE_WIDTH
+    if dry_run:
+        for case in planned_cases(predictions, labels, target, options, pictures):
+            out.print(f"would read: {case.prediction}, {case.label}")
+        out.print(f"would write: {target}")
+        return
     with shown_progress(out, "Scoring", "cases") as progress:
         scores = score_folders(
             predictions, labels, target, options, pictures=pictures, progress=progress

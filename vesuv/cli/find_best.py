@@ -7,15 +7,17 @@ from pathlib import Path
 from rich.table import Table
 
 from vesuv.cli.console import console
+from vesuv.cli.dry_run import print_selection_plan
 from vesuv.cli.options import (
     Changes,
     Checkpoints,
+    DryRun,
     Runs,
     use_threads,
     with_option_changes,
 )
 from vesuv.cli.progress import progress_on
-from vesuv.selection.find_best import BEST, Comparison
+from vesuv.selection.find_best import BEST, Comparison, check_output, open_configurations
 from vesuv.selection.find_best import find_best as compare_configurations
 
 _TEXT_COLUMNS = ("system", "chosen")
@@ -31,6 +33,7 @@ def find_best(
     mirror: bool | None = None,
     device: str | None = None,
     changes: Changes = (),
+    dry_run: DryRun = False,
 ) -> None:
     """Choose among configurations and their ensembles on held-out volumes.
 
@@ -42,9 +45,17 @@ def find_best(
         mirror: Average over flips: --set inference.mirror=…
         device: auto, cpu, cuda or mps: --set runtime.device=…
         changes: Changes to the runs' configuration: section.key=value …
+        dry_run: Check everything, say what would be read and written, and write nothing.
     """
     out = console()
     all_changes = with_option_changes(changes, overlap, mirror, device)
+    if dry_run:
+        check_output(output)
+        for runs in open_configurations(run, all_changes).values():
+            print_selection_plan(out, runs, checkpoint, ())
+        for file in (output, output.with_suffix(".csv")):
+            out.print(f"would write: {file}")
+        return
     use_threads(run, all_changes)
     comparison = compare_configurations(
         run,

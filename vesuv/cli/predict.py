@@ -9,14 +9,15 @@ import torch
 from cyclopts import Parameter
 
 from vesuv.cli.console import console
-from vesuv.cli.options import Changes, Switch, several, with_option_changes
+from vesuv.cli.options import Changes, DryRun, Switch, several, with_option_changes
 from vesuv.cli.progress import progress_on
 from vesuv.errors import InputError
 from vesuv.inference.best_file import open_best
-from vesuv.inference.files import FilePrediction, check_output
+from vesuv.inference.files import FilePrediction, check_output, check_submission
 from vesuv.inference.inputs import find_inputs
 from vesuv.inference.members import Member, choose_mask, open_members
 from vesuv.inference.predictor import Predictor
+from vesuv.inference.provenance import PROVENANCE
 
 
 def predict(
@@ -34,6 +35,7 @@ def predict(
     mirror: bool | None = None,
     device: str | None = None,
     changes: Changes = (),
+    dry_run: DryRun = False,
 ) -> None:
     """Predict volumes with one run, or with several averaged (fold ensemble).
 
@@ -51,6 +53,7 @@ def predict(
         mirror: Average over flips (default: as selected): --set inference.mirror=…
         device: auto, cpu, cuda or mps: --set runtime.device=…
         changes: Changes to the runs' configuration: section.key=value …
+        dry_run: Check everything, say what would be read and written, and write nothing.
     """
     out = console()
     all_changes = with_option_changes(changes, overlap, mirror, device)
@@ -67,6 +70,15 @@ def predict(
     out.print(f"{mask.threshold_reason}; {mask.chain_reason}")
     if members[0].precision_note is not None:
         out.print(members[0].precision_note)
+    if dry_run:
+        if submission is not None:
+            check_submission(submission)
+        for volume in volumes:
+            out.print(f"would read: {', '.join(map(str, volume.files))}")
+        files = [output / volume.output_name for volume in volumes]
+        for file in [*files, output / PROVENANCE, *([submission] if submission else [])]:
+            out.print(f"would write: {file}")
+        return
     FilePrediction(
         members,
         mask,

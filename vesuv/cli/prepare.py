@@ -8,26 +8,48 @@ from rich.console import Console
 from rich.table import Table
 
 from vesuv.cli.console import console
-from vesuv.cli.options import Changes, ConfigFile, Switch
+from vesuv.cli.options import Changes, ConfigFile, DryRun, Switch
 from vesuv.cli.progress import shown_progress
 from vesuv.config import Config, load_config
-from vesuv.data.builder import is_prepared, open_matching_store
+from vesuv.data.builder import check_preparation, is_prepared, open_matching_store
 from vesuv.data.builder import prepare as prepare_store
 from vesuv.data.records import LabelShares
-from vesuv.data.store import SUMMARY, Store
+from vesuv.data.store import SUMMARY, Store, store_path
 
 _TABLE_ROWS = 24
 
 
-def prepare(*, config: ConfigFile, changes: Changes = (), overwrite: Switch = False) -> None:
+def prepare(
+    *,
+    config: ConfigFile,
+    changes: Changes = (),
+    overwrite: Switch = False,
+    dry_run: DryRun = False,
+) -> None:
     """Read the raw data, check every case, write the store and its summary.
 
     Args:
-        config: Configuration file (YAML).
+        config: Configuration file (YAML), or the name of a shipped one.
         changes: Changes to the configuration: section.key=value …
         overwrite: Prepare again from the start.
+        dry_run: Check everything, say what would be read and written, and write nothing.
     """
-    _prepare(load_config(config, changes), overwrite=overwrite)
+    settings = load_config(config, changes)
+    if dry_run:
+        _print_plan(settings, overwrite)
+        return
+    _prepare(settings, overwrite=overwrite)
+
+
+def _print_plan(config: Config, overwrite: bool) -> None:
+    """Print what preparation would read and write, after all its checks."""
+    out = console()
+    with shown_progress(out, "Checking", "cases") as progress:
+        files = check_preparation(config, overwrite=overwrite, progress=progress)
+    for file in files:
+        out.print(f"would read: {file}")
+    store = store_path(config)
+    out.print(f"would write: {store}" if files else f"{store}: is up to date, nothing to write")
 
 
 def _prepare(config: Config, *, overwrite: bool = False) -> Store:

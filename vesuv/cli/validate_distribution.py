@@ -5,17 +5,21 @@ from __future__ import annotations
 from rich.table import Table
 
 from vesuv.cli.console import console
+from vesuv.cli.dry_run import print_selection_plan
 from vesuv.cli.options import (
     Changes,
     Checkpoints,
+    DryRun,
     Runs,
     use_threads,
     with_option_changes,
 )
 from vesuv.cli.progress import progress_on
 from vesuv.selection.choice import Choice
+from vesuv.selection.held_out import open_held_out
 from vesuv.selection.search import SearchResult
 from vesuv.selection.summary import MEASURES, group_scores, margin, nested_estimate
+from vesuv.selection.validation import check_summary_folder, summary_folder
 from vesuv.selection.validation import validate_distribution as select_on_held_out
 
 _ROWS_PER_CHECKPOINT = 2
@@ -30,6 +34,7 @@ def validate_distribution(
     mirror: bool | None = None,
     device: str | None = None,
     changes: Changes = (),
+    dry_run: DryRun = False,
 ) -> None:
     """Choose checkpoint, threshold and post-processing on held-out volumes, jointly for folds.
 
@@ -40,9 +45,17 @@ def validate_distribution(
         mirror: Average over flips: --set inference.mirror=…
         device: auto, cpu, cuda or mps: --set runtime.device=…
         changes: Changes to the runs' configuration: section.key=value …
+        dry_run: Check everything, say what would be read and written, and write nothing.
     """
     out = console()
     all_changes = with_option_changes(changes, overlap, mirror, device)
+    if dry_run:
+        folder = summary_folder(run)
+        check_summary_folder(folder)
+        opened = open_held_out(run, all_changes)
+        outputs = [*(one.run.selected_file for one in opened), folder]
+        print_selection_plan(out, opened, checkpoint, outputs)
+        return
     use_threads(run, all_changes)
     validation = select_on_held_out(
         run,

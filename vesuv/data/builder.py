@@ -14,7 +14,7 @@ from vesuv.data.folds import load_folds
 from vesuv.data.layouts import check_root, volume_folders
 from vesuv.data.records import write_record
 from vesuv.data.store import FORMER_SUMMARY, INDEX, SUMMARY, Store, check_only_store, store_path
-from vesuv.data.store_builder import build_store
+from vesuv.data.store_builder import build_store, check_cases
 from vesuv.data.summary import summarise_cases
 from vesuv.errors import InputError
 from vesuv.io.atomic import catch_write_errors, has_temporaries, restore_folder
@@ -68,6 +68,29 @@ def _with_folds(store: Store, config: Config) -> Store:
     if not (store.path / FOLDS_FILE).is_file():
         load_folds(store, config.data.folds)
     return store
+
+
+def check_preparation(
+    config: Config, *, overwrite: bool = False, progress: Progress = no_progress
+) -> list[Path]:
+    """Do all checks of `prepare`, and write nothing.
+
+    Returns:
+        The raw files that preparation would read; none where the store is up to date.
+
+    Raises:
+        InputErrors: As `prepare`.
+    """
+    path = store_path(config)
+    _check_apart(path, config)
+    if is_prepared(config):
+        if not overwrite:
+            open_matching_store(config)
+            return []
+        check_only_store(path)
+    check_root(config.data)
+    files = [(*case.images, case.label) for case in check_cases(config, progress)]
+    return [file for case_files in files for file in case_files if file is not None]
 
 
 @contextmanager

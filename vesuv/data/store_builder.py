@@ -16,13 +16,13 @@ from vesuv.data.folds import FORMER_FILE as FORMER_FOLDS_FILE
 from vesuv.data.folds import read_folds
 from vesuv.data.layouts import CasePaths, check_dataset_json, scan_cases
 from vesuv.data.preparation import dataset_faults, prepare_arrays
-from vesuv.data.records import VERSION, IndexRecord, write_record
+from vesuv.data.records import VERSION, CaseAttributes, IndexRecord, write_record
 from vesuv.data.statistics import merge_statistics
 from vesuv.data.store import INDEX, SUMMARY, Store, StoredCase, case_path, write_case
 from vesuv.data.summary import summarise_cases
 from vesuv.errors import InputError, InputErrors
 from vesuv.io.atomic import atomic_replace, catch_write_errors
-from vesuv.types import Progress, Say
+from vesuv.types import Array, Progress, Say
 
 _MAX_WORKERS = 8
 """Upper bound of threads; more would wait for the disk."""
@@ -64,6 +64,33 @@ def build_store(
     return Store.open(path)
 
 
+def check_cases(config: Config, progress: Progress) -> list[CasePaths]:
+    """Read and check every case as `build_store` does, and write nothing.
+
+    Raises:
+        InputErrors: Every case that cannot be used, one sentence each.
+    """
+    if config.data.layout == "nnunet":
+        check_dataset_json(Path(config.data.root), config.labels)
+    files, faults = scan_cases(config.data)
+    attributes = []
+    for number, one in enumerate(files, start=1):
+        try:
+            attributes.append(_read_prepared(one, config)[0])
+        except InputError as fault:
+            faults += fault.faults if isinstance(fault, InputErrors) else [str(fault)]
+        progress(number, len(files))
+    faults += dataset_faults(attributes)
+    if faults:
+        raise InputErrors(sorted(faults))
+    return files
+
+
+def _read_prepared(files: CasePaths, config: Config) -> tuple[CaseAttributes, dict[str, Array]]:
+    names = ", ".join(map(str, files.images)), str(files.label)
+    return prepare_arrays(read_case(files), config.labels, config.data.spacing, names)
+
+
 def _index(cases: Sequence[StoredCase], settings: Settings, sources: Sources) -> IndexRecord:
     return IndexRecord(
         version=VERSION,
@@ -86,9 +113,7 @@ def prepare_case(files: CasePaths, config: Config, store: Path) -> StoredCase:
     Raises:
         InputError: A file cannot be used; the message names it and the reason.
     """
-    names = ", ".join(map(str, files.images)), str(files.label)
-    case = read_case(files)
-    attributes, arrays = prepare_arrays(case, config.labels, config.data.spacing, names)
+    attributes, arrays = _read_prepared(files, config)
     return write_case(case_path(store, files.id), attributes, arrays)
 
 

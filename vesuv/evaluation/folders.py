@@ -12,7 +12,7 @@ from vesuv.data.layouts import read_groups
 from vesuv.errors import InputError, InputErrors, command
 from vesuv.evaluation.measure import IgnoredVoxels
 from vesuv.evaluation.measures import OVERLAP, find_measure, parse_measures
-from vesuv.evaluation.pairs import by_id, find_pairs, name_folders
+from vesuv.evaluation.pairs import CaseFiles, by_id, find_pairs, name_folders
 from vesuv.evaluation.pictures import Picture, PictureSource
 from vesuv.evaluation.score_tables import cases_table, comparison_table, markdown, means_table
 from vesuv.evaluation.scoring import (
@@ -136,6 +136,29 @@ def score_folders(
         raise InputErrors(faults)
     num_from_record = sum(outcome.is_from_record for outcome in outcomes)
     return _summarise(folders, cases, scoring, faults, num_from_record)
+
+
+def planned_cases(
+    predictions: Sequence[Path],
+    labels: Path,
+    output: Path,
+    options: ScoreOptions,
+    pictures: PictureSource | None = None,
+) -> list[CaseFiles]:
+    """Return the files that `score_folders` would compare, after its checks; nothing is written.
+
+    Raises:
+        InputError: As `score_folders`, before any volume is read.
+        InputErrors: A prediction has no label.
+    """
+    images = None if pictures is None else pictures.images
+    _check_output(output, {"labels": labels, "images": images})
+    _scoring(options)
+    _groups(options.groups, labels)
+    folders, faults = _match(predictions, labels, output, pictures)
+    if faults:
+        raise InputErrors(faults)
+    return [task.files for folder in folders for task in folder.tasks]
 
 
 def _check_output(output: Path, inputs: Mapping[str, Path | None]) -> None:

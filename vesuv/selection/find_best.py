@@ -65,11 +65,7 @@ def find_best(
     Raises:
         InputError: Runs that cannot be used, or that hold out different cases.
     """
-    if not runs:
-        raise InputError("--run: needs at least one run folder, found none; name log/<config>/fold")
     output = Path(output)
-    if output.suffix != ".json":
-        raise InputError(f"--output: must end in .json, found {output}; best.json is usual")
     check_output(output)
     with lock_runs([Path(run) for run in runs]):
         return _compare(
@@ -78,11 +74,13 @@ def find_best(
 
 
 def check_output(output: Path) -> None:
-    """Refuse an output file that find_best did not write.
+    """Refuse an output file of another ending, or one that find_best did not write.
 
     Raises:
         InputError: Names the file.
     """
+    if output.suffix != ".json":
+        raise InputError(f"--output: must end in .json, found {output}; best.json is usual")
     content = (read_json_or_none(output) or {}) if output.exists() else None
     table = output.with_suffix(".csv")
     if (content is None and table.exists()) or (content is not None and "members" not in content):
@@ -100,9 +98,7 @@ def _compare(
     say: Say,
     show_progress: ShowProgress,
 ) -> Comparison:
-    grouped = _by_configuration(runs)
-    configurations = {name: open_held_out(paths, changes) for name, paths in grouped.items()}
-    _check_comparable(configurations)
+    configurations = open_configurations(runs, changes)
     systems = _systems(configurations, checkpoints, say, show_progress)
     config = next(iter(configurations.values()))[0].config.selection
     ranking = rank_systems(systems, config)
@@ -110,6 +106,20 @@ def _compare(
     estimate = nested_estimate(nested_choices(systems, config), part_kind)
     _write(output, configurations, ranking, estimate)
     return Comparison(tuple(ranking))
+
+
+def open_configurations(runs: Sequence[Path], changes: Sequence[str]) -> RunsByConfiguration:
+    """Open the runs of each configuration with their held-out cases.
+
+    Raises:
+        InputError: No run, runs that cannot be used, or that hold out different cases.
+    """
+    if not runs:
+        raise InputError("--run: needs at least one run folder, found none; name log/<config>/fold")
+    grouped = _by_configuration(runs)
+    configurations = {name: open_held_out(paths, changes) for name, paths in grouped.items()}
+    _check_comparable(configurations)
+    return configurations
 
 
 def _by_configuration(runs: Sequence[Path]) -> dict[str, list[Path]]:

@@ -135,7 +135,7 @@ def predict_held_out(
     """
     names_by_weights: dict[tuple[str, ...], str] = {}
     equal_weights: dict[str, str] = {}
-    for name in _checkpoint_names(runs, checkpoints):
+    for name in checkpoint_names(runs, checkpoints):
         weights = tuple(
             _weights_digest(read_checkpoint(one.run.existing_checkpoint(name))) for one in runs
         )
@@ -154,7 +154,7 @@ def predict_held_out(
     return predictions, equal_weights
 
 
-def _checkpoint_names(runs: Sequence[HeldOutRun], requested: Sequence[str] | None) -> list[str]:
+def checkpoint_names(runs: Sequence[HeldOutRun], requested: Sequence[str] | None) -> list[str]:
     """Return the requested names, or those that all runs have, best first."""
     if requested:
         names = list(dict.fromkeys(requested))

@@ -60,7 +60,7 @@ def validate_distribution(
             configuration, or other data than in training.
     """
     paths = [Path(run) for run in runs]
-    folder = _folder(paths)
+    folder = summary_folder(paths)
     with lock_runs(paths):
         return _validate(paths, folder, checkpoints, changes, say, show_progress)
 
@@ -146,8 +146,12 @@ def search_held_out(
         return search(problem, progress)
 
 
-def _folder(runs: Sequence[Path]) -> Path:
-    """Return the folder of the tables: in the run, or beside several runs."""
+def summary_folder(runs: Sequence[Path]) -> Path:
+    """Return the folder of the tables: in the run, or beside several runs.
+
+    Raises:
+        InputError: No run, or runs in several folders.
+    """
     if not runs:
         raise InputError("--run: needs at least one run folder, found none; name log/<config>/fold")
     if len(runs) == 1:
