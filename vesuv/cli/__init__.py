@@ -67,6 +67,7 @@ def make_app() -> App:
     )
     for verb, summary in _VERBS.items():
         app.command(f"vesuv.cli.{verb}:{verb}", name=verb, help=summary)
+    app.register_install_completion_command(help="Let the shell complete verbs and options.")
     return app
 
 
