@@ -3,6 +3,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -50,6 +51,21 @@ def test_an_epoch_reaches_the_log_the_table_and_tensorboard(tmp_path: Path) -> N
     board.Reload()
     assert board.Scalars("lr")[0].value == 0.5
     assert board.Tags()["images"] == [f"slices/{name}" for name in names]
+
+
+def test_class_indices_are_kept_as_they_are_with_their_names(tmp_path: Path) -> None:
+    opened = writer(tmp_path)
+    classes = torch.tensor([[[0, 2, 255]]], dtype=torch.uint8)
+    pictures = {"image": torch.zeros(1, 1, 3), "label_classes": classes}
+    opened.slices(0, pictures, [("a", 7)], 0.5, ["background", "sheet", "fibre"])
+    opened.close()
+
+    with np.load(tmp_path / "slices.npz", allow_pickle=False) as arrays:
+        assert arrays["label_classes"].tolist() == [[[0, 2, 255]]]
+        assert list(arrays["class_names"]) == ["background", "sheet", "fibre"]
+    board = EventAccumulator(str(tmp_path))
+    board.Reload()
+    assert board.Tags()["images"] == ["slices/image"]
 
 
 def test_a_new_column_joins_the_old_ones(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def _in_training(run: RunFolder, choice: Choice, cases: list[StoredCase]) -> flo
     )
     config = config.model_copy(update={"inference": inference, "validation": validation})
     data = FoldData([], cases, Normalizer.of(checkpoint.normalizer), (), None)
-    return score_volumes(network.train(), data, config, resolve(RUNTIME)).dice
+    return score_volumes(network.train(), data, config, resolve(RUNTIME))["dice"]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)

@@ -7,12 +7,19 @@ import pytest
 import torch
 
 from vesuv.config import Config
-from vesuv.evaluation.overlap import scores
+from vesuv.evaluation.class_scores import overlap_row
 from vesuv.models import build_model
-from vesuv.training.log_lines import start_line, summary_line, train_line, validation_line
+from vesuv.training.log_lines import (
+    start_line,
+    summary_line,
+    train_line,
+    validation_lines,
+    volume_lines,
+)
 from vesuv.training.validation import TileScores
 
 RUN = Path("log/tiny/fold_0")
+TWO = ("background", "sheet")
 
 
 def test_a_run_says_what_it_trains_on_what_and_for_how_long(tiny_config: Config) -> None:
@@ -42,13 +49,49 @@ def test_time_left_is_what_the_steps_take_or_what_there_is(
 
 
 def test_the_validation_line_adds_the_weighted_losses_up() -> None:
-    overlap = scores(torch.tensor([[4, 1], [2, 3]]))
-    scored = TileScores(overlap.dice, {"dice": 0.4, "focal": 0.2}, overlap)
+    overlap = overlap_row(torch.tensor([[4, 1], [2, 3]]), TWO)
+    scored = TileScores(overlap["dice"], {"dice": 0.4, "focal": 0.2}, overlap)
 
-    assert validation_line(6, scored, {"dice": 0.5, "focal": 2.0}, "dice") == (
+    assert validation_lines(6, scored, {"dice": 0.5, "focal": 2.0}, "dice", TWO) == [
         "Epoch 6 Val - Loss: 0.6000 (dice: 0.4000, focal: 0.2000) dice: 0.6667 precision: 0.7500 "
         "recall: 0.6000 foreground: 0.4000 labelled: 0.5000"
+    ]
+    assert volume_lines(9, overlap, TWO) == ["Epoch 9 Full volumes - Dice: 0.6667"]
+
+
+def test_each_of_several_classes_has_a_line_of_its_own() -> None:
+    names = ("background", "sheet", "ink", "fibre")
+    # sheet: 3 of 4 predicted and 6 labelled; ink: nowhere; fibre: 1 of 4 predicted and 1 labelled
+    matrix = torch.tensor([[10, 1, 0, 2], [2, 3, 0, 1], [0, 0, 0, 0], [0, 0, 0, 1]])
+    overlap = overlap_row(matrix, names)
+    scored = TileScores(overlap["dice"], {}, overlap)
+
+    means, *by_class = validation_lines(6, scored, {}, "dice", names)
+
+    assert means.endswith(
+        "mean dice: 0.5000 mean precision: 0.5000 mean recall: 0.7500 foreground: 0.4000 "
+        "labelled: 0.3500"
     )
+    assert by_class == [
+        "Epoch 6 Val, class sheet - dice: 0.6000 precision: 0.7500 recall: 0.5000 "
+        "predicted: 0.2000 labelled: 0.3000",
+        "Epoch 6 Val, class ink - neither labelled nor predicted",
+        "Epoch 6 Val, class fibre - dice: 0.4000 precision: 0.2500 recall: 1.0000 "
+        "predicted: 0.2000 labelled: 0.0500",
+    ]
+    assert volume_lines(9, overlap, names) == [
+        "Epoch 9 Full volumes - mean Dice: 0.5000",
+        *(line.replace("Epoch 6 Val,", "Epoch 9 Full volumes,") for line in by_class),
+    ]
+
+
+def test_accuracy_is_no_mean_over_classes() -> None:
+    names = ("background", "sheet", "ink")
+    overlap = overlap_row(torch.eye(3, dtype=torch.int64), names)
+
+    line = validation_lines(0, TileScores(1.0, {}, overlap), {}, "accuracy", names)[0]
+
+    assert "() accuracy: 1.0000 mean precision: 1.0000" in line
 
 
 def test_the_summary_names_the_best_and_the_next_command(tiny_config: Config) -> None:

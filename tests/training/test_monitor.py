@@ -42,7 +42,9 @@ def monitor(tiny_config: Config, writer: RunWriter) -> RunMonitor:
     )
     maps = [data.normalizer.for_case(case.statistics) for case in data.validation]
     size = tiny_config.sampling.patch_size
-    tiles = ValidationTiles(data.validation, maps, tiny_config.validation, size, 2)
+    tiles = ValidationTiles(
+        data.validation, maps, tiny_config.validation, size, ["background", "sheet"]
+    )
     return RunMonitor(tiny_config, data, tiles, resolve(tiny_config.runtime), writer)
 
 

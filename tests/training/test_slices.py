@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -45,6 +46,17 @@ def test_pictures_are_middle_slices_in_the_order_of_their_foreground() -> None:
     assert shown["image"].tolist() == [[[0.0, 0.25, 1.0]], [[0.0, 0.0, 0.0]]]
     assert shown["label"][0, 0].tolist() == pytest.approx([0.5, 1.0, 77 / 255])
     assert shown["probability"].mean(dim=(1, 2)).tolist() == [0.5, 0.25]
+
+
+def test_several_classes_are_pictured_as_their_indices() -> None:
+    predicted = torch.tensor([[2, 2, 0]], dtype=torch.uint8)
+    tile = replace(observed(1, torch.full((1, 3), 0.5)), picture_classes=predicted)
+
+    shown = tile_pictures(TILES, [tile])
+
+    assert shown["label_classes"].tolist() == [[[1, 2, IGNORE]]]
+    assert shown["predicted_classes"].tolist() == [[[2, 2, 0]]]
+    assert shown["predicted_classes"].dtype == torch.uint8
 
 
 def test_pictures_are_kept_as_bytes_with_their_places(tmp_path: Path) -> None:

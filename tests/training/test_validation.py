@@ -61,7 +61,9 @@ def tiles_of(monkeypatch: pytest.MonkeyPatch, *places: int) -> ValidationTiles:
     cases = prepare_in_memory(CASES, check(tiny_tree(Path(), Path()), "test"))
     tiles = tuple(Tile(place, (0, 0, 0)) for place in places)
     monkeypatch.setattr("vesuv.training.validation.fixed_tiles", lambda *_: tiles)
-    return ValidationTiles(cases, [UNCHANGED] * 3, ValidationConfig(), (4, 4, 4), 2)
+    return ValidationTiles(
+        cases, [UNCHANGED] * 3, ValidationConfig(), (4, 4, 4), ["background", "sheet"]
+    )
 
 
 def test_overlap_is_pooled_over_voxels_and_losses_over_tiles(
@@ -69,10 +71,10 @@ def test_overlap_is_pooled_over_voxels_and_losses_over_tiles(
 ) -> None:
     scored = tiles_of(monkeypatch, 0, 2, 1).score(Echo(), MACHINE, COMPOUND)
 
-    assert scored.measure == scored.overlap.dice == pytest.approx(2 * 16 / (32 + 48))
-    assert scored.overlap.precision == pytest.approx(1 / 2)
-    assert scored.overlap.recall == pytest.approx(1 / 3)
-    assert scored.overlap.predicted_fraction == pytest.approx(32 / 112)
+    assert scored.measure == scored.overlap["dice"] == pytest.approx(2 * 16 / (32 + 48))
+    assert scored.overlap["precision"] == pytest.approx(1 / 2)
+    assert scored.overlap["recall"] == pytest.approx(1 / 3)
+    assert scored.overlap["predicted_fraction"] == pytest.approx(32 / 112)
     assert list(scored.components) == ["dice", "boundary"]
     assert scored.components["dice"] == pytest.approx((1 / 3 + 1) / 2, abs=1e-5)
     assert scored.tiles == ()
@@ -105,6 +107,38 @@ def test_an_observed_tile_says_what_the_network_said(monkeypatch: pytest.MonkeyP
     assert first.picture is not None and second.picture is not None
     assert torch.equal(first.picture, torch.ones(4, 4))
     assert second.picture.max() < 1e-6
+
+
+def test_the_measure_is_the_mean_over_the_classes_that_are_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every foreground voxel is found, and each has the other class: pooled Dice would be 1."""
+    tree = tiny_tree(Path(), Path())
+    names = ["background", "sheet", "fibre", "ink"]
+    tree["labels"] = {"classes": {"background": 0, "sheet": 1, "fibre": 3, "ink": 4}, "ignore": 2}
+    tree["model"]["out_channels"] = 4
+    case = volume("a", [0, 1, 1, 2], [0, 1, 3, 1])
+    cases = prepare_in_memory([case], check(tree, "test"))
+    monkeypatch.setattr("vesuv.training.validation.fixed_tiles", lambda *_: (Tile(0, (0, 0, 0)),))
+    tiles = ValidationTiles(cases, [UNCHANGED], ValidationConfig(), (4, 4, 4), names)
+
+    class Predict(nn.Module):
+        """Predicts the class that the image names."""
+
+        def forward(self, image: Tensor) -> Tensor:
+            return 20 * torch.cat([image == index for index in range(4)], dim=1).float()
+
+    scored = tiles.score(Predict(), MACHINE, observe=True)
+
+    # sheet: 16 of 32 predicted and 32 labelled voxels; fibre: 0 of 16 and 16; ink is nowhere.
+    assert scored.overlap["dice[sheet]"] == pytest.approx(1 / 2)
+    assert scored.overlap["dice[fibre]"] == 0.0
+    assert np.isnan(scored.overlap["dice[ink]"])
+    assert scored.measure == scored.overlap["dice"] == pytest.approx(1 / 4)
+    assert scored.overlap["predicted_fraction"] == scored.overlap["labelled_fraction"] == 3 / 4
+    [tile] = scored.tiles
+    assert tile.picture_classes is not None and tile.picture_classes.dtype == torch.uint8
+    assert torch.equal(tile.picture_classes, torch.ones(4, 4, dtype=torch.uint8))
 
 
 def test_the_tiles_with_most_foreground_are_pictured(monkeypatch: pytest.MonkeyPatch) -> None:

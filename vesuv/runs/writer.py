@@ -94,19 +94,25 @@ class RunWriter:
         pictures: Mapping[str, Tensor],
         places: Sequence[tuple[str, int]],
         threshold: float,
+        class_names: Sequence[str] = (),
     ) -> None:
         """Write pictures of validation tiles to slices.npz, and the first one to TensorBoard.
 
         Args:
             epoch: Epoch that was validated.
-            pictures: image, label and probability, (n, y, x) in [0, 1].
+            pictures: image, label and probability, (n, y, x) in [0, 1]; with several classes also
+                class indices, uint8, which are not for TensorBoard.
             places: Case and slice number of each picture.
             threshold: Probability from which a voxel counts as foreground.
+            class_names: Names of the class indices, background first.
         """
         path = self.run.path / "slices.npz"
         arrays: dict[str, Any] = {
-            name: (part * 255).round().byte().numpy() for name, part in pictures.items()
+            name: (part * 255).round().byte().numpy() if part.is_floating_point() else part.numpy()
+            for name, part in pictures.items()
         }
+        if class_names:
+            arrays["class_names"] = np.array(class_names)
         with catch_write_errors(path, RESUME_HINT):
             with atomic_replace(path, ending=".npz", make_folder=False) as temporary:
                 np.savez_compressed(
@@ -117,7 +123,8 @@ class RunWriter:
                     **arrays,
                 )
             for name, part in pictures.items():
-                self._board.add_image(f"slices/{name}", part[:1].clamp(0, 1).numpy(), epoch)
+                if part.is_floating_point():
+                    self._board.add_image(f"slices/{name}", part[:1].clamp(0, 1).numpy(), epoch)
 
     def close(self) -> None:
         with suppress(OSError):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from torch import nn
 
 from vesuv.config import Config
 from vesuv.diagnosis import Finding
+from vesuv.evaluation.class_scores import Row
+from vesuv.evaluation.measure import split_column
+from vesuv.io.printable import printable
 from vesuv.losses.compound import Compound
 from vesuv.runtime.machine import Machine
 from vesuv.training.fold_data import FoldData
 from vesuv.training.full_volumes import score_volumes
-from vesuv.training.log_lines import validation_line
+from vesuv.training.log_lines import validation_lines, volume_lines
 from vesuv.training.monitor import RunMonitor
 from vesuv.training.reporting import MetricsRow, Reporter
 from vesuv.training.slices import tile_pictures, tiles_with_picture
@@ -50,7 +54,7 @@ class EpochValidation:
             [data.normalizer.for_case(case.statistics) for case in data.validation],
             config.validation,
             config.sampling.patch_size,
-            config.labels.num_classes,
+            config.labels.names,
         )
 
     def start_monitor(self, reporter: Reporter) -> None:
@@ -73,12 +77,14 @@ class EpochValidation:
         Returns:
             The weights' scores, and the epoch's columns of metrics.csv.
         """
-        network, measure = self.state.network, self.config.validation.measure
+        network, names = self.state.network, self.config.labels.names
+        measure = self.config.validation.measure
         scores = self.tiles.score(
             network, self.machine, self.compound, observe=True, check_stop=self.check_stop
         )
-        reporter.say(validation_line(epoch, scores, weights, measure))
-        row: MetricsRow = {f"val/{name}": value for name, value in scores.overlap.as_dict().items()}
+        for line in validation_lines(epoch, scores, weights, measure, names):
+            reporter.say(line)
+        row = _columns("val/", scores.overlap)
         row |= {f"val/loss_{name}": value for name, value in scores.components.items()}
         row |= self._score_averages()
         row |= self._score_full_volumes(epoch, network, reporter)
@@ -110,8 +116,10 @@ class EpochValidation:
         if not every or (epoch + 1) % every:
             return {}
         overlap = score_volumes(network, self.data, self.config, self.machine, self.check_stop)
-        reporter.say(f"Epoch {epoch} Full volumes - Dice: {overlap.dice:.4f}")
-        return {"val/full_dice": overlap.dice}
+        for line in volume_lines(epoch, overlap, self.config.labels.names):
+            reporter.say(line)
+        by_class = {name: value for name, value in overlap.items() if split_column(name)[1]}
+        return {"val/full_dice": overlap["dice"], **_columns("val/full_", by_class)}
 
     def _write_slices(self, epoch: int, scores: TileScores, reporter: Reporter) -> None:
         slice_numbers = [
@@ -119,4 +127,14 @@ class EpochValidation:
             for tile in tiles_with_picture(self.tiles, scores.tiles)
         ]
         pictures = tile_pictures(self.tiles, scores.tiles)
-        reporter.slices(epoch, pictures, slice_numbers, self.config.validation.threshold)
+        labels, threshold = self.config.labels, self.config.validation.threshold
+        class_names = labels.names if labels.num_classes > 2 else ()
+        reporter.slices(epoch, pictures, slice_numbers, threshold, class_names)
+
+
+def _columns(prefix: str, scores: Row) -> MetricsRow:
+    """Name scores as metrics.csv does; a class that is not there has empty cells."""
+    return {
+        printable(f"{prefix}{name}"): None if math.isnan(value) else value
+        for name, value in scores.items()
+    }

@@ -9,7 +9,8 @@ from torch import nn
 
 from vesuv.config import Config
 from vesuv.data.labels import IGNORE
-from vesuv.evaluation.overlap import Overlap, confusion, scores
+from vesuv.evaluation.class_scores import Row, overlap_row
+from vesuv.evaluation.overlap import confusion
 from vesuv.inference.networks import TrainedNetwork
 from vesuv.inference.predictor import Predictor
 from vesuv.runtime.machine import Machine
@@ -22,8 +23,10 @@ def score_volumes(
     config: Config,
     machine: Machine,
     check_stop: Callable[[], None] = lambda: None,
-) -> Overlap:
+) -> Row:
     """Return the overlap of predicted masks and labels, pooled over the validation cases.
+
+    With several classes the scores of each are beside their mean, see `overlap_row`.
 
     The masks are those that `predict` would write with these weights: on the file's own grid, with
     `validation.threshold` and `inference.postprocess`.
@@ -58,4 +61,4 @@ def score_volumes(
         classes = torch.from_numpy(predictor.classes(probs))
         matrix += confusion(classes, label, label != IGNORE, num_classes).to(machine.device)
     network.train(was_training)
-    return scores(group.sum(matrix))
+    return overlap_row(group.sum(matrix), config.labels.names)

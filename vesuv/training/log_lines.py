@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from torch import nn
 
 from vesuv.config import Config
 from vesuv.errors import command
+from vesuv.evaluation.class_scores import Row
+from vesuv.evaluation.measure import class_column
 from vesuv.training.fold_data import FoldData
 from vesuv.training.validation import TileScores
 
@@ -44,15 +47,58 @@ def train_line(
     )
 
 
-def validation_line(epoch: int, scores: TileScores, weights: dict[str, float], measure: str) -> str:
-    """Return `Epoch 6 Val - Loss: 0.4024 (dice: 0.4024, …)`, followed by the measures."""
+def validation_lines(
+    epoch: int,
+    scores: TileScores,
+    weights: dict[str, float],
+    measure: str,
+    class_names: Sequence[str],
+) -> list[str]:
+    """Return `Epoch 6 Val - Loss: 0.4024 (dice: 0.4024, …)` with the measures.
+
+    With several classes the measures are means, and a line for each foreground class follows.
+    """
     total = sum(weights[name] * value for name, value in scores.components.items())
     terms = ", ".join(f"{name}: {value:.4f}" for name, value in scores.components.items())
-    overlap = scores.overlap
-    return (
-        f"Epoch {epoch} Val - Loss: {total:.4f} ({terms}) {measure}: {scores.measure:.4f} "
-        f"precision: {overlap.precision:.4f} recall: {overlap.recall:.4f} foreground: "
-        f"{overlap.predicted_fraction:.4f} labelled: {overlap.labelled_fraction:.4f}"
+    overlap, mean = scores.overlap, "mean " if len(class_names) > 2 else ""
+    mean_measure = measure if measure == "accuracy" else f"{mean}{measure}"
+    line = (
+        f"Epoch {epoch} Val - Loss: {total:.4f} ({terms}) {mean_measure}: {scores.measure:.4f} "
+        f"{mean}precision: {overlap['precision']:.4f} {mean}recall: {overlap['recall']:.4f} "
+        f"foreground: {overlap['predicted_fraction']:.4f} "
+        f"labelled: {overlap['labelled_fraction']:.4f}"
+    )
+    return [line, *_class_lines(f"Epoch {epoch} Val", overlap, class_names)]
+
+
+def volume_lines(epoch: int, overlap: Row, class_names: Sequence[str]) -> list[str]:
+    """Return `Epoch 9 Full volumes - Dice: 0.8123`, and a line for each of several classes."""
+    mean = "mean " if len(class_names) > 2 else ""
+    start = f"Epoch {epoch} Full volumes"
+    line = f"{start} - {mean}Dice: {overlap['dice']:.4f}"
+    return [line, *_class_lines(start, overlap, class_names)]
+
+
+def _class_lines(start: str, overlap: Row, class_names: Sequence[str]) -> list[str]:
+    """Return a line for each foreground class; none for two classes."""
+    return [
+        f"{start}, class {name} - {_class_text(overlap, name)}"
+        for name in (class_names[1:] if len(class_names) > 2 else [])
+    ]
+
+
+def _class_text(overlap: Row, name: str) -> str:
+    if math.isnan(overlap[class_column("dice", name)]):
+        return "neither labelled nor predicted"
+    columns = {
+        "dice": "dice",
+        "precision": "precision",
+        "recall": "recall",
+        "predicted": "predicted_fraction",
+        "labelled": "labelled_fraction",
+    }
+    return " ".join(
+        f"{word}: {overlap[class_column(column, name)]:.4f}" for word, column in columns.items()
     )
 
 

@@ -101,10 +101,9 @@ class RunMonitor:
         if not num_tiles:
             return None
         section = config.validation.model_copy(update={"tiles": num_tiles})
-        num_classes = config.labels.num_classes
-        patch_size = config.sampling.patch_size
+        patch_size, class_names = config.sampling.patch_size, config.labels.names
         return ValidationTiles(
-            self.data.train, self.intensity_maps, section, patch_size, num_classes
+            self.data.train, self.intensity_maps, section, patch_size, class_names
         )
 
     def _measure_tiles(
@@ -116,8 +115,9 @@ class RunMonitor:
             "histogram": counts,
             "tiles": score_by_tile(observed),
             "groups": score_by_group(observed),
-            "errors": errors(probabilities, counts),
         }
+        if self.tiles.num_classes == 2:  # they are errors of a threshold
+            content["errors"] = errors(probabilities, counts)
         if self.train_tiles is not None:
             machine = self.machine.for_single_process()
             train_scores = self.train_tiles.score(network, machine, observe=True)

@@ -106,10 +106,11 @@ class Reporter:
         pictures: Mapping[str, Tensor],
         places: Sequence[tuple[str, int]],
         threshold: float,
+        class_names: Sequence[str] = (),
     ) -> None:
         """Write pictures of validation tiles; see `RunWriter.slices`."""
         if self.writer is not None:
-            self.writer.slices(epoch, pictures, places, threshold)
+            self.writer.slices(epoch, pictures, places, threshold, class_names)
 
     def findings(self, epoch: int, findings: Sequence[Finding]) -> None:
         """Log the findings that are new in this epoch."""

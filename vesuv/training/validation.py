@@ -20,7 +20,8 @@ from vesuv.data.labels import IGNORE
 from vesuv.data.sampling import fixed_tiles
 from vesuv.diagnosis.probes.tiles import TileProbabilities, probability_bins
 from vesuv.errors import InputError
-from vesuv.evaluation.overlap import Overlap, confusion, scores
+from vesuv.evaluation.class_scores import Row, overlap_row
+from vesuv.evaluation.overlap import confusion
 from vesuv.losses.compound import Compound
 from vesuv.models.heads import activate, foreground_probability, predicted_classes
 from vesuv.runtime.machine import Machine
@@ -43,7 +44,10 @@ class ObservedTile:
     """Voxel counts by label and predicted class at the validation threshold."""
     probabilities: TileProbabilities
     picture: Tensor | None
-    """Foreground probability in the middle slice, (y, x); None for tiles without a picture."""
+    """Probability of any foreground class in the middle slice, (y, x); None for tiles without a
+    picture."""
+    picture_classes: Tensor | None = None
+    """Predicted class index in the middle slice, (y, x) uint8; None for two classes."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,9 @@ class TileScores:
     measure: float
     components: dict[str, float]
     """Mean of each loss term."""
-    overlap: Overlap
+    overlap: Row
+    """Overlap scores by column; with several classes those of each beside the mean, see
+    `overlap_row`."""
     tiles: tuple[ObservedTile, ...] = ()
     """Tiles by index; empty unless requested."""
 
@@ -67,10 +73,11 @@ class ValidationTiles:
         intensity_maps: Sequence[IntensityMap],
         config: ValidationConfig,
         patch_size: Shape,
-        num_classes: int,
+        class_names: Sequence[str],
     ) -> None:
         self.config = config
-        self.num_classes = num_classes
+        self.class_names = class_names
+        self.num_classes = len(class_names)
         tiles = fixed_tiles(cases, patch_size, config.tiles, config.foreground_share, config.seed)
         self.images: list[Tensor] = []
         self.labels: list[Tensor] = []
@@ -143,8 +150,8 @@ class ValidationTiles:
             if observe:
                 observed.append(self._observed_tile(index, logits, counts))
         network.train(was_training)
-        overlap = scores(group.sum(matrix))
-        measure = float(getattr(overlap, self.config.measure))
+        overlap = overlap_row(group.sum(matrix), self.class_names)
+        measure = overlap[self.config.measure]
         assert not math.isnan(measure), "a measure of valid voxels is a number"
         # Each row is set in one process and zero in the others.
         totals = sum(group.sum(terms), torch.zeros(len(names), device=device))
@@ -162,11 +169,17 @@ class ValidationTiles:
     def _observed_tile(self, index: int, logits: Tensor, counts: Tensor) -> ObservedTile:
         foreground = foreground_probability(activate(logits))[0]
         middle = foreground.shape[0] // 2
+        has_picture = index in self.picture_tiles
+        picture_classes = None
+        if has_picture and self.num_classes > 2:
+            classes = predicted_classes(logits[:, :, middle : middle + 1], self.config.threshold)
+            picture_classes = classes[0, 0].byte().cpu()
         return ObservedTile(
             index,
             self.cases[index],
             self.groups[index],
             counts.cpu(),
             TileProbabilities(probability_bins(foreground), self.labels[index][0]),
-            foreground[middle].cpu() if index in self.picture_tiles else None,
+            foreground[middle].cpu() if has_picture else None,
+            picture_classes,
         )
