@@ -32,11 +32,11 @@ from vesuv.runtime.distributed import join_processes
 from vesuv.runtime.machine import for_training, resolve
 from vesuv.training.fold_data import FoldName, TrainingData
 from vesuv.training.reporting import Listener, StepProgress
+from vesuv.training.resumption import resumed_config
 from vesuv.training.train import (
     check_apart,
     check_folder,
     default_folder,
-    resumed_config,
     train_fold,
 )
 

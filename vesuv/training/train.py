@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vesuv.config import Config, as_config, load_config
-from vesuv.config.differences import changed_keys, config_differences
-from vesuv.data.builder import check_recorded_store, open_or_prepare_store
+from vesuv.config import Config, as_config
+from vesuv.data.builder import open_or_prepare_store
 from vesuv.data.case import Case
 from vesuv.data.preparation import prepare_in_memory
 from vesuv.data.store import store_path
@@ -26,22 +25,10 @@ from vesuv.runs.records import Finding
 from vesuv.runtime.machine import Machine, for_training, resolve
 from vesuv.training.fold_data import FoldName, TrainingData, fold_data
 from vesuv.training.reporting import SILENT, Listener
+from vesuv.training.resumption import check_same_run
 from vesuv.training.trainer import Trainer
 
 _IN_MEMORY = "cases in memory"
-_CHANGEABLE_KEYS = (
-    "train.epochs",
-    "train.non_finite",
-    "phases",
-    "runtime.",
-    "early_stopping",
-    "checkpoint.",
-    "diagnosis.",
-    "data.root",
-    "data.source",
-    "data.store",
-)
-"""Keys that may change when a run is resumed."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +152,7 @@ def train_fold(
         trainer = Trainer(config, fold_data(data, config, fold), run, machine, listener)
         started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         if resume:
-            _check_same_run(config, data, fold, run)
+            check_same_run(config, data, fold, run)
             _resume(trainer)
             started = run.facts.started or started
         if group.is_main:
@@ -248,10 +235,6 @@ def _run_facts(trainer: Trainer, data: TrainingData, fold: FoldName) -> dict[str
     }
 
 
-def _difference(key: str, row: Mapping[str, Any] | None) -> str:
-    return f"{key} ({row.get('base')!r:.40} -> {row['value']!r:.40})" if row else key
-
-
 def _resume(trainer: Trainer) -> None:
     run = trainer.run
     checkpoint, fault = read_newest(run.checkpoint("last"))
@@ -260,53 +243,4 @@ def _resume(trainer: Trainer) -> None:
         raise InputError(
             f"{run.path}: the processes found different checkpoints there; the run's folder must "
             "be on a file system that all machines share"
-        )
-
-
-def resumed_config(run: RunFolder, file: str | Path, changes: Sequence[str]) -> Config:
-    """Return the configuration that a run goes on with.
-
-    The run's own changes of the command line are made again before the new ones, and it stays with
-    its data; `train_fold` refuses what may not change.
-
-    Args:
-        run: The run's folder.
-        file: Configuration file, or the name of a shipped one.
-        changes: Changes of the command line, each `section.key=value`.
-
-    Raises:
-        InputError: The configuration is wrong, or the run's prepared data are gone.
-    """
-    config = load_config(file, [*run.facts.overrides, *changes])
-    recorded = run.config.data
-    paths = {"root": recorded.root, "store": recorded.store}
-    own = {key: value for key, value in paths.items() if not _is_changed(f"data.{key}", changes)}
-    config = config.model_copy(update={"data": config.data.model_copy(update=own)})
-    if "store" in own:
-        check_recorded_store(config, run.path)
-    return config
-
-
-def _is_changed(key: str, changes: Sequence[str]) -> bool:
-    return any(change.startswith((f"{key}=", "data=")) for change in changes)
-
-
-def _check_same_run(config: Config, data: TrainingData, fold: FoldName, run: RunFolder) -> None:
-    differences = {row["key"]: row for row in config_differences(run.config, config)}
-    changed = [
-        _difference(key, differences.get(key))
-        for key in changed_keys(run.config, config)
-        if not key.startswith(_CHANGEABLE_KEYS) and key != "name"
-    ]
-    if changed:
-        raise InputError(
-            f"{run.config_file}: a resumed run keeps its configuration, found other values for "
-            f"{', '.join(changed)}; put them back, or start a new run with --output DIR"
-        )
-    facts = run.facts
-    if facts.fold != fold:
-        raise InputError(f"{run.path}: is a run of fold {facts.fold}, asked to resume fold {fold}")
-    if facts.data_fingerprint != data.fingerprint:
-        raise InputError(
-            f"{run.path}: was trained on other data than {data} holds now; start a new run"
         )

@@ -1,0 +1,86 @@
+"""What a run that goes on keeps, and what it may be given anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vesuv.config import Config, load_config
+from vesuv.config.differences import changed_keys, config_differences
+from vesuv.data.builder import check_recorded_store
+from vesuv.errors import InputError
+from vesuv.runs.folder import RunFolder
+from vesuv.training.fold_data import FoldName, TrainingData
+
+_CHANGEABLE_KEYS = (
+    "train.epochs",
+    "train.non_finite",
+    "phases",
+    "runtime.",
+    "early_stopping",
+    "checkpoint.",
+    "diagnosis.",
+    "data.root",
+    "data.source",
+    "data.store",
+)
+"""Keys that may change when a run is resumed."""
+
+
+def resumed_config(run: RunFolder, file: str | Path, changes: Sequence[str]) -> Config:
+    """Return the configuration that a run goes on with.
+
+    The run's own changes of the command line are made again before the new ones, and it stays with
+    its data; `train_fold` refuses what may not change.
+
+    Args:
+        run: The run's folder.
+        file: Configuration file, or the name of a shipped one.
+        changes: Changes of the command line, each `section.key=value`.
+
+    Raises:
+        InputError: The configuration is wrong, or the run's prepared data are gone.
+    """
+    config = load_config(file, [*run.facts.overrides, *changes])
+    recorded = run.config.data
+    paths = {"root": recorded.root, "store": recorded.store}
+    own = {key: value for key, value in paths.items() if not _is_changed(f"data.{key}", changes)}
+    config = config.model_copy(update={"data": config.data.model_copy(update=own)})
+    if "store" in own:
+        check_recorded_store(config, run.path)
+    return config
+
+
+def _is_changed(key: str, changes: Sequence[str]) -> bool:
+    return any(change.startswith((f"{key}=", "data=")) for change in changes)
+
+
+def check_same_run(config: Config, data: TrainingData, fold: FoldName, run: RunFolder) -> None:
+    """Refuse to go on with other settings, another fold or other data.
+
+    Raises:
+        InputError: Names what differs, with both values.
+    """
+    differences = {row["key"]: row for row in config_differences(run.config, config)}
+    changed = [
+        _difference(key, differences.get(key))
+        for key in changed_keys(run.config, config)
+        if not key.startswith(_CHANGEABLE_KEYS) and key != "name"
+    ]
+    if changed:
+        raise InputError(
+            f"{run.config_file}: a resumed run keeps its configuration, found other values for "
+            f"{', '.join(changed)}; put them back, or start a new run with --output DIR"
+        )
+    facts = run.facts
+    if facts.fold != fold:
+        raise InputError(f"{run.path}: is a run of fold {facts.fold}, asked to resume fold {fold}")
+    if facts.data_fingerprint != data.fingerprint:
+        raise InputError(
+            f"{run.path}: was trained on other data than {data} holds now; start a new run"
+        )
+
+
+def _difference(key: str, row: Mapping[str, Any] | None) -> str:
+    return f"{key} ({row.get('base')!r:.40} -> {row['value']!r:.40})" if row else key
