@@ -93,8 +93,6 @@ def _reader(path: Path) -> Callable[[Path], Any]:
     }
     if "tfevents" in path.name:
         return lambda _file: None
-    if path.name == "best.pt.previous":  # saved again after a kill, best.pt is its own forerunner
-        return lambda file: sorted(torch.load(file, weights_only=True))
     if path.name.endswith((".pt", ".pt.previous")):
         return lambda file: torch.load(file, weights_only=True)
     return by_name.get(path.name, Path.read_bytes)

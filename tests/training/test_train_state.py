@@ -63,6 +63,18 @@ def test_a_best_that_is_yet_to_be_reached_again_is_passed_over(
     assert state.roll_back() == (1, [])
 
 
+def test_a_best_that_is_saved_again_after_a_kill_is_not_its_own_predecessor(
+    tiny_config: Config, tmp_path: Path
+) -> None:
+    state = state_of(tiny_config, tmp_path)
+    save_best(state, 1, 0.5)
+    save_best(state, 2, 0.7)
+    save_best(state, 2, 0.7)
+    best = state.run.checkpoint("best")
+
+    assert (read_checkpoint(best).epoch, read_checkpoint(previous_path(best)).epoch) == (2, 1)
+
+
 def test_a_damaged_best_is_replaced_by_the_one_before_and_named(
     tiny_config: Config, tmp_path: Path
 ) -> None:

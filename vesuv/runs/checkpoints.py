@@ -82,6 +82,15 @@ def previous_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.previous")
 
 
+def stored_epoch(path: Path) -> int | None:
+    """Return the epoch of a checkpoint without reading its weights; None: it cannot be read."""
+    try:
+        epoch = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["epoch"]
+    except Exception:  # a damaged file can raise any exception
+        return None
+    return epoch if type(epoch) is int else None
+
+
 def read_newest(path: Path) -> tuple[Checkpoint, str | None]:
     """Read a checkpoint, or the one before it if the newest is damaged.
 

@@ -15,6 +15,7 @@ from vesuv.runs.checkpoints import (
     load_weights,
     previous_path,
     read_checkpoint,
+    stored_epoch,
     write_checkpoint,
 )
 from vesuv.runs.folder import RunFolder
@@ -108,15 +109,18 @@ class TrainState:
             resumable: Write the state of the run too.
         """
         if self.machine.group.is_main:
+            path = self.run.checkpoint(name)
+            # A resumed run repeats an epoch whose best.pt may have been written before the kill.
+            is_repeated = name == "best" and stored_epoch(path) == self.progress.epoch
             write_checkpoint(
-                self.run.checkpoint(name),
+                path,
                 model=network.state_dict(),
                 config=self.config,
                 normalizer=self.normalizer,
                 epoch=self.progress.epoch,
                 measure=measure,
                 training=self._state() if resumable else None,
-                keep_previous=name in ("best", "last"),
+                keep_previous=name in ("best", "last") and not is_repeated,
             )
         self.machine.group.wait()
 
