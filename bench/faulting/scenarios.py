@@ -137,7 +137,9 @@ SCENARIOS = {
     ),
     "find_best": Scenario(_FIND, _TWO_RUNS),
     "predict": Scenario(_SUBMIT, _ONE_RUN),
-    "predict, over earlier masks": Scenario(_SUBMIT, (*_ONE_RUN, (*_SUBMIT, "--threshold", "0.3"))),
+    "predict --overwrite": Scenario(
+        (*_SUBMIT, "--overwrite"), (*_ONE_RUN, (*_SUBMIT, "--threshold", "0.3"))
+    ),
     "evaluate": Scenario(
         _EVALUATE,
         (

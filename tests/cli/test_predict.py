@@ -44,7 +44,7 @@ def test_runs_cut_steps_and_volumes_are_printed(
     assert lines[-1] == f"written: 1 of 1 masks and provenance.json in {tmp_path / 'out'}"
 
     _select(chosen, threshold=0.3, postprocess=keep)
-    run("predict", "--run", chosen.path, other.path, *words)
+    run("predict", "--run", chosen.path, other.path, *words, "--overwrite")
     printed = capsys.readouterr().out
     assert "threshold 0.3, the mean of the runs' selected; nothing was selected for" in printed
     assert f"post-processing: keep_largest, as selected for {chosen.path}; the runs diff" in printed
@@ -72,7 +72,7 @@ def test_another_precision_than_the_judged_one_is_said(
 
     run(*words)
     assert "judged in" not in capsys.readouterr().out
-    run(*words, "--set", "runtime.precision=bfloat16")
+    run(*words, "--set", "runtime.precision=bfloat16", "--overwrite")
     assert line in capsys.readouterr().out.splitlines()
     record = json.loads((tmp_path / "out/provenance.json").read_text())
     assert record["inference"]["precision"] == "bfloat16"
@@ -135,3 +135,21 @@ def test_volumes_and_thresholds_that_cannot_be_used_are_sentences(
     assert (tmp_path / "o/a.tif").is_file()
     assert "threshold 0.003, from the command line: " in refused(*words, "--threshold", "0.003")
     assert "--run: needs at least one run folder" in refused("predict", *words[3:])
+
+
+def test_earlier_masks_are_replaced_with_overwrite_alone(
+    make_run, volume: Path, tmp_path: Path, run: Run, refused: Refused
+) -> None:
+    folder, output = make_run("a", logits=[0.0]), tmp_path / "out"
+    words = ("predict", "--run", folder.path, "--input", volume, "--output", output)
+    run(*words)
+
+    message = refused(*words, "--threshold", "0.8")
+    assert message == (
+        f"error: --output: {output / 'a.tif'} exists already (predicted with threshold 0.5, now "
+        "0.8); name another folder, or replace with --overwrite\n"
+    )
+    assert refused(*words, "--threshold", "0.8", "--dry-run") == message
+    assert tifffile.imread(output / "a.tif").all()
+    run(*words, "--threshold", "0.8", "--overwrite")
+    assert not tifffile.imread(output / "a.tif").any()

@@ -59,14 +59,17 @@ def test_selection(work: Path) -> None:
     )
 
 
-def test_prediction_over_earlier_masks(work: Path) -> None:
+@pytest.mark.parametrize("over_earlier_masks", [False, True])
+def test_prediction(work: Path, over_earlier_masks: bool) -> None:
     words = ["predict", "--run", str(work / "run"), "--input", str(work / "inputs")]
-    words += ["--output", str(work / "masks"), "--submission", str(work / "submission.zip")]
-    assert start([*words, "--threshold", "0.3"], work.with_name("errors.txt")).status() == 0
+    words += ["--output", str(work / "masks"), "--submission", str(work / "masks.zip")]
+    if over_earlier_masks:
+        assert start([*words, "--threshold", "0.3"], work.with_name("errors.txt")).status() == 0
+        words += ["--overwrite"]
     end_after_kills(
         work,
         words,
-        [("provenance.json", True), ("a.zarr", False), ("a.zarr", True), ("submission.zip", False)],
+        [("provenance.json", True), ("a.zarr", False), ("a.zarr", True), ("masks.zip", False)],
     )
 
 

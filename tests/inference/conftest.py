@@ -37,6 +37,7 @@ def predict_files(
     submission: Path | None = None,
     changes: Sequence[str] = (),
     say: Say = silent,
+    overwrite: bool = False,
 ) -> list[Path]:
     """Predict every volume of `source` with some runs, or with those of a best.json."""
     members = open_members(runs, changes=changes) if best is None else open_best(best, changes)
@@ -45,6 +46,6 @@ def predict_files(
     volumes = find_inputs(source, channel_files=members[0].config.model.in_channels > 1)
     predictor = Predictor.of_members(members, mask.settings)
     prediction = FilePrediction(
-        members, mask, predictor, output, probabilities, submission, say=say
+        members, mask, predictor, output, probabilities, submission, say=say, overwrite=overwrite
     )
     return prediction.run(volumes)

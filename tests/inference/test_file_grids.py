@@ -118,4 +118,4 @@ def test_channels_in_files_of_their_own_are_one_case(make_run, tmp_path: Path) -
     written = np.load(tmp_path / "out/probabilities/c.npy")
     assert np.abs(written - expected[0, 0].numpy()).max() < 1e-5
     with pytest.raises(InputErrors, match=r"c_0001\.npy: .* found channel \(15, 16, 16\) and"):
-        predict_files([run.path], tmp_path / "other", tmp_path / "out")
+        predict_files([run.path], tmp_path / "other", tmp_path / "other_out")

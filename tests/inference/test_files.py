@@ -103,8 +103,8 @@ def test_a_probability_equal_to_the_threshold_is_foreground(
 
     # probabilities count in steps of 0.005: a threshold between two of them is the nearest one
     for threshold, share in ((0.5, 1.0), (0.505, 0.0), (0.501, 1.0), (0.504, 0.0)):
-        predict_files([run.path], volumes, tmp_path / "out", threshold=threshold)
-        assert tifffile.imread(tmp_path / "out/big.tif").mean() == share
+        predict_files([run.path], volumes, tmp_path / str(threshold), threshold=threshold)
+        assert tifffile.imread(tmp_path / str(threshold) / "big.tif").mean() == share
 
 
 def test_a_prediction_is_processed_and_says_how(make_run, volumes: Path, tmp_path: Path) -> None:

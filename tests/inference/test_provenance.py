@@ -11,7 +11,7 @@ from vesuv.inference.masks import MaskSettings
 from vesuv.inference.members import ChosenMask, open_members
 from vesuv.inference.postprocess.components import KeepLargest
 from vesuv.inference.predictor import Predictor
-from vesuv.inference.provenance import predicted_labels, provenance
+from vesuv.inference.provenance import file_record, predicted_labels, provenance
 from vesuv.io.tables import write_json
 
 
@@ -22,14 +22,9 @@ def test_files_are_told_by_digest_and_folders_by_size(make_run, tmp_path: Path) 
     (tmp_path / "v.zarr" / "c" / "0").write_bytes(b"12345")
     (tmp_path / "w.npy").write_bytes(b"abc")
 
-    record = provenance(
-        members,
-        Predictor.of_members(members, mask.settings),
-        mask,
-        [("v", (tmp_path / "v.zarr",)), ("w", (tmp_path / "w.npy",))],
-    )
+    record = provenance(members, Predictor.of_members(members, mask.settings), mask)
 
-    folder, file = (volume["files"][0] for volume in record["inputs"])
+    folder, file = (file_record(tmp_path / name) for name in ("v.zarr", "w.npy"))
     assert folder == {"path": (tmp_path / "v.zarr").resolve(), "bytes": 5}
     assert record["threshold"] == {"value": 0.5, "why": "because"}
     assert record["postprocess"] == {

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
 from cyclopts import Parameter
+from rich.console import Console
 
 from vesuv.cli.console import console
 from vesuv.cli.options import Changes, DryRun, Switch, several, with_option_changes
 from vesuv.cli.progress import progress_on
 from vesuv.errors import InputError
 from vesuv.inference.best_file import open_best
-from vesuv.inference.files import FilePrediction, check_output, check_submission
-from vesuv.inference.inputs import find_inputs
+from vesuv.inference.files import FilePrediction, check_output
+from vesuv.inference.inputs import InputVolume, find_inputs
 from vesuv.inference.members import Member, choose_mask, open_members
 from vesuv.inference.predictor import Predictor
 from vesuv.inference.provenance import PROVENANCE
@@ -35,6 +37,7 @@ def predict(
     mirror: bool | None = None,
     device: str | None = None,
     changes: Changes = (),
+    overwrite: Switch = False,
     dry_run: DryRun = False,
 ) -> None:
     """Predict volumes with one run, or with several averaged (fold ensemble).
@@ -53,6 +56,8 @@ def predict(
         mirror: Average over flips (default: as selected): --set inference.mirror=…
         device: auto, cpu, cuda or mps: --set runtime.device=…
         changes: Changes to the runs' configuration: section.key=value …
+        overwrite: Replace masks of an earlier prediction. Without it, a prediction that was
+            interrupted goes on, and existing files are never replaced.
         dry_run: Check everything, say what would be read and written, and write nothing.
     """
     out = console()
@@ -70,16 +75,7 @@ def predict(
     out.print(f"{mask.threshold_reason}; {mask.chain_reason}")
     if members[0].precision_note is not None:
         out.print(members[0].precision_note)
-    if dry_run:
-        if submission is not None:
-            check_submission(submission)
-        for volume in volumes:
-            out.print(f"would read: {', '.join(map(str, volume.files))}")
-        files = [output / volume.output_name for volume in volumes]
-        for file in [*files, output / PROVENANCE, *([submission] if submission else [])]:
-            out.print(f"would write: {file}")
-        return
-    FilePrediction(
+    prediction = FilePrediction(
         members,
         mask,
         predictor,
@@ -88,7 +84,23 @@ def predict(
         submission,
         say=lambda line: out.print(line),
         show_progress=progress_on(out),
-    ).run(volumes)
+        overwrite=overwrite,
+    )
+    if dry_run:
+        _print_plan(out, prediction, volumes)
+        return
+    prediction.run(volumes)
+
+
+def _print_plan(out: Console, prediction: FilePrediction, volumes: Sequence[InputVolume]) -> None:
+    done = prediction.check(volumes).done_before
+    remaining = [volume for volume in volumes if volume.id not in done]
+    for volume in remaining:
+        out.print(f"would read: {', '.join(map(str, volume.files))}")
+    files = [path for volume in remaining for path in prediction.output_files(volume)]
+    files.append(prediction.output / PROVENANCE)
+    for file in [*files, *([prediction.submission] if prediction.submission else [])]:
+        out.print(f"would write: {file}")
 
 
 def _members(

@@ -15,16 +15,20 @@ from vesuv.data.labels import decode
 from vesuv.errors import InputError, InputErrors
 from vesuv.inference.inputs import InputVolume
 from vesuv.inference.members import ChosenMask, Member
+from vesuv.inference.prediction_record import (
+    PROBABILITIES,
+    PredictionRecord,
+    open_record,
+    output_files,
+)
 from vesuv.inference.predictor import Predictor
 from vesuv.inference.provenance import PROVENANCE, provenance
 from vesuv.io.atomic import atomic_replace, catch_write_errors, temporary_folder
-from vesuv.io.formats import volumes_in, write
+from vesuv.io.formats import read, stem, volumes_in, write
 from vesuv.io.grid import read_channels
 from vesuv.io.places import check_no_links, contains
-from vesuv.io.tables import read_json_or_none, write_json
-from vesuv.types import ClassArray, Say, ShowProgress, no_shown_progress, silent
-
-_PROBABILITIES = "probabilities"
+from vesuv.io.tables import read_json_or_none
+from vesuv.types import Say, ShowProgress, no_shown_progress, silent
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class FilePrediction:
         submission: Zip file with <id>.tif of each volume, uint8, 1 on every foreground class.
         say: Called with each message.
         show_progress: Shows the progress of each volume.
+        overwrite: Replace masks, probabilities and submission of earlier predictions.
     """
 
     members: Sequence[Member]
@@ -50,46 +55,82 @@ class FilePrediction:
     submission: Path | None = None
     say: Say = silent
     show_progress: ShowProgress = no_shown_progress
+    overwrite: bool = False
+
+    def check(self, volumes: Sequence[InputVolume]) -> PredictionRecord:
+        """Check that no file is replaced that this call may not replace; nothing is written.
+
+        Returns:
+            Record of this prediction, with the volumes that an earlier call has finished.
+
+        Raises:
+            InputError: Names the first such file, and what to do.
+        """
+        if self.submission is not None:
+            check_submission(self.submission)
+        settings = provenance(
+            self.members, self.predictor, self.mask, probabilities=self.probabilities
+        )
+        return open_record(
+            self.output,
+            settings,
+            volumes,
+            submission=self.submission,
+            overwrite=self.overwrite,
+        )
+
+    def output_files(self, volume: InputVolume) -> list[Path]:
+        """Return the files that are written for a volume, the mask first."""
+        return output_files(self.output, volume, probabilities=self.probabilities)
 
     def run(self, volumes: Sequence[InputVolume]) -> list[Path]:
         """Predict each volume; volumes with faults are left out and reported at the end.
+
+        A prediction that was interrupted goes on with the volumes that it has not finished.
 
         Returns:
             Files of the masks.
 
         Raises:
-            InputErrors: Some volumes have faults; the masks of all others are written.
+            InputErrors: Some volumes have faults; the masks of all others are written. Or files
+                would be replaced, see `check`; nothing is written.
         """
-        if self.submission is not None:
-            check_submission(self.submission)
-        finished: list[InputVolume] = []
+        record = self.check(volumes)
+        done = record.done_before
+        if done:
+            self.say(
+                f"{len(done)} of {len(volumes)} volumes were predicted before; left as they are"
+            )
         faults: list[str] = []
-        self._record(finished)
-        with temporary_folder(self.output / "submission") as folder:
-            submission = _Submission(folder, self.submission)
-            for number, volume in enumerate(volumes, start=1):
-                title = f"{number}/{len(volumes)} {volume.id}"
-                try:
-                    submission.add(volume.id, self._predict(volume, title))
-                except InputError as fault:
-                    faults.append(str(fault))
-                    self.say(f"{title}: left out: {fault}")
-                else:
-                    finished.append(volume)
-            if not faults:
-                submission.finish()
-            elif self.submission is not None:
-                faults.append(f"--submission: {self.submission} not written, volumes are missing")
-        self._record(finished)
+        record.write()
+        for number, volume in enumerate(volumes, start=1):
+            if volume.id in done:
+                continue
+            title = f"{number}/{len(volumes)} {volume.id}"
+            try:
+                self._predict(volume, title)
+            except InputError as fault:
+                faults.append(str(fault))
+                self.say(f"{title}: left out: {fault}")
+            else:
+                record.finish(volume)
+        finished = [volume for volume in volumes if volume.id in record.finished]
+        masks = [self.output / volume.output_name for volume in finished]
+        if self.submission is not None and faults:
+            faults.append(f"--submission: {self.submission} not written, volumes are missing")
+        elif self.submission is not None:
+            background = self.predictor.config.labels.values()[0][1][0]
+            write_submission(self.submission, masks, background, self.output)
         self.say(
-            f"written: {len(finished)} of {len(volumes)} masks and {PROVENANCE} in {self.output}"
+            f"written: {len(masks) - len(done)} of {len(volumes)} masks and {PROVENANCE} in "
+            f"{self.output}"
         )
         if faults:
             raise InputErrors(faults)
-        return [self.output / volume.output_name for volume in finished]
+        return masks
 
-    def _predict(self, volume: InputVolume, title: str) -> ClassArray:
-        """Predict one volume, write its mask, and return its class indices."""
+    def _predict(self, volume: InputVolume, title: str) -> None:
+        """Predict one volume and write its mask."""
         start = time.monotonic()
         like, image = read_channels(volume.files)
         with self.show_progress(title, "windows") as progress:
@@ -98,20 +139,13 @@ class FilePrediction:
             except InputError as fault:
                 raise InputError(f"{volume.files[0]}: {fault}") from None
         classes = self.predictor.classes(probs)
-        mask = decode(classes, self.predictor.config.labels)
-        write(self.output / volume.output_name, mask, like)
-        if self.probabilities:
-            channels = probs[0] if len(probs) == 1 else probs
-            write(self.output / _PROBABILITIES / volume.output_name, channels.numpy(), like)
+        mask_file, *probability_files = self.output_files(volume)
+        write(mask_file, decode(classes, self.predictor.config.labels), like)
+        for file in probability_files:
+            write(file, (probs[0] if len(probs) == 1 else probs).numpy(), like)
         share = float(np.count_nonzero(classes)) / classes.size
         seconds = time.monotonic() - start
         self.say(f"{title}: {share:.2%} foreground, {seconds:.1f} s")
-        return classes
-
-    def _record(self, finished: Sequence[InputVolume]) -> None:
-        inputs = [(volume.id, volume.files) for volume in finished]
-        content = provenance(self.members, self.predictor, self.mask, inputs)
-        write_json(self.output / PROVENANCE, content)
 
 
 def check_output(source: Path, output: Path) -> None:
@@ -132,8 +166,8 @@ def check_output(source: Path, output: Path) -> None:
     inputs = [folder, *(volumes_in(source) if source.is_dir() else [source])]
     if any(contains(output, path) for path in inputs):  # also where inputs are links into it
         raise InputError(f"--output: {output} holds the inputs; name another folder")
-    check_no_links([output / _PROBABILITIES])
-    folders = [path for path in (output, output / _PROBABILITIES) if path.is_dir()]
+    check_no_links([output / PROBABILITIES])
+    folders = [path for path in (output, output / PROBABILITIES) if path.is_dir()]
     if any(map(volumes_in, folders)) and not _is_own(output / PROVENANCE):
         raise InputError(
             f"--output: {output} holds volumes that were not predicted by vesuv (no {PROVENANCE} "
@@ -159,26 +193,32 @@ def _is_own(path: Path) -> bool:
     return content.get("version") == 1 and "threshold" in content
 
 
-class _Submission:
-    """Zip file of <id>.tif files; without a target nothing is written."""
+def write_submission(
+    target: Path, masks: Sequence[Path], background: int, work_folder: Path
+) -> None:
+    """Write a zip of <id>.tif files, uint8, 1 where a mask is not background.
 
-    def __init__(self, folder: Path, target: Path | None) -> None:
-        self.folder = folder
-        self.target = target
+    The zip is not compressed, because the TIFF files are.
 
-    def add(self, name: str, classes: ClassArray) -> None:
-        """Add a volume with 1 on every foreground class."""
-        if self.target is not None:
-            write(self.folder / f"{name}.tif", (classes > 0).astype(np.uint8))
+    Args:
+        target: Zip file.
+        masks: Masks in any format.
+        background: Their label value of background.
+        work_folder: Folder for temporary files.
 
-    def finish(self) -> None:
-        """Write the zip, uncompressed because the TIFF files are compressed."""
-        if self.target is None:
-            return
-        with (
-            catch_write_errors(self.target),
-            atomic_replace(self.target) as temporary,
-            zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
-        ):
-            for file in sorted(self.folder.iterdir()):
-                archive.write(file, file.name)
+    Raises:
+        InputError: A mask cannot be read, or a file cannot be written.
+    """
+    with (
+        catch_write_errors(target),
+        temporary_folder(work_folder / "submission") as folder,
+        atomic_replace(target) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
+    ):
+        for mask in masks:
+            file = folder / f"{stem(mask)}.tif"
+            write(file, (read(mask).array != background).astype(np.uint8))
+            member = zipfile.ZipInfo(file.name)  # without the time: equal masks, equal zip
+            member.external_attr = 0o644 << 16
+            archive.writestr(member, file.read_bytes())
+            file.unlink()

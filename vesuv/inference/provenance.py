@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,25 +18,25 @@ from vesuv.runs.software import software
 
 PROVENANCE = "provenance.json"
 
-Inputs = Sequence[tuple[str, tuple[Path, ...]]]
-"""Id and files of each volume."""
-
 
 def provenance(
-    members: Sequence[Member], predictor: Predictor, mask: ChosenMask, inputs: Inputs
+    members: Sequence[Member],
+    predictor: Predictor,
+    mask: ChosenMask,
+    *,
+    probabilities: bool = False,
 ) -> dict[str, Any]:
-    """Return the content of provenance.json.
+    """Return the settings of a prediction, which provenance.json records.
 
     Args:
         members: Checkpoints.
         predictor: Networks and settings of the checkpoints.
         mask: Threshold and post-processing.
-        inputs: Predicted volumes.
+        probabilities: Whether probabilities are written too.
     """
     config, machine = predictor.config, predictor.machine
     settings = mask.settings
     return {
-        "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "runs": [_member_record(one) for one in members],
         "threshold": {"value": settings.threshold, "why": mask.threshold_reason},
         "postprocess": {"steps": plain_chain(settings.chain), "why": mask.chain_reason},
@@ -49,9 +48,7 @@ def provenance(
         },
         "spacing": config.data.spacing,
         "labels": config.labels.model_dump(mode="json"),
-        "inputs": [
-            {"id": name, "files": [_file_record(f) for f in files]} for name, files in inputs
-        ],
+        "probabilities": probabilities,
         "software": software(),
     }
 
@@ -90,7 +87,7 @@ def _member_record(one: Member) -> dict[str, Any]:
     }
 
 
-def _file_record(path: Path) -> dict[str, Any]:
+def file_record(path: Path) -> dict[str, Any]:
     """Return path, size and digest; for a .zarr folder path and size alone."""
     if path.is_dir():
         parts = [part for part in path.rglob("*") if part.is_file()]

@@ -1,0 +1,288 @@
+"""provenance.json of a folder of masks: which volumes are finished, and what may be replaced."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from vesuv.errors import InputError
+from vesuv.inference.inputs import InputVolume
+from vesuv.inference.provenance import PROVENANCE, file_record
+from vesuv.io.formats import suffix
+from vesuv.io.tables import read_json_or_none, write_json
+from vesuv.runs.records import Record
+
+PROBABILITIES = "probabilities"
+"""Folder of the probabilities, below that of the masks."""
+
+
+class FileRecord(Record):
+    """A file of an input."""
+
+    path: str
+    bytes: int
+    sha256: str | None = None
+    """None for a .zarr folder."""
+
+
+class InputRecord(Record):
+    """A volume whose mask is written."""
+
+    id: str
+    files: tuple[FileRecord, ...]
+    warnings: tuple[dict[str, Any], ...] = ()
+    """How the volume differs from those of training."""
+
+    @property
+    def output_name(self) -> str:
+        """File name of the mask."""
+        return self.id + (suffix(self.files[0].path) if self.files else "")
+
+    def has_same_files(self, other: InputRecord) -> bool:
+        """Return whether the contents are equal, wherever the files lie."""
+        return [(f.bytes, f.sha256) for f in self.files] == [
+            (f.bytes, f.sha256) for f in other.files
+        ]
+
+
+class _RunRecord(Record):
+    checkpoint_sha256: str
+
+
+class _ThresholdRecord(Record):
+    value: float | None
+
+
+class _StepsRecord(Record):
+    steps: list[dict[str, Any]]
+
+
+class _Settings(Record):
+    """Settings that all masks of a folder share."""
+
+    runs: tuple[_RunRecord, ...]
+    threshold: _ThresholdRecord
+    postprocess: _StepsRecord
+    inference: dict[str, Any]
+    spacing: tuple[float, ...] | None
+    labels: dict[str, Any]
+    probabilities: bool = False
+
+    def difference(self, other: _Settings) -> str | None:
+        """Return a setting in which `other` differs, in words; None where all are equal."""
+        if self.runs != other.runs:
+            return "other runs or checkpoints"
+        mine, theirs = _by_dotted_key(self), _by_dotted_key(other)
+        for key in {**mine, **theirs}:
+            if mine.get(key) != theirs.get(key):
+                return f"{key} {mine.get(key)!r:.60}, now {theirs.get(key)!r:.60}"
+        return None
+
+
+class _Earlier(_Settings):
+    """The parts of a folder's provenance.json that a further prediction depends on."""
+
+    inputs: tuple[InputRecord, ...] = ()
+    unfinished: tuple[str, ...] = ()
+    submission: str | None = None
+
+
+@dataclass(frozen=True)
+class PredictionRecord:
+    """provenance.json, written before the first volume and after each one.
+
+    Args:
+        folder: Folder of the masks.
+        settings: Content of `vesuv.inference.provenance.provenance`.
+        submission: Zip file of this call.
+        finished: Id -> record of each volume whose files are all written.
+        unfinished: Ids of volumes whose files may be missing or, after a kill, not all written.
+        done_before: Ids of this call's volumes that an earlier call has finished.
+    """
+
+    folder: Path
+    settings: Mapping[str, Any]
+    submission: Path | None
+    finished: dict[str, InputRecord]
+    unfinished: set[str]
+    done_before: frozenset[str]
+
+    def finish(self, volume: InputVolume, warnings: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Record that all files of a volume are written."""
+        record = input_record(volume).model_copy(update={"warnings": tuple(warnings)})
+        self.finished[volume.id] = record
+        self.unfinished.discard(volume.id)
+        self.write()
+
+    def write(self) -> None:
+        """Write the file.
+
+        Raises:
+            InputError: It cannot be written.
+        """
+        inputs = [self.finished[name] for name in sorted(self.finished)]
+        content = {
+            "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            **self.settings,
+            "submission": None if self.submission is None else self.submission.resolve(),
+            "inputs": [one.model_dump(mode="json", exclude_defaults=True) for one in inputs],
+            "unfinished": sorted(self.unfinished),
+        }
+        write_json(self.folder / PROVENANCE, content)
+
+
+def open_record(
+    folder: Path,
+    settings: Mapping[str, Any],
+    volumes: Sequence[InputVolume],
+    *,
+    submission: Path | None = None,
+    overwrite: bool = False,
+) -> PredictionRecord:
+    """Compare a prediction with what its folder holds; nothing is written.
+
+    Volumes that an earlier call with the same settings and inputs has finished are done. Files that
+    such a call has left unfinished are written again.
+
+    Args:
+        folder: Folder of the masks.
+        settings: Content of `vesuv.inference.provenance.provenance`.
+        volumes: Volumes to predict.
+        submission: Zip file to write.
+        overwrite: Replace existing files.
+
+    Raises:
+        InputError: Other files would be replaced, and `overwrite` is False.
+    """
+    earlier = _read(folder)
+    difference = None if earlier is None else earlier.difference(_settings(settings))
+    own = earlier if difference is None else None
+    finished = {one.id: one for one in own.inputs} if own else {}
+    unfinished = set(own.unfinished) if own else set()
+    done: set[str] = set()
+    if not overwrite:
+        files = {
+            v.id: output_files(folder, v, probabilities=settings["probabilities"]) for v in volumes
+        }
+        done = {v.id for v in volumes if _is_done(v, finished, files[v.id])}
+        in_the_way = [
+            path
+            for v in volumes
+            if v.id not in done | unfinished and not _lost_its_mask(v, finished, files[v.id])
+            for path in files[v.id]
+            if path.exists()
+        ]
+        if in_the_way:
+            raise _refusal(in_the_way, difference, finished, volumes)
+        _check_other_masks(folder, earlier, difference)
+        _check_submission(submission, own)
+    names = {volume.id for volume in volumes} - done
+    others = {name: one for name, one in finished.items() if name not in names}
+    return PredictionRecord(
+        folder, settings, submission, others, unfinished | names, frozenset(done)
+    )
+
+
+def input_record(volume: InputVolume) -> InputRecord:
+    """Return the record of a volume, with a digest of each file."""
+    files = [{key: str(v) if key == "path" else v for key, v in file_record(path).items()}
+             for path in volume.files]  # fmt: skip
+    return InputRecord.model_validate({"id": volume.id, "files": files})
+
+
+def _read(folder: Path) -> _Earlier | None:
+    """Return the earlier record; None without one that vesuv wrote."""
+    content = read_json_or_none(folder / PROVENANCE)
+    try:
+        return None if content is None else _Earlier.model_validate(content)
+    except ValidationError:
+        return None
+
+
+def _settings(content: Mapping[str, Any]) -> _Settings:
+    return _Settings.model_validate(json.loads(json.dumps(content, default=str)))
+
+
+def output_files(folder: Path, volume: InputVolume, *, probabilities: bool) -> list[Path]:
+    """Return the files that a prediction writes for a volume, the mask first."""
+    files = [folder / volume.output_name]
+    if probabilities:
+        files.append(folder / PROBABILITIES / volume.output_name)
+    return files
+
+
+def _is_done(
+    volume: InputVolume, finished: Mapping[str, InputRecord], files: Sequence[Path]
+) -> bool:
+    if volume.id not in finished or not all(path.exists() for path in files):
+        return False
+    return finished[volume.id].has_same_files(input_record(volume))
+
+
+def _lost_its_mask(
+    volume: InputVolume, finished: Mapping[str, InputRecord], files: Sequence[Path]
+) -> bool:
+    """Whether the mask of a finished volume was removed, so that it is to be predicted again."""
+    return volume.id in finished and not files[0].exists()
+
+
+def _refusal(
+    in_the_way: Sequence[Path],
+    difference: str | None,
+    finished: Mapping[str, InputRecord],
+    volumes: Sequence[InputVolume],
+) -> InputError:
+    names = {volume.output_name: volume.id for volume in volumes}
+    if difference is not None:
+        reason = f"predicted with {difference}"
+    elif names[in_the_way[0].name] in finished:
+        reason = "predicted from an input that has changed since"
+    else:
+        reason = f"not recorded in {PROVENANCE}"
+    others = f" and {len(in_the_way) - 1} more of its files exist" if in_the_way[1:] else " exists"
+    return InputError(
+        f"--output: {in_the_way[0]}{others} already ({reason}); name another folder, or replace "
+        "with --overwrite"
+    )
+
+
+def _check_other_masks(folder: Path, earlier: _Earlier | None, difference: str | None) -> None:
+    """Refuse to replace the record of other masks, which have other settings."""
+    if earlier is None or difference is None:
+        return
+    masks = [one.output_name for one in earlier.inputs if (folder / one.output_name).exists()]
+    if masks:
+        raise InputError(
+            f"--output: {folder / PROVENANCE} is the record of {len(masks)} masks there, first "
+            f"{masks[0]}, predicted with {difference}; name another folder, or replace the record "
+            "with --overwrite"
+        )
+
+
+def _check_submission(path: Path | None, own: _Earlier | None) -> None:
+    if path is None or not path.exists():
+        return
+    if own is None or own.submission != str(path.resolve()):
+        raise InputError(
+            f"--submission: {path} exists already; give another name, or replace it with "
+            "--overwrite"
+        )
+
+
+def _by_dotted_key(settings: _Settings) -> dict[str, Any]:
+    """Return settings by name, such as threshold or inference.precision."""
+    plain = settings.model_dump(include=set(_Settings.model_fields) - {"runs"})
+    flat: dict[str, Any] = {}
+    for key, value in plain.items():
+        is_section = isinstance(value, dict) and len(value) > 1
+        if is_section:
+            flat |= {f"{key}.{name}": item for name, item in value.items()}
+        else:
+            flat[key] = next(iter(value.values())) if isinstance(value, dict) else value
+    return flat
