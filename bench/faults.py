@@ -24,6 +24,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from bench.faulting.scenarios import SCENARIOS
 from bench.faulting.trial import Bench, Result, Trial
 
+_RENAMES = ("rename ", "replace ")
+
 
 @dataclass
 class Row:
@@ -47,6 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--verbs", nargs="+", default=[], help="those that begin with these words")
     parser.add_argument("--every", type=int, default=1, help="at every n-th change only")
+    parser.add_argument("--renames", action="store_true", help="at renames only")
     parser.add_argument("--jobs", type=int, default=1, help="trials at the same time")
     options = parser.parse_args()
     wanted = tuple(options.verbs)
@@ -56,8 +59,7 @@ def main() -> None:
         benches = [Bench(Path(folder) / str(job)) for job in range(options.jobs)]
         with ThreadPoolExecutor(options.jobs) as pool:
             parts = [
-                pool.submit(_kill, bench, rows, job, options.jobs, options.every)
-                for job, bench in enumerate(benches)
+                pool.submit(_kill, bench, rows, job, options) for job, bench in enumerate(benches)
             ]
             for part in parts:
                 part.result()
@@ -69,15 +71,15 @@ def main() -> None:
         print(line)
 
 
-def _kill(bench: Bench, rows: dict[str, Row], job: int, jobs: int, every: int) -> None:
+def _kill(bench: Bench, rows: dict[str, Row], job: int, options: argparse.Namespace) -> None:
     """Try this job's share of the moments of each scenario."""
     for name, row in rows.items():
         trial = Trial(bench, SCENARIOS[name])
-        row.changes = len(trial.changes)
-        moments = [
-            (number, done) for number in range(1, len(trial.changes) + 1) for done in (False, True)
-        ]
-        for number, done in moments[::every][job::jobs]:
+        wanted = _RENAMES if options.renames else ""
+        numbers = [n for n, line in enumerate(trial.changes, 1) if line.startswith(wanted)]
+        row.changes = len(numbers)
+        moments = [(number, done) for number in numbers for done in (False, True)]
+        for number, done in moments[:: options.every][job :: options.jobs]:
             change = f"{'behind' if done else 'before'} {number} {trial.changes[number - 1]}"
             result = trial.kill(number, done)
             row.results.append((change, result))
