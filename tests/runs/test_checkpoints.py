@@ -116,6 +116,19 @@ def test_a_hostile_checkpoint_runs_nothing(tmp_path: Path, monkeypatch: pytest.M
     assert not Path("owned").exists()
 
 
+@pytest.mark.timeout(20)
+def test_lists_that_are_shared_a_thousandfold_are_looked_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.pt"
+    write(path)
+    content = torch.load(path, weights_only=True)
+    nested: list[object] = [1.0]
+    for _ in range(60):
+        nested = [nested, nested]
+    torch.save(content | {"training": {"optimizer": nested}}, path)
+
+    assert read_checkpoint(path).training is not None
+
+
 def test_no_flipped_bit_goes_unseen(tmp_path: Path) -> None:
     path = tmp_path / "a.pt"
     write(path)

@@ -120,7 +120,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     try:
         verify_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
-        _check_tensors("", content)
+        _check_tensors("", content, set())
     except Exception as fault:  # a damaged file can raise any exception
         reason = str(fault).splitlines()[0] if str(fault) else type(fault).__name__
         raise InputError(f"{path}: damaged or no checkpoint ({reason}); use another one") from None
@@ -156,8 +156,14 @@ def _checkpoint(path: Path, content: dict[str, Any]) -> Checkpoint:
     return Checkpoint(path=path, config=config, normalizer=normalizer, **fields)
 
 
-def _check_tensors(place: str, content: Any) -> None:
-    """Refuse tensors that compiled code would not expect, anywhere in a checkpoint."""
+def _check_tensors(place: str, content: Any, checked: set[int]) -> None:
+    """Refuse tensors that compiled code would not expect, anywhere in a checkpoint.
+
+    A file may hold one list in many places, or in itself: each object is looked at once.
+    """
+    if id(content) in checked:
+        return
+    checked.add(id(content))
     if isinstance(content, Tensor):
         is_plain = type(content) is Tensor and content.layout == torch.strided
         if not is_plain or content.device.type != "cpu" or not is_dense(content):
@@ -165,10 +171,10 @@ def _check_tensors(place: str, content: Any) -> None:
             raise FileFault(f"{place} must be a dense tensor, found {kind}")
     elif isinstance(content, dict):
         for name, item in content.items():
-            _check_tensors(f"{place}.{name}" if place else str(name), item)
+            _check_tensors(f"{place}.{name}" if place else str(name), item, checked)
     elif isinstance(content, (list, tuple)):
         for index, item in enumerate(content):
-            _check_tensors(f"{place}.{index}", item)
+            _check_tensors(f"{place}.{index}", item, checked)
 
 
 def first_difference(expected: Mapping[str, Tensor], tensors: Mapping[str, Any]) -> str | None:
