@@ -41,6 +41,19 @@ def test_rows_of_an_epoch_that_no_run_has_are_left_out(tmp_path: Path) -> None:
     assert RunHistory.read(tmp_path).metrics.points("val/dice") == [(3, 0.5)]
 
 
+def test_the_columns_of_a_score_are_found_by_class(tmp_path: Path) -> None:
+    names = ("val/dice", "val/dice[bone]", "val/full_dice[bone]", "val/dice[a [x]]", "val/dice[b")
+    (tmp_path / "metrics.csv").write_text(
+        ",".join(("epoch", *names)) + "\n0" + ",0.5" * len(names) + "\n"
+    )
+
+    metrics = RunHistory.read(tmp_path).metrics
+
+    assert metrics.by_class("val/dice") == {"bone": "val/dice[bone]", "a [x]": "val/dice[a [x]]"}
+    assert metrics.by_class("val/full_dice") == {"bone": "val/full_dice[bone]"}
+    assert metrics.by_class("val/iou") == {}
+
+
 @pytest.mark.parametrize(
     "bad",
     [

@@ -27,7 +27,7 @@ class ProbabilityPlot:
 
     epoch: int
     threshold: float
-    """The validation threshold."""
+    """The validation threshold; 0.5 for several classes, which have none."""
     shares: Mapping[str, list[float]]
     """Label -> share of its voxels in each bin."""
 
@@ -42,7 +42,9 @@ class ProbabilityPlot:
         }
         if not any(map(any, counts.values())):
             return None
-        threshold = history.config.validation.threshold if history.config else 0.5
+        config = history.config
+        has_threshold = config is not None and config.labels.num_classes == 2
+        threshold = config.validation.threshold if config and has_threshold else 0.5
         shares = {name: [n / (sum(bins) or 1) for n in bins] for name, bins in counts.items()}
         return cls(observation.epoch, threshold, shares)
 

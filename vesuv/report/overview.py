@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 from vesuv.config.differences import default_differences
+from vesuv.io.printable import printable
 from vesuv.report.formats import MAX_NUMBER
 from vesuv.runs.history import Point, RunHistory
 
@@ -27,6 +28,20 @@ class Overview:
     def measure(self) -> str:
         """The measure of the schedule and the best checkpoint."""
         return self.history.config.validation.measure if self.history.config else "dice"
+
+    @cached_property
+    def class_names(self) -> list[str]:
+        """Foreground classes if there are several; empty for two classes."""
+        labels = self.history.config.labels if self.history.config else None
+        if labels is None:
+            return list(self.history.metrics.by_class("val/labelled_fraction"))
+        return [printable(name) for name in labels.names[1:]] if labels.num_classes > 2 else []
+
+    @property
+    def measure_name(self) -> str:
+        """The measure, named as a mean where it is one over classes."""
+        is_mean = self.class_names and self.measure != "accuracy"
+        return f"mean {self.measure}" if is_mean else self.measure
 
     @property
     def num_finished_epochs(self) -> int:

@@ -22,7 +22,16 @@ from vesuv.report.timeline import Timeline
 from vesuv.runs.history import Metrics, RunHistory
 
 NAME = "report.html"
-_SECTIONS = ("findings", "curves", "slices", "distribution", "groups", "speed", "configuration")
+_SECTIONS = (
+    "findings",
+    "curves",
+    "classes",
+    "slices",
+    "distribution",
+    "groups",
+    "speed",
+    "configuration",
+)
 _MAX_CHARACTERS = 2000
 """Longer texts are truncated."""
 _MAX_EPOCH = 10**9

@@ -8,22 +8,36 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from statistics import fmean
 
 import numpy as np
 from markupsafe import Markup
 from PIL import Image, ImageColor
 
-from vesuv.types import Array, Mask
+from vesuv.io.printable import printable
+from vesuv.types import Array, ClassArray, Mask
 
-_IGNORED = 77
-"""Value of ignored voxels in slices.npz."""
+_IGNORED_GREY = 77
+"""Value of ignored voxels in the label of slices.npz."""
+_IGNORED_CLASS = 255
+"""Value of ignored voxels in its label_classes."""
 _MAX_SLICES = 4
 """Maximum number of slices on the page."""
 _MAX_EDGE = 320
 
-COLOURS = {"true_positive": "#00a87e", "false_positive": "#f09600", "false_negative": "#60b4f0"}
+COLOURS = {
+    "true_positive": "#00a87e",
+    "false_positive": "#f09600",
+    "false_negative": "#60b4f0",
+    "wrong_class": "#b43ce6",
+}
 """Colours that people with any kind of colour vision can distinguish."""
+_CLASS_COLOURS = ("#f0e442", "#d55e00", "#0072b2", "#cc79a7", "#56b4e9", "#009e73")
+"""Okabe and Ito's colours; those that resemble the colours of errors are last."""
+_SHADES = (1.0, 0.6, 0.35)
+"""Brightness of the first six classes, the next six, and the six after those."""
+BACKGROUND = "#181b20"
+"""Colour of the background in labels and predictions."""
 HATCH = ("#5c6068", "#3a3d43")
 """Colours of the stripes over ignored voxels."""
 RAMP = {0: "#0a0e20", 25: "#263e80", 50: "#787a80", 75: "#d6b04a", 100: "#fff4be"}
@@ -34,7 +48,18 @@ def _rgb(*colours: str) -> Array:
     return np.array([ImageColor.getrgb(colour) for colour in colours]).squeeze()
 
 
-_LABEL = _rgb("#181b20", "#e8ecf1")
+def class_colours(num: int) -> list[str]:
+    """Return a colour for each of `num` foreground classes; equal ones from the 19th on."""
+    num_colours, num_shades = len(_CLASS_COLOURS), len(_SHADES)
+    colours = []
+    for index in range(num):
+        shade = _SHADES[index // num_colours % num_shades]
+        red, green, blue = (shade * _rgb(_CLASS_COLOURS[index % num_colours])).astype(int)
+        colours.append(f"#{red:02x}{green:02x}{blue:02x}")
+    return colours
+
+
+_LABEL = _rgb(BACKGROUND, "#e8ecf1")
 _STRIPES = _rgb(*HATCH)
 _PALETTE = np.stack(
     [np.interp(np.arange(256) / 2.55, list(RAMP), c) for c in _rgb(*RAMP.values()).T], axis=1
@@ -50,50 +75,75 @@ class Slice:
     """Slice number in the case; None if slices.npz has none."""
     image: Array
     """Grey, 0 to 255."""
-    label: Array
-    """0 for background, `_IGNORED` for ignored voxels, other numbers for foreground."""
+    label: ClassArray
+    """Class index; 0 where ignored."""
+    prediction: ClassArray
+    """Class index; 0 where ignored."""
+    ignored: Mask
     probability: Array
     """Probability of any foreground class, 0 to 255."""
     threshold: float
-
-    @property
-    def ignored(self) -> Mask:
-        return cast("Mask", self.label == _IGNORED)
+    class_names: tuple[str, ...] = ()
+    """Foreground classes if there are several; empty for two classes."""
 
     @property
     def errors(self) -> dict[str, Mask]:
-        """Masks of true positives, false positives and false negatives among the valid voxels."""
-        foreground = (self.label > 0) & ~self.ignored
-        predicted = (self.probability / 255.0 >= self.threshold) & ~self.ignored
-        return {
-            "true_positive": predicted & foreground,
+        """Masks of true positives, false positives and false negatives among the valid voxels.
+
+        With several classes also of foreground that is predicted as another foreground class,
+        which is no true positive.
+        """
+        foreground, predicted = self.label > 0, self.prediction > 0
+        wrong_class = foreground & predicted & (self.label != self.prediction)
+        masks = {
+            "true_positive": predicted & foreground & ~wrong_class,
             "false_positive": predicted & ~foreground,
             "false_negative": ~predicted & foreground,
         }
+        return masks | ({"wrong_class": wrong_class} if self.class_names else {})
 
     @property
     def counts(self) -> dict[str, int]:
         return {name: int(mask.sum()) for name, mask in self.errors.items()}
 
     @property
+    def class_dice(self) -> dict[str, float]:
+        """Dice of each foreground class that is labelled or predicted; "" is the name of one."""
+        names = dict(enumerate(self.class_names or ("",), start=1))
+        sizes = {k: int((self.label == k).sum() + (self.prediction == k).sum()) for k in names}
+        return {
+            name: 2 * int(((self.label == k) & (self.prediction == k)).sum()) / sizes[k]
+            for k, name in names.items()
+            if sizes[k]
+        }
+
+    @property
     def dice(self) -> float | None:
-        """Dice of the slice; None if no foreground is labelled or predicted."""
-        tp, fp, fn = self.counts.values()
-        return 2 * tp / (2 * tp + fp + fn) if tp + fp + fn else None
+        """Dice of the slice, the mean over classes; None without labelled or predicted ones."""
+        return fmean(self.class_dice.values()) if self.class_dice else None
 
     @property
     def panels(self) -> dict[str, Markup]:
         """Pictures by name, as data URIs."""
-        label = _LABEL[((self.label > 0) & ~self.ignored).astype(int)]
         errors = 0.6 * np.repeat(self.image[..., None], 3, axis=2)
         for name, mask in self.errors.items():
             errors[mask] = 0.25 * errors[mask] + 0.85 * _rgb(COLOURS[name])
-        return {
-            "image": png(Image.fromarray(self.image)),
-            "label": png(Image.fromarray(_hatch(label, self.ignored))),
-            "probability": png(_colour_probability(self.probability)),
-            "errors": png(Image.fromarray(_hatch(errors, self.ignored))),
+        panels = {
+            "image": Image.fromarray(self.image),
+            "label": Image.fromarray(_hatch(self._colour_classes(self.label), self.ignored)),
         }
+        if self.class_names:
+            prediction = self._colour_classes(self.prediction)
+            panels["prediction"] = Image.fromarray(_hatch(prediction, self.ignored))
+        panels["probability"] = _colour_probability(self.probability)
+        panels["errors"] = Image.fromarray(_hatch(errors, self.ignored))
+        return {name: png(picture) for name, picture in panels.items()}
+
+    def _colour_classes(self, classes: ClassArray) -> Array:
+        if not self.class_names:
+            return _LABEL[classes]
+        palette = _rgb(BACKGROUND, *class_colours(len(self.class_names)))
+        return palette[classes]
 
 
 def read_slices(path: Path) -> list[Slice]:
@@ -125,13 +175,32 @@ def _slices(arrays: Mapping[str, Array]) -> list[Slice]:
     z = arrays.get("z", np.zeros(0))
     z = z if z.shape == shape[:1] and z.dtype.kind in "iu" else np.full(_MAX_SLICES, None)
     stride = math.ceil(max(shape[1:]) / _MAX_EDGE)
-    small_slices = zip(*(stack[:_MAX_SLICES, ::stride, ::stride] for stack in stacks), strict=True)
+    image, label, probability = (stack[:_MAX_SLICES, ::stride, ::stride] for stack in stacks)
+    prediction = (probability / 255.0 >= threshold).astype(np.uint8)
+    ignored, label = label == _IGNORED_GREY, (label > 0).astype(np.uint8)
+    class_names = _class_names(arrays, shape)
+    if class_names:
+        names = ("label_classes", "predicted_classes")
+        label, prediction = (arrays[name][:_MAX_SLICES, ::stride, ::stride] for name in names)
+        ignored = label == _IGNORED_CLASS
+    label, prediction = (np.where(ignored, 0, part) for part in (label, prediction))
+    slices = zip(image, label, prediction, ignored, probability, strict=True)
     return [
-        Slice(case, number, image, label, probability, threshold)
-        for case, number, (image, label, probability) in zip(
-            cases, z.tolist(), small_slices, strict=False
-        )
+        Slice(case, number, *parts, threshold, class_names)
+        for case, number, parts in zip(cases, z.tolist(), slices, strict=False)
     ]
+
+
+def _class_names(arrays: Mapping[str, Array], shape: tuple[int, ...]) -> tuple[str, ...]:
+    """Return the foreground classes; empty without valid arrays of several classes."""
+    names = tuple(map(str, np.atleast_1d(arrays.get("class_names", ()))))
+    for part in ("label_classes", "predicted_classes"):
+        classes = arrays.get(part)
+        if classes is None or classes.dtype != np.uint8 or classes.shape != shape:
+            return ()
+        if (classes[classes != _IGNORED_CLASS] >= len(names)).any():
+            return ()
+    return tuple(map(printable, names[1:])) if len(names) > 2 else ()
 
 
 def _hatch(colours: Array, mask: Mask) -> Array:

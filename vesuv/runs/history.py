@@ -57,6 +57,14 @@ class Metrics:
         """Names of all columns, in the order of their first appearance."""
         return list(dict.fromkeys(name for row in self.rows for name in row))
 
+    def by_class(self, name: str) -> dict[str, str]:
+        """Return class -> its column of a score, such as `val/dice[bone]` of `val/dice`."""
+        return {
+            column[len(name) + 1 : -1]: column
+            for column in self.columns
+            if column.startswith(f"{name}[") and column.endswith("]")
+        }
+
     @property
     def last_epoch(self) -> int | None:
         """Epoch of the newest row."""
