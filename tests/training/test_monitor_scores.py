@@ -1,10 +1,13 @@
 """The scores that `RunMonitor` takes of observed tiles, by hand."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from vesuv.diagnosis.probes.tiles import TileProbabilities
 from vesuv.evaluation.overlap import confusion
+from vesuv.runs.records import TrainScore
 from vesuv.training.monitor import pooled_score, score_by_group, score_by_tile
 from vesuv.training.validation import ObservedTile
 
@@ -42,7 +45,20 @@ def test_groups_that_are_unknown_or_empty_are_left_out() -> None:
 
 
 def test_a_pooled_score_is_of_all_voxels() -> None:
-    score = pooled_score([TILE, observed([1, 1, 0], [0.9, 0.9, 0.1])])
+    score = pooled_score([TILE, observed([1, 1, 0], [0.9, 0.9, 0.1])], ["background", "sheet"])
 
     assert (score.precision, score.recall) == pytest.approx((3 / 4, 3 / 4))
     assert sum(score.histogram.foreground) == 4
+    assert "class_dice" not in score.model_dump()
+
+
+def test_a_pooled_score_has_the_dice_of_each_of_several_classes() -> None:
+    names = ["background", "sheet", "ink", "fibre"]
+    # sheet: 3 of 4 predicted and 6 labelled; ink: nowhere; fibre: 1 of 4 predicted and 1 labelled
+    matrix = torch.tensor([[10, 1, 0, 2], [2, 3, 0, 1], [0, 0, 0, 0], [0, 0, 0, 1]])
+
+    score = pooled_score([replace(TILE, confusion=matrix)], names)
+
+    assert score.class_dice == pytest.approx({"sheet": 0.6, "fibre": 0.4})
+    assert score.dice == pytest.approx(0.5)
+    assert TrainScore.model_validate_json(score.model_dump_json()) == score

@@ -17,7 +17,9 @@ from pydantic import (
     Field,
     PlainSerializer,
     PlainValidator,
+    SerializerFunctionWrapHandler,
     ValidationError,
+    model_serializer,
 )
 
 from vesuv.config.postprocess import Chain, plain_chain, read_chain
@@ -136,6 +138,15 @@ class TrainScore(Record):
     predicted: Share
     labelled: Share
     histogram: Histogram
+    class_dice: dict[str, Share] = Field(default_factory=dict)
+    """Dice by foreground class if there are several, without absent ones; not written if empty."""
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = serialize(self)
+        if not self.class_dice:
+            content.pop("class_dice", None)
+        return content
 
 
 class ErrorCounts(Record):

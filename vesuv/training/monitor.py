@@ -6,6 +6,7 @@ states, are restored. Everything runs in the main process.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ from vesuv.diagnosis.evidence import read_labels
 from vesuv.diagnosis.probes.gradients import compare_gradients
 from vesuv.diagnosis.probes.structure import measure_augmentation, measure_structure
 from vesuv.diagnosis.probes.tiles import errors, histogram
+from vesuv.evaluation.class_scores import overlap_row
+from vesuv.evaluation.measure import class_column
 from vesuv.evaluation.overlap import scores
 from vesuv.losses.compound import Compound
 from vesuv.runs.records import Observation, TileScore, TrainScore
@@ -121,7 +124,7 @@ class RunMonitor:
         if self.train_tiles is not None:
             machine = self.machine.for_single_process()
             train_scores = self.train_tiles.score(network, machine, observe=True)
-            content["train"] = pooled_score(train_scores.tiles)
+            content["train"] = pooled_score(train_scores.tiles, self.train_tiles.class_names)
         return content
 
     def _gradients(
@@ -185,16 +188,18 @@ def score_by_group(observed: Sequence[ObservedTile]) -> dict[str, float]:
     return {name: overlap.dice for name, overlap in overlaps.items() if overlap.labelled_fraction}
 
 
-def pooled_score(observed: Sequence[ObservedTile]) -> TrainScore:
+def pooled_score(observed: Sequence[ObservedTile], class_names: Sequence[str]) -> TrainScore:
     """Score the pooled voxels of all tiles."""
-    overlap = scores(_sum([tile.confusion for tile in observed]))
+    overlap = overlap_row(_sum([tile.confusion for tile in observed]), class_names)
+    by_class = {name: overlap.get(class_column("dice", name), math.nan) for name in class_names}
     return TrainScore(
-        dice=overlap.dice,
-        precision=overlap.precision,
-        recall=overlap.recall,
-        predicted=overlap.predicted_fraction,
-        labelled=overlap.labelled_fraction,
+        dice=overlap["dice"],
+        precision=overlap["precision"],
+        recall=overlap["recall"],
+        predicted=overlap["predicted_fraction"],
+        labelled=overlap["labelled_fraction"],
         histogram=histogram(tile.probabilities for tile in observed),
+        class_dice={name: dice for name, dice in by_class.items() if not math.isnan(dice)},
     )
 
 
