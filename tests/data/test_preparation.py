@@ -23,13 +23,15 @@ from vesuv.io.formats import Volume, read, write
 
 RNG = np.random.default_rng(0)
 SHAPE = (12, 20, 24)
+RAS = (1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, -1.0)
+"""Direction of a NIfTI file with a diagonal affine."""
 
 
 def raw(number: int) -> Case:
     rng = np.random.default_rng(number)
     image = rng.integers(0, 200, (2, *SHAPE)).astype(np.int16)
     label = rng.choice(np.array([0, 1, 7], np.uint8), SHAPE, p=[0.7, 0.2, 0.1])
-    return Case(f"c{number}", image, label, (2.0, 1.0, 1.0), f"s{number % 2}", "µm")
+    return Case(f"c{number}", image, label, (2.0, 1.0, 1.0), f"s{number % 2}", "µm", RAS)
 
 
 def config(root: Path, spacing: list[float] | None = None) -> Config:

@@ -26,6 +26,7 @@ class Case:
         spacing: Voxel edges along z, y, x in `unit`.
         group: Group for grouped or stratified folds.
         unit: Unit of the spacing (pm, Å, nm, µm, mm, cm, m, in); None when not known.
+        direction: Unit vectors of the axes, see `vesuv.io.formats.Volume`; None when not known.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Case:
     spacing: Spacing = (1.0, 1.0, 1.0)
     group: str | None = None
     unit: str | None = None
+    direction: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,4 +25,12 @@ def read_case(files: CasePaths) -> Case:
             f"{files.label}: a label has one channel, found {len(label.channels)}; give one "
             "integer map"
         )
-    return Case(files.id, image, label.channels[0], geometry.spacing, files.group, geometry.unit)
+    return Case(
+        files.id,
+        image,
+        label.channels[0],
+        geometry.spacing,
+        files.group,
+        geometry.unit,
+        geometry.direction,
+    )

@@ -167,8 +167,14 @@ def _checked_spacing(case: Case) -> Spacing:
 
 
 def _attributes(case: Case, **measurements: object) -> CaseAttributes:
-    """Check the attributes; only the user's id, group and unit can be invalid."""
-    identity = {"version": VERSION, "id": case.id, "group": case.group, "unit": case.unit}
+    """Check the attributes; only the user's id, group, unit and direction can be invalid."""
+    identity = {
+        "version": VERSION,
+        "id": case.id,
+        "group": case.group,
+        "unit": case.unit,
+        "direction": case.direction,
+    }
     try:
         return CaseAttributes.model_validate(identity | measurements)
     except ValidationError as fault:

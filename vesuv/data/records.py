@@ -35,6 +35,7 @@ PositiveLength = Annotated[float, Field(gt=0.0)]
 Unit = Literal["pm", "Å", "nm", "µm", "mm", "cm", "m", "in"]
 LabelValue = Annotated[int, Field(ge=-(2**63), lt=2**64)]
 CheckedShape = tuple[PositiveCount, PositiveCount, PositiveCount]
+CheckedDirection = Annotated[tuple[float, ...], Field(min_length=9, max_length=9)]
 CheckedSpacing = tuple[PositiveLength, PositiveLength, PositiveLength]
 Stamp = list[int | str]
 """Bytes and modification time in ns; of a folder also a digest over its files."""
@@ -60,6 +61,7 @@ class CaseAttributes(Record):
         shape: Voxels along z, y, x.
         spacing: Voxel edges along z, y, x, in `unit`.
         unit: Unit of the spacing, see `vesuv.io.formats.Volume`; None when not known.
+        direction: Unit vectors of the axes, see there; None in older stores, or when not known.
         native_shape: Shape of the file; None where nothing was resampled.
         native_spacing: Spacing of the file; None where nothing was resampled.
         num_channels: Channels of the image.
@@ -75,6 +77,7 @@ class CaseAttributes(Record):
     shape: CheckedShape
     spacing: CheckedSpacing
     unit: Unit | None = None
+    direction: CheckedDirection | None = None
     native_shape: CheckedShape | None = None
     native_spacing: CheckedSpacing | None = None
     num_channels: PositiveCount
@@ -87,6 +90,7 @@ class CaseAttributes(Record):
     def _consistent(self) -> CaseAttributes:
         image, foreground = self.statistics, self.statistics.foreground
         parts: list[Sequence[object]] = [image.mean, image.std, image.min, image.max]
+        parts += [part for part in (image.low, image.high) if part is not None]
         if foreground is not None:
             parts += [foreground.mean, foreground.std, foreground.quantiles]
         if any(len(part) != self.num_channels for part in parts):

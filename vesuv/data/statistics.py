@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated
@@ -18,7 +19,9 @@ _NUM_LEVELS = 1001
 _LEVELS = np.linspace(0.0, 1.0, _NUM_LEVELS)
 """Levels of the quantiles of the foreground's intensities."""
 _SAMPLE_SIZE = 100_000
-"""Number of evenly spaced foreground voxels that quantiles are computed from."""
+"""Number of evenly spaced voxels that quantiles are computed from."""
+_EXTENT = (0.5, 99.5)
+"""Percentiles between which a case's intensities lie, single hot or dead voxels left out."""
 
 # The constraints are checked when statistics are read from a store, see `vesuv.data.records`.
 Floats = Annotated[tuple[float, ...], Field(min_length=1)]
@@ -49,13 +52,25 @@ class Foreground:
 
 @dataclass(frozen=True)
 class CaseStatistics:
-    """Intensities of one case by channel; foreground is None without foreground voxels."""
+    """Intensities of one case, one entry for each channel.
+
+    Args:
+        mean: Mean over all voxels.
+        std: Standard deviation over them.
+        min: Smallest value.
+        max: Largest value.
+        foreground: Intensities of the foreground; None without foreground voxels.
+        low: 0.5th percentile over all voxels; None in older stores.
+        high: 99.5th percentile over all voxels; None in older stores.
+    """
 
     mean: Floats
     std: Floats
     min: Floats
     max: Floats
     foreground: Foreground | None = None
+    low: Floats | None = None
+    high: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +94,12 @@ def case_statistics(image: Array, label: ClassArray | None) -> CaseStatistics:
     moments = [_moments(channel) for channel in image]
     mean, std, low, high = (tuple(part) for part in zip(*moments, strict=True))
     foreground = None if label is None else _foreground(image, (label > 0) & (label != IGNORE))
-    return CaseStatistics(mean, std, low, high, foreground)
+    extents = [np.percentile(_sample(channel), _EXTENT).tolist() for channel in image]
+    return CaseStatistics(
+        *(mean, std, low, high, foreground),
+        low=tuple(extent[0] for extent in extents),
+        high=tuple(extent[1] for extent in extents),
+    )
 
 
 def merge_statistics(cases: Iterable[CaseStatistics]) -> DatasetStatistics:
@@ -134,6 +154,14 @@ def _moments_by_count(channel: Array) -> tuple[float, float, float, float]:
     std = float(np.sqrt(counts @ (grey_values - mean) ** 2 / channel.size))
     observed = grey_values[counts > 0]
     return mean, std, float(observed.min()), float(observed.max())
+
+
+def _sample(channel: Array) -> NDArray[np.float64]:
+    """Every n-th voxel; n shares no factor with the size, so that all rows and columns count."""
+    step = max(1, channel.size // _SAMPLE_SIZE)
+    while math.gcd(step, channel.size) > 1:
+        step += 1
+    return channel.reshape(-1)[::step].astype(np.float64)
 
 
 def _refuse_non_finite(channel: Array) -> None:

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from vesuv.data.labels import decode
 from vesuv.errors import InputError, InputErrors
+from vesuv.inference.domain_shift import DomainShift, InputGrid, shift_lines
 from vesuv.inference.inputs import InputVolume
 from vesuv.inference.members import ChosenMask, Member
 from vesuv.inference.prediction_record import (
@@ -102,18 +102,19 @@ class FilePrediction:
                 f"{len(done)} of {len(volumes)} volumes were predicted before; left as they are"
             )
         faults: list[str] = []
+        shifts: dict[str, list[DomainShift]] = {}
         record.write()
         for number, volume in enumerate(volumes, start=1):
             if volume.id in done:
                 continue
             title = f"{number}/{len(volumes)} {volume.id}"
             try:
-                self._predict(volume, title)
+                shifts[volume.id] = self._predict(volume, title)
             except InputError as fault:
                 faults.append(str(fault))
                 self.say(f"{title}: left out: {fault}")
             else:
-                record.finish(volume)
+                record.finish(volume, shifts[volume.id])
         finished = [volume for volume in volumes if volume.id in record.finished]
         masks = [self.output / volume.output_name for volume in finished]
         if self.submission is not None and faults:
@@ -121,6 +122,8 @@ class FilePrediction:
         elif self.submission is not None:
             background = self.predictor.config.labels.values()[0][1][0]
             write_submission(self.submission, masks, background, self.output)
+        for line in shift_lines(shifts):
+            self.say(line)
         self.say(
             f"written: {len(masks) - len(done)} of {len(volumes)} masks and {PROVENANCE} in "
             f"{self.output}"
@@ -129,13 +132,14 @@ class FilePrediction:
             raise InputErrors(faults)
         return masks
 
-    def _predict(self, volume: InputVolume, title: str) -> None:
-        """Predict one volume and write its mask."""
+    def _predict(self, volume: InputVolume, title: str) -> list[DomainShift]:
+        """Predict one volume, write its mask, and return how it differs from training."""
         start = time.monotonic()
         like, image = read_channels(volume.files)
+        grid = InputGrid(like.spacing, like.unit, like.direction)
         with self.show_progress(title, "windows") as progress:
             try:
-                probs = torch.from_numpy(self.predictor.predict(image, like.spacing, progress))
+                probs, shifts = self.predictor.predict_with_shifts(image, grid, progress)
             except InputError as fault:
                 raise InputError(f"{volume.files[0]}: {fault}") from None
         classes = self.predictor.classes(probs)
@@ -146,6 +150,7 @@ class FilePrediction:
         share = float(np.count_nonzero(classes)) / classes.size
         seconds = time.monotonic() - start
         self.say(f"{title}: {share:.2%} foreground, {seconds:.1f} s")
+        return shifts
 
 
 def check_output(source: Path, output: Path) -> None:

@@ -18,7 +18,7 @@ from vesuv.inference.masks import MaskSettings
 from vesuv.inference.precision import with_judged_precision
 from vesuv.runs.checkpoints import Checkpoint, read_checkpoint
 from vesuv.runs.folder import RunFolder
-from vesuv.runs.records import SelectedInference, SelectedModel
+from vesuv.runs.records import SelectedInference, SelectedModel, TrainingImages
 
 _COMMON_KEYS: dict[str, Callable[[Config], object]] = {
     "labels.classes": lambda config: list(config.labels.classes.items()),
@@ -65,6 +65,14 @@ class Member:
         """Whether the checkpoint has changed since its selection."""
         digest = self.selected.checkpoint_sha256 if self.selected else None
         return digest is not None and digest != self.sha256
+
+    @property
+    def training_images(self) -> TrainingImages | None:
+        """Grids and intensities of the training cases; None where the run does not record them."""
+        try:
+            return self.run.facts.training_images
+        except InputError:  # predictions do not depend on run.json
+            return None
 
     @cached_property
     def sha256(self) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from vesuv.errors import InputError
+from vesuv.inference.domain_shift import DomainShift
 from vesuv.inference.inputs import InputVolume
 from vesuv.inference.provenance import PROVENANCE, file_record
 from vesuv.io.formats import suffix
@@ -31,12 +32,19 @@ class FileRecord(Record):
     """None for a .zarr folder."""
 
 
+class ShiftRecord(Record):
+    """One way in which a volume differs from those of training."""
+
+    kind: str
+    message: str
+
+
 class InputRecord(Record):
     """A volume whose mask is written."""
 
     id: str
     files: tuple[FileRecord, ...]
-    warnings: tuple[dict[str, Any], ...] = ()
+    warnings: tuple[ShiftRecord, ...] = ()
     """How the volume differs from those of training."""
 
     @property
@@ -113,10 +121,11 @@ class PredictionRecord:
     unfinished: set[str]
     done_before: frozenset[str]
 
-    def finish(self, volume: InputVolume, warnings: Sequence[Mapping[str, Any]] = ()) -> None:
-        """Record that all files of a volume are written."""
-        record = input_record(volume).model_copy(update={"warnings": tuple(warnings)})
-        self.finished[volume.id] = record
+    def finish(self, volume: InputVolume, shifts: Sequence[DomainShift] = ()) -> None:
+        """Record that all files of a volume are written, and how it differs from training."""
+        warnings = tuple(ShiftRecord(kind=one.kind, message=one.message) for one in shifts)
+        record = input_record(volume)
+        self.finished[volume.id] = record.model_copy(update={"warnings": warnings})
         self.unfinished.discard(volume.id)
         self.write()
 

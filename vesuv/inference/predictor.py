@@ -25,6 +25,7 @@ from vesuv.data.preparation import to_storable_type
 from vesuv.data.resample import resample_image, resample_probs
 from vesuv.data.statistics import CaseStatistics, case_statistics
 from vesuv.errors import InputError
+from vesuv.inference.domain_shift import DomainCheck, DomainShift, InputGrid
 from vesuv.inference.masks import MaskSettings
 from vesuv.inference.members import Member, choose_mask, open_members
 from vesuv.inference.networks import TrainedNetwork
@@ -45,6 +46,8 @@ class Predictor:
         inference: Windows and mirroring; default: those of the first network.
         mask: Threshold and post-processing; default: `validation.threshold` and
             `inference.postprocess` of the first network's configuration.
+        domain: Comparison of inputs with the training cases; None: inputs are not compared.
+        say: Called with a warning for each way in which an input differs from them.
     """
 
     def __init__(
@@ -53,25 +56,35 @@ class Predictor:
         machine: Machine,
         inference: InferenceConfig | None = None,
         mask: MaskSettings | None = None,
+        *,
+        domain: DomainCheck | None = None,
+        say: Say = silent,
     ) -> None:
         self.networks = tuple(networks)
         self.machine = machine
         self.config = networks[0].config
         self.inference = inference or self.config.inference
         self.mask = mask or configured_mask_settings(networks[0])
+        self.domain = domain
+        self.say = say
 
     @classmethod
-    def of_members(cls, members: Sequence[Member], mask: MaskSettings | None = None) -> Predictor:
+    def of_members(
+        cls, members: Sequence[Member], mask: MaskSettings | None = None, say: Say = silent
+    ) -> Predictor:
         """Load the networks of checkpoints.
 
         Args:
             members: Checkpoints from `vesuv.inference.members`; the first one's settings apply.
             mask: Threshold and post-processing; default: those selected for the members.
+            say: Called with a warning for each way in which an input differs from the training
+                cases of the first member that records them.
         """
         machine = resolve(members[0].config.runtime)
         networks = [TrainedNetwork.from_checkpoint(m.checkpoint, machine.device) for m in members]
         mask = mask or choose_mask(members).settings
-        return cls(networks, machine, members[0].inference, mask)
+        domain = _domain_check(members, networks)
+        return cls(networks, machine, members[0].inference, mask, domain=domain, say=say)
 
     @property
     def num_channels(self) -> int:
@@ -98,7 +111,31 @@ class Predictor:
             InputError: Other channels than in training, a spacing of zero, NaN in the image, or a
                 network whose output is not finite.
         """
-        return self._predict_image(image, spacing, progress).numpy()
+        return self._predict_and_warn(image, spacing, progress).numpy()
+
+    def predict_with_shifts(
+        self, image: Array, grid: InputGrid, progress: Progress = no_progress
+    ) -> tuple[Tensor, list[DomainShift]]:
+        """Return the probabilities of `predict`, and how the image differs from training.
+
+        Nothing is passed to `say`. The spacing is converted to the unit of training, where both
+        units are known.
+
+        Args:
+            image: As for `predict`.
+            grid: Spacing, unit and direction.
+            progress: As for `predict`.
+        """
+        spacing = grid.spacing if self.domain is None else self.domain.spacing_of(grid)
+        channels = self._checked_channels(image)
+        resampled = self._resample(channels, spacing)
+        image_statistics = case_statistics(resampled, None)
+        mean = _mean(self._predict_each(resampled, image_statistics, progress))
+        shifts = []
+        if self.domain is not None:
+            shifts = self.domain.shifts(grid, image_statistics, channels.dtype)
+        z, y, x = channels.shape[1:]
+        return resample_probs(mean, (z, y, x)), shifts
 
     def segment(
         self,
@@ -110,7 +147,7 @@ class Predictor:
 
         Arguments and errors are those of `predict`.
         """
-        return self.labels(self._predict_image(image, spacing, progress))
+        return self.labels(self._predict_and_warn(image, spacing, progress))
 
     def labels(self, probs: Tensor) -> Array:
         """Return the label values (z, y, x) of probabilities (k, z, y, x)."""
@@ -142,7 +179,17 @@ class Predictor:
         means = (_mean([members[number] for number in ensemble]) for ensemble in ensembles)
         return [resample_probs(mean, case.native_shape) for mean in means]
 
-    def _predict_image(self, image: Array, spacing: Spacing, progress: Progress) -> Tensor:
+    def _predict_and_warn(self, image: Array, spacing: Spacing, progress: Progress) -> Tensor:
+        grid = InputGrid(spacing)
+        if self.domain is not None:
+            grid = self.domain.grid_in_training_unit(spacing)
+        probs, shifts = self.predict_with_shifts(image, grid, progress)
+        for shift in shifts:
+            self.say(f"warning: {shift.message}")
+        return probs
+
+    def _checked_channels(self, image: Array) -> Array:
+        """Return the channels (c, z, y, x) of an image in a storable number type."""
         image = np.asarray(image)
         if image.ndim not in (3, 4) or image.size == 0 or image.dtype.kind not in "biuf":
             raise InputError(
@@ -155,21 +202,15 @@ class Predictor:
                 f"the networks were trained on {self.num_channels} channels, found "
                 f"{len(channels)}; give the channels of training"
             )
-        resampled = self._resample(channels, spacing)
-        statistics = case_statistics(resampled, None)
-        mean = _mean(self._predict_each(resampled, statistics, progress))
-        z, y, x = channels.shape[1:]
-        return resample_probs(mean, (z, y, x))
+        return channels
 
     def _resample(self, channels: Array, spacing: Spacing) -> Array:
-        target = self.config.data.spacing
-        if target is None:
-            return channels
         if len(spacing) != 3 or not all(0.0 < edge < math.inf for edge in spacing):
             raise InputError(
                 f"a spacing is 3 finite voxel edges above 0, found {spacing}; correct it"
             )
-        return resample_image(channels, spacing, target)
+        target = self.config.data.spacing
+        return channels if target is None else resample_image(channels, spacing, target)
 
     def _predict_each(
         self, image: Array, statistics: CaseStatistics, progress: Progress
@@ -210,7 +251,8 @@ def load(
         runs: Run folders.
         checkpoint: Name of the checkpoint; default: the selected one, else the best.
         changes: `section.key=value` of the sections inference and runtime.
-        say: Called with a message where the precision is not that of the selection.
+        say: Called with a message where the precision is not that of the selection, and with a
+            warning for each way in which an input differs from the training cases.
 
     Raises:
         InputError: Runs that cannot be used, or cannot be averaged.
@@ -219,7 +261,7 @@ def load(
     members = open_members([Path(path) for path in paths], checkpoint, changes)
     if members[0].precision_note is not None:
         say(members[0].precision_note)
-    return Predictor.of_members(members)
+    return Predictor.of_members(members, say=say)
 
 
 def configured_mask_settings(network: TrainedNetwork) -> MaskSettings:
@@ -227,6 +269,17 @@ def configured_mask_settings(network: TrainedNetwork) -> MaskSettings:
     config = network.config
     threshold = config.validation.threshold if config.model.out_channels == 1 else None
     return MaskSettings(threshold, config.inference.postprocess)
+
+
+def _domain_check(
+    members: Sequence[Member], networks: Sequence[TrainedNetwork]
+) -> DomainCheck | None:
+    """Return the comparison with the training cases of the first member that records them."""
+    for member, network in zip(members, networks, strict=True):
+        training = member.training_images
+        if training is not None:
+            return DomainCheck(training, network.normalizer, network.config.data.spacing)
+    return None
 
 
 def _mean(members: Iterable[Tensor]) -> Tensor:

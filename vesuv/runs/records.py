@@ -68,6 +68,42 @@ def _valid_records(kind: type[Record], items: Any) -> Any:
     return tuple(records)
 
 
+Triple = tuple[Number, Number, Number]
+Interval = tuple[Number, Number]
+
+
+class SpacingRange(Record):
+    """Spacings of the training cases' files along z, y, x."""
+
+    low: Triple
+    median: Triple
+    high: Triple
+
+
+class IntensityRange(Record):
+    """Intensities of one channel over the training cases; extent: 0.5th to 99.5th percentile."""
+
+    normalised: Interval
+    """Lowest and highest end of the cases' extents after normalisation, without clipping."""
+    width: Interval
+    """Narrowest and widest of the cases' extents before normalisation."""
+    minimum: Interval
+    """Lowest and highest of the cases' smallest values before normalisation."""
+
+
+class TrainingImages(Record):
+    """Grids and intensities of the training cases; inputs of predictions are compared with them."""
+
+    spacing: SpacingRange | None = None
+    """None where no file states its spacing."""
+    unit: str | None = None
+    """Unit of the spacing; None where no file states it."""
+    orientations: tuple[str, ...] = ()
+    """Directions of the axes z, y, x, such as SPL; none where no file states them."""
+    channels: tuple[IntensityRange, ...] = ()
+    """None where the data were prepared by a version that did not measure them."""
+
+
 class RunFacts(Record):
     """run.json: facts about the start of a run."""
 
@@ -81,6 +117,8 @@ class RunFacts(Record):
     train_cases: tuple[str, ...] = ()
     store: str | None = None
     """Folder of the prepared data; None: the cases were in memory."""
+    training_images: TrainingImages | None = None
+    """None in runs of older versions."""
     started: str | None = None
     """Date and time, ISO 8601."""
     seed: int | None = None

@@ -18,6 +18,7 @@ from vesuv.data.case import Case
 from vesuv.data.preparation import prepare_in_memory
 from vesuv.data.store import store_path
 from vesuv.errors import InputError
+from vesuv.inference.domain_shift import training_images
 from vesuv.io.places import contains
 from vesuv.runs.checkpoints import read_newest
 from vesuv.runs.folder import RunFolder
@@ -232,6 +233,7 @@ def _run_facts(trainer: Trainer, data: TrainingData, fold: FoldName) -> dict[str
         "store": str(data.store) if data.store else None,
         "train_cases": [case.id for case in cases.train],
         "validation_cases": [] if fold == "all" else [case.id for case in cases.validation],
+        "training_images": training_images(cases.train, cases.normalizer).model_dump(mode="json"),
     }
 
 
