@@ -40,7 +40,9 @@ def score(
     return scores
 
 
-def draw_title(image: object, label: object, prediction: object, path: Path, title: str) -> None:
+def draw_title(
+    image: object, label: object, prediction: object, path: Path, title: str, names: object
+) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text(title)
 

@@ -13,6 +13,9 @@ from vesuv.report.figures import (
     threshold_curves,
     triptych,
 )
+from vesuv.report.pictures import class_colours
+
+TWO = ("background", "sheet")
 
 
 def test_the_distribution_figure_is_a_picture(tmp_path: Path) -> None:
@@ -60,7 +63,7 @@ def test_the_triptych_shows_the_slice_with_most_foreground(tmp_path: Path) -> No
     label[1] = 255  # ignored voxels are no foreground
     path = tmp_path / "triptych.png"
 
-    triptych(image, label, label % 255, path, "demo")
+    triptych(image, label, label % 255, path, "demo", TWO)
     red = imread(path)[..., 0] - imread(path)[..., 2]
 
     assert red.max() > 0.2  # the foreground colour is there, in the label and in the prediction
@@ -68,11 +71,32 @@ def test_the_triptych_shows_the_slice_with_most_foreground(tmp_path: Path) -> No
     assert all((half > 0.2).sum() > 500 for half in halves)
 
 
+def test_several_classes_have_a_colour_each_in_the_triptych_and_its_legend(tmp_path: Path) -> None:
+    names = ("background", "sheet", "$fibre$", "ink")
+    label = np.zeros((1, 20, 20), dtype=np.uint8)
+    label[0, :4], label[0, 8:12], label[0, 16:] = 1, 2, 255
+    black = np.zeros_like(label)
+    path = tmp_path / "triptych.png"
+
+    triptych(black, label, label % 255, path, "demo", names)
+
+    pixels = np.round(255 * imread(path)[..., :3]).astype(int)
+    lowest = [0, 0, 0]
+    for index, colour in enumerate(class_colours(3)):
+        rgb = np.array([int(colour[at : at + 2], 16) for at in (1, 3, 5)])
+        over_image = np.abs(pixels - 0.65 * rgb).max(axis=2) <= 2
+        over_paper = np.abs(pixels - (0.65 * rgb + 0.35 * 255)).max(axis=2) <= 2
+        assert (over_image.sum() > 500) == (names[index + 1] != "ink")
+        assert over_paper.sum() > 50, colour  # in the legend
+        lowest[index] = int(np.nonzero(over_paper.any(axis=1))[0].max())
+    assert min(lowest) > 0.85 * len(pixels)
+
+
 def test_a_title_is_no_formula_and_may_hold_any_byte(tmp_path: Path) -> None:
     empty = np.zeros((3, 8, 8), dtype=np.uint8)
     title = "$a_{$ $\\frac$ \x1b[1m\u202e" + os.fsdecode(b"\xe9")
 
-    triptych(empty, empty, empty, tmp_path / "triptych.png", title)
+    triptych(empty, empty, empty, tmp_path / "triptych.png", title, TWO)
 
     assert imread(tmp_path / "triptych.png").std() > 0.05
 
@@ -81,7 +105,7 @@ def test_a_flat_image_and_an_empty_label_are_drawn_too(tmp_path: Path) -> None:
     path = tmp_path / "triptych.png"
     empty = np.zeros((3, 8, 8), dtype=np.uint8)
 
-    triptych(np.ones((3, 8, 8), dtype=np.float32), empty, empty, path, "nothing here")
+    triptych(np.ones((3, 8, 8), dtype=np.float32), empty, empty, path, "nothing here", TWO)
 
     assert path.stat().st_size > 1000
 

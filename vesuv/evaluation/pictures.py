@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +11,9 @@ from vesuv.evaluation.classes import Classes
 from vesuv.io.formats import read
 from vesuv.types import Array, ClassArray
 
-Draw = Callable[[Array, ClassArray, ClassArray, Path, str], None]
-"""Draws image, label and prediction (z, y, x) to a file, with a title; it can be pickled."""
+Draw = Callable[[Array, ClassArray, ClassArray, Path, str, Sequence[str]], None]
+"""Draws image, label and prediction (z, y, x) to a file, with a title and the names of the classes,
+background first; it can be pickled."""
 
 
 @dataclass(frozen=True)
@@ -50,5 +51,6 @@ class Picture:
                 f"{self.image}: an image has its label's shape {classes.label.shape}, found "
                 f"{image.shape}"
             )
-        title = f"{case_id}: Dice {dice:.4f}"
-        self.source.draw(image, classes.label, classes.prediction, self.path, title)
+        score = "mean Dice" if len(classes.names) > 2 else "Dice"
+        title = f"{case_id}: {score} {dice:.4f}"
+        self.source.draw(image, classes.label, classes.prediction, self.path, title, classes.names)

@@ -12,13 +12,17 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from vesuv.io.printable import printable
+from vesuv.report.pictures import class_colours
 
 _BACKGROUND, _FOREGROUND, _CHOSEN = "#9aa5b1", "#c8553d", "#1f4e79"
-_CLASSES = ("#00000000", "#c8553d", "#2e86ab", "#6a994e", "#f2a541", "#7b5ea7", "#3d405b")
+_TRANSPARENT = "#00000000"
 _IGNORED = "#b8b8b8"
+_OPACITY = 0.65
+"""Opacity of the classes over the image."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ def distribution(
     """
     figure = Figure(figsize=(13, 4) if lines else (6, 4), layout="constrained")
     axes = figure.subplots(1, 3 if lines else 1, squeeze=False)[0]
-    _draw_histogram(axes[0], histogram)
+    _draw_histogram(axes[0], histogram, several_classes=not lines)
     if lines:
         for line in lines:
             axes[1].plot(
@@ -139,8 +143,11 @@ def triptych(
     prediction: NDArray[np.integer[Any]],
     path: Path,
     title: str,
+    class_names: Sequence[str],
 ) -> None:
     """Draw image, label and prediction of the slice with the most labelled foreground.
+
+    Several foreground classes have a colour each, and a legend.
 
     Args:
         image: (z, y, x).
@@ -148,6 +155,7 @@ def triptych(
         prediction: Class index (z, y, x).
         path: PNG to write.
         title: Title of the figure.
+        class_names: Names of the class indices, background first.
     """
     foreground = (label > 0) & (label != 255)
     index = int(np.argmax(foreground.sum(axis=(1, 2))))
@@ -155,13 +163,21 @@ def triptych(
     low, high = np.percentile(grey, (0.5, 99.5))
     figure = Figure(figsize=(12, 4.4), layout="constrained")
     axes = figure.subplots(1, 3)
+    foreground_names = class_names[1:]
+    colours = class_colours(len(foreground_names)) if len(class_names) > 2 else [_FOREGROUND]
     names = (f"image, slice {index}", "label (grey: ignored)", "prediction")
     for axis, name, classes in zip(axes, names, (None, label, prediction), strict=True):
         axis.imshow(grey, cmap="gray", vmin=low, vmax=max(high, low + 1e-6))
         if classes is not None:
-            _draw_classes(axis, np.asarray(classes[index]))
+            _draw_classes(axis, np.asarray(classes[index]), colours)
         axis.set_title(name, fontsize="medium")
         axis.set_axis_off()
+    if len(class_names) > 2:
+        handles = [
+            Patch(color=colour, alpha=_OPACITY, label=_plain(name))
+            for name, colour in zip(foreground_names, colours, strict=True)
+        ]
+        figure.legend(handles=handles, loc="outside lower center", ncols=6, fontsize="small")
     figure.suptitle(_plain(title))
     _save(figure, path)
 
@@ -171,25 +187,33 @@ def _plain(text: str) -> str:
     return printable(text).replace("$", r"\$")
 
 
-def _draw_histogram(axis: Axes, histogram: NDArray[np.int64]) -> None:
+def _draw_histogram(axis: Axes, histogram: NDArray[np.int64], *, several_classes: bool) -> None:
+    foreground = "any class" if several_classes else "foreground"
     edges = np.linspace(0, 1, histogram.shape[1] + 1)
     for counts, name, colour in zip(
-        histogram, ("background", "foreground"), (_BACKGROUND, _FOREGROUND), strict=True
+        histogram, ("background", foreground), (_BACKGROUND, _FOREGROUND), strict=True
     ):
         share = counts / max(int(counts.sum()), 1)
         axis.stairs(share, edges, fill=True, alpha=0.6, color=colour, label=f"labelled {name}")
-    axis.set(xlabel="foreground probability", ylabel="share of the label's voxels", yscale="log")
+    xlabel = "probability of any class" if several_classes else "foreground probability"
+    axis.set(xlabel=xlabel, ylabel="share of the label's voxels", yscale="log")
     axis.legend(fontsize="small")
 
 
-def _draw_classes(axis: Axes, classes: NDArray[np.integer[Any]]) -> None:
-    """Overlay colours: background transparent, ignored grey, six colours for foreground classes."""
-    num_colours = len(_CLASSES)
+def _draw_classes(
+    axis: Axes, classes: NDArray[np.integer[Any]], class_colours: Sequence[str]
+) -> None:
+    """Overlay colours: background transparent, ignored grey, and those of the classes."""
+    colours = [_TRANSPARENT, *class_colours, _IGNORED]
+    num_classes = len(colours) - 1
     index = classes.astype(np.int64)
-    index = np.where(index == 255, num_colours, np.where(index > 0, (index - 1) % 6 + 1, 0))
-    colours = ListedColormap([*_CLASSES, _IGNORED])
     axis.imshow(
-        index, cmap=colours, vmin=-0.5, vmax=num_colours + 0.5, alpha=0.65, interpolation="nearest"
+        np.where(index == 255, num_classes, index),
+        cmap=ListedColormap(colours),
+        vmin=-0.5,
+        vmax=num_classes + 0.5,
+        alpha=_OPACITY,
+        interpolation="nearest",
     )
 
 
