@@ -63,3 +63,15 @@ def test_a_configuration_without_a_base_differs_from_the_defaults_alone(
 
     assert overview(run).base_differences is None
     assert len(defaults) > 1
+
+
+def test_classes_are_named_also_where_the_configuration_cannot_be_read(make_run: MakeRun) -> None:
+    run = make_run()
+    assert overview(run).class_names == []
+
+    (run / "config.yaml").unlink()
+    columns = [f"val/{score}[{name}]" for name in "ab" for score in ("dice", "labelled_fraction")]
+    (run / "metrics.csv").write_text(f"epoch,{','.join(columns)}\n0,0.5,0.1,,0\n")
+
+    assert overview(run).class_names == ["a", "b"]
+    assert overview(run).measure_name == "mean dice"

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 import torch
 
-from vesuv.config import Config
+from vesuv.config import Config, check
 from vesuv.evaluation.class_scores import overlap_row
 from vesuv.models import build_model
 from vesuv.training.log_lines import (
@@ -101,3 +101,13 @@ def test_the_summary_names_the_best_and_the_next_command(tiny_config: Config) ->
     assert held_out.endswith("validate_distribution --run log/tiny/fold_0")
     every_case = summary_line(tiny_config, RUN, 0.5, 3, held_out=False)
     assert every_case.endswith("predict --run log/tiny/fold_0")
+
+
+def test_the_summary_calls_the_measure_of_several_classes_a_mean(tiny_config: Config) -> None:
+    tree = tiny_config.model_dump(mode="json")
+    tree["labels"]["classes"] = {"background": 0, "sheet": 1, "fibre": 3}
+    tree["model"]["out_channels"] = 3
+
+    line = summary_line(check(tree, "several"), RUN, 0.5, 3, held_out=True)
+
+    assert line.startswith("Best mean dice 0.5000 at epoch 3; next: ")

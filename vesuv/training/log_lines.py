@@ -61,7 +61,7 @@ def validation_lines(
     total = sum(weights[name] * value for name, value in scores.components.items())
     terms = ", ".join(f"{name}: {value:.4f}" for name, value in scores.components.items())
     overlap, mean = scores.overlap, "mean " if len(class_names) > 2 else ""
-    mean_measure = measure if measure == "accuracy" else f"{mean}{measure}"
+    mean_measure = _measure_name(measure, len(class_names))
     line = (
         f"Epoch {epoch} Val - Loss: {total:.4f} ({terms}) {mean_measure}: {scores.measure:.4f} "
         f"{mean}precision: {overlap['precision']:.4f} {mean}recall: {overlap['recall']:.4f} "
@@ -119,4 +119,11 @@ def summary_line(
     verb = command("validate_distribution" if held_out else "predict", "--run", run)
     if best is None:
         return f"No validated epoch was completed; best.pt holds the last weights; next: {verb}"
-    return f"Best {config.validation.measure} {best:.4f} at epoch {best_epoch}; next: {verb}"
+    name = _measure_name(config.validation.measure, config.labels.num_classes)
+    return f"Best {name} {best:.4f} at epoch {best_epoch}; next: {verb}"
+
+
+def _measure_name(measure: str, num_classes: int) -> str:
+    """Name a measure as a mean where it is one over several foreground classes."""
+    is_mean = num_classes > 2 and measure != "accuracy"
+    return f"mean {measure}" if is_mean else measure
