@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,10 +10,18 @@ from pydantic import ValidationError
 
 from vesuv.config import Config
 from vesuv.errors import InputError
+from vesuv.io.printable import printable
 from vesuv.io.tables import read_json_or_none
 from vesuv.runs.folder import RunFolder
 from vesuv.runs.history import Metrics, Point, RunHistory
-from vesuv.runs.records import LabelShares, Observation, RunEvent, RunFacts
+from vesuv.runs.records import (
+    ClassSampling,
+    LabelShares,
+    Observation,
+    RunEvent,
+    RunFacts,
+    Structure,
+)
 
 
 @dataclass(frozen=True)
@@ -73,11 +82,59 @@ class Evidence:
         """Return the last `num` values of a column, or all when there are fewer."""
         return [value for _, value in self.points(name)[-num:]]
 
+    @property
+    def foreground_classes(self) -> list[str]:
+        """Names of the foreground classes."""
+        return self.config.labels.names[1:]
+
+    @property
+    def has_several_classes(self) -> bool:
+        """Whether there is more than one foreground class."""
+        return self.config.labels.num_classes > 2
+
+    def class_column(self, column: str, name: str) -> str:
+        """Name the column of a foreground class: `val/dice[ink]`; of two classes `val/dice`."""
+        return printable(f"{column}[{name}]") if self.has_several_classes else column
+
+    @property
+    def structures(self) -> dict[str, Structure]:
+        """Structure by foreground class, as it was first measured."""
+        if self.has_several_classes:
+            by_class = (line.class_structures for line in self.observations)
+            return next((found for found in by_class if found), {})
+        structures = (line.structure for line in self.observations)
+        structure = next((found for found in structures if found is not None), None)
+        return {} if structure is None else {self.foreground_classes[0]: structure}
+
+    @property
+    def class_sampling(self) -> dict[str, ClassSampling]:
+        """Sampling by foreground class; empty for two classes."""
+        by_class = (line.class_sampling for line in self.observations)
+        return next((sampling for sampling in by_class if sampling), {})
+
     def weights(self, epoch: int) -> dict[str, float]:
         """Return the weight of each loss term in an epoch; terms of weight 0 are left out."""
         names = [name for name in self.metrics.columns if name.startswith("weight/")]
         weights = {name.removeprefix("weight/"): self.value_at(name, epoch) for name in names}
         return {name: weight for name, weight in weights.items() if weight}
+
+    def total_loss(
+        self, epoch: int, weights: Mapping[str, float], split: str = "val"
+    ) -> float | None:
+        """Return the loss of an epoch under given weights; None where a term is missing.
+
+        Args:
+            epoch: The epoch.
+            weights: Weight of each loss term.
+            split: `val` or `train`.
+        """
+        terms = [
+            (weight, self.value_at(f"{split}/loss_{term}", epoch))
+            for term, weight in weights.items()
+        ]
+        if any(value is None for _, value in terms):
+            return None
+        return sum(weight * value for weight, value in terms if value is not None)
 
     @property
     def validation_epochs(self) -> list[int]:

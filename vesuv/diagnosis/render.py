@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from vesuv.diagnosis.evidence import Evidence
 from vesuv.runs.records import Finding
 
 
@@ -29,3 +30,17 @@ def finding_lines(findings: Iterable[Finding]) -> list[str]:
             f"  -> {finding.remedy}",
         )
     ]
+
+
+def dice_of(evidence: Evidence, name: str) -> str:
+    """Name the Dice of `vesuv.diagnosis.fit`: `Dice of class 'ink'`, or that of two classes."""
+    return (
+        f"Dice of class {name!r}" if evidence.has_several_classes else "Dice at the best threshold"
+    )
+
+
+def others_text(num: int) -> str:
+    """` 2 other classes are affected too.`; empty for none."""
+    if not num:
+        return ""
+    return f" {num} other {'class is' if num == 1 else 'classes are'} affected too."

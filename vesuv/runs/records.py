@@ -187,6 +187,14 @@ class TrainScore(Record):
         return content
 
 
+class GroupScore(Record):
+    """Overlap of one class on the tiles of one group, pooled over their voxels."""
+
+    dice: Share
+    labelled: Share
+    """Share of valid voxels that are labelled as the class."""
+
+
 class ErrorCounts(Record):
     """Voxels of the validation tiles at the threshold with the best Dice."""
 
@@ -218,15 +226,30 @@ class AugmentationEffect(Record):
     """Ratio of the contrasts between foreground and nearby background."""
     thickness: Number = 1.0
     """Ratio of the foreground's thicknesses."""
+    class_name: str | None = None
+    """Of several foreground classes the one that is damaged most, which alone is measured."""
 
 
 class Structure(Record):
-    """Spacing and thickness of the foreground, measured once on training cases."""
+    """Spacing and thickness of one foreground class, measured once on training cases."""
 
     spacing: tuple[Number, Number, Number] | None = None
     """Distance from one piece of foreground to the next along z, y, x, in voxels."""
     thickness: Number | None = None
     """Thickness of the foreground in voxels: median over its voxels of the shortest run."""
+    extent: tuple[VoxelCount, VoxelCount, VoxelCount] | None = None
+    """Smallest edges of the training cases along z, y, x, in voxels."""
+
+
+class ClassSampling(Record):
+    """One class in training patches that are drawn as in training, and in the training cases."""
+
+    patches: Share
+    """Share of the patches that hold it."""
+    patch_share: Share
+    """Its share of the patches' valid voxels."""
+    volume_share: Share
+    """Its share of the cases' valid voxels."""
 
 
 class LabelShares(Record):
@@ -255,6 +278,8 @@ class Observation(Record):
     """Invalid ones are left out."""
     groups: dict[str, Share] = Field(default_factory=dict)
     """Dice by group, pooled over its tiles."""
+    class_groups: dict[str, dict[str, GroupScore]] | None = None
+    """The same by foreground class, of several classes."""
     train: TrainScore | None = None
     """The same measures on fixed tiles of training cases."""
     errors: ErrorCounts | None = None
@@ -264,6 +289,11 @@ class Observation(Record):
     augmentation: dict[str, AugmentationEffect] | None = None
     """By name of the augmentation; measured once."""
     structure: Structure | None = None
+    """Of the only foreground class; older versions measured several as one."""
+    class_structures: dict[str, Structure] | None = None
+    """By class, of several foreground classes."""
+    class_sampling: dict[str, ClassSampling] | None = None
+    """By class, of several foreground classes; measured once."""
     labels: LabelShares | None = None
     seconds: Number | None = None
     """Duration of this observation."""

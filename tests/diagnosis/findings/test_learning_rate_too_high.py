@@ -17,7 +17,9 @@ def columns(*losses: float) -> dict[str, Any]:
 
 
 def test_two_jumps_are_a_finding(make: MakeEvidence) -> None:
-    finding = find(make(columns(0.4, 0.6, 0.4, 0.4, 0.56)))
+    rate = {"name": "adamw", "lr": 3e-3}
+
+    finding = find(make(columns(0.4, 0.6, 0.4, 0.4, 0.56), optimizer=rate))
 
     assert finding is not None and finding.severity == "trouble"
     assert "At epoch 1 the validation loss is 1.50 times that of epoch 0" in finding.evidence

@@ -54,17 +54,17 @@ def test_a_corner_that_no_threshold_cures_says_so(make: MakeEvidence, bins: Make
                 "loss": {"cross_entropy": {"positive_weight": 42.0}},
                 "phases": [{"epochs": [0, None], "weights": {"cross_entropy": 1.0}}],
             },
-            "cross_entropy.positive_weight=42 back to 1",
+            "--set loss.cross_entropy.positive_weight=1 (it is 42)",
         ),
         (
             {
                 "loss": {"focal": {"alpha": 0.75}},
                 "phases": [{"epochs": [0, None], "weights": {"focal": 1.0}}],
             },
-            "focal.alpha=0.75 back to 0.5",
+            "--set loss.focal.alpha=0.5 (it is 0.75)",
         ),
         ({}, "sampling.foreground_share=0.35"),
-        ({"validation": {"threshold": 0.2}}, "validation.threshold=0.2 back to 0.5"),
+        ({"validation": {"threshold": 0.2}}, "--set validation.threshold=0.5 (it is 0.2)"),
         ({"sampling": {"foreground_share": 0.3}}, "balance the loss"),
     ],
 )
@@ -74,6 +74,91 @@ def test_the_remedy_names_the_setting_that_pushes(
     finding = find(make(DIARY, **sections))
 
     assert finding is not None and lever in finding.remedy
+
+
+REAL_MEMBRANES: dict[str, Any] = {  # plain Dice on real membranes, healthy, epochs 0 to 4 of 12
+    "val/precision": [0.21, 0.30, 0.37, 0.43, 0.49],
+    "val/recall": [0.55, 0.78, 0.83, 0.85, 0.86],
+    "val/predicted_fraction": [0.52, 0.52, 0.45, 0.40, 0.35],
+    "val/labelled_fraction": [0.2] * 5,
+    "val/dice": [0.30, 0.43, 0.51, 0.57, 0.62],
+}
+
+
+def test_a_young_run_whose_precision_rises_is_left_alone(make: MakeEvidence) -> None:
+    assert find(make(REAL_MEMBRANES, train={"epochs": 12})) is None
+
+
+def test_the_same_numbers_late_in_a_run_are_a_finding(make: MakeEvidence) -> None:
+    finding = find(make(REAL_MEMBRANES, train={"epochs": 6}))
+
+    assert finding is not None and finding.title == "Far too much is predicted"
+
+
+def test_a_precision_that_stalls_is_found_at_once(make: MakeEvidence) -> None:
+    stalled = REAL_MEMBRANES | {"val/precision": [0.21, 0.30, 0.42, 0.43, 0.43]}
+
+    assert find(make(stalled, train={"epochs": 12})) is not None
+
+
+def test_a_rising_recall_does_not_excuse_a_low_precision(make: MakeEvidence) -> None:
+    stalled = REAL_MEMBRANES | {"val/precision": [0.43] * 5}
+
+    assert find(make(stalled, train={"epochs": 12})) is not None
+
+
+def test_a_threshold_that_would_deepen_the_fault_is_not_proposed(
+    make: MakeEvidence, bins: MakeHistogram
+) -> None:
+    surer_below = bins({30: 80, 90: 20}, {5: 100, 90: 5})  # the best threshold is below one half
+
+    finding = find(make(DIARY, [{"histogram": surer_below}] * 5))
+
+    assert finding is not None and "validation.threshold" not in finding.remedy
+
+
+def several(ink: tuple[float, float, float, float], num: int = 5) -> dict[str, Any]:
+    """Precision, recall, predicted and labelled fraction of ink; membrane is balanced."""
+    values = {"ink": ink, "membrane": (0.8, 0.8, 0.2, 0.2)}
+    columns = {
+        f"val/{column}[{name}]": [value] * num
+        for name, numbers in values.items()
+        for column, value in zip(
+            ("precision", "recall", "predicted_fraction", "labelled_fraction"),
+            numbers,
+            strict=True,
+        )
+    }
+    return columns | {
+        "val/dice": [0.6] * num,
+        "val/dice[ink]": [0.4] * num,
+        "val/dice[membrane]": [0.8] * num,
+        "val/precision": [0.5] * num,
+        "val/recall": [0.9] * num,
+        "val/predicted_fraction": [0.5] * num,
+        "val/labelled_fraction": [0.25] * num,
+    }
+
+
+THREE: dict[str, Any] = {
+    "labels": {"classes": {"background": 0, "ink": 1, "membrane": 3}},
+    "model": {"name": "plain_unet", "depth": 2, "out_channels": 3},
+}
+
+
+def test_of_several_classes_the_lopsided_one_is_named(make: MakeEvidence) -> None:
+    finding = find(make(several((0.25, 0.9, 0.18, 0.05)), **THREE))
+
+    assert finding is not None and finding.title == "Far too much of class 'ink' is predicted"
+    assert finding.evidence == (
+        "In epochs 2 to 4 precision of class 'ink' is 0.250 and recall 0.900: 18 % of the voxels "
+        "are predicted against 5 % labelled. Dice is 0.400; calling everything 'ink' would score "
+        "0.095."
+    )
+
+
+def test_the_union_of_balanced_classes_is_no_finding(make: MakeEvidence) -> None:
+    assert find(make(several((0.8, 0.8, 0.05, 0.05)), **THREE)) is None
 
 
 def test_too_little_is_a_corner_too(make: MakeEvidence) -> None:

@@ -31,10 +31,49 @@ def test_a_run_that_stopped_low_is_named(make: MakeEvidence, lines: Callable[...
 
 
 def test_a_run_that_climbs_needs_time(make: MakeEvidence, lines: Callable[..., Any]) -> None:
-    finding = find(make(observations=lines(0.1, 0.2, 0.3, 0.35, 0.4)))
+    climbing = lines(0.1, 0.2, 0.3, 0.35, 0.4)
+
+    finding = find(make(observations=climbing, train={"epochs": 6}))
 
     assert finding is not None and finding.severity == "warning"
-    assert "train.epochs=40" in finding.remedy
+    assert "train.epochs=12" in finding.remedy
+
+
+def test_a_run_that_climbs_is_left_alone_until_it_is_late(
+    make: MakeEvidence, lines: Callable[..., Any]
+) -> None:
+    climbing = lines(0.1, 0.2, 0.3, 0.35, 0.4)
+
+    assert find(make(observations=climbing, train={"epochs": 7})) is None
+    assert find(make(observations=climbing, train={"epochs": 6})) is not None
+
+
+def test_a_rate_that_is_too_high_is_another_matter(
+    make: MakeEvidence, lines: Callable[..., Any]
+) -> None:
+    violent = {"name": "sgd", "lr": 30.0}
+
+    assert find(make(observations=lines(*[0.2] * 5), optimizer=violent)) is None
+
+
+def test_no_rate_above_the_usual_ones_is_proposed(
+    make: MakeEvidence, lines: Callable[..., Any]
+) -> None:
+    for rate, proposed in ((0.1, "optimizer.lr=0.2,"), (0.2, "try a larger network")):
+        finding = find(make(observations=lines(*[0.2] * 5), optimizer={"name": "sgd", "lr": rate}))
+
+        assert finding is not None and proposed in finding.remedy
+
+
+def test_a_phase_that_ends_with_the_run_is_extended_too(
+    make: MakeEvidence, lines: Callable[..., Any]
+) -> None:
+    phases = [{"epochs": [0, 5], "weights": {"dice": 1.0}}]
+    climbing = lines(0.1, 0.2, 0.3, 0.35, 0.4)
+
+    finding = find(make(observations=climbing, train={"epochs": 6}, phases=phases))
+
+    assert finding is not None and "train.epochs=12 phases.0.epochs.1=null" in finding.remedy
 
 
 def test_a_network_that_fits_is_no_finding(make: MakeEvidence, lines: Callable[..., Any]) -> None:

@@ -40,16 +40,16 @@ GROUP = "vesuv.findings"
 FINDINGS: dict[str, Detector] = {
     "extra_label_as_foreground": extra_label_as_foreground.find,
     "skipped_steps": skipped_steps.find,
+    "rare_foreground": rare_foreground.find,
+    "learning_rate_too_high": learning_rate_too_high.find,
     "collapse": collapse.find,
     "still_weights": still_weights.find,
-    "learning_rate_too_high": learning_rate_too_high.find,
     "learning_rate_cut_early": learning_rate_cut_early.find,
     "pinned_loss_term": pinned_loss_term.find,
     "opposing_loss_terms": opposing_loss_terms.find,
     "lopsided_precision_recall": lopsided_precision_recall.find,
     "threshold_instability": threshold_instability.find,
     "phases_not_comparable": phases_not_comparable.find,
-    "rare_foreground": rare_foreground.find,
     "patch_share_off": patch_share_off.find,
     "small_patch": small_patch.find,
     "harsh_augmentation": harsh_augmentation.find,
@@ -59,7 +59,10 @@ FINDINGS: dict[str, Detector] = {
     "label_noise_ceiling": label_noise_ceiling.find,
     "slow_loading": slow_loading.find,
 }
-"""Detector by the name of its finding; findings that explain others come first."""
+"""Detector by the name of its finding; findings that explain others come first.
+
+This is also the order of priority of the remedies: where two would move a key in opposite
+directions, the first one stands."""
 
 
 def all_findings() -> dict[str, Detector]:

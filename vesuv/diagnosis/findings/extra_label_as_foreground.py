@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vesuv.config import Config
 from vesuv.config.data import LabelsConfig
 from vesuv.diagnosis.evidence import Evidence
 from vesuv.diagnosis.render import percent
@@ -46,7 +47,8 @@ def find(evidence: Evidence) -> Finding | None:
         ),
         remedy=(
             f"If {suspect} means unlabelled, --set labels.ignore={suspect} "
-            f"'labels.classes={_classes_without(schema, suspect)}' and start a new run: no loss, "
+            f"'labels.classes={_classes_without(schema, suspect)}'"
+            f"{_fewer_outputs(evidence.config, suspect)} and start a new run: no loss, "
             "threshold or learning rate can repair this one."
         ),
         severity="trouble",
@@ -68,12 +70,32 @@ def _ignore_text(schema: LabelsConfig) -> str:
 
 def _classes_without(schema: LabelsConfig, suspect: int) -> str:
     """The classes without one value, as they are written on the command line."""
-    remaining = {
-        name: [value for value in values if value != suspect] for name, values in schema.values()
-    }
     classes = (
         f"{name}: {values[0] if len(values) == 1 else values}"
-        for name, values in remaining.items()
-        if values
+        for name, values in _remaining_values(schema, suspect).items()
     )
     return f"{{{', '.join(classes)}}}"
+
+
+def _fewer_outputs(config: Config, suspect: int) -> str:
+    """The settings that follow from a class that is left out as a whole."""
+    num_classes = len(_remaining_values(config.labels, suspect))
+    if num_classes == config.labels.num_classes:
+        return ""
+    sections = {"loss": config.loss}
+    sections |= {f"loss.{term}": getattr(config.loss, term) for term in config.terms}
+    weighted = (
+        f" {section}.class_weights=null"
+        for section, settings in sections.items()
+        if getattr(settings, "class_weights", None) is not None
+    )
+    return f" model.out_channels={num_classes}{''.join(weighted)}"
+
+
+def _remaining_values(schema: LabelsConfig, suspect: int) -> dict[str, list[int]]:
+    """Class name -> its values without the suspect; classes without values are left out."""
+    values = {
+        name: [value for value in file_values if value != suspect]
+        for name, file_values in schema.values()
+    }
+    return {name: remaining for name, remaining in values.items() if remaining}

@@ -19,7 +19,10 @@ def find(evidence: Evidence) -> Finding | None:
     name, effect = max(effects.items(), key=lambda item: damage(item[1]))
     if damage(effect) < MIN_DAMAGE:
         return None
-    structure = observations[-1].structure
+    if evidence.has_several_classes and effect.class_name is None:
+        return None  # older versions measured all classes as one
+    of_class = f" of class {effect.class_name!r}" if evidence.has_several_classes else ""
+    structure = evidence.structures.get(effect.class_name or evidence.foreground_classes[0])
     thickness_text = (
         ""
         if structure is None or structure.thickness is None
@@ -29,12 +32,13 @@ def find(evidence: Evidence) -> Finding | None:
     strength = getattr(section, "range", None) or (section.degrees,)
     return Finding(
         name="harsh_augmentation",
-        title=f"The augmentation {name} destroys the structure",
+        title=f"The augmentation {name} destroys the structure{of_class}",
         evidence=(
             f"On training patches, before epoch 0, {name} with strength "
             f"{' to '.join(f'{value:g}' for value in strength)} leaves "
-            f"{percent(effect.foreground)} of the foreground, {percent(max(0.0, effect.contrast))} "
-            f"of its contrast and {percent(effect.thickness)} of its thickness "
+            f"{percent(effect.foreground)} of {_subject(effect)}, "
+            f"{percent(max(0.0, effect.contrast))} of its contrast and "
+            f"{percent(effect.thickness)} of its thickness "
             f"(structure{thickness_text}); it is applied to {percent(effect.p)} of the patches."
         ),
         remedy=f"--set augment.{name}.p={effect.p / 4:.2g}, or a narrower augment.{name} range.",
@@ -49,9 +53,18 @@ def find(evidence: Evidence) -> Finding | None:
     )
 
 
-def damage(effect: AugmentationEffect) -> float:
-    """Return p times the lost share of foreground, contrast or thickness, whichever is largest."""
+def _subject(effect: AugmentationEffect) -> str:
+    return "the foreground" if effect.class_name is None else f"class {effect.class_name!r}"
+
+
+def damage(effect: AugmentationEffect, p: float | None = None) -> float:
+    """Return p times the lost share of foreground, contrast or thickness, whichever is largest.
+
+    Args:
+        effect: The measured effect.
+        p: Share of augmented patches; None: the measured one.
+    """
     remaining = min(
         1.0, *(max(0.0, k) for k in (effect.foreground, effect.contrast, effect.thickness))
     )
-    return effect.p * (1 - remaining)
+    return (effect.p if p is None else p) * (1 - remaining)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from vesuv.diagnosis.evidence import Evidence
+from vesuv.diagnosis.findings import over_fitting
+from vesuv.diagnosis.remedies import more_epochs
 from vesuv.diagnosis.render import percent
 from vesuv.runs.records import Finding
 
@@ -14,6 +16,10 @@ MIN_GAIN = 0.1
 """Gain of the measure since the first validation, below which it has not risen."""
 MIN_RECENT_GAIN = 0.02
 """Gain over the last two validations, above which the measure is still rising."""
+PLATEAU_THRESHOLD = 5e-4
+"""Threshold of the plateau schedule that is proposed in place of a higher one."""
+POLY_POWER = 0.9
+"""Power of the polynomial schedule that is proposed in place of a higher one."""
 
 
 def find(evidence: Evidence) -> Finding | None:
@@ -72,14 +78,20 @@ def _rate_cut(evidence: Evidence) -> tuple[int, float, float] | None:
 def _remedy(evidence: Evidence) -> str:
     scheduler = evidence.config.scheduler
     if scheduler.name == "plateau":
+        has_high_threshold = scheduler.threshold > PLATEAU_THRESHOLD
         return (
-            f"--set scheduler.patience={max(8, 2 * scheduler.patience)} "
-            f"scheduler.threshold={min(scheduler.threshold, 5e-4):g}, or scheduler.name=poly, "
-            "which follows the epochs alone."
+            f"--set scheduler.patience={max(8, 2 * scheduler.patience)}"
+            f"{f' scheduler.threshold={PLATEAU_THRESHOLD:g}' if has_high_threshold else ''}, or "
+            "scheduler.name=poly, which follows the epochs alone."
         )
     if scheduler.name == "cosine":
         return (
             f"--set scheduler.t_0={max(2 * scheduler.t_0, evidence.config.train.epochs)}, "
             "or scheduler.name=poly."
         )
-    return f"--set scheduler.power=0.9 train.epochs={2 * evidence.config.train.epochs}."
+    settings = []
+    if getattr(scheduler, "power", 0.0) > POLY_POWER:
+        settings.append(f"scheduler.power={POLY_POWER:g}")
+    if over_fitting.find(evidence) is None:
+        settings.append(more_epochs(evidence.config, 2 * evidence.config.train.epochs))
+    return f"--set {' '.join(settings)}." if settings else "Take another scheduler.name."

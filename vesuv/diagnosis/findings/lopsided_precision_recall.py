@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from vesuv.config import Config
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.diagnosis.render import epochs, percent
+from vesuv.diagnosis.render import epochs, others_text, percent
 from vesuv.diagnosis.thresholds import Overlap, best_threshold, overlap_at
+from vesuv.diagnosis.trend import is_still_improving
 from vesuv.runs.records import Finding
 
 MIN_GAP = 0.2
@@ -23,54 +26,107 @@ WARMUP = 2
 too few voxels above the threshold."""
 MIN_DICE_GAIN = 0.02
 """Smallest gain in Dice for which another threshold is proposed."""
+_COLUMNS = ("precision", "recall", "predicted_fraction", "labelled_fraction", "dice")
+
+
+@dataclass(frozen=True)
+class _Balance:
+    """Mean scores of one class over the latest validations."""
+
+    name: str
+    precision: float
+    recall: float
+    predicted: float
+    labelled: float
+    dice: float
+
+    @property
+    def is_over(self) -> bool:
+        return self.recall > self.precision
+
+    @property
+    def gap(self) -> float:
+        return abs(self.recall - self.precision)
+
+    @property
+    def ratio(self) -> float:
+        """Predicted over labelled foreground."""
+        return self.predicted / max(self.labelled, 1e-9)
+
+    @property
+    def is_lopsided(self) -> bool:
+        excess = self.ratio / MIN_OVER_RATIO
+        lack = 1 / max(self.ratio, 1e-9) / MIN_UNDER_RATIO
+        return self.gap >= MIN_GAP and (excess if self.is_over else lack) >= 1
+
+    @property
+    def baseline(self) -> float:
+        """Dice of a prediction that is this class everywhere."""
+        return 2 * self.labelled / (1 + self.labelled)
 
 
 def find(evidence: Evidence) -> Finding | None:
-    """Find a gap between precision and recall, and what another threshold would gain."""
-    means = _means(evidence)
-    if means is None:
+    """Find a gap between precision and recall, and what another threshold would gain.
+
+    Not while the lower one of the two is still improving. Of several classes the one with the
+    widest gap is described.
+    """
+    balances = [_balance(evidence, name) for name in evidence.foreground_classes]
+    lopsided = [
+        balance
+        for balance in balances
+        if balance is not None and balance.is_lopsided and not _is_improving(evidence, balance)
+    ]
+    if not lopsided:
         return None
-    gap = means["recall"] - means["precision"]
-    ratio = means["predicted_fraction"] / max(means["labelled_fraction"], 1e-9)
-    is_over = gap > 0
-    if (
-        abs(gap) < MIN_GAP
-        or (ratio / MIN_OVER_RATIO if is_over else 1 / max(ratio, 1e-9) / MIN_UNDER_RATIO) < 1
-    ):
-        return None
-    first, last = evidence.validation_epochs[-NUM_VALIDATIONS], evidence.validation_epochs[-1]
-    baseline = 2 * means["labelled_fraction"] / (1 + means["labelled_fraction"])
+    worst = max(lopsided, key=lambda balance: balance.gap)
+    validation_epochs = evidence.validation_epochs
+    first, last = validation_epochs[-NUM_VALIDATIONS:][0], validation_epochs[-1]
     best, current = _best_and_current(evidence)
+    of_class = f" of class {worst.name!r}" if evidence.has_several_classes else ""
     return Finding(
         name="lopsided_precision_recall",
-        title="Far too much is predicted" if is_over else "Far too little is predicted",
+        title=f"Far too {'much' if worst.is_over else 'little'}{of_class} is predicted",
         evidence=(
-            f"In {epochs(first, last)} precision is {means['precision']:.3f} and recall "
-            f"{means['recall']:.3f}: {percent(means['predicted_fraction'])} of the voxels are "
-            f"predicted against {percent(means['labelled_fraction'])} labelled. Dice is "
-            f"{means['dice']:.3f}; calling everything foreground would score {baseline:.3f}."
-            + _threshold_text(best, current, baseline, last)
+            f"In {epochs(first, last)} precision{of_class} is {worst.precision:.3f} and recall "
+            f"{worst.recall:.3f}: {percent(worst.predicted)} of the voxels are "
+            f"predicted against {percent(worst.labelled)} labelled. Dice is "
+            f"{worst.dice:.3f}; calling everything {_target(evidence, worst)} would score "
+            f"{worst.baseline:.3f}."
+            + _threshold_text(best, current, worst.baseline, last)
+            + others_text(len(lopsided) - 1)
         ),
-        remedy=_remedy(evidence.config, best, current, baseline, is_over=is_over),
+        remedy=_remedy(evidence.config, worst, best, current),
         severity="trouble",
         epochs=(first, last),
         numbers={
-            "precision": means["precision"],
-            "recall": means["recall"],
-            "predicted_over_labelled": ratio,
+            "precision": worst.precision,
+            "recall": worst.recall,
+            "predicted_over_labelled": worst.ratio,
             **_gain_numbers(best, current),
         },
     )
 
 
-def _means(evidence: Evidence) -> dict[str, float] | None:
-    means = {}
-    for name in ("precision", "recall", "predicted_fraction", "labelled_fraction", "dice"):
-        values = [value for _, value in evidence.points(f"val/{name}")][WARMUP:][-NUM_VALIDATIONS:]
+def _balance(evidence: Evidence, name: str) -> _Balance | None:
+    means = []
+    for column in _COLUMNS:
+        points = evidence.points(evidence.class_column(f"val/{column}", name))
+        values = [value for _, value in points][WARMUP:][-NUM_VALIDATIONS:]
         if len(values) < NUM_VALIDATIONS:
             return None
-        means[name] = sum(values) / NUM_VALIDATIONS
-    return means
+        means.append(sum(values) / NUM_VALIDATIONS)
+    return _Balance(name, *means)
+
+
+def _is_improving(evidence: Evidence, balance: _Balance) -> bool:
+    column = "val/precision" if balance.is_over else "val/recall"
+    points = evidence.points(evidence.class_column(column, balance.name))
+    return is_still_improving(evidence, [value for _, value in points])
+
+
+def _target(evidence: Evidence, balance: _Balance) -> str:
+    return repr(balance.name) if evidence.has_several_classes else "foreground"
 
 
 def _threshold_text(
@@ -108,10 +164,10 @@ def _best_and_current(evidence: Evidence) -> tuple[Overlap | None, Overlap | Non
 
 
 def _remedy(
-    config: Config, best: Overlap | None, current: Overlap | None, baseline: float, *, is_over: bool
+    config: Config, balance: _Balance, best: Overlap | None, current: Overlap | None
 ) -> str:
-    change = f"for the next run {_suggested_change(config, is_over=is_over)}"
-    if best is None or current is None or best.dice - max(current.dice, baseline) < MIN_DICE_GAIN:
+    change = f"for the next run {_suggested_change(config, balance)}"
+    if best is None or current is None or not _is_cure(best, current, balance):
         return f"No threshold cures it; {change}."
     return (
         "Let validate_distribution choose the threshold (no training needed), or watch with "
@@ -119,20 +175,30 @@ def _remedy(
     )
 
 
-def _suggested_change(config: Config, *, is_over: bool) -> str:
+def _is_cure(best: Overlap, current: Overlap, balance: _Balance) -> bool:
+    """Whether the best threshold gains enough, and moves the mask away from the fault."""
+    gain = best.dice - max(current.dice, balance.baseline)
+    is_repair = (best.threshold > current.threshold) == balance.is_over
+    return gain >= MIN_DICE_GAIN and is_repair and 0.0 < best.threshold < 1.0
+
+
+def _suggested_change(config: Config, balance: _Balance) -> str:
     """The first setting that shifts the balance in the direction of the fault."""
-    terms, loss = config.terms, config.loss
+    terms, loss, is_over = config.terms, config.loss, balance.is_over
     weights = loss.class_weights
-    if weights is not None and (weights[-1] > weights[0]) == is_over and weights[-1] != weights[0]:
-        return f"take out the class weights {list(weights)}, --set loss.class_weights=null"
+    if weights is not None:
+        weight = weights[config.labels.names.index(balance.name)]
+        if weight != weights[0] and (weight > weights[0]) == is_over:
+            return f"take out the class weights {list(weights)}, --set loss.class_weights=null"
     positive_weight = loss.cross_entropy.positive_weight
     if "cross_entropy" in terms and positive_weight != 1.0 and (positive_weight > 1.0) == is_over:
-        return f"set loss.cross_entropy.positive_weight={positive_weight:g} back to 1"
+        return f"--set loss.cross_entropy.positive_weight=1 (it is {positive_weight:g})"
     if "focal" in terms and loss.focal.alpha != 0.5 and (loss.focal.alpha > 0.5) == is_over:
-        return f"set loss.focal.alpha={loss.focal.alpha:g} back to 0.5"
+        return f"--set loss.focal.alpha=0.5 (it is {loss.focal.alpha:g})"
     threshold, patch_share = config.validation.threshold, config.sampling.foreground_share
-    if threshold != 0.5 and (threshold < 0.5) == is_over:
-        return f"set validation.threshold={threshold:g} back to 0.5"
-    if is_over and patch_share > 0.5:
+    has_threshold = config.model.out_channels == 1
+    if has_threshold and threshold != 0.5 and (threshold < 0.5) == is_over:
+        return f"--set validation.threshold=0.5 (it is {threshold:g})"
+    if config.labels.num_classes == 2 and is_over and patch_share > 0.5:
         return f"draw fewer patches about foreground, sampling.foreground_share={patch_share / 2:g}"
     return "balance the loss: phases with dice 1.0 and cross_entropy 1.0, no class weights"

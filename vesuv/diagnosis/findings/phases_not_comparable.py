@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 
 from vesuv.diagnosis.evidence import Evidence
 from vesuv.runs.records import Finding
@@ -25,8 +24,8 @@ def find(evidence: Evidence) -> Finding | None:
         if old_weights == new_weights or not old_weights or not new_weights:
             continue
         old_loss, new_loss = (
-            total_loss(evidence, new_epoch, old_weights),
-            total_loss(evidence, new_epoch, new_weights),
+            evidence.total_loss(new_epoch, old_weights),
+            evidence.total_loss(new_epoch, new_weights),
         )
         if not old_loss or new_loss is None:
             continue
@@ -55,13 +54,3 @@ def find(evidence: Evidence) -> Finding | None:
         epochs=(old_epoch, new_epoch),
         numbers={"loss_old_weights": old_loss, "loss_new_weights": new_loss, "shift": shift},
     )
-
-
-def total_loss(evidence: Evidence, epoch: int, weights: Mapping[str, float]) -> float | None:
-    """Return the validation loss of an epoch under given weights; None where a term is missing."""
-    terms = [
-        (weight, evidence.value_at(f"val/loss_{term}", epoch)) for term, weight in weights.items()
-    ]
-    if any(value is None for _, value in terms):
-        return None
-    return sum(weight * value for weight, value in terms if value is not None)

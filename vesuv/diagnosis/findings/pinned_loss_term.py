@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 from vesuv.diagnosis.evidence import Evidence
+from vesuv.diagnosis.learning_rate import higher_rate
 from vesuv.diagnosis.render import epochs
 from vesuv.runs.records import Finding
 
@@ -106,9 +107,10 @@ def _remedy(evidence: Evidence, pinned: _PinnedTerm) -> str:
         term for term in evidence.weights(evidence.validation_epochs[-1]) if term != pinned.term
     ]
     if not others:
+        rate = higher_rate(evidence, 3)
         return (
-            "It is the only term, so nothing is learnt: look at the other findings, at what the "
-            f"patches show, and try --set optimizer.lr={3 * evidence.config.optimizer.lr:.2g}."
+            "It is the only term, so nothing is learnt: look at the other findings and at what the "
+            f"patches show{'' if rate is None else f', and try --set optimizer.lr={rate:.2g}'}."
         )
     return (
         f"Begin without {pinned.term} and ramp it in when {' and '.join(others)} has fallen: a "

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from vesuv.diagnosis.evidence import Evidence
+from vesuv.diagnosis.learning_rate import MIN_SKIPPED_STEPS, lower_rate
 from vesuv.runs.records import Finding
-
-MIN_STEPS = 3
-"""Skipped steps from which they are a finding: bfloat16 or one bad patch skips a step at times."""
 
 
 def find(evidence: Evidence) -> Finding | None:
     """Find skipped steps; the events name the case."""
     points = evidence.points("skipped_steps")
-    if not points or points[-1][1] < MIN_STEPS:
+    if not points or points[-1][1] < MIN_SKIPPED_STEPS:
         return None
     last, count = points[-1]
     sentences = [event.line for event in evidence.events if event.kind == "non_finite"]
@@ -25,7 +23,7 @@ def find(evidence: Evidence) -> Finding | None:
         f"{first}.{last_event}",
         remedy=(
             "If the lines name one case, look at its image; else --set optimizer.lr="
-            f"{evidence.config.optimizer.lr / 3:.2g} or runtime.precision=float32."
+            f"{lower_rate(evidence):.2g} or runtime.precision=float32."
         ),
         severity="trouble",
         epochs=(first, last),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vesuv.config import Config
 from vesuv.diagnosis.evidence import Evidence
 from vesuv.diagnosis.render import epochs, percent
 from vesuv.runs.records import Finding
@@ -33,11 +34,26 @@ def find(evidence: Evidence) -> Finding | None:
             f"runtime.workers is {'chosen for the machine' if workers is None else workers}."
         ),
         remedy=(
-            f"--set runtime.workers={2 if not workers else 2 * workers} where cores are free; on a "
-            "GPU runtime.augment_on=device; else lower augment.rotation.p, augment.scaling.p and "
-            "augment.low_resolution.p, and keep data.store on a local disk."
+            f"{_more_workers(workers)} where cores are free; on a GPU runtime.augment_on=device; "
+            f"{_less_augmentation(evidence.config)}keep data.store on a local disk."
         ),
         severity="warning",
         epochs=(first, last),
         numbers={"wait_share": share, **({} if rate is None else {"patches_per_second": rate})},
     )
+
+
+def _more_workers(workers: int | None) -> str:
+    if workers is None:
+        return "Set runtime.workers above the number that was chosen for the machine"
+    return f"--set runtime.workers={max(2, 2 * workers)}"
+
+
+def _less_augmentation(config: Config) -> str:
+    """The augmentations that take the most time, drawn half as often."""
+    settings = [
+        f"augment.{name}.p={p / 2:.2g}"
+        for name in ("rotation", "scaling", "low_resolution")
+        if (p := getattr(config.augment, name).p)
+    ]
+    return f"else {' '.join(settings)}; " if settings else ""

@@ -2,48 +2,84 @@
 
 from __future__ import annotations
 
+from vesuv.config import Config
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.runs.records import Finding
+from vesuv.diagnosis.render import others_text
+from vesuv.runs.records import Finding, Structure
 
 MIN_SPACINGS = 2.0
 """Spacings that a patch spans along some axis, so that it holds one whole piece and the next."""
 
 
 def find(evidence: Evidence) -> Finding | None:
-    """Find a patch that spans too few spacings of the foreground along every axis."""
-    structure = next(
-        (line.structure for line in evidence.observations if line.structure is not None), None
-    )
-    if structure is None or structure.spacing is None:
+    """Find a patch that spans too few spacings of the foreground along every axis.
+
+    Of several classes the one with the fewest is described.
+    """
+    structures = evidence.structures
+    spans = {
+        name: _largest_span(evidence.config, structure.spacing)
+        for name, structure in structures.items()
+        if structure.spacing is not None
+    }
+    too_few = {name: span for name, span in spans.items() if span < MIN_SPACINGS}
+    if not too_few:
         return None
-    patch_size = evidence.config.sampling.patch_size
-    spans = [
-        edge / max(distance, 1e-6)
-        for edge, distance in zip(patch_size, structure.spacing, strict=True)
-    ]
-    if max(spans) >= MIN_SPACINGS:
-        return None
-    divisor = 2**evidence.config.model.halvings
-    larger_patch = [divisor * -(-round(2 * distance) // divisor) for distance in structure.spacing]
+    name = min(too_few, key=lambda key: too_few[key])
+    span, structure = too_few[name], structures[name]
+    assert structure.spacing is not None
     batch = evidence.config.sampling.batch_size
+    subject = f"Class {name!r}" if evidence.has_several_classes else "Foreground"
     spacing_text = ", ".join(f"{distance:.0f}" for distance in structure.spacing)
     thickness_text = (
         "" if structure.thickness is None else f", {structure.thickness:.0f} voxels thick"
     )
     return Finding(
         name="small_patch",
-        title="The patch is too small for the structure's spacing",
+        title="The patch is too small for the structure's spacing"
+        if not evidence.has_several_classes
+        else f"The patch is too small for the spacing of class {name!r}",
         evidence=(
-            f"Foreground{thickness_text}, repeats every {spacing_text} voxels along z, y, x in the "
-            f"training cases; the patch of {list(patch_size)} spans {max(spans):.1f} of them at "
-            "most, so that the network hardly ever sees two neighbours at once; a batch of "
-            f"{batch} shows about {batch * max(spans):.1f} pieces."
+            f"{subject}{thickness_text}, repeats every {spacing_text} voxels along z, y, x in the "
+            f"training cases; the patch of {list(evidence.config.sampling.patch_size)} spans "
+            f"{span:.1f} of them at most, so that the network hardly ever sees two neighbours at "
+            f"once; a batch of {batch} shows about {batch * span:.1f} pieces."
+            + others_text(len(too_few) - 1)
         ),
-        remedy=(
-            f"--set 'sampling.patch_size={larger_patch}'; if memory forbids, a smaller batch_size "
-            "with runtime.accumulate, or data.spacing twice as coarse."
-        ),
+        remedy=_remedy(evidence.config, structure),
         severity="warning",
         epochs=(0, max(0, evidence.epoch)),
-        numbers={"largest_span": max(spans), "smallest_spacing": min(structure.spacing)},
+        numbers={"largest_span": span, "smallest_spacing": min(structure.spacing)},
     )
+
+
+def _largest_span(config: Config, spacing: tuple[float, float, float]) -> float:
+    edges = config.sampling.patch_size
+    return max(edge / max(distance, 1e-6) for edge, distance in zip(edges, spacing, strict=True))
+
+
+def _remedy(config: Config, structure: Structure) -> str:
+    patch_size, larger_patch = list(config.sampling.patch_size), _larger_patch(config, structure)
+    if larger_patch == patch_size:
+        return (
+            "The cases are no larger than the patch: take larger ones, or data.spacing twice as "
+            "coarse."
+        )
+    return (
+        f"--set 'sampling.patch_size={larger_patch}'; if memory forbids, a smaller batch_size "
+        "with runtime.accumulate, or data.spacing twice as coarse."
+    )
+
+
+def _larger_patch(config: Config, structure: Structure) -> list[int]:
+    """Two spacings along each axis, as far as they fit into the smallest training case."""
+    divisor = 2**config.model.halvings
+    patch_size = config.sampling.patch_size
+    spacing, extent = structure.spacing or patch_size, structure.extent
+    wanted = [divisor * -(-round(2 * distance) // divisor) for distance in spacing]
+    if extent is not None:
+        wanted = [
+            min(edge, divisor * (length // divisor))
+            for edge, length in zip(wanted, extent, strict=True)
+        ]
+    return [max(old, edge) for old, edge in zip(patch_size, wanted, strict=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vesuv.diagnosis.evidence import Evidence
+from vesuv.diagnosis.learning_rate import higher_rate, signs_of_excess
 from vesuv.diagnosis.render import epochs
 from vesuv.runs.records import Finding
 
@@ -30,7 +31,10 @@ def find(evidence: Evidence) -> Finding | None:
     movements = [(line.movement or 0.0) / every for line in recent]
     if max(movements) >= MAX_MOVEMENT:
         return None
+    if signs_of_excess(evidence):
+        return None  # stopped or destroyed by too high a rate, not too slow
     lr = evidence.config.optimizer.lr
+    proposed = higher_rate(evidence, 30)
     return Finding(
         name="still_weights",
         title="The weights hardly move",
@@ -38,7 +42,12 @@ def find(evidence: Evidence) -> Finding | None:
             f"In {epochs(first, last)} an epoch changed the weights by {max(movements):.1e} of "
             f"their size at most, at a learning rate of {rates.get(last, lr):.2g}."
         ),
-        remedy=f"--set optimizer.lr={30 * lr:.2g}; the defaults are 5e-4 (adamw) and 1e-2 (sgd).",
+        remedy=(
+            "The rate is not too low: look at train/gradient_norm in metrics.csv, at "
+            "train.gradient_clip, and at the weights of the loss terms."
+            if proposed is None
+            else f"--set optimizer.lr={proposed:.2g}; the defaults are 5e-4 (adamw) and 1e-2 (sgd)."
+        ),
         severity="trouble",
         epochs=(first, last),
         numbers={"movement": max(movements), "lr": rates.get(last, lr)},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+from vesuv.config import Config
 from vesuv.diagnosis.evidence import Evidence
 from vesuv.diagnosis.render import epochs, percent
 from vesuv.diagnosis.thresholds import best_threshold, overlap_at
@@ -15,6 +16,8 @@ MIN_SWING = 0.05
 """Mean change of Dice from one validation to the next at the fixed threshold."""
 MAX_SWING_RATIO = 0.4
 """Largest ratio of the swing at each validation's best threshold to that at the fixed one."""
+EMA_DECAY = 0.99
+"""Decay of the weights' average that is proposed where there is none as slow."""
 
 
 def find(evidence: Evidence) -> Finding | None:
@@ -46,9 +49,8 @@ def find(evidence: Evidence) -> Finding | None:
             f"{max(overlap.dice for overlap in best):.3f}."
         ),
         remedy=(
-            "Do not pick an epoch by this curve: average the weights, --set "
-            "averaging.ema.decay=0.99, and let validate_distribution choose checkpoint and "
-            "threshold together."
+            f"Do not pick an epoch by this curve: {_averaging(evidence.config)}let "
+            "validate_distribution choose checkpoint and threshold together."
         ),
         severity="warning",
         epochs=(first, last),
@@ -68,3 +70,10 @@ def _swing(values: list[float]) -> float:
     """Mean absolute change between neighbours, minus that of a monotonous sequence."""
     steps = [b - a for a, b in itertools.pairwise(values)]
     return (sum(map(abs, steps)) - abs(sum(steps))) / len(steps)
+
+
+def _averaging(config: Config) -> str:
+    ema = config.averaging.ema
+    if ema is not None and ema.decay >= EMA_DECAY:
+        return ""
+    return f"average the weights, --set averaging.ema.decay={EMA_DECAY:g}, and "

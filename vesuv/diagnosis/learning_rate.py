@@ -1,0 +1,129 @@
+"""Signs of a learning rate that is too high, and the rates that remedies propose."""
+
+from __future__ import annotations
+
+import itertools
+
+from pydantic_core import PydanticUndefined
+
+from vesuv.config.training import OptimizerConfig
+from vesuv.diagnosis.evidence import Evidence
+
+MAX_DEFAULT_RATIO = 20.0
+"""Ratio of a rate to its optimiser's default (adamw 5e-4, sgd 1e-2) above which no higher rate is
+proposed, and above which the rate is suspected where a run does not learn."""
+MIN_SKIPPED_STEPS = 3
+"""Skipped steps from which they are a sign: bfloat16 or one bad patch skips a step at times."""
+MAX_MOVEMENT = 0.6
+"""Relative change of the weights in an epoch; networks that learn have 0.01 to 0.3."""
+NUM_MOVEMENTS = 3
+"""Latest observations whose change of the weights is judged."""
+MIN_TRAINING_RISE = 1.1
+"""Ratio of the last epoch's training loss to the first one's, under the last one's loss weights,
+from which training has diverged."""
+MIN_RISE = 1.25
+"""Smallest factor between two validation losses under the same loss weights that is a jump."""
+MIN_EXPLAINED_RISE = 1.15
+"""Smallest such factor within EXPLANATION_EPOCHS of an event in CAUSES; above it the diary's runs
+rolled back to their best weights."""
+MIN_JUMPS = 2
+"""Jumps from which the loss is erratic; one jump with a cause is enough."""
+EXPLANATION_EPOCHS = 2
+CAUSES = {"phase": "the change of phase", "escape": "the escape", "noise": "the weight noise"}
+
+Jump = tuple[float, int, int, str]
+"""Factor, epoch before, epoch after, and cause ("" where no event explains it)."""
+
+
+def default_rate(optimizer: OptimizerConfig) -> float | None:
+    """Return the optimiser's default rate; None where it has none."""
+    default = type(optimizer).model_fields["lr"].default
+    return None if default is PydanticUndefined else float(default)
+
+
+def is_above_usual(optimizer: OptimizerConfig) -> bool:
+    """Whether the rate is above MAX_DEFAULT_RATIO times the optimiser's default."""
+    default = default_rate(optimizer)
+    return default is not None and optimizer.lr > MAX_DEFAULT_RATIO * default
+
+
+def signs_of_excess(evidence: Evidence) -> list[str]:
+    """Return each sign that the learning rate is too high, as the end of a sentence."""
+    optimizer = evidence.config.optimizer
+    signs = []
+    if is_above_usual(optimizer):
+        signs.append(
+            f"the rate of {optimizer.lr:.2g} is {optimizer.lr / (default_rate(optimizer) or 1):.0f}"
+            f" times the default of {optimizer.name}"
+        )
+    num_skipped = max(evidence.last_values("skipped_steps", 1), default=0.0)
+    if num_skipped >= MIN_SKIPPED_STEPS:
+        signs.append(f"{num_skipped:.0f} steps were skipped as not finite")
+    if num_jumps := len(erratic_jumps(evidence)):
+        signs.append(f"the validation loss jumped {num_jumps} times")
+    movements = [line.movement for line in evidence.observations if line.movement is not None]
+    movement = max(movements[-NUM_MOVEMENTS:], default=0.0) / evidence.config.validation.every
+    if movement > MAX_MOVEMENT:
+        signs.append(f"an epoch changed the weights by {movement:.1f} of their size")
+    rise = _training_rise(evidence)
+    if rise is not None and rise >= MIN_TRAINING_RISE:
+        signs.append(f"the training loss is {rise:.2f} times that of the first epoch")
+    return signs
+
+
+def lower_rate(evidence: Evidence, divisor: float = 3.0) -> float:
+    """Return the rate divided; from an unusually high one at most the optimiser's default."""
+    optimizer = evidence.config.optimizer
+    rate = optimizer.lr / divisor
+    default = default_rate(optimizer)
+    return min(rate, default) if default is not None and is_above_usual(optimizer) else rate
+
+
+def higher_rate(evidence: Evidence, factor: float) -> float | None:
+    """Return the rate multiplied, up to the usual limit; None where anything speaks against it."""
+    optimizer = evidence.config.optimizer
+    default = default_rate(optimizer)
+    limit = factor * optimizer.lr if default is None else MAX_DEFAULT_RATIO * default
+    if optimizer.lr >= limit or signs_of_excess(evidence):
+        return None
+    return min(factor * optimizer.lr, limit)
+
+
+def erratic_jumps(evidence: Evidence) -> list[Jump]:
+    """Return the jumps of the validation loss; none where they are too few to count."""
+    jumps = _loss_jumps(evidence)
+    return jumps if len(jumps) >= MIN_JUMPS or (jumps and jumps[0][3]) else []
+
+
+def _loss_jumps(evidence: Evidence) -> list[Jump]:
+    jumps: list[Jump] = []
+    for old_epoch, new_epoch in itertools.pairwise(evidence.validation_epochs):
+        weights = evidence.weights(new_epoch)
+        old_loss, new_loss = (
+            evidence.total_loss(old_epoch, weights),
+            evidence.total_loss(new_epoch, weights),
+        )
+        if not weights or not old_loss or not new_loss:
+            continue
+        cause = _cause(evidence, old_epoch, new_epoch)
+        if new_loss / old_loss >= (MIN_EXPLAINED_RISE if cause else MIN_RISE):
+            jumps.append((new_loss / old_loss, old_epoch, new_epoch, cause))
+    return jumps
+
+
+def _cause(evidence: Evidence, old_epoch: int, new_epoch: int) -> str:
+    """Event shortly before a jump; the events of epoch 0 are no cause."""
+    for event in evidence.events:
+        is_close = min(old_epoch, new_epoch - EXPLANATION_EPOCHS + 1) <= event.epoch <= new_epoch
+        if event.kind in CAUSES and event.epoch and is_close:
+            return CAUSES[event.kind]
+    return ""
+
+
+def _training_rise(evidence: Evidence) -> float | None:
+    last_epoch = evidence.metrics.last_epoch
+    if not last_epoch:  # no epoch, or the first alone
+        return None
+    weights = evidence.weights(last_epoch)
+    first, last = (evidence.total_loss(epoch, weights, "train") for epoch in (0, last_epoch))
+    return last / first if weights and first and last is not None and first > 0 else None
