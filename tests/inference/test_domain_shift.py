@@ -20,10 +20,9 @@ from vesuv.inference.domain_shift import (
     DomainCheck,
     DomainShift,
     InputGrid,
-    orientation,
     shift_lines,
-    training_images,
 )
+from vesuv.inference.training_images import orientation, training_images
 from vesuv.runs.folder import RunFolder
 from vesuv.runs.records import IntensityRange, SpacingRange, TrainingImages
 from vesuv.transforms.normalize import Normalizer
@@ -387,3 +386,21 @@ def test_runs_that_do_not_record_their_cases_say_nothing(make_run) -> None:
         vesuv.load(run.path, say=lines.append).predict(np.zeros((16, 16, 16)), spacing=(9, 1, 1))
 
     assert lines == []
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "message"),
+    [
+        ((16, 16), (1.0, 1.0, 1.0), r"\(z, y, x\) or \(c, z, y, x\), found uint8 \(16, 16\)"),
+        ((1, 1, 8, 8, 8), (1.0, 1.0, 1.0), r"found uint8 \(1, 1, 8, 8, 8\); give one volume"),
+        ((2, 8, 8, 8), (1.0, 1.0, 1.0), "trained on 1 channel, found 2; give those of training"),
+        ((8, 8, 8), (1.0, 1.0), r"3 finite voxel edges above 0, found \(1\.0, 1\.0\)"),
+        ((8, 8, 8), (0.0, 1.0, 1.0), "3 finite voxel edges above 0"),
+    ],
+)
+@pytest.mark.parametrize("facts", [{}, {"training_images": FACTS}], ids=["old run", "new run"])
+def test_arrays_that_are_no_input_are_refused(
+    make_run, facts: dict[str, object], shape: tuple[int, ...], spacing: tuple, message: str
+) -> None:
+    with pytest.raises(vesuv.InputError, match=message):
+        vesuv.load(make_run("run", facts=facts).path).predict(np.zeros(shape, np.uint8), spacing)

@@ -25,7 +25,7 @@ from vesuv.data.preparation import to_storable_type
 from vesuv.data.resample import resample_image, resample_probs
 from vesuv.data.statistics import CaseStatistics, case_statistics
 from vesuv.errors import InputError
-from vesuv.inference.domain_shift import DomainCheck, DomainShift, InputGrid
+from vesuv.inference.domain_shift import DomainCheck, DomainShift, InputGrid, domain_check
 from vesuv.inference.masks import MaskSettings
 from vesuv.inference.members import Member, choose_mask, open_members
 from vesuv.inference.networks import TrainedNetwork
@@ -83,7 +83,7 @@ class Predictor:
         machine = resolve(members[0].config.runtime)
         networks = [TrainedNetwork.from_checkpoint(m.checkpoint, machine.device) for m in members]
         mask = mask or choose_mask(members).settings
-        domain = _domain_check(members, networks)
+        domain = domain_check(members, networks)
         return cls(networks, machine, members[0].inference, mask, domain=domain, say=say)
 
     @property
@@ -126,8 +126,9 @@ class Predictor:
             grid: Spacing, unit and direction.
             progress: As for `predict`.
         """
-        spacing = grid.spacing if self.domain is None else self.domain.spacing_of(grid)
+        _check_spacing(grid.spacing)
         channels = self._checked_channels(image)
+        spacing = grid.spacing if self.domain is None else self.domain.spacing_of(grid)
         resampled = self._resample(channels, spacing)
         image_statistics = case_statistics(resampled, None)
         mean = _mean(self._predict_each(resampled, image_statistics, progress))
@@ -199,16 +200,12 @@ class Predictor:
         channels = to_storable_type(image if image.ndim == 4 else image[np.newaxis])
         if len(channels) != self.num_channels:
             raise InputError(
-                f"the networks were trained on {self.num_channels} channels, found "
-                f"{len(channels)}; give the channels of training"
+                f"the networks were trained on {self.num_channels} channel"
+                f"{'s' * (self.num_channels > 1)}, found {len(channels)}; give those of training"
             )
         return channels
 
     def _resample(self, channels: Array, spacing: Spacing) -> Array:
-        if len(spacing) != 3 or not all(0.0 < edge < math.inf for edge in spacing):
-            raise InputError(
-                f"a spacing is 3 finite voxel edges above 0, found {spacing}; correct it"
-            )
         target = self.config.data.spacing
         return channels if target is None else resample_image(channels, spacing, target)
 
@@ -271,15 +268,9 @@ def configured_mask_settings(network: TrainedNetwork) -> MaskSettings:
     return MaskSettings(threshold, config.inference.postprocess)
 
 
-def _domain_check(
-    members: Sequence[Member], networks: Sequence[TrainedNetwork]
-) -> DomainCheck | None:
-    """Return the comparison with the training cases of the first member that records them."""
-    for member, network in zip(members, networks, strict=True):
-        training = member.training_images
-        if training is not None:
-            return DomainCheck(training, network.normalizer, network.config.data.spacing)
-    return None
+def _check_spacing(spacing: Spacing) -> None:
+    if len(spacing) != 3 or not all(0.0 < edge < math.inf for edge in spacing):
+        raise InputError(f"a spacing is 3 finite voxel edges above 0, found {spacing}; correct it")
 
 
 def _mean(members: Iterable[Tensor]) -> Tensor:

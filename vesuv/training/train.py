@@ -18,7 +18,7 @@ from vesuv.data.case import Case
 from vesuv.data.preparation import prepare_in_memory
 from vesuv.data.store import store_path
 from vesuv.errors import InputError
-from vesuv.inference.domain_shift import training_images
+from vesuv.inference.training_images import training_images
 from vesuv.io.places import contains
 from vesuv.runs.checkpoints import read_newest
 from vesuv.runs.folder import RunFolder
