@@ -158,7 +158,7 @@ def test_earlier_masks_are_replaced_with_overwrite_alone(
 def test_an_input_outside_training_is_said(
     make_run, volume: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    channel = {"normalised": [-2, 2], "width": [1000, 3000], "minimum": [0, 5]}
+    channel = {"normalised": [-2, 2], "width": [2000, 3000], "minimum": [0, 5]}
     folder = make_run("a", facts={"training_images": {"channels": [channel]}})
 
     run("predict", "--run", folder.path, "--input", volume, "--output", tmp_path / "out")
@@ -166,4 +166,4 @@ def test_an_input_outside_training_is_said(
     warnings = [line for line in capsys.readouterr().out.splitlines() if "warning" in line]
     assert len(warnings) == 1
     assert warnings[0].startswith("warning: a: intensities ")
-    assert warnings[0].endswith("in training cases 1000 to 3000; check modality and number range")
+    assert warnings[0].endswith("in training cases 2000 to 3000; check modality and number range")
