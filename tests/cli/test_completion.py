@@ -34,7 +34,7 @@ def test_verbs_are_completed() -> None:
 def test_options_of_a_verb_are_completed() -> None:
     assert completions("vesuv", "train", "--o") == {"--output", "--overwrite"}
     assert "--dry-run" in completions("vesuv", "predict", "--")
-    assert "--overwrite" not in completions("vesuv", "predict", "--")
+    assert "--fold" not in completions("vesuv", "predict", "--")
 
 
 def test_it_is_installed_for_the_shell_of_the_user(tmp_path: Path) -> None:
