@@ -113,9 +113,14 @@ def scored() -> MakeScore:
 
 
 def config(**sections: Any) -> Config:
-    tree = dict(TREE)
+    return check(merged(TREE, sections), "made")
+
+
+def merged(tree: Mapping[str, Any], sections: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace keys of sections; a section with a name of its own replaces the whole."""
+    result = dict(tree)
     for section, values in sections.items():
-        old = tree.get(section, {})
+        old = result.get(section, {})
         joins = isinstance(values, dict) and isinstance(old, dict) and "name" not in values
-        tree[section] = {**old, **values} if joins else values
-    return check(tree, "made")
+        result[section] = {**old, **values} if joins else values
+    return result

@@ -9,7 +9,8 @@ from vesuv.config import Config
 from vesuv.runs.records import Finding
 
 _SECTIONS = "|".join(Config.model_fields)
-_SETTING = re.compile(rf"(?<![\w./])((?:{_SECTIONS})(?:\.\w+)*)=([^\s,;']+|[^']+(?='))")
+_KEY = rf"(?:{_SECTIONS})(?:\.\w+)*"
+_SETTING = re.compile(rf"'({_KEY})=([^']*)'|(?<![\w./'])({_KEY})=([^\s,;']+)")
 
 
 def proposed_settings(remedy: str) -> dict[str, str]:
@@ -19,7 +20,11 @@ def proposed_settings(remedy: str) -> dict[str, str]:
     """
     settings: dict[str, str] = {}
     for match in _SETTING.finditer(remedy):
-        settings.setdefault(match[1], match[2].rstrip(".:)"))
+        quoted_key, quoted_value, key, value = match.groups()
+        if quoted_key is not None:
+            settings.setdefault(quoted_key, quoted_value)
+        else:
+            settings.setdefault(key, value.rstrip(".:)"))
     return settings
 
 
