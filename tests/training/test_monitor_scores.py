@@ -8,7 +8,12 @@ import torch
 from vesuv.diagnosis.probes.tiles import TileProbabilities
 from vesuv.evaluation.overlap import confusion
 from vesuv.runs.records import TrainScore
-from vesuv.training.monitor import pooled_score, score_by_group, score_by_tile
+from vesuv.training.monitor import (
+    pooled_score,
+    score_by_group,
+    score_by_tile,
+    score_classes_by_group,
+)
 from vesuv.training.validation import ObservedTile
 
 
@@ -50,6 +55,29 @@ def test_a_pooled_score_is_of_all_voxels() -> None:
     assert (score.precision, score.recall) == pytest.approx((3 / 4, 3 / 4))
     assert sum(score.histogram.foreground) == 4
     assert "class_dice" not in score.model_dump()
+
+
+def test_each_class_has_a_score_in_each_group_that_is_labelled_so() -> None:
+    names = ["background", "sheet", "fibre"]
+    # north, two tiles together: sheet 4 of 4 predicted and 6 labelled, fibre only predicted
+    north = torch.tensor([[3, 0, 1], [1, 2, 0], [0, 0, 0]])
+    south = torch.tensor([[2, 0, 0], [0, 1, 0], [1, 0, 1]])
+    tiles = [
+        replace(TILE, confusion=north),
+        replace(TILE, confusion=north),
+        replace(TILE, confusion=south, group="south"),
+        replace(TILE, confusion=south, group=None),
+    ]
+
+    groups = score_classes_by_group(tiles, names)
+
+    assert {name: list(scores) for name, scores in groups.items()} == {
+        "sheet": ["north", "south"],
+        "fibre": ["south"],
+    }
+    assert groups["sheet"]["north"].dice == pytest.approx(8 / 10)
+    assert groups["sheet"]["north"].labelled == pytest.approx(6 / 14)
+    assert groups["fibre"]["south"].dice == pytest.approx(2 / 3)
 
 
 def test_a_pooled_score_has_the_dice_of_each_of_several_classes() -> None:

@@ -24,7 +24,7 @@ from vesuv.evaluation.class_scores import overlap_row
 from vesuv.evaluation.measure import class_column
 from vesuv.evaluation.overlap import scores
 from vesuv.losses.compound import Compound
-from vesuv.runs.records import Observation, TileScore, TrainScore
+from vesuv.runs.records import GroupScore, Observation, TileScore, TrainScore
 from vesuv.runs.writer import RunWriter
 from vesuv.runtime.machine import Machine
 from vesuv.training.fold_data import FoldData
@@ -121,6 +121,8 @@ class RunMonitor:
         }
         if self.tiles.num_classes == 2:  # they are errors of a threshold
             content["errors"] = errors(probabilities, counts)
+        else:
+            content["class_groups"] = score_classes_by_group(observed, self.tiles.class_names)
         if self.train_tiles is not None:
             machine = self.machine.for_single_process()
             train_scores = self.train_tiles.score(network, machine, observe=True)
@@ -180,12 +182,26 @@ def score_by_tile(observed: Sequence[ObservedTile]) -> tuple[TileScore, ...]:
 
 def score_by_group(observed: Sequence[ObservedTile]) -> dict[str, float]:
     """Return the Dice of each group whose tiles have foreground; empty without groups."""
-    by_group: dict[str, list[Tensor]] = {}
-    for tile in observed:
-        if tile.group is not None:
-            by_group.setdefault(tile.group, []).append(tile.confusion)
-    overlaps = {name: scores(_sum(matrices)) for name, matrices in sorted(by_group.items())}
+    overlaps = {name: scores(matrix) for name, matrix in _matrices_by_group(observed).items()}
     return {name: overlap.dice for name, overlap in overlaps.items() if overlap.labelled_fraction}
+
+
+def score_classes_by_group(
+    observed: Sequence[ObservedTile], class_names: Sequence[str]
+) -> dict[str, dict[str, GroupScore]]:
+    """Return the score of each of several foreground classes in the groups that are labelled so."""
+    groups = {
+        group: overlap_row(matrix, class_names)
+        for group, matrix in _matrices_by_group(observed).items()
+    }
+    return {
+        name: {
+            group: GroupScore(dice=row[class_column("dice", name)], labelled=labelled)
+            for group, row in groups.items()
+            if (labelled := row[class_column("labelled_fraction", name)])
+        }
+        for name in class_names[1:]
+    }
 
 
 def pooled_score(observed: Sequence[ObservedTile], class_names: Sequence[str]) -> TrainScore:
@@ -201,6 +217,15 @@ def pooled_score(observed: Sequence[ObservedTile], class_names: Sequence[str]) -
         histogram=histogram(tile.probabilities for tile in observed),
         class_dice={name: dice for name, dice in by_class.items() if not math.isnan(dice)},
     )
+
+
+def _matrices_by_group(observed: Sequence[ObservedTile]) -> dict[str, Tensor]:
+    """Sum the confusion matrices of each group's tiles; tiles without a group are left out."""
+    by_group: dict[str, list[Tensor]] = {}
+    for tile in observed:
+        if tile.group is not None:
+            by_group.setdefault(tile.group, []).append(tile.confusion)
+    return {name: _sum(matrices) for name, matrices in sorted(by_group.items())}
 
 
 def _sum(matrices: list[Tensor]) -> Tensor:
