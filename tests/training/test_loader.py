@@ -200,6 +200,7 @@ def test_workers_that_cannot_be_started_are_a_sentence(monkeypatch: pytest.Monke
         (ConnectionResetError(104, "Connection reset by peer"), r"was ended \(Killed\)"),
         (RuntimeError("DataLoader worker (pid 7) is killed by signal: Aborted. "),
          r"was ended \(Aborted\), most likely by a fault in a library"),
+        (RuntimeError("DataLoader timed out after 1800 seconds"), r"no loader process passed"),
     ],
 )  # fmt: skip
 def test_the_end_of_a_loader_process_is_told_with_its_cause(
@@ -207,6 +208,14 @@ def test_the_end_of_a_loader_process_is_told_with_its_cause(
 ) -> None:
     with pytest.raises(InputError, match=sentence), explain_killed_workers():
         raise fault
+
+
+@pytest.mark.timeout(60)
+def test_a_batch_that_cannot_be_passed_on_ends_the_loader_process() -> None:
+    cases = [Case(lambda: "no process can pickle this")]
+
+    with pytest.raises(InputError, match="a loader process was ended"), explain_killed_workers():
+        next(a_loader(cases, workers=1).epoch(0))
 
 
 def test_other_faults_pass() -> None:

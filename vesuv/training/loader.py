@@ -7,12 +7,14 @@ epochs. A batch is a pure function of seed, epoch and step; it does not depend o
 from __future__ import annotations
 
 import gc
+import os
 import re
 import signal
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.queues import Queue
 from typing import Any, Literal
 
 import torch
@@ -30,6 +32,8 @@ from vesuv.transforms.patch import RawPatch, apply_transform, read_planned_patch
 StepKey = tuple[int, int]
 """Epoch, and step of the epoch."""
 
+_TIMEOUT_SECONDS = 1800
+"""How long a batch may take. A process that is out of memory can hang instead of ending."""
 _CAUSES = {
     "Killed": "the system for want of memory: lower runtime.workers",
     "Bus error": "full shared memory or a store that was changed meanwhile: lower runtime.workers, "
@@ -224,6 +228,7 @@ class PatchLoader:
             num_workers=self._workers,
             pin_memory=self._device.type == "cuda",
             worker_init_fn=_init_worker,
+            timeout=_TIMEOUT_SECONDS if self._workers else 0,
         )
         try:
             return iter(loader)
@@ -243,16 +248,22 @@ class PatchLoader:
 
 @contextmanager
 def explain_killed_workers() -> Iterator[None]:
-    """Replace PyTorch's error for a killed loader process by one with the likely cause.
+    """Replace PyTorch's error for a loader process that ended or hangs by the likely cause.
 
     PyTorch raises its error from a signal handler, so it can come from any line of the trainer.
 
     Raises:
-        InputError: A loader process was killed.
+        InputError: A loader process was killed, or passes no batch on.
     """
     try:
         yield
     except (RuntimeError, ConnectionError, EOFError) as fault:
+        if "DataLoader timed out" in str(fault):
+            raise InputError(
+                f"runtime.workers: no loader process passed a batch on for {_TIMEOUT_SECONDS} s, "
+                "for want of memory or because the disk does not answer; lower it (0 starts "
+                "none); what was saved is whole, go on with --resume"
+            ) from None
         match = re.search(r"DataLoader worker.* (?:by signal: ([\w ]+)|exited)", str(fault))
         if isinstance(fault, RuntimeError) and match is None:
             raise
@@ -273,3 +284,11 @@ def _init_worker(_worker: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()
+    # This hook of the standard library's queue prints the fault and drops the batch, for which the
+    # trainer would wait for ever.
+    setattr(Queue, "_on_queue_feeder_error", staticmethod(_end_process))  # noqa: B010
+
+
+def _end_process(_fault: Exception, _batch: object) -> None:
+    """End this loader process: a batch cannot be passed on, for want of memory or threads."""
+    os._exit(1)
