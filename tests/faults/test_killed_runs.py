@@ -95,7 +95,8 @@ def test_a_disk_that_is_full_leaves_what_was_saved(config_file: Path) -> None:
     assert begin(config_file, "run", "--set", "train.epochs=2").status() == 0
     before = {path.name: path.read_bytes() for path in (run / "checkpoints").glob("*.pt")}
 
-    running = begin(config_file, "run", "--resume", file_limit=20_000)
+    longer = ("--resume", "--set", "train.epochs=3")
+    running = begin(config_file, "run", *longer, file_limit=20_000)
 
     assert running.status() == 2
     assert re.fullmatch(
@@ -103,7 +104,7 @@ def test_a_disk_that_is_full_leaves_what_was_saved(config_file: Path) -> None:
         running.said,
     )
     assert {path.name: path.read_bytes() for path in (run / "checkpoints").glob("*.pt")} == before
-    assert begin(config_file, "run", "--resume").status() == 0
+    assert begin(config_file, "run", *longer).status() == 0
 
 
 def test_a_log_that_cannot_grow_is_a_sentence_too(config_file: Path) -> None:
