@@ -18,7 +18,8 @@ from vesuv.config import Config
 from vesuv.diagnosis import Evidence, Finding, diagnose
 from vesuv.diagnosis.evidence import read_labels
 from vesuv.diagnosis.probes.gradients import compare_gradients
-from vesuv.diagnosis.probes.structure import measure_augmentation, measure_structure
+from vesuv.diagnosis.probes.sampling import measure_class_sampling
+from vesuv.diagnosis.probes.structure import measure_augmentation, measure_structures
 from vesuv.diagnosis.probes.tiles import errors, histogram
 from vesuv.evaluation.class_scores import overlap_row
 from vesuv.evaluation.measure import class_column
@@ -152,15 +153,28 @@ class RunMonitor:
         config, store = self.config, self.data.store
         return {
             "labels": read_labels(Path(store)) if store is not None else None,
-            "structure": measure_structure(self.data.train),
+            **self._measure_classes(),
             "augmentation": measure_augmentation(
                 self.data.train,
                 self.intensity_maps,
                 config.sampling,
                 config.augment,
-                config.labels.num_classes,
+                config.labels.names,
                 config.diagnosis.probe_patches,
                 config.runtime.seed,
+            ),
+        }
+
+    def _measure_classes(self) -> dict[str, object]:
+        """Measure the structure of each foreground class, and of several their sampling."""
+        config, cases, names = self.config, self.data.train, self.config.labels.names
+        structures = measure_structures(cases, names)
+        if len(structures) == 1:
+            return {"structure": structures[names[1]]}
+        return {
+            "class_structures": structures,
+            "class_sampling": measure_class_sampling(
+                cases, config.sampling, names, config.runtime.seed
             ),
         }
 

@@ -10,7 +10,7 @@ from vesuv.data.builder import open_or_prepare_store
 from vesuv.diagnosis.probes.structure import (
     contrast,
     measure_augmentation,
-    measure_structure,
+    measure_structures,
     repeat_distances,
     run_lengths,
 )
@@ -71,7 +71,7 @@ def data(tiny_config: Config) -> FoldData:
 
 
 def test_the_tiny_sheets_are_two_thick_and_ten_apart(data: FoldData) -> None:
-    found = measure_structure(data.train)
+    found = measure_structures(data.train, ["background", "sheet"])["sheet"]
 
     assert found.thickness == pytest.approx(2.0)
     assert found.spacing is None or min(found.spacing) == pytest.approx(10.0, abs=1.0)
@@ -79,7 +79,9 @@ def test_the_tiny_sheets_are_two_thick_and_ten_apart(data: FoldData) -> None:
 
 def effects(data: FoldData, config: Config, augment: AugmentConfig) -> dict[str, float]:
     maps = [data.normalizer.for_case(case.statistics) for case in data.train]
-    found = measure_augmentation(data.train, maps, config.sampling, augment, 2, 6, seed=0)
+    found = measure_augmentation(
+        data.train, maps, config.sampling, augment, ["background", "sheet"], 6, seed=0
+    )
     return {
         name: min(effect.foreground, effect.contrast, effect.thickness)
         for name, effect in found.items()

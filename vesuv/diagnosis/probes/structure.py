@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import median
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
@@ -17,7 +18,10 @@ from vesuv.data.sampling import PatchPlan, PatchSampler
 from vesuv.runs.records import AugmentationEffect, Structure
 from vesuv.transforms.normalize import IntensityMap
 from vesuv.transforms.patch import apply_transform, read_planned_patch
-from vesuv.types import Mask
+from vesuv.types import ClassArray, Mask, Shape
+
+_Patch = tuple[Tensor, Tensor]
+"""Image (c, z, y, x) and label (z, y, x)."""
 
 _AUGMENTATIONS = ("rotation", "scaling", "noise", "blur", "low_resolution")
 """Augmentations that can erase a structure; flips, turns and grey curves cannot."""
@@ -30,17 +34,38 @@ _CROP = 160
 _NUM_CASES = 4
 
 
-def measure_structure(cases: Sequence[PreparedCase]) -> Structure:
-    """Measure spacing and thickness of the foreground in the central box of some cases."""
+def measure_structures(
+    cases: Sequence[PreparedCase], class_names: Sequence[str]
+) -> dict[str, Structure]:
+    """Measure spacing and thickness of each foreground class in the central box of some cases.
+
+    Args:
+        cases: The training cases.
+        class_names: Class names, the background first.
+    """
+    labels = [
+        np.array(case.label[_central_box(case.shape)])
+        for case in list(cases)[:: max(1, -(-len(cases) // _NUM_CASES))]
+    ]
+    depths, heights, widths = zip(*(case.shape for case in cases), strict=True)
+    extent = min(depths), min(heights), min(widths)
+    return {
+        name: _measure_class(labels, index).model_copy(update={"extent": extent})
+        for index, name in enumerate(class_names)
+        if index
+    }
+
+
+def _central_box(shape: Shape) -> tuple[slice, ...]:
+    starts = [max(0, edge // 2 - _CROP // 2) for edge in shape]
+    return tuple(slice(start, start + _CROP) for start in starts)
+
+
+def _measure_class(labels: Sequence[ClassArray], index: int) -> Structure:
     distances: tuple[list[int], list[int], list[int]] = ([], [], [])
     thicknesses: list[float] = []
-    for case in list(cases)[:: max(1, -(-len(cases) // _NUM_CASES))]:
-        box = tuple(
-            slice(max(0, edge // 2 - _CROP // 2), max(0, edge // 2 - _CROP // 2) + _CROP)
-            for edge in case.shape
-        )
-        label = np.array(case.label[box])
-        foreground = (label > 0) & (label != IGNORE)
+    for label in labels:
+        foreground = label == index
         for axis in range(3):
             distances[axis].extend(repeat_distances(foreground, label == IGNORE, axis))
         if foreground.any():
@@ -93,29 +118,60 @@ def measure_augmentation(
     maps: Sequence[IntensityMap],
     sampling: SamplingConfig,
     augment: AugmentConfig,
-    num_classes: int,
+    class_names: Sequence[str],
     num_patches: int,
     seed: int,
 ) -> dict[str, AugmentationEffect]:
     """Apply each augmentation alone to the same patches and compare with the patches as read.
 
-    Augmentations that are off, or whose effect the patches do not show, are left out.
+    Augmentations that are off, or whose effect the patches do not show, are left out. Of several
+    foreground classes the effect on the class that is damaged most is returned.
     """
+    num_classes = len(class_names)
     probe_sampling = sampling.model_copy(update={"batch_size": num_patches})
     sampler = PatchSampler.build(cases, probe_sampling, seed)
     plans = sampler.plan(0, 0)
     no_augmentation = _single_augmentation(augment, None)
-    original = [_patch(sampler, plan, maps, no_augmentation, num_classes) for plan in plans]
+    original = [
+        _augmented_patch(sampler, plan, maps, no_augmentation, num_classes) for plan in plans
+    ]
     effects = {}
     for name in _AUGMENTATIONS:
         if not getattr(augment, name).p:
             continue
         single = _single_augmentation(augment, name)
-        augmented = [_patch(sampler, plan, maps, single, num_classes) for plan in plans]
-        effect = _effect(getattr(augment, name).p, original, augmented)
+        augmented = [_augmented_patch(sampler, plan, maps, single, num_classes) for plan in plans]
+        effect = _worst_effect(getattr(augment, name).p, original, augmented, class_names)
         if effect is not None:
             effects[name] = effect
     return effects
+
+
+def _worst_effect(
+    p: float, original: list[_Patch], augmented: list[_Patch], class_names: Sequence[str]
+) -> AugmentationEffect | None:
+    """Effect on the foreground class that is damaged most."""
+    if len(class_names) == 2:
+        return _effect(p, original, augmented)
+    effects = []
+    for index, name in enumerate(class_names[1:], start=1):
+        old, new = ([_only_class(patch, index) for patch in part] for part in (original, augmented))
+        effect = _effect(p, old, new)
+        if effect is not None:
+            effects.append(effect.model_copy(update={"class_name": name}))
+    return min(
+        effects,
+        key=lambda effect: min(effect.foreground, effect.contrast, effect.thickness),
+        default=None,
+    )
+
+
+def _only_class(patch: _Patch, index: int) -> _Patch:
+    """Ignore all foreground classes but one, which becomes class 1."""
+    image, label = patch
+    others = (label > 0) & (label != index)
+    only = torch.where(label == index, torch.ones_like(label), label)
+    return image, only.masked_fill(others, IGNORE)
 
 
 def contrast(image: Tensor, label: Tensor) -> tuple[float, float] | None:
@@ -152,19 +208,17 @@ def _single_augmentation(augment: AugmentConfig, name: str | None) -> AugmentCon
     return augment.model_copy(update=changes)
 
 
-def _patch(
+def _augmented_patch(
     sampler: PatchSampler,
     plan: PatchPlan,
     maps: Sequence[IntensityMap],
     augment: AugmentConfig,
     num_classes: int,
-) -> tuple[Tensor, Tensor]:
+) -> _Patch:
     return apply_transform(read_planned_patch(sampler, plan, augment), maps[plan.case], num_classes)
 
 
-def _effect(
-    p: float, original: list[tuple[Tensor, Tensor]], augmented: list[tuple[Tensor, Tensor]]
-) -> AugmentationEffect | None:
+def _effect(p: float, original: list[_Patch], augmented: list[_Patch]) -> AugmentationEffect | None:
     shares = [
         _foreground_share([label for _, label in patches]) for patches in (original, augmented)
     ]
