@@ -46,7 +46,10 @@ def _rare_foreground(evidence: Evidence) -> Finding | None:
 
 
 def _rare_class(evidence: Evidence) -> Finding | None:
-    """Judge the training patches that were drawn for the diagnosis at the start of the run."""
+    """Judge the training patches that were drawn for the diagnosis at the start of the run.
+
+    Several classes share the patches: each may occur in fewer, in proportion to their number.
+    """
     sampling = evidence.class_sampling
     rare = [name for name in sampling if sampling[name].patches < MAX_SHARE / len(sampling)]
     if not rare:
