@@ -166,7 +166,10 @@ def _best_and_current(evidence: Evidence) -> tuple[Overlap | None, Overlap | Non
 def _remedy(
     config: Config, balance: _Balance, best: Overlap | None, current: Overlap | None
 ) -> str:
-    change = f"for the next run {_suggested_change(config, balance)}"
+    suggestion = _suggested_change(config, balance)
+    if config.labels.num_classes > 2:  # the most probable class is predicted: no threshold
+        return f"For the next run {suggestion}."
+    change = f"for the next run {suggestion}"
     if best is None or current is None or not _is_cure(best, current, balance):
         return f"No threshold cures it; {change}."
     return (
