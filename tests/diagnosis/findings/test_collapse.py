@@ -37,6 +37,15 @@ def test_the_first_validation_may_be_flat(make: MakeEvidence, bins: MakeHistogra
     assert find(make(observations=[{"histogram": h} for h in (flat, flat, begins)])) is None
 
 
+def test_a_gap_that_widens_is_left_alone_until_it_is_late(
+    make: MakeEvidence, bins: MakeHistogram
+) -> None:
+    lines = [{"histogram": bins({30 + gap: 100}, {30: 900})} for gap in (0, 1, 2)]
+
+    assert find(make(observations=lines)) is None
+    assert find(make(observations=lines, train={"epochs": 4})) is not None
+
+
 def test_nothing_is_said_without_histograms(make: MakeEvidence) -> None:
     assert find(make(observations=[{}] * 4)) is None
     assert find(make()) is None

@@ -30,6 +30,16 @@ def test_patches_with_far_less_are_named(make: MakeEvidence) -> None:
     assert "foreground_share=1" in finding.remedy
 
 
+def test_a_precision_that_still_rises_is_left_alone(make: MakeEvidence) -> None:
+    shares = {"train/foreground_share": [0.06] * 3}
+    rising = shares | {"val/precision": [0.2, 0.3, 0.4], "val/recall": [0.5] * 3}
+    recall_alone = shares | {"val/precision": [0.3] * 3, "val/recall": [0.5, 0.6, 0.7]}
+
+    assert find(make(rising, census=census(0.01))) is None
+    assert find(make(rising, census=census(0.01), train={"epochs": 4})) is not None
+    assert find(make(recall_alone, census=census(0.01))) is not None
+
+
 @pytest.mark.parametrize("share", [0.035, 0.1, 0.29])
 def test_a_factor_below_three_is_no_finding(make: MakeEvidence, share: float) -> None:
     assert find(make({"train/foreground_share": [share] * 3}, census=census(0.1))) is None
