@@ -76,13 +76,28 @@ def test_the_remedy_names_the_setting_that_pushes(
     assert finding is not None and lever in finding.remedy
 
 
-YOUNG: dict[str, Any] = {  # made up: Dice finds the structure first and sharpens it later
-    "val/precision": [0.21, 0.30, 0.37, 0.43, 0.49],
-    "val/recall": [0.55, 0.78, 0.83, 0.85, 0.86],
-    "val/predicted_fraction": [0.52, 0.52, 0.45, 0.40, 0.35],
-    "val/labelled_fraction": [0.2] * 5,
-    "val/dice": [0.30, 0.43, 0.51, 0.57, 0.62],
-}
+MEMBRANES: dict[str, Any] = {  # plain Dice on FIB-25, 12 epochs of 12 steps, 8 filters, depth 2
+    "val/precision": [
+        0.411, 0.426, 0.429, 0.460, 0.468, 0.473, 0.477, 0.490, 0.480, 0.490, 0.496, 0.498
+    ],
+    "val/recall": [
+        0.559, 0.764, 0.721, 0.769, 0.748, 0.760, 0.745, 0.769, 0.740, 0.777, 0.804, 0.789
+    ],
+    "val/predicted_fraction": [
+        0.196, 0.259, 0.243, 0.241, 0.231, 0.232, 0.226, 0.227, 0.223, 0.229, 0.234, 0.229
+    ],
+    "val/labelled_fraction": [0.145] * 12,
+    "val/dice": [
+        0.474, 0.547, 0.538, 0.576, 0.576, 0.583, 0.581, 0.599, 0.583, 0.601, 0.613, 0.611
+    ],
+}  # fmt: skip
+YOUNG = {name: values[:5] for name, values in MEMBRANES.items()}
+
+
+def test_a_run_that_ends_lopsided_is_found_at_its_end(make: MakeEvidence) -> None:
+    finding = find(make(MEMBRANES, train={"epochs": 12}))
+
+    assert finding is not None and finding.epochs == (9, 11)
 
 
 def test_a_young_run_whose_precision_rises_is_left_alone(make: MakeEvidence) -> None:
@@ -96,7 +111,7 @@ def test_the_same_numbers_late_in_a_run_are_a_finding(make: MakeEvidence) -> Non
 
 
 def test_a_precision_that_stalls_is_found_at_once(make: MakeEvidence) -> None:
-    stalled = YOUNG | {"val/precision": [0.21, 0.30, 0.42, 0.43, 0.43]}
+    stalled = YOUNG | {"val/precision": [0.411, 0.426, 0.460, 0.468, 0.470]}
 
     assert find(make(stalled, train={"epochs": 12})) is not None
 
