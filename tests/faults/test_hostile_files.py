@@ -65,7 +65,7 @@ def test_a_checkpoint_runs_nothing(last: Path, part: str) -> None:
     rewrite(last, **{part: Runs()})
     before = sorted(Path().rglob("*"))
 
-    with pytest.raises(InputError, match=r"last\.pt: damaged or no checkpoint \(Weights only load"):
+    with pytest.raises(InputError, match=r"last\.pt: damaged or no checkpoint \(it holds a posix"):
         read_checkpoint(last)
 
     assert sorted(Path().rglob("*")) == before
@@ -78,7 +78,9 @@ def test_a_checkpoint_whose_records_are_packed_is_not_unpacked(last: Path) -> No
     ):
         record.write(bytes(2**20))
 
-    with pytest.raises(InputError, match=r"last\.pt: damaged or .* \(its records are packed\)"):
+    with pytest.raises(
+        InputError, match=r"last\.pt: damaged or .* \(its record .* is compressed\)"
+    ):
         read_checkpoint(last)
 
 
@@ -99,7 +101,7 @@ def test_a_record_with_a_path_for_a_name_is_written_nowhere(last: Path, name: st
     ("part", "value", "sentence"),
     [
         ("version", laughs(), "checkpoint version must be 1, found list"),
-        ("version", torch.zeros(1).expand(10**5, 10**5, 100), "must be 1, found Tensor"),
+        ("version", torch.zeros(1).expand(10**5, 10**5, 100), "version must be a dense tensor"),
         ("config", laughs(), "stands for more than 100000 values"),
         ("config", {}, "data: missing"),
         ("normalizer", laughs(), "normalizer: not as vesuv writes it"),
@@ -139,7 +141,6 @@ def test_a_network_beyond_all_memory_is_refused_before_it_is_built(
         {"schedule": {"lr": 1}},
         {"progress": []},
         {"progress": {"nonsense": 1}},
-        {"sums": {"a": 1}},
     ],
 )
 def test_a_training_state_of_another_kind_is_refused(

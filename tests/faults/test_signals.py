@@ -26,6 +26,7 @@ class SignalAtRename:
 
     def __call__(self) -> None:
         os.environ["TMPDIR"] = str(self.temporary)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # the tests' caller may ignore it
         rename = os.replace
 
         def signalled(source: str, target: str) -> None:

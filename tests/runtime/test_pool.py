@@ -173,6 +173,15 @@ def test_a_caller_that_stops_early_ends_the_processes() -> None:
         os.kill(process, 0)
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let SIGINT interrupt, also where the caller of the tests ignores it (`pytest &`)."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_the_processes_at_once_and_they_clean_up(tmp_path: Path) -> None:
     start = time.monotonic()
     threading.Thread(target=interrupt_when_both_write, args=(tmp_path,)).start()
