@@ -33,6 +33,30 @@ def test_a_file_without_a_name_takes_its_own() -> None:
     assert load_config(V9).name == "v9_progressive"
 
 
+@pytest.mark.parametrize(
+    ("classes", "written", "outputs"),
+    [
+        ("{background: 0, bone: 1, dense: 2}", "", 3),
+        ("{background: 0, bone: 1, dense: 2}", "model: {filters: 8}", 3),
+        ("{background: 0, bone: [1, 2]}", "", 1),
+        ("{background: 0, bone: 1}", "model: {out_channels: 2}", 2),
+    ],
+)
+def test_the_number_of_logits_follows_from_the_classes(
+    tmp_path: Path, classes: str, written: str, outputs: int
+) -> None:
+    text = MINIMAL.replace("{background: 0, sheet: 1}", classes)
+
+    assert load_config(write(tmp_path, text + written)).model.out_channels == outputs
+
+
+def test_one_logit_cannot_tell_three_classes_apart(tmp_path: Path) -> None:
+    text = MINIMAL.replace("sheet: 1", "bone: 1, dense: 2") + "model: {out_channels: 1}"
+
+    with pytest.raises(InputError, match=r"one logit tells two classes apart.*set it to 3"):
+        load_config(write(tmp_path, text))
+
+
 def test_v9_has_the_phases_of_the_diary() -> None:
     config = load_config(V9)
 

@@ -25,7 +25,8 @@ class NetworkConfig(Section, ABC):
     in_channels: PositiveInt = 1
     """Image channels."""
     out_channels: PositiveInt = 1
-    """1: one logit, sigmoid (two classes); otherwise one logit a class, softmax."""
+    """1: one logit, sigmoid (two classes); otherwise one logit a class, softmax. It follows from
+    `labels.classes` where it is not written."""
 
     @property
     @abstractmethod

@@ -85,6 +85,18 @@ class Config(Section):
     def _losses_of_the_phases(cls, tree: Any) -> Any:
         return with_named_losses(tree) if isinstance(tree, dict) else tree
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_output_a_class(cls, tree: Any) -> Any:
+        """Fill in `model.out_channels` for more than two classes."""
+        if not isinstance(tree, dict):
+            return tree
+        labels, model = tree.get("labels"), tree.get("model", {})
+        classes = labels.get("classes") if isinstance(labels, dict) else None
+        if not isinstance(classes, dict) or len(classes) < 3 or not isinstance(model, dict):
+            return tree
+        return {**tree, "model": {"out_channels": len(classes), **model}}
+
     @field_validator("name")
     @classmethod
     def _one_folder(cls, value: str) -> str:
