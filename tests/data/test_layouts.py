@@ -150,6 +150,31 @@ def test_dataset_json_with_other_labels_is_refused(
         check_dataset_json(nnunet(tmp_path, labels=declared), LABELS)
 
 
+def test_names_that_mean_other_values_in_dataset_json_are_refused(tmp_path: Path) -> None:
+    root = nnunet(tmp_path, labels={"background": 0, "bone": 1, "dense": 2})
+    swapped = LabelsConfig.model_validate({"classes": {"background": 0, "dense": 1, "bone": 2}})
+
+    with pytest.raises(InputError, match=r"label dense is 2, in .*labels\.classes dense is 1"):
+        check_dataset_json(root, swapped)
+
+
+@pytest.mark.parametrize(
+    ("layout", "sentence"),
+    [
+        ("folders", r"train_images: no such folder; .* holds masks, scans: use --set data\.images"),
+        ("nnunet", r"imagesTr: no such folder; .* holds masks, scans: use --set data\.layout"),
+    ],
+)
+def test_a_missing_folder_is_named_beside_those_that_are_there(
+    tmp_path: Path, layout: str, sentence: str
+) -> None:
+    for name in ("scans", "masks"):
+        (tmp_path / name).mkdir()
+
+    with pytest.raises(InputError, match=sentence):
+        find_cases(config(tmp_path, layout=layout))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

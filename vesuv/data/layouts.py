@@ -16,6 +16,7 @@ from vesuv.io.tables import plain_cell, read_json
 
 _DEPRECATED_FOLDER = "deprecated_train_images"
 _CHANNEL_DIGITS = 4
+_LIST = "train.csv"
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ def scan_cases(config: DataConfig) -> tuple[list[CasePaths], list[str]]:
     """
     check_root(config)
     root = Path(config.root)
+    if config.layout != "kaggle" or (root / _LIST).exists():
+        _check_volume_folders(config)
     if config.layout == "kaggle":
         cases, faults = _kaggle(root, config)
     elif config.layout == "nnunet":
@@ -91,6 +94,19 @@ def volume_folders(config: DataConfig) -> tuple[Path, Path]:
     return root / config.images, root / config.labels
 
 
+def _check_volume_folders(config: DataConfig) -> None:
+    """Refuse missing folders of images and labels, and name the folders that are there."""
+    root = Path(config.root)
+    names = sorted(p.name for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    for key, folder in zip(("images", "labels"), volume_folders(config), strict=True):
+        if not folder.is_dir():
+            remedy = "data.layout=..." if config.layout == "nnunet" else f"data.{key}=..."
+            raise InputError(
+                f"{folder}: no such folder; {root} holds {', '.join(names) or 'no folder'}: use "
+                f"--set {remedy} or correct data.root"
+            )
+
+
 def check_dataset_json(root: Path, labels: LabelsConfig) -> None:
     """Compare the labels that dataset.json declares with the configuration's.
 
@@ -115,10 +131,16 @@ def check_dataset_json(root: Path, labels: LabelsConfig) -> None:
             f"{path}: its labels {declared!r:.200} and the configuration's labels {labels.classes} "
             f"with ignore {labels.ignore} must name the same values; change one of them"
         )
+    for name, group in labels.values():
+        if name in declared and not {int(v) for v in _flatten([declared[name]])} & set(group):
+            raise InputError(
+                f"{path}: its label {name} is {declared[name]!r:.60}, in the configuration's "
+                f"labels.classes {name} is {labels.classes[name]}; correct one of them"
+            )
 
 
 def _kaggle(root: Path, config: DataConfig) -> tuple[list[CasePaths], list[str]]:
-    groups = read_groups(root / "train.csv")
+    groups = read_groups(root / _LIST)
     if groups is None:
         raise InputError(
             f"{root / 'train.csv'}: no such file; layout kaggle lists its cases there (columns "
@@ -158,7 +180,7 @@ def _nnunet(root: Path) -> tuple[list[CasePaths], list[str]]:
         else:
             channels.setdefault(case_id, {})[int(digits)] = path
     num = max((max(files) + 1 for files in channels.values()), default=0)
-    groups = read_groups(root / "train.csv") or {}
+    groups = read_groups(root / _LIST) or {}
     cases = []
     for case_id, files in channels.items():
         absent = [f"{case_id}_{index:04d}" for index in range(num) if index not in files]
@@ -179,7 +201,7 @@ def _nnunet(root: Path) -> tuple[list[CasePaths], list[str]]:
 
 def _folders(root: Path, config: DataConfig) -> tuple[list[CasePaths], list[str]]:
     images, labels = _by_stem(root / config.images), _by_stem(root / config.labels)
-    groups = read_groups(root / "train.csv") or {}
+    groups = read_groups(root / _LIST) or {}
     faults = [
         f"{files[name]}: no file of this name in {root / folder}; add it or take this one out"
         for files, partners, folder in (
