@@ -11,14 +11,8 @@ import pytest
 from vesuv.config import Config, check
 from vesuv.diagnosis.evidence import Evidence
 from vesuv.runs.history import Metrics
-from vesuv.runs.records import (
-    Histogram,
-    LabelShares,
-    Observation,
-    RunEvent,
-    RunFacts,
-    TrainScore,
-)
+from vesuv.runs.observation import Histogram, LabelShares, Observation, TrainScore
+from vesuv.runs.records import RunEvent, RunFacts
 
 MakeEvidence = Callable[..., Evidence]
 MakeHistogram = Callable[..., Histogram]

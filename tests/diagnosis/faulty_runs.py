@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vesuv.runs.records import (
-    BINS,
+from vesuv.runs.fields import BINS
+from vesuv.runs.observation import (
     AugmentationEffect,
     GradientComparison,
     Histogram,

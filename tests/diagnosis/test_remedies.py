@@ -18,7 +18,7 @@ from vesuv.diagnosis import FINDINGS, Finding, diagnose
 from vesuv.diagnosis.findings import extra_label_as_foreground as extra_label
 from vesuv.diagnosis.remedies import direction, proposed_settings, without_contradictions
 from vesuv.errors import InputError
-from vesuv.runs.records import LabelShares
+from vesuv.runs.observation import LabelShares
 
 FILES = sorted(Path(vesuv.diagnosis.__file__).parent.rglob("*.py"))
 SECTIONS = "|".join(Config.model_fields)

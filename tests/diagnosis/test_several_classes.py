@@ -16,8 +16,8 @@ from vesuv.diagnosis.findings import (
     small_patch,
     under_fitting,
 )
-from vesuv.runs.records import (
-    BINS,
+from vesuv.runs.fields import BINS
+from vesuv.runs.observation import (
     AugmentationEffect,
     ClassSampling,
     GroupScore,

@@ -8,7 +8,7 @@ import pytest
 from tests.report.conftest import MakeRun, section, tile, words, write_json, write_lines
 from vesuv.report.distribution import ProbabilityPlot, best_choices, group_scores
 from vesuv.runs.history import RunHistory
-from vesuv.runs.records import Observation
+from vesuv.runs.observation import Observation
 
 
 def test_the_share_of_each_label_above_the_threshold_is_shown(make_run: MakeRun) -> None:

@@ -7,7 +7,7 @@ import torch
 
 from vesuv.diagnosis.probes.tiles import TileProbabilities
 from vesuv.evaluation.overlap import confusion
-from vesuv.runs.records import TrainScore
+from vesuv.runs.observation import TrainScore
 from vesuv.training.monitor import (
     pooled_score,
     score_by_group,

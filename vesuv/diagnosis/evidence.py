@@ -14,14 +14,8 @@ from vesuv.io.printable import printable
 from vesuv.io.tables import read_json_or_none
 from vesuv.runs.folder import RunFolder
 from vesuv.runs.history import Metrics, Point, RunHistory
-from vesuv.runs.records import (
-    ClassSampling,
-    LabelShares,
-    Observation,
-    RunEvent,
-    RunFacts,
-    Structure,
-)
+from vesuv.runs.observation import ClassSampling, LabelShares, Observation, Structure
+from vesuv.runs.records import RunEvent, RunFacts
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import accumulate
 
-from vesuv.runs.records import BINS, Histogram
+from vesuv.runs.fields import BINS
+from vesuv.runs.observation import Histogram
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,9 @@ from pydantic import Field, ValidationError
 from vesuv.errors import InputError, command
 from vesuv.inference.members import Member, check_compatible, open_member
 from vesuv.io.tables import VERSION, read_json
+from vesuv.runs.fields import Record, Share, first_fault
 from vesuv.runs.folder import RunFolder
-from vesuv.runs.records import (
-    ChainRecord,
-    Record,
-    SelectedInference,
-    SelectedModel,
-    Share,
-    first_fault,
-)
+from vesuv.runs.records import ChainRecord, SelectedInference, SelectedModel
 
 
 class _BestMember(Record):

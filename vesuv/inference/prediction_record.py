@@ -17,7 +17,7 @@ from vesuv.inference.inputs import InputVolume
 from vesuv.inference.provenance import PROVENANCE, file_record
 from vesuv.io.formats import suffix
 from vesuv.io.tables import read_json_or_none, write_json
-from vesuv.runs.records import Record
+from vesuv.runs.fields import Record
 
 PROBABILITIES = "probabilities"
 """Folder of the probabilities, below that of the masks."""

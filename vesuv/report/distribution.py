@@ -12,8 +12,10 @@ from markupsafe import Markup
 
 from vesuv.report.axis import Axis, linear, logarithmic
 from vesuv.report.formats import is_number
+from vesuv.runs.fields import BINS
 from vesuv.runs.history import RunHistory
-from vesuv.runs.records import BINS, ChoiceRecord, Observation, SelectionSummary, TileScore
+from vesuv.runs.observation import Observation, TileScore
+from vesuv.runs.records import ChoiceRecord, SelectionSummary
 
 
 def latest_observation(history: RunHistory, name: str) -> Observation | None:

@@ -17,8 +17,9 @@ from vesuv.config import Config, check
 from vesuv.errors import InputError
 from vesuv.io.atomic import atomic_replace, catch_write_errors
 from vesuv.runs.checkpoint_file import FileFault, is_dense, verify_file
+from vesuv.runs.fields import MAX_EPOCH
 from vesuv.runs.folder import RESUME_HINT
-from vesuv.runs.records import MAX_EPOCH, NormalizerRecord
+from vesuv.runs.records import NormalizerRecord
 
 VERSION = 1
 

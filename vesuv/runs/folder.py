@@ -16,6 +16,7 @@ from vesuv.io.atomic import catch_write_errors, write_text
 from vesuv.io.lock import hold_lock
 from vesuv.io.places import check_no_links
 from vesuv.io.tables import read_json, write_json
+from vesuv.runs.fields import Record, first_fault
 from vesuv.runs.own_files import (
     clear_temporary_files,
     files_in_the_way,
@@ -23,7 +24,7 @@ from vesuv.runs.own_files import (
     places_of_output,
     remove_run,
 )
-from vesuv.runs.records import Record, RunFacts, SelectedModel, first_fault
+from vesuv.runs.records import RunFacts, SelectedModel
 from vesuv.runs.software import software
 
 VERSION = 1

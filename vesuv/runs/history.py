@@ -23,16 +23,10 @@ from vesuv.config import Config
 from vesuv.errors import InputError
 from vesuv.files import read_text
 from vesuv.io.tables import plain_cell, read_json_or_none
+from vesuv.runs.fields import MAX_EPOCH, Record
 from vesuv.runs.folder import RunFolder
-from vesuv.runs.records import (
-    MAX_EPOCH,
-    Diagnosis,
-    Observation,
-    Record,
-    RunEvent,
-    RunFacts,
-    SelectionSummary,
-)
+from vesuv.runs.observation import Observation
+from vesuv.runs.records import Diagnosis, RunEvent, RunFacts, SelectionSummary
 
 Row = dict[str, float]
 """A line of metrics.csv: column -> number."""

@@ -24,8 +24,9 @@ from vesuv.io.atomic import atomic_replace, catch_write_errors, write_text
 from vesuv.io.printable import printable
 from vesuv.io.tables import plain_cell, quote_formula, write_json
 from vesuv.runs.folder import RESUME_HINT, RunFolder
+from vesuv.runs.observation import Observation
 from vesuv.runs.own_files import TENSORBOARD_SUFFIX
-from vesuv.runs.records import Diagnosis, Finding, Observation, RunEvent
+from vesuv.runs.records import Diagnosis, Finding, RunEvent
 
 Position = tuple[int, int]
 """Epoch, and number of its finished steps."""

@@ -25,7 +25,7 @@ from vesuv.evaluation.class_scores import overlap_row
 from vesuv.evaluation.measure import class_column
 from vesuv.evaluation.overlap import scores
 from vesuv.losses.compound import Compound
-from vesuv.runs.records import GroupScore, Observation, TileScore, TrainScore
+from vesuv.runs.observation import GroupScore, Observation, TileScore, TrainScore
 from vesuv.runs.writer import RunWriter
 from vesuv.runtime.machine import Machine
 from vesuv.training.fold_data import FoldData

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.optim import SGD, Optimizer
 
 from vesuv.runs.checkpoints import first_difference
-from vesuv.runs.records import first_fault
+from vesuv.runs.fields import first_fault
 
 _COUNTS = ("_voxels", "_valid", "_foreground", "_patches", "_with_foreground")
 _LARGEST_COUNT = 2**62

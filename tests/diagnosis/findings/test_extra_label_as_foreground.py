@@ -2,7 +2,7 @@ import pytest
 
 from tests.diagnosis.conftest import MakeEvidence
 from vesuv.diagnosis.findings.extra_label_as_foreground import find
-from vesuv.runs.records import LabelShares
+from vesuv.runs.observation import LabelShares
 
 MERGED = {"classes": {"background": 0, "surface": [1, 2]}, "ignore": None}
 APART = {"classes": {"background": 0, "surface": 1, "other": 2}, "ignore": None}

@@ -4,7 +4,7 @@ import pytest
 
 from tests.diagnosis.conftest import MakeEvidence
 from vesuv.diagnosis.findings.failing_group import find
-from vesuv.runs.records import TileScore
+from vesuv.runs.observation import TileScore
 
 
 def line(south: float, others: float = 0.8, labelled: float = 0.25) -> dict[str, Any]:

@@ -2,7 +2,7 @@ import pytest
 
 from tests.diagnosis.conftest import MakeEvidence
 from vesuv.diagnosis.findings.harsh_augmentation import damage, find
-from vesuv.runs.records import AugmentationEffect, Structure
+from vesuv.runs.observation import AugmentationEffect, Structure
 
 
 def test_the_augmentation_that_ruins_most_is_named(make: MakeEvidence) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from tests.diagnosis.conftest import MakeEvidence, MakeScore
 from vesuv.diagnosis.findings.label_noise_ceiling import find
-from vesuv.runs.records import ErrorCounts, Histogram
+from vesuv.runs.observation import ErrorCounts, Histogram
 
 WithDice = Callable[[float], Histogram]
 

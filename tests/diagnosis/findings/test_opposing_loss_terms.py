@@ -4,7 +4,7 @@ import pytest
 
 from tests.diagnosis.conftest import MakeEvidence
 from vesuv.diagnosis.findings.opposing_loss_terms import find
-from vesuv.runs.records import GradientComparison
+from vesuv.runs.observation import GradientComparison
 
 
 def look(weak: float = 0.5, **cosines: float) -> dict[str, Any]:

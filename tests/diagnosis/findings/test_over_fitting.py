@@ -4,7 +4,7 @@ import pytest
 
 from tests.diagnosis.conftest import MakeEvidence, MakeScore
 from vesuv.diagnosis.findings.over_fitting import find
-from vesuv.runs.records import Histogram
+from vesuv.runs.observation import Histogram
 
 WithDice = Callable[[float], Histogram]
 

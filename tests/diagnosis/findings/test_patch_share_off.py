@@ -2,7 +2,7 @@ import pytest
 
 from tests.diagnosis.conftest import MakeEvidence
 from vesuv.diagnosis.findings.patch_share_off import find
-from vesuv.runs.records import LabelShares
+from vesuv.runs.observation import LabelShares
 
 
 def census(foreground: float) -> LabelShares:

@@ -2,7 +2,7 @@ import pytest
 
 from tests.diagnosis.conftest import MakeEvidence
 from vesuv.diagnosis.findings.rare_foreground import find
-from vesuv.runs.records import LabelShares
+from vesuv.runs.observation import LabelShares
 
 RARE = {"train/patches_with_foreground": [0.08] * 3}
 

@@ -2,7 +2,7 @@ import pytest
 
 from tests.diagnosis.conftest import MakeEvidence
 from vesuv.diagnosis.findings.small_patch import find
-from vesuv.runs.records import Structure
+from vesuv.runs.observation import Structure
 
 SHEETS = {"structure": Structure(spacing=(40.0, 14.0, 12.0), thickness=3.0)}
 

@@ -1,6 +1,6 @@
 from tests.diagnosis.conftest import MakeEvidence, MakeHistogram
 from vesuv.diagnosis.findings.threshold_instability import find
-from vesuv.runs.records import Histogram
+from vesuv.runs.observation import Histogram
 
 
 def shifted(bins: MakeHistogram, *places: int) -> list[dict[str, Histogram]]:

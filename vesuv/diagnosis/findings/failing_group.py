@@ -8,7 +8,8 @@ from vesuv.config import Config
 from vesuv.diagnosis.evidence import Evidence
 from vesuv.diagnosis.render import epochs, others_text, percent
 from vesuv.diagnosis.trend import is_still_improving
-from vesuv.runs.records import Finding, GroupScore, Observation
+from vesuv.runs.observation import GroupScore, Observation
+from vesuv.runs.records import Finding
 
 MAX_SKILL_RATIO = 1 / 3
 """Largest ratio of a failing group's skill to the other groups' mean; groups that are merely harder

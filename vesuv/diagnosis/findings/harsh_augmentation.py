@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from vesuv.diagnosis.evidence import Evidence
 from vesuv.diagnosis.render import percent
-from vesuv.runs.records import AugmentationEffect, Finding
+from vesuv.runs.observation import AugmentationEffect
+from vesuv.runs.records import Finding
 
 MIN_DAMAGE = 0.25
 """Share of augmented patches times the share of the structure that is lost in each."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.runs.records import Finding, GradientComparison
+from vesuv.runs.observation import GradientComparison
+from vesuv.runs.records import Finding
 
 MAX_COSINE = -0.3
 """Cosine below which two gradients oppose each other: a third of the step is undone. Compatible

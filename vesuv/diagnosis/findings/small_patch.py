@@ -5,7 +5,8 @@ from __future__ import annotations
 from vesuv.config import Config
 from vesuv.diagnosis.evidence import Evidence
 from vesuv.diagnosis.render import others_text
-from vesuv.runs.records import Finding, Structure
+from vesuv.runs.observation import Structure
+from vesuv.runs.records import Finding
 
 MIN_SPACINGS = 2.0
 """Spacings that a patch spans along some axis, so that it holds one whole piece and the next."""

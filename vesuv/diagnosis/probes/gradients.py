@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vesuv.data.labels import IGNORE
 from vesuv.losses.compound import Compound
 from vesuv.losses.prediction import Prediction
-from vesuv.runs.records import GradientComparison
+from vesuv.runs.observation import GradientComparison
 from vesuv.runtime.machine import Machine
 
 GroupedGradients = dict[str, dict[str, list[Tensor]]]

@@ -10,7 +10,7 @@ from vesuv.config.data import SamplingConfig
 from vesuv.data.case import PreparedCase
 from vesuv.data.labels import IGNORE
 from vesuv.data.sampling import PatchSampler, patch_corner
-from vesuv.runs.records import ClassSampling
+from vesuv.runs.observation import ClassSampling
 from vesuv.types import ClassArray
 
 NUM_PATCHES = 64

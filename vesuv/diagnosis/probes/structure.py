@@ -15,7 +15,7 @@ from vesuv.config.data import AugmentConfig, SamplingConfig
 from vesuv.data.case import PreparedCase
 from vesuv.data.labels import IGNORE
 from vesuv.data.sampling import PatchPlan, PatchSampler
-from vesuv.runs.records import AugmentationEffect, Structure
+from vesuv.runs.observation import AugmentationEffect, Structure
 from vesuv.transforms.normalize import IntensityMap
 from vesuv.transforms.patch import apply_transform, read_planned_patch
 from vesuv.types import ClassArray, Mask, Shape

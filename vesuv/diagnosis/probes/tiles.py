@@ -11,7 +11,8 @@ from torch import Tensor
 
 from vesuv.data.labels import IGNORE
 from vesuv.diagnosis.thresholds import best_threshold
-from vesuv.runs.records import BINS, ErrorCounts, Histogram
+from vesuv.runs.fields import BINS
+from vesuv.runs.observation import ErrorCounts, Histogram
 
 
 @dataclass(frozen=True)
