@@ -96,6 +96,18 @@ def test_the_setting_that_differs_is_named(
         predict_files([run.path], volumes, tmp_path / "out", **{"postprocess": "none", **changes})
 
 
+@pytest.mark.parametrize("labels", [{}, {"classes": {}}, {"nonsense": [None]}])
+def test_a_record_that_was_edited_is_refused_in_a_sentence(
+    run: RunFolder, volumes: Path, tmp_path: Path, labels: dict[str, object]
+) -> None:
+    output = tmp_path / "out"
+    predict_files([run.path], volumes, output)
+    (output / "provenance.json").write_text(json.dumps(_record(output) | {"labels": labels}))
+
+    with pytest.raises(InputError, match=r"exist already \(predicted with labels"):
+        predict_files([run.path], volumes, output)
+
+
 def test_masks_of_another_checkpoint_are_not_replaced(
     make_run, volumes: Path, tmp_path: Path
 ) -> None:

@@ -293,5 +293,5 @@ def _by_dotted_key(settings: _Settings) -> dict[str, Any]:
         if is_section:
             flat |= {f"{key}.{name}": item for name, item in value.items()}
         else:
-            flat[key] = next(iter(value.values())) if isinstance(value, dict) else value
+            flat[key] = next(iter(value.values()), None) if isinstance(value, dict) else value
     return flat
