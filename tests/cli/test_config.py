@@ -49,7 +49,7 @@ def test_diff_of_one_file_is_against_the_defaults(run: Run, capsys: Output) -> N
 
     printed = lines(capsys)
     assert "sampling.batch_size: 2 -> 8" in printed
-    assert "data.root: no default -> data/vesuvius-surface" in printed
+    assert "data.root: data/vesuvius-surface" in printed
     assert not any(line.startswith("optimizer") for line in printed)
 
 

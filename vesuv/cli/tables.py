@@ -15,11 +15,11 @@ from vesuv.io.tables import TextTable
 
 
 def difference_lines(differences: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return one line for each differing key: the other value, then this one."""
+    """Return one line for each differing key: the other value if it has one, then this one."""
     lines = []
     for row in differences:
-        before = yaml_text(row["base"]) if "base" in row else "no default"
-        lines.append(f"{row['key']}: {before} -> {yaml_text(row['value'])}")
+        before = f"{yaml_text(row['base'])} -> " if "base" in row else ""
+        lines.append(f"{row['key']}: {before}{yaml_text(row['value'])}")
     return lines or ["no difference"]
 
 
