@@ -16,6 +16,13 @@ from vesuv.config import Config, check
 __all__ = ["make_run", "trained_run"]  # fixtures of their own file
 
 EDGE = 32
+FULL_STATE: dict[str, Any] = {
+    "averaging": {"swa": {"start_epoch": 1}, "ema": {"decay": 0.9}},
+    "noise": {"start_epoch": 1, "every": 1, "std": 0.01, "decay": 0.9},
+    "plateau": {"patience": 1, "tolerance": 0.01},
+    "scheduler": {"name": "plateau", "patience": 0, "warmup_epochs": 1},
+}
+"""Sections by which a run has every part of a training state that is saved."""
 
 
 @pytest.fixture(scope="session", autouse=True)

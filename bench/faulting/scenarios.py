@@ -6,25 +6,17 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tifffile
 import yaml
 
 from tests.conftest import tiny_tree
+from tests.faults.runs import SAVED_OFTEN
 from vesuv.io.formats import write
 
 EDGE = 16
-CHANGES: dict[str, Any] = {
-    "train": {"epochs": 3, "steps_per_epoch": 2},
-    "averaging": {"swa": {"start_epoch": 1}, "ema": {"decay": 0.9}},
-    "noise": {"start_epoch": 1, "every": 1, "std": 0.01, "decay": 0.9},
-    "plateau": {"patience": 1, "tolerance": 0.01},
-    "scheduler": {"name": "plateau", "patience": 0, "warmup_epochs": 1},
-    "checkpoint": {"every_minutes": 1e-6},
-    "validation": {"tiles": 2},
-}
+CHANGES = SAVED_OFTEN | {"train": {"epochs": 3, "steps_per_epoch": 2}}
 
 Words = tuple[str, ...]
 """A command; {w} stands for the folder that everything lies in."""

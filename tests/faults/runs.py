@@ -12,9 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from tests.conftest import FULL_STATE
 from vesuv.cli import main
 
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -22,6 +24,12 @@ _VERBS = ("diagnose", "evaluate", "find_best", "phantom", "predict", "prepare", 
 _LIBRARIES = ("matplotlib.backends.backend_agg", "nibabel", "torch._dynamo", "zarr")
 """Imported at a verb's first need of them, which would cost each process a second or more."""
 _CONTEXT.set_forkserver_preload([*(f"vesuv.cli.{verb}" for verb in _VERBS), *_LIBRARIES])
+SAVED_OFTEN: dict[str, Any] = FULL_STATE | {
+    "train": {"epochs": 3, "steps_per_epoch": 3},
+    "checkpoint": {"every_minutes": 1e-6},
+    "validation": {"tiles": 2},
+}
+"""Sections of a short run that saves its full state after every step."""
 PATIENCE = 60.0
 """Seconds after which a run counts as hanging."""
 

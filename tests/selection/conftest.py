@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +29,15 @@ Voxels = Sequence[float] | np.ndarray
 def _volume(values: Voxels, dtype: Any) -> np.ndarray:
     array = np.asarray(values, dtype=dtype)
     return array if array.ndim == 3 else array.reshape(1, 1, -1)
+
+
+def held_out_images(run: RunFolder, data: Path, tmp_path: Path) -> Path:
+    """Copy the run's validation images into a folder of their own."""
+    folder = tmp_path / "held_out"
+    folder.mkdir()
+    for name in run.facts.validation_cases:
+        shutil.copy(data / "train_images" / f"{name}.tif", folder)
+    return folder
 
 
 def score_files(predictions: Path, labels: Path, run: RunFolder) -> dict[str, Any]:

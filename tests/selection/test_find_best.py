@@ -13,7 +13,7 @@ import pytest
 import tifffile
 
 from tests.inference.conftest import predict_files
-from tests.selection.conftest import score_files
+from tests.selection.conftest import held_out_images, score_files
 from vesuv.data.builder import open_or_prepare_store
 from vesuv.errors import InputError
 from vesuv.runs.checkpoints import read_checkpoint, write_checkpoint
@@ -45,15 +45,6 @@ def runs(trained_run: RunFolder, tmp_path: Path) -> list[RunFolder]:
     return runs
 
 
-def _held_out(run: RunFolder, data: Path, tmp_path: Path) -> Path:
-    """Copy the run's validation images into a folder of their own."""
-    folder = tmp_path / "held_out"
-    folder.mkdir()
-    for name in run.facts.validation_cases:
-        shutil.copy(data / "train_images" / f"{name}.tif", folder)
-    return folder
-
-
 def test_the_file_holds_the_best_of_singles_and_ensemble_and_a_table_of_all(
     runs: list[RunFolder], tmp_path: Path
 ) -> None:
@@ -82,7 +73,7 @@ def test_predict_takes_the_file_and_makes_masks_of_the_very_score(
 ) -> None:
     output = tmp_path / "best.json"
     find_best([runs[0].path], output, checkpoints=["best"])
-    held_out = _held_out(runs[0], tiny_data, tmp_path)
+    held_out = held_out_images(runs[0], tiny_data, tmp_path)
 
     predict_files([], held_out, tmp_path / "out", best=output)
 
@@ -107,7 +98,7 @@ def test_an_ensemble_predicts_masks_of_the_very_score_that_it_was_judged_by(
         json.dumps({**best, "members": members, "threshold": threshold, "postprocess": []})
     )
 
-    predict_files([], _held_out(runs[0], tiny_data, tmp_path), tmp_path / "out", best=output)
+    predict_files([], held_out_images(runs[0], tiny_data, tmp_path), tmp_path / "out", best=output)
 
     summary = score_files(tmp_path / "out", tiny_data / "train_labels", runs[0])
     assert row["dice"] == pytest.approx(summary["mean"]["dice"], abs=1e-12)
@@ -128,7 +119,7 @@ def test_an_ensemble_is_scored_on_the_mean_of_probabilities_as_predict_averages_
 
     rows = {row["system"]: row for row in comparison.rows()}
     assert [rows[name]["predicted_fraction"] for name in ("a", "b", "a + b")] == [0.0, 1.0, 0.0]
-    held_out = _held_out(runs[0], tiny_data, tmp_path)
+    held_out = held_out_images(runs[0], tiny_data, tmp_path)
     predict_files([run.path for run in runs], held_out, tmp_path / "out", threshold=0.3)
     for file in (tmp_path / "out").glob("*.tif"):
         assert not tifffile.imread(file).any()
@@ -174,7 +165,7 @@ def test_what_cannot_be_averaged_is_compared_and_left_out_of_the_ensembles_with_
     comparison = find_best([run.path for run in runs[:4]], output, changes=changes)
     dice = {row["system"]: row["dice"] for row in comparison.rows()}
     assert set(dice) == {"a", "b", "c", "d", "a + b", "c + d"}
-    held_out = _held_out(runs[0], tiny_data, tmp_path)
+    held_out = held_out_images(runs[0], tiny_data, tmp_path)
     for name, some in {"c": runs[2:3], "a + b": runs[:2], "c + d": runs[2:4]}.items():
         output = tmp_path / name
         predict_files([run.path for run in some], held_out, output, threshold=0.3)

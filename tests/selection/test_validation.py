@@ -13,7 +13,7 @@ import torch
 
 import vesuv
 from tests.inference.conftest import predict_files
-from tests.selection.conftest import score_files
+from tests.selection.conftest import held_out_images, score_files
 from vesuv.config import dump_config
 from vesuv.data.builder import open_or_prepare_store
 from vesuv.errors import InputError
@@ -41,15 +41,6 @@ def _select(run: RunFolder, *checkpoints: str, changes: Sequence[str] = ()) -> C
     return validation.result.chosen
 
 
-def _held_out(run: RunFolder, data: Path, tmp_path: Path) -> Path:
-    """Copy the run's validation images into a folder of their own."""
-    folder = tmp_path / "held_out"
-    folder.mkdir()
-    for name in run.facts.validation_cases:
-        shutil.copy(data / "train_images" / f"{name}.tif", folder)
-    return folder
-
-
 def _rows(run: RunFolder) -> list[dict[str, str]]:
     with (run.path / "distribution" / "cases.csv").open(newline="") as file:
         return list(csv.DictReader(file))
@@ -60,7 +51,7 @@ def test_the_choice_predicts_masks_with_the_very_scores_it_was_chosen_for(
 ) -> None:
     selected = _select(run)
 
-    predict_files([run.path], _held_out(run, tiny_data, tmp_path), tmp_path / "out")
+    predict_files([run.path], held_out_images(run, tiny_data, tmp_path), tmp_path / "out")
     summary = score_files(tmp_path / "out", tiny_data / "train_labels", run)
     chosen = {
         row["id"]: row
@@ -235,7 +226,7 @@ def test_a_chain_that_is_chosen_makes_the_masks_it_was_chosen_for(
     selected = _select(run, "best", changes=(*STEPS, only, "selection.tolerance=1.0"))
 
     assert selected.postprocess
-    predict_files([run.path], _held_out(run, tiny_data, tmp_path), tmp_path / "out")
+    predict_files([run.path], held_out_images(run, tiny_data, tmp_path), tmp_path / "out")
     summary = score_files(tmp_path / "out", tiny_data / "train_labels", run)
     written = json.loads((run.path / "selected.json").read_text())
     assert written["dice"] == pytest.approx(summary["mean"]["dice"], abs=1e-12)

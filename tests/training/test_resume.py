@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import FULL_STATE
 from tests.training.test_trainer import changed, rows, same, untimed, weights
 from vesuv.config import Config
 from vesuv.errors import Interrupted
@@ -12,13 +13,6 @@ from vesuv.runs.folder import RunFolder
 from vesuv.runs.records import RunEvent
 from vesuv.runtime.interruption import StopRequest
 from vesuv.training.train import train
-
-FULL_STATE = {
-    "averaging": {"swa": {"start_epoch": 1}, "ema": {"decay": 0.9}},
-    "noise": {"start_epoch": 1, "every": 1, "std": 0.01, "decay": 0.9},
-    "plateau": {"patience": 1, "tolerance": 0.01},
-    "scheduler": {"name": "plateau", "patience": 0, "warmup_epochs": 1},
-}
 
 
 def test_a_resumed_run_ends_with_the_same_weights(tiny_config: Config, tmp_path: Path) -> None:

@@ -38,12 +38,18 @@ def save_best(state: TrainState, epoch: int, measure: float) -> None:
     state.save("best", state.network, measure=measure)
 
 
+def state_with_two_bests(config: Config, folder: Path) -> TrainState:
+    """A run whose best weights were saved in epoch 1 and again in epoch 2."""
+    state = state_of(config, folder)
+    save_best(state, 1, 0.5)
+    save_best(state, 2, 0.7)
+    return state
+
+
 def test_going_back_loads_the_best_and_forgets_the_moments(
     tiny_config: Config, tmp_path: Path
 ) -> None:
-    state = state_of(tiny_config, tmp_path)
-    save_best(state, 1, 0.5)
-    save_best(state, 2, 0.7)
+    state = state_with_two_bests(tiny_config, tmp_path)
     set_to(state, 9)
     state.optimizer.state[state.network.output.weight] = {"step": torch.tensor(1.0)}
 
@@ -55,9 +61,7 @@ def test_going_back_loads_the_best_and_forgets_the_moments(
 def test_a_best_that_is_yet_to_be_reached_again_is_passed_over(
     tiny_config: Config, tmp_path: Path
 ) -> None:
-    state = state_of(tiny_config, tmp_path)
-    save_best(state, 1, 0.5)
-    save_best(state, 2, 0.7)
+    state = state_with_two_bests(tiny_config, tmp_path)
     state.progress.best_measure = 0.5  # as last.pt of a killed run has it
 
     assert state.roll_back() == (1, [])
@@ -66,9 +70,7 @@ def test_a_best_that_is_yet_to_be_reached_again_is_passed_over(
 def test_a_best_that_is_saved_again_after_a_kill_is_not_its_own_predecessor(
     tiny_config: Config, tmp_path: Path
 ) -> None:
-    state = state_of(tiny_config, tmp_path)
-    save_best(state, 1, 0.5)
-    save_best(state, 2, 0.7)
+    state = state_with_two_bests(tiny_config, tmp_path)
     save_best(state, 2, 0.7)
     best = state.run.checkpoint("best")
 
@@ -78,9 +80,7 @@ def test_a_best_that_is_saved_again_after_a_kill_is_not_its_own_predecessor(
 def test_a_damaged_best_is_replaced_by_the_one_before_and_named(
     tiny_config: Config, tmp_path: Path
 ) -> None:
-    state = state_of(tiny_config, tmp_path)
-    save_best(state, 1, 0.5)
-    save_best(state, 2, 0.7)
+    state = state_with_two_bests(tiny_config, tmp_path)
     best = state.run.checkpoint("best")
     best.write_bytes(best.read_bytes()[:-100])
 

@@ -15,7 +15,7 @@ from vesuv.config.data import LabelsConfig
 from vesuv.data.blocks import count_blocks
 from vesuv.data.case import Case, MemoryCase
 from vesuv.data.labels import encode_and_count
-from vesuv.data.records import VERSION, CaseAttributes
+from vesuv.data.records import VERSION, CaseAttributes, first_fault
 from vesuv.data.resample import resample_image, resample_label
 from vesuv.data.statistics import case_statistics
 from vesuv.errors import InputError, InputErrors
@@ -178,11 +178,7 @@ def _attributes(case: Case, **measurements: object) -> CaseAttributes:
     try:
         return CaseAttributes.model_validate(identity | measurements)
     except ValidationError as fault:
-        error = fault.errors()[0]
-        place = ".".join(map(str, error["loc"]))
-        raise InputError(
-            f"case {case.id}: {place}: {error['msg']}, found {error['input']!r:.60}"
-        ) from None
+        raise InputError(f"case {case.id}: {first_fault(fault)}") from None
 
 
 def _read_only(array: Array) -> Array:

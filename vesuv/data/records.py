@@ -221,7 +221,7 @@ def read_record(path: Path, kind: type[AnyRecord], version: int | None = None) -
     except InputError:
         raise
     except (OSError, ValueError, RecursionError) as fault:
-        reason = _first_fault(fault) if isinstance(fault, ValidationError) else f"{fault!s:.200}"
+        reason = first_fault(fault) if isinstance(fault, ValidationError) else f"{fault!s:.200}"
         raise InputError(
             f"{path}: a damaged store ({reason}); prepare again with --overwrite"
         ) from None
@@ -236,7 +236,8 @@ def _check_version(path: Path, content: Any, version: int) -> None:
         )
 
 
-def _first_fault(fault: ValidationError) -> str:
+def first_fault(fault: ValidationError) -> str:
+    """Return the first fault of a record in a sentence: key, rule and value found."""
     error = fault.errors()[0]
     place = ".".join(str(part) for part in error["loc"])
     message = str(error["msg"]).removeprefix("Value error, ")

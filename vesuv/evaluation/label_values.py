@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import ValidationError
 
 from vesuv.config.data import LabelsConfig
+from vesuv.config.sentences import broken_rule
 from vesuv.errors import InputError
 
 
@@ -37,7 +38,7 @@ def parse_classes(words: Sequence[str], ignore: int | None) -> LabelsConfig:
     try:
         return LabelsConfig(classes=classes, ignore=ignore)
     except ValidationError as fault:
-        raise InputError(f"--classes: {_rule(fault)}") from None
+        raise InputError(f"--classes: {broken_rule(fault.errors()[0])}") from None
 
 
 def common_labels(sources: Mapping[str, LabelsConfig]) -> LabelsConfig:
@@ -70,10 +71,3 @@ def _meaning(labels: LabelsConfig) -> object:
 def _text(labels: LabelsConfig) -> str:
     classes = [f"{name}={','.join(map(str, values))}" for name, values in labels.values()]
     return " ".join([*classes, "no ignore" if labels.ignore is None else f"ignore={labels.ignore}"])
-
-
-def _rule(fault: ValidationError) -> str:
-    error = fault.errors()[0]
-    place = ".".join(map(str, error["loc"]))
-    rule = error["msg"].removeprefix("Value error, ")
-    return f"{place}: {rule}" if place else rule

@@ -64,7 +64,7 @@ def atomic_replace(
             former.replace(temporary)  # half removed it must not look like one to be moved back
         else:
             temporary.replace(path)
-        _remove_leftovers_of(path)
+        clear_leftovers(path.parent, path.name)
     finally:
         _remove(temporary)
 
@@ -76,7 +76,7 @@ def temporary_folder(path: Path) -> Iterator[Path]:
     Raises:
         OSError: The folder cannot be made.
     """
-    _remove_leftovers_of(path)
+    clear_leftovers(path.parent, path.name)
     folder = _temporary(path)
     folder.mkdir()
     try:
@@ -129,24 +129,16 @@ def has_temporaries(path: Path) -> bool:
     return any(match["name"] == path.name for _, match in _temporaries(path.parent))
 
 
-def leftovers(folder: Path) -> list[Path]:
-    """Return the temporary files and folders of processes that no longer run."""
-    return sorted(
-        path for path, match in _temporaries(folder) if not _is_running(int(match["pid"]))
-    )
+def clear_leftovers(folder: Path, name: str | None = None) -> None:
+    """Remove the temporary files and folders in `folder` of processes that no longer run.
 
-
-def clear_leftovers(folder: Path) -> None:
-    """Remove the temporary files and folders in `folder` of processes that no longer run."""
-    for leftover in leftovers(folder):
-        _remove(leftover)
-
-
-def _remove_leftovers_of(path: Path) -> None:
-    for leftover in leftovers(path.parent):
-        match = _TEMPORARY.fullmatch(leftover.name)
-        if match and match["name"] == path.name:
-            _remove(leftover)
+    Args:
+        folder: Where they lie.
+        name: Only those that were to take the place of this name, or had it.
+    """
+    for path, match in _temporaries(folder):
+        if name in (None, match["name"]) and not _is_running(int(match["pid"])):
+            _remove(path)
 
 
 def restore_folder(path: Path, marker: str) -> None:

@@ -206,24 +206,24 @@ def test_shards_are_read_whole_and_in_part(tmp_path: Path, size: int) -> None:
     assert np.array_equal(open_zarr(tmp_path / "a.zarr")[1:3, 1, :3], image[1:3, 1, :3])
 
 
-@pytest.mark.filterwarnings("ignore:Consolidated metadata")
-def test_consolidated_metadata_are_not_used(tmp_path: Path) -> None:
-    group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=3)
+@pytest.mark.parametrize(
+    ("version", "name", "uint8", "int8"),
+    [
+        pytest.param(
+            *(3, "zarr.json", '"uint8"', '"int8"'),
+            marks=pytest.mark.filterwarnings("ignore:Consolidated metadata"),
+        ),
+        (2, ".zmetadata", '"|u1"', '"|i1"'),
+    ],
+)
+def test_consolidated_metadata_are_not_used(
+    tmp_path: Path, version: Any, name: str, uint8: str, int8: str
+) -> None:
+    group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=version)
     group.create_array("0", data=np.ones((4, 4, 4), np.uint8))
     zarr.consolidate_metadata(str(tmp_path / "a.zarr"))
-    file = tmp_path / "a.zarr/zarr.json"
-    file.write_text(file.read_text().replace('"uint8"', '"int8"'))
-
-    assert zarr.open_group(str(tmp_path / "a.zarr"), mode="r")["0"].dtype == "int8"  # type: ignore[union-attr]
-    assert open_zarr(tmp_path / "a.zarr")["0"].dtype == "uint8"
-
-
-def test_consolidated_metadata_of_version_2_are_not_used(tmp_path: Path) -> None:
-    group = zarr.open_group(str(tmp_path / "a.zarr"), mode="w", zarr_format=2)
-    group.create_array("0", data=np.ones((4, 4, 4), np.uint8))
-    zarr.consolidate_metadata(str(tmp_path / "a.zarr"))
-    file = tmp_path / "a.zarr/.zmetadata"
-    file.write_text(file.read_text().replace('"|u1"', '"|i1"'))
+    file = tmp_path / "a.zarr" / name
+    file.write_text(file.read_text().replace(uint8, int8))
 
     assert zarr.open_group(str(tmp_path / "a.zarr"), mode="r")["0"].dtype == "int8"  # type: ignore[union-attr]
     assert open_zarr(tmp_path / "a.zarr")["0"].dtype == "uint8"
