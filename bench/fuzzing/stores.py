@@ -7,7 +7,8 @@ from pathlib import Path
 
 import torch
 
-from vesuv.config.data import DataConfig, LabelsConfig
+from vesuv.config.data import DataConfig
+from vesuv.config.labels import LabelsConfig
 from vesuv.data.builder import open_matching_store
 from vesuv.data.layouts import check_dataset_json, scan_cases
 from vesuv.data.sampling import PatchSampler

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vesuv.config.data import LabelsConfig
+from vesuv.config.labels import LabelsConfig
 from vesuv.data.labels import IGNORE, count_values, decode, encode
 from vesuv.errors import InputError
 

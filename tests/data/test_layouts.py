@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from vesuv.config.data import DataConfig, LabelsConfig
+from vesuv.config.data import DataConfig
+from vesuv.config.labels import LabelsConfig
 from vesuv.data.layouts import CasePaths, check_dataset_json, find_cases, read_groups, scan_cases
 from vesuv.errors import InputError, InputErrors
 from vesuv.io.tables import write_csv

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vesuv.config.data import LabelsConfig
+from vesuv.config.labels import LabelsConfig
 from vesuv.data.blocks import count_blocks
 from vesuv.data.case import MemoryCase
 from vesuv.data.labels import IGNORE

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import vesuv.evaluation
-from vesuv.config.data import LabelsConfig
+from vesuv.config.labels import LabelsConfig
 from vesuv.errors import InputError
 from vesuv.evaluation import evaluate
 from vesuv.evaluation.folders import ScoreOptions, score_folders

@@ -9,7 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from vesuv.config.data import LabelsConfig
+from vesuv.config.labels import LabelsConfig
 from vesuv.evaluation import evaluate
 from vesuv.evaluation.distances import surface_distances
 from vesuv.evaluation.folders import FolderScores, ScoreOptions, score_folders, write_scores

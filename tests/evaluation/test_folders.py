@@ -10,7 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from vesuv.config.data import LabelsConfig
+from vesuv.config.labels import LabelsConfig
 from vesuv.errors import InputError, InputErrors
 from vesuv.evaluation.folders import FolderScores, ScoreOptions, score_folders, write_scores
 from vesuv.evaluation.pictures import PictureSource

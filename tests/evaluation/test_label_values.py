@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from vesuv.config.data import LabelsConfig
+from vesuv.config.labels import LabelsConfig
 from vesuv.errors import InputError
 from vesuv.evaluation.label_values import common_labels, parse_classes
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vesuv.config.data import LabelsConfig
+from vesuv.config.labels import LabelsConfig
 from vesuv.errors import InputError
 from vesuv.evaluation import class_scores, scoring
 from vesuv.evaluation.measure import Measure

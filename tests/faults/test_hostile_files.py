@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from vesuv.config import Config
-from vesuv.config.data import DataConfig, LabelsConfig
+from vesuv.config.data import DataConfig
+from vesuv.config.labels import LabelsConfig
 from vesuv.data.layouts import check_dataset_json, scan_cases
 from vesuv.errors import InputError
 from vesuv.inference.best_file import open_best

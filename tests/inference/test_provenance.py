@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vesuv.config.data import LabelsConfig
+from vesuv.config.labels import LabelsConfig
 from vesuv.errors import InputError
 from vesuv.inference.masks import MaskSettings
 from vesuv.inference.members import ChosenMask, open_members

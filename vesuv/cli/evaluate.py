@@ -15,7 +15,7 @@ from vesuv.cli.options import DryRun, Switch, several
 from vesuv.cli.progress import shown_progress
 from vesuv.cli.tables import rich_table
 from vesuv.config import load_config
-from vesuv.config.data import LabelsConfig
+from vesuv.config.labels import LabelsConfig
 from vesuv.errors import InputError, InputErrors
 from vesuv.evaluation.folders import (
     FolderScores,

@@ -1,10 +1,10 @@
-"""Sections of the training data: data, labels, sampling, augment."""
+"""Sections of the training data: data, sampling, augment."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from vesuv.config.registry import Registry, RegistryField
 from vesuv.config.section import Section
@@ -82,49 +82,6 @@ class DataConfig(Section):
     """Scaling of intensities on the training device; the store holds them unscaled."""
     folds: FoldsConfig = FoldsConfig()
     """Split of the cases."""
-
-
-def _check_label_values(value: Any) -> Any:
-    values = value if isinstance(value, tuple) and value else (value,)
-    if any(type(one) is not int for one in values):
-        found = list(value) if isinstance(value, tuple) else value
-        raise ValueError(f"must be a whole number or a list of them, found {found!r:.80}")
-    return value
-
-
-LabelValues = Annotated[int | tuple[int, ...], BeforeValidator(_check_label_values)]
-
-
-class LabelsConfig(Section):
-    classes: dict[str, LabelValues]
-    """Class name -> label value (or values) in the files; the first is the background."""
-    ignore: int | None = None
-    """Label value that is not judged: masked in every loss, sampler, statistic and measure."""
-
-    @model_validator(mode="after")
-    def _distinct_values(self) -> LabelsConfig:
-        if len(self.classes) < 2:
-            raise ValueError(f"classes needs a background and a foreground, found {self.classes}")
-        values = [value for _, file_values in self.values() for value in file_values]
-        values += [] if self.ignore is None else [self.ignore]
-        for value in values:
-            if values.count(value) > 1:
-                raise ValueError(f"label value {value} is declared twice; give it to one class")
-        return self
-
-    def values(self) -> list[tuple[str, tuple[int, ...]]]:
-        """Return (class name, file values) in class-index order."""
-        return [(n, v if isinstance(v, tuple) else (v,)) for n, v in self.classes.items()]
-
-    @property
-    def names(self) -> list[str]:
-        """Class names in class-index order; index 0 is the background."""
-        return list(self.classes)
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes, background counted, ignore not."""
-        return len(self.classes)
 
 
 class SamplingConfig(Section):

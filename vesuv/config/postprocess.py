@@ -8,22 +8,31 @@ inference:
     - {name: remove_small, voxels: 20000}
 ```
 
-Sizes and radii are in voxels of the file's own grid, also where `data.spacing` resamples it.
+Steps work on the file's own grid, also where `data.spacing` resamples it. `voxels` and `radius` are
+in voxels of that grid; `volume` and `distance` are in the unit of its spacing, so that they mean the
+same in cases of different spacing.
 """
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    ValidationError,
+    model_serializer,
+)
 
 from vesuv.config.registry import Registry, RegistryField
 from vesuv.config.section import Section, lists_to_tuples
 from vesuv.config.sentences import broken_rule
 from vesuv.errors import InputError
-from vesuv.types import Array, Mask
+from vesuv.types import Array, Mask, Spacing
 
 
 class Step(Section, ABC):
@@ -31,27 +40,58 @@ class Step(Section, ABC):
 
     cuts: ClassVar[bool] = False
     """Whether the step turns probabilities into a mask; only the first step of a chain may."""
+    suffixes: ClassVar[Mapping[str, str]] = {}
+    """Key -> what follows its value in a description, such as " voxels" or " {unit}³"."""
 
     name: str
     """Step."""
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **settings: Any) -> None:
+        """Refuse a step of another package that does not take the spacing."""
+        super().__pydantic_init_subclass__(**settings)
+        if len(inspect.signature(cls.__call__).parameters) != 3:
+            raise TypeError(f"{cls.__name__}: __call__ must take (self, volume, spacing)")
+
     @abstractmethod
-    def __call__(self, volume: Array) -> Mask:
+    def __call__(self, volume: Array, spacing: Spacing) -> Mask:
         """Return a mask of the same shape; the volume is not changed.
 
         Args:
             volume: A mask (z, y, x). For a step that cuts: probabilities (z, y, x) as floats, or
                 as uint8 in units of 1/255.
+            spacing: Voxel edges (z, y, x) of the volume.
         """
 
-    def __str__(self) -> str:
-        """Return the step's name and its settings that differ from the defaults."""
+    def describe(self, unit: str = "unit") -> str:
+        """Return the step's name and its settings that differ from the defaults.
+
+        Args:
+            unit: Unit of the spacing, where it is known.
+        """
         settings = [
-            "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            _value_text(value) + self.suffixes.get(key, "").format(unit=unit)
             for key, value in self.model_dump(exclude_defaults=True).items()
-            if key != "name"
+            if key != "name" and value is not None
         ]
         return " ".join([self.name.replace("_", " "), *settings])
+
+    def __str__(self) -> str:
+        return self.describe()
+
+    @model_serializer(mode="wrap")
+    def _without_unset_keys(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out keys that are None by default: a size has two keys, and one of them is set."""
+        fields = type(self).model_fields
+        return {
+            key: value
+            for key, value in serialize(self).items()
+            if value is not None or fields[key].default is not None
+        }
+
+
+def _value_text(value: object) -> str:
+    return "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 STEPS: Registry[Step] = Registry(

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from vesuv.config.data import AugmentConfig, DataConfig, LabelsConfig, SamplingConfig
+from vesuv.config.data import AugmentConfig, DataConfig, SamplingConfig
 from vesuv.config.diagnosis import DiagnosisConfig
+from vesuv.config.labels import LabelsConfig
 from vesuv.config.loss import ALL_LOSSES, LossConfig, Phase, with_named_losses
 from vesuv.config.model import NETWORKS, NetworkConfig
 from vesuv.config.registry import RegistryField
@@ -88,14 +89,19 @@ class Config(Section):
     @model_validator(mode="before")
     @classmethod
     def _one_output_a_class(cls, tree: Any) -> Any:
-        """Fill in `model.out_channels` for more than two classes."""
+        """Fill in `model.out_channels` for more than two classes, and for regions."""
         if not isinstance(tree, dict):
             return tree
         labels, model = tree.get("labels"), tree.get("model", {})
-        classes = labels.get("classes") if isinstance(labels, dict) else None
-        if not isinstance(classes, dict) or len(classes) < 3 or not isinstance(model, dict):
+        if not isinstance(labels, dict) or not isinstance(model, dict):
             return tree
-        return {**tree, "model": {"out_channels": len(classes), **model}}
+        classes, regions = labels.get("classes"), labels.get("regions")
+        outputs = 1
+        if isinstance(regions, dict):
+            outputs = len(regions)
+        elif isinstance(classes, dict) and len(classes) > 2:
+            outputs = len(classes)
+        return tree if outputs == 1 else {**tree, "model": {"out_channels": outputs, **model}}
 
     @field_validator("name")
     @classmethod
@@ -138,7 +144,15 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _classes_agree(self) -> Config:
-        classes, outputs = self.labels.num_classes, self.model.out_channels
+        targets, outputs = self.labels.targets, self.model.out_channels
+        if targets.overlap:
+            if outputs != targets.num_logits:
+                raise ValueError(
+                    f"model.out_channels: must equal the {targets.num_logits} labels.regions, "
+                    f"found {outputs}"
+                )
+            return self
+        classes = targets.num_classes
         if outputs == 1 and classes != 2:
             raise ValueError(
                 f"model.out_channels: one logit tells two classes apart, labels.classes names "
@@ -157,10 +171,12 @@ class Config(Section):
         sections |= {f"loss.{name}": getattr(self.loss, name) for name in self.terms}
         for place, section in sections.items():
             weights = getattr(section, "class_weights", None)
-            if weights is not None and len(weights) != self.labels.num_classes:
+            expected = 1 + len(self.labels.targets.names)
+            if weights is not None and len(weights) != expected:
+                kind = "regions and the background" if self.labels.targets.overlap else "classes"
                 raise ValueError(
-                    f"{place}.class_weights: needs one weight for each of the "
-                    f"{self.labels.num_classes} classes, found {len(weights)}"
+                    f"{place}.class_weights: needs one weight for each of the {expected} {kind}, "
+                    f"found {len(weights)}"
                 )
         return self
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from vesuv.config.data import LabelsConfig
+from vesuv.config.labels import LabelsConfig
 from vesuv.errors import InputError
 from vesuv.types import Array, ClassArray
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vesuv.config.data import DataConfig, LabelsConfig
+from vesuv.config.data import DataConfig
+from vesuv.config.labels import LabelsConfig
 from vesuv.errors import InputError, InputErrors
 from vesuv.files import open_text
 from vesuv.io.formats import stem, suffix, volumes_in

@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from vesuv.config import Config
-from vesuv.config.data import LabelsConfig
+from vesuv.config.labels import LabelsConfig
 from vesuv.data.blocks import count_blocks
 from vesuv.data.case import Case, MemoryCase
 from vesuv.data.labels import encode_and_count

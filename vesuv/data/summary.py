@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vesuv.config.data import LabelsConfig
+from vesuv.config.labels import LabelsConfig
 from vesuv.data.case import PreparedCase
 from vesuv.data.records import VERSION, CaseShares, DatasetSummary, GroupShares
 from vesuv.types import Shape

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vesuv.config.data import LabelsConfig
+from vesuv.config.labels import LabelsConfig
 from vesuv.data.labels import IGNORE, count_values, encode
 from vesuv.errors import InputError
 from vesuv.evaluation.measure import IgnoredVoxels, Pair

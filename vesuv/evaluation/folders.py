@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vesuv.config.data import LabelsConfig
+from vesuv.config.labels import LabelsConfig
 from vesuv.data.layouts import read_groups
 from vesuv.errors import InputError, InputErrors, command
 from vesuv.evaluation.measure import IgnoredVoxels

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
 
-from vesuv.config.data import LabelsConfig
+from vesuv.config.labels import LabelsConfig
 from vesuv.config.sentences import broken_rule
 from vesuv.errors import InputError
 

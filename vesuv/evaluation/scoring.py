@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from vesuv import __version__
-from vesuv.config.data import LabelsConfig
+from vesuv.config.labels import LabelsConfig
 from vesuv.data.fingerprint import stamp
 from vesuv.errors import InputError, InputErrors
 from vesuv.evaluation.class_scores import measure_rows

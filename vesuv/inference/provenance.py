@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vesuv.config.data import LabelsConfig
+from vesuv.config.labels import LabelsConfig
 from vesuv.config.postprocess import plain_chain
 from vesuv.errors import InputError
 from vesuv.inference.members import ChosenMask, Member, file_digest

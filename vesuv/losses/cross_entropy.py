@@ -28,6 +28,6 @@ class CrossEntropy(Loss):
     """Weight of each class, background first; null: loss.class_weights, or 1 without them."""
 
     def of(self, prediction: Prediction) -> Tensor:
-        background, *foreground = self.class_weights or (1.0,) * prediction.num_classes
+        background, *foreground = self.class_weights or (1.0,) * (1 + prediction.num_targets)
         weights = (background, *(self.positive_weight * weight for weight in foreground))
         return focal_mean(prediction, class_weight(prediction, weights), gamma=0.0)

@@ -32,6 +32,6 @@ class Focal(Loss):
     them."""
 
     def of(self, prediction: Prediction) -> Tensor:
-        background, *foreground = self.class_weights or (1.0,) * prediction.num_classes
+        background, *foreground = self.class_weights or (1.0,) * (1 + prediction.num_targets)
         weights = ((1 - self.alpha) * background, *(self.alpha * weight for weight in foreground))
         return focal_mean(prediction, class_weight(prediction, weights), self.gamma)

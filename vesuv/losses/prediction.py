@@ -74,8 +74,10 @@ class Loss(Section, ABC):
         """Return the loss of one batch in this process.
 
         Args:
-            logits: (b, k, z, y, x); k = 1 is one foreground logit, else one logit a class.
-            label: Class index of each voxel, (b, z, y, x); arbitrary where not valid.
+            logits: (b, k, z, y, x); k = 1 is one foreground logit, else one logit a class, or one a
+                region.
+            label: Class index of each voxel, (b, z, y, x); arbitrary where not valid. For regions,
+                which may overlap: whether each voxel belongs to each, boolean (b, k, z, y, x).
             valid: False where the label is ignored, (b, z, y, x).
         """
         return self.of(Prediction(logits, label, valid))
@@ -83,11 +85,11 @@ class Loss(Section, ABC):
 
 @dataclass(frozen=True)
 class Prediction:
-    """Logits, class indices and valid mask of one batch, and the tensors derived from them.
+    """Logits, label and valid mask of one batch, and the tensors derived from them.
 
-    A derived tensor has a channel for each foreground class (one for a single logit) and is zero on
-    ignored voxels, which therefore change neither a loss nor its gradient. Sums are float32
-    (float64 when the logits are).
+    A derived tensor has a channel for each foreground class or region and is zero on ignored
+    voxels, which therefore change neither a loss nor its gradient. Sums are float32 (float64 when
+    the logits are).
     """
 
     raw_logits: Tensor
@@ -122,14 +124,20 @@ class Prediction:
         )
 
     @property
-    def is_binary(self) -> bool:
-        """Whether there is one foreground logit."""
-        return self.raw_logits.shape[1] == 1
+    def has_regions(self) -> bool:
+        """Whether the label tells of each region, instead of one class a voxel."""
+        return self.label.ndim == self.raw_logits.ndim
 
     @property
-    def num_classes(self) -> int:
-        """Number of classes, background counted."""
-        return max(2, self.raw_logits.shape[1])
+    def is_sigmoid(self) -> bool:
+        """Whether each channel is a foreground of its own, not one of classes that sum to 1."""
+        return self.has_regions or self.raw_logits.shape[1] == 1
+
+    @property
+    def num_targets(self) -> int:
+        """Number of foreground classes or regions."""
+        channels = self.raw_logits.shape[1]
+        return channels if self.is_sigmoid else channels - 1
 
     @cached_property
     def valid(self) -> Tensor:
@@ -138,15 +146,17 @@ class Prediction:
 
     @cached_property
     def target(self) -> Tensor:
-        """Whether each valid voxel belongs to each foreground class, boolean."""
-        classes = range(1, self.num_classes)
-        return torch.stack([self.label == index for index in classes], dim=1) & self.valid
+        """Whether each valid voxel belongs to each foreground class or region, boolean."""
+        if self.has_regions:
+            return self.label.bool() & self.valid
+        indices = range(1, self.num_targets + 1)
+        return torch.stack([self.label == index for index in indices], dim=1) & self.valid
 
     @cached_property
     def probs(self) -> Tensor:
-        """Probability of each foreground class."""
+        """Probability of each foreground class or region."""
         logits = self.logits
-        probs = torch.sigmoid(logits) if self.is_binary else torch.softmax(logits, dim=1)[:, 1:]
+        probs = torch.sigmoid(logits) if self.is_sigmoid else torch.softmax(logits, dim=1)[:, 1:]
         return probs * self.valid
 
     @cached_property

@@ -14,29 +14,41 @@ from vesuv.losses.prediction import Prediction
 
 
 def class_weight(prediction: Prediction, weights: Sequence[float]) -> Tensor:
-    """Return each voxel's weight by its class, background first; (b, 1, z, y, x)."""
-    if prediction.is_binary:
+    """Return each voxel's weight by its class, background first.
+
+    Returns:
+        (b, 1, z, y, x), or (b, k, z, y, x) for k regions: their weight inside, the background's
+        outside.
+    """
+    if prediction.num_targets == 1 and prediction.is_sigmoid:
         background, foreground = weights
         return prediction.target * (foreground - background) + background
     table = torch.tensor(weights, dtype=prediction.logits.dtype, device=prediction.label.device)
+    if prediction.has_regions:
+        inside = table[1:, None, None, None]
+        return torch.where(prediction.target, inside, table[0])
     return table[_class_index(prediction)].unsqueeze(1)
 
 
 def focal_mean(prediction: Prediction, weight: Tensor, gamma: float) -> Tensor:
     """Mean over valid voxels of weight * (1 - p_y)**gamma * -log(p_y); 0 when none is valid.
 
+    With regions it is the mean over the regions too.
+
     Args:
         prediction: One batch.
-        weight: Weight of each voxel, (b, 1, z, y, x).
+        weight: Weight of each voxel, (b, 1, z, y, x) or (b, k, z, y, x).
         gamma: 0 is cross-entropy.
     """
     weight = weight * prediction.valid
-    if prediction.is_binary:
+    num_channels = 1
+    if prediction.is_sigmoid:
+        num_channels = prediction.num_targets
         sign = prediction.target.to(weight.dtype).mul_(-2.0).add_(1.0)
         total = _binary_focal_sum(prediction.logits, sign, weight, gamma)
     else:
         total = (_focal_values(prediction, gamma).unsqueeze(1) * weight).sum()
-    return prediction.global_sum(total) / prediction.total_valid.clamp_min(1)
+    return prediction.global_sum(total) / (prediction.total_valid.clamp_min(1) * num_channels)
 
 
 def _class_index(prediction: Prediction) -> Tensor:

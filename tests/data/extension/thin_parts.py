@@ -11,7 +11,7 @@ from vesuv.config.model import NetworkConfig
 from vesuv.config.postprocess import Step
 from vesuv.diagnosis import Evidence, Finding
 from vesuv.losses import Loss, Prediction
-from vesuv.types import Array, Mask
+from vesuv.types import Array, Mask, Spacing
 
 
 class Volume(Loss):
@@ -57,7 +57,7 @@ class Crop(Step):
     voxels: int = Field(default=1, ge=0)
     """Distance from the border."""
 
-    def __call__(self, volume: Array) -> Mask:
+    def __call__(self, volume: Array, _spacing: Spacing) -> Mask:
         inside = np.zeros(volume.shape, bool)
         inside[(slice(self.voxels, -self.voxels or None),) * 3] = True
         return volume.astype(bool) & inside

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vesuv.config import Config
-from vesuv.config.data import LabelsConfig
+from vesuv.config.labels import LabelsConfig
 from vesuv.diagnosis.evidence import Evidence
 from vesuv.diagnosis.render import percent
 from vesuv.runs.records import Finding

@@ -14,7 +14,7 @@ from vesuv.inference.postprocess.cuts import Hysteresis, Threshold
 from vesuv.inference.postprocess.diagonals import DiagonalFill
 from vesuv.inference.postprocess.holes import PlugHoles
 from vesuv.inference.postprocess.morphology import Closing, Opening
-from vesuv.types import Array, Mask
+from vesuv.types import Array, Mask, Spacing
 
 STEPS: dict[str, type[Step]] = {
     "threshold": Threshold,
@@ -30,21 +30,26 @@ STEPS: dict[str, type[Step]] = {
 """Name in the configuration -> step."""
 
 
-def apply_chain(volume: Array, chain: Chain) -> Mask:
+def apply_chain(volume: Array, chain: Chain, spacing: Spacing = NO_SPACING) -> Mask:
     """Apply steps in their order.
 
     Args:
         volume: Probabilities (z, y, x) as floats, or as uint8 in units of 1/255; or a mask.
         chain: Begins with a threshold or hysteresis if and only if `volume` holds probabilities:
             `vesuv.config.postprocess.with_threshold` ensures this.
+        spacing: Voxel edges (z, y, x) of the volume, in the unit of the steps' `volume` and
+            `distance`.
 
     Returns:
         A new mask of the same shape.
+
+    Raises:
+        InputError: A `distance` spans too many voxels of this spacing.
     """
     mask = volume
     for step in chain:
         assert step.cuts == (mask.dtype != np.bool_), (step, mask.dtype)
-        mask = step(mask)
+        mask = step(mask, spacing)
     assert mask.dtype == np.bool_, (mask.dtype, chain)
     return mask
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import ConfigDict, Field, model_validator
 
 from vesuv.config.postprocess import Step
 from vesuv.data.components import ComponentLabels, label_components
-from vesuv.types import Mask
+from vesuv.inference.postprocess.lengths import num_voxels
+from vesuv.types import Mask, Spacing
 
 Connectivity = Literal[6, 18, 26]
 """Neighbours of a voxel: 6 by faces, 18 by faces and edges, 26 by faces, edges and corners."""
@@ -19,28 +21,52 @@ Count = Annotated[int, Field(ge=1, le=2**40)]
 
 
 class RemoveSmall(Step):
-    """Remove components of fewer than `voxels` voxels."""
+    """Remove components of fewer than `voxels` voxels, or of less than `volume`."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["voxels"]}, {"required": ["volume"]}]}
+    )
+    suffixes: ClassVar[Mapping[str, str]] = {
+        "voxels": " voxels",
+        "volume": " {unit}³",
+        "connectivity": "-connected",
+    }
     name: Literal["remove_small"] = "remove_small"
-    voxels: Count
-    """Smallest component that is kept, in voxels."""
+    voxels: Count | None = None
+    """Smallest component that is kept, in voxels; instead of `volume`."""
+    volume: Annotated[float, Field(gt=0.0)] | None = None
+    """Smallest component that is kept, in the cubed unit of the files' spacing."""
     connectivity: Connectivity = 26
     """Neighbours of a voxel: 6 by faces, 18 also by edges, 26 also by corners."""
 
-    def __call__(self, volume: Mask) -> Mask:
-        return remove_small(volume, self.voxels, self.connectivity)
+    @model_validator(mode="after")
+    def _one_size(self) -> RemoveSmall:
+        if (self.voxels is None) == (self.volume is None):
+            found = "neither" if self.voxels is None else "both"
+            raise ValueError(
+                "needs either voxels or volume (in the cubed unit of the spacing), found " + found
+            )
+        return self
+
+    def __call__(self, volume: Mask, spacing: Spacing) -> Mask:
+        voxels = self.voxels
+        if self.volume is not None:
+            voxels = num_voxels(self.volume, spacing)
+        assert voxels is not None
+        return remove_small(volume, voxels, self.connectivity)
 
 
 class KeepLargest(Step):
     """Keep the largest components only."""
 
+    suffixes: ClassVar[Mapping[str, str]] = {"connectivity": "-connected"}
     name: Literal["keep_largest"] = "keep_largest"
     num: Count = 1
     """Number of components."""
     connectivity: Connectivity = 26
     """Neighbours of a voxel: 6 by faces, 18 also by edges, 26 also by corners."""
 
-    def __call__(self, volume: Mask) -> Mask:
+    def __call__(self, volume: Mask, _spacing: Spacing) -> Mask:
         return keep_largest(volume, self.num, self.connectivity)
 
 
@@ -49,7 +75,7 @@ class FillCavities(Step):
 
     name: Literal["fill_cavities"] = "fill_cavities"
 
-    def __call__(self, volume: Mask) -> Mask:
+    def __call__(self, volume: Mask, _spacing: Spacing) -> Mask:
         return fill_cavities(volume)
 
 

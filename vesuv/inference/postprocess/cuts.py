@@ -11,7 +11,7 @@ from pydantic import model_validator
 from vesuv.config.data import ProbabilityThreshold
 from vesuv.config.postprocess import Step
 from vesuv.data.components import label_components
-from vesuv.types import Array, Mask
+from vesuv.types import Array, Mask, Spacing
 
 
 class Threshold(Step):
@@ -22,7 +22,7 @@ class Threshold(Step):
     value: ProbabilityThreshold
     """Smallest probability of the foreground."""
 
-    def __call__(self, volume: Array) -> Mask:
+    def __call__(self, volume: Array, _spacing: Spacing) -> Mask:
         return threshold(volume, self.value)
 
 
@@ -45,7 +45,7 @@ class Hysteresis(Step):
             raise ValueError(f"low must be below high, found {self.low} and {self.high}")
         return self
 
-    def __call__(self, volume: Array) -> Mask:
+    def __call__(self, volume: Array, _spacing: Spacing) -> Mask:
         return hysteresis(volume, self.low, self.high)
 
     def __str__(self) -> str:

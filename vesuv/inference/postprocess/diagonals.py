@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from vesuv.config.postprocess import Step
-from vesuv.types import Mask
+from vesuv.types import Mask, Spacing
 
 _CORNERS = list(itertools.product((0, 1), repeat=3))
 
@@ -26,7 +26,7 @@ class DiagonalFill(Step):
 
     name: Literal["diagonal_fill"] = "diagonal_fill"
 
-    def __call__(self, volume: Mask) -> Mask:
+    def __call__(self, volume: Mask, _spacing: Spacing) -> Mask:
         return diagonal_fill(volume)
 
 

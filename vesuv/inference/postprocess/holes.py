@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from vesuv.config.postprocess import Step
 from vesuv.inference.postprocess.components import fill_cavities
-from vesuv.types import Mask
+from vesuv.types import Mask, Spacing
 
 Codes = NDArray[np.int32]
 """One set of neighbours for each voxel, with one bit for each of the 26 neighbours."""
@@ -48,7 +48,7 @@ class PlugHoles(Step):
 
     name: Literal["plug_holes"] = "plug_holes"
 
-    def __call__(self, volume: Mask) -> Mask:
+    def __call__(self, volume: Mask, _spacing: Spacing) -> Mask:
         return plug_holes(volume)
 
 

@@ -8,64 +8,102 @@ Both are idempotent.
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import cache
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from vesuv.config.postprocess import Step
-from vesuv.types import Mask, Shape
+from vesuv.inference.postprocess.lengths import MAX_RADIUS, HalfAxes, half_axes
+from vesuv.types import Mask, Shape, Spacing
 
-Radius = Annotated[int, Field(ge=0, le=50)]
+Radius = Annotated[int, Field(ge=0, le=MAX_RADIUS)]
+Distance = Annotated[float, Field(gt=0.0)]
 
 
-class Opening(Step):
+class MorphologyStep(Step):
+    """Base of opening and closing: half-axes in voxels, or one distance in the files' unit."""
+
+    suffixes: ClassVar[Mapping[str, str]] = {"radius": " voxels", "distance": " {unit}"}
+    radius: Radius | tuple[Radius, Radius, Radius] | None
+    distance: Distance | None = None
+    """Radius in the unit of the files' spacing, instead of `radius`: the voxels whose centres are
+    within it, in any spacing. It spans at most 50 voxels."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _distance_replaces_radius(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("distance") is not None:
+            return {"radius": None, **values}
+        return values
+
+    @model_validator(mode="after")
+    def _one_size(self) -> MorphologyStep:
+        if (self.radius is None) == (self.distance is None):
+            found = "neither" if self.radius is None else "both"
+            raise ValueError(
+                "needs either radius (in voxels) or distance (in the unit of the spacing), found "
+                + found
+            )
+        return self
+
+    def _half_axes(self, spacing: Spacing) -> HalfAxes:
+        if self.distance is not None:
+            return half_axes(self.name, self.distance, spacing)
+        assert self.radius is not None
+        return (self.radius,) * 3 if isinstance(self.radius, int) else self.radius
+
+
+class Opening(MorphologyStep):
     """Remove foreground that no ball of this radius inside the mask covers."""
 
     name: Literal["opening"] = "opening"
-    radius: Annotated[Radius, Field(ge=1)] = 1
+    radius: Annotated[Radius, Field(ge=1)] | None = 1
     """Radius of the ball in voxels."""
 
-    def __call__(self, volume: Mask) -> Mask:
-        return opening(volume, self.radius)
+    def __call__(self, volume: Mask, spacing: Spacing) -> Mask:
+        return opening(volume, self._half_axes(spacing))
 
 
-class Closing(Step):
+class Closing(MorphologyStep):
     """Fill background that no ellipsoid with these half-axes outside the mask covers."""
 
     name: Literal["closing"] = "closing"
-    radius: tuple[Radius, Radius, Radius] = (1, 1, 1)
-    """Half-axes (z, y, x); no closing along an axis with 0."""
+    radius: tuple[Radius, Radius, Radius] | None = (1, 1, 1)
+    """Half-axes (z, y, x) in voxels; no closing along an axis with 0."""
 
     @model_validator(mode="after")
     def _some_extent(self) -> Closing:
-        if not any(self.radius):
+        if self.radius is not None and not any(self.radius):
             raise ValueError("radius needs at least one half-axis above 0, found [0, 0, 0]")
         return self
 
-    def __call__(self, volume: Mask) -> Mask:
-        return closing(volume, self.radius)
+    def __call__(self, volume: Mask, spacing: Spacing) -> Mask:
+        return closing(volume, self._half_axes(spacing))
 
 
-def opening(mask: Mask, radius: int = 1) -> Mask:
-    """Return the union of all balls of `radius` inside the mask."""
-    radii = (radius, radius, radius)
+def opening(mask: Mask, radii: HalfAxes = (1, 1, 1)) -> Mask:
+    """Return the union of all ellipsoids inside the mask."""
     return dilate(erode(mask, radii), radii)
 
 
-def closing(mask: Mask, radius: Shape = (1, 1, 1)) -> Mask:
-    """Fill the background that no ellipsoid with half-axes (z, y, x) outside the mask covers."""
-    padded = np.pad(mask, [(edge, edge) for edge in radius])
-    inside = tuple(slice(edge, edge + n) for edge, n in zip(radius, mask.shape, strict=True))
-    return erode(dilate(padded, radius), radius)[inside]
+def closing(mask: Mask, radii: HalfAxes = (1, 1, 1)) -> Mask:
+    """Fill the background that no ellipsoid outside the mask covers."""
+    edges = [int(radius) for radius in radii]
+    padded = np.pad(mask, [(edge, edge) for edge in edges])
+    inside = tuple(slice(edge, edge + n) for edge, n in zip(edges, mask.shape, strict=True))
+    return erode(dilate(padded, radii), radii)[inside]
 
 
-def dilate(mask: Mask, radii: Shape) -> Mask:
+def dilate(mask: Mask, radii: HalfAxes) -> Mask:
     """Return the voxels whose ellipsoid overlaps the mask."""
     return ~erode(~mask, radii)
 
 
-def erode(mask: Mask, radii: Shape) -> Mask:
+def erode(mask: Mask, radii: HalfAxes) -> Mask:
     """Return the voxels whose ellipsoid, clipped to the volume, lies inside the mask.
 
     An ellipsoid consists of lines along x. Erosion by lines of one length is computed once and then
@@ -73,7 +111,7 @@ def erode(mask: Mask, radii: Shape) -> Mask:
     """
     lines = _lines(radii)
     eroded, line = mask.copy(), mask.copy()
-    for half in range(radii[2] + 1):
+    for half in range(int(radii[2]) + 1):
         if half:
             _and_shifted(line, mask, (0, 0, half))
             _and_shifted(line, mask, (0, 0, -half))
@@ -82,17 +120,17 @@ def erode(mask: Mask, radii: Shape) -> Mask:
     return eroded
 
 
-def _lines(radii: Shape) -> dict[int, list[tuple[int, int]]]:
+@cache
+def _lines(radii: HalfAxes) -> dict[int, list[tuple[int, int]]]:
     """Return the offsets (z, y) of an ellipsoid's lines along x, by half-length."""
-    z, y, x = radii
+    z, y, x = map(Fraction, radii)  # exact, so that no voxel at the surface depends on rounding
     lines: dict[int, list[tuple[int, int]]] = {}
-    for dz in range(-z, z + 1):
-        for dy in range(-y, y + 1):
-            # in integers: (dz / z)² + (dy / y)² + (dx / x)² <= 1; a radius of 0 allows offset 0
-            a, b = max(z, 1), max(y, 1)
-            remainder = (a * b) ** 2 - (dz * b) ** 2 - (dy * a) ** 2
+    for dz in range(-int(z), int(z) + 1):
+        for dy in range(-int(y), int(y) + 1):
+            # (dz / z)² + (dy / y)² + (dx / x)² <= 1; a half-axis below 1 allows offset 0
+            remainder = 1 - (dz / max(z, 1)) ** 2 - (dy / max(y, 1)) ** 2
             if remainder >= 0:
-                half = math.isqrt(remainder * x * x) // (a * b)
+                half = math.isqrt(math.floor(remainder * x * x))
                 lines.setdefault(half, []).append((dz, dy))
     return lines
 
