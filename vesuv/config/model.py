@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from vesuv.config.data import PositiveInt
 from vesuv.config.registry import Registry
 from vesuv.config.section import Section
+from vesuv.types import Shape
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,8 +31,8 @@ class NetworkConfig(Section, ABC):
 
     @property
     @abstractmethod
-    def halvings(self) -> int:
-        """Number of down-samplings by 2; patch edges are multiples of 2 to this power."""
+    def halvings(self) -> Shape:
+        """Number of down-samplings by 2 along z, y, x; edges are multiples of 2 to this power."""
 
     @abstractmethod
     def build(self) -> nn.Module:

@@ -182,17 +182,20 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _patch_fits_network(self) -> Config:
-        divisor = 2**self.model.halvings
+        divisors = [2**halvings for halvings in self.model.halvings]
         patch_size = self.sampling.patch_size
-        if any(edge % divisor for edge in patch_size):
+        is_equal = len(set(divisors)) == 1
+        if any(edge % divisor for edge, divisor in zip(patch_size, divisors, strict=True)):
             raise ValueError(
-                f"sampling.patch_size: each edge must be a multiple of {divisor} for this network, "
-                f"found {list(patch_size)}"
+                "sampling.patch_size: each edge must be a multiple of "
+                f"{divisors[0] if is_equal else divisors} for this network, found "
+                f"{list(patch_size)}"
             )
-        if max(patch_size) == divisor:
+        if list(patch_size) == divisors:
+            larger = f"one edge must be at least {2 * divisors[0]}" if is_equal else "enlarge it"
             raise ValueError(
                 f"sampling.patch_size: this network would shrink it to a single voxel, whose norm "
-                f"is always zero; one edge must be at least {2 * divisor}, found {list(patch_size)}"
+                f"is always zero; {larger}, found {list(patch_size)}"
             )
         return self
 

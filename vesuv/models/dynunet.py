@@ -9,6 +9,7 @@ from torch import nn
 
 from vesuv.config.data import PositiveInt
 from vesuv.config.model import NetworkConfig
+from vesuv.types import Shape
 
 WIDEST = 320
 """Largest number of channels of a level, as in nnU-Net's 3D networks."""
@@ -24,8 +25,8 @@ class DynUNetConfig(NetworkConfig):
     """Number of down-samplings."""
 
     @property
-    def halvings(self) -> int:
-        return self.depth
+    def halvings(self) -> Shape:
+        return self.depth, self.depth, self.depth
 
     def build(self) -> nn.Module:
         from monai.networks.nets.dynunet import DynUNet

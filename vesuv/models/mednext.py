@@ -7,6 +7,7 @@ from typing import Literal
 from torch import nn
 
 from vesuv.config.model import NetworkConfig
+from vesuv.types import Shape
 
 
 class MedNeXtConfig(NetworkConfig):
@@ -19,8 +20,8 @@ class MedNeXtConfig(NetworkConfig):
     """Kernel edge in voxels."""
 
     @property
-    def halvings(self) -> int:
-        return 4
+    def halvings(self) -> Shape:
+        return 4, 4, 4
 
     def build(self) -> nn.Module:
         from monai.networks.nets.mednext import create_mednext

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from pydantic import Field
+import torch.nn.functional as F
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from vesuv.config.data import PositiveInt
 from vesuv.config.model import NetworkConfig
 from vesuv.models.normalization import NormActivation
+from vesuv.types import Shape
 
 SLOPE = 0.01
 """Negative slope of every LeakyReLU and of the He initialisation."""
@@ -23,27 +26,43 @@ class PlainUNet(nn.Module):
     Each level: two 3x3x3 convolutions with bias, instance norm, LeakyReLU; 2x2x2 max-pooling down,
     2x2x2 transposed convolution up, concatenation across; a 1x1x1 convolution at the end. With one
     input channel, one logit, 32 filters and depth 4 it has 22,575,329 parameters. Parameter names
-    begin with `encoder`, `bottleneck`, `decoder` or `output`.
+    begin with `encoder`, `bottleneck`, `decoder` or `output`. For anisotropic voxels or flat
+    volumes, strides and kernels can differ by level and axis.
 
     Args:
         in_channels: Image channels.
         out_channels: Logits a voxel.
         filters: Channels of the first level; doubled at each level down.
-        depth: Number of poolings; each patch edge is a multiple of 2**depth.
+        depth: Number of poolings.
+        strides: (z, y, x) edges of each pooling, from the top; None: 2x2x2 everywhere. Each patch
+            edge is a multiple of the product along its axis.
+        kernels: (z, y, x) edges of the convolution kernels of each level, from the top, one entry
+            more than poolings; None: 3x3x3 everywhere.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, filters: int, depth: int) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        filters: int,
+        depth: int,
+        strides: Sequence[Shape] | None = None,
+        kernels: Sequence[Shape] | None = None,
+    ) -> None:
         super().__init__()
         widths = [filters * 2**level for level in range(depth + 1)]
+        self.strides = tuple(strides or [(2, 2, 2)] * depth)
+        edges = tuple(kernels or [(3, 3, 3)] * (depth + 1))
         self.encoder = nn.ModuleList(
-            _two_convolutions(in_width, width)
-            for in_width, width in zip([in_channels, *widths], widths[:-1], strict=False)
+            _two_convolutions(in_width, width, edge)
+            for in_width, width, edge in zip(
+                [in_channels, *widths[:-2]], widths[:-1], edges[:-1], strict=True
+            )
         )
-        self.pool = nn.MaxPool3d(2)
-        self.bottleneck = _two_convolutions(widths[-2] if depth else in_channels, widths[-1])
+        self.bottleneck = _two_convolutions(widths[-2], widths[-1], edges[-1])
         self.decoder = nn.ModuleList(
-            _UpBlock(lower, width)
-            for lower, width in zip(widths[:0:-1], widths[-2::-1], strict=True)
+            _UpBlock(widths[level], self.strides[level], edges[level])
+            for level in reversed(range(depth))
         )
         self.output = nn.Conv3d(filters, out_channels, kernel_size=1)
         self.recomputed_levels = 0
@@ -57,7 +76,7 @@ class PlainUNet(nn.Module):
         for level, convolutions in enumerate(self.encoder):
             features = self._run_level(level, convolutions, features)
             skips.append(features)
-            features = self.pool(features)
+            features = F.max_pool3d(features, self.strides[level])
         features = self._run_level(len(skips), self.bottleneck, features)
         for up in self.decoder:
             skip = skips.pop()
@@ -74,23 +93,24 @@ class PlainUNet(nn.Module):
 
 
 class _UpBlock(nn.Module):
-    """Double the resolution, concatenate the encoder's features of that level, convolve twice."""
+    """Undo a pooling, concatenate the encoder's features of that level, convolve twice."""
 
-    def __init__(self, in_channels: int, width: int) -> None:
+    def __init__(self, width: int, stride: Shape, kernel: Shape) -> None:
         super().__init__()
-        self.upsample = nn.ConvTranspose3d(in_channels, width, kernel_size=2, stride=2)
-        self.convolutions = _two_convolutions(2 * width, width)
+        self.upsample = nn.ConvTranspose3d(2 * width, width, kernel_size=stride, stride=stride)
+        self.convolutions = _two_convolutions(2 * width, width, kernel)
 
     def forward(self, features: Tensor, skip: Tensor) -> Tensor:
         output: Tensor = self.convolutions(torch.cat([self.upsample(features), skip], dim=1))
         return output
 
 
-def _two_convolutions(in_channels: int, width: int) -> nn.Sequential:
+def _two_convolutions(in_channels: int, width: int, kernel: Shape) -> nn.Sequential:
+    padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
     return nn.Sequential(
-        nn.Conv3d(in_channels, width, kernel_size=3, padding=1),
+        nn.Conv3d(in_channels, width, kernel, padding=padding),
         NormActivation(SLOPE),
-        nn.Conv3d(width, width, kernel_size=3, padding=1),
+        nn.Conv3d(width, width, kernel, padding=padding),
         NormActivation(SLOPE),
     )
 
@@ -108,6 +128,10 @@ def initialise_weights(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
 
 
+StrideEdge = Literal[1, 2]
+KernelEdge = Literal[1, 3]
+
+
 class PlainUNetConfig(NetworkConfig):
     """`model: {name: plain_unet}`."""
 
@@ -116,10 +140,43 @@ class PlainUNetConfig(NetworkConfig):
     """Channels of the first level; doubled at each level down."""
     depth: int = Field(default=4, ge=1, le=10)
     """Number of poolings."""
+    strides: tuple[tuple[StrideEdge, StrideEdge, StrideEdge], ...] | None = None
+    """Factor (z, y, x), 1 or 2, by which each pooling divides the edges, from the top, one entry
+    for each of `depth`; null: 2 everywhere. For flat volumes and anisotropic voxels."""
+    kernels: tuple[tuple[KernelEdge, KernelEdge, KernelEdge], ...] | None = None
+    """Kernel edges (z, y, x), 1 or 3, of each level, from the top, `depth` + 1 entries; null: 3
+    everywhere. 1 along an axis whose voxels are much longer than the others'."""
+
+    @model_validator(mode="after")
+    def _levels(self) -> PlainUNetConfig:
+        for key, entries, expected in (
+            ("strides", self.strides, self.depth),
+            ("kernels", self.kernels, self.depth + 1),
+        ):
+            if entries is not None and len(entries) != expected:
+                raise ValueError(
+                    f"{key} needs {expected} entries of (z, y, x) for depth {self.depth}, found "
+                    f"{len(entries)}"
+                )
+            if entries is not None and (1, 1, 1) in entries:
+                raise ValueError(
+                    f"{key} needs an edge above 1 in each entry, found [1, 1, 1] at position "
+                    f"{entries.index((1, 1, 1))}"
+                )
+        return self
 
     @property
-    def halvings(self) -> int:
-        return self.depth
+    def halvings(self) -> Shape:
+        strides = self.strides or ((2, 2, 2),) * self.depth
+        z, y, x = (sum(stride[axis] == 2 for stride in strides) for axis in range(3))
+        return z, y, x
 
     def build(self) -> PlainUNet:
-        return PlainUNet(self.in_channels, self.out_channels, self.filters, self.depth)
+        return PlainUNet(
+            self.in_channels,
+            self.out_channels,
+            self.filters,
+            self.depth,
+            self.strides,
+            self.kernels,
+        )

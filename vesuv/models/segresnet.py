@@ -9,6 +9,7 @@ from torch import nn
 
 from vesuv.config.data import PositiveInt
 from vesuv.config.model import NetworkConfig
+from vesuv.types import Shape
 
 
 class SegResNetConfig(NetworkConfig):
@@ -32,8 +33,9 @@ class SegResNetConfig(NetworkConfig):
         return self
 
     @property
-    def halvings(self) -> int:
-        return len(self.blocks_down) - 1
+    def halvings(self) -> Shape:
+        levels = len(self.blocks_down) - 1
+        return levels, levels, levels
 
     def build(self) -> nn.Module:
         from monai.networks.nets.segresnet import SegResNet

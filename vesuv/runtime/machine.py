@@ -89,7 +89,8 @@ def for_training(machine: Machine, config: Config) -> Machine:
     Raises:
         InputError: The configuration sets bfloat16, not auto.
     """
-    depths = {config.sampling.patch_size[0] >> level for level in range(config.model.halvings + 1)}
+    halvings = config.model.halvings[0]
+    depths = {config.sampling.patch_size[0] >> level for level in range(halvings + 1)}
     on_cpu_in_bfloat16 = machine.device.type == "cpu" and machine.precision == "bfloat16"
     if not (on_cpu_in_bfloat16 and 2 in depths):
         return machine
@@ -97,7 +98,7 @@ def for_training(machine: Machine, config: Config) -> Machine:
         raise InputError(
             "runtime.precision: bfloat16 gradients are wrong on a CPU where the network has a "
             f"level 2 voxels deep, found sampling.patch_size={list(config.sampling.patch_size)} "
-            f"with {config.model.halvings} halvings; use float32, or a first edge of a power of "
+            f"with {halvings} halvings; use float32, or a first edge of a power of "
             "two times 3"
         )
     return replace(machine, precision="float32")

@@ -11,7 +11,7 @@ from vesuv.config.model import NetworkConfig
 from vesuv.config.postprocess import Step
 from vesuv.diagnosis import Evidence, Finding
 from vesuv.losses import Loss, Prediction
-from vesuv.types import Array, Mask, Spacing
+from vesuv.types import Array, Mask, Shape, Spacing
 
 
 class Volume(Loss):
@@ -38,8 +38,8 @@ class TwoLayers(NetworkConfig):
     """Channels between them."""
 
     @property
-    def halvings(self) -> int:
-        return 1
+    def halvings(self) -> Shape:
+        return 1, 1, 1
 
     def build(self) -> nn.Module:
         torch.manual_seed(0)

@@ -74,13 +74,11 @@ def _remedy(config: Config, structure: Structure) -> str:
 
 def _larger_patch(config: Config, structure: Structure) -> list[int]:
     """Two spacings along each axis, as far as they fit into the smallest training case."""
-    divisor = 2**config.model.halvings
+    divisors = [2**halvings for halvings in config.model.halvings]
     patch_size = config.sampling.patch_size
-    spacing, extent = structure.spacing or patch_size, structure.extent
-    wanted = [divisor * -(-round(2 * distance) // divisor) for distance in spacing]
-    if extent is not None:
-        wanted = [
-            min(edge, divisor * (length // divisor))
-            for edge, length in zip(wanted, extent, strict=True)
-        ]
+    spacing, extent = structure.spacing or patch_size, structure.extent or (None,) * 3
+    wanted = []
+    for divisor, distance, length in zip(divisors, spacing, extent, strict=True):
+        edge = divisor * -(-round(2 * distance) // divisor)
+        wanted.append(edge if length is None else min(edge, divisor * (length // divisor)))
     return [max(old, edge) for old, edge in zip(patch_size, wanted, strict=True)]
