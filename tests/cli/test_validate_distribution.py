@@ -35,7 +35,7 @@ def test_the_table_the_choice_and_how_sure_it_is_are_printed(
     selected = json.loads(folder.selected_file.read_text())
     text = "\n".join(lines)
     assert "2 held-out cases, whole volumes" in text
-    for candidate in ("best at threshold 0.5 ", "best at threshold 0.5, remove small 20 "):
+    for candidate in ("best at threshold 0.5 ", "best at threshold 0.5, remove small 20 voxels "):
         assert candidate in text
     (chosen,) = (line for line in lines if " * " in line)
     assert f"{selected['dice']:.4f}" in chosen and f"{selected['gap']:.2%}" in chosen

@@ -6,7 +6,13 @@ from pathlib import Path
 import pytest
 
 from vesuv.config import check, dump_config, load_config, parse_yaml
-from vesuv.config.postprocess import begins_with_cut, plain_chain, read_chain, with_threshold
+from vesuv.config.postprocess import (
+    Step,
+    begins_with_cut,
+    plain_chain,
+    read_chain,
+    with_threshold,
+)
 from vesuv.errors import InputError
 
 MINIMAL = """
@@ -43,6 +49,56 @@ def test_every_step_reads_back_unchanged_from_yaml_and_from_json(tmp_path: Path)
     assert read_chain(json.loads(json.dumps(plain_chain(chain))), "selected.json") == chain
 
 
+def test_sizes_in_the_unit_of_the_spacing_read_back_unchanged(tmp_path: Path) -> None:
+    steps = [
+        {"name": "remove_small", "volume": 12.5},
+        {"name": "opening", "distance": 1.5},
+        {"name": "closing", "distance": 2},
+    ]
+
+    config = load(tmp_path, json.dumps(steps))
+
+    chain = config.inference.postprocess
+    assert check(parse_yaml(dump_config(config), "dump"), "dump") == config
+    assert read_chain(json.loads(json.dumps(plain_chain(chain))), "selected.json") == chain
+    assert plain_chain(chain)[0] == {"name": "remove_small", "volume": 12.5, "connectivity": 26}
+
+
+def test_a_description_names_the_unit_of_every_size() -> None:
+    chain = read_chain(
+        [
+            {"name": "remove_small", "voxels": 20000},
+            {"name": "remove_small", "volume": 12.5, "connectivity": 6},
+            {"name": "opening", "radius": 2},
+            {"name": "opening", "distance": 1.5},
+            {"name": "closing", "radius": [1, 2, 2]},
+            {"name": "keep_largest", "num": 3},
+        ],
+        "test",
+    )
+
+    assert [str(step) for step in chain] == [
+        "remove small 20000 voxels",
+        "remove small 12.5 unit³ 6-connected",
+        "opening 2 voxels",
+        "opening 1.5 unit",
+        "closing 1x2x2 voxels",
+        "keep largest 3",
+    ]
+    assert [step.describe("µm") for step in chain[1:4:2]] == [
+        "remove small 12.5 µm³ 6-connected",
+        "opening 1.5 µm",
+    ]
+
+
+def test_a_step_without_the_spacing_is_refused_when_it_is_defined() -> None:
+    with pytest.raises(TypeError, match=r"^Old: __call__ must take \(self, volume, spacing\)$"):
+
+        class Old(Step):
+            def __call__(self, volume):
+                return volume
+
+
 def test_without_steps_the_threshold_is_all_there_is() -> None:
     chain = with_threshold((), 0.4)
 
@@ -73,7 +129,7 @@ def test_a_step_may_be_changed_from_the_command_line(tmp_path: Path) -> None:
         ("[{voxels: 3}]", r"postprocess\.0: must be a mapping such as \{name: fill_cavities\}"),
         ("[opening]", r"postprocess\.0: must be a mapping .*, found 'opening'"),
         ("{name: opening}", r"postprocess: must be a list, found \{'name': 'opening'\}"),
-        ("[{name: opening}, {name: remove_small}]", r"postprocess\.1\.voxels: missing"),
+        ("[{name: opening}, {name: remove_small}]", r"postprocess\.1: needs either voxels or"),
         ("[{name: remove_small, voxels: 0}]", r"postprocess\.0\.voxels: .*, found 0"),
         (
             "[{name: remove_small, voxels: 5, conectivity: 6}]",
@@ -111,7 +167,21 @@ def test_a_bad_chain_is_refused_by_name(tmp_path: Path, steps: str, sentence: st
         ([3], r"^file\.0: must be a mapping"),
         ([{"name": ["opening"]}], r"^file\.0: must be a mapping"),
         ([{"name": "opening", 3: 4}], r"^file\.0: unknown key '3'"),
-        ([{"name": "remove_small"}], r"^file\.0\.voxels: missing; this key has no default"),
+        (
+            [{"name": "remove_small"}],
+            r"^file\.0: needs either voxels or volume \(in the cubed unit .*\), found neither$",
+        ),
+        ([{"name": "remove_small", "voxels": 3, "volume": 2.0}], r"^file\.0: .*, found both$"),
+        ([{"name": "remove_small", "volume": 0.0}], r"^file\.0\.volume: .* above 0, found 0\.0$"),
+        (
+            [{"name": "opening", "radius": 2, "distance": 2.0}],
+            r"^file\.0: needs either radius \(in voxels\) or distance \(in .*\), found both$",
+        ),
+        (
+            [{"name": "closing", "radius": None}],
+            r"^file\.0: needs either radius .*, found neither$",
+        ),
+        ([{"name": "closing", "distance": -1}], r"^file\.0\.distance: .* above 0, found -1$"),
         (
             [{"name": "remove_small", "voxels": 10**400}],
             r"^file\.0\.voxels: must be at most 1099511627776, found",

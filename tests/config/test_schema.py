@@ -51,6 +51,7 @@ def test_every_shipped_file_and_its_resolved_values_are_valid(path: Any) -> None
         "phases: [{epochs: [0, null], weights: {dise: 1.0}}]",
         "inference: {postprocess: [{voxels: 3}]}",
         "inference: {postprocess: [{name: remove_small}]}",
+        "inference: {postprocess: [{name: remove_small, voxels: 3, volume: 2.0}]}",
         "selection: {objective: best}",
     ],
 )
@@ -61,6 +62,7 @@ def test_a_wrong_key_or_value_is_refused(text: str) -> None:
 def test_a_file_with_a_base_may_hold_any_part_of_a_section() -> None:
     assert messages("base: v9_progressive\nnoise: {std: 0.1}\ndata: {normalize: {low: 1.0}}") == []
     assert messages("inference: {postprocess: [{name: remove_small, voxels: 3}]}") == []
+    assert messages("inference: {postprocess: [{name: remove_small, volume: 2.5}]}") == []
 
 
 def test_no_section_admits_an_unknown_key() -> None:

@@ -72,7 +72,7 @@ def _former(path: Path, run: Path, digest: str) -> Path:
         "labelled_fraction": 0.3083574646074646,
     }
     table = [
-        {"system": "a", "chosen": "a/best at threshold 0.25, remove small 5", **scores},
+        {"system": "a", "chosen": "a/best at threshold 0.25, remove small 5 voxels", **scores},
         {"system": "a + b", "chosen": "a/best + b/best at threshold 0.3", **scores},
     ]
     content = {
@@ -82,7 +82,7 @@ def _former(path: Path, run: Path, digest: str) -> Path:
         "threshold": 0.25,
         "postprocess": steps,
         **scores,
-        "why": "a/best at threshold 0.25, remove small 5: the highest Dice, 0.5623, …",
+        "why": "a/best at threshold 0.25, remove small 5 voxels: the highest Dice, 0.5623, …",
         "objective": "dice",
         "tolerance": 0.5,
         "band": None,

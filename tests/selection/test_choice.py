@@ -111,7 +111,7 @@ def test_a_choice_is_named_with_its_steps_and_written_without_missing_scores() -
 
     choice = Choice("ema", None, 0.0, 0.5, 0.1, 0.1, postprocess=chain)
 
-    assert str(choice) == "ema at hysteresis 0.3/0.85, closing 1x2x2"
+    assert str(choice) == "ema at hysteresis 0.3/0.85, closing 1x2x2 voxels"
     assert choice.plain()["postprocess"][1] == {"name": "closing", "radius": [1, 2, 2]}
     assert "leaderboard" not in choice.plain()
     assert choice.candidate == Candidate("ema", None, postprocess=chain)

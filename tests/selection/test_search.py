@@ -53,7 +53,7 @@ def test_a_chain_wins_where_specks_are_as_sure_as_the_sheet(make_problem) -> Non
 
     result = search(problem)
 
-    assert str(result.chosen) == "best at threshold 0.5, remove small 3"
+    assert str(result.chosen) == "best at threshold 0.5, remove small 3 voxels"
     assert (result.chosen.dice, result.chosen.gap) == (1.0, 0.0)
     second = result.ranking[1]  # 7 of 10 for 4 of 10: outside the tolerance
     assert (second.gap, second.dice) == (pytest.approx(0.3), pytest.approx(8 / 11))
@@ -133,8 +133,8 @@ def test_survivors_are_chosen_without_the_part_that_is_left_out_too(make_problem
     assert tried == [
         "best at threshold 0.3",
         "best at threshold 0.7",
-        "best at threshold 0.3, remove small 1",
-        "best at threshold 0.3, remove small 2",
+        "best at threshold 0.3, remove small 1 voxels",
+        "best at threshold 0.3, remove small 2 voxels",
     ]
     assert [one.rest_scores.threshold for one in result.nested] == [0.7, 0.3]
 

@@ -9,8 +9,8 @@ inference:
 ```
 
 Steps work on the file's own grid, also where `data.spacing` resamples it. `voxels` and `radius` are
-in voxels of that grid; `volume` and `distance` are in the unit of its spacing, so that they mean the
-same in cases of different spacing.
+in voxels of that grid. `volume` and `distance` are in the unit of its spacing, so that they mean
+the same in cases of different spacing.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def test_opening_takes_spurs_and_closing_fills_gaps() -> None:
     plate[1:4, 1:4, 1:4] = True
     plate[2, 2, 4:7] = True  # a spur one voxel thick
 
-    opened = opening(plate, 1)
+    opened = opening(plate, (1, 1, 1))
 
     assert opened[2, 2].astype(int).tolist() == [0, 1, 1, 1, 1, 0, 0, 0, 0]  # the centre's ball
     gap = np.array([[[0, 1, 1, 0, 1, 1, 0, 0, 1]]], bool)
@@ -47,7 +47,7 @@ def test_a_radius_beyond_the_volume_is_harmless() -> None:
     mask[0, 0, 0] = True
 
     assert np.array_equal(closing(mask, (9, 9, 9)), mask)
-    assert not opening(mask, 9).any()
+    assert not opening(mask, (9, 9, 9)).any()
 
 
 def test_sheets_that_leave_the_volume_are_not_worn_and_none_grows_to_the_rim() -> None:
@@ -56,7 +56,7 @@ def test_sheets_that_leave_the_volume_are_not_worn_and_none_grows_to_the_rim() -
     beside = np.zeros((5, 6, 6), bool)
     beside[1] = True
 
-    assert np.array_equal(opening(leaving, 1), leaving)
+    assert np.array_equal(opening(leaving, (1, 1, 1)), leaving)
     assert np.array_equal(closing(beside, (1, 1, 1)), beside)
 
 
@@ -82,11 +82,12 @@ def test_a_single_voxel_grows_to_the_ball_of_scikit_image(radius: int) -> None:
 @settings(max_examples=60)
 @given(MASKS, RADII, st.integers(1, 2))
 def test_opening_shrinks_closing_grows_and_both_are_idempotent(mask, radii, radius) -> None:
-    opened, closed = opening(mask, radius), closing(mask, radii)
+    ball_radii = (radius,) * 3
+    opened, closed = opening(mask, ball_radii), closing(mask, radii)
 
     assert not (opened & ~mask).any()
     assert not (mask & ~closed).any()
-    assert np.array_equal(opening(opened, radius), opened)
+    assert np.array_equal(opening(opened, ball_radii), opened)
     assert np.array_equal(closing(closed, radii), closed)
 
 
@@ -95,5 +96,5 @@ def test_opening_shrinks_closing_grows_and_both_are_idempotent(mask, radii, radi
 def test_more_foreground_never_gives_less(mask, seed) -> None:
     more = mask | (np.random.default_rng(seed).random(mask.shape) < 0.2)
 
-    assert not (opening(mask, 1) & ~opening(more, 1)).any()
+    assert not (opening(mask) & ~opening(more)).any()
     assert not (closing(mask, (1, 2, 1)) & ~closing(more, (1, 2, 1))).any()

@@ -14,6 +14,7 @@ from vesuv.inference.postprocess.cuts import Hysteresis, Threshold
 from vesuv.inference.postprocess.diagonals import DiagonalFill
 from vesuv.inference.postprocess.holes import PlugHoles
 from vesuv.inference.postprocess.morphology import Closing, Opening
+from vesuv.io.formats.volume import NO_SPACING
 from vesuv.types import Array, Mask, Spacing
 
 STEPS: dict[str, type[Step]] = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from fractions import Fraction
-from functools import cache
+from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -120,15 +120,16 @@ def erode(mask: Mask, radii: HalfAxes) -> Mask:
     return eroded
 
 
-@cache
+@lru_cache(maxsize=64)
 def _lines(radii: HalfAxes) -> dict[int, list[tuple[int, int]]]:
     """Return the offsets (z, y) of an ellipsoid's lines along x, by half-length."""
-    z, y, x = map(Fraction, radii)  # exact, so that no voxel at the surface depends on rounding
+    # Fractions are exact: no voxel at the surface depends on rounding.
+    one, (z, y, x) = Fraction(1), (Fraction(radius) for radius in radii)
     lines: dict[int, list[tuple[int, int]]] = {}
     for dz in range(-int(z), int(z) + 1):
         for dy in range(-int(y), int(y) + 1):
             # (dz / z)² + (dy / y)² + (dx / x)² <= 1; a half-axis below 1 allows offset 0
-            remainder = 1 - (dz / max(z, 1)) ** 2 - (dy / max(y, 1)) ** 2
+            remainder = 1 - (dz / max(z, one)) ** 2 - (dy / max(y, one)) ** 2
             if remainder >= 0:
                 half = math.isqrt(math.floor(remainder * x * x))
                 lines.setdefault(half, []).append((dz, dy))
