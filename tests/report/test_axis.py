@@ -41,6 +41,7 @@ def test_the_margin_of_an_axis_does_not_cross_zero_or_one() -> None:
     ("values", "low", "high"),
     [
         ([0.70, 0.716], 0.658, 0.758),
+        ([0.870, 0.886], 0.828, 0.928),
         ([0.98, 0.99], 0.9, 1.0),
         ([0.02, 0.03], 0.0, 0.1),
         ([0.2, 0.6], 0.176, 0.624),
@@ -52,6 +53,12 @@ def test_a_small_change_of_a_share_does_not_fill_the_axis(
     axis = linear(values, min_length=0.1)
 
     assert (axis.low, axis.high) == pytest.approx((low, high))
+
+
+def test_a_small_change_of_any_number_takes_a_tenth_of_its_size() -> None:
+    axis = linear([5.00, 5.02])
+
+    assert (axis.low, axis.high) == pytest.approx((4.759, 5.261))
 
 
 def test_a_constant_on_a_logarithmic_axis_lies_in_its_middle() -> None:

@@ -125,6 +125,22 @@ def test_each_checkpoint_is_shown_at_its_own_best(make_run: MakeRun) -> None:
     assert best_choices(longer) == [summary.selected, best]
 
 
+def test_steps_are_shown_in_words_with_their_unit(make_run: MakeRun) -> None:
+    run = make_run()
+    summary = json.loads((run / "distribution" / "summary.json").read_text())
+    summary["selected"]["postprocess"] = [
+        {"name": "remove_small", "voxels": 20000},
+        {"name": "closing", "distance": 2.5},
+    ]
+    summary["choices"][1]["postprocess"] = [{"name": "of_another_package", "size": 3}]
+    write_json(run / "distribution" / "summary.json", summary)
+
+    page = section(run, "distribution")
+
+    assert "<td>remove small 20000 voxels, closing 2.5 unit</td>" in page
+    assert "<td>[{name: of_another_package, size: 3}]</td>" in page
+
+
 def test_the_estimate_on_data_left_out_is_shown(make_run: MakeRun) -> None:
     run = make_run()
     summary = json.loads((run / "distribution" / "summary.json").read_text())

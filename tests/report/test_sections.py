@@ -17,7 +17,7 @@ def titles(markup: str) -> list[str]:
 
 
 def rows(markup: str) -> dict[str, str]:
-    return dict(re.findall(r"<tr><td>(.*?)</td><td>(.*?)</td></tr>", markup))
+    return dict(re.findall(r"<div><dt>(.*?)</dt><dd>(.*?)</dd></div>", markup))
 
 
 def test_a_running_run_says_how_far_it_is_and_how_long_it_takes(make_run: MakeRun) -> None:
@@ -168,7 +168,26 @@ def test_an_ended_run_has_no_time_left(make_run: MakeRun) -> None:
     run = make_run()
     (run / "events.jsonl").write_text('{"epoch": 4, "kind": "stop", "line": "Early stopping"}')
 
-    assert "training left at this pace" not in rows(section(run, "speed"))
+    shown = rows(section(run, "speed"))
+    assert shown["cases"] == "2 for training, 1 for validation"
+    assert "training left at this pace" not in shown
+
+
+def test_one_phase_and_the_end_of_the_run_need_no_list(make_run: MakeRun) -> None:
+    run = make_run()
+    several = words(section(run, "curves"))
+    (run / "config.yaml").write_text(
+        (run / "config.yaml")
+        .read_text()
+        .replace("  - {epochs: [0, 1], weights: {dice: 1.0}}\n", "")
+        .replace("[2, null]", "[0, null]")
+    )
+    (run / "events.jsonl").write_text('{"epoch": 4, "kind": "stop", "line": "All epochs done"}')
+    one = words(section(run, "curves"))
+
+    assert "Shaded: phases of the loss." in several and "Marked above the first chart:" in several
+    assert "Shaded" not in one and "Marked" not in one
+    assert "1: dice 0.8, focal 0.2" in one  # in the strip above the chart
 
 
 def test_what_differs_from_the_base_is_shown_with_both_values(make_run: MakeRun) -> None:

@@ -105,6 +105,23 @@ def test_a_selection_is_read(tmp_path: Path) -> None:
     assert selection.choices[0].model_dump(exclude_none=True) == CHOICE
 
 
+def test_a_joint_selection_is_read_beside_the_runs(tmp_path: Path) -> None:
+    run = tmp_path / "fold_0"
+    run.mkdir()
+    joint, former = {**CHOICE, "threshold": 0.4}, {**CHOICE, "threshold": 0.8}
+    for folder, selected in ((tmp_path, joint), (run, former)):
+        (folder / "distribution").mkdir()
+        content = {"selected": {**selected, "why": "highest"}, "choices": [selected, CHOICE]}
+        (folder / "distribution/summary.json").write_text(json.dumps(content))
+
+    selection = history_of(run, "selected.json", {**joint, "why": "highest"}).selection
+    alone = history_of(run, "selected.json", {**joint, "threshold": 0.6}).selection
+
+    assert selection is not None and alone is not None
+    assert (selection.selected.threshold, len(selection.choices)) == (0.4, 2)
+    assert (alone.selected.threshold, alone.choices) == (0.6, ())
+
+
 @pytest.mark.parametrize(
     "change",
     [

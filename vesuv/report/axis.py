@@ -13,6 +13,8 @@ Tick = tuple[float, str]
 
 _MIN_POSITIVE = 1e-30
 """Lower limit of logarithmic axes."""
+_MIN_SHARE = 0.1
+"""Shortest linear axis, as a share of its largest value."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +68,12 @@ def linear(
 ) -> Axis:
     """Return an axis with all values and a margin that does not cross 0 or 1.
 
+    It is at least a tenth as long as the largest value, so that a small change looks small.
+
     Args:
         values: Values on the axis.
         include_zero: Begin at 0 if no value is negative.
-        min_length: Minimum length of the axis, so that a small change looks small.
+        min_length: Minimum length of the axis, where that is longer.
         in_percent: Values are shares; labels are in per cent.
     """
     low, high = min(values), max(values)
@@ -79,6 +83,7 @@ def linear(
     is_constant = high - low < max(1e-6 * largest, 1e-12)
     margin = max(0.1 * largest, 1e-3) if is_constant else 0.06 * (high - low)
     low, high = max(bottom, low - margin), min(top, high + margin)
+    min_length = max(min_length, _MIN_SHARE * largest)
     if high - low < min_length:
         low = max(bottom, (low + high - min_length) / 2)
         high = min(top, low + min_length)

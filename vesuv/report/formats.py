@@ -7,6 +7,9 @@ from typing import Any, TypeGuard
 
 import yaml
 
+from vesuv.config.postprocess import read_chain
+from vesuv.errors import InputError
+
 MAX_NUMBER = 1e30
 """Larger numbers are not drawn: the arithmetic of axes would overflow."""
 _DASH = "–"
@@ -62,3 +65,11 @@ def yaml_text(value: Any) -> str:
     except RecursionError:
         return "…"
     return text.removesuffix("\n").removesuffix("\n...")
+
+
+def steps_text(steps: list[dict[str, Any]]) -> str:
+    """Write post-processing steps in words; as YAML where a step is not known here."""
+    try:
+        return ", ".join(map(str, read_chain(steps, "selection")))
+    except InputError:
+        return yaml_text(steps)

@@ -135,6 +135,7 @@ def _environment() -> Environment:
         "percent": formats.percent,
         "duration": formats.duration,
         "yaml": formats.yaml_text,
+        "steps": formats.steps_text,
     }
     return environment
 

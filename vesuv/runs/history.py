@@ -26,7 +26,7 @@ from vesuv.io.tables import plain_cell, read_json_or_none
 from vesuv.runs.fields import MAX_EPOCH, Record
 from vesuv.runs.folder import RunFolder
 from vesuv.runs.observation import Observation
-from vesuv.runs.records import Diagnosis, RunEvent, RunFacts, SelectionSummary
+from vesuv.runs.records import Diagnosis, RunEvent, RunFacts, SelectedChoice, SelectionSummary
 
 Row = dict[str, float]
 """A line of metrics.csv: column -> number."""
@@ -94,7 +94,7 @@ class RunHistory:
     """One for each epoch, by epoch."""
     diagnosis: Diagnosis | None = None
     selection: SelectionSummary | None = None
-    """distribution/summary.json."""
+    """distribution/summary.json, in the run or beside several runs that were selected jointly."""
 
     @classmethod
     def read(cls, path: Path) -> RunHistory:
@@ -110,7 +110,7 @@ class RunHistory:
             events=tuple(_records(path / "events.jsonl", RunEvent)),
             observations=tuple(observations[epoch] for epoch in sorted(observations)),
             diagnosis=_record(path / "diagnosis.json", Diagnosis),
-            selection=_record(path / "distribution" / "summary.json", SelectionSummary),
+            selection=_selection(path),
         )
 
 
@@ -144,6 +144,19 @@ def _record(path: Path, kind: type[Kind]) -> Kind | None:
         return kind.model_validate(read_json_or_none(path))
     except ValidationError:
         return None
+
+
+def _selection(path: Path) -> SelectionSummary | None:
+    """Read the summary that selected.json belongs to; without a match, selected.json alone."""
+    summaries = [
+        _record(folder / "distribution" / "summary.json", SelectionSummary)
+        for folder in (path, path.resolve().parent)
+    ]
+    selected = _record(path / "selected.json", SelectedChoice)
+    if selected is None:
+        return summaries[0]
+    matching = (one for one in summaries if one is not None and one.selected == selected)
+    return next(matching, SelectionSummary(selected=selected))
 
 
 def _config(run: RunFolder) -> Config | None:
