@@ -10,7 +10,8 @@ import torch
 from vesuv.config.data import DataConfig
 from vesuv.config.labels import LabelsConfig
 from vesuv.data.builder import open_matching_store
-from vesuv.data.layouts import check_dataset_json, scan_cases
+from vesuv.data.layouts import scan_cases
+from vesuv.data.nnunet import check_dataset_json
 from vesuv.data.sampling import PatchSampler
 from vesuv.data.store import case_path
 from vesuv.diagnosis.evidence import read_labels

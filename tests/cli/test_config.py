@@ -74,7 +74,7 @@ def test_explain_prints_the_keys_of_a_section(run: Run, capsys: Output) -> None:
     run("config", "explain", "data.folds")
 
     assert [line.split()[0] for line in lines(capsys)] == [
-        "data.folds:", "data.folds.num", "data.folds.seed", "data.folds.by",
+        "data.folds:", "data.folds.num", "data.folds.seed", "data.folds.by", "data.folds.file",
     ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ import tifffile
 from vesuv.config import Config
 from vesuv.config.data import FoldsConfig
 from vesuv.data.builder import open_or_prepare_store, prepare
-from vesuv.data.layouts import CasePaths
+from vesuv.data.case_paths import CasePaths
 from vesuv.data.store import Store
 from vesuv.errors import InputError, InputErrors
 

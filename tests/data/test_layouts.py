@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -8,12 +7,10 @@ from typing import Any
 import pytest
 
 from vesuv.config.data import DataConfig
-from vesuv.config.labels import LabelsConfig
-from vesuv.data.layouts import CasePaths, check_dataset_json, find_cases, read_groups, scan_cases
+from vesuv.data.case_paths import CasePaths
+from vesuv.data.layouts import find_cases, read_groups, scan_cases
 from vesuv.errors import InputError, InputErrors
 from vesuv.io.tables import write_csv
-
-LABELS = LabelsConfig(classes={"background": 0, "surface": 1}, ignore=2)
 
 
 def put(root: Path, *names: str) -> None:
@@ -99,66 +96,6 @@ def test_a_missing_root_and_an_empty_folder_are_named(tmp_path: Path) -> None:
         find_cases(config(tmp_path, layout="folders", images="a", labels="a"))
 
 
-def nnunet(root: Path, **content: Any) -> Path:
-    put(root, *(f"imagesTr/case_{c}_000{i}.nii.gz" for c in (1, 2) for i in (0, 1)))
-    put(root, "labelsTr/case_1.nii.gz", "labelsTr/case_2.nii.gz", "imagesTr/notes.npy")
-    declared = {"background": 0, "surface": 1, "ignore": 2}
-    description = {"file_ending": ".nii.gz", "labels": declared, **content}
-    (root / "dataset.json").write_text(json.dumps(description))
-    return root
-
-
-def test_nnunet_gathers_the_channels_of_a_case(tmp_path: Path) -> None:
-    found = find_cases(config(nnunet(tmp_path), layout="nnunet"))
-
-    assert [case.id for case in found] == ["case_1", "case_2"]
-    assert [path.name for path in found[0].images] == ["case_1_0000.nii.gz", "case_1_0001.nii.gz"]
-    assert found[0].label == tmp_path / "labelsTr" / "case_1.nii.gz"
-    assert found[0].group is None
-
-
-def test_nnunet_faults_are_all_listed(tmp_path: Path) -> None:
-    nnunet(tmp_path)
-    put(tmp_path, "imagesTr/x.nii.gz", "imagesTr/b_0000.nii.gz", "labelsTr/c.nii.gz")
-    put(tmp_path, "imagesTr/d_0000.nii.gz", "imagesTr/d_0001.nii.gz")
-
-    with pytest.raises(InputErrors) as caught:
-        find_cases(config(tmp_path, layout="nnunet"))
-
-    text = "\n".join(caught.value.faults)
-    assert "x.nii.gz: image names end in _0000" in text
-    assert "channel b_0001 is missing" in text
-    assert "case d has no label" in text
-    assert "c.nii.gz: a label without an image" in text
-
-
-def test_dataset_json_that_agrees_is_accepted(tmp_path: Path) -> None:
-    check_dataset_json(nnunet(tmp_path), LABELS)
-
-
-@pytest.mark.parametrize(
-    "declared",
-    [
-        {"background": 0, "surface": 1},
-        {"background": 0, "surface": 1, "fibre": 2},
-        {"background": 0, "surface": 1, "ignore": 3},
-    ],
-)
-def test_dataset_json_with_other_labels_is_refused(
-    tmp_path: Path, declared: dict[str, int]
-) -> None:
-    with pytest.raises(InputError, match=r"must name the same values; change one of them"):
-        check_dataset_json(nnunet(tmp_path, labels=declared), LABELS)
-
-
-def test_names_that_mean_other_values_in_dataset_json_are_refused(tmp_path: Path) -> None:
-    root = nnunet(tmp_path, labels={"background": 0, "bone": 1, "dense": 2})
-    swapped = LabelsConfig.model_validate({"classes": {"background": 0, "dense": 1, "bone": 2}})
-
-    with pytest.raises(InputError, match=r"label dense is 2, in .*labels\.classes dense is 1"):
-        check_dataset_json(root, swapped)
-
-
 @pytest.mark.parametrize(
     ("layout", "sentence"),
     [
@@ -174,23 +111,6 @@ def test_a_missing_folder_is_named_beside_those_that_are_there(
 
     with pytest.raises(InputError, match=sentence):
         find_cases(config(tmp_path, layout=layout))
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("{}", r"needs a mapping `labels`, found None"),
-        ("[]", r"holds a mapping, found list"),
-        ("{", r"cannot be read as JSON"),
-        (None, r"no such file; layout nnunet needs it"),
-    ],
-)
-def test_a_broken_dataset_json_is_named(tmp_path: Path, text: str | None, message: str) -> None:
-    if text is not None:
-        (tmp_path / "dataset.json").write_text(text)
-
-    with pytest.raises(InputError, match=message):
-        check_dataset_json(tmp_path, LABELS)
 
 
 def test_folders_are_matched_by_name_across_formats(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import torch
 from vesuv.config import Config
 from vesuv.config.data import DataConfig
 from vesuv.config.labels import LabelsConfig
-from vesuv.data.layouts import check_dataset_json, scan_cases
+from vesuv.data.layouts import scan_cases
+from vesuv.data.nnunet import check_dataset_json
 from vesuv.errors import InputError
 from vesuv.inference.best_file import open_best
 from vesuv.inference.networks import TrainedNetwork

@@ -24,6 +24,7 @@ import vesuv
 from vesuv.cli.console import SafeConsole
 from vesuv.cli.signals import StoppedBySignal, signals_as_exceptions
 from vesuv.cli.streams import quiet_streams
+from vesuv.config.nnunet import name_raw_folder
 from vesuv.errors import RESUME, InputError, InputErrors, Interrupted, command, name_program
 from vesuv.runtime.memory import is_out_of_memory
 
@@ -52,6 +53,8 @@ _LESS_MEMORY = {
 """Verb -> what it needs less memory with."""
 _LINK_LOOP = "Symlink loop from "
 """What the RuntimeError of `Path.resolve` begins with."""
+_RAW_FOLDER = "nnUNet_raw"
+"""Environment variable of nnU-Net: the folder of its data sets."""
 _STATUS_OF_SIGNAL = 128
 """Exit status of a verb that a signal ended, less the signal's number, as shells count."""
 
@@ -86,6 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # there the page faults that cost it a sixth of its time. Elsewhere it does nothing.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     name_program(_program(Path(sys.argv[0])))
+    raw_folder = os.environ.get(_RAW_FOLDER)
+    name_raw_folder(Path(raw_folder) if raw_folder else None)
     words = list(sys.argv[1:] if arguments is None else arguments)
     with quiet_streams() as output, signals_as_exceptions():
         status = _run(words)

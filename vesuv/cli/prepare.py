@@ -13,7 +13,10 @@ from vesuv.cli.progress import shown_progress
 from vesuv.config import Config, load_config
 from vesuv.data.builder import check_preparation, is_prepared, open_matching_store
 from vesuv.data.builder import prepare as prepare_store
+from vesuv.data.folds import FILE as FOLDS
+from vesuv.data.folds import load_folds
 from vesuv.data.records import LabelShares
+from vesuv.data.splits import splits_file
 from vesuv.data.store import SUMMARY, Store, store_path
 
 _TABLE_ROWS = 24
@@ -45,15 +48,23 @@ def _print_plan(config: Config, overwrite: bool) -> None:
     """Print what preparation would read and write, after all its checks."""
     out = console()
     with shown_progress(out, "Checking", "cases") as progress:
-        files = check_preparation(config, overwrite=overwrite, progress=progress)
+        files = check_preparation(
+            config, overwrite=overwrite, progress=progress, notes=lambda note: out.print(note)
+        )
     for file in files:
         out.print(f"would read: {file}")
     store = store_path(config)
     out.print(f"would write: {store}" if files else f"{store}: is up to date, nothing to write")
 
 
-def _prepare(config: Config, *, overwrite: bool = False) -> Store:
-    """Prepare the store, or open an existing one that matches; print its summary."""
+def _prepare(config: Config, *, overwrite: bool = False, table: bool = True) -> Store:
+    """Prepare the store, or open an existing one that matches; print its summary.
+
+    Args:
+        config: The whole configuration.
+        overwrite: Prepare again from the start.
+        table: Print classes and patches by group or case too.
+    """
     out = console()
     start = time.monotonic()
     verb = "is up to date" if is_prepared(config) and not overwrite else "prepared"
@@ -64,7 +75,9 @@ def _prepare(config: Config, *, overwrite: bool = False) -> Store:
             progress=progress,
             notes=lambda note: out.print(note),
         )
-    show_summary(store, config, out)
+    show_summary(store, config, out, table=table)
+    for line in _fold_lines(store, config):
+        out.print(line)
     number = "1 case" if len(store.cases) == 1 else f"{len(store.cases)} cases"
     seconds = time.monotonic() - start
     out.print(f"{store.path}: {number}, {verb} ({seconds:.1f} s)")
@@ -72,24 +85,38 @@ def _prepare(config: Config, *, overwrite: bool = False) -> Store:
 
 
 def open_or_prepare(config: Config) -> Store:
-    """Open an existing store; otherwise prepare it and print its summary.
+    """Open an existing store; otherwise prepare it and print its label values.
 
     Raises:
         InputErrors: The store is of other settings or data, or cannot be prepared.
     """
-    return open_matching_store(config) if is_prepared(config) else _prepare(config)
+    return open_matching_store(config) if is_prepared(config) else _prepare(config, table=False)
 
 
-def show_summary(store: Store, config: Config, console: Console) -> None:
+def show_summary(store: Store, config: Config, console: Console, *, table: bool = True) -> None:
     """Print label values, then classes and patches by group, or by case without groups."""
     console.print(f"label values: {', '.join(_label_values(store, config))}")
-    console.print(_table(store, config))
+    if table:
+        console.print(_table(store, config))
     empty_cases = [name for name, row in store.summary.cases.items() if not row.foreground]
     if empty_cases:
         console.print(
             f"{len(empty_cases)} of {len(store.cases)} cases hold no foreground, "
             f"first {empty_cases[0]}",
         )
+
+
+def _fold_lines(store: Store, config: Config) -> list[str]:
+    """Return where the folds are from, where that is a file."""
+    file = splits_file(config.data)
+    folds = load_folds(store, config.data.folds, file)
+    if folds.file is None:
+        unused = f"folds: {store.path / FOLDS} was drawn, {file} is not used; delete the first one"
+        return [] if file is None else [f"{unused} to read the folds from the second"]
+    num_unjudged = len(folds.ids) - sum(map(len, folds.validation))
+    unjudged = f"; {num_unjudged} of {len(folds.ids)} cases validate none" if num_unjudged else ""
+    number = "1 fold" if folds.num == 1 else f"{folds.num} folds"
+    return [f"folds: {number}, read from {folds.file}, not drawn by data.folds{unjudged}"]
 
 
 def _label_values(store: Store, config: Config) -> list[str]:

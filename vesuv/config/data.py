@@ -39,6 +39,9 @@ class FoldsConfig(Section):
     by: Literal["random", "grouped", "stratified"] = "random"
     """random: every case by itself; grouped: a group never crosses folds; stratified: every fold
     holds each group in proportion. Groups come from the `scroll_id` column of train.csv."""
+    file: str | None = "splits_final.json"
+    """Folds in the form of nnU-Net, inside root, in place of drawn ones: their number follows. One
+    of this name is used where it is there, also in nnUNet_preprocessed/; null: folds are drawn."""
 
 
 class NormalizeConfig(Section):

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from vesuv.config.nnunet import complete, is_dataset_id
 from vesuv.config.root import Config
 from vesuv.config.section import lists_to_tuples
 from vesuv.config.sentences import Origins, fault_sentences
@@ -19,7 +20,7 @@ from vesuv.errors import InputError, InputErrors
 
 Tree = dict[str, Any]
 
-_LEAF_KEYS = {("labels", "classes")}
+_LEAF_KEYS = {("labels", "classes"), ("labels", "regions")}
 """Mappings that a file replaces, where it extends all others."""
 _PATH_KEYS = ("root", "store")
 """Keys of `data` that are paths."""
@@ -28,9 +29,15 @@ _MAX_BASES = 20
 
 
 def load_config(
-    path: str | Path, changes: Sequence[str] = (), *, paths_from: Path | None = None
+    path: str | Path,
+    changes: Sequence[str] = (),
+    *,
+    paths_from: Path | None = None,
+    labels: Tree | None = None,
 ) -> Config:
     """Read a configuration file with its bases, apply changes, check every key and value.
+
+    In layout nnunet, labels that are left out are those of the data's dataset.json.
 
     Relative paths in a file (data.root, data.store) count from the file's folder; those in a
     shipped configuration and in `changes` count from the current folder.
@@ -40,15 +47,20 @@ def load_config(
             names the file it inherits from, relative to itself, or a shipped one by name.
         changes: `section.key=value` strings, the value in YAML.
         paths_from: Folder that relative paths in the files count from, in place of their own.
+        labels: Section in place of dataset.json, where labels are left out.
 
     Raises:
         InputError: Names file, key, rule, value found and the nearest valid name.
     """
-    return load_with_origins(path, changes, paths_from=paths_from)[0]
+    return load_with_origins(path, changes, paths_from=paths_from, labels=labels)[0]
 
 
 def load_with_origins(
-    path: str | Path, changes: Sequence[str] = (), *, paths_from: Path | None = None
+    path: str | Path,
+    changes: Sequence[str] = (),
+    *,
+    paths_from: Path | None = None,
+    labels: Tree | None = None,
 ) -> tuple[Config, Origins]:
     """Return a configuration as `load_config` does, and where each written value is from."""
     path = config_path(path)
@@ -56,7 +68,10 @@ def load_with_origins(
     tree.setdefault("name", path.stem)
     for change in changes:
         _apply_change(tree, origins, change)
-    return check(tree, str(path), origins), origins
+    config = check(complete(tree, origins, labels), str(path), origins)
+    if config.model.written_channels is None:
+        origins["model", "in_channels"] = "default; it follows from the data"
+    return config, origins
 
 
 def as_config(config: Config | Mapping[str, Any] | str | Path) -> Config:
@@ -68,7 +83,7 @@ def as_config(config: Config | Mapping[str, Any] | str | Path) -> Config:
     if isinstance(config, Config):
         return config
     if isinstance(config, Mapping):
-        return check(dict(config), "config")
+        return check(complete(dict(config), {}), "config")
     return load_config(config)
 
 
@@ -128,9 +143,15 @@ def read_tree(path: Path, referrer: str = "", paths_from: Path | None = None) ->
     section = tree.get("data")
     paths = section if isinstance(section, dict) else {}
     for key in _PATH_KEYS:
-        if isinstance(paths.get(key), str):
-            paths[key] = os.path.normpath(paths_from / paths[key])
+        path_or_id = paths.get(key)
+        if isinstance(path_or_id, str) and not _is_dataset_id(key, path_or_id, paths_from):
+            paths[key] = os.path.normpath(paths_from / path_or_id)
     return tree
+
+
+def _is_dataset_id(key: str, value: str, paths_from: Path) -> bool:
+    """Whether a value names a data set of nnU-Net, and no path from this folder."""
+    return key == "root" and is_dataset_id(value) and not (paths_from / value).exists()
 
 
 def _resolve(path: Path) -> Path:

@@ -24,10 +24,15 @@ class NetworkConfig(Section, ABC):
     name: str
     """Network."""
     in_channels: PositiveInt = 1
-    """Image channels."""
+    """Image channels. They follow from the data where they are not written."""
     out_channels: PositiveInt = 1
     """1: one logit, sigmoid (two classes); otherwise one logit a class, softmax. It follows from
     `labels.classes` where it is not written."""
+
+    @property
+    def written_channels(self) -> int | None:
+        """`in_channels` where it was written or follows from data already; else None."""
+        return self.in_channels if "in_channels" in self.model_fields_set else None
 
     @property
     @abstractmethod

@@ -12,11 +12,13 @@ from vesuv.data.fingerprint import check_fits
 from vesuv.data.folds import FILE as FOLDS_FILE
 from vesuv.data.folds import load_folds
 from vesuv.data.layouts import check_root, volume_folders
+from vesuv.data.preparation import channel_faults
 from vesuv.data.records import write_record
+from vesuv.data.splits import splits_file
 from vesuv.data.store import FORMER_SUMMARY, INDEX, SUMMARY, Store, check_only_store, store_path
 from vesuv.data.store_builder import build_store, check_cases
 from vesuv.data.summary import summarise_cases
-from vesuv.errors import InputError
+from vesuv.errors import InputError, InputErrors
 from vesuv.io.atomic import catch_write_errors, has_temporaries, restore_folder
 from vesuv.io.lock import hold_lock
 from vesuv.io.places import contains
@@ -36,7 +38,7 @@ def prepare(
     Where another process prepares the same store, its end is waited for.
 
     Args:
-        config: Sections data, labels and the patch size are used.
+        config: Sections data, labels, the model's channels and the patch size are used.
         overwrite: Replace an existing store.
         workers: Number of cases read in parallel; chosen for the machine when left out.
         progress: Called with finished cases and all cases.
@@ -66,12 +68,16 @@ def prepare(
 def _with_folds(store: Store, config: Config) -> Store:
     """Draw the folds where folds.yaml is missing: it is written after the store."""
     if not (store.path / FOLDS_FILE).is_file():
-        load_folds(store, config.data.folds)
+        load_folds(store, config.data.folds, splits_file(config.data))
     return store
 
 
 def check_preparation(
-    config: Config, *, overwrite: bool = False, progress: Progress = no_progress
+    config: Config,
+    *,
+    overwrite: bool = False,
+    progress: Progress = no_progress,
+    notes: Say = silent,
 ) -> list[Path]:
     """Do all checks of `prepare`, and write nothing.
 
@@ -89,7 +95,7 @@ def check_preparation(
             return []
         check_only_store(path)
     check_root(config.data)
-    files = [(*case.images, case.label) for case in check_cases(config, progress)]
+    files = [(*case.images, case.label) for case in check_cases(config, progress, notes)]
     return [file for case_files in files for file in case_files if file is not None]
 
 
@@ -152,6 +158,10 @@ def open_matching_store(config: Config) -> Store:
     """
     store = Store.open(store_path(config))
     check_fits(store.path, store.settings, store.sources, config)
+    attributes = (case.attributes for case in store.cases.values())
+    faults = channel_faults(attributes, config.model.written_channels)
+    if faults:
+        raise InputErrors(faults)
     return store
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vesuv.data.case import Case
-from vesuv.data.layouts import CasePaths
+from vesuv.data.case_paths import CasePaths
 from vesuv.errors import InputError
 from vesuv.io.formats import read
 from vesuv.io.grid import check_same_grid, read_channels

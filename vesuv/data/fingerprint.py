@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from vesuv.config import Config
-from vesuv.data.layouts import CasePaths, scan_cases
+from vesuv.data.case_paths import CasePaths
+from vesuv.data.layouts import scan_cases
 from vesuv.data.records import Stamp
 from vesuv.errors import InputError, InputErrors
 

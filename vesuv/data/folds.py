@@ -13,6 +13,7 @@ import yaml
 from vesuv.config import parse_yaml, read_text
 from vesuv.config.data import FoldsConfig
 from vesuv.data.case import PreparedCase
+from vesuv.data.splits import digest, read_splits, split_faults
 from vesuv.data.store import Store
 from vesuv.errors import InputError, InputErrors
 from vesuv.io.atomic import write_text
@@ -24,21 +25,29 @@ _HEADER = """\
 # Validation cases of each fold; all other cases train it. Edit freely: each case stands once.
 # Delete this file to draw the folds again from data.folds.
 """
+_HEADER_OF_FILE = """\
+# Validation cases of each fold, as in `file`; all other cases train it, or those in `training`.
+# Delete this file to read the folds again.
+"""
 
 
 @dataclass(frozen=True)
 class Folds:
-    """A partition of the cases.
+    """Training and validation cases of each fold; a case validates one fold at most.
 
     Args:
         ids: Every case.
         validation: Validation cases of each fold; empty when there are too few cases to split.
-        num: Number of folds in the configuration.
+        num: Number of folds.
+        training: Training cases of each fold; empty: all that do not validate it.
+        file: File that they were read from; None: they were drawn.
     """
 
     ids: tuple[str, ...]
     validation: tuple[tuple[str, ...], ...]
     num: int
+    training: tuple[tuple[str, ...], ...] = ()
+    file: str | None = None
 
     def split(self, fold: int | Literal["all"]) -> tuple[list[str], list[str]]:
         """Return (training ids, validation ids); "all" trains on every case and validates none.
@@ -52,9 +61,11 @@ class Folds:
             raise InputError(_too_few_cases(len(self.ids), self.num))
         if not 0 <= fold < len(self.validation):
             raise InputError(
-                f"--fold {fold}: folds go from 0 to {len(self.validation) - 1} (data.folds.num); "
-                "give one of them, or all"
+                f"--fold {fold}: folds go from 0 to {len(self.validation) - 1} "
+                f"({self.file or 'data.folds.num'}); give one of them, or all"
             )
+        if self.training:
+            return list(self.training[fold]), list(self.validation[fold])
         validation = set(self.validation[fold])
         return [name for name in self.ids if name not in validation], list(self.validation[fold])
 
@@ -81,31 +92,81 @@ def make_folds(cases: Sequence[PreparedCase], config: FoldsConfig) -> Folds:
     return Folds(ids, tuple(tuple(sorted(fold)) for fold in folds), config.num)
 
 
-def load_folds(store: Store, config: FoldsConfig) -> Folds:
-    """Return the folds in the store's folds.yaml; draw and write them when it is missing.
+def load_folds(store: Store, config: FoldsConfig, file: Path | None = None) -> Folds:
+    """Return the folds in the store's folds.yaml; make and write them when it is missing.
+
+    Args:
+        store: The store.
+        config: How folds are drawn.
+        file: File that they are read from, see `splits_file`; None: they are drawn.
 
     Raises:
-        InputErrors: The file was made for other settings, or is not a partition of the cases.
+        InputErrors: The file was made for other settings, or its folds do not fit the cases.
     """
     path = store.path / FILE
     cases = list(store.cases.values())
     if path.is_file():
-        return read_folds(path, list(store.cases), config)
+        return read_folds(path, list(store.cases), config, file)
+    if file is not None:
+        folds = folds_of_file(file, list(store.cases))
+        _write(path, {"file": str(file.absolute()), "digest": digest(file)}, folds)
+        return folds
     if len(cases) < config.num:
         return Folds(tuple(sorted(store.cases)), (), config.num)
     folds = make_folds(cases, config)
-    _write(path, folds, config)
+    _write(path, {"num": config.num, "seed": config.seed, "by": config.by}, folds)
     return folds
 
 
-def read_folds(path: Path, ids: Sequence[str], config: FoldsConfig) -> Folds:
-    """Read an edited file and check that each case validates exactly one fold.
+def folds_of_file(file: Path, ids: Sequence[str]) -> Folds:
+    """Return the folds of a file in the form of nnU-Net's splits_final.json.
+
+    Raises:
+        InputErrors: Every fault of the file, one sentence each.
+    """
+    splits = read_splits(file, ids)
+    return _listed_folds([val for _, val in splits], [train for train, _ in splits], ids, str(file))
+
+
+def _listed_folds(
+    validation: Sequence[Sequence[str]],
+    training: Sequence[Sequence[str]],
+    ids: Sequence[str],
+    file: str,
+) -> Folds:
+    """Return folds of a file; training cases are recorded where they are not simply the others."""
+    are_others = all(
+        set(train) == set(ids) - set(val) for train, val in zip(training, validation, strict=True)
+    )
+    return Folds(
+        ids=tuple(sorted(ids)),
+        validation=tuple(tuple(sorted(fold)) for fold in validation),
+        num=len(validation),
+        training=() if are_others else tuple(tuple(sorted(fold)) for fold in training),
+        file=file,
+    )
+
+
+def read_folds(
+    path: Path, ids: Sequence[str], config: FoldsConfig, file: Path | None = None
+) -> Folds:
+    """Read a store's folds, which the user may have edited, and check them.
+
+    Drawn folds are a partition of the cases; folds of a file are what the file may hold.
+
+    Args:
+        path: The store's folds.yaml.
+        ids: Ids of all cases.
+        config: How folds are drawn.
+        file: The file that folds are read from now; None: they are drawn.
 
     Raises:
         InputErrors: Every fault of the file, one sentence each.
     """
     content = parse_yaml(read_text(path), str(path))
-    faults = _structure_faults(content, path, config)
+    if isinstance(content, dict) and "file" in content:
+        return _read_listed(content, path, ids, config, file)
+    faults = _structure_faults(content, path) or _setting_faults(content, path, config)
     if faults:
         raise InputErrors(faults)
     folds = [[str(case) for case in fold] for fold in content["folds"]]
@@ -127,11 +188,46 @@ def read_folds(path: Path, ids: Sequence[str], config: FoldsConfig) -> Folds:
     return Folds(tuple(sorted(ids)), tuple(tuple(fold) for fold in folds), config.num)
 
 
-def _structure_faults(content: Any, path: Path, config: FoldsConfig) -> list[str]:
+def _read_listed(
+    content: dict[str, Any], path: Path, ids: Sequence[str], config: FoldsConfig, file: Path | None
+) -> Folds:
+    """Check folds that were read from a file, against the file as it is now where it is there."""
+    faults = _structure_faults(content, path)
+    source = f"{content['file']!s:.300}"
+    if config.file is None:
+        faults.append(
+            f"{path}: holds the folds of {source}, data.folds.file is null now; set the key back, "
+            "or delete the file to draw folds"
+        )
+    elif file is not None and digest(file) not in (None, content.get("digest")):
+        faults.append(
+            f"{path}: holds the folds of {source}, and {file} has others now; delete the first "
+            "one to read the folds again"
+        )
+    if faults:
+        raise InputErrors(faults)
+    validation = [[str(case) for case in fold] for fold in content["folds"]]
+    training = [[str(case) for case in fold] for fold in content.get("training", [])]
+    training = training or [[name for name in ids if name not in fold] for fold in validation]
+    splits = [(tuple(t), tuple(v)) for t, v in zip(training, validation, strict=True)]
+    faults = split_faults(splits, ids)
+    if faults:
+        raise InputErrors([f"{path}: {fault}" for fault in faults])
+    return _listed_folds(validation, training, ids, source)
+
+
+def _structure_faults(content: Any, path: Path) -> list[str]:
     if not isinstance(content, dict) or not isinstance(content.get("folds"), list):
         return [f"{path}: needs a list `folds` of lists of case ids; delete it to draw folds again"]
-    if any(not isinstance(fold, list) or not fold for fold in content["folds"]):
+    training = content.get("training", content["folds"])
+    if not isinstance(training, list) or len(training) != len(content["folds"]):
+        return [f"{path}: needs as many lists in `training` as in `folds`; correct the file"]
+    if any(not isinstance(fold, list) or not fold for fold in [*content["folds"], *training]):
         return [f"{path}: each fold is a list of at least one case id; correct the file"]
+    return []
+
+
+def _setting_faults(content: dict[str, Any], path: Path, config: FoldsConfig) -> list[str]:
     settings = {"num": config.num, "seed": config.seed, "by": config.by}
     return [
         f"{path}: was made with data.folds.{key} {content.get(key)!s:.60}, the configuration says "
@@ -141,15 +237,12 @@ def _structure_faults(content: Any, path: Path, config: FoldsConfig) -> list[str
     ]
 
 
-def _write(path: Path, folds: Folds, config: FoldsConfig) -> None:
-    content = {
-        "version": 1,
-        "num": config.num,
-        "seed": config.seed,
-        "by": config.by,
-        "folds": [list(fold) for fold in folds.validation],
-    }
-    write_text(path, _HEADER + yaml.safe_dump(content, sort_keys=False))
+def _write(path: Path, origin: dict[str, Any], folds: Folds) -> None:
+    content = {"version": 1, **origin, "folds": [list(fold) for fold in folds.validation]}
+    if folds.training:
+        content["training"] = [list(fold) for fold in folds.training]
+    header = _HEADER if folds.file is None else _HEADER_OF_FILE
+    write_text(path, header + yaml.safe_dump(content, sort_keys=False))
 
 
 def _groups(cases: Sequence[PreparedCase], config: FoldsConfig) -> list[list[str]]:

@@ -72,7 +72,7 @@ def prepare_in_memory(cases: Sequence[Case], config: Config) -> list[MemoryCase]
 
     Args:
         cases: Raw arrays with unique ids.
-        config: Sections data (spacing) and labels are used.
+        config: Sections data (spacing), labels and model (channels) are used.
 
     Returns:
         Prepared cases, sorted by id.
@@ -94,10 +94,26 @@ def prepare_in_memory(cases: Sequence[Case], config: Config) -> list[MemoryCase]
         else:
             read_only_arrays = {name: _read_only(array) for name, array in arrays.items()}
             prepared.append(MemoryCase(attributes, read_only_arrays))
-    faults += dataset_faults(case.attributes for case in prepared)
+    made = [case.attributes for case in prepared]
+    faults += channel_faults(made, config.model.written_channels) + dataset_faults(made)
     if faults:
         raise InputErrors(faults)
     return prepared
+
+
+def channel_faults(cases: Iterable[CaseAttributes], in_channels: int | None) -> list[str]:
+    """Return a sentence for each case that has other channels than the network.
+
+    Args:
+        cases: All cases.
+        in_channels: `model.in_channels` as it was written; None: it follows from the cases.
+    """
+    return [
+        f"model.in_channels: must equal the images' channels ({case.num_channels} in case "
+        f"{case.id}), found {in_channels}; correct it, or leave it out"
+        for case in cases
+        if in_channels not in (None, case.num_channels)
+    ]
 
 
 def dataset_faults(cases: Iterable[CaseAttributes]) -> list[str]:

@@ -10,13 +10,16 @@ from pathlib import Path
 
 from vesuv.config import Config
 from vesuv.data.case_files import read_case
+from vesuv.data.case_paths import CasePaths
 from vesuv.data.fingerprint import Settings, Sources, fingerprint, settings_of, sources_of
 from vesuv.data.folds import FILE as FOLDS_FILE
 from vesuv.data.folds import FORMER_FILE as FORMER_FOLDS_FILE
 from vesuv.data.folds import read_folds
-from vesuv.data.layouts import CasePaths, check_dataset_json, scan_cases
-from vesuv.data.preparation import dataset_faults, prepare_arrays
+from vesuv.data.layouts import scan_cases
+from vesuv.data.nnunet import check_dataset_json, dataset_notes
+from vesuv.data.preparation import channel_faults, dataset_faults, prepare_arrays
 from vesuv.data.records import VERSION, CaseAttributes, IndexRecord, write_record
+from vesuv.data.splits import read_splits, splits_file
 from vesuv.data.statistics import merge_statistics
 from vesuv.data.store import INDEX, SUMMARY, Store, StoredCase, case_path, write_case
 from vesuv.data.summary import summarise_cases
@@ -38,7 +41,7 @@ def build_store(
     """Prepare every case, and write the store if all of them can be used.
 
     Args:
-        config: Sections data, labels and the patch size are used.
+        config: Sections data, labels, the model's channels and the patch size are used.
         path: Folder of the store; an existing store is replaced.
         workers: Number of cases read in parallel; chosen for the machine when None.
         progress: Called with finished cases and all cases.
@@ -47,14 +50,13 @@ def build_store(
     Raises:
         InputErrors: Every case that cannot be used, one sentence each; `path` is unchanged.
     """
-    if config.data.layout == "nnunet":
-        check_dataset_json(Path(config.data.root), config.labels)
-    files, faults = scan_cases(config.data)
+    files, faults = _scan(config, notes)
     settings, sources = settings_of(config), sources_of(Path(config.data.root), files)
     with catch_write_errors(path), atomic_replace(path.resolve()) as folder:
         folder.mkdir()
         cases, case_faults = _prepare_cases(files, config, folder, workers, progress)
-        faults = [*faults, *case_faults, *dataset_faults(case.attributes for case in cases)]
+        attributes = [case.attributes for case in cases]
+        faults += case_faults + _faults_of_all(attributes, config)
         if faults:
             raise InputErrors(sorted(faults))
         summary = summarise_cases(cases, config.labels, config.sampling.patch_size)
@@ -64,15 +66,13 @@ def build_store(
     return Store.open(path)
 
 
-def check_cases(config: Config, progress: Progress) -> list[CasePaths]:
+def check_cases(config: Config, progress: Progress, notes: Say) -> list[CasePaths]:
     """Read and check every case as `build_store` does, and write nothing.
 
     Raises:
         InputErrors: Every case that cannot be used, one sentence each.
     """
-    if config.data.layout == "nnunet":
-        check_dataset_json(Path(config.data.root), config.labels)
-    files, faults = scan_cases(config.data)
+    files, faults = _scan(config, notes)
     attributes = []
     for number, one in enumerate(files, start=1):
         try:
@@ -80,10 +80,33 @@ def check_cases(config: Config, progress: Progress) -> list[CasePaths]:
         except InputError as fault:
             faults += fault.faults if isinstance(fault, InputErrors) else [str(fault)]
         progress(number, len(files))
-    faults += dataset_faults(attributes)
+    faults += _faults_of_all(attributes, config)
     if faults:
         raise InputErrors(sorted(faults))
     return files
+
+
+def _faults_of_all(cases: Sequence[CaseAttributes], config: Config) -> list[str]:
+    return channel_faults(cases, config.model.written_channels) + dataset_faults(cases)
+
+
+def _scan(config: Config, notes: Say) -> tuple[list[CasePaths], list[str]]:
+    """List the cases and the faults of incomplete ones, and check what is said about all of them.
+
+    Raises:
+        InputErrors: dataset.json contradicts the configuration, or a file of folds the cases.
+    """
+    root = Path(config.data.root)
+    if config.data.layout == "nnunet":
+        check_dataset_json(root, config.labels, config.model)
+    files, faults = scan_cases(config.data)
+    if config.data.layout == "nnunet":
+        for note in dataset_notes(root, len(files)):
+            notes(note)
+    splits = splits_file(config.data)
+    if splits is not None and not faults:
+        read_splits(splits, [case.id for case in files])
+    return files, faults
 
 
 def _read_prepared(files: CasePaths, config: Config) -> tuple[CaseAttributes, dict[str, Array]]:
@@ -153,7 +176,7 @@ def _copy_folds(file: Path, folder: Path, ids: Sequence[str], config: Config, no
     if not file.is_file():
         return
     try:
-        read_folds(file, ids, config.data.folds)
+        read_folds(file, ids, config.data.folds, splits_file(config.data))
     except InputError as fault:
         notes(f"{file} is drawn again: {fault}; it is kept as {FORMER_FOLDS_FILE}")
         shutil.copy2(file, folder / FORMER_FOLDS_FILE)

@@ -12,10 +12,12 @@ import numpy as np
 
 from vesuv.config import Config
 from vesuv.data.case import PreparedCase
-from vesuv.data.folds import Folds, load_folds, make_folds
+from vesuv.data.folds import Folds, folds_of_file, load_folds, make_folds
+from vesuv.data.preparation import channel_faults
+from vesuv.data.splits import DEFAULT, splits_file
 from vesuv.data.statistics import merge_statistics
 from vesuv.data.store import Store
-from vesuv.errors import InputError
+from vesuv.errors import InputError, InputErrors
 from vesuv.transforms.normalize import Normalizer, build_normalizer
 
 FoldName = int | Literal["all"]
@@ -41,15 +43,18 @@ class TrainingData:
     @classmethod
     def of_store(cls, store: Store, config: Config) -> TrainingData:
         """Return a store's cases, split by its folds file."""
-        folds = load_folds(store, config.data.folds)
+        folds = load_folds(store, config.data.folds, splits_file(config.data))
         return cls(store.cases, folds, store.fingerprint, store.path)
 
     @classmethod
     def in_memory(cls, cases: Sequence[PreparedCase], config: Config) -> TrainingData:
         """Return prepared cases in memory, split by `data.folds`."""
-        section = config.data.folds
-        if len(cases) < section.num:
-            folds = Folds(tuple(sorted(case.id for case in cases)), (), section.num)
+        section, ids = config.data.folds, [case.id for case in cases]
+        file = splits_file(config.data) if section.file != DEFAULT else None
+        if file is not None:
+            folds = folds_of_file(file, ids)
+        elif len(cases) < section.num:
+            folds = Folds(tuple(sorted(ids)), (), section.num)
         else:
             folds = make_folds(cases, section)
         return cls({case.id: case for case in cases}, folds, _digest(cases))
@@ -82,11 +87,10 @@ def fold_data(data: TrainingData, config: Config, fold: FoldName) -> FoldData:
     """Return the cases of one fold.
 
     Raises:
-        InputError: No such fold, a channel count other than the network's, or no valid voxel.
+        InputError: No such fold, or no valid voxel.
     """
     train_ids, validation_ids = data.folds.split(fold)
     train = [data.cases[name] for name in train_ids]
-    _check_channels(train, config, data)
     counts = np.sum([case.block_counts[:-1].sum(axis=(1, 2, 3)) for case in train], axis=0)
     total = int(counts.sum())
     if total == 0:
@@ -103,13 +107,18 @@ def fold_data(data: TrainingData, config: Config, fold: FoldName) -> FoldData:
     )
 
 
-def _check_channels(cases: Sequence[PreparedCase], config: Config, data: TrainingData) -> None:
-    for case in cases:
-        if case.num_channels != config.model.in_channels:
-            raise InputError(
-                f"model.in_channels: must equal the images' channels ({case.num_channels} in case "
-                f"{case.id} of {data}), found {config.model.in_channels}"
-            )
+def with_channels(config: Config, data: TrainingData) -> Config:
+    """Return the configuration with `model.in_channels` as in the data.
+
+    Raises:
+        InputErrors: It is written, and a case has another number of channels.
+    """
+    cases = list(data.cases.values())
+    faults = channel_faults([case.attributes for case in cases], config.model.written_channels)
+    if faults:
+        raise InputErrors([f"{data}: {fault}" for fault in faults])
+    channels = {"in_channels": cases[0].num_channels}
+    return config.model_copy(update={"model": config.model.model_copy(update=channels)})
 
 
 def _digest(cases: Sequence[PreparedCase]) -> str:

@@ -42,9 +42,14 @@ def resumed_config(run: RunFolder, file: str | Path, changes: Sequence[str]) -> 
     Raises:
         InputError: The configuration is wrong, or the run's prepared data are gone.
     """
-    config = load_config(file, [*run.facts.overrides, *changes])
-    recorded = run.config.data
-    paths = {"root": recorded.root, "store": recorded.store}
+    recorded = run.config
+    labels = recorded.labels.model_dump(mode="json")
+    config = load_config(file, [*run.facts.overrides, *changes], labels=labels)
+    if config.model.written_channels is None:
+        channels = {"in_channels": recorded.model.in_channels}
+        model = config.model.model_copy(update=channels)
+        config = config.model_copy(update={"model": model})
+    paths = {"root": recorded.data.root, "store": recorded.data.store}
     own = {key: value for key, value in paths.items() if not _is_changed(f"data.{key}", changes)}
     config = config.model_copy(update={"data": config.data.model_copy(update=own)})
     if "store" in own:

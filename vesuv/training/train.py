@@ -24,7 +24,7 @@ from vesuv.runs.checkpoints import read_newest
 from vesuv.runs.folder import RunFolder
 from vesuv.runs.records import Finding
 from vesuv.runtime.machine import Machine, for_training, resolve
-from vesuv.training.fold_data import FoldName, TrainingData, fold_data
+from vesuv.training.fold_data import FoldName, TrainingData, fold_data, with_channels
 from vesuv.training.reporting import SILENT, Listener
 from vesuv.training.resumption import check_same_run
 from vesuv.training.trainer import Trainer
@@ -128,7 +128,7 @@ def train_fold(
     """Train one fold of prepared data; every process of a distributed run calls it.
 
     Args:
-        config: The whole configuration.
+        config: The whole configuration; `model.in_channels` becomes that of the data.
         data: All cases and their split.
         fold: Fold number, or "all".
         run: The run's folder.
@@ -146,6 +146,7 @@ def train_fold(
         Interrupted: SIGTERM or Ctrl-C was received; the run is saved.
     """
     group = machine.group
+    config = with_channels(config, data)
     with run.lock() if group.is_main else nullcontext():
         if group.is_main:
             check_folder(run, resume=resume, overwrite=overwrite)
