@@ -24,12 +24,13 @@ import vesuv
 from vesuv.cli.console import SafeConsole
 from vesuv.cli.signals import StoppedBySignal, signals_as_exceptions
 from vesuv.cli.streams import quiet_streams
-from vesuv.config.nnunet import name_raw_folder
+from vesuv.environment import set_nnunet_raw
 from vesuv.errors import RESUME, InputError, InputErrors, Interrupted, command, name_program
 from vesuv.runtime.memory import is_out_of_memory
 
 _HELP = "Train, select and explain 3D segmentation of thin, rare, self-touching structures."
 _VERBS = {
+    "init": "Look at a folder of volumes and write a configuration that trains as it is.",
     "prepare": "Read the raw data, check every case, write the store and its summary.",
     "train": "Train one fold or several in sequence; on several GPUs by torchrun.",
     "validate_distribution": "Choose checkpoint, cut and post-processing on held-out volumes.",
@@ -90,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     name_program(_program(Path(sys.argv[0])))
     raw_folder = os.environ.get(_RAW_FOLDER)
-    name_raw_folder(Path(raw_folder) if raw_folder else None)
+    set_nnunet_raw(Path(raw_folder) if raw_folder else None)
     words = list(sys.argv[1:] if arguments is None else arguments)
     with quiet_streams() as output, signals_as_exceptions():
         status = _run(words)

@@ -8,18 +8,11 @@ from typing import Any
 
 from vesuv.config.dataset_json import FILE, read_dataset_json
 from vesuv.config.sentences import Origins
+from vesuv.environment import nnunet_raw
 from vesuv.errors import InputError
 
 _ID = re.compile(r"(?:Dataset)?(?P<number>[0-9]{1,3})|Dataset[0-9]{3}_.+")
 """What nnU-Net calls a data set by: 4, 004, Dataset004, Dataset004_Hippocampus."""
-
-_raw_folder: Path | None = None
-
-
-def name_raw_folder(folder: Path | None) -> None:
-    """Set the folder of nnU-Net's data sets, $nnUNet_raw; only the command line calls this."""
-    global _raw_folder
-    _raw_folder = folder
 
 
 def missing_root(root: str, source: str | None) -> str:
@@ -81,25 +74,26 @@ def _dataset_folder(name: str) -> str:
     match = _ID.fullmatch(name)
     if match is None or Path(name).is_dir():
         return name
-    if _raw_folder is None:
+    raw_folder = nnunet_raw()
+    if raw_folder is None:
         raise InputError(
             f"data.root: {name} is no folder, and the environment variable nnUNet_raw, which "
             "holds data sets by their id, is not set; set it, or name the folder of the raw data"
         )
     number = match["number"]
     prefix = f"Dataset{int(number):03d}_" if number else name
-    folders = _folder_names(_raw_folder)
+    folders = _folder_names(raw_folder)
     names = [one for one in folders if (one.startswith(prefix) if number else one == name)]
     if len(names) == 1:
-        return str(_raw_folder / names[0])
+        return str(raw_folder / names[0])
     pattern = f"{prefix}*" if number else name
     if not names:
         raise InputError(
-            f"data.root: {name} is no folder, and $nnUNet_raw ({_raw_folder}) holds no {pattern}, "
+            f"data.root: {name} is no folder, and $nnUNet_raw ({raw_folder}) holds no {pattern}, "
             f"found {', '.join(folders[:10]) or 'no folder'}; correct it"
         )
     raise InputError(
-        f"data.root: {name} stands for one data set, $nnUNet_raw ({_raw_folder}) holds "
+        f"data.root: {name} stands for one data set, $nnUNet_raw ({raw_folder}) holds "
         f"{', '.join(names)}; give the whole name"
     )
 
