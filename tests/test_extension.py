@@ -92,7 +92,7 @@ def test_an_installed_package_brings_parts_of_its_own(
     predicted = called(environment, "predict", "--run", run, *words)
 
     assert trained.returncode == 0, trained.stderr
-    assert "volume: " in trained.stdout, "the loss is part of the validation line"
+    assert "volume: " in (run / "train.log").read_text(), "part of the validation line"
     assert "The run was short (short_run)" in trained.stdout
     named = json.loads((run / "diagnosis.json").read_text())["findings"]
     assert "short_run" in [finding["name"] for finding in named]

@@ -10,6 +10,7 @@ import yaml
 
 from tests.cli.conftest import Refused, Run
 from tests.conftest import tiny_tree
+from vesuv.cli.train import EpochClock
 from vesuv.config import load_config
 from vesuv.runs.folder import RunFolder
 
@@ -44,6 +45,43 @@ def test_a_dry_run_refuses_what_training_would_refuse(mine: Path, refused: Refus
 
     assert error.startswith("error: data.root: gone is no folder")
     assert list(mine.parent.iterdir()) == [mine]
+
+
+def test_a_run_prints_a_line_an_epoch_and_the_log_has_all(
+    mine: Path, run: Run, capsys: Output
+) -> None:
+    phases = "phases=[{epochs: [0, null], weights: {dice: 1.0}}]"
+    changes = (phases, "train.epochs=3", "train.steps_per_epoch=1", "validation.every=3")
+    run("train", "--config", mine, "--fold", 0, "--output", "run", "--set", *changes)
+
+    printed = capsys.readouterr().out.splitlines()
+    log = [line[20:] for line in Path("run/train.log").read_text().splitlines()]
+    differing, values, prepared, start, machine, phase, *epochs, last, page = printed
+    assert differing.startswith(f"{mine}: ")
+    assert differing.endswith(" keys differ from the defaults; --dry-run and the page list them")
+    assert values.startswith("label values: ") and ", prepared (" in prepared
+    assert [start, machine, phase] == log[:3]
+    assert [line.split("  ")[0] for line in epochs[:3]] == ["epoch 0", "epoch 1", "epoch 2"]
+    assert ["dice " in line for line in epochs[:3]] == [False, False, True]
+    assert [" left" in line for line in epochs[:3]] == [True, True, False]
+    assert epochs[3] == "All 3 epochs done"
+    assert last == log[-1] and last.startswith("Best dice ")
+    assert page == "page: run/report.html"
+    assert len(printed) <= 16
+    assert sum("Train - Loss" in line for line in log) == 3
+    assert not any("Train - Loss" in line or "Val - Loss" in line for line in printed)
+
+
+def test_time_left_is_that_of_the_last_epochs_and_of_the_limit(
+    mine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter([0.0, 100.0, 110.0, 120.0, 590.0])
+    monkeypatch.setattr("vesuv.cli.train.time.monotonic", lambda: next(times))
+    clock = EpochClock(load_config(mine, ["train.epochs=9", "runtime.max_minutes=10"]))
+
+    # 8 times 100 s, but 500 s are left; 7 times the median of 100 and 10; of 100, 10 and 10.
+    assert [clock.seconds_left(epoch) for epoch in range(3)] == [500.0, 385.0, 60.0]
+    assert clock.seconds_left(3) == 10.0
 
 
 def test_a_run_records_absolute_paths_and_goes_on_with_its_own_changes(

@@ -42,12 +42,16 @@ def test_the_table_the_choice_and_how_sure_it_is_are_printed(
     assert f"selected {selected['why']}" in lines
     assert f"margin over the next best, {selected['margin']['over']}: dice " in text
     for group in selected["groups"]:
-        assert f"group {group['group']}: 1 cases, Dice {group['dice']:.4f}, predicted " in text
+        assert f"group {group['group']}: 1 case, Dice {group['dice']:.4f}, predicted " in text
     assert (
         "honest estimate, chosen without and scored on each group in turn: "
         f"dice {selected['honest']['dice']:.4f}, gap {selected['honest']['gap']:.4f}" in lines
     )
-    assert lines[-1] == f"written: {folder.selected_file}; {folder.distribution}"
+    assert lines[-2:] == [
+        f"written: {folder.selected_file}; tables and figures in {folder.distribution}; "
+        f"pages anew: {folder.path / 'report.html'}",
+        f"next: vesuv predict --run {folder.path} --input ... --output ...",
+    ]
 
 
 def test_what_is_not_done_again_is_said(

@@ -227,7 +227,7 @@ def test_under_torchrun_one_process_prepares_writes_and_speaks(
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("4 cases, prepared") == 1
     assert done.stdout.count("2 processes, each: device cpu") == 1
-    assert done.stdout.count("Epoch 0 Val - Loss") == 1
+    assert done.stdout.count("epoch 0  loss ") == 1
     assert (tmp_path / "run/train.log").read_text().count("Epoch 0 Val - Loss") == 1
     assert len(rows(RunFolder(tmp_path / "run"))) == 1
     assert '"processes": 2' in (tmp_path / "run/run.json").read_text()

@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from vesuv.config import Config, check
+from vesuv.config.labels import Targets
 from vesuv.evaluation.class_scores import overlap_row
 from vesuv.models import build_model
 from vesuv.training.log_lines import (
+    epoch_line,
     start_line,
     summary_line,
     train_line,
@@ -19,7 +21,7 @@ from vesuv.training.log_lines import (
 from vesuv.training.validation import TileScores
 
 RUN = Path("log/tiny/fold_0")
-TWO = ("background", "sheet")
+TWO = Targets.of_classes(("background", "sheet"))
 
 
 def test_a_run_says_what_it_trains_on_what_and_for_how_long(tiny_config: Config) -> None:
@@ -48,6 +50,33 @@ def test_time_left_is_what_the_steps_take_or_what_there_is(
     assert line == (f"Epoch 1 Train - Loss: 0.5000 lr: 0.001 1.00 patches/s, {minutes} min left")
 
 
+def test_an_epoch_is_one_line_of_the_numbers_that_matter(tiny_config: Config) -> None:
+    trained = {"train/loss": 0.41957, "lr": 8.87e-4, "patches_per_second": 3.915}
+    validated = {"val/dice": 0.83684, "val/precision": 0.85, "val/recall": 0.8, "val/iou": 0.7}
+
+    assert epoch_line(tiny_config, 2, trained, 150.0) == (
+        "epoch 2  loss 0.4196  lr 0.000887  3.92 patches/s  2.5 min left"
+    )
+    assert epoch_line(tiny_config, 3, trained | validated | {"val/full_dice": 0.81}, 0.0) == (
+        "epoch 3  loss 0.4196  dice 0.8368  precision 0.8500  recall 0.8000  whole volumes 0.8100  "
+        "lr 0.000887  3.92 patches/s"
+    )
+
+
+def test_an_epoch_names_the_first_of_several_classes(tiny_config: Config) -> None:
+    names = {"background": 0, **{f"c{k}": k for k in range(1, 9)}}
+    labels = tiny_config.labels.model_copy(update={"classes": names, "ignore": None})
+    config = tiny_config.model_copy(update={"labels": labels})
+    row = {"val/dice": 0.5, **{f"val/dice[c{k}]": k / 10 for k in range(1, 9)}}
+
+    line = epoch_line(config, 0, row | {"val/dice[c2]": None}, 0.0)
+
+    assert line == (
+        "epoch 0  mean dice 0.5000  Dice of c1 0.100, c2 –, c3 0.300, c4 0.400, c5 0.500, "
+        "c6 0.600, … 2 more"
+    )
+
+
 def test_the_validation_line_adds_the_weighted_losses_up() -> None:
     overlap = overlap_row(torch.tensor([[4, 1], [2, 3]]), TWO)
     scored = TileScores(overlap["dice"], {"dice": 0.4, "focal": 0.2}, overlap)
@@ -60,7 +89,7 @@ def test_the_validation_line_adds_the_weighted_losses_up() -> None:
 
 
 def test_each_of_several_classes_has_a_line_of_its_own() -> None:
-    names = ("background", "sheet", "ink", "fibre")
+    names = Targets.of_classes(("background", "sheet", "ink", "fibre"))
     # sheet: 3 of 4 predicted and 6 labelled; ink: nowhere; fibre: 1 of 4 predicted and 1 labelled
     matrix = torch.tensor([[10, 1, 0, 2], [2, 3, 0, 1], [0, 0, 0, 0], [0, 0, 0, 1]])
     overlap = overlap_row(matrix, names)
@@ -86,7 +115,7 @@ def test_each_of_several_classes_has_a_line_of_its_own() -> None:
 
 
 def test_accuracy_is_no_mean_over_classes() -> None:
-    names = ("background", "sheet", "ink")
+    names = Targets.of_classes(("background", "sheet", "ink"))
     overlap = overlap_row(torch.eye(3, dtype=torch.int64), names)
 
     line = validation_lines(0, TileScores(1.0, {}, overlap), {}, "accuracy", names)[0]

@@ -11,7 +11,7 @@ from vesuv.errors import InputError, Interrupted
 from vesuv.runs.folder import RunFolder
 from vesuv.runs.records import Finding
 from vesuv.runtime.distributed import SINGLE_PROCESS, Group, OtherProcessError
-from vesuv.training.reporting import Listener, Reporter
+from vesuv.training.reporting import Listener, MetricsRow, Reporter
 
 SECOND = Group(rank=1, size=2)
 
@@ -67,6 +67,58 @@ def test_a_finding_is_said_when_it_is_new_and_all_at_the_end(tmp_path: Path) -> 
     board = EventAccumulator(str(tmp_path))
     board.Reload()
     assert [event.step for event in board.Tensors("findings/text_summary")] == [0, 2, 3]
+
+
+def test_a_person_hears_notices_and_the_log_has_every_line(tmp_path: Path) -> None:
+    lines: list[str] = []
+    notices: list[str] = []
+    epochs: list[tuple[int, MetricsRow]] = []
+    listener = Listener(
+        line=lines.append,
+        notice=notices.append,
+        epoch=lambda epoch, row: epochs.append((epoch, row)),
+    )
+    with Reporter(RunFolder(tmp_path), (0, 0), SINGLE_PROCESS, listener) as opened:
+        opened.say("start")
+        opened.log("Epoch 0 Train - Loss: 0.5")
+        opened.metrics(0, {"lr": 0.5})
+        opened.event((0, 3), "noise", "Weight noise injected")
+        opened.event((0, 3), "rollback", "rolled back")
+        opened.findings(0, [finding("first"), finding("second")])
+        opened.event((1, 0), "stop", "All 1 epochs done")
+        opened.conclude([finding("first"), finding("second")])
+
+    assert notices == [
+        "start",
+        "Epoch 0 rolled back",
+        "Epoch 0 Warning: first is amiss (first). It was seen.",
+        "Epoch 0   -> Change it.",
+        "Epoch 0 Warning: second is amiss (second). It was seen.",
+        "Epoch 0   -> Change it.",
+        "All 1 epochs done",
+        "Findings: first is amiss (first); second is amiss (second)",
+    ]
+    assert epochs == [(0, {"lr": 0.5})]
+    assert lines == log(tmp_path)
+    assert len(lines) == 14
+    assert {"Epoch 0 Train - Loss: 0.5", "Epoch 0 Weight noise injected"} < set(lines)
+
+
+def test_a_person_who_cannot_be_reached_any_more_does_not_stop_training(tmp_path: Path) -> None:
+    def broken(_epoch: int, _row: MetricsRow) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    notices: list[str] = []
+    listener = Listener(notice=notices.append, epoch=broken)
+    with Reporter(RunFolder(tmp_path), (0, 0), SINGLE_PROCESS, listener) as opened:
+        opened.metrics(0, {"lr": 0.5})
+        opened.say("later")
+
+    assert notices == []
+    assert log(tmp_path) == [
+        "Nothing more is printed (Broken pipe); training and this log go on",
+        "later",
+    ]
 
 
 def test_a_process_that_does_not_lead_writes_and_tells_nothing(tmp_path: Path) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Annotated
 
 import torch
@@ -27,11 +30,13 @@ from vesuv.data.builder import is_prepared, open_matching_store
 from vesuv.data.layouts import find_cases
 from vesuv.data.store import store_path
 from vesuv.errors import InputError
+from vesuv.report.page import NAME as PAGE
 from vesuv.runs.folder import RunFolder
 from vesuv.runtime.distributed import join_processes
 from vesuv.runtime.machine import for_training, resolve
 from vesuv.training.fold_data import FoldName, TrainingData
-from vesuv.training.reporting import Listener, StepProgress
+from vesuv.training.log_lines import epoch_line
+from vesuv.training.reporting import Listener, MetricsRow, StepProgress
 from vesuv.training.resumption import resumed_config
 from vesuv.training.train import (
     check_apart,
@@ -39,6 +44,9 @@ from vesuv.training.train import (
     default_folder,
     train_fold,
 )
+
+_RECENT = 5
+"""Number of last epochs for the time left."""
 
 
 def train(
@@ -85,10 +93,15 @@ def train(
         torch.set_num_threads(machine.threads)
         store = None
         if group.is_main:
-            _print_differences(runs[0] if resume else None, settings)
+            run_to_resume = runs[0] if resume else None
             if dry_run:
+                _print_differences(run_to_resume, settings)
                 _print_plan(settings, runs)
                 return
+            if run_to_resume is not None:
+                _print_differences(run_to_resume, settings)
+            else:
+                _print_number_of_differences(config, settings)
             store = open_or_prepare(settings)
         group.wait()
         data = TrainingData.of_store(store or open_matching_store(settings), settings)
@@ -98,7 +111,7 @@ def train(
             "base_differences": base_differences(config_path(config), settings),
         }
         for one, run in zip(folds, runs, strict=True):
-            with _listener(console()) as listener:
+            with _listener(console(), settings) as listener:
                 train_fold(
                     settings,
                     data,
@@ -110,6 +123,8 @@ def train(
                     overwrite=overwrite,
                     origin=origin,
                 )
+            if group.is_main:
+                console().print(f"page: {run.path / PAGE}")
 
 
 def _print_differences(run: RunFolder | None, settings: Config) -> None:
@@ -120,6 +135,12 @@ def _print_differences(run: RunFolder | None, settings: Config) -> None:
         title, rows = f"differences to {run.config_file}:", config_differences(run.config, settings)
     for line in [title, *(f"  {line}" for line in difference_lines(rows))]:
         console().print(f"{line:.160}")
+
+
+def _print_number_of_differences(config: str, settings: Config) -> None:
+    number = len(default_differences(settings))
+    keys = "1 key differs" if number == 1 else f"{number} keys differ"
+    console().print(f"{config}: {keys} from the defaults; --dry-run and the page list them")
 
 
 def _print_plan(settings: Config, runs: Sequence[RunFolder]) -> None:
@@ -145,8 +166,8 @@ def _fold(word: str) -> FoldName:
 
 
 @contextmanager
-def _listener(out: Console) -> Iterator[Listener]:
-    """Print the lines of train.log; on a terminal show a bar for the epoch that runs.
+def _listener(out: Console, settings: Config) -> Iterator[Listener]:
+    """Print a line for each epoch, and notices; on a terminal show a bar for the epoch that runs.
 
     The listener raises the OSError of a standard output that cannot be written any more.
     """
@@ -157,8 +178,13 @@ def _listener(out: Console) -> Iterator[Listener]:
         if fault is not None:
             raise fault
 
+    clock = EpochClock(settings)
+
+    def epoch(number: int, row: MetricsRow) -> None:
+        line(epoch_line(settings, number, row, clock.seconds_left(number)))
+
     if not out.is_terminal:
-        yield Listener(line=line)
+        yield Listener(notice=line, epoch=epoch)
         return
     columns = (
         TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
@@ -181,4 +207,22 @@ def _listener(out: Console) -> Iterator[Listener]:
                 rate=f"{at.patches_per_second:.2f} patches/s",
             )
 
-        yield Listener(line=line, step=step)
+        yield Listener(notice=line, epoch=epoch, step=step)
+
+
+class EpochClock:
+    """Estimates the rest of a run from its last epochs, validation included."""
+
+    def __init__(self, settings: Config) -> None:
+        self.epochs = settings.train.epochs
+        self.start = self.last = time.monotonic()
+        self.deadline = self.start + 60 * (settings.runtime.max_minutes or float("inf"))
+        self.durations: deque[float] = deque(maxlen=_RECENT)
+
+    def seconds_left(self, epoch: int) -> float:
+        """Return the estimate; call it at the end of each epoch."""
+        now = time.monotonic()
+        self.durations.append(now - self.last)
+        self.last = now
+        seconds = median(self.durations) * (self.epochs - epoch - 1)
+        return min(seconds, self.deadline - now)

@@ -15,6 +15,8 @@ from vesuv.cli.options import (
     with_option_changes,
 )
 from vesuv.cli.progress import progress_on
+from vesuv.errors import command
+from vesuv.report.page import NAME as PAGE
 from vesuv.selection.choice import Choice
 from vesuv.selection.held_out import open_held_out
 from vesuv.selection.search import SearchResult
@@ -24,6 +26,9 @@ from vesuv.selection.validation import validate_distribution as select_on_held_o
 
 _ROWS_PER_CHECKPOINT = 2
 """Rows of each checkpoint in the printed table, beside one without post-processing."""
+_MAX_ROWS = 8
+_MAX_GROUPS = 4
+"""Groups with a sentence: those of the lowest Dice."""
 
 
 def validate_distribution(
@@ -69,7 +74,10 @@ def validate_distribution(
     for sentence in _sentences(result):
         out.print(sentence)
     files = ", ".join(str(one.selected_file) for one in validation.runs)
-    out.print(f"written: {files}; {validation.folder}")
+    pages = ", ".join(str(one.path / PAGE) for one in validation.runs)
+    out.print(f"written: {files}; tables and figures in {validation.folder}; pages anew: {pages}")
+    words = ("--run", *(one.path for one in validation.runs), "--input", "...", "--output", "...")
+    out.print(f"next: {command('predict', *words)}")
 
 
 def _table(result: SearchResult, title: str) -> Table:
@@ -92,13 +100,16 @@ def _table(result: SearchResult, title: str) -> Table:
 
 
 def _table_choices(result: SearchResult) -> list[Choice]:
-    """Return each checkpoint's best choices, and its best without post-processing."""
+    """Return each checkpoint's best choices, and its best without post-processing; few at most."""
     rows: list[Choice] = []
     for name in dict.fromkeys(choice.checkpoint for choice in result.competing):
         choices = [choice for choice in result.ranking if choice.checkpoint == name]
-        plain = [choice for choice in choices if not choice.postprocess]
+        plain = [choice for choice in choices if not choice.has_postprocessing]
         rows += list(dict.fromkeys(choices[:_ROWS_PER_CHECKPOINT] + plain[:1]))
-    return rows
+    if len(rows) <= _MAX_ROWS:
+        return rows
+    shown = sorted(rows, key=result.ranking.index)[:_MAX_ROWS]
+    return [row for row in rows if row in shown]
 
 
 def _sentences(result: SearchResult) -> list[str]:
@@ -108,12 +119,16 @@ def _sentences(result: SearchResult) -> list[str]:
     if lead is not None:
         values = ", ".join(f"{k} {lead[k]:+.4f}" for k in MEASURES if k in lead)
         sentences.append(f"margin over the next best, {lead['over']}: {values}")
-    for row in group_scores(result):
+    groups = sorted(group_scores(result), key=lambda row: row["dice"])
+    for row in groups[:_MAX_GROUPS]:
         over = f", margin {row['margin']['dice']:+.4f}" if row["margin"] else ""
+        cases = "1 case" if row["cases"] == 1 else f"{row['cases']} cases"
         sentences.append(
-            f"group {row['group']}: {row['cases']} cases, Dice {row['dice']:.4f}, predicted "
+            f"group {row['group']}: {cases}, Dice {row['dice']:.4f}, predicted "
             f"{row['predicted_fraction']:.2%}, labelled {row['labelled_fraction']:.2%}{over}"
         )
+    if len(groups) > _MAX_GROUPS:
+        sentences.append(f"{len(groups) - _MAX_GROUPS} groups of higher Dice: in summary.json")
     estimate = nested_estimate(result.nested, result.problem.part_kind)
     if estimate is not None:
         values = ", ".join(f"{k} {estimate[k]:.4f}" for k in MEASURES if k in estimate)

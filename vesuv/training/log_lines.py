@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from torch import nn
 
 from vesuv.config import Config
+from vesuv.config.labels import Targets
 from vesuv.errors import command
 from vesuv.evaluation.class_scores import Row
 from vesuv.evaluation.measure import class_column
+from vesuv.io.printable import printable
+from vesuv.report.formats import duration
 from vesuv.training.fold_data import FoldData
 from vesuv.training.validation import TileScores
+
+_MAX_CLASSES = 6
+"""Classes that an epoch's short line names."""
 
 
 def start_line(
@@ -47,12 +53,53 @@ def train_line(
     )
 
 
+def epoch_line(
+    config: Config,
+    epoch: int,
+    row: Mapping[str, float | int | None],
+    seconds_left: float,
+) -> str:
+    """Return an epoch's few numbers for a person who watches.
+
+    Args:
+        config: The run's configuration.
+        epoch: Number of the epoch.
+        row: Its columns of metrics.csv.
+        seconds_left: Estimated time until the end of the run.
+    """
+    targets, measure = config.labels.targets, config.validation.measure
+    named = {
+        "loss": row.get("train/loss"),
+        _measure_name(measure, targets): row.get(f"val/{measure}"),
+        "precision": row.get("val/precision"),
+        "recall": row.get("val/recall"),
+        "whole volumes": row.get("val/full_dice"),
+    }
+    parts = [f"{name} {value:.4f}" for name, value in named.items() if value is not None]
+    if targets.has_several and row.get(f"val/{measure}") is not None:
+        parts.append(f"Dice of {_dice_by_class(row, targets)}")
+    if row.get("patches_per_second"):
+        parts += [f"lr {row['lr']:.3g}", f"{row['patches_per_second']:.2f} patches/s"]
+    if seconds_left > 0:
+        parts.append(f"{duration(seconds_left)} left")
+    return "  ".join([f"epoch {epoch:>{len(str(config.train.epochs - 1))}}", *parts])
+
+
+def _dice_by_class(row: Mapping[str, float | int | None], targets: Targets) -> str:
+    scores = {
+        name: row.get(printable(f"val/{class_column('dice', name)}")) for name in targets.names
+    }
+    texts = [f"{name} {'–' if dice is None else f'{dice:.3f}'}" for name, dice in scores.items()]
+    more = [f"… {len(texts) - _MAX_CLASSES} more"] if len(texts) > _MAX_CLASSES else []
+    return ", ".join([*texts[:_MAX_CLASSES], *more])
+
+
 def validation_lines(
     epoch: int,
     scores: TileScores,
     weights: dict[str, float],
     measure: str,
-    class_names: Sequence[str],
+    targets: Targets,
 ) -> list[str]:
     """Return `Epoch 6 Val - Loss: 0.4024 (dice: 0.4024, …)` with the measures.
 
@@ -60,30 +107,31 @@ def validation_lines(
     """
     total = sum(weights[name] * value for name, value in scores.components.items())
     terms = ", ".join(f"{name}: {value:.4f}" for name, value in scores.components.items())
-    overlap, mean = scores.overlap, "mean " if len(class_names) > 2 else ""
-    mean_measure = _measure_name(measure, len(class_names))
+    overlap, mean = scores.overlap, "mean " if targets.has_several else ""
+    mean_measure = _measure_name(measure, targets)
     line = (
         f"Epoch {epoch} Val - Loss: {total:.4f} ({terms}) {mean_measure}: {scores.measure:.4f} "
         f"{mean}precision: {overlap['precision']:.4f} {mean}recall: {overlap['recall']:.4f} "
         f"foreground: {overlap['predicted_fraction']:.4f} "
         f"labelled: {overlap['labelled_fraction']:.4f}"
     )
-    return [line, *_class_lines(f"Epoch {epoch} Val", overlap, class_names)]
+    return [line, *_class_lines(f"Epoch {epoch} Val", overlap, targets)]
 
 
-def volume_lines(epoch: int, overlap: Row, class_names: Sequence[str]) -> list[str]:
+def volume_lines(epoch: int, overlap: Row, targets: Targets) -> list[str]:
     """Return `Epoch 9 Full volumes - Dice: 0.8123`, and a line for each of several classes."""
-    mean = "mean " if len(class_names) > 2 else ""
+    mean = "mean " if targets.has_several else ""
     start = f"Epoch {epoch} Full volumes"
     line = f"{start} - {mean}Dice: {overlap['dice']:.4f}"
-    return [line, *_class_lines(start, overlap, class_names)]
+    return [line, *_class_lines(start, overlap, targets)]
 
 
-def _class_lines(start: str, overlap: Row, class_names: Sequence[str]) -> list[str]:
-    """Return a line for each foreground class; none for two classes."""
+def _class_lines(start: str, overlap: Row, targets: Targets) -> list[str]:
+    """Return a line for each of several foreground classes or regions."""
+    kind = "region" if targets.overlap else "class"
     return [
-        f"{start}, class {name} - {_class_text(overlap, name)}"
-        for name in (class_names[1:] if len(class_names) > 2 else [])
+        f"{start}, {kind} {name} - {_class_text(overlap, name)}"
+        for name in (targets.names if targets.has_several else ())
     ]
 
 
@@ -119,11 +167,11 @@ def summary_line(
     verb = command("validate_distribution" if held_out else "predict", "--run", run)
     if best is None:
         return f"No validated epoch was completed; best.pt holds the last weights; next: {verb}"
-    name = _measure_name(config.validation.measure, config.labels.num_classes)
+    name = _measure_name(config.validation.measure, config.labels.targets)
     return f"Best {name} {best:.4f} at epoch {best_epoch}; next: {verb}"
 
 
-def _measure_name(measure: str, num_classes: int) -> str:
-    """Name a measure as a mean where it is one over several foreground classes."""
-    is_mean = num_classes > 2 and measure != "accuracy"
+def _measure_name(measure: str, targets: Targets) -> str:
+    """Name a measure as a mean where it is one over several foreground classes or regions."""
+    is_mean = targets.has_several and measure != "accuracy"
     return f"mean {measure}" if is_mean else measure

@@ -22,6 +22,8 @@ from vesuv.types import Say, silent
 MetricsRow = dict[str, float | int | None]
 """An epoch's columns of metrics.csv; None: an empty cell."""
 
+_ONLY_LOGGED = ("noise",)
+"""Kinds of events that repeat too often for a person who watches."""
 _NOT_LOGGED = (Interrupted, OtherProcessError)
 """Exceptions that are not errors of this process."""
 
@@ -44,14 +46,26 @@ def _ignore_step(_progress: StepProgress) -> None:
     """Ignore progress."""
 
 
+def _ignore_epoch(_epoch: int, _row: MetricsRow) -> None:
+    """Ignore metrics."""
+
+
 @dataclass(frozen=True)
 class Listener:
-    """Functions that training calls; the command line prints with them."""
+    """Functions that training calls; the command line prints with them.
+
+    An OSError of `line`, `notice` or `epoch` ends all calls and not the training.
+    """
 
     line: Say = silent
-    """Called with each line of train.log; an OSError ends these calls and not the training."""
+    """Called with each line of train.log."""
     step: Callable[[StepProgress], None] = _ignore_step
     """Called after each step."""
+    notice: Say = silent
+    """Called with the lines of train.log for a person who watches: start, events, new findings and
+    end. An epoch's own lines are left out: `epoch` has their numbers."""
+    epoch: Callable[[int, MetricsRow], None] = _ignore_epoch
+    """Called with an epoch's number and its columns of metrics.csv."""
 
 
 SILENT: Listener = Listener()
@@ -73,19 +87,35 @@ class Reporter:
         self.reported_findings: set[str] = set()
 
     def say(self, line: str) -> None:
-        """Write a line to train.log and pass it to the listener."""
+        """Write a line to train.log, for a person who watches too."""
+        self.log(line)
+        self._notice(line)
+
+    def log(self, line: str) -> None:
+        """Write a line to train.log alone."""
         if self.writer is not None:
             self.writer.log(line)
-        try:
+        with self._silence_on_error():
             self.listener.line(line)
-        except OSError as fault:
-            self.listener = SILENT
-            self.say(f"Nothing more is printed ({fault.strerror}); training and this log go on")
 
     def metrics(self, epoch: int, row: MetricsRow) -> None:
         """Write an epoch's metrics."""
         if self.writer is not None:
             self.writer.metrics(epoch, row)
+        with self._silence_on_error():
+            self.listener.epoch(epoch, row)
+
+    def _notice(self, line: str) -> None:
+        with self._silence_on_error():
+            self.listener.notice(line)
+
+    @contextmanager
+    def _silence_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as fault:
+            self.listener = SILENT
+            self.log(f"Nothing more is printed ({fault.strerror}); training and this log go on")
 
     def event(self, position: Position, kind: str, line: str) -> None:
         """Write an event.
@@ -96,7 +126,9 @@ class Reporter:
             line: The event in one sentence.
         """
         epoch, step = position
-        self.say(f"Epoch {epoch} {line}")
+        self.log(f"Epoch {epoch} {line}")
+        if kind not in _ONLY_LOGGED:
+            self._notice(line if kind == "stop" else f"Epoch {epoch} {line}")
         if self.writer is not None:
             self.writer.event(RunEvent(epoch=epoch, step=step, kind=kind, line=line))
 
@@ -127,7 +159,9 @@ class Reporter:
     def conclude(self, findings: Sequence[Finding]) -> None:
         """Log all findings at the end of the run, and write report.html."""
         for line in ["Findings:", *finding_lines(findings)] if findings else ["No findings"]:
-            self.say(line)
+            self.log(line)
+        titles = "; ".join(f"{finding.title} ({finding.name})" for finding in findings)
+        self._notice(f"Findings: {titles}" if findings else "No findings")
         self.page()
 
     def page(self) -> None:
