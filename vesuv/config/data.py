@@ -69,13 +69,19 @@ class DataConfig(Section):
     a shipped configuration and in --set: from the current folder)."""
     source: str | None = None
     """Where the data can be had, for the message where `root` is missing."""
-    layout: Literal["kaggle", "nnunet", "folders"] = "kaggle"
+    layout: Literal["kaggle", "nnunet", "folders", "pairs", "ome_zarr"] = "kaggle"
     """kaggle: train_images/, train_labels/, train.csv; nnunet: imagesTr/, labelsTr/, dataset.json;
-    folders: two folders whose files are matched by name."""
+    folders: two folders whose files are matched by name; pairs: x_image.nrrd and x_label.nrrd side
+    by side, also in a folder for each case; ome_zarr: images that hold their labels."""
     images: str = "train_images"
-    """Image folder inside root (layouts kaggle and folders)."""
+    """Image folder inside root (layouts kaggle and folders); last word of the names of images
+    (layout pairs)."""
     labels: str = "train_labels"
-    """Label folder inside root (layouts kaggle and folders)."""
+    """Label folder inside root (layouts kaggle and folders); last word of the names of labels
+    (layout pairs); name of the label image (layout ome_zarr)."""
+    parts: PositiveInt = 1
+    """Parts along its longest axis that each volume is cut into, each a case of its own: 2 lets one
+    volume alone be trained on and judged, on other voxels of the same volume."""
     store: str | None = None
     """Folder of the prepared cases, relative as `root` is; when left out
     log/prepared/<configuration name> in the current folder."""

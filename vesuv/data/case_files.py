@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vesuv.data.case import Case
 from vesuv.data.case_paths import CasePaths
+from vesuv.data.parts import cut_part
 from vesuv.errors import InputError
 from vesuv.io.formats import read
 from vesuv.io.grid import check_same_grid, read_channels
@@ -25,7 +26,7 @@ def read_case(files: CasePaths) -> Case:
             f"{files.label}: a label has one channel, found {len(label.channels)}; give one "
             "integer map"
         )
-    return Case(
+    case = Case(
         files.id,
         image,
         label.channels[0],
@@ -34,3 +35,4 @@ def read_case(files: CasePaths) -> Case:
         geometry.unit,
         geometry.direction,
     )
+    return case if files.part is None else cut_part(case, *files.part)

@@ -18,12 +18,14 @@ class CasePaths:
         images: One file for each channel, or one file with all channels.
         label: Label file; None for a case that is only predicted.
         group: `scroll_id` of train.csv; None without one.
+        part: Index of this part and number of parts, where the files are cut (`data.parts`).
     """
 
     id: str
     images: tuple[Path, ...]
     label: Path | None
     group: str | None
+    part: tuple[int, int] | None = None
 
 
 def volumes_by_stem(folder: Path, ending: str | None = None) -> dict[str, Path]:

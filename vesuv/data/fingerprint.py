@@ -29,6 +29,7 @@ def settings_of(config: Config) -> Settings:
     if data.layout != "nnunet":
         settings |= {"data.images": data.images, "data.labels": data.labels}
     return settings | {
+        "data.parts": data.parts,
         "data.spacing": None if data.spacing is None else list(data.spacing),
         "labels.classes": {name: list(values) for name, values in config.labels.values()},
         "labels.ignore": config.labels.ignore,
@@ -81,11 +82,12 @@ def check_fits(store: Path, settings: Settings, sources: Sources, config: Config
         InputErrors: Each differing setting with both values, or the file that changed.
     """
     current = settings_of(config)
+    settings = {"data.parts": 1, **settings}  # older stores do not record it
     faults = [
         f"{store}: was prepared with {key} {json.dumps(settings[key])}, the configuration says "
         f"{json.dumps(current[key])}; {_REMEDY}"
         for key in sorted((set(settings) & set(current)) - {_ROOT_KEY})
-        if settings[key] != current[key]
+        if json.dumps(settings[key]) != json.dumps(current[key])  # the order of classes counts
     ]
     if faults:
         raise InputErrors(faults)

@@ -1,4 +1,4 @@
-"""Files of each case in the three layouts of raw data."""
+"""Files of each case in the five layouts of raw data."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from vesuv.config.data import DataConfig
 from vesuv.config.nnunet import missing_root
 from vesuv.data.case_paths import CasePaths, volumes_by_stem
 from vesuv.data.nnunet import nnunet_cases
+from vesuv.data.ome_zarr import ome_zarr_cases, zarr_images
+from vesuv.data.pairs import pair_cases
+from vesuv.data.parts import split_cases
 from vesuv.errors import InputError, InputErrors
 from vesuv.files import open_text
 from vesuv.io.tables import plain_cell
@@ -40,17 +43,23 @@ def scan_cases(config: DataConfig) -> tuple[list[CasePaths], list[str]]:
     """
     check_root(config)
     root = Path(config.root)
-    if config.layout != "kaggle" or (root / _LIST).exists():
+    has_list = config.layout == "kaggle" and (root / _LIST).exists()
+    if has_list or config.layout in ("nnunet", "folders"):
         _check_volume_folders(config)
     if config.layout == "kaggle":
         cases, faults = _kaggle(root, config)
     elif config.layout == "nnunet":
         cases, faults = nnunet_cases(root, read_groups(root / _LIST) or {})
+    elif config.layout == "pairs":
+        groups = read_groups(root / _LIST) or {}
+        cases, faults = pair_cases(root, config.images, config.labels, groups)
+    elif config.layout == "ome_zarr":
+        cases, faults = ome_zarr_cases(root, config.labels, read_groups(root / _LIST) or {})
     else:
         cases, faults = _folders(root, config)
     if not cases and not faults:
         raise InputError(f"{root}: no case found in layout {config.layout}; see data.layout")
-    return sorted(cases, key=lambda case: case.id), faults
+    return sorted(split_cases(cases, config.parts), key=lambda case: case.id), faults
 
 
 def check_root(config: DataConfig) -> None:
@@ -63,9 +72,13 @@ def check_root(config: DataConfig) -> None:
         raise InputError(missing_root(config.root, config.source))
 
 
-def volume_folders(config: DataConfig) -> tuple[Path, Path]:
-    """Return the folders of images and labels."""
+def volume_folders(config: DataConfig) -> tuple[Path, ...]:
+    """Return the folders of images and labels; none where both lie in the root itself."""
     root = Path(config.root)
+    if config.layout == "pairs":
+        return ()
+    if config.layout == "ome_zarr":
+        return tuple(zarr_images(root))
     if config.layout == "nnunet":
         return root / "imagesTr", root / "labelsTr"
     return root / config.images, root / config.labels

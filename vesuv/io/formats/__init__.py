@@ -160,6 +160,8 @@ def _access_sentence(path: Path, fault: OSError) -> str | None:
 
 def _format_of(path: Path) -> _Format:
     ending = suffix(path)
+    if not ending and any(suffix(folder) == ".zarr" for folder in path.parents):
+        return _ZARR  # an array or image inside a group
     if not ending:
         raise InputError(
             f"{path}: files end in one of {', '.join(SUFFIXES)}, found {path.suffix or 'none'!r}; "
