@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from html import unescape
 from pathlib import Path
 
 import pytest
@@ -30,9 +31,13 @@ def test_the_table_the_choice_and_how_sure_it_is_are_printed(
     small = "selection.postprocess=[[{name: remove_small, voxels: 20}]]"
     words = ("--run", folder.path, "--checkpoint", "best", "--set", small)
 
+    page = folder.path / "report.html"
+    assert "not selected yet" in page.read_text()
+
     lines = _print(run, capsys, *words, "selection.thresholds=[0.05, 0.5]")
 
     selected = json.loads(folder.selected_file.read_text())
+    assert selected["why"] in unescape(page.read_text()), "the page is written anew"
     text = "\n".join(lines)
     assert "2 held-out cases, whole volumes" in text
     for candidate in ("best at threshold 0.5 ", "best at threshold 0.5, remove small 20 voxels "):

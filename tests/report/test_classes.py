@@ -150,3 +150,20 @@ def test_class_indices_that_cannot_be_shown_leave_any_class(
     assert "any class against background, from probability 0.5 on" in text
     assert "overlap of any class 1.000: 6 true positive" in text
     assert "Dice" not in text
+
+
+def test_overlapping_regions_are_named_as_regions(make_run: MakeRun) -> None:
+    run = make_run(2)
+    config = (run / "config.yaml").read_text()
+    regions = "surface: 1, core: 3}, regions: {whole: [surface, core], inner: [core]}"
+    config = config.replace("surface: 1}", regions)
+    (run / "config.yaml").write_text(config + "model: {out_channels: 2}\n")
+    rows = "epoch,val/dice,val/labelled_fraction[whole],val/dice[whole],val/dice[inner]\n"
+    (run / "metrics.csv").write_text(f"{rows}0,0.6,0.1,0.8,0.4\n")
+
+    page, curves = section(run, "classes"), words(section(run, "curves"))
+
+    assert "<h2>Regions</h2>" in page and "Dice by region" in page
+    assert re.search(r'<td>whole</td>\s*<td class="n">0\.8000</td>', page)
+    assert "Measures are means over the foreground regions that are labelled" in curves
+    assert "Measure: mean dice" in curves

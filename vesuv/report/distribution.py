@@ -29,7 +29,7 @@ class ProbabilityPlot:
 
     epoch: int
     threshold: float
-    """The validation threshold; 0.5 for several classes, which have none."""
+    """The validation threshold; 0.5 for several classes that exclude each other."""
     shares: Mapping[str, list[float]]
     """Label -> share of its voxels in each bin."""
 
@@ -45,7 +45,9 @@ class ProbabilityPlot:
         if not any(map(any, counts.values())):
             return None
         config = history.config
-        has_threshold = config is not None and config.labels.num_classes == 2
+        has_threshold = config is not None and (
+            config.labels.num_classes == 2 or config.labels.targets.overlap
+        )
         threshold = config.validation.threshold if config and has_threshold else 0.5
         shares = {name: [n / (sum(bins) or 1) for n in bins] for name, bins in counts.items()}
         return cls(observation.epoch, threshold, shares)

@@ -31,11 +31,17 @@ class Overview:
 
     @cached_property
     def class_names(self) -> list[str]:
-        """Foreground classes if there are several; empty for two classes."""
-        labels = self.history.config.labels if self.history.config else None
-        if labels is None:
+        """Foreground classes or regions if there are several; empty for two classes."""
+        if self.history.config is None:
             return list(self.history.metrics.by_class("val/labelled_fraction"))
-        return [printable(name) for name in labels.names[1:]] if labels.num_classes > 2 else []
+        targets = self.history.config.labels.targets
+        return [printable(name) for name in targets.names] if targets.has_several else []
+
+    @property
+    def class_words(self) -> tuple[str, str]:
+        """What `class_names` are, one and several."""
+        is_region = self.history.config is not None and self.history.config.labels.targets.overlap
+        return ("region", "regions") if is_region else ("class", "classes")
 
     @property
     def measure_name(self) -> str:
