@@ -47,6 +47,15 @@ def test_sources_are_files_below_the_root_with_size_and_time(raw: Path) -> None:
     assert found["i/a.tif"] == [7, (raw / "i/a.tif").stat().st_mtime_ns]
 
 
+def test_classes_in_another_order_are_other_classes(raw: Path) -> None:
+    classes = {"background": 0, "a": 1, "b": 2}
+    swapped = {"background": 0, "b": 2, "a": 1}
+    made = settings_of(config(raw, classes=classes))
+
+    with pytest.raises(InputErrors, match=r"was prepared with labels\.classes"):
+        check_fits(Path("store"), made, sources(raw), config(raw, classes=swapped))
+
+
 def test_a_zarr_folder_counts_all_that_lies_in_it(raw: Path) -> None:
     for folder in ("i", "l"):
         (raw / folder / "z.zarr" / "c").mkdir(parents=True)

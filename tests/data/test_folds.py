@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -158,3 +160,83 @@ def test_a_file_for_other_settings_is_refused(tmp_path: Path, change: dict[str, 
 
     with pytest.raises(InputErrors, match=rf"made with data\.folds\.{key} .* configuration says"):
         read_folds(tmp_path / "folds.yaml", ["c000"], FoldsConfig(**{"num": 2, **change}))
+
+
+SPLITS = [
+    {"train": ["c000", "c001"], "val": ["c003"]},
+    {"train": ["c000", "c003"], "val": ["c001", "c002"]},
+]
+
+
+def splits(folder: Path, content: Any) -> Path:
+    file = folder / "splits_final.json"
+    file.write_text(json.dumps(content))
+    return file
+
+
+def test_folds_of_a_file_are_used_as_they_are(tmp_path: Path) -> None:
+    file = splits(tmp_path, SPLITS)
+
+    for _ in range(2):  # read first, then from folds.yaml
+        folds = load_folds(store(tmp_path, 4), FoldsConfig(num=5), file)
+
+        assert folds.num == 2
+        assert folds.file == str(file)
+        assert folds.split(0) == (["c000", "c001"], ["c003"])
+        assert folds.split(1) == (["c000", "c003"], ["c001", "c002"])
+        with pytest.raises(InputError, match=r"--fold 2: folds go from 0 to 1 \(.*splits_final"):
+            folds.split(2)
+
+
+def test_a_partition_of_a_file_lists_its_validation_cases_alone(tmp_path: Path) -> None:
+    every = [f"c{number:03d}" for number in range(4)]
+    parts = [every[:1], every[1:]]
+    content = [{"train": [n for n in every if n not in part], "val": part} for part in parts]
+
+    load_folds(store(tmp_path, 4), FoldsConfig(), splits(tmp_path, content))
+
+    assert "training" not in yaml.safe_load((tmp_path / "folds.yaml").read_text())
+    folds = load_folds(store(tmp_path, 4), FoldsConfig())  # the raw data are gone
+    assert folds.split(1) == (["c000"], ["c001", "c002", "c003"])
+
+
+def test_a_file_that_changed_is_refused_until_its_folds_are_read_again(tmp_path: Path) -> None:
+    load_folds(store(tmp_path, 4), FoldsConfig(), splits(tmp_path, SPLITS))
+    file = splits(tmp_path, SPLITS[::-1])
+
+    with pytest.raises(InputErrors, match=r"folds\.yaml: holds the folds of .* has others now"):
+        load_folds(store(tmp_path, 4), FoldsConfig(), file)
+
+    (tmp_path / "folds.yaml").unlink()
+    assert load_folds(store(tmp_path, 4), FoldsConfig(), file).split(1)[1] == ["c003"]
+
+
+def test_folds_of_a_file_do_not_serve_drawn_ones(tmp_path: Path) -> None:
+    load_folds(store(tmp_path, 4), FoldsConfig(), splits(tmp_path, SPLITS))
+
+    with pytest.raises(InputErrors, match=r"data\.folds\.file is null now; set the key back"):
+        load_folds(store(tmp_path, 4), FoldsConfig(file=None))
+
+
+def test_drawn_folds_stay_when_a_file_appears(tmp_path: Path) -> None:
+    drawn = load_folds(store(tmp_path, 4), FoldsConfig(num=2))
+
+    assert load_folds(store(tmp_path, 4), FoldsConfig(num=2), splits(tmp_path, SPLITS)) == drawn
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("folds: [[c003], [c001, c003]]", r"case c003 validates 2 folds"),
+        ("folds: [[c003]]", r"as many lists in `training` as in `folds`"),
+        ("folds: [[c003], [c000]]", r"case c000 stands 2 times in fold 1"),
+    ],
+)
+def test_an_edit_of_folds_of_a_file_is_checked(tmp_path: Path, change: str, message: str) -> None:
+    load_folds(store(tmp_path, 4), FoldsConfig(), splits(tmp_path, SPLITS))
+    file = tmp_path / "folds.yaml"
+    content = yaml.safe_load(file.read_text()) | yaml.safe_load(change)
+    file.write_text(yaml.safe_dump(content))
+
+    with pytest.raises(InputErrors, match=message):
+        load_folds(store(tmp_path, 4), FoldsConfig())

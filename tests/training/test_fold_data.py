@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from vesuv.data.builder import open_or_prepare_store
 from vesuv.data.case import Case
 from vesuv.data.preparation import prepare_in_memory
 from vesuv.errors import InputError
-from vesuv.training.fold_data import TrainingData, fold_data
+from vesuv.training.fold_data import TrainingData, fold_data, with_channels
 
 
 def config_of(num: int = 2, **sections: Any) -> Config:
@@ -99,3 +100,49 @@ def test_fewer_cases_than_folds_are_refused_for_a_fold_and_fine_for_all() -> Non
     with pytest.raises(InputError, match="2 cases cannot be split into 3 folds"):
         fold_data(data, config, 0)
     assert len(fold_data(data, config, "all").train) == 2
+
+
+def two_channels(num: int = 2, **sections: Any) -> tuple[Config, TrainingData]:
+    config = config_of(num, **sections)
+    made = [
+        dataclasses.replace(case, image=np.stack([case.image, case.image]))
+        for case in cases([0, 0, 1, 2], [0, 1, 1, 1], [0, 0, 0, 1], [0, 1, 0, 1])
+    ]
+    return config, TrainingData.in_memory(prepare_in_memory(made, config), config)
+
+
+def test_the_channels_follow_from_the_cases() -> None:
+    config, data = two_channels()
+
+    resolved = with_channels(config, data)
+
+    assert config.model.written_channels is None
+    assert resolved.model.in_channels == resolved.model.written_channels == 2
+    assert with_channels(resolved, data) == resolved
+
+
+def test_written_channels_are_compared_with_the_cases() -> None:
+    model = {"filters": 4, "depth": 2}
+    _, data = two_channels(model=model | {"in_channels": 2})
+    one = config_of(model=model | {"in_channels": 1})
+
+    with pytest.raises(
+        InputError,
+        match=r"the cases in memory: model\.in_channels: must equal the images' channels \(2 in "
+        r"case c0, 3 more cases differ too\), found 1",
+    ):
+        with_channels(one, data)
+    with pytest.raises(InputError, match=r"^model\.in_channels: must equal .* found 1"):
+        two_channels(model=model | {"in_channels": 1})
+
+
+def test_cases_in_memory_take_folds_from_a_file_that_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "own.json"
+    file.write_text(json.dumps([{"train": ["c0"], "val": ["c1"]}]))
+    config = config_of()
+    folds = config.data.folds.model_copy(update={"file": str(file)})
+    data = config.data.model_copy(update={"folds": folds})
+
+    made = in_memory(config.model_copy(update={"data": data}), [0, 0, 1, 2], [0, 1, 1, 1])
+
+    assert made.folds.split(0) == (["c0"], ["c1"])

@@ -75,8 +75,9 @@ def _prepare(config: Config, *, overwrite: bool = False, table: bool = True) -> 
             progress=progress,
             notes=lambda note: out.print(note),
         )
+    fold_lines = _fold_lines(store, config)
     show_summary(store, config, out, table=table)
-    for line in _fold_lines(store, config):
+    for line in fold_lines:
         out.print(line)
     number = "1 case" if len(store.cases) == 1 else f"{len(store.cases)} cases"
     seconds = time.monotonic() - start

@@ -29,11 +29,7 @@ _MAX_BASES = 20
 
 
 def load_config(
-    path: str | Path,
-    changes: Sequence[str] = (),
-    *,
-    paths_from: Path | None = None,
-    labels: Tree | None = None,
+    path: str | Path, changes: Sequence[str] = (), *, paths_from: Path | None = None
 ) -> Config:
     """Read a configuration file with its bases, apply changes, check every key and value.
 
@@ -47,20 +43,15 @@ def load_config(
             names the file it inherits from, relative to itself, or a shipped one by name.
         changes: `section.key=value` strings, the value in YAML.
         paths_from: Folder that relative paths in the files count from, in place of their own.
-        labels: Section in place of dataset.json, where labels are left out.
 
     Raises:
         InputError: Names file, key, rule, value found and the nearest valid name.
     """
-    return load_with_origins(path, changes, paths_from=paths_from, labels=labels)[0]
+    return load_with_origins(path, changes, paths_from=paths_from)[0]
 
 
 def load_with_origins(
-    path: str | Path,
-    changes: Sequence[str] = (),
-    *,
-    paths_from: Path | None = None,
-    labels: Tree | None = None,
+    path: str | Path, changes: Sequence[str] = (), *, paths_from: Path | None = None
 ) -> tuple[Config, Origins]:
     """Return a configuration as `load_config` does, and where each written value is from."""
     path = config_path(path)
@@ -68,9 +59,9 @@ def load_with_origins(
     tree.setdefault("name", path.stem)
     for change in changes:
         _apply_change(tree, origins, change)
-    config = check(complete(tree, origins, labels), str(path), origins)
-    if config.model.written_channels is None:
-        origins["model", "in_channels"] = "default; it follows from the data"
+    config = check(complete(tree, origins), str(path), origins)
+    origins.setdefault(("model", "in_channels"), "default; it follows from the data")
+    origins.setdefault(("model", "out_channels"), "follows from labels")
     return config, origins
 
 

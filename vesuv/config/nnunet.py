@@ -29,15 +29,12 @@ def is_dataset_id(root: object) -> bool:
     return type(root) is int or (isinstance(root, str) and _ID.fullmatch(root) is not None)
 
 
-def complete(
-    tree: dict[str, Any], origins: Origins, labels: dict[str, Any] | None = None
-) -> dict[str, Any]:
+def complete(tree: dict[str, Any], origins: Origins) -> dict[str, Any]:
     """Fill in what follows from an nnU-Net data set: its folder by id, and labels left out.
 
     Args:
         tree: Merged configuration, not checked yet.
         origins: The origins of the added values are added here.
-        labels: Section for labels that are left out; None: from dataset.json.
 
     Raises:
         InputError: The data set is not there, or its dataset.json cannot be used.
@@ -52,10 +49,9 @@ def complete(
     written = {} if written is None else written
     if not isinstance(root, str) or not isinstance(written, dict) or "classes" in written:
         return tree
-    if labels is None:
-        if not Path(root).is_dir():
-            raise InputError(missing_root(root, data.get("source")))
-        labels = read_dataset_json(Path(root)).labels_section()
+    if not Path(root).is_dir():
+        raise InputError(missing_root(root, data.get("source")))
+    labels = read_dataset_json(Path(root)).labels_section()
     if "regions" in written:
         labels = {key: value for key, value in labels.items() if key != "regions_class_order"}
     for key in labels.keys() - written.keys():

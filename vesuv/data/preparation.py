@@ -102,17 +102,22 @@ def prepare_in_memory(cases: Sequence[Case], config: Config) -> list[MemoryCase]
 
 
 def channel_faults(cases: Iterable[CaseAttributes], in_channels: int | None) -> list[str]:
-    """Return a sentence for each case that has other channels than the network.
+    """Return a sentence where cases have other channels than the network.
 
     Args:
         cases: All cases.
         in_channels: `model.in_channels` as it was written; None: it follows from the cases.
     """
+    others = sorted(
+        (case for case in cases if in_channels not in (None, case.num_channels)),
+        key=lambda case: case.id,
+    )
+    if not others:
+        return []
+    more = f", {len(others) - 1} more cases differ too" if len(others) > 1 else ""
     return [
-        f"model.in_channels: must equal the images' channels ({case.num_channels} in case "
-        f"{case.id}), found {in_channels}; correct it, or leave it out"
-        for case in cases
-        if in_channels not in (None, case.num_channels)
+        f"model.in_channels: must equal the images' channels ({others[0].num_channels} in case "
+        f"{others[0].id}{more}), found {in_channels}; correct it, or leave it out"
     ]
 
 

@@ -43,8 +43,7 @@ def resumed_config(run: RunFolder, file: str | Path, changes: Sequence[str]) -> 
         InputError: The configuration is wrong, or the run's prepared data are gone.
     """
     recorded = run.config
-    labels = recorded.labels.model_dump(mode="json")
-    config = load_config(file, [*run.facts.overrides, *changes], labels=labels)
+    config = load_config(file, [*run.facts.overrides, *changes])
     if config.model.written_channels is None:
         channels = {"in_channels": recorded.model.in_channels}
         model = config.model.model_copy(update=channels)
