@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vesuv.errors import InputError
-from vesuv.evaluation.pairs import name_folders
+from vesuv.evaluation.pairs import find_pairs, name_folders
 
 
 def test_folders_are_called_by_their_own_names(tmp_path: Path) -> None:
@@ -23,3 +23,14 @@ def test_folders_of_one_name_are_told_apart_by_those_above(tmp_path: Path) -> No
 def test_one_folder_given_twice_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--predictions: .*masks is given twice"):
         name_folders([tmp_path / "masks", tmp_path / "a" / ".." / "masks"])
+
+
+def test_the_prediction_of_an_image_belongs_to_the_label_beside_it(tmp_path: Path) -> None:
+    for name in ("raw/a_image.nii", "raw/a_label.nii", "masks/a_image.nii"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+
+    (pair,), faults = find_pairs(tmp_path / "masks", tmp_path / "raw")
+
+    assert pair.label == tmp_path / "raw/a_label.nii"
+    assert not faults

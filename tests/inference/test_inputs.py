@@ -56,3 +56,13 @@ def test_two_volumes_of_one_name_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match=r"a\.npy has the same name|a\.tif has the same name"):
         find_inputs(tmp_path, channel_files=False)
+
+
+def test_labels_beside_their_images_are_not_predicted(tmp_path: Path) -> None:
+    for name in ("a_image.nii", "a_label.nii", "b_image.nii", "b_label.nii", "c_label.nii"):
+        (tmp_path / name).touch()
+
+    volumes = find_inputs(tmp_path, channel_files=False)
+
+    # c_label has no image beside it, so it may be anything
+    assert [volume.id for volume in volumes] == ["a_image", "b_image", "c_label"]

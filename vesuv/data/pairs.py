@@ -61,6 +61,16 @@ def find_words(root: Path) -> tuple[str, str] | None:
     return best if numbers[best] else None
 
 
+def pairs_in(folder: Path) -> dict[Path, Path]:
+    """Return image -> label of the pairs that lie in a folder itself."""
+    words = find_words(folder)
+    if words is None:
+        return {}
+    files = volumes_in(folder)
+    images, labels = (with_last_word(files, word) for word in words)
+    return {images[name]: labels[name] for name in images if name in labels}
+
+
 def with_last_word(files: Iterable[Path], word: str) -> Volumes:
     """Return case id -> file of the files whose names end in a word.
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vesuv.data.pairs import pairs_in
 from vesuv.errors import InputError
 from vesuv.io.formats import stem, volumes_in
 
@@ -38,7 +39,7 @@ def name_folders(folders: Sequence[Path]) -> dict[str, Path]:
 
 
 def find_pairs(predictions: Path, labels: Path) -> tuple[list[CaseFiles], list[str]]:
-    """Match files by name without ending.
+    """Match files by name without ending; a prediction x_image belongs to the label x_label.
 
     Returns:
         The pairs, and a fault for each prediction without a label.
@@ -47,6 +48,7 @@ def find_pairs(predictions: Path, labels: Path) -> tuple[list[CaseFiles], list[s
         InputError: Nothing to match.
     """
     predicted, labelled = by_id(predictions), by_id(labels)
+    labelled |= {stem(image): label for image, label in pairs_in(labels).items()}
     if not predicted:
         raise InputError(f"--predictions: {predictions} holds no volume; predict first")
     if not predicted.keys() & labelled.keys():

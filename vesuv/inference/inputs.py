@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from vesuv.data.pairs import pairs_in
 from vesuv.errors import InputError
 from vesuv.io.formats import stem, suffix, volumes_in
 
@@ -34,7 +35,7 @@ def find_inputs(path: Path, *, channel_files: bool) -> list[InputVolume]:
     """List the volumes at `path`, sorted by id.
 
     Args:
-        path: A volume, or a folder of volumes.
+        path: A volume, or a folder of volumes; labels that lie beside images are left out.
         channel_files: Whether each channel has a file of its own, named _0000, _0001 …
 
     Raises:
@@ -43,7 +44,7 @@ def find_inputs(path: Path, *, channel_files: bool) -> list[InputVolume]:
     single = bool(suffix(path)) or path.is_file()
     if not path.exists():
         raise InputError(f"{path}: no such file or folder; check --input")
-    files = [path] if single else volumes_in(path)
+    files = [path] if single else _images_in(path)
     if not files:
         raise InputError(f"{path}: holds no volume in a known format; check --input")
     grouped: dict[str, list[Path]] = {}
@@ -56,3 +57,10 @@ def find_inputs(path: Path, *, channel_files: bool) -> list[InputVolume]:
             )
         grouped.setdefault(name, []).append(file)
     return [InputVolume(name, tuple(sorted(files))) for name, files in sorted(grouped.items())]
+
+
+def _images_in(folder: Path) -> list[Path]:
+    """The volumes of a folder without x_label of pairs x_image, x_label."""
+    files = volumes_in(folder)
+    labels = set(pairs_in(folder).values()) if files else set()
+    return [file for file in files if file not in labels]
