@@ -26,6 +26,7 @@ from torch.autograd import DeviceType
 from torch.utils.flop_counter import FlopCounterMode
 
 from vesuv.config import Config
+from vesuv.config.labels import TWO_CLASSES
 from vesuv.losses import LOSSES, Compound, build_losses
 from vesuv.models import build_model
 from vesuv.runtime.machine import Machine
@@ -177,7 +178,7 @@ def nnunet_network(filters: int) -> nn.Module:
         kernel_sizes=3,
         strides=[1, 2, 2, 2, 2],
         n_conv_per_stage=2,
-        num_classes=2,
+        targets=TWO_CLASSES,
         n_conv_per_stage_decoder=2,
         conv_bias=True,
         norm_op=nn.InstanceNorm3d,

@@ -99,7 +99,7 @@ def vesuv_loader(
         workers=workers,
         augment_on=augment_on,
         device=device,
-        num_classes=config.labels.num_classes,
+        targets=config.labels.targets,
     )
 
 

@@ -17,6 +17,7 @@ import torch
 from harness import CLOCKS, Report, options, phantom, phantom_config, side_by_side
 from torch import Tensor, nn
 
+from vesuv.config.labels import TWO_CLASSES
 from vesuv.data.builder import open_or_prepare_store
 from vesuv.losses import LOSSES, Compound
 from vesuv.models.normalization import NormActivation
@@ -125,7 +126,7 @@ def train(arguments: Namespace, seed: int, precision: Precision) -> list[float]:
         workers=0,
         augment_on="worker",
         device=torch.device("cpu"),
-        num_classes=2,
+        targets=TWO_CLASSES,
     )
     step = our_step(new_network(arguments.filters, seed), precision, arguments.threads)
     return [float(step(batch, TERMS).loss) for batch in loader.epoch(0)]

@@ -102,4 +102,4 @@ def test_counting_on_an_accelerator_never_asks_the_host_for_a_value() -> None:
 def test_one_class_against_the_rest_keeps_its_counts() -> None:
     matrix = torch.tensor([[5, 1, 2], [3, 7, 4], [6, 8, 9]])
 
-    assert one_against_rest(matrix, 1).tolist() == [[5 + 2 + 6 + 9, 1 + 8], [3 + 4, 7]]
+    assert one_against_rest(matrix, [1]).tolist() == [[5 + 2 + 6 + 9, 1 + 8], [3 + 4, 7]]

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from vesuv.inference.best_file import open_best
+from vesuv.inference.chosen_mask import choose_mask
 from vesuv.inference.files import FilePrediction, check_output
 from vesuv.inference.inputs import find_inputs
-from vesuv.inference.members import choose_mask, open_members
+from vesuv.inference.members import open_members
 from vesuv.inference.networks import TrainedNetwork
 from vesuv.inference.predictor import Predictor
 from vesuv.runs.checkpoints import read_checkpoint

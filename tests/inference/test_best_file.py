@@ -8,7 +8,8 @@ import pytest
 
 from vesuv.errors import InputError
 from vesuv.inference.best_file import open_best
-from vesuv.inference.members import choose_mask, file_digest
+from vesuv.inference.chosen_mask import choose_mask
+from vesuv.inference.members import file_digest
 
 
 def _write(path: Path, runs: list[Any], **changes: Any) -> Path:
@@ -28,8 +29,8 @@ def test_every_member_has_the_threshold_and_the_steps_of_the_whole(make_run, tmp
 
     assert [member.run.path for member in members] == [run.path for run in runs]
     mask = choose_mask(members).settings
-    assert mask.threshold == 0.35
-    assert [step.name for step in mask.chain] == ["remove_small"]
+    assert mask.cuts[0].threshold == 0.35
+    assert [step.name for step in mask.cuts[0].chain] == ["remove_small"]
     assert all(member.is_outdated for member in members)  # "x" is no digest of theirs
 
 
@@ -105,7 +106,10 @@ def test_a_file_of_the_former_version_opens(make_run, tmp_path) -> None:
     assert (member.run.path, member.name, member.is_outdated) == (run.path, "best", False)
     assert (member.inference.overlap, member.inference.mirror) == (0.25, True)
     settings = choose_mask([member]).settings
-    assert (settings.threshold, [step.name for step in settings.chain]) == (0.25, ["remove_small"])
+    assert (settings.cuts[0].threshold, [step.name for step in settings.cuts[0].chain]) == (
+        0.25,
+        ["remove_small"],
+    )
 
 
 def test_changes_come_after_what_the_file_says(make_run, tmp_path) -> None:

@@ -11,6 +11,7 @@ import torch
 from monai.inferers import sliding_window_inference
 
 from tests.inference.conftest import network_of, predict_files
+from vesuv.config.labels import TWO_CLASSES
 from vesuv.config.postprocess import read_chain
 from vesuv.errors import InputError, InputErrors
 from vesuv.inference.masks import MaskSettings
@@ -126,7 +127,7 @@ def test_a_prediction_is_processed_and_says_how(make_run, volumes: Path, tmp_pat
 
     predict_files([run.path], source, tmp_path / "out")
 
-    expected = MaskSettings(cut, read_chain([{"name": "keep_largest"}], ""))
+    expected = MaskSettings.alike(TWO_CLASSES, cut, read_chain([{"name": "keep_largest"}], ""))
     mask = tifffile.imread(tmp_path / "out/big.tif") == 200
     assert np.array_equal(mask, expected.classes(torch.from_numpy(raw)[None]))
     assert 0 < mask.sum() < (raw >= cut).sum()
@@ -249,12 +250,20 @@ def test_another_number_of_channels_than_in_training_is_refused(
 
 
 def test_thresholds_that_mean_nothing_are_refused(make_run, volumes: Path, tmp_path: Path) -> None:
-    softmax = make_run("b", model__out_channels=2).path
-
     with pytest.raises(InputError, match=r"--threshold: must be from 0 to 1, found 1\.5"):
         predict_files([make_run("a").path], volumes, tmp_path / "out", threshold=1.5)
-    with pytest.raises(InputError, match=r"--threshold: with 2 output channels the likeliest"):
-        predict_files([softmax], volumes, tmp_path / "out", threshold=0.5)
+    with pytest.raises(InputError, match=r"probabilities are cut in steps of 0\.005; give"):
+        predict_files([make_run("b").path], volumes, tmp_path / "out", threshold=0.001)
+
+
+def test_a_threshold_of_two_channels_is_that_of_foreground(
+    make_run, volumes: Path, tmp_path: Path
+) -> None:
+    run = make_run("b", model__out_channels=2, logits=[0.0, 1.0]).path  # 0.73 of foreground
+
+    for threshold, share in ((0.7, 1.0), (0.75, 0.0)):
+        predict_files([run], volumes, tmp_path / str(threshold), threshold=threshold)
+        assert tifffile.imread(tmp_path / str(threshold) / "big.tif").mean() == share
 
 
 def test_a_place_for_the_submission_that_cannot_be_written_is_named(

@@ -7,10 +7,9 @@ import pytest
 from vesuv.config.postprocess import read_chain
 from vesuv.config.training import InferenceConfig
 from vesuv.errors import InputError
+from vesuv.inference.chosen_mask import ChosenMask, choose_mask
 from vesuv.inference.masks import MaskSettings
 from vesuv.inference.members import (
-    ChosenMask,
-    choose_mask,
     differing_key,
     file_digest,
     open_members,
@@ -36,7 +35,11 @@ def test_the_best_checkpoint_is_taken_when_nothing_was_selected(make_run) -> Non
 
     (member,) = open_members([run.path])
 
-    assert (member.name, member.threshold, member.is_outdated) == ("best", None, False)
+    assert (member.name, member.threshold("foreground"), member.is_outdated) == (
+        "best",
+        None,
+        False,
+    )
 
 
 def test_the_selected_checkpoint_and_threshold_come_first(make_run) -> None:
@@ -46,8 +49,8 @@ def test_the_selected_checkpoint_and_threshold_come_first(make_run) -> None:
     (member,) = open_members([run.path])
     (named,) = open_members([run.path], "best")
 
-    assert (member.name, member.threshold) == ("ema", 0.35)
-    assert (named.name, named.threshold) == ("best", None)
+    assert (member.name, member.threshold("foreground")) == ("ema", 0.35)
+    assert (named.name, named.threshold("foreground")) == ("best", None)
 
 
 def test_volumes_are_predicted_as_for_the_selection_unless_changed(make_run) -> None:
@@ -132,28 +135,28 @@ def test_the_threshold_is_the_callers_else_the_mean_of_the_selected_else_configu
     first, second = make_run("a", validation__threshold=0.45), make_run("b")
 
     mask = choose(first, second)
-    assert (mask.settings.threshold, mask.threshold_reason) == (
+    assert (mask.settings.cuts[0].threshold, mask.threshold_reason) == (
         0.45,
         f"threshold 0.45, from validation.threshold; nothing was selected for {first.path} (best), "
         f"{second.path} (best): vesuv validate_distribution does",
     )
     select(first, threshold=0.3)
     mask = choose(first, second)
-    assert (mask.settings.threshold, mask.threshold_reason) == (
+    assert (mask.settings.cuts[0].threshold, mask.threshold_reason) == (
         0.3,
         "threshold 0.3, the mean of the runs' selected; nothing was selected for "
         f"{second.path} (best): vesuv validate_distribution does",
     )
     select(second, threshold=0.5)
     mask = choose(first, second)
-    assert (mask.settings.threshold, mask.threshold_reason) == (
+    assert (mask.settings.cuts[0].threshold, mask.threshold_reason) == (
         0.4,
         "threshold 0.4, the mean of the runs' selected",
     )
     mask = choose(second)
     assert mask.threshold_reason == "threshold 0.5, selected for the run"
     mask = choose(first, second, threshold=0.7)
-    assert (mask.settings.threshold, mask.threshold_reason) == (
+    assert (mask.settings.cuts[0].threshold, mask.threshold_reason) == (
         0.7,
         "threshold 0.7, from the command line",
     )
@@ -164,23 +167,23 @@ def test_a_selected_threshold_is_taken_to_its_last_digit(make_run) -> None:
     for run in runs:
         select(run, threshold=0.30250004)  # 0.3025 stands for a step of probability, this not
 
-    assert choose(runs[0]).settings.threshold == 0.30250004
-    assert choose(*runs).settings.threshold == 0.30250004
+    assert choose(runs[0]).settings.cuts[0].threshold == 0.30250004
+    assert choose(*runs).settings.cuts[0].threshold == 0.30250004
 
 
 def test_selected_steps_win_over_configured_ones_and_none_selected_is_a_choice(make_run) -> None:
     run = make_run("a", inference__postprocess=[FILL])
 
-    assert choose(run).settings.chain == read_chain([FILL], "")
+    assert choose(run).settings.cuts[0].chain == read_chain([FILL], "")
     assert choose(run).chain_reason == "post-processing: fill_cavities, as in inference.postprocess"
     select(run)
-    assert choose(run).settings.chain == read_chain([FILL], "")
+    assert choose(run).settings.cuts[0].chain == read_chain([FILL], "")
     select(run, postprocess=[SMALL, FILL])
-    assert choose(run).settings.chain == read_chain([SMALL, FILL], "")
+    assert choose(run).settings.cuts[0].chain == read_chain([SMALL, FILL], "")
     assert choose(run).chain_reason == "post-processing: remove_small, fill_cavities, as selected"
-    assert choose(run).settings.threshold == 0.4
+    assert choose(run).settings.cuts[0].threshold == 0.4
     select(run, postprocess=[])
-    assert choose(run).settings.chain == ()
+    assert choose(run).settings.cuts[0].chain == ()
     assert choose(run).chain_reason == "no post-processing, as selected"
 
 
@@ -188,7 +191,9 @@ def test_none_switches_everything_off(make_run) -> None:
     run = make_run("a", inference__postprocess=[FILL])
     select(run, postprocess=[HYSTERESIS], threshold=0.35)
 
-    assert choose(run, postprocess="none").settings == MaskSettings(0.35, ())
+    assert choose(run, postprocess="none").settings == MaskSettings.alike(
+        run.config.labels.targets, 0.35
+    )
     with pytest.raises(InputError, match=r"--postprocess: must be none, found 'off'"):
         choose(run, postprocess="off")
 
@@ -199,7 +204,7 @@ def test_a_chain_that_cuts_takes_the_place_of_the_threshold(make_run) -> None:
 
     mask = choose(run)
 
-    assert mask.settings.threshold is None
+    assert mask.settings.cuts[0].threshold is None
     assert mask.threshold_reason == "hysteresis of the post-processing"
     with pytest.raises(InputError, match=r"--threshold: .* begins with a hysteresis of its own"):
         choose(run, threshold=0.5)
@@ -210,12 +215,12 @@ def test_of_runs_that_differ_most_decide_and_it_is_said(make_run) -> None:
     for run, steps in zip(runs, ([SMALL], [FILL], [FILL]), strict=True):
         select(run, postprocess=steps)
 
-    assert choose(*runs).settings.chain == read_chain([FILL], "")
+    assert choose(*runs).settings.cuts[0].chain == read_chain([FILL], "")
     assert choose(*runs).chain_reason == (
         f"post-processing: fill_cavities, as selected for {runs[1].path}; the runs differ, "
         "2 of 3 have this"
     )
-    assert choose(*runs[:2]).settings.chain == read_chain([SMALL], "")
+    assert choose(*runs[:2]).settings.cuts[0].chain == read_chain([SMALL], "")
     assert choose(*runs[1:]).chain_reason == "post-processing: fill_cavities, as selected"
 
 
@@ -266,5 +271,5 @@ def test_a_threshold_below_the_first_step_of_probability_is_refused(make_run) ->
     select(runs[1], threshold=0.0)
     with pytest.raises(InputError, match=r"threshold 0\.0025, the mean of the runs' selected: "):
         choose(*runs)
-    assert choose(runs[0], threshold=0.0).settings.threshold == 0.0
-    assert choose(runs[0]).settings.threshold == 0.005
+    assert choose(runs[0], threshold=0.0).settings.cuts[0].threshold == 0.0
+    assert choose(runs[0]).settings.cuts[0].threshold == 0.005

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import vesuv
+from vesuv.config.labels import TWO_CLASSES
 from vesuv.config.postprocess import read_chain
 from vesuv.data.case import Case, MemoryCase
 from vesuv.data.preparation import prepare_in_memory
@@ -124,12 +125,12 @@ def test_the_mask_is_cut_processed_and_in_label_values(make_run) -> None:
     image = _image(20, 16, 18)
     chain = read_chain([{"name": "keep_largest"}], "test")
     probs = torch.from_numpy(load(run.path).predict(image))
-    settings = MaskSettings(float(probs.quantile(0.9)), chain)
+    settings = MaskSettings.alike(TWO_CLASSES, float(probs.quantile(0.9)), chain)
 
     predictor = Predictor.of_members(open_members([run.path]), settings)
 
     classes = predictor.classes(probs)
-    assert 0 < classes.sum() < (probs >= settings.threshold).sum()
+    assert 0 < classes.sum() < (probs >= settings.cuts[0].threshold).sum()
     assert np.array_equal(predictor.labels(probs), np.where(classes == 1, 200, 9))
     assert np.array_equal(predictor.segment(image), predictor.labels(probs))
 
@@ -139,10 +140,12 @@ def test_without_a_selection_the_configuration_says_how_masks_are_made(make_run)
     run = make_run("a", validation__threshold=0.7, inference__postprocess=chain)
     several = make_run("b", model__out_channels=2)
 
-    assert load(run.path).mask == MaskSettings(0.7, read_chain(chain, "test"))
+    assert load(run.path).mask == MaskSettings.alike(
+        load(run.path).targets, 0.7, read_chain(chain, "test")
+    )
     networks = load(run.path).networks
     assert Predictor(networks, load(run.path).machine).mask == load(run.path).mask
-    assert load(several.path).mask == MaskSettings(None)
+    assert load(several.path).mask == MaskSettings.alike(load(several.path).targets, None)
 
 
 def test_the_package_loads_runs_by_path_with_a_checkpoint_and_changes(make_run) -> None:

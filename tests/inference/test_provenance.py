@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from vesuv.config.labels import LabelsConfig
+from vesuv.config.labels import TWO_CLASSES, LabelsConfig
 from vesuv.errors import InputError
+from vesuv.inference.chosen_mask import ChosenMask
 from vesuv.inference.masks import MaskSettings
-from vesuv.inference.members import ChosenMask, open_members
+from vesuv.inference.members import open_members
 from vesuv.inference.postprocess.components import KeepLargest
 from vesuv.inference.predictor import Predictor
 from vesuv.inference.provenance import file_record, predicted_labels, provenance
@@ -17,7 +18,7 @@ from vesuv.io.tables import write_json
 
 def test_files_are_told_by_digest_and_folders_by_size(make_run, tmp_path: Path) -> None:
     members = open_members([make_run("a").path])
-    mask = ChosenMask(MaskSettings(0.5, (KeepLargest(),)), "because", "as said")
+    mask = ChosenMask(MaskSettings.alike(TWO_CLASSES, 0.5, (KeepLargest(),)), "because", "as said")
     (tmp_path / "v.zarr" / "c").mkdir(parents=True)
     (tmp_path / "v.zarr" / "c" / "0").write_bytes(b"12345")
     (tmp_path / "w.npy").write_bytes(b"abc")

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from tests.selection.studies import make_study
+from vesuv.config.labels import TWO_CLASSES, Targets
 from vesuv.config.training import SelectionConfig
 from vesuv.evaluation.folders import ScoreOptions, score_folders, write_scores
 from vesuv.runs.folder import RunFolder
@@ -28,7 +29,7 @@ Voxels = Sequence[float] | np.ndarray
 
 def _volume(values: Voxels, dtype: Any) -> np.ndarray:
     array = np.asarray(values, dtype=dtype)
-    return array if array.ndim == 3 else array.reshape(1, 1, -1)
+    return array if array.ndim >= 3 else array.reshape(1, 1, -1)
 
 
 def held_out_images(run: RunFolder, data: Path, tmp_path: Path) -> Path:
@@ -58,6 +59,7 @@ def make_problem(tmp_path: Path) -> Callable[..., SearchProblem]:
         groups: Mapping[str, str] | None = None,
         folds: Sequence[Sequence[str]] = (),
         default_chain: Any = (),
+        targets: Targets = TWO_CLASSES,
         **config: Any,
     ) -> SearchProblem:
         cases: list[Any] = [
@@ -66,18 +68,22 @@ def make_problem(tmp_path: Path) -> Callable[..., SearchProblem]:
                 group=groups[name] if groups else None,
                 native_label=_volume(label, np.uint8),
                 native_shape=_volume(label, np.uint8).shape,
+                native_spacing=(1.0, 1.0, 1.0),
             )
             for name, label in labels.items()
         ]
         predictions = []
         for checkpoint, volumes in probs.items():
-            cache = ProbabilityCache.open(tmp_path, checkpoint, {"checkpoint_sha256": checkpoint})
+            settings = {"checkpoint_sha256": checkpoint}
+            overlap = targets.overlap
+            cache = ProbabilityCache.open(tmp_path, checkpoint, settings, overlap=overlap)
             for case in cases:
-                cache.store(case, torch.from_numpy(_volume(volumes[case.id], np.float32))[None])
+                probs = torch.from_numpy(_volume(volumes[case.id], np.float32))
+                cache.store(case, probs if probs.ndim == 4 else probs[None])
             predictions.append(OofPredictions(checkpoint, {case.id: cache for case in cases}))
         kind, parts = nested_parts(cases, folds)
         selection = SelectionConfig(**config)
-        return SearchProblem(predictions, cases, 2, selection, default_chain, kind, parts)
+        return SearchProblem(predictions, cases, targets, selection, default_chain, kind, parts)
 
     return make
 

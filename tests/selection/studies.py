@@ -49,8 +49,10 @@ MASKS: dict[str, dict[str, Any]] = {
     "hysteresis": {"thresholds": [0.995], "postprocess": [[HYSTERESIS, SMALL]]},
     "likeliest class": {"classes": 3},
     "three classes, hysteresis": {"classes": 3, "postprocess": [[HYSTERESIS, SMALL]]},
+    "regions": {"classes": 3, "regions": True, "postprocess": [[SMALL]]},
 }
-"""Name -> settings of the selection, and the number of classes."""
+"""Name -> settings of the selection, number of classes, and whether they form regions."""
+REGIONS = {"both": ["sheet", "wall"], "wall": ["wall"]}
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,14 @@ class Scenario:
         return MASKS[self.mask].get("classes", 2)
 
     @property
+    def has_regions(self) -> bool:
+        return "regions" in MASKS[self.mask]
+
+    @property
     def changes(self) -> list[str]:
         """What `--set` gives the selection."""
-        settings = {k: v for k, v in MASKS[self.mask].items() if k != "classes"}
+        own = ("classes", "regions")
+        settings = {k: v for k, v in MASKS[self.mask].items() if k not in own}
         return ["selection.tolerance=1.0", *(f"selection.{k}={v}" for k, v in settings.items())]
 
 
@@ -116,8 +123,10 @@ def _spread_output(run: RunFolder, image: np.ndarray) -> None:
     )
 
 
-def _label(probs: np.ndarray, cut: float) -> np.ndarray:
+def _label(probs: np.ndarray, cut: float, *, regions: bool = False) -> np.ndarray:
     """Classes that the probabilities (k, z, y, x) suggest, cleaned and moved; a corner ignored."""
+    if regions:
+        probs = np.stack([1 - probs.max(axis=0), probs[0], probs[1]])
     foreground = probs[0] if len(probs) == 1 else 1 - probs[0]
     mask = foreground >= cut
     components, _ = ndimage.label(mask, np.ones((3, 3, 3)))
@@ -153,12 +162,18 @@ def make_study(make_run, tmp_path: Path) -> Callable[..., RunFolder]:
 
     def make(scenario: Scenario, name: str = "run", seed: int = 0) -> RunFolder:
         model, patch_size = NETWORKS[scenario.network]
-        several = {"out_channels": 3} if scenario.num_classes == 3 else {}
+        several = {}
+        if scenario.num_classes == 3:
+            several = {"out_channels": 2 if scenario.has_regions else 3}
         classes = dict(zip(("air", "sheet", "wall"), VALUES[: scenario.num_classes], strict=False))
         sections = {
             "data": folders_data(tmp_path, scenario.spacing),
             "model": {**model, **several},
-            "labels": {"classes": classes, "ignore": IGNORE},
+            "labels": {
+                "classes": classes,
+                "ignore": IGNORE,
+                "regions": REGIONS if scenario.has_regions else None,
+            },
             "sampling": {"patch_size": patch_size},
         }
         run = make_run(name, seed=seed, **sections)
@@ -168,7 +183,8 @@ def make_study(make_run, tmp_path: Path) -> Callable[..., RunFolder]:
             predictor = vesuv.load(run.path)
             for number, image in enumerate(images, start=1):
                 probs = predictor.predict(image, spacing=scenario.voxels)
-                label = _label(probs, 0.7 if scenario.mask == "specks removed" else 0.45)
+                cut = 0.7 if scenario.mask == "specks removed" else 0.45
+                label = _label(probs, cut, regions=scenario.has_regions)
                 save(tmp_path / f"data/images/c{number}.nii.gz", image, scenario.voxels)
                 save(tmp_path / f"data/labels/c{number}.nii.gz", label, scenario.voxels)
         hold_out(run, "c1", "c2")

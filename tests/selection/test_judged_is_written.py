@@ -25,12 +25,11 @@ from tests.selection.studies import (
 from vesuv.cli import main
 from vesuv.config.training import RuntimeConfig
 from vesuv.data.store import StoredCase
-from vesuv.inference.masks import MaskSettings
+from vesuv.inference.masks import ClassCut, MaskSettings
 from vesuv.inference.networks import TrainedNetwork
 from vesuv.runs.checkpoints import read_checkpoint
 from vesuv.runs.folder import RunFolder
 from vesuv.runtime.machine import resolve
-from vesuv.selection.choice import Choice
 from vesuv.selection.find_best import find_best
 from vesuv.selection.oof_predictions import OofPredictions
 from vesuv.selection.validation import validate_distribution
@@ -58,6 +57,8 @@ SCENARIOS = [
     Scenario("dynunet", COARSE, ISO, "float32", "specks removed"),
     Scenario("dynunet", None, FLAT, "uint16", "between steps"),
     Scenario("dynunet", EVEN, FLAT, "float32", "on a step"),
+    Scenario("plain_unet", EVEN, FLAT, "uint8", "regions"),
+    Scenario("dynunet", None, ISO, "float32", "regions"),
 ]
 
 
@@ -67,9 +68,9 @@ def _predict(source: Path, output: Path, *words: object) -> dict[str, np.ndarray
     return {path.name.removesuffix(".nii.gz"): read(path) for path in output.glob("*.nii.gz")}
 
 
-def _judged(predictions: OofPredictions, choice: Choice, case: StoredCase) -> np.ndarray:
-    settings = MaskSettings(choice.threshold, choice.postprocess)
-    return np.array(VALUES, np.uint8)[settings.classes(predictions.probs(case))]
+def _judged(predictions: OofPredictions, settings: MaskSettings, case: StoredCase) -> np.ndarray:
+    classes = settings.classes(predictions.probs(case), case.native_spacing)
+    return np.array(VALUES, np.uint8)[classes]
 
 
 def _dice(counts: np.ndarray) -> float:
@@ -77,22 +78,24 @@ def _dice(counts: np.ndarray) -> float:
     return float(np.mean([2 * both / total for both, total in counts if total]))
 
 
-def _counts(mask: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """Of each foreground class the voxels that are right, and twice its mean size."""
+def _counts(mask: np.ndarray, label: np.ndarray, *, regions: bool = False) -> np.ndarray:
+    """Of each foreground class or region the right voxels, and twice its mean size."""
     mask, label = mask[label != IGNORE], label[label != IGNORE]
-    rows = [[((mask == v) & (label == v)).sum(), (mask == v).sum() + (label == v).sum()]
-            for v in VALUES[1:]]  # fmt: skip
+    rows = []
+    for values in (VALUES[1:], VALUES[2:]) if regions else ((v,) for v in VALUES[1:]):
+        a, b = np.isin(mask, values), np.isin(label, values)
+        rows.append([(a & b).sum(), a.sum() + b.sum()])
     return np.array(rows)
 
 
-def _in_training(run: RunFolder, choice: Choice, cases: list[StoredCase]) -> float:
-    """Pooled Dice by the validation on whole volumes that training does."""
+def _in_training(run: RunFolder, cut: ClassCut, cases: list[StoredCase]) -> float:
+    """Pooled Dice by the validation on whole volumes that training does, each class cut alike."""
     checkpoint = read_checkpoint(run.checkpoint("best"))
     network = TrainedNetwork.from_checkpoint(checkpoint, torch.device("cpu")).network
     config = run.config
-    inference = config.inference.model_copy(update={"postprocess": choice.postprocess})
+    inference = config.inference.model_copy(update={"postprocess": cut.chain})
     validation = config.validation.model_copy(
-        update={} if choice.threshold is None else {"threshold": choice.threshold}
+        update={} if cut.threshold is None else {"threshold": cut.threshold}
     )
     config = config.model_copy(update={"inference": inference, "validation": validation})
     data = FoldData([], cases, Normalizer.of(checkpoint.normalizer), (), None)
@@ -110,24 +113,35 @@ def test_selection_judges_what_predict_writes_segment_returns_and_training_score
     problem, result = validation.result.problem, validation.result
     chosen = result.chosen
     (chain,) = MASKS[scenario.mask].get("postprocess", [[]])
-    assert [step.name for step in chosen.postprocess] == [step["name"] for step in chain]
+    expected = [step["name"] for step in chain]
+    if len(chosen.cuts) == 1:
+        assert [step.name for step in chosen.postprocess] == expected
+    settings = MaskSettings(chosen.cuts, problem.targets)
+    # training cuts all classes alike, with the settings of the first
+    alike = MaskSettings((chosen.cuts[0],) * len(chosen.cuts), problem.targets)
     written = _predict(tmp_path / "data/images", tmp_path / "out", "--run", run.path)
-    model, counts = vesuv.load(run.path), []
+    model, counts, alike_counts = vesuv.load(run.path), [], []
+    has_regions = scenario.has_regions
     for case, score in zip(problem.cases, result.scores_of(chosen).cases, strict=True):
         mask = written[case.id]
         image = nibabel.load(tmp_path / f"data/images/{case.id}.nii.gz")
         spacing = tuple(map(float, reversed(image.header.get_zooms())))
         label = read(tmp_path / f"data/labels/{case.id}.nii.gz")
         assert mask.shape == label.shape == image.shape[::-1]
-        assert np.array_equal(_judged(problem.predictions[0], chosen, case), mask)
+        assert np.array_equal(_judged(problem.predictions[0], settings, case), mask)
         assert np.array_equal(model.segment(np.asarray(image.dataobj).T, spacing), mask)
-        counts.append(_counts(mask, label))
+        counts.append(_counts(mask, label, regions=has_regions))
+        alike_mask = _judged(problem.predictions[0], alike, case)
+        alike_counts.append(_counts(alike_mask, label, regions=has_regions))
         assert score.num_valid == np.count_nonzero(label != IGNORE)
         assert score.overlap.dice == pytest.approx(_dice(counts[-1]), abs=1e-12)
     assert chosen.dice == pytest.approx(np.mean([_dice(one) for one in counts]), abs=1e-12)
     assert 0.3 < chosen.dice < 0.95
-    pooled = _in_training(run, chosen, list(problem.cases))
-    assert pooled == pytest.approx(_dice(sum(counts)), abs=1e-12)
+    cut = chosen.cuts[0]
+    if scenario.num_classes == 3 and not has_regions and cut.threshold is not None:
+        return  # training takes the likeliest class
+    pooled = _in_training(run, cut, list(problem.cases))
+    assert pooled == pytest.approx(_dice(sum(alike_counts)), abs=1e-12)
 
 
 def test_an_ensemble_is_judged_by_the_masks_that_predict_writes_of_best_json(
@@ -149,7 +163,8 @@ def test_an_ensemble_is_judged_by_the_masks_that_predict_writes_of_best_json(
     written = _predict(tmp_path / "data/images", tmp_path / "out", "--best", best)
     problem = system.result.problem
     for case in problem.cases:
-        judged = _judged(problem.predictions[0], system.chosen, case)
+        settings = MaskSettings(system.chosen.cuts, problem.targets)
+        judged = _judged(problem.predictions[0], settings, case)
         assert 0 < judged.mean() < 3
         assert np.array_equal(judged, written[case.id])
 

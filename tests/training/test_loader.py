@@ -10,6 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from vesuv.config.data import AugmentConfig, SamplingConfig
+from vesuv.config.labels import TWO_CLASSES
 from vesuv.data.blocks import count_blocks
 from vesuv.errors import InputError
 from vesuv.training.loader import PatchLoader, explain_killed_workers
@@ -66,7 +67,7 @@ def a_loader(
         workers=workers,
         augment_on=augment_on,
         device=torch.device("cpu"),
-        num_classes=2,
+        targets=TWO_CLASSES,
         places=places,
     )
 

@@ -15,9 +15,10 @@ from vesuv.cli.options import Changes, DryRun, Switch, several, with_option_chan
 from vesuv.cli.progress import progress_on
 from vesuv.errors import InputError
 from vesuv.inference.best_file import open_best
+from vesuv.inference.chosen_mask import choose_mask
 from vesuv.inference.files import FilePrediction, check_output
 from vesuv.inference.inputs import InputVolume, find_inputs
-from vesuv.inference.members import Member, choose_mask, open_members
+from vesuv.inference.members import Member, open_members
 from vesuv.inference.predictor import Predictor
 from vesuv.inference.provenance import PROVENANCE
 
@@ -48,7 +49,7 @@ def predict(
         run: Run folders, log/<config>/fold_<k> …
         best: best.json of find_best, in place of --run.
         checkpoint: Checkpoint (default: the selected one).
-        threshold: Threshold (default: the selected one).
+        threshold: Threshold, of every class (default: the selected ones).
         postprocess: none: leave post-processing out (default: as selected).
         probabilities: Write probabilities as well.
         submission: Write a submission.zip of uint8 <id>.tif masks.

@@ -58,6 +58,10 @@ class Targets:
         return cls(names[1:], tuple((k,) for k in indices), indices, False, names)
 
 
+TWO_CLASSES = Targets.of_classes(("background", "foreground"))
+"""One foreground class."""
+
+
 def _check_label_values(value: Any) -> Any:
     values = value if isinstance(value, tuple) and value else (value,)
     if any(type(one) is not int for one in values):

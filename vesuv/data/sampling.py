@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesuv.config.data import SamplingConfig
+from vesuv.config.labels import Targets
 from vesuv.data.case import PreparedCase
 from vesuv.data.labels import IGNORE
 from vesuv.errors import InputError
@@ -47,8 +48,8 @@ class PatchSampler:
     """Draws patches: a share centred on foreground, the rest on any valid voxel.
 
     Cases are drawn in turn, in a new random order each turn, so that all are drawn equally often.
-    Within a case, the class of a foreground patch is uniform over its foreground classes, and the
-    voxel uniform over the voxels of that class.
+    Within a case, the class of a foreground patch is uniform over its foreground classes, or over
+    its regions, and the voxel uniform over the voxels of that class or region.
     """
 
     cases: tuple[PreparedCase, ...]
@@ -56,12 +57,24 @@ class PatchSampler:
     seed: int
     foreground_cases: tuple[int, ...]
     valid_cases: tuple[int, ...]
+    members: tuple[tuple[int, ...], ...]
+    """Class indices of each foreground class or region."""
 
     @classmethod
     def build(
-        cls, cases: Sequence[PreparedCase], sampling: SamplingConfig, seed: int
+        cls,
+        cases: Sequence[PreparedCase],
+        sampling: SamplingConfig,
+        seed: int,
+        targets: Targets | None = None,
     ) -> PatchSampler:
         """Find the cases with foreground and those with valid voxels.
+
+        Args:
+            cases: Cases with equal classes.
+            sampling: Patches.
+            seed: Seed of the patches.
+            targets: Classes or regions that foreground patches are centred on; None: the classes.
 
         Raises:
             InputError: No case holds a valid voxel.
@@ -74,7 +87,9 @@ class PatchSampler:
                 "least one labelled voxel is needed, check labels.ignore and labels.classes"
             )
         foreground = tuple(i for i, total in enumerate(totals) if total[1:].sum() > 0)
-        return cls(tuple(cases), sampling, seed % 2**64, foreground, valid)
+        classes = tuple((index,) for index in range(1, len(totals[0])))
+        members = classes if targets is None else targets.members
+        return cls(tuple(cases), sampling, seed % 2**64, foreground, valid, members)
 
     def plan(
         self, epoch: int, step: int, places: Sequence[int] | None = None
@@ -97,8 +112,10 @@ class PatchSampler:
         rng = self._stream(_PATCH_STREAM, epoch, index)
         counts = _class_counts(self.cases[case])
         if on_foreground:
-            present_classes = np.flatnonzero(counts[1:].sum(axis=(1, 2, 3))) + 1
-            center = _draw_voxel(self.cases[case], counts, int(rng.choice(present_classes)), rng)
+            sizes = counts.sum(axis=(1, 2, 3))
+            present = np.flatnonzero([sizes[list(indices)].sum() for indices in self.members])
+            indices = self.members[int(rng.choice(present))]
+            center = _draw_voxel(self.cases[case], counts, indices, rng)
         else:
             center = _draw_voxel(self.cases[case], counts, None, rng)
         return PatchPlan(case, center, int(rng.integers(2**63)))
@@ -121,13 +138,18 @@ def patch_corner(center: Shape, shape: Shape, patch_size: Shape) -> Shape:
 
 
 def fixed_tiles(
-    cases: Sequence[PreparedCase], patch_size: Shape, num: int, foreground_share: float, seed: int
+    cases: Sequence[PreparedCase],
+    patch_size: Shape,
+    num: int,
+    foreground_share: float,
+    seed: int,
+    targets: Targets | None = None,
 ) -> tuple[Tile, ...]:
     """Draw fixed validation patches, spread over the cases; they depend on cases and seed only."""
     sampling = SamplingConfig(
         patch_size=patch_size, batch_size=num, foreground_share=foreground_share
     )
-    plans = PatchSampler.build(cases, sampling, seed).plan(epoch=0, step=0)
+    plans = PatchSampler.build(cases, sampling, seed, targets).plan(epoch=0, step=0)
     return tuple(
         Tile(plan.case, patch_corner(plan.center, cases[plan.case].shape, patch_size))
         for plan in plans
@@ -141,19 +163,24 @@ def _class_counts(case: PreparedCase) -> NDArray[np.int64]:
 
 
 def _draw_voxel(
-    case: PreparedCase, counts: NDArray[np.int64], class_index: int | None, rng: np.random.Generator
+    case: PreparedCase,
+    counts: NDArray[np.int64],
+    class_indices: tuple[int, ...] | None,
+    rng: np.random.Generator,
 ) -> Shape:
-    """Draw uniformly among the voxels of a class, or of all classes for None.
+    """Draw uniformly among the voxels of some classes, or of all classes for None.
 
     A block is drawn in proportion to its count; the label is read in that block alone.
     """
-    block_counts = counts.sum(axis=0) if class_index is None else counts[class_index]
+    chosen = counts if class_indices is None else counts[list(class_indices)]
+    block_counts = chosen.sum(axis=0)
     cumulative_counts = np.cumsum(block_counts)
     rank = int(rng.integers(cumulative_counts[-1]))
     block = int(np.searchsorted(cumulative_counts, rank, side="right"))
     origin = [int(i) * case.block_size for i in np.unravel_index(block, block_counts.shape)]
     label = case.label[tuple(slice(start, start + case.block_size) for start in origin)]
-    candidates = np.flatnonzero(label != IGNORE if class_index is None else label == class_index)
+    is_candidate = label != IGNORE if class_indices is None else np.isin(label, class_indices)
+    candidates = np.flatnonzero(is_candidate)
     place = rank - int(cumulative_counts[block]) + int(block_counts.flat[block])
     if place >= len(candidates):
         raise InputError(

@@ -78,13 +78,13 @@ class Evidence:
 
     @property
     def foreground_classes(self) -> list[str]:
-        """Names of the foreground classes."""
-        return self.config.labels.names[1:]
+        """Names of the foreground classes, or of the regions."""
+        return list(self.config.labels.targets.names)
 
     @property
     def has_several_classes(self) -> bool:
-        """Whether there is more than one foreground class."""
-        return self.config.labels.num_classes > 2
+        """Whether there is more than one foreground class or region."""
+        return self.config.labels.targets.has_several
 
     def class_column(self, column: str, name: str) -> str:
         """Name the column of a foreground class: `val/dice[ink]`; of two classes `val/dice`."""

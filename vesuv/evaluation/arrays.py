@@ -65,6 +65,6 @@ def evaluate(
     matrix = classes.confusion()
     others = [name for name in names if name not in OVERLAP]
     rows = measure_rows(classes, matrix, others, ignored_voxels)
-    for column, value in overlap_row(matrix, classes.names).items():
+    for column, value in overlap_row(matrix, classes.targets).items():
         rows.setdefault(split_column(column)[0], {})[column] = value
     return {column: value for name in names for column, value in rows[name].items()}

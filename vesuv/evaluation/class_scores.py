@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
+from vesuv.config.labels import Targets
 from vesuv.errors import InputError
 from vesuv.evaluation.classes import Classes
 from vesuv.evaluation.measure import IgnoredVoxels, class_column
@@ -29,29 +30,34 @@ CLASS_OVERLAP = (
     "predicted_fraction",
     "labelled_fraction",
 )
-"""Overlap scores that a class has of its own."""
+"""Overlap scores that a class, or region, has of its own."""
 _FRACTIONS = ("predicted_fraction", "labelled_fraction")
 
 
-def overlap_row(confusion: Tensor, names: Sequence[str]) -> Row:
-    """Return the overlap scores of a confusion matrix, and with several classes those of each.
+def overlap_row(confusion: Tensor, targets: Targets) -> Row:
+    """Return the overlap scores of a confusion matrix, and of several targets those of each.
 
     Args:
         confusion: Counts (C, C), row by label.
-        names: Class names, the background first.
+        targets: The foreground classes, or the regions.
     """
-    row = scores(confusion).as_dict()
-    if len(names) > 2:
-        for index, name in enumerate(names[1:], start=1):
-            for column, value in class_overlap(confusion, index).items():
+    row = scores(confusion, targets.members).as_dict()
+    if targets.has_several:
+        for name, indices in zip(targets.names, targets.members, strict=True):
+            for column, value in class_overlap(confusion, indices).items():
                 row[class_column(column, name)] = value
     return row
 
 
-def class_overlap(confusion: Tensor, index: int) -> Row:
-    """Return the overlap of one class with itself; of an absent one the fractions, 0, alone."""
-    row = scores(one_against_rest(confusion, index)).as_dict()
-    absent = not _is_present(confusion, index)
+def class_overlap(confusion: Tensor, indices: Sequence[int]) -> Row:
+    """Return the overlap of one target with itself; of an absent one the fractions, 0, alone.
+
+    Args:
+        confusion: Counts (C, C), row by label.
+        indices: Class indices of the target.
+    """
+    row = scores(one_against_rest(confusion, indices)).as_dict()
+    absent = not _is_present(confusion, indices)
     return {
         column: math.nan if absent and column not in _FRACTIONS else row[column]
         for column in CLASS_OVERLAP
@@ -78,11 +84,14 @@ def measure_rows(
         InputError: A measure needs an extra that is not installed, or lengths of this case cannot
             be given in the unit.
     """
-    foreground = classes.names[1:]
-    present = [name for k, name in enumerate(foreground, 1) if _is_present(confusion, k)]
+    foreground, members = classes.targets.names, classes.targets.members
+    present = [
+        name for name, k in zip(foreground, members, strict=True) if _is_present(confusion, k)
+    ]
     rows: dict[str, dict[str, Row]] = {measure: {} for measure in measures}
     for name in present or foreground[:1]:
-        pair = classes.pair(classes.names.index(name), confusion, ignored_voxels, unit)
+        indices = members[foreground.index(name)]
+        pair = classes.pair(indices, confusion, ignored_voxels, unit)
         for measure in measures:
             try:
                 rows[measure][name] = find_measure(measure).row(pair, unit)
@@ -106,6 +115,6 @@ def _with_mean(by_class: dict[str, Row], foreground: Sequence[str], present: Seq
     return row
 
 
-def _is_present(confusion: Tensor, index: int) -> bool:
-    """Whether a judged voxel is labelled or predicted as a class."""
-    return int(confusion[index].sum() + confusion[:, index].sum()) > 0
+def _is_present(confusion: Tensor, indices: Sequence[int]) -> bool:
+    """Whether a judged voxel is labelled or predicted as one of some classes."""
+    return any(int(confusion[k].sum() + confusion[:, k].sum()) > 0 for k in indices)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vesuv.config.labels import LabelsConfig
+from vesuv.config.labels import LabelsConfig, Targets
 from vesuv.data.labels import IGNORE, count_values, encode
 from vesuv.errors import InputError
 from vesuv.evaluation.measure import IgnoredVoxels, Pair
@@ -17,7 +18,7 @@ from vesuv.evaluation.overlap import confusion, one_against_rest, scores
 from vesuv.evaluation.units import VOXEL, convert_spacing, length_unit
 from vesuv.io.formats import Volume, read
 from vesuv.io.grid import check_same_grid
-from vesuv.types import Array, ClassArray, Spacing
+from vesuv.types import Array, ClassArray, Mask, Spacing
 
 
 @dataclass(frozen=True)
@@ -31,28 +32,38 @@ class Classes:
     spacing: Spacing
     unit: str
     """Unit of the spacing, as `length_unit` names it."""
-    names: tuple[str, ...]
-    """Class names, the background first."""
+    targets: Targets
+    """What is judged: the foreground classes, or the regions."""
 
     def confusion(self) -> Tensor:
         """Count the judged voxels by class of label and prediction, (C, C)."""
         prediction, label = torch.from_numpy(self.prediction), torch.from_numpy(self.label)
-        return confusion(prediction, label, label != IGNORE, len(self.names))
+        return confusion(prediction, label, label != IGNORE, self.targets.num_classes)
 
     def pair(
-        self, index: int, confusion: Tensor, ignored_voxels: IgnoredVoxels, unit: str | None = None
+        self,
+        indices: Sequence[int],
+        confusion: Tensor,
+        ignored_voxels: IgnoredVoxels,
+        unit: str | None = None,
     ) -> Pair:
-        """Return what measures compare of one class, with lengths in a unit.
+        """Return what measures compare of one target, with lengths in a unit.
+
+        Args:
+            indices: Class indices of the target.
+            confusion: Result of `confusion`.
+            ignored_voxels: What ignored voxels are.
+            unit: Unit of lengths; None: that of the spacing.
 
         Raises:
             InputError: The spacing cannot be given in that unit.
         """
         return Pair(
-            self.prediction == index,
-            self.label == index,
+            _mask_of(self.prediction, indices),
+            _mask_of(self.label, indices),
             self.label != IGNORE,
             self.spacing if unit is None else convert_spacing(self.spacing, self.unit, unit),
-            scores(one_against_rest(confusion, index)),
+            scores(one_against_rest(confusion, indices)),
             ignored_voxels,
         )
 
@@ -69,8 +80,8 @@ def read_classes(prediction: Path, label: Path, schema: LabelsConfig) -> Classes
     _check_comparable(predicted, labelled, schema, str(prediction))
     check_same_grid((prediction, volume), (label, label_volume), ("prediction", "label"))
     spaced = label_volume if label_volume.has_header else volume
-    names = tuple(schema.names)
-    return Classes(predicted, labelled, spaced.spacing, length_unit(spaced), names)
+    unit = length_unit(spaced)
+    return Classes(predicted, labelled, spaced.spacing, unit, schema.targets)
 
 
 def read_unit(prediction: Path, label: Path) -> str:
@@ -119,7 +130,13 @@ def encode_classes(
     labelled = _encode(Volume(label, spacing, None), schema, "label")
     predicted = _encode(Volume(prediction, spacing, None), schema, "prediction")
     _check_comparable(predicted, labelled, schema, "prediction")
-    return Classes(predicted, labelled, spacing, VOXEL, tuple(schema.names))
+    return Classes(predicted, labelled, spacing, VOXEL, schema.targets)
+
+
+def _mask_of(classes: ClassArray, indices: Sequence[int]) -> Mask:
+    """Return where an array holds one of some class indices."""
+    mask: Mask = classes == indices[0] if len(indices) == 1 else np.isin(classes, list(indices))
+    return mask
 
 
 def _without_unjudged(

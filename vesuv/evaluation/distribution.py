@@ -13,11 +13,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vesuv.evaluation.overlap import Overlap, confusion, scores
+from vesuv.data.labels import IGNORE
+from vesuv.evaluation.overlap import Overlap, confusion, one_against_rest, scores
 
 NUM_BINS = 50
 """Bins of the probability histogram over [0, 1]."""
 
+_CELL_TYPES = (torch.uint8, torch.int16, torch.int32)
 _CHUNK = 1 << 20
 """Voxels counted at once, so that they stay in the cache over all thresholds."""
 
@@ -27,7 +29,7 @@ class Curve:
     """Confusion counts of one volume, or of a sum of volumes, at each threshold."""
 
     thresholds: tuple[float | None, ...]
-    """None for several classes: the likeliest class is predicted, there is nothing to cut."""
+    """One None where the likeliest class is predicted."""
     matrices: Tensor
     """(threshold, C, C), int64: row by label, column by prediction."""
     histogram: Tensor
@@ -46,54 +48,104 @@ class Curve:
 
 
 def threshold_curve(
-    probs: Tensor, label: Tensor, valid: Tensor, thresholds: Sequence[float], num_classes: int
+    score: Tensor, label: Tensor, valid: Tensor, thresholds: Sequence[float]
 ) -> Curve:
-    """Count a volume at every threshold in one pass.
+    """Count a volume of one foreground class at every threshold in one pass.
 
     Args:
-        probs: (1, z, y, x) foreground probability, or (C, z, y, x) a class each.
-        label: Class index (z, y, x).
+        score: Foreground probability (z, y, x).
+        label: 0 or 1, any value where not valid (z, y, x).
         valid: False where the voxel is not judged.
-        thresholds: Cuts for one channel of probabilities; not used for several.
+        thresholds: Cuts, in any order.
+    """
+    cuts = sorted(set(thresholds))
+    step = Step(score, torch.zeros_like(label), 1)
+    matrices = step_matrices(step, label, valid, cuts, num_classes=2)
+    return Curve(tuple(cuts), matrices, _histogram(score, label > 0, valid))
+
+
+def likeliest_curve(foreground: Tensor, classes: Tensor, label: Tensor, num_classes: int) -> Curve:
+    """Count a volume of several classes, of which the likeliest is predicted.
+
+    Args:
+        foreground: Probability of any foreground class (z, y, x).
+        classes: Predicted class index (z, y, x).
+        label: Class index, `IGNORE` where not judged (z, y, x).
         num_classes: C, background counted.
     """
-    if probs.shape[0] == 1:
-        assert num_classes == 2
-        cuts: tuple[float | None, ...] = tuple(sorted(set(thresholds)))
-        matrices = _binary_counts(probs[0], label, valid, sorted(set(thresholds)))
-        foreground = probs[0]
-    else:
-        cuts = (None,)
-        matrices = confusion(probs.argmax(dim=0), label, valid, num_classes)[None]
-        foreground = 1.0 - probs[0]
-    return Curve(cuts, matrices, _histogram(foreground, label, valid))
+    valid = label != IGNORE
+    matrices = confusion(classes, label, valid, num_classes)[None]
+    return Curve((None,), matrices, _histogram(foreground, label > 0, valid))
 
 
-def _binary_counts(probs: Tensor, label: Tensor, valid: Tensor, thresholds: list[float]) -> Tensor:
-    """Confusion matrices (threshold, 2, 2) of one channel of probabilities."""
+def target_curve(
+    score: Tensor, label: Tensor, matrices: Tensor, members: Sequence[int], cuts: Sequence[float]
+) -> Curve:
+    """Return the curve of one of several classes or regions against all others.
+
+    Args:
+        score: Its score (z, y, x).
+        label: Class index, `IGNORE` where not judged (z, y, x).
+        matrices: Result of `step_matrices` at the cuts, ascending.
+        members: Its class indices.
+        cuts: Thresholds of its score, ascending.
+    """
+    inside = torch.isin(label, torch.tensor(list(members), dtype=label.dtype))
+    against_rest = torch.stack([one_against_rest(matrix, members) for matrix in matrices])
+    histogram = _histogram(score.clamp(0.0, 1.0), inside, label != IGNORE)
+    return Curve(tuple(cuts), against_rest, histogram)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A prediction in which one class replaces others where its score reaches a threshold."""
+
+    score: Tensor
+    """(z, y, x); below 0 where the class never replaces."""
+    below: Tensor
+    """Class index where the score is below the threshold, (z, y, x)."""
+    above: int
+    """Class index elsewhere."""
+    rival: Tensor | None = None
+    """(z, y, x); where given, the score multiplied by a threshold's weight has to reach it."""
+    weights: Sequence[float] = ()
+    """Weight of each threshold, where `rival` is given."""
+
+
+def step_matrices(
+    step: Step, label: Tensor, valid: Tensor, thresholds: Sequence[float], num_classes: int
+) -> Tensor:
+    """Return the confusion matrices (threshold, C, C) at ascending thresholds, in one pass."""
     num = len(thresholds) + 1
-    cell_type = torch.uint8 if 2 * num < 256 else torch.int16
-    counts = torch.zeros(2 * num + 1, dtype=torch.int64)
-    for p, y, v in _chunks(probs, label, valid):
-        cell = (y > 0).to(cell_type) * num  # and then the number of thresholds that p reaches
-        for threshold in thresholds:
-            cell += p >= threshold
-        counts += torch.bincount(cell.masked_fill_(~v, 2 * num), minlength=2 * num + 1)
-    by_label = counts[:-1].reshape(2, num)
-    above = by_label.flip(1).cumsum(1).flip(1)[:, 1:]  # (label, threshold): voxels at or above it
-    below = by_label.sum(dim=1, keepdim=True) - above
-    return torch.stack([below, above], dim=-1).permute(1, 0, 2).contiguous()
+    pairs = num_classes * num_classes
+    cell_type = next(kind for kind in _CELL_TYPES if pairs * num < torch.iinfo(kind).max)
+    counts = torch.zeros(pairs * num + 1, dtype=torch.int64)
+    rival = step.score if step.rival is None else step.rival
+    for s, r, w, y, v in _chunks(step.score, rival, step.below, label, valid):
+        judged = torch.where(v, y, 0).to(cell_type)
+        cell = (judged * num_classes + w.to(cell_type)) * num
+        if step.rival is None:  # add the number of thresholds that the score reaches
+            for threshold in thresholds:
+                cell += s >= threshold
+        else:
+            for weight in step.weights:
+                cell += s * weight >= r
+        counts += torch.bincount(cell.masked_fill_(~v, pairs * num), minlength=pairs * num + 1)
+    by_pair = counts[:-1].reshape(num_classes, num_classes, num)
+    above = by_pair.flip(2).cumsum(2).flip(2)[:, :, 1:]  # voxels that reach each threshold
+    matrices = by_pair.sum(dim=2, keepdim=True) - above
+    matrices[:, step.above] += above.sum(dim=1)
+    return matrices.permute(2, 0, 1).contiguous()
 
 
-def _histogram(foreground: Tensor, label: Tensor, valid: Tensor) -> Tensor:
+def _histogram(score: Tensor, foreground: Tensor, valid: Tensor) -> Tensor:
     counts = torch.zeros(2 * NUM_BINS + 1, dtype=torch.int64)
-    for p, y, v in _chunks(foreground, label, valid):
+    for p, y, v in _chunks(score, foreground, valid):
         cell = (p * NUM_BINS).to(torch.uint8).clamp_(max=NUM_BINS - 1)
-        cell += (y > 0).to(torch.uint8) * NUM_BINS
+        cell += y.to(torch.uint8) * NUM_BINS
         counts += torch.bincount(cell.masked_fill_(~v, 2 * NUM_BINS), minlength=2 * NUM_BINS + 1)
     return counts[:-1].reshape(2, NUM_BINS)
 
 
-def _chunks(probs: Tensor, label: Tensor, valid: Tensor) -> zip[tuple[Tensor, Tensor, Tensor]]:
-    flat = (torch.split(part.reshape(-1), _CHUNK) for part in (probs, label, valid))
-    return zip(*flat, strict=True)
+def _chunks(*volumes: Tensor) -> zip[tuple[Tensor, ...]]:
+    return zip(*(torch.split(part.reshape(-1), _CHUNK) for part in volumes), strict=True)

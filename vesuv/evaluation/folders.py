@@ -257,8 +257,8 @@ def _case_scores(
         record = outcome.record
         if record is not None:
             measures = values_of(record, scoring)
-            matrix, names = confusion_of(record), tuple(scoring.schema.names)
-            cases.append(CaseScores(case, groups.get(case), folder, matrix, measures, names))
+            matrix, targets = confusion_of(record), scoring.schema.targets
+            cases.append(CaseScores(case, groups.get(case), folder, matrix, measures, targets))
     return worst_first(cases)
 
 

@@ -63,6 +63,13 @@ def common_labels(sources: Mapping[str, LabelsConfig]) -> LabelsConfig:
 def _meaning(labels: LabelsConfig) -> object:
     """Return what equal label values have in common, whatever the order of the classes."""
     (_, background), *foreground = ((name, set(values)) for name, values in labels.values())
+    if labels.regions is not None:
+        values = {name: frozenset(group) for name, group in foreground}
+        regions = {
+            name: frozenset(values[one] for one in members)
+            for name, members in labels.regions.items()
+        }
+        return background, regions, labels.ignore
     if len(foreground) == 1:
         return background, foreground[0][1], labels.ignore
     return background, dict(foreground), labels.ignore
@@ -70,4 +77,6 @@ def _meaning(labels: LabelsConfig) -> object:
 
 def _text(labels: LabelsConfig) -> str:
     classes = [f"{name}={','.join(map(str, values))}" for name, values in labels.values()]
+    if labels.regions is not None:
+        classes += [f"{name}={'+'.join(members)}" for name, members in labels.regions.items()]
     return " ".join([*classes, "no ignore" if labels.ignore is None else f"ignore={labels.ignore}"])

@@ -7,6 +7,7 @@ sum of their matrices, so that a pooled score does not depend on how the voxels 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import torch
@@ -18,7 +19,7 @@ class Overlap:
     """Scores in [0, 1]; NaN where no voxel was judged.
 
     With two classes they are the foreground's. With more, dice, iou, precision, recall and f1 are
-    means over those foreground classes that the label or the prediction holds.
+    means over those foreground classes, or regions, that the label or the prediction holds.
 
     A class missing from both sides scores 1 (two classes) or is left out of the mean (more). A
     class on one side only scores 0 everywhere, so that predicting nothing is never rewarded with
@@ -65,11 +66,12 @@ def confusion(prediction: Tensor, label: Tensor, valid: Tensor, num_classes: int
     return counts.reshape(num_classes, num_classes)
 
 
-def scores(matrix: Tensor) -> Overlap:
+def scores(matrix: Tensor, members: Sequence[Sequence[int]] | None = None) -> Overlap:
     """Return the scores of a confusion matrix, or of a sum of them.
 
     Args:
         matrix: Counts (C, C) from `confusion`; fetched to the host here.
+        members: Class indices of each target; None: every foreground class is one.
     """
     counts: list[list[int]] = matrix.tolist()
     num_classes = len(counts)
@@ -78,8 +80,12 @@ def scores(matrix: Tensor) -> Overlap:
         return Overlap(*[math.nan] * 8)
     labelled = [sum(row) for row in counts]
     predicted = [sum(column) for column in zip(*counts, strict=True)]
-    present = [k for k in range(1, num_classes) if labelled[k] + predicted[k] > 0]
-    per_class = [_class_scores(counts[k][k], predicted[k], labelled[k]) for k in present]
+    per_class = []
+    for target in [(k,) for k in range(1, num_classes)] if members is None else members:
+        both = sum(counts[row][column] for row in target for column in target)
+        sums = sum(predicted[k] for k in target), sum(labelled[k] for k in target)
+        if sum(sums) > 0:
+            per_class.append(_class_scores(both, *sums))
     if not per_class:
         per_class = [(1.0, 1.0, 1.0, 1.0)]
     dice, iou, precision, recall = (
@@ -107,9 +113,10 @@ def _class_scores(both: int, predicted: int, labelled: int) -> tuple[float, floa
     )
 
 
-def one_against_rest(matrix: Tensor, index: int) -> Tensor:
-    """Reduce a confusion matrix (C, C) to one class against all others, (2, 2)."""
-    both = matrix[index, index]
-    missed = matrix[index].sum() - both
-    false = matrix[:, index].sum() - both
+def one_against_rest(matrix: Tensor, indices: Sequence[int]) -> Tensor:
+    """Reduce a confusion matrix (C, C) to some classes together against all others, (2, 2)."""
+    chosen = torch.tensor(list(indices), device=matrix.device)
+    both = matrix[chosen][:, chosen].sum()
+    missed = matrix[chosen].sum() - both
+    false = matrix[:, chosen].sum() - both
     return torch.stack([matrix.sum() - both - missed - false, false, missed, both]).reshape(2, 2)

@@ -51,6 +51,7 @@ class Picture:
                 f"{self.image}: an image has its label's shape {classes.label.shape}, found "
                 f"{image.shape}"
             )
-        score = "mean Dice" if len(classes.names) > 2 else "Dice"
+        score = "mean Dice" if classes.targets.has_several else "Dice"
         title = f"{case_id}: {score} {dice:.4f}"
-        self.source.draw(image, classes.label, classes.prediction, self.path, title, classes.names)
+        names = classes.targets.class_names
+        self.source.draw(image, classes.label, classes.prediction, self.path, title, names)

@@ -129,7 +129,8 @@ def score_case(scoring: Scoring, task: Task) -> Outcome:
     faults: tuple[str, ...] = ()
     if task.picture is not None:
         try:
-            task.picture.draw(task.files.id, classes, scores(confusion_of(record)).dice)
+            overlap = scores(confusion_of(record), scoring.schema.targets.members)
+            task.picture.draw(task.files.id, classes, overlap.dice)
             record["picture"] = _picture_key(task.picture)
         except InputError as fault:
             faults = _sentences(fault)

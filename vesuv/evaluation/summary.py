@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vesuv.config.labels import TWO_CLASSES, Targets
 from vesuv.evaluation.bootstrap import bootstrap_interval
 from vesuv.evaluation.class_scores import class_overlap, overlap_row
 from vesuv.evaluation.comparison import Comparison, compare_pairs
@@ -34,18 +35,18 @@ class CaseScores:
     confusion: Tensor
     measures: Scores
     """The measures beside the overlap."""
-    names: tuple[str, ...] = ("background", "foreground")
-    """Class names, the background first."""
+    targets: Targets = TWO_CLASSES
+    """What is judged: the foreground classes, or the regions."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names of the foreground classes where there are several."""
-        return self.names[1:] if len(self.names) > 2 else ()
+        """Names of the foreground classes or regions where there are several."""
+        return self.targets.names if self.targets.has_several else ()
 
     @cached_property
     def scores(self) -> Scores:
         """Overlap and measures, column by column."""
-        return {**overlap_row(self.confusion, self.names), **self.measures}
+        return {**overlap_row(self.confusion, self.targets), **self.measures}
 
     @cached_property
     def mean_scores(self) -> Scores:
@@ -137,16 +138,17 @@ def comparison_rows(first: str, comparisons: Comparisons) -> list[dict[str, Any]
 def _means(cases: Sequence[CaseScores]) -> dict[str, Any]:
     """Mean over cases, its interval, and the overlap of all their voxels together, by class."""
     pooled = torch.stack([case.confusion for case in cases]).sum(dim=0)
+    targets = cases[0].targets
     by_class = {
         name: {
             **_columns([case.class_scores(name) for case in cases]),
-            "pooled": class_overlap(pooled, index),
+            "pooled": class_overlap(pooled, targets.members[index]),
         }
-        for index, name in enumerate(cases[0].class_names, start=1)
+        for index, name in enumerate(cases[0].class_names)
     }
     return {
         **_columns([case.mean_scores for case in cases]),
-        "pooled": scores(pooled).as_dict(),
+        "pooled": scores(pooled, targets.members).as_dict(),
         "cases": len(cases),
         **({"classes": by_class} if by_class else {}),
     }

@@ -12,7 +12,7 @@ from vesuv.inference.members import Member, check_compatible, open_member
 from vesuv.io.tables import VERSION, read_json
 from vesuv.runs.fields import Record, Share, first_fault
 from vesuv.runs.folder import RunFolder
-from vesuv.runs.records import ChainRecord, SelectedInference, SelectedModel
+from vesuv.runs.records import ChainRecord, SelectedCut, SelectedInference, SelectedModel
 
 
 class _BestMember(Record):
@@ -27,6 +27,7 @@ class BestFile(Record):
     members: tuple[_BestMember, ...] = Field(min_length=1)
     threshold: Share | None
     postprocess: ChainRecord
+    classes: dict[str, SelectedCut] | None = None
     inference: SelectedInference | None = None
 
 
@@ -48,6 +49,7 @@ def open_best(path: Path, changes: Sequence[str] = ()) -> list[Member]:
             threshold=best.threshold,
             checkpoint_sha256=one.checkpoint_sha256,
             postprocess=best.postprocess,
+            classes=best.classes,
             inference=best.inference,
         )
         members.append(

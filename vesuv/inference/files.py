@@ -12,9 +12,10 @@ import numpy as np
 
 from vesuv.data.labels import decode
 from vesuv.errors import InputError, InputErrors
+from vesuv.inference.chosen_mask import ChosenMask
 from vesuv.inference.domain_shift import DomainShift, InputGrid, shift_lines
 from vesuv.inference.inputs import InputVolume
-from vesuv.inference.members import ChosenMask, Member
+from vesuv.inference.members import Member
 from vesuv.inference.prediction_record import (
     PROBABILITIES,
     PredictionRecord,
@@ -142,7 +143,7 @@ class FilePrediction:
                 probs, shifts = self.predictor.predict_with_shifts(image, grid, progress)
             except InputError as fault:
                 raise InputError(f"{volume.files[0]}: {fault}") from None
-        classes = self.predictor.classes(probs)
+        classes = self.predictor.classes(probs, self.predictor.spacing_of(grid))
         mask_file, *probability_files = self.output_files(volume)
         write(mask_file, decode(classes, self.predictor.config.labels), like)
         for file in probability_files:

@@ -18,18 +18,22 @@ from vesuv.config.data import PROBABILITY_STEPS
 _CHUNK = 1 << 16  # voxels of one pass; they fit into the processor's cache
 
 
-def quantise(probs: Tensor) -> Tensor:
+def quantise(probs: Tensor, *, overlap: bool = False) -> Tensor:
     """Return the levels (k, z, y, x), uint8, of probabilities (k, z, y, x).
 
     With several classes, the likeliest class gets one level more where quantisation would make
     another class equal, so that the likeliest class stays the same.
+
+    Args:
+        probs: Probabilities.
+        overlap: Whether the channels are regions, of which none is the likeliest.
     """
     levels = torch.empty(probs.shape, dtype=torch.uint8)
     source, target = probs.reshape(-1), levels.view(-1)
     for start in range(0, len(target), _CHUNK):
         part = slice(start, start + _CHUNK)
         target[part] = _count_thresholds(source[part])
-    if len(levels) > 1:
+    if len(levels) > 1 and not overlap:
         likeliest = probs.argmax(dim=0, keepdim=True)
         highest = levels.gather(0, likeliest)
         is_tie = (levels == highest).sum(dim=0, keepdim=True) > 1
@@ -54,6 +58,6 @@ def dequantise(levels: Tensor) -> Tensor:
     return levels.float().add_(0.5).div_(PROBABILITY_STEPS).clamp_(max=1.0)
 
 
-def round_to_steps(probs: Tensor) -> Tensor:
+def round_to_steps(probs: Tensor, *, overlap: bool = False) -> Tensor:
     """Round probabilities (k, z, y, x) to the middle of their steps; idempotent."""
-    return dequantise(quantise(probs))
+    return dequantise(quantise(probs, overlap=overlap))

@@ -1,50 +1,150 @@
-"""Class indices from probabilities of any number of classes."""
+"""Class indices from probabilities of any number of classes or regions."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from vesuv.config.labels import Targets
 from vesuv.config.postprocess import Chain, begins_with_cut, with_threshold
 from vesuv.inference.levels import round_to_steps
 from vesuv.inference.postprocess import apply_chain
-from vesuv.types import ClassArray
+from vesuv.types import ClassArray, Mask, Spacing
+
+EVEN_THRESHOLD = 0.5
+"""Threshold at which a class is predicted where it is likelier than every other."""
+
+
+@dataclass(frozen=True)
+class ClassCut:
+    """Threshold and post-processing that turn the score of one class or region into its mask."""
+
+    threshold: float | None
+    """Smallest score, see `class_score`; None where `chain` begins with a threshold or hysteresis,
+    and for `EVEN_THRESHOLD`."""
+    chain: Chain = ()
+    """Post-processing steps of its mask."""
+
+    def __str__(self) -> str:
+        threshold = [] if self.threshold is None else [f"threshold {self.threshold:g}"]
+        return ", ".join([*threshold, *map(str, self.chain)])
 
 
 @dataclass(frozen=True)
 class MaskSettings:
-    """Threshold and post-processing that turn probabilities into a mask."""
+    """Threshold and post-processing of each target, which turn probabilities into classes."""
 
-    threshold: float | None
-    """Smallest probability of foreground; None for several classes, and where `chain` begins with a
-    threshold or hysteresis."""
-    chain: Chain = ()
-    """Post-processing steps of the foreground."""
+    cuts: tuple[ClassCut, ...]
+    """One for each target, in their order."""
+    targets: Targets
 
-    def classes(self, probs: Tensor) -> ClassArray:
+    @classmethod
+    def alike(cls, targets: Targets, threshold: float | None, chain: Chain = ()) -> MaskSettings:
+        """Return the same threshold and post-processing for every target."""
+        cut = ClassCut(None if begins_with_cut(chain) else threshold, chain)
+        return cls((cut,) * len(targets.names), targets)
+
+    def classes(self, probs: Tensor, spacing: Spacing = (1.0, 1.0, 1.0)) -> ClassArray:
         """Return class indices (z, y, x) of probabilities.
 
-        Post-processing works on one foreground of all classes. With several classes, a threshold
-        or hysteresis of the chain takes one minus the probability of background; without one, a
-        voxel is foreground where the likeliest class is not background. Each foreground voxel gets
-        its likeliest foreground class, also where a step has filled it.
+        Of several classes the likeliest is predicted, each probability multiplied by its weight.
+        The mask of each is then processed; a voxel of no mask is background, and one of several
+        masks gets the likeliest of their classes. With regions, each has a threshold of its own,
+        and a voxel of several regions is written as `Targets.written` says.
 
         Args:
-            probs: (k, z, y, x), one channel of foreground probability, or one for each class;
-                rounded to steps of 1/200, see `vesuv.inference.levels`.
+            probs: (k, z, y, x), one channel of foreground probability, one for each class, or one
+                for each region; rounded to steps of 1/200, see `vesuv.inference.levels`.
+            spacing: Voxel edges along z, y, x, for post-processing in physical units.
         """
-        probs = round_to_steps(probs)
-        if len(probs) == 1:
-            assert self.threshold is not None or begins_with_cut(self.chain)
-            chain = self.chain
-            if self.threshold is not None:
-                chain = with_threshold(chain, self.threshold)
-            return apply_chain(probs[0].numpy(), chain).astype(np.uint8)
-        likeliest = probs[1:].argmax(dim=0).numpy() + 1
-        if begins_with_cut(self.chain):
-            mask = apply_chain((1.0 - probs[0]).numpy(), self.chain)
-        else:
-            mask = apply_chain((probs.argmax(dim=0) > 0).numpy(), self.chain)
-        return np.where(mask, likeliest, 0).astype(np.uint8)
+        probs = round_to_steps(probs, overlap=self.targets.overlap)
+        if self.targets.overlap:
+            return self._written_regions(probs, spacing)
+        if len(self.cuts) == 1:
+            score = class_score(probs, self.thresholds, 0, self.targets)
+            return self._claim(0, score, spacing).astype(np.uint8)
+        return self._claimed_classes(probs, spacing)
+
+    @property
+    def thresholds(self) -> tuple[float | None, ...]:
+        """Threshold of each target."""
+        return tuple(cut.threshold for cut in self.cuts)
+
+    def _written_regions(self, probs: Tensor, spacing: Spacing) -> ClassArray:
+        classes = np.zeros(probs.shape[1:], np.uint8)
+        for target, index in enumerate(self.targets.written):
+            classes[self._claim(target, probs[target], spacing)] = index
+        return classes
+
+    def _claimed_classes(self, probs: Tensor, spacing: Spacing) -> ClassArray:
+        weighted = weighted_probs(probs, [class_weight(cut.threshold) for cut in self.cuts])
+        winner = likeliest(weighted).numpy()
+        if not any(cut.chain for cut in self.cuts):
+            return winner
+        weighted[0] = 0.0
+        for target, cut in enumerate(self.cuts):
+            if begins_with_cut(cut.chain):
+                score = class_score(probs, self.thresholds, target, self.targets)
+                claim = self._claim(target, score, spacing)
+            else:
+                claim = apply_chain(winner == target + 1, cut.chain, spacing)
+            weighted[target + 1].masked_fill_(~torch.from_numpy(claim), -1.0)
+        return likeliest(weighted).numpy()
+
+    def _claim(self, target: int, score: Tensor, spacing: Spacing) -> Mask:
+        cut = self.cuts[target]
+        threshold = EVEN_THRESHOLD if cut.threshold is None else cut.threshold
+        return apply_chain(score.numpy(), with_threshold(cut.chain, threshold), spacing)
+
+
+def class_weight(threshold: float | None) -> float:
+    """Return the factor on a class's probability that a threshold stands for.
+
+    A class is likelier than another, each multiplied by its weight, where its score reaches its
+    threshold: w = (1 - t) / t, as p / (p + q) >= t is p (1 - t) / t >= q. The background's is 1.
+    """
+    if threshold is None:
+        return 1.0
+    return (1.0 - threshold) / threshold if threshold > 0.0 else float(np.finfo(np.float32).max)
+
+
+def weighted_probs(probs: Tensor, weights: Sequence[float]) -> Tensor:
+    """Return probabilities (k, z, y, x), those of each foreground class times its weight."""
+    weighted = probs.clone()
+    for channel, weight in zip(weighted[1:], weights, strict=True):
+        channel *= weight
+    return weighted
+
+
+def likeliest(weighted: Tensor) -> Tensor:
+    """Return the index of the highest of (k, z, y, x), of equal ones the last; uint8."""
+    return (len(weighted) - 1 - weighted.flip(0).argmax(dim=0)).to(torch.uint8)
+
+
+def class_score(
+    probs: Tensor, thresholds: Sequence[float | None], target: int, targets: Targets
+) -> Tensor:
+    """Return the score (z, y, x) of one target, which its threshold is compared with.
+
+    A region's score, and that of the only foreground logit, is its probability. That of a class is
+    p / (p + q), where q is the highest probability of the other classes, each multiplied by its
+    weight; of two classes it is the probability of foreground.
+
+    Args:
+        probs: (k, z, y, x), rounded to steps.
+        thresholds: Threshold of each target; that of `target` itself has no effect.
+        target: Which target.
+        targets: All targets.
+    """
+    if targets.overlap or len(probs) == 1:
+        return probs[target]
+    rival = probs[0].clone()
+    for other, threshold in enumerate(thresholds):
+        if other != target:
+            torch.maximum(rival, probs[other + 1] * class_weight(threshold), out=rival)
+    own = probs[target + 1]
+    return own / (own + rival)

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from vesuv.config import Config
-from vesuv.config.data import PROBABILITY_STEPS
-from vesuv.config.postprocess import Chain, begins_with_cut
+from vesuv.config.postprocess import Chain
 from vesuv.config.training import InferenceConfig
-from vesuv.errors import InputError, command
-from vesuv.inference.masks import MaskSettings
+from vesuv.errors import InputError
 from vesuv.inference.precision import with_judged_precision
 from vesuv.runs.checkpoints import Checkpoint, read_checkpoint
 from vesuv.runs.folder import RunFolder
-from vesuv.runs.records import SelectedInference, SelectedModel, TrainingImages
+from vesuv.runs.records import SelectedCut, SelectedInference, SelectedModel, TrainingImages
 
 _COMMON_KEYS: dict[str, Callable[[Config], object]] = {
     "labels.classes": lambda config: list(config.labels.classes.items()),
+    "labels.regions": lambda config: list((config.labels.regions or {}).items()),
     "model.in_channels": lambda config: config.model.in_channels,
     "model.out_channels": lambda config: config.model.out_channels,
     "data.spacing": lambda config: config.data.spacing,
@@ -48,16 +46,20 @@ class Member:
     def inference(self) -> InferenceConfig:
         return self.config.inference
 
-    @property
-    def threshold(self) -> float | None:
-        """The selected threshold; None without a selection of this checkpoint."""
-        return self.selected.threshold if self.selected else None
+    def selected_cut(self, target: str) -> SelectedCut | None:
+        """Return the selection for one class or region; None where the run did not select."""
+        return self.selected.cut_of(target) if self.selected else None
 
-    @property
-    def postprocess(self) -> Chain:
-        """The selected post-processing, else that of the configuration."""
-        if self.selected and self.selected.postprocess is not None:
-            return self.selected.postprocess
+    def threshold(self, target: str) -> float | None:
+        """Return the selected threshold of a class or region; None without one."""
+        cut = self.selected_cut(target)
+        return cut.threshold if cut else None
+
+    def postprocess(self, target: str) -> Chain:
+        """Return the selected post-processing of a class, else that of the configuration."""
+        cut = self.selected_cut(target)
+        if cut is not None and cut.postprocess is not None:
+            return cut.postprocess
         return self.config.inference.postprocess
 
     @property
@@ -163,91 +165,6 @@ def differing_key(one: Config, other: Config) -> str | None:
     """Return a key in which two networks differ and cannot be averaged; None without one."""
     differing = (key for key, value in _COMMON_KEYS.items() if value(one) != value(other))
     return next(differing, None)
-
-
-@dataclass(frozen=True)
-class ChosenMask:
-    """Threshold and post-processing of an ensemble, each with its origin in a sentence."""
-
-    settings: MaskSettings
-    threshold_reason: str
-    chain_reason: str
-
-
-def choose_mask(
-    members: Sequence[Member], threshold: float | None = None, postprocess: str | None = None
-) -> ChosenMask:
-    """Choose threshold and post-processing: the user's, else the selected, else the configured.
-
-    Args:
-        members: Checkpoints. Their selected thresholds are averaged. Where their post-processing
-            differs, that of most members counts; in a tie, that of the first run among them.
-        threshold: Threshold of the user.
-        postprocess: "none" to leave all steps out, from the user.
-
-    Raises:
-        InputError: The threshold or `postprocess` is invalid, or does not apply here.
-    """
-    chain, chain_reason = _chain(members, postprocess)
-    if not begins_with_cut(chain):
-        value, reason = _threshold(members, threshold)
-        if value is not None and 0.0 < value < 1 / PROBABILITY_STEPS:
-            raise InputError(
-                f"{reason}: probabilities are cut in steps of {1 / PROBABILITY_STEPS:g}; give "
-                f"--threshold 0, or a value from {1 / PROBABILITY_STEPS:g} up"
-            )
-        return ChosenMask(MaskSettings(value, chain), reason, chain_reason)
-    first = chain[0].name
-    if threshold is not None:
-        raise InputError(
-            f"--threshold: post-processing begins with a {first} of its own, found {threshold}; "
-            "leave it out, or add --postprocess none"
-        )
-    reason = f"{first} of the post-processing"
-    return ChosenMask(MaskSettings(None, chain), reason, chain_reason)
-
-
-def _chain(members: Sequence[Member], requested: str | None) -> tuple[Chain, str]:
-    if requested == "none":
-        return (), "no post-processing, from the command line"
-    if requested is not None:
-        raise InputError(f"--postprocess: must be none, found {requested!r}; or leave it out")
-    (chain, votes), *others = Counter(member.postprocess for member in members).most_common()
-    names = ", ".join(step.name for step in chain)
-    source = next(member for member in members if member.postprocess == chain)
-    selected = source.selected is not None and source.selected.postprocess is not None
-    reason = f"post-processing: {names}" if chain else "no post-processing"
-    reason += ", as selected" if selected else ", as in inference.postprocess"
-    if others:
-        reason += f" for {source.run.path}; the runs differ, {votes} of {len(members)} have this"
-    return chain, reason
-
-
-def _threshold(members: Sequence[Member], requested: float | None) -> tuple[float | None, str]:
-    """Return the threshold and its origin; None for several channels of probabilities."""
-    config = members[0].config
-    if config.model.out_channels > 1:
-        if requested is not None:
-            raise InputError(
-                f"--threshold: with {config.model.out_channels} output channels the likeliest "
-                f"class counts, not a threshold, found {requested}; leave it out"
-            )
-        return None, "the likeliest class"
-    if requested is not None:
-        if not 0.0 <= requested <= 1.0:
-            raise InputError(f"--threshold: must be from 0 to 1, found {requested}")
-        return requested, f"threshold {requested:g}, from the command line"
-    thresholds = [member.threshold for member in members if member.threshold is not None]
-    unselected = ", ".join(f"{m.run.path} ({m.name})" for m in members if m.threshold is None)
-    note = f"; nothing was selected for {unselected}: {command('validate_distribution')} does"
-    if not thresholds:
-        default = config.validation.threshold
-        return default, f"threshold {default:g}, from validation.threshold{note}"
-    mean = thresholds[0]
-    if len(set(thresholds)) > 1:
-        mean = round(sum(thresholds) / len(thresholds), 6)
-    origin = "selected for the run" if len(members) == 1 else "the mean of the runs' selected"
-    return mean, f"threshold {mean:g}, {origin}{note if unselected else ''}"
 
 
 def file_digest(path: Path) -> str:

@@ -64,11 +64,13 @@ class _RunRecord(Record):
 
 
 class _ThresholdRecord(Record):
-    value: float | None
+    value: float | dict[str, float | None] | None
+    """Of several classes each by its name."""
 
 
 class _StepsRecord(Record):
-    steps: list[dict[str, Any]]
+    steps: list[dict[str, Any]] | dict[str, list[dict[str, Any]]]
+    """Of several classes each by its name."""
 
 
 class _Settings(Record):

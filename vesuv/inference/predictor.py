@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from vesuv.config.labels import Targets
 from vesuv.config.training import InferenceConfig
 from vesuv.data.case import PreparedCase
 from vesuv.data.labels import decode
@@ -25,9 +26,10 @@ from vesuv.data.preparation import to_storable_type
 from vesuv.data.resample import resample_image, resample_probs
 from vesuv.data.statistics import CaseStatistics, case_statistics
 from vesuv.errors import InputError
+from vesuv.inference.chosen_mask import choose_mask, configured_threshold
 from vesuv.inference.domain_shift import DomainCheck, DomainShift, InputGrid, domain_check
 from vesuv.inference.masks import MaskSettings
-from vesuv.inference.members import Member, choose_mask, open_members
+from vesuv.inference.members import Member, open_members
 from vesuv.inference.networks import TrainedNetwork
 from vesuv.inference.volume import predict_volume
 from vesuv.runtime.machine import Machine, resolve
@@ -87,6 +89,11 @@ class Predictor:
         return cls(networks, machine, members[0].inference, mask, domain=domain, say=say)
 
     @property
+    def targets(self) -> Targets:
+        """What the networks predict: the foreground classes, or regions."""
+        return self.config.labels.targets
+
+    @property
     def num_channels(self) -> int:
         """Number of image channels in training."""
         return self.config.model.in_channels
@@ -105,7 +112,7 @@ class Predictor:
             progress: Called with the numbers of finished and of all windows.
 
         Returns:
-            (k, z, y, x): one channel of foreground probability, or one for each class.
+            (k, z, y, x): one channel of foreground probability, or one for each class or region.
 
         Raises:
             InputError: Other channels than in training, a spacing of zero, NaN in the image, or a
@@ -128,8 +135,7 @@ class Predictor:
         """
         _check_spacing(grid.spacing)
         channels = self._checked_channels(image)
-        spacing = grid.spacing if self.domain is None else self.domain.spacing_of(grid)
-        resampled = self._resample(channels, spacing)
+        resampled = self._resample(channels, self.spacing_of(grid))
         image_statistics = case_statistics(resampled, None)
         mean = _mean(self._predict_each(resampled, image_statistics, progress))
         shifts = []
@@ -148,15 +154,24 @@ class Predictor:
 
         Arguments and errors are those of `predict`.
         """
-        return self.labels(self._predict_and_warn(image, spacing, progress))
+        return self.labels(self._predict_and_warn(image, spacing, progress), spacing)
 
-    def labels(self, probs: Tensor) -> Array:
+    def labels(self, probs: Tensor, spacing: Spacing = (1.0, 1.0, 1.0)) -> Array:
         """Return the label values (z, y, x) of probabilities (k, z, y, x)."""
-        return decode(self.classes(probs), self.config.labels)
+        return decode(self.classes(probs, spacing), self.config.labels)
 
-    def classes(self, probs: Tensor) -> ClassArray:
-        """Return the class indices (z, y, x) of probabilities (k, z, y, x)."""
-        return self.mask.classes(probs)
+    def classes(self, probs: Tensor, spacing: Spacing = (1.0, 1.0, 1.0)) -> ClassArray:
+        """Return the class indices (z, y, x) of probabilities (k, z, y, x).
+
+        Args:
+            probs: Result of `predict`.
+            spacing: Voxel edges along z, y, x, in the unit of the training cases.
+        """
+        return self.mask.classes(probs, spacing)
+
+    def spacing_of(self, grid: InputGrid) -> Spacing:
+        """Return the spacing of an input in the unit of training, where both are known."""
+        return grid.spacing if self.domain is None else self.domain.spacing_of(grid)
 
     def predict_case(self, case: PreparedCase, progress: Progress = no_progress) -> Tensor:
         """Return the result of `predict` for a case's own file, without reading the file again."""
@@ -226,6 +241,7 @@ class Predictor:
                 self.machine,
                 patch_size=one.config.sampling.patch_size,
                 inference=self.inference,
+                overlapping_regions=self.targets.overlap,
                 progress=_shared_progress(progress, number, len(self.networks)),
             )
             if not bool(torch.isfinite(probs).all()):
@@ -264,8 +280,9 @@ def load(
 def configured_mask_settings(network: TrainedNetwork) -> MaskSettings:
     """Return threshold and post-processing of the configuration, for use without a selection."""
     config = network.config
-    threshold = config.validation.threshold if config.model.out_channels == 1 else None
-    return MaskSettings(threshold, config.inference.postprocess)
+    return MaskSettings.alike(
+        config.labels.targets, configured_threshold(config), config.inference.postprocess
+    )
 
 
 def _check_spacing(spacing: Spacing) -> None:

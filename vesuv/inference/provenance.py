@@ -8,10 +8,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from vesuv.config.labels import LabelsConfig
+from vesuv.config.labels import LabelsConfig, Targets
 from vesuv.config.postprocess import plain_chain
 from vesuv.errors import InputError
-from vesuv.inference.members import ChosenMask, Member, file_digest
+from vesuv.inference.chosen_mask import ChosenMask
+from vesuv.inference.members import Member, file_digest
 from vesuv.inference.predictor import Predictor
 from vesuv.io.tables import read_json
 from vesuv.runs.software import software
@@ -35,11 +36,17 @@ def provenance(
         probabilities: Whether probabilities are written too.
     """
     config, machine = predictor.config, predictor.machine
-    settings = mask.settings
+    targets, cuts = mask.settings.targets, mask.settings.cuts
     return {
         "runs": [_member_record(one) for one in members],
-        "threshold": {"value": settings.threshold, "why": mask.threshold_reason},
-        "postprocess": {"steps": plain_chain(settings.chain), "why": mask.chain_reason},
+        "threshold": {
+            "value": _of_targets(targets, [cut.threshold for cut in cuts]),
+            "why": mask.threshold_reason,
+        },
+        "postprocess": {
+            "steps": _of_targets(targets, [plain_chain(cut.chain) for cut in cuts]),
+            "why": mask.chain_reason,
+        },
         "inference": {
             **predictor.inference.model_dump(exclude={"postprocess"}),
             "window": "gaussian",
@@ -72,15 +79,22 @@ def predicted_labels(folder: Path) -> LabelsConfig | None:
         raise InputError(f"{path}: labels: {rule}; predict again") from None
 
 
+def _of_targets(targets: Targets, values: Sequence[Any]) -> Any:
+    """Return the value of the only class, or of several classes each by its name."""
+    return dict(zip(targets.names, values, strict=True)) if targets.has_several else values[0]
+
+
 def _member_record(one: Member) -> dict[str, Any]:
-    checkpoint = one.checkpoint
+    checkpoint, targets = one.checkpoint, one.config.labels.targets
     return {
         "run": one.run.path.resolve(),
         "checkpoint": one.name,
         "checkpoint_sha256": one.sha256,
         "epoch": checkpoint.epoch,
-        "selected_threshold": one.threshold,
-        "postprocess": plain_chain(one.postprocess),
+        "selected_threshold": _of_targets(targets, [one.threshold(n) for n in targets.names]),
+        "postprocess": _of_targets(
+            targets, [plain_chain(one.postprocess(n)) for n in targets.names]
+        ),
         "patch_size": checkpoint.config.sampling.patch_size,
         "normalizer": checkpoint.normalizer.model_dump(mode="json"),
         "model": checkpoint.config.model.model_dump(mode="json"),

@@ -36,6 +36,7 @@ def predict_volume(
     *,
     patch_size: Shape,
     inference: InferenceConfig,
+    overlapping_regions: bool = False,
     progress: Progress = no_progress,
 ) -> Tensor:
     """Return the probabilities of a whole volume, blended from Gaussian-weighted windows.
@@ -47,6 +48,7 @@ def predict_volume(
         machine: Device and precision; sums are float32 in any precision.
         patch_size: Edges of a window.
         inference: Overlap, windows in one forward pass, and mirroring.
+        overlapping_regions: Whether the network's channels are regions, see `activate`.
         progress: Called with the numbers of finished and of all windows.
 
     Returns:
@@ -65,7 +67,7 @@ def predict_volume(
         for batch in grid.row(inference.batch_size):
             corners = [(grid.y.corners[j], grid.x.corners[i]) for j, i in batch]
             windows = torch.stack([_window(source, at, patch_size) for at in corners])
-            probs = _probabilities(network, windows, machine, flips)
+            probs = _probabilities(network, windows, machine, flips, overlapping_regions)
             if num_done == 0:
                 result = torch.zeros((probs.shape[1], depth, height, width))
                 slab = _first_slab(result, patch_size[0], device)
@@ -107,13 +109,17 @@ def _on_host(device: torch.device) -> bool:
 
 @torch.inference_mode()
 def _probabilities(
-    network: Network, images: Tensor, machine: Machine, flips: Sequence[tuple[int, ...]]
+    network: Network,
+    images: Tensor,
+    machine: Machine,
+    flips: Sequence[tuple[int, ...]],
+    overlapping_regions: bool,
 ) -> Tensor:
     """Mean over flips of the probabilities of a batch of windows."""
     total: Tensor | None = None
     for axes in flips:
         logits = machine.forward(network, images.flip(axes) if axes else images)
-        probs = activate(logits.float())
+        probs = activate(logits.float(), overlap=overlapping_regions)
         probs = probs.flip(axes) if axes else probs
         total = probs if total is None else total + probs
     assert total is not None

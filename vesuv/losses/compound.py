@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from vesuv.losses.prediction import SINGLE_PROCESS, Loss, Prediction, Processes
+from vesuv.config.labels import Targets
+from vesuv.losses.prediction import SINGLE_PROCESS, Loss, Prediction, Processes, region_label
 
 
 class Compound:
@@ -15,10 +16,12 @@ class Compound:
 
     Args:
         losses: Loss by name.
+        targets: What the network predicts; None: the classes.
     """
 
-    def __init__(self, losses: Mapping[str, Loss]) -> None:
+    def __init__(self, losses: Mapping[str, Loss], targets: Targets | None = None) -> None:
         self.losses = dict(losses)
+        self.targets = targets
 
     def __call__(
         self,
@@ -39,11 +42,23 @@ class Compound:
         """
         unknown = weights.keys() - self.losses.keys()
         assert not unknown, f"weights for losses that were not built: {sorted(unknown)}"
-        prediction = Prediction(logits, label, valid, processes)
+        prediction = self.prediction(logits, label, valid, processes)
         values = {name: self._value(name, prediction) for name, weight in weights.items() if weight}
         assert values, "every loss has weight 0"
         total = torch.stack([weights[name] * value for name, value in values.items()]).sum()
         return total, {name: value.detach() for name, value in values.items()}
+
+    def prediction(
+        self,
+        logits: Tensor,
+        label: Tensor,
+        valid: Tensor,
+        processes: Processes = SINGLE_PROCESS,
+    ) -> Prediction:
+        """Return what the losses are computed of; arguments are those of a call."""
+        if self.targets is not None and self.targets.overlap:
+            label = region_label(label, self.targets.members)
+        return Prediction(logits, label, valid, processes)
 
     def _value(self, name: str, prediction: Prediction) -> Tensor:
         loss = self.losses[name]
@@ -52,5 +67,5 @@ class Compound:
     @torch.no_grad()
     def components(self, logits: Tensor, label: Tensor, valid: Tensor) -> dict[str, Tensor]:
         """Return the value of every loss, unweighted and without gradient."""
-        prediction = Prediction(logits, label, valid)
+        prediction = self.prediction(logits, label, valid)
         return {name: loss.of(prediction) for name, loss in self.losses.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Protocol
@@ -183,6 +184,22 @@ class Prediction:
     def overlap(self) -> Tensor:
         """Sum of the probabilities on labelled voxels, (b, c)."""
         return (self.probs * self.target).sum(dim=VOXELS)
+
+
+def region_label(label: Tensor, members: Sequence[Sequence[int]]) -> Tensor:
+    """Return whether each voxel belongs to each region, boolean (b, k, z, y, x).
+
+    Args:
+        label: Class index of each voxel, (b, z, y, x).
+        members: Class indices of each of the k regions.
+    """
+    regions = []
+    for indices in members:
+        inside = torch.zeros_like(label, dtype=torch.bool)
+        for index in indices:
+            inside |= label == index
+        regions.append(inside)
+    return torch.stack(regions, dim=1)
 
 
 def ratio(numerator: Tensor, denominator: Tensor, empty: float) -> Tensor:

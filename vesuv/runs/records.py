@@ -152,17 +152,28 @@ class SelectedInference(Record):
     precision: Literal["float32", "bfloat16"] | None = None
 
 
-class SelectedModel(Record):
+class SelectedCut(Record):
+    """Selected threshold and post-processing of one class or region."""
+
+    threshold: Share | None
+    """None where `postprocess` begins with a cut."""
+    postprocess: ChainRecord | None = None
+    """Selected steps; empty: no steps; None: the selection did not include post-processing."""
+
+
+class SelectedModel(SelectedCut):
     """selected.json: the checkpoint, threshold and post-processing that selection chose."""
 
     checkpoint: str
-    threshold: Share | None
-    """None for several classes, and where `postprocess` begins with a cut."""
     checkpoint_sha256: str | None = None
     """Digest of the selected file; None in a selected.json written by hand."""
-    postprocess: ChainRecord | None = None
-    """Selected steps; empty: no steps; None: the selection did not include post-processing."""
+    classes: dict[str, SelectedCut] | None = None
+    """Class or region -> its selection, where there are several; then `threshold` is None."""
     inference: SelectedInference | None = None
+
+    def cut_of(self, target: str) -> SelectedCut:
+        """Return the selection for a class or region."""
+        return (self.classes or {}).get(target, self)
 
 
 class NestedEstimate(Record):

@@ -34,15 +34,20 @@ class ProbabilityCache:
     """Levels of the probabilities of one checkpoint, by case."""
 
     folder: Path
+    overlap: bool = False
+    """Whether the channels are regions, see `quantise`."""
 
     @classmethod
-    def open(cls, run: Path, checkpoint: str, settings: Mapping[str, Any]) -> ProbabilityCache:
+    def open(
+        cls, run: Path, checkpoint: str, settings: Mapping[str, Any], *, overlap: bool = False
+    ) -> ProbabilityCache:
         """Open the folder for these settings; delete folders of the checkpoint's former weights.
 
         Args:
             run: A run folder.
             checkpoint: Name of the checkpoint.
             settings: All settings that the probabilities depend on, with `checkpoint_sha256`.
+            overlap: Whether the channels are regions.
         """
         text = json.dumps({"checkpoint": checkpoint, **settings}, sort_keys=True)
         key = hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -53,7 +58,7 @@ class ProbabilityCache:
         folder = run / FOLDER / f"{checkpoint}-{key}"
         if not (folder / CACHE_KEY).is_file():
             write_json(folder / CACHE_KEY, {"checkpoint": checkpoint, **settings})
-        return cls(folder)
+        return cls(folder, overlap)
 
     def holds(self, case: StoredCase) -> bool:
         """Whether the probabilities of a case are in the cache, undamaged."""
@@ -61,7 +66,7 @@ class ProbabilityCache:
 
     def store(self, case: StoredCase, probs: Tensor) -> None:
         """Write the probabilities (k, z, y, x) of a case as levels."""
-        write(self._path(case), quantise(probs).numpy())
+        write(self._path(case), quantise(probs, overlap=self.overlap).numpy())
 
     def read(self, case: StoredCase) -> Tensor:
         """Return the levels (k, z, y, x), uint8, of a case.

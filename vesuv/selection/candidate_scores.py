@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vesuv.config.labels import Targets
+from vesuv.evaluation.class_scores import Row, class_overlap
 from vesuv.evaluation.distribution import Curve
 from vesuv.evaluation.overlap import Overlap, scores
-from vesuv.selection.choice import Candidate, Choice
+from vesuv.selection.choice import Candidate, Choice, ClassChoice
 
 Part = NDArray[np.bool_]
 """A subset of the cases: True for its cases, in the order of all cases."""
@@ -26,11 +28,16 @@ class CaseScore:
     num_valid: int
     """Voxels that are not ignored."""
     leaderboard: float | None = None
+    classes: tuple[Row, ...] = ()
+    """Overlap of each of several classes or regions; empty for one."""
 
 
-def case_score(matrix: Tensor, leaderboard: float | None = None) -> CaseScore:
+def case_score(matrix: Tensor, targets: Targets, leaderboard: float | None = None) -> CaseScore:
     """Score a confusion matrix (C, C)."""
-    return CaseScore(scores(matrix), int(matrix.sum()), leaderboard)
+    classes: tuple[Row, ...] = ()
+    if targets.has_several:
+        classes = tuple(class_overlap(matrix, members) for members in targets.members)
+    return CaseScore(scores(matrix, targets.members), int(matrix.sum()), leaderboard, classes)
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,8 @@ class CandidateScores:
             return None
         voxels = self._num_valid[used_cases]
         predicted, labelled, dice = (column[used_cases] for column in self._columns)
+        by_class = self._class_choices(used_cases)
+        gaps = [one.gap for one in by_class] or [float(np.abs(predicted - labelled).mean())]
         leaderboard = [
             case.leaderboard
             for case, is_used in zip(self.cases, used_cases, strict=True)
@@ -56,17 +65,42 @@ class CandidateScores:
         return Choice(
             self.candidate.checkpoint,
             self.candidate.threshold,
-            gap=float(np.abs(predicted - labelled).mean()),
+            gap=max(gaps),
             dice=float(dice.mean()),
             predicted_fraction=float((predicted * voxels).sum() / voxels.sum()),
             labelled_fraction=float((labelled * voxels).sum() / voxels.sum()),
             leaderboard=sum(leaderboard) / len(leaderboard) if leaderboard else None,
             postprocess=self.candidate.postprocess,
+            classes=self.candidate.classes,
+            scores_by_class=by_class,
         )
 
     def count(self, part: Part) -> int:
         """Return the number of cases of a part that have a valid voxel."""
         return int(((self._num_valid > 0) & part).sum())
+
+    def _class_choices(self, used_cases: Part) -> tuple[ClassChoice, ...]:
+        """Return the scores of each of several classes over a part of the cases."""
+        voxels = self._num_valid[used_cases]
+        cases = [case for case, is_used in zip(self.cases, used_cases, strict=True) if is_used]
+        choices = []
+        for index, (name, _) in enumerate(self.candidate.classes):
+            rows = [case.classes[index] for case in cases]
+            predicted, labelled, dice = (
+                np.array([row[column] for row in rows])
+                for column in ("predicted_fraction", "labelled_fraction", "dice")
+            )
+            present = dice[~np.isnan(dice)]
+            choices.append(
+                ClassChoice(
+                    name,
+                    gap=float(np.abs(predicted - labelled).mean()),
+                    dice=float(present.mean()) if len(present) else None,
+                    predicted_fraction=float((predicted * voxels).sum() / voxels.sum()),
+                    labelled_fraction=float((labelled * voxels).sum() / voxels.sum()),
+                )
+            )
+        return tuple(choices)
 
     @cached_property
     def _num_valid(self) -> NDArray[np.int64]:
@@ -80,9 +114,11 @@ class CandidateScores:
         return np.array(rows, dtype=np.float64).T
 
 
-def scores_at_thresholds(checkpoint: str, curves: Sequence[Curve]) -> list[CandidateScores]:
+def scores_at_thresholds(
+    checkpoint: str, curves: Sequence[Curve], targets: Targets
+) -> list[CandidateScores]:
     """Return the scores of a checkpoint at each threshold of its cases' curves."""
-    by_case = [[case_score(matrix) for matrix in curve.matrices] for curve in curves]
+    by_case = [[case_score(matrix, targets) for matrix in curve.matrices] for curve in curves]
     return [
         CandidateScores(Candidate(checkpoint, threshold), tuple(case[index] for case in by_case))
         for index, threshold in enumerate(curves[0].thresholds)

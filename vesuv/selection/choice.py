@@ -7,11 +7,15 @@ decides.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vesuv.config.postprocess import Chain, plain_chain
 from vesuv.config.training import SelectionConfig
+from vesuv.inference.masks import EVEN_THRESHOLD, ClassCut
+
+ClassCuts = tuple[tuple[str, ClassCut], ...]
+"""Class or region -> threshold and post-processing, as pairs."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +27,41 @@ class Candidate:
     threshold: float | None
     """None for several classes, and where `postprocess` begins with a threshold or hysteresis."""
     postprocess: Chain = field(default=(), kw_only=True)
+    classes: ClassCuts = field(default=(), kw_only=True)
+    """Threshold and post-processing of each of several classes or regions; empty for one."""
+
+    @property
+    def cuts(self) -> tuple[ClassCut, ...]:
+        """Threshold and post-processing of each class."""
+        if self.classes:
+            return tuple(cut for _, cut in self.classes)
+        return (ClassCut(self.threshold, self.postprocess),)
+
+    @property
+    def has_postprocessing(self) -> bool:
+        """Whether any class has a step."""
+        return any(cut.chain for cut in self.cuts)
 
     def __str__(self) -> str:
-        threshold = [] if self.threshold is None else [f"threshold {self.threshold:g}"]
-        parts = [*threshold, *map(str, self.postprocess)]
-        return f"{self.checkpoint} at {', '.join(parts)}" if parts else self.checkpoint
+        if self.classes:
+            parts = [f"{name}: {cut}" for name, cut in self.classes if str(cut)]
+            return f"{self.checkpoint} at {'; '.join(parts)}" if parts else self.checkpoint
+        text = str(ClassCut(self.threshold, self.postprocess))
+        return f"{self.checkpoint} at {text}" if text else self.checkpoint
+
+
+@dataclass(frozen=True)
+class ClassChoice:
+    """Scores of one of several classes or regions over some cases."""
+
+    name: str
+    gap: float
+    """Mean over cases of |predicted - labelled| fraction."""
+    dice: float | None
+    """Mean over the cases that hold or predict it; None where none does."""
+    predicted_fraction: float
+    """Share of the valid voxels of all cases together."""
+    labelled_fraction: float
 
 
 @dataclass(frozen=True)
@@ -35,19 +69,24 @@ class Choice(Candidate):
     """A candidate with its scores over some cases."""
 
     gap: float
-    """Mean over cases of |predicted - labelled| foreground fraction."""
+    """Mean over cases of |predicted - labelled| foreground fraction; of several classes the largest
+    such mean, so that the tolerance holds for each."""
     dice: float
-    """Mean over cases."""
+    """Mean over cases; of several classes their mean."""
     predicted_fraction: float
-    """Share of the valid voxels of all cases together."""
+    """Share of the valid voxels of all cases together, of any foreground class."""
     labelled_fraction: float
     leaderboard: float | None = None
     """Mean over cases; None where the objective does not need it."""
+    scores_by_class: tuple[ClassChoice, ...] = field(default=(), kw_only=True)
+    """Of several classes each; empty for one."""
 
     @property
     def candidate(self) -> Candidate:
         """The candidate without its scores."""
-        return Candidate(self.checkpoint, self.threshold, postprocess=self.postprocess)
+        return Candidate(
+            self.checkpoint, self.threshold, postprocess=self.postprocess, classes=self.classes
+        )
 
     def plain(self) -> dict[str, Any]:
         """Return the fields in plain JSON types, without a `leaderboard` of None."""
@@ -60,7 +99,19 @@ class Choice(Candidate):
             "predicted_fraction": self.predicted_fraction,
             "labelled_fraction": self.labelled_fraction,
         }
-        return fields if self.leaderboard is None else {**fields, "leaderboard": self.leaderboard}
+        if self.leaderboard is not None:
+            fields["leaderboard"] = self.leaderboard
+        if self.classes:
+            scores = {one.name: one for one in self.scores_by_class}
+            fields["classes"] = {
+                name: {
+                    "threshold": cut.threshold,
+                    "postprocess": plain_chain(cut.chain),
+                    **{key: value for key, value in asdict(scores[name]).items() if key != "name"},
+                }
+                for name, cut in self.classes
+            }
+        return fields
 
 
 def rank(candidates: Sequence[Choice], config: SelectionConfig) -> list[Choice]:
@@ -69,14 +120,16 @@ def rank(candidates: Sequence[Choice], config: SelectionConfig) -> list[Choice]:
     1. With `band`: choices whose predicted fraction lies inside it come first, then the others by
        their distance to it.
     2. Among these, choices with a gap of at most `tolerance` come first, in the order of the
-       objective: the highest Dice or leaderboard score. The others follow by their gap. With the
+       objective: the highest Dice or leaderboard score. The others follow by their gap. Of several
+       classes the largest gap counts, so that the tolerance holds for each. With the
        objective "distribution" the gap alone decides.
     3. Ties are decided by the other measure, then by the threshold nearest one half, then by the
        order of `candidates`.
     """
 
     def key(choice: Choice) -> tuple[float, ...]:
-        from_half = 0.0 if choice.threshold is None else abs(choice.threshold - 0.5)
+        thresholds = [cut.threshold for cut in choice.cuts if cut.threshold is not None]
+        from_half = max((abs(value - EVEN_THRESHOLD) for value in thresholds), default=0.0)
         distance = _distance_to_band(choice, config)
         if config.objective != "distribution" and choice.gap <= config.tolerance:
             return distance, 0.0, -_score(choice, config), choice.gap, from_half
@@ -92,27 +145,40 @@ def explain(ranking: Sequence[Choice], config: SelectionConfig) -> str:
     in_band = [choice for choice in ranking if _distance_to_band(choice, config) == distance]
     matching = [choice for choice in in_band if choice.gap <= config.tolerance]
     name = "Dice" if config.objective in ("dice", "distribution") else "leaderboard score"
+    name = f"mean {name}" if best.classes else name
+    fraction = "fraction of every class" if best.classes else "foreground fraction"
     value = f"{_score(best, config):.4f}"
     if config.objective == "distribution":
         rule = (
-            f"the smallest error of the foreground fraction among {len(in_band)} choices; its "
-            f"Dice is {value}"
+            f"the smallest error of the {fraction} among {len(in_band)} choices; its "
+            f"{name} is {value}"
         )
     elif matching:
         rule = (
             f"the highest {name}, {value}, of the choices ({len(matching)} of {len(ranking)}) "
-            f"whose foreground fraction is off by at most {config.tolerance:.2%} a case"
+            f"whose {fraction} is off by at most {config.tolerance:.2%} a case"
         )
     else:
         rule = (
-            f"the smallest error of the foreground fraction among {len(in_band)} choices; none is "
+            f"the smallest error of the {fraction} among {len(in_band)} choices; none is "
             f"within the tolerance of {config.tolerance:.2%} a case; its {name} is {value}"
         )
-    return (
-        f"{best}: {rule}. It predicts {best.predicted_fraction:.2%} foreground, labels hold "
-        f"{best.labelled_fraction:.2%}, off by {best.gap:.2%} a case."
-        f"{_band_note(config, distance, len(in_band), len(ranking))}"
-    )
+    band = _band_note(config, distance, len(in_band), len(ranking))
+    return f"{best}: {rule}. {_fractions_text(best)}{band}"
+
+
+def _fractions_text(best: Choice) -> str:
+    if not best.classes:
+        return (
+            f"It predicts {best.predicted_fraction:.2%} foreground, labels hold "
+            f"{best.labelled_fraction:.2%}, off by {best.gap:.2%} a case."
+        )
+    parts = [
+        f"{one.name} {one.predicted_fraction:.2%} (labels {one.labelled_fraction:.2%}, off by "
+        f"{one.gap:.2%} a case)"
+        for one in best.scores_by_class
+    ]
+    return f"It predicts {', '.join(parts)}."
 
 
 def _score(choice: Choice, config: SelectionConfig) -> float:

@@ -26,6 +26,8 @@ from vesuv.types import Say, ShowProgress, no_shown_progress, silent
 BEST = Path("best.json")
 _SCORES = ("dice", "gap", "leaderboard", "predicted_fraction", "labelled_fraction")
 
+_CUT_KEYS = ("threshold", "postprocess", "classes")
+
 RunsByConfiguration = dict[str, list[HeldOutRun]]
 """Name of a configuration -> its runs."""
 
@@ -221,7 +223,7 @@ def _write(
             for name in best.configurations
             for one in configurations[name]
         ],
-        **{key: best.chosen.plain()[key] for key in ("threshold", "postprocess")},
+        **{k: v for k, v in best.chosen.plain().items() if k in _CUT_KEYS},
         **_scores(best),
         "why": result.why,
         "objective": config.objective,

@@ -77,7 +77,8 @@ class HeldOutRun:
             **self.inference,
             **more_settings,
         }
-        return ProbabilityCache.open(self.run.path, name, settings)
+        overlap = self.config.labels.targets.overlap
+        return ProbabilityCache.open(self.run.path, name, settings, overlap=overlap)
 
 
 def open_held_out(runs: Sequence[Path], changes: Sequence[str] = ()) -> list[HeldOutRun]:

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from vesuv.config.labels import Targets
 from vesuv.config.training import Objective
 from vesuv.data.labels import IGNORE
 from vesuv.data.store import StoredCase
@@ -42,19 +44,33 @@ class OofPredictions:
 
 
 def score_candidate(
-    probs: Tensor, case: StoredCase, candidate: Candidate, objective: Objective, num_classes: int
+    probs: Tensor, case: StoredCase, candidate: Candidate, objective: Objective, targets: Targets
 ) -> CaseScore:
     """Make a candidate's mask of a case as `predict` does, and compare it with the file's label."""
-    mask = MaskSettings(candidate.threshold, candidate.postprocess).classes(probs)
+    mask = MaskSettings(candidate.cuts, targets).classes(probs, case.native_spacing)
     label = torch.from_numpy(case.native_label.copy())
-    matrix = confusion(torch.from_numpy(mask), label, label != IGNORE, num_classes)
-    return case_score(matrix, _leaderboard(mask, case, objective))
+    matrix = confusion(torch.from_numpy(mask), label, label != IGNORE, targets.num_classes)
+    return case_score(matrix, targets, _leaderboard(mask, case, objective, targets))
 
 
-def _leaderboard(mask: ClassArray, case: StoredCase, objective: Objective) -> float | None:
-    """Return the score, or the middle of its bounds; None where the objective does not need it."""
+def _leaderboard(
+    mask: ClassArray, case: StoredCase, objective: Objective, targets: Targets
+) -> float | None:
+    """Return the score, or the middle of its bounds; None where the objective does not need it.
+
+    Of several classes it is the mean over those that the mask or the label holds.
+    """
     if objective not in ("leaderboard_bounds", "leaderboard_exact"):
         return None
     mode: Literal["exact", "bounds"] = "exact" if objective == "leaderboard_exact" else "bounds"
-    score = leaderboard_score(mask, case.native_label, ignore=IGNORE, mode=mode)
-    return (score.score_low + score.score_high) / 2
+    label = np.asarray(case.native_label)
+    scores = []
+    for members in targets.members:
+        predicted = np.isin(mask, members)
+        labelled = np.where(label == IGNORE, IGNORE, np.isin(label, members)).astype(np.uint8)
+        if len(targets.members) == 1 or predicted.any() or (labelled == 1).any():
+            score = leaderboard_score(
+                predicted.astype(np.uint8), labelled, ignore=IGNORE, mode=mode
+            )
+            scores.append((score.score_low + score.score_high) / 2)
+    return sum(scores) / len(scores) if scores else 1.0

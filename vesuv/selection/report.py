@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,118 +12,185 @@ import numpy as np
 from vesuv.config.postprocess import plain_chain
 from vesuv.data.labels import IGNORE
 from vesuv.evaluation.calibration import Reliability, reliability
+from vesuv.evaluation.distribution import Curve
+from vesuv.evaluation.measure import class_column
 from vesuv.io.tables import Cell, write_csv, write_json
 from vesuv.report import figures
 from vesuv.selection.candidate_scores import choices, scores_at_thresholds
+from vesuv.selection.choice import Candidate
 from vesuv.selection.search import SearchResult
 
 _CURVES = ("dice", "precision", "recall", "predicted_fraction", "labelled_fraction")
 
 
 def write_report(folder: Path, result: SearchResult, facts: Mapping[str, Any]) -> None:
-    """Write cases.csv, summary.json and the figures.
+    """Write cases.csv, summary.json and the figures; of several classes each has its own figures.
 
     Args:
         folder: Folder of the files.
         result: The selection.
         facts: First entries of summary.json.
     """
+    targets = result.problem.targets
     write_csv(folder / "cases.csv", _rows(result))
-    summary = {
-        **facts,
-        "cases": [case.id for case in result.problem.cases],
-        "choices": [choice.plain() for choice in result.competing],
-        "pooled": _pooled(result),
+    reliabilities = {
+        name: _reliability(result, target) for target, name in enumerate(targets.names)
     }
-    curve = _reliability(result)
-    summary["calibration"] = {"checkpoint": result.chosen.checkpoint, "error": curve.error}
-    write_json(folder / "summary.json", summary)
-    _draw(folder, result, curve)
+    errors = {name: one.error for name, one in reliabilities.items()}
+    error = {"errors": errors} if targets.has_several else {"error": errors[targets.names[0]]}
+    write_json(
+        folder / "summary.json",
+        {
+            **facts,
+            "cases": [case.id for case in result.problem.cases],
+            "choices": [choice.plain() for choice in result.competing],
+            "pooled": _pooled(result),
+            "calibration": {"checkpoint": result.chosen.checkpoint, **error},
+        },
+    )
+    for number, (name, curve) in enumerate(reliabilities.items(), start=1):
+        _draw(folder, result, curve, _Figures.of(result, name, number))
 
 
-def _reliability(result: SearchResult) -> Reliability:
-    """Probability against frequency of the chosen checkpoint, over all cases."""
-    problem = result.problem
+@dataclass(frozen=True)
+class _Figures:
+    """What the figures of one class show."""
+
+    curves: Sequence[Curve]
+    """By case."""
+    threshold: float | None
+    labelled_fraction: float
+    suffix: str
+    """What follows the names of the files: -1, -2 … for several classes."""
+    subject: str
+    """What precedes titles: the class, where there are several."""
+
+    @classmethod
+    def of(cls, result: SearchResult, name: str, number: int) -> _Figures:
+        chosen = result.chosen
+        if not result.problem.targets.has_several:
+            curves = result.curves[chosen.checkpoint]
+            return cls(curves, chosen.threshold, chosen.labelled_fraction, "", "")
+        cut = dict(chosen.classes)[name]
+        labelled = next(one for one in chosen.scores_by_class if one.name == name)
+        return cls(
+            result.curves_by_class[name],
+            cut.threshold,
+            labelled.labelled_fraction,
+            f"-{number}",
+            f"{name}: ",
+        )
+
+
+def _reliability(result: SearchResult, target: int) -> Reliability:
+    """Probability against frequency of one class of the chosen checkpoint, over all cases."""
+    problem, targets = result.problem, result.problem.targets
     name = result.chosen.checkpoint
     predictions = next(one for one in problem.predictions if one.name == name)
     parts = []
     for case in problem.cases:
         probs = predictions.probs(case)
-        foreground = probs[0] if len(probs) == 1 else 1.0 - probs[0]
+        is_softmax = not targets.overlap and len(probs) > 1
         label = np.asarray(case.native_label)
         valid = label != IGNORE
-        parts.append(reliability(foreground.numpy(), (label > 0) & valid, valid))
+        inside = np.isin(label, targets.members[target])
+        parts.append(reliability(probs[target + is_softmax].numpy(), inside, valid))
     return sum(parts[1:], start=parts[0])
 
 
 def _rows(result: SearchResult) -> list[dict[str, Cell]]:
+    names = result.problem.targets.names
     rows: list[dict[str, Cell]] = []
     for scores in result.scores:
         candidate = scores.candidate
-        steps = "; ".join(map(str, plain_chain(candidate.postprocess)))
         for case, score in zip(result.problem.cases, scores.cases, strict=True):
             row: dict[str, Cell] = {
                 "checkpoint": candidate.checkpoint,
-                "threshold": candidate.threshold,
-                "postprocess": steps,
+                **_cut_cells(candidate),
                 "id": case.id,
                 "group": case.group,
                 "judged_voxels": score.num_valid,
                 **score.overlap.as_dict(),
             }
+            for name, by_column in zip(names, score.classes, strict=False):
+                row |= {class_column(column, name): v for column, v in by_column.items()}
             rows.append(row | ({"leaderboard": score.leaderboard} if score.leaderboard else {}))
     return rows
 
 
+def _cut_cells(candidate: Candidate) -> dict[str, Cell]:
+    """Return threshold and steps; of several classes a column for each."""
+    if not candidate.classes:
+        steps = "; ".join(map(str, plain_chain(candidate.postprocess)))
+        return {"threshold": candidate.threshold, "postprocess": steps}
+    cells: dict[str, Cell] = {}
+    for name, cut in candidate.classes:
+        cells[class_column("threshold", name)] = cut.threshold
+        steps = "; ".join(map(str, plain_chain(cut.chain)))
+        cells[class_column("postprocess", name)] = steps
+    return cells
+
+
 def _pooled(result: SearchResult) -> list[dict[str, Any]]:
     """Scores pooled over the voxels of all cases, for each checkpoint and threshold."""
+    if not result.problem.targets.has_several:
+        return [
+            {"checkpoint": name, **row}
+            for name, curves in result.curves.items()
+            for row in _pooled_rows(curves)
+        ]
     return [
-        {"checkpoint": name, "threshold": threshold, **overlap.as_dict()}
-        for name, curves in result.curves.items()
-        for pooled in [sum(curves[1:], start=curves[0])]
+        {"checkpoint": result.chosen.checkpoint, "class": name, **row}
+        for name, curves in result.curves_by_class.items()
+        for row in _pooled_rows(curves)
+    ]
+
+
+def _pooled_rows(curves: Sequence[Curve]) -> list[dict[str, Any]]:
+    pooled = sum(curves[1:], start=curves[0])
+    return [
+        {"threshold": threshold, **overlap.as_dict()}
         for threshold, overlap in zip(pooled.thresholds, pooled.overlaps(), strict=True)
     ]
 
 
-def _draw(folder: Path, result: SearchResult, curve: Reliability) -> None:
+def _draw(folder: Path, result: SearchResult, curve: Reliability, shown: _Figures) -> None:
     chosen = result.chosen
-    curves = result.curves[chosen.checkpoint]
-    pooled = sum(curves[1:], start=curves[0])
+    pooled = sum(shown.curves[1:], start=shown.curves[0])
     figures.distribution(
-        folder / "histogram.png",
+        folder / f"histogram{shown.suffix}.png",
         histogram=pooled.histogram.numpy(),
         lines=_lines(result),
-        labelled_fraction=chosen.labelled_fraction,
-        threshold=chosen.threshold,
-        title=str(chosen),
+        labelled_fraction=shown.labelled_fraction,
+        threshold=shown.threshold,
+        title=f"{shown.subject}{chosen.checkpoint}" if shown.subject else str(chosen),
     )
     figures.calibration(
-        folder / "calibration.png",
+        folder / f"calibration{shown.suffix}.png",
         voxels=curve.voxels,
         probability=curve.probability,
         foreground=curve.foreground,
-        title=f"{chosen.checkpoint}: expected calibration error {curve.error:.4f}",
+        title=f"{shown.subject}{chosen.checkpoint}: expected calibration error {curve.error:.4f}",
     )
-    thresholds = [value for value in pooled.thresholds if value is not None]
-    if thresholds:
-        overlaps = pooled.overlaps()
-        figures.threshold_curves(
-            folder / "curves.png",
-            thresholds,
-            {name: [getattr(o, name) for o in overlaps] for name in _CURVES},
-            threshold=chosen.threshold,
-            title=f"{chosen.checkpoint}, the voxels of all cases together",
-        )
+    overlaps = pooled.overlaps()
+    figures.threshold_curves(
+        folder / f"curves{shown.suffix}.png",
+        [value for value in pooled.thresholds if value is not None],
+        {name: [getattr(o, name) for o in overlaps] for name in _CURVES},
+        threshold=shown.threshold,
+        title=f"{shown.subject}{chosen.checkpoint}, the voxels of all cases together",
+    )
 
 
 def _lines(result: SearchResult) -> list[figures.ThresholdLine]:
-    """Means over cases for each checkpoint, by threshold."""
+    """Means over cases for each checkpoint, by threshold; none for several classes."""
+    if result.problem.targets.has_several:
+        return []
     lines = []
     for name, curves in result.curves.items():
-        plain = choices(scores_at_thresholds(name, curves))
+        plain = choices(scores_at_thresholds(name, curves, result.problem.targets))
         thresholds = [choice.threshold for choice in plain if choice.threshold is not None]
-        if thresholds:
-            predicted = [choice.predicted_fraction for choice in plain]
-            dice = [choice.dice for choice in plain]
-            lines.append(figures.ThresholdLine(name, thresholds, predicted, dice))
+        predicted = [choice.predicted_fraction for choice in plain]
+        dice = [choice.dice for choice in plain]
+        lines.append(figures.ThresholdLine(name, thresholds, predicted, dice))
     return lines

@@ -12,17 +12,19 @@ on the rest, and scores the choice on that part; it does so for each part.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 import torch
 
+from vesuv.config.labels import Targets
 from vesuv.config.postprocess import Chain, begins_with_cut
 from vesuv.config.training import Objective, SelectionConfig
 from vesuv.data.labels import IGNORE
 from vesuv.data.store import StoredCase
 from vesuv.evaluation.distribution import Curve, threshold_curve
+from vesuv.inference.masks import class_score
 from vesuv.inference.postprocess.cuts import Hysteresis
 from vesuv.runtime.pool import parallel_map
 from vesuv.selection.candidate_scores import (
@@ -43,7 +45,7 @@ class SearchProblem:
 
     predictions: Sequence[OofPredictions]
     cases: Sequence[StoredCase]
-    num_classes: int
+    targets: Targets
     config: SelectionConfig
     default_chain: Chain
     """Tried beside the chains of `selection.postprocess`."""
@@ -87,6 +89,9 @@ class SearchResult:
     why: str
     """Reason for the choice, in sentences."""
     nested: Sequence[NestedChoice]
+    curves_by_class: Mapping[str, Sequence[Curve]] = field(default_factory=dict)
+    """Class or region -> curves of the chosen checkpoint by case, where there are several: its
+    threshold varies, those of the others are as chosen."""
 
     @property
     def chosen(self) -> Choice:
@@ -94,25 +99,29 @@ class SearchResult:
 
     def scores_of(self, choice: Choice) -> CandidateScores:
         """Return the scores of a competing candidate by case."""
-        return _scores_of(self.scores, choice)
+        return scores_of(self.scores, choice)
 
 
 def search(problem: SearchProblem, progress: Progress = no_progress) -> SearchResult:
     """Score all candidates, rank them, and repeat the selection without each part.
 
     Args:
-        problem: At least one of its cases has a valid voxel.
+        problem: It has one target; at least one of its cases has a valid voxel.
         progress: Called with finished and all cases: for the thresholds, then for the survivors.
     """
     curves = _curves(problem, progress)
-    plain = [scores for name in curves for scores in scores_at_thresholds(name, curves[name])]
+    plain = [
+        scores
+        for name in curves
+        for scores in scores_at_thresholds(name, curves[name], problem.targets)
+    ]
     all_cases = np.ones(len(problem.cases), bool)
     variants = {"": _variants(_survivors(plain, all_cases, problem.config), problem)}
     for name, part in problem.parts.items():
         if choices(plain, ~part):
             variants[name] = _variants(_survivors(plain, ~part, problem.config), problem)
     all_variants = [candidate for candidates in variants.values() for candidate in candidates]
-    scores = _score(problem, all_variants, progress)
+    scores = score_candidates(problem, all_variants, progress)
     base = [] if problem.maximises_leaderboard else plain
     pools = {
         name: base + [scores[candidate] for candidate in candidates]
@@ -129,11 +138,11 @@ def search(problem: SearchProblem, progress: Progress = no_progress) -> SearchRe
         competing=competing,
         ranking=ranking,
         why=explain(ranking, problem.config),
-        nested=_nested_choices(problem, pools),
+        nested=nested_choices(problem, pools),
     )
 
 
-def _nested_choices(
+def nested_choices(
     problem: SearchProblem, pools: Mapping[str, Sequence[CandidateScores]]
 ) -> list[NestedChoice]:
     """Select without each part, and score the choice on the part."""
@@ -141,14 +150,15 @@ def _nested_choices(
     for name, pool in pools.items():
         part = problem.parts[name]
         best = rank(choices(pool, ~part), problem.config)[0]
-        scores = _scores_of(pool, best)
+        scores = scores_of(pool, best)
         part_scores = scores.choice(part)
         if part_scores is not None:
             nested.append(NestedChoice(name, best, part_scores, scores.count(part)))
     return nested
 
 
-def _scores_of(scores: Sequence[CandidateScores], choice: Choice) -> CandidateScores:
+def scores_of(scores: Sequence[CandidateScores], choice: Choice) -> CandidateScores:
+    """Return the scores of a candidate by case."""
     return next(one for one in scores if one.candidate == choice.candidate)
 
 
@@ -156,10 +166,9 @@ def _curves(problem: SearchProblem, progress: Progress) -> dict[str, list[Curve]
     curves: dict[str, list[Curve]] = {one.name: [] for one in problem.predictions}
     for number, case in enumerate(problem.cases, start=1):
         label = torch.from_numpy(case.native_label.copy())
-        thresholds, num_classes = problem.config.thresholds, problem.num_classes
         for one in problem.predictions:
-            probs = one.probs(case)
-            curve = threshold_curve(probs, label, label != IGNORE, thresholds, num_classes)
+            score = class_score(one.probs(case), (None,), 0, problem.targets)
+            curve = threshold_curve(score, label, label != IGNORE, problem.config.thresholds)
             curves[one.name].append(curve)
         progress(number, len(problem.cases))
     return curves
@@ -169,13 +178,21 @@ def _survivors(
     plain: Sequence[CandidateScores], part: Part, config: SelectionConfig
 ) -> list[Candidate]:
     """Return the best thresholds by the ranking with Dice as objective, and by Dice alone."""
-    by_dice = config.model_copy(
-        update={"objective": "distribution" if config.objective == "distribution" else "dice"}
-    )
     at_thresholds = choices(plain, part)
-    best = rank(at_thresholds, by_dice)[: config.survivors]
+    best = rank(at_thresholds, without_leaderboard(config))[: config.survivors]
     best += sorted(at_thresholds, key=lambda choice: -choice.dice)[: config.survivors]
     return list(dict.fromkeys(choice.candidate for choice in best))
+
+
+def without_leaderboard(config: SelectionConfig) -> SelectionConfig:
+    """Return the settings with Dice in place of a leaderboard score."""
+    objective = "distribution" if config.objective == "distribution" else "dice"
+    return config.model_copy(update={"objective": objective})
+
+
+def candidate_chains(problem: SearchProblem) -> list[Chain]:
+    """Return the chains that are tried: none, the configured one, and those to compare."""
+    return list(dict.fromkeys(((), problem.default_chain, *problem.config.postprocess)))
 
 
 def _variants(survivors: Sequence[Candidate], problem: SearchProblem) -> list[Candidate]:
@@ -184,7 +201,7 @@ def _variants(survivors: Sequence[Candidate], problem: SearchProblem) -> list[Ca
     For a leaderboard objective the survivors themselves are among them.
     """
     config = problem.config
-    chains: list[Chain] = list(dict.fromkeys(((), problem.default_chain, *config.postprocess)))
+    chains = candidate_chains(problem)
     pairs = [Hysteresis(low=a, high=b) for a, b in config.hysteresis]
     variants = []
     for survivor in survivors:
@@ -199,8 +216,8 @@ def _variants(survivors: Sequence[Candidate], problem: SearchProblem) -> list[Ca
     return list(dict.fromkeys(variants))
 
 
-def _score(
-    problem: SearchProblem, candidates: Sequence[Candidate], progress: Progress
+def score_candidates(
+    problem: SearchProblem, candidates: Sequence[Candidate], progress: Progress = no_progress
 ) -> dict[Candidate, CandidateScores]:
     """Score the masks of the candidates on each case."""
     candidates = list(dict.fromkeys(candidates))
@@ -208,8 +225,8 @@ def _score(
         return {}
     names = {candidate.checkpoint for candidate in candidates}
     predictions = tuple(one for one in problem.predictions if one.name in names)
-    objective, num_classes = problem.config.objective, problem.num_classes
-    work = partial(_score_case, predictions, candidates, objective, num_classes)
+    objective, targets = problem.config.objective, problem.targets
+    work = partial(_score_case, predictions, candidates, objective, targets)
     results = parallel_map(work, problem.cases, name=lambda case: f"case {case.id}", ordered=True)
     rows = []
     for number, (_, case_scores) in enumerate(results, start=1):
@@ -225,7 +242,7 @@ def _score_case(
     predictions: Sequence[OofPredictions],
     candidates: Sequence[Candidate],
     objective: Objective,
-    num_classes: int,
+    targets: Targets,
     case: StoredCase,
 ) -> list[CaseScore]:
     """Score the candidates on one case, reading the probabilities of each prediction once."""
@@ -234,6 +251,6 @@ def _score_case(
         probs = one.probs(case)
         for candidate in candidates:
             if candidate.checkpoint == one.name:
-                score = score_candidate(probs, case, candidate, objective, num_classes)
+                score = score_candidate(probs, case, candidate, objective, targets)
                 scores[candidate] = score
     return [scores[candidate] for candidate in candidates]

@@ -13,6 +13,7 @@ from vesuv.io.places import check_no_links
 from vesuv.io.tables import read_json_or_none, write_json
 from vesuv.report.page import write_page
 from vesuv.runs.folder import RunFolder
+from vesuv.selection.class_search import search_classes
 from vesuv.selection.held_out import HeldOutRun, open_held_out, predict_held_out
 from vesuv.selection.oof_predictions import OofPredictions
 from vesuv.selection.report import write_report
@@ -136,14 +137,15 @@ def search_held_out(
     problem = SearchProblem(
         predictions=predictions,
         cases=cases,
-        num_classes=config.labels.num_classes,
+        targets=config.labels.targets,
         config=config.selection,
         default_chain=config.inference.postprocess,
         part_kind=kind,
         parts=parts,
     )
     with show_progress("search", "cases") as progress:
-        return search(problem, progress)
+        find = search_classes if problem.targets.has_several else search
+        return find(problem, progress)
 
 
 def summary_folder(runs: Sequence[Path]) -> Path:

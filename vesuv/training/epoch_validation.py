@@ -54,7 +54,7 @@ class EpochValidation:
             [data.normalizer.for_case(case.statistics) for case in data.validation],
             config.validation,
             config.sampling.patch_size,
-            config.labels.names,
+            config.labels.targets,
         )
 
     def start_monitor(self, reporter: Reporter) -> None:
@@ -77,13 +77,13 @@ class EpochValidation:
         Returns:
             The weights' scores, and the epoch's columns of metrics.csv.
         """
-        network, names = self.state.network, self.config.labels.names
+        network, targets = self.state.network, self.config.labels.targets
         measure = self.config.validation.measure
         scores = self.tiles.score(
             network, self.machine, self.compound, observe=True, check_stop=self.check_stop
         )
-        for line in validation_lines(epoch, scores, weights, measure, names):
-            reporter.say(line)
+        for line in validation_lines(epoch, scores, weights, measure, targets):
+            reporter.log(line)
         row = _columns("val/", scores.overlap)
         row |= {f"val/loss_{name}": value for name, value in scores.components.items()}
         row |= self._score_averages()
@@ -116,8 +116,8 @@ class EpochValidation:
         if not every or (epoch + 1) % every:
             return {}
         overlap = score_volumes(network, self.data, self.config, self.machine, self.check_stop)
-        for line in volume_lines(epoch, overlap, self.config.labels.names):
-            reporter.say(line)
+        for line in volume_lines(epoch, overlap, self.config.labels.targets):
+            reporter.log(line)
         by_class = {name: value for name, value in overlap.items() if split_column(name)[1]}
         return {"val/full_dice": overlap["dice"], **_columns("val/full_", by_class)}
 

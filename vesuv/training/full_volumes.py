@@ -58,7 +58,7 @@ def score_volumes(
         case = data.validation[first_case + group.rank]
         probs = predictor.predict_case(case, lambda _done, _total: check_window())
         label = torch.from_numpy(case.native_label.copy())
-        classes = torch.from_numpy(predictor.classes(probs))
+        classes = torch.from_numpy(predictor.classes(probs, case.native_spacing))
         matrix += confusion(classes, label, label != IGNORE, num_classes).to(machine.device)
     network.train(was_training)
-    return overlap_row(group.sum(matrix), config.labels.names)
+    return overlap_row(group.sum(matrix), config.labels.targets)

@@ -21,6 +21,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from vesuv.config.data import AugmentConfig, SamplingConfig
+from vesuv.config.labels import Targets
 from vesuv.data.case import PreparedCase
 from vesuv.data.sampling import PatchSampler
 from vesuv.errors import InputError
@@ -161,7 +162,7 @@ class PatchLoader:
         augment_on: worker: workers return normalised and augmented float patches; device: they
             return the stored voxels, which have fewer bytes, and the device does the rest.
         device: Device of the batches.
-        num_classes: Number of classes, with background.
+        targets: Classes or regions; foreground patches are centred on each equally often.
         places: Places in each step's batch whose patches are loaded; None: all places.
 
     Raises:
@@ -180,13 +181,13 @@ class PatchLoader:
         workers: int,
         augment_on: Literal["worker", "device"],
         device: torch.device,
-        num_classes: int,
+        targets: Targets,
         places: tuple[int, ...] | None = None,
     ) -> None:
-        sampler = PatchSampler.build(cases, sampling, seed)
+        sampler = PatchSampler.build(cases, sampling, seed, targets)
         in_worker = augment_on == "worker"
         self._dataset = _BatchDataset(
-            sampler, tuple(intensity_maps), augment, num_classes, in_worker, places
+            sampler, tuple(intensity_maps), augment, targets.num_classes, in_worker, places
         )
         self._steps_per_epoch = steps_per_epoch
         self._workers = workers

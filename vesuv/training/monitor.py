@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from vesuv.config import Config
+from vesuv.config.labels import Targets
 from vesuv.diagnosis import Evidence, Finding, diagnose
 from vesuv.diagnosis.evidence import read_labels
 from vesuv.diagnosis.probes.gradients import compare_gradients
@@ -105,29 +106,27 @@ class RunMonitor:
         if not num_tiles:
             return None
         section = config.validation.model_copy(update={"tiles": num_tiles})
-        patch_size, class_names = config.sampling.patch_size, config.labels.names
-        return ValidationTiles(
-            self.data.train, self.intensity_maps, section, patch_size, class_names
-        )
+        patch_size, targets = config.sampling.patch_size, config.labels.targets
+        return ValidationTiles(self.data.train, self.intensity_maps, section, patch_size, targets)
 
     def _measure_tiles(
         self, observed: Sequence[ObservedTile], network: nn.Module
     ) -> dict[str, object]:
-        probabilities = [tile.probabilities for tile in observed]
+        probabilities, targets = [tile.probabilities for tile in observed], self.tiles.targets
         counts = histogram(probabilities)
         content: dict[str, object] = {
             "histogram": counts,
-            "tiles": score_by_tile(observed),
-            "groups": score_by_group(observed),
+            "tiles": score_by_tile(observed, targets),
+            "groups": score_by_group(observed, targets),
         }
-        if self.tiles.num_classes == 2:  # they are errors of a threshold
+        if not targets.has_several:  # they are errors of a threshold
             content["errors"] = errors(probabilities, counts)
         else:
-            content["class_groups"] = score_classes_by_group(observed, self.tiles.class_names)
+            content["class_groups"] = score_classes_by_group(observed, targets)
         if self.train_tiles is not None:
             machine = self.machine.for_single_process()
             train_scores = self.train_tiles.score(network, machine, observe=True)
-            content["train"] = pooled_score(train_scores.tiles, self.train_tiles.class_names)
+            content["train"] = pooled_score(train_scores.tiles, targets)
         return content
 
     def _gradients(
@@ -159,7 +158,7 @@ class RunMonitor:
                 self.intensity_maps,
                 config.sampling,
                 config.augment,
-                config.labels.names,
+                config.labels.targets,
                 config.diagnosis.probe_patches,
                 config.runtime.seed,
             ),
@@ -167,21 +166,21 @@ class RunMonitor:
 
     def _measure_classes(self) -> dict[str, object]:
         """Measure the structure of each foreground class, and of several their sampling."""
-        config, cases, names = self.config, self.data.train, self.config.labels.names
-        structures = measure_structures(cases, names)
-        if len(structures) == 1:
-            return {"structure": structures[names[1]]}
+        config, cases, targets = self.config, self.data.train, self.config.labels.targets
+        structures = measure_structures(cases, targets)
+        if not targets.has_several:
+            return {"structure": structures[targets.names[0]]}
         return {
             "class_structures": structures,
             "class_sampling": measure_class_sampling(
-                cases, config.sampling, names, config.runtime.seed
+                cases, config.sampling, targets, config.runtime.seed
             ),
         }
 
 
-def score_by_tile(observed: Sequence[ObservedTile]) -> tuple[TileScore, ...]:
+def score_by_tile(observed: Sequence[ObservedTile], targets: Targets) -> tuple[TileScore, ...]:
     """Score each tile separately."""
-    overlaps = [(tile, scores(tile.confusion)) for tile in observed]
+    overlaps = [(tile, scores(tile.confusion, targets.members)) for tile in observed]
     return tuple(
         TileScore(
             case=tile.case,
@@ -194,18 +193,21 @@ def score_by_tile(observed: Sequence[ObservedTile]) -> tuple[TileScore, ...]:
     )
 
 
-def score_by_group(observed: Sequence[ObservedTile]) -> dict[str, float]:
+def score_by_group(observed: Sequence[ObservedTile], targets: Targets) -> dict[str, float]:
     """Return the Dice of each group whose tiles have foreground; empty without groups."""
-    overlaps = {name: scores(matrix) for name, matrix in _matrices_by_group(observed).items()}
+    overlaps = {
+        name: scores(matrix, targets.members)
+        for name, matrix in _matrices_by_group(observed).items()
+    }
     return {name: overlap.dice for name, overlap in overlaps.items() if overlap.labelled_fraction}
 
 
 def score_classes_by_group(
-    observed: Sequence[ObservedTile], class_names: Sequence[str]
+    observed: Sequence[ObservedTile], targets: Targets
 ) -> dict[str, dict[str, GroupScore]]:
     """Return the score of each of several foreground classes in the groups that are labelled so."""
     groups = {
-        group: overlap_row(matrix, class_names)
+        group: overlap_row(matrix, targets)
         for group, matrix in _matrices_by_group(observed).items()
     }
     return {
@@ -214,14 +216,14 @@ def score_classes_by_group(
             for group, row in groups.items()
             if (labelled := row[class_column("labelled_fraction", name)])
         }
-        for name in class_names[1:]
+        for name in targets.names
     }
 
 
-def pooled_score(observed: Sequence[ObservedTile], class_names: Sequence[str]) -> TrainScore:
+def pooled_score(observed: Sequence[ObservedTile], targets: Targets) -> TrainScore:
     """Score the pooled voxels of all tiles."""
-    overlap = overlap_row(_sum([tile.confusion for tile in observed]), class_names)
-    by_class = {name: overlap.get(class_column("dice", name), math.nan) for name in class_names}
+    overlap = overlap_row(_sum([tile.confusion for tile in observed]), targets)
+    by_class = {name: overlap.get(class_column("dice", name), math.nan) for name in targets.names}
     return TrainScore(
         dice=overlap["dice"],
         precision=overlap["precision"],

@@ -76,13 +76,13 @@ class Trainer:
             torch.channels_last_3d if config.runtime.channels_last else torch.contiguous_format
         )
         network = build_model(config.model)
-        initialise_output_bias(network, data.class_fractions)
+        initialise_output_bias(network, data.class_fractions, config.labels.targets)
         recompute_levels(network, config.runtime.recompute_levels)
         self.network = network.to(machine.device).to(memory_format=memory_format)  # type: ignore[call-overload]
         self.state = TrainState(
             config, data.normalizer, run, self.network, self.steps_per_epoch, machine
         )
-        self.compound = Compound(build_losses(config.loss, config.terms))
+        self.compound = Compound(build_losses(config.loss, config.terms), config.labels.targets)
         seed = config.runtime.seed
         self.weight_noise = WeightNoise(config.noise, self.network, seed) if config.noise else None
         self.batch_places = self.group.batch_places(config.sampling.batch_size)
@@ -180,7 +180,7 @@ class Trainer:
             workers=machine.workers,
             augment_on=machine.augment_on,
             device=machine.device,
-            num_classes=config.labels.num_classes,
+            targets=config.labels.targets,
             places=self.batch_places,
         )
 
@@ -203,7 +203,7 @@ class Trainer:
         row = self._train_steps(loader, weights, reporter)
         seconds_left = self.deadline - time.monotonic()
         if row["patches_per_second"]:
-            reporter.say(train_line(config, self.position, row, self.steps_per_epoch, seconds_left))
+            reporter.log(train_line(config, self.position, row, self.steps_per_epoch, seconds_left))
         row |= {f"weight/{name}": weight for name, weight in weights.items()}
         complete = progress.step == self.steps_per_epoch
         finished = complete and epoch + 1 == config.train.epochs

@@ -14,6 +14,7 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
+from vesuv.config.labels import Targets
 from vesuv.config.training import ValidationConfig
 from vesuv.data.case import PreparedCase
 from vesuv.data.labels import IGNORE
@@ -73,12 +74,13 @@ class ValidationTiles:
         intensity_maps: Sequence[IntensityMap],
         config: ValidationConfig,
         patch_size: Shape,
-        class_names: Sequence[str],
+        targets: Targets,
     ) -> None:
         self.config = config
-        self.class_names = class_names
-        self.num_classes = len(class_names)
-        tiles = fixed_tiles(cases, patch_size, config.tiles, config.foreground_share, config.seed)
+        self.targets = targets
+        self.num_classes = targets.num_classes
+        seed, share = config.seed, config.foreground_share
+        tiles = fixed_tiles(cases, patch_size, config.tiles, share, seed, targets)
         self.images: list[Tensor] = []
         self.labels: list[Tensor] = []
         self.cases = [cases[tile.case].id for tile in tiles]
@@ -150,7 +152,7 @@ class ValidationTiles:
             if observe:
                 observed.append(self._observed_tile(index, logits, counts))
         network.train(was_training)
-        overlap = overlap_row(group.sum(matrix), self.class_names)
+        overlap = overlap_row(group.sum(matrix), self.targets)
         measure = overlap[self.config.measure]
         assert not math.isnan(measure), "a measure of valid voxels is a number"
         # Each row is set in one process and zero in the others.
@@ -163,16 +165,18 @@ class ValidationTiles:
         return TileScores(measure, components, overlap, tuple(tiles))
 
     def _confusion(self, logits: Tensor, label: Tensor) -> Tensor:
-        classes = predicted_classes(logits, self.config.threshold)
+        classes = predicted_classes(logits, self.targets, self.config.threshold)
         return confusion(classes, label, label != IGNORE, self.num_classes)
 
     def _observed_tile(self, index: int, logits: Tensor, counts: Tensor) -> ObservedTile:
-        foreground = foreground_probability(activate(logits))[0]
+        overlap = self.targets.overlap
+        foreground = foreground_probability(activate(logits, overlap=overlap), overlap=overlap)[0]
         middle = foreground.shape[0] // 2
         has_picture = index in self.picture_tiles
         picture_classes = None
         if has_picture and self.num_classes > 2:
-            classes = predicted_classes(logits[:, :, middle : middle + 1], self.config.threshold)
+            middle_logits = logits[:, :, middle : middle + 1]
+            classes = predicted_classes(middle_logits, self.targets, self.config.threshold)
             picture_classes = classes[0, 0].byte().cpu()
         return ObservedTile(
             index,

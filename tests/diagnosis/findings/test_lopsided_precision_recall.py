@@ -170,7 +170,10 @@ def test_of_several_classes_the_lopsided_one_is_named(make: MakeEvidence) -> Non
         "are predicted against 5 % labelled. Dice is 0.400; calling everything 'ink' would score "
         "0.095."
     )
-    assert finding.remedy.startswith("For the next run balance the loss")
+    assert finding.remedy.startswith(
+        "Let validate_distribution choose a threshold for each class (no training needed); for the "
+        "next run balance the loss"
+    )
 
 
 def test_the_union_of_balanced_classes_is_no_finding(make: MakeEvidence) -> None:

@@ -9,12 +9,13 @@ import torch
 
 from tests.conftest import tiny_tree
 from vesuv.config import Config, check
+from vesuv.config.labels import Targets
 from vesuv.data.case import Case, MemoryCase
 from vesuv.data.preparation import prepare_in_memory
 from vesuv.diagnosis.probes.sampling import measure_class_sampling
-from vesuv.diagnosis.probes.structure import _only_class, measure_structures
+from vesuv.diagnosis.probes.structure import _only_target, measure_structures
 
-NAMES = ["background", "ink", "membrane"]
+TARGETS = Targets.of_classes(("background", "ink", "membrane"))
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def cases(config: Config) -> list[MemoryCase]:
 
 
 def test_each_class_has_its_own_thickness_and_extent(cases: list[MemoryCase]) -> None:
-    found = measure_structures(cases, NAMES)
+    found = measure_structures(cases, TARGETS)
 
     assert set(found) == {"ink", "membrane"}
     assert found["ink"].thickness == 2.0 and found["membrane"].thickness == 5.0
@@ -51,7 +52,7 @@ def test_each_class_is_counted_in_drawn_patches(cases: list[MemoryCase], config:
     num_valid = int((label != 255).sum())
     whole = config.sampling.model_copy(update={"patch_size": (40, 44, 80)})
 
-    found = measure_class_sampling(cases, whole, NAMES, seed=0)
+    found = measure_class_sampling(cases, whole, TARGETS, seed=0)
 
     for index, name in ((1, "ink"), (2, "membrane")):
         share = int((label == index).sum()) / num_valid
@@ -65,7 +66,7 @@ def test_a_class_that_small_patches_seldom_hold_is_told(
 ) -> None:
     tiny = config.sampling.model_copy(update={"patch_size": (2, 2, 2), "foreground_share": 0.0})
 
-    found = measure_class_sampling(cases, tiny, NAMES, seed=0)
+    found = measure_class_sampling(cases, tiny, TARGETS, seed=0)
 
     # A patch of 2 holds ink at 3 of 10 places and membrane at 6 of 20.
     assert found["ink"].patches == pytest.approx(0.3, abs=0.15)
@@ -75,8 +76,8 @@ def test_a_class_that_small_patches_seldom_hold_is_told(
 def test_one_class_is_left_of_a_patch() -> None:
     label = torch.tensor([[[0, 1, 2, 255]]], dtype=torch.uint8)
 
-    _, only_second = _only_class((torch.zeros(1, 1, 1, 4), label), 2)
-    _, only_first = _only_class((torch.zeros(1, 1, 1, 4), label), 1)
+    _, only_second = _only_target((torch.zeros(1, 1, 1, 4), label), [2])
+    _, only_first = _only_target((torch.zeros(1, 1, 1, 4), label), [1])
 
     assert only_second.tolist() == [[[0, 255, 1, 255]]]
     assert only_first.tolist() == [[[0, 1, 255, 255]]]

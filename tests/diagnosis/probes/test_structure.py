@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from vesuv.config.labels import Targets
 from vesuv.config import Config
 from vesuv.config.data import AugmentConfig, Blur, Noise, Scaling
 from vesuv.data.builder import open_or_prepare_store
@@ -15,6 +16,8 @@ from vesuv.diagnosis.probes.structure import (
     run_lengths,
 )
 from vesuv.training.fold_data import FoldData, TrainingData, fold_data
+
+SHEET = Targets.of_classes(("background", "sheet"))
 
 
 def line(text: str) -> tuple[np.ndarray, np.ndarray]:
@@ -71,7 +74,7 @@ def data(tiny_config: Config) -> FoldData:
 
 
 def test_the_tiny_sheets_are_two_thick_and_ten_apart(data: FoldData) -> None:
-    found = measure_structures(data.train, ["background", "sheet"])["sheet"]
+    found = measure_structures(data.train, SHEET)["sheet"]
 
     assert found.thickness == pytest.approx(2.0)
     assert found.spacing is None or min(found.spacing) == pytest.approx(10.0, abs=1.0)
@@ -79,9 +82,7 @@ def test_the_tiny_sheets_are_two_thick_and_ten_apart(data: FoldData) -> None:
 
 def effects(data: FoldData, config: Config, augment: AugmentConfig) -> dict[str, float]:
     maps = [data.normalizer.for_case(case.statistics) for case in data.train]
-    found = measure_augmentation(
-        data.train, maps, config.sampling, augment, ["background", "sheet"], 6, seed=0
-    )
+    found = measure_augmentation(data.train, maps, config.sampling, augment, SHEET, 6, seed=0)
     return {
         name: min(effect.foreground, effect.contrast, effect.thickness)
         for name, effect in found.items()

@@ -46,10 +46,8 @@ def find(evidence: Evidence) -> Finding | None:
             "foreground that way."
         ),
         remedy=(
-            f"If {suspect} means unlabelled, --set labels.ignore={suspect} "
-            f"'labels.classes={_classes_without(schema, suspect)}'"
-            f"{_fewer_outputs(evidence.config, suspect)} and start a new run: no loss, "
-            "threshold or learning rate can repair this one."
+            f"If {suspect} means unlabelled, {_declared_as_ignored(evidence.config, suspect)} and "
+            "start a new run: no loss, threshold or learning rate can repair this one."
         ),
         severity="trouble",
         epochs=(0, max(0, evidence.epoch)),
@@ -66,6 +64,18 @@ def _ignore_text(schema: LabelsConfig) -> str:
     if schema.ignore is None:
         return "no value is ignored"
     return f"the ignore value {schema.ignore} does not occur"
+
+
+def _declared_as_ignored(config: Config, suspect: int) -> str:
+    """Tell how a value of a class is declared as ignored."""
+    if config.labels.regions is not None:
+        return (
+            f"set labels.ignore: {suspect} in the configuration, and take the value out of "
+            "labels.classes, and a class without values out of labels.regions"
+        )
+    classes = _classes_without(config.labels, suspect)
+    outputs = _fewer_outputs(config, suspect)
+    return f"--set labels.ignore={suspect} 'labels.classes={classes}'{outputs}"
 
 
 def _classes_without(schema: LabelsConfig, suspect: int) -> str:

@@ -167,8 +167,11 @@ def _remedy(
     config: Config, balance: _Balance, best: Overlap | None, current: Overlap | None
 ) -> str:
     suggestion = _suggested_change(config, balance)
-    if config.labels.num_classes > 2:  # the most probable class is predicted: no threshold
-        return f"For the next run {suggestion}."
+    if config.labels.targets.has_several:
+        return (
+            "Let validate_distribution choose a threshold for each class (no training needed); for "
+            f"the next run {suggestion}."
+        )
     change = f"for the next run {suggestion}"
     if best is None or current is None or not _is_cure(best, current, balance):
         return f"No threshold cures it; {change}."
@@ -190,7 +193,7 @@ def _suggested_change(config: Config, balance: _Balance) -> str:
     terms, loss, is_over = config.terms, config.loss, balance.is_over
     weights = loss.class_weights
     if weights is not None:
-        weight = weights[config.labels.names.index(balance.name)]
+        weight = weights[1 + config.labels.targets.names.index(balance.name)]
         if weight != weights[0] and (weight > weights[0]) == is_over:
             return f"take out the class weights {list(weights)}, --set loss.class_weights=null"
     positive_weight = loss.cross_entropy.positive_weight
@@ -202,6 +205,6 @@ def _suggested_change(config: Config, balance: _Balance) -> str:
     has_threshold = config.model.out_channels == 1
     if has_threshold and threshold != 0.5 and (threshold < 0.5) == is_over:
         return f"--set validation.threshold=0.5 (it is {threshold:g})"
-    if config.labels.num_classes == 2 and is_over and patch_share > 0.5:
+    if not config.labels.targets.has_several and is_over and patch_share > 0.5:
         return f"draw fewer patches about foreground, sampling.foreground_share={patch_share / 2:g}"
     return "balance the loss: phases with dice 1.0 and cross_entropy 1.0, no class weights"

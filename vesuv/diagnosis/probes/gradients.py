@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from vesuv.data.labels import IGNORE
 from vesuv.losses.compound import Compound
-from vesuv.losses.prediction import Prediction
 from vesuv.runs.observation import GradientComparison
 from vesuv.runtime.machine import Machine
 
@@ -71,7 +70,7 @@ def _tile_gradients(
     """Gradients of each weighted term on one tile, from one forward pass."""
     image, label = (part.to(machine.device) for part in tile)
     logits = machine.forward(network, image)
-    prediction = Prediction(logits, label, label != IGNORE)
+    prediction = compound.prediction(logits, label, label != IGNORE)
     gradients = {}
     for position, (term, weight) in enumerate(terms.items(), start=1):
         value = weight * compound.losses[term].of(prediction)

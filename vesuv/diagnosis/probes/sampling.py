@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from vesuv.config.data import SamplingConfig
+from vesuv.config.labels import Targets
 from vesuv.data.case import PreparedCase
 from vesuv.data.labels import IGNORE
 from vesuv.data.sampling import PatchSampler, patch_corner
@@ -18,33 +19,32 @@ NUM_PATCHES = 64
 
 
 def measure_class_sampling(
-    cases: Sequence[PreparedCase], sampling: SamplingConfig, class_names: Sequence[str], seed: int
+    cases: Sequence[PreparedCase], sampling: SamplingConfig, targets: Targets, seed: int
 ) -> dict[str, ClassSampling]:
     """Measure the foreground classes in patches that are drawn as in training, and in the cases.
 
     Args:
         cases: The training cases.
         sampling: Size of the patches and share that is centred on foreground.
-        class_names: Class names, the background first.
+        targets: The foreground classes, or the regions.
         seed: Seed of the patches.
     """
     probe_sampling = sampling.model_copy(update={"batch_size": NUM_PATCHES})
-    sampler = PatchSampler.build(cases, probe_sampling, seed)
+    sampler = PatchSampler.build(cases, probe_sampling, seed, targets)
     counts = np.array(
         [
-            _class_counts(_patch_label(cases[plan.case], plan.center, sampling), len(class_names))
+            _class_counts(_patch_label(cases[plan.case], plan.center, sampling), targets)
             for plan in sampler.plan(0, 0)
         ]
     )
     volume_counts = np.sum([case.block_counts[:-1].sum(axis=(1, 2, 3)) for case in cases], axis=0)
     return {
         name: ClassSampling(
-            patches=float((counts[:, index] > 0).mean()),
-            patch_share=float(counts[:, index].sum() / max(1, counts.sum())),
-            volume_share=float(volume_counts[index] / max(1, volume_counts.sum())),
+            patches=float((counts[:, members].sum(axis=1) > 0).mean()),
+            patch_share=float(counts[:, members].sum() / max(1, counts.sum())),
+            volume_share=float(volume_counts[list(members)].sum() / max(1, volume_counts.sum())),
         )
-        for index, name in enumerate(class_names)
-        if index
+        for name, members in zip(targets.names, targets.members, strict=True)
     }
 
 
@@ -61,7 +61,7 @@ def _patch_label(
     return label
 
 
-def _class_counts(label: ClassArray, num_classes: int) -> list[int]:
+def _class_counts(label: ClassArray, targets: Targets) -> list[int]:
     """Valid voxels of each class."""
-    counts = np.bincount(label[label != IGNORE].ravel(), minlength=num_classes)
-    return [int(count) for count in counts[:num_classes]]
+    counts = np.bincount(label[label != IGNORE].ravel(), minlength=targets.num_classes)
+    return [int(count) for count in counts[: targets.num_classes]]

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vesuv.config.data import AugmentConfig, SamplingConfig
+from vesuv.config.labels import Targets
 from vesuv.data.case import PreparedCase
 from vesuv.data.labels import IGNORE
 from vesuv.data.sampling import PatchPlan, PatchSampler
@@ -34,14 +35,12 @@ _CROP = 160
 _NUM_CASES = 4
 
 
-def measure_structures(
-    cases: Sequence[PreparedCase], class_names: Sequence[str]
-) -> dict[str, Structure]:
+def measure_structures(cases: Sequence[PreparedCase], targets: Targets) -> dict[str, Structure]:
     """Measure spacing and thickness of each foreground class in the central box of some cases.
 
     Args:
         cases: The training cases.
-        class_names: Class names, the background first.
+        targets: The foreground classes, or the regions.
     """
     labels = [
         np.array(case.label[_central_box(case.shape)])
@@ -50,9 +49,8 @@ def measure_structures(
     depths, heights, widths = zip(*(case.shape for case in cases), strict=True)
     extent = min(depths), min(heights), min(widths)
     return {
-        name: _measure_class(labels, index).model_copy(update={"extent": extent})
-        for index, name in enumerate(class_names)
-        if index
+        name: _measure_target(labels, members).model_copy(update={"extent": extent})
+        for name, members in zip(targets.names, targets.members, strict=True)
     }
 
 
@@ -61,11 +59,11 @@ def _central_box(shape: Shape) -> tuple[slice, ...]:
     return tuple(slice(start, start + _CROP) for start in starts)
 
 
-def _measure_class(labels: Sequence[ClassArray], index: int) -> Structure:
+def _measure_target(labels: Sequence[ClassArray], members: Sequence[int]) -> Structure:
     distances: tuple[list[int], list[int], list[int]] = ([], [], [])
     thicknesses: list[float] = []
     for label in labels:
-        foreground = label == index
+        foreground = np.isin(label, list(members))
         for axis in range(3):
             distances[axis].extend(repeat_distances(foreground, label == IGNORE, axis))
         if foreground.any():
@@ -118,7 +116,7 @@ def measure_augmentation(
     maps: Sequence[IntensityMap],
     sampling: SamplingConfig,
     augment: AugmentConfig,
-    class_names: Sequence[str],
+    targets: Targets,
     num_patches: int,
     seed: int,
 ) -> dict[str, AugmentationEffect]:
@@ -127,9 +125,9 @@ def measure_augmentation(
     Augmentations that are off, or whose effect the patches do not show, are left out. Of several
     foreground classes the effect on the class that is damaged most is returned.
     """
-    num_classes = len(class_names)
+    num_classes = targets.num_classes
     probe_sampling = sampling.model_copy(update={"batch_size": num_patches})
-    sampler = PatchSampler.build(cases, probe_sampling, seed)
+    sampler = PatchSampler.build(cases, probe_sampling, seed, targets)
     plans = sampler.plan(0, 0)
     no_augmentation = _single_augmentation(augment, None)
     original = [
@@ -141,21 +139,23 @@ def measure_augmentation(
             continue
         single = _single_augmentation(augment, name)
         augmented = [_augmented_patch(sampler, plan, maps, single, num_classes) for plan in plans]
-        effect = _worst_effect(getattr(augment, name).p, original, augmented, class_names)
+        effect = _worst_effect(getattr(augment, name).p, original, augmented, targets)
         if effect is not None:
             effects[name] = effect
     return effects
 
 
 def _worst_effect(
-    p: float, original: list[_Patch], augmented: list[_Patch], class_names: Sequence[str]
+    p: float, original: list[_Patch], augmented: list[_Patch], targets: Targets
 ) -> AugmentationEffect | None:
-    """Effect on the foreground class that is damaged most."""
-    if len(class_names) == 2:
+    """Effect on the foreground class, or region, that is damaged most."""
+    if not targets.has_several:
         return _effect(p, original, augmented)
     effects = []
-    for index, name in enumerate(class_names[1:], start=1):
-        old, new = ([_only_class(patch, index) for patch in part] for part in (original, augmented))
+    for name, members in zip(targets.names, targets.members, strict=True):
+        old, new = (
+            [_only_target(patch, members) for patch in part] for part in (original, augmented)
+        )
         effect = _effect(p, old, new)
         if effect is not None:
             effects.append(effect.model_copy(update={"class_name": name}))
@@ -166,12 +166,12 @@ def _worst_effect(
     )
 
 
-def _only_class(patch: _Patch, index: int) -> _Patch:
-    """Ignore all foreground classes but one, which becomes class 1."""
+def _only_target(patch: _Patch, members: Sequence[int]) -> _Patch:
+    """Ignore all foreground but that of one target, which becomes class 1."""
     image, label = patch
-    others = (label > 0) & (label != index)
-    only = torch.where(label == index, torch.ones_like(label), label)
-    return image, only.masked_fill(others, IGNORE)
+    inside = torch.isin(label, torch.tensor(members, dtype=label.dtype))
+    only = torch.where(inside, torch.ones_like(label), label)
+    return image, only.masked_fill((label > 0) & ~inside, IGNORE)
 
 
 def contrast(image: Tensor, label: Tensor) -> tuple[float, float] | None:

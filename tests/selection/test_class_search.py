@@ -1,0 +1,214 @@
+"""Selection of several classes and of regions, against masks that are made one by one."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from vesuv.config.labels import LabelsConfig, Targets
+from vesuv.config.postprocess import read_chain
+from vesuv.data.labels import IGNORE
+from vesuv.evaluation.overlap import confusion
+from vesuv.inference.masks import ClassCut, MaskSettings
+from vesuv.selection.class_search import _ClassSearch, search_classes
+from vesuv.selection.search import SearchProblem
+from vesuv.selection.summary import selection_summary
+
+THREE = Targets.of_classes(("air", "one", "two"))
+REGIONS = LabelsConfig(
+    classes={"air": 0, "one": 1, "two": 2}, regions={"both": ("one", "two"), "two": ("two",)}
+).targets
+CUTS = (0.2, 0.35, 0.5, 0.65)
+LARGEST = read_chain([{"name": "keep_largest"}], "test")
+
+
+def noisy(seed: int, targets: Targets) -> tuple[np.ndarray, np.ndarray]:
+    """Return a label and probabilities that find class one too seldom, and class two too often."""
+    generator = torch.Generator().manual_seed(seed)
+    label = torch.randint(0, 3, (4, 5, 6), generator=generator)
+    logits = torch.randn(3, 4, 5, 6, generator=generator)
+    logits += 2.0 * torch.stack([label == k for k in range(3)]) + torch.tensor(
+        [0.0, -0.9, 0.7]
+    ).view(3, 1, 1, 1)
+    probs = torch.softmax(logits, 0)
+    if targets.overlap:
+        probs = torch.stack([probs[1] + probs[2], probs[2]])
+    label[0, 0, :3] = IGNORE
+    return label.numpy().astype(np.uint8), probs.numpy()
+
+
+@pytest.fixture(params=[THREE, REGIONS], ids=["classes", "regions"])
+def targets(request: pytest.FixtureRequest) -> Targets:
+    found: Targets = request.param
+    return found
+
+
+@pytest.fixture
+def problem(make_problem: Callable[..., SearchProblem], targets: Targets) -> SearchProblem:
+    cases = {name: noisy(seed, targets) for seed, name in enumerate("ABC")}
+    return make_problem(
+        {name: label for name, (label, _) in cases.items()},
+        {"best": {name: probs for name, (_, probs) in cases.items()}},
+        thresholds=CUTS,
+        tolerance=1.0,
+        targets=targets,
+    )
+
+
+def counts_of(problem: SearchProblem, cuts: tuple[ClassCut, ...]) -> list[torch.Tensor]:
+    """Confusion matrices of the masks that `predict` writes."""
+    matrices = []
+    for case in problem.cases:
+        label = torch.from_numpy(np.asarray(case.native_label))
+        mask = MaskSettings(cuts, problem.targets).classes(problem.predictions[0].probs(case))
+        matrices.append(confusion(torch.from_numpy(mask), label, label != IGNORE, 3))
+    return matrices
+
+
+def test_a_pass_over_one_class_counts_what_the_masks_hold(problem: SearchProblem) -> None:
+    search = _ClassSearch(problem, lambda _done, _total: None)
+    one = problem.predictions[0]
+
+    for target, other in itertools.product((0, 1), CUTS):
+        thresholds = (0.5, other) if target == 0 else (other, 0.5)
+        by_case = search._matrices(one, target, thresholds, CUTS)
+        for index, cut in enumerate(CUTS):
+            pair = (cut, other) if target == 0 else (other, cut)
+            masks = counts_of(problem, tuple(map(ClassCut, pair)))
+            assert all(torch.equal(case[index], m) for case, m in zip(by_case, masks, strict=True))
+
+
+def mean_dice(problem: SearchProblem, thresholds: tuple[float, ...]) -> float:
+    """Mean over cases and targets, without the code under test."""
+    values = []
+    for matrix in counts_of(problem, tuple(map(ClassCut, thresholds))):
+        dice = []
+        for members in problem.targets.members:
+            inside = list(members)
+            both = int(matrix[inside][:, inside].sum())
+            dice.append(2 * both / int(matrix[inside].sum() + matrix[:, inside].sum()))
+        values.append(np.mean(dice))
+    return float(np.mean(values))
+
+
+def test_the_choice_is_better_than_even_thresholds_and_as_good_as_its_neighbours(
+    problem: SearchProblem,
+) -> None:
+    chosen = search_classes(problem).chosen
+
+    thresholds = tuple(cut.threshold for cut in chosen.cuts)
+    assert chosen.dice == pytest.approx(mean_dice(problem, thresholds), abs=1e-12)
+    assert chosen.dice > mean_dice(problem, (0.5, 0.5)) + 0.01
+    one, two = thresholds
+    neighbours = [(cut, two) for cut in CUTS] + [(one, cut) for cut in CUTS]
+    assert chosen.dice == pytest.approx(max(mean_dice(problem, n) for n in neighbours), abs=1e-12)
+
+
+def test_gap_and_fractions_are_told_by_class_and_the_largest_gap_counts(
+    problem: SearchProblem,
+) -> None:
+    chosen = search_classes(problem).chosen
+
+    gaps = []
+    for one, members in zip(chosen.scores_by_class, problem.targets.members, strict=True):
+        inside = list(members)
+        by_case = [
+            (int(m[:, inside].sum()) / int(m.sum()), int(m[inside].sum()) / int(m.sum()))
+            for m in counts_of(problem, chosen.cuts)
+        ]
+        gaps.append(np.mean([abs(predicted - labelled) for predicted, labelled in by_case]))
+        assert one.gap == pytest.approx(gaps[-1], abs=1e-12)
+    assert chosen.gap == pytest.approx(max(gaps), abs=1e-12)
+    assert chosen.gap != pytest.approx(min(gaps), abs=1e-6)
+
+
+def test_the_tolerance_holds_for_each_class(
+    make_problem: Callable[..., SearchProblem],
+) -> None:
+    # class two is right at every threshold; class one is found twice too often at 0.2 and, at 0.5,
+    # as often as labelled but with a lower Dice
+    label = [1, 1, 1, 1, 0, 0, 0, 0, 2, 2] + [0] * 10
+    one = [0.9, 0.9, 0.3, 0.3, 0.3, 0.3, 0.6, 0.6, 0.0, 0.0] + [0.0] * 10
+    two = [0.0] * 8 + [0.9, 0.9] + [0.0] * 10
+    probs = np.array([1 - np.array(one) - two, one, two]).reshape(3, 1, 1, 20)
+
+    def chosen(tolerance: float) -> Any:
+        problem = make_problem(
+            {"A": label}, {"best": {"A": probs}}, thresholds=(0.2, 0.5), tolerance=tolerance,
+            targets=THREE,
+        )  # fmt: skip
+        return search_classes(problem).chosen
+
+    assert chosen(1.0).cuts[0].threshold == 0.2  # Dice 8 / 12
+    assert chosen(0.05).cuts[0].threshold == 0.5  # Dice 4 / 8
+    assert chosen(0.05).gap == 0.0
+
+
+def test_each_class_gets_a_chain_of_its_own(make_problem: Callable[..., SearchProblem]) -> None:
+    # two pieces of class one are right; of class two only the larger is
+    label = [1, 1, 0, 1, 0, 2, 2, 2, 0, 0]
+    one = [0.9, 0.9, 0.0, 0.9, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    two = [0.0, 0.0, 0.0, 0.0, 0.0, 0.9, 0.9, 0.9, 0.0, 0.9]
+    probs = np.array([1 - np.array(one) - two, one, two]).reshape(3, 1, 1, 10)
+    problem = make_problem(
+        {"A": label}, {"best": {"A": probs}}, thresholds=(0.5,), postprocess=(LARGEST,),
+        tolerance=1.0, targets=THREE,
+    )  # fmt: skip
+
+    result = search_classes(problem)
+
+    assert [cut.chain for cut in result.chosen.cuts] == [(), LARGEST]
+    assert result.chosen.dice == 1.0
+    assert str(result.chosen) == "best at one: threshold 0.5; two: threshold 0.5, keep largest"
+    content = selection_summary(result)["classes"]
+    assert content["two"]["postprocess"][0]["name"] == "keep_largest"
+    assert content["one"]["postprocess"] == []
+    assert content["one"]["dice"] == content["two"]["dice"] == 1.0
+
+
+def test_hysteresis_is_tried_for_each_class(make_problem: Callable[..., SearchProblem]) -> None:
+    # class one fades to 0.35 beside its sure part; a patch of 0.4 alone is none
+    label = [1, 1, 1, 1, 0, 0, 0, 2, 2, 0]
+    one = [0.95, 0.9, 0.35, 0.35, 0.0, 0.4, 0.4, 0.0, 0.0, 0.0]
+    two = [0.0] * 7 + [0.9, 0.9, 0.0]
+    probs = np.array([1 - np.array(one) - two, one, two]).reshape(3, 1, 1, 10)
+    problem = make_problem(
+        {"A": label}, {"best": {"A": probs}}, thresholds=(0.3, 0.5), hysteresis=((0.3, 0.85),),
+        tolerance=1.0, targets=THREE,
+    )  # fmt: skip
+
+    chosen = search_classes(problem).chosen
+
+    assert str(chosen.cuts[0]) == "hysteresis 0.3/0.85"
+    assert chosen.dice == 1.0
+
+
+def test_selection_is_repeated_without_each_part(problem: SearchProblem) -> None:
+    result = search_classes(problem)
+
+    assert [one.part for one in result.nested] == ["A", "B", "C"]
+    for number, nested in enumerate(result.nested):
+        matrices = counts_of(problem, nested.part_scores.cuts)
+        dice = []
+        for members in problem.targets.members:
+            inside, matrix = list(members), matrices[number]
+            both = int(matrix[inside][:, inside].sum())
+            dice.append(2 * both / int(matrix[inside].sum() + matrix[:, inside].sum()))
+        assert nested.part_scores.dice == pytest.approx(np.mean(dice), abs=1e-12)
+
+
+def test_the_curves_of_each_class_pass_through_the_choice(problem: SearchProblem) -> None:
+    result = search_classes(problem)
+
+    for name, cut, one in zip(
+        problem.targets.names, result.chosen.cuts, result.chosen.scores_by_class, strict=True
+    ):
+        curves = result.curves_by_class[name]
+        index = curves[0].thresholds.index(cut.threshold)
+        dice = [curve.overlaps()[index].dice for curve in curves]
+        assert np.mean(dice) == pytest.approx(one.dice, abs=1e-12)
