@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from vesuv.config.dataset_json import DatasetJson, read_dataset_json
 from vesuv.config.labels import LabelsConfig
@@ -153,3 +157,30 @@ def test_what_cannot_be_meant_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         written(tmp_path, **content).labels_section()
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 4) | st.floats() | st.text("0123a.", max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("012a", max_size=2), inner),
+    max_leaves=6,
+)
+KEYS = ("labels", "channel_names", "modality", "regions_class_order", "file_ending", "numTraining")
+LABELS = st.dictionaries(
+    st.sampled_from(["background", "a", "b", "ignore", "0", "1"]),
+    st.integers(0, 3) | st.lists(st.integers(0, 3), min_size=1, max_size=3) | st.sampled_from("ab"),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.dictionaries(st.sampled_from(KEYS), VALUES | LABELS))
+def test_any_content_is_read_or_refused_in_a_sentence(
+    tmp_path: Path, content: dict[str, Any]
+) -> None:
+    try:
+        labels = written(tmp_path, **content).labels_section()
+    except InputError as fault:
+        assert str(fault).startswith(f"{tmp_path}/dataset.json: ")
+        return
+
+    with suppress(ValidationError):  # its rules are tested beside it
+        LabelsConfig.model_validate(lists_to_tuples(labels))

@@ -134,6 +134,14 @@ def test_a_dataset_json_that_is_missing_is_named(tmp_path: Path) -> None:
         load_config(config_file(tmp_path, "raw"))
 
 
+def test_labels_that_cannot_be_used_are_a_fault_of_dataset_json(tmp_path: Path) -> None:
+    overlapping = {"background": 0, "small": 1, "large": [1, 2, 3]}
+    data_set(tmp_path / "raw", labels=overlapping)
+
+    with pytest.raises(InputError, match=r"raw/dataset\.json: labels: regions_class_order: region"):
+        load_config(config_file(tmp_path, "raw"))
+
+
 def test_other_layouts_need_their_labels_written(tmp_path: Path) -> None:
     data_set(tmp_path / "raw")
 

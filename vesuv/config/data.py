@@ -66,7 +66,8 @@ _ZSCORE = RegistryField(NORMALIZERS, default="zscore")
 class DataConfig(Section):
     root: str
     """Folder of the raw data; a relative path counts from the folder of the file that it is in (in
-    a shipped configuration and in --set: from the current folder)."""
+    a shipped configuration and in --set: from the current folder). In layout nnunet also the id of
+    a data set in $nnUNet_raw: 4, 004, Dataset004_Hippocampus."""
     source: str | None = None
     """Where the data can be had, for the message where `root` is missing."""
     layout: Literal["kaggle", "nnunet", "folders", "pairs", "ome_zarr"] = "kaggle"

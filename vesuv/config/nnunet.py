@@ -54,6 +54,7 @@ def complete(tree: dict[str, Any], origins: Origins) -> dict[str, Any]:
     labels = read_dataset_json(Path(root)).labels_section()
     if "regions" in written:
         labels = {key: value for key, value in labels.items() if key != "regions_class_order"}
+    origins.setdefault(("labels",), str(Path(root) / FILE))
     for key in labels.keys() - written.keys():
         _note_origin(origins, ("labels", key), labels[key], str(Path(root) / FILE))
     return {**tree, "labels": {**labels, **written}}

@@ -43,7 +43,8 @@ class Config(Section):
     data: DataConfig
     """Raw data, their preparation and the split into folds."""
     labels: LabelsConfig
-    """Classes by name, and the value that is not judged."""
+    """Classes by name, and the value that is not judged. In layout nnunet, classes, ignore and
+    regions that are not written are those of dataset.json."""
     sampling: SamplingConfig = SamplingConfig()
     """Patches that a step trains on."""
     augment: AugmentConfig = AugmentConfig()

@@ -91,6 +91,7 @@ def fold_data(data: TrainingData, config: Config, fold: FoldName) -> FoldData:
     """
     train_ids, validation_ids = data.folds.split(fold)
     train = [data.cases[name] for name in train_ids]
+    assert train[0].num_channels == config.model.in_channels, "with_channels comes first"
     counts = np.sum([case.block_counts[:-1].sum(axis=(1, 2, 3)) for case in train], axis=0)
     total = int(counts.sum())
     if total == 0:
