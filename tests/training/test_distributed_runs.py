@@ -81,7 +81,7 @@ def scored(config: Config, folder: Path, group: Group) -> tuple[Any, ...]:
     network = build_model(config.model)
     network.load_state_dict(read_checkpoint(RunFolder(folder).checkpoint("best")).model)
     maps = [data.normalizer.for_case(case.statistics) for case in data.validation]
-    size, classes = config.sampling.patch_size, config.labels.names
+    size, classes = config.sampling.patch_size, config.labels.targets
     tiles = ValidationTiles(data.validation, maps, config.validation, size, classes)
     compound = Compound(build_losses(config.loss, list(LOSSES)))
     on_tiles = tiles.score(network, machine, compound, observe=True)

@@ -43,7 +43,7 @@ def monitor(tiny_config: Config, writer: RunWriter) -> RunMonitor:
     maps = [data.normalizer.for_case(case.statistics) for case in data.validation]
     size = tiny_config.sampling.patch_size
     tiles = ValidationTiles(
-        data.validation, maps, tiny_config.validation, size, ["background", "sheet"]
+        data.validation, maps, tiny_config.validation, size, tiny_config.labels.targets
     )
     return RunMonitor(tiny_config, data, tiles, resolve(tiny_config.runtime), writer)
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from tests.conftest import tiny_tree
 from vesuv.config import check
+from vesuv.config.labels import TWO_CLASSES
 from vesuv.config.loss import ALL_LOSSES
 from vesuv.config.training import RuntimeConfig, ValidationConfig
 from vesuv.data.case import Case
@@ -61,9 +62,7 @@ def tiles_of(monkeypatch: pytest.MonkeyPatch, *places: int) -> ValidationTiles:
     cases = prepare_in_memory(CASES, check(tiny_tree(Path(), Path()), "test"))
     tiles = tuple(Tile(place, (0, 0, 0)) for place in places)
     monkeypatch.setattr("vesuv.training.validation.fixed_tiles", lambda *_: tiles)
-    return ValidationTiles(
-        cases, [UNCHANGED] * 3, ValidationConfig(), (4, 4, 4), ["background", "sheet"]
-    )
+    return ValidationTiles(cases, [UNCHANGED] * 3, ValidationConfig(), (4, 4, 4), TWO_CLASSES)
 
 
 def test_overlap_is_pooled_over_voxels_and_losses_over_tiles(
@@ -114,13 +113,15 @@ def test_the_measure_is_the_mean_over_the_classes_that_are_there(
 ) -> None:
     """Every foreground voxel is found, and each has the other class: pooled Dice would be 1."""
     tree = tiny_tree(Path(), Path())
-    names = ["background", "sheet", "fibre", "ink"]
     tree["labels"] = {"classes": {"background": 0, "sheet": 1, "fibre": 3, "ink": 4}, "ignore": 2}
     tree["model"]["out_channels"] = 4
     case = volume("a", [0, 1, 1, 2], [0, 1, 3, 1])
-    cases = prepare_in_memory([case], check(tree, "test"))
+    config = check(tree, "test")
+    cases = prepare_in_memory([case], config)
     monkeypatch.setattr("vesuv.training.validation.fixed_tiles", lambda *_: (Tile(0, (0, 0, 0)),))
-    tiles = ValidationTiles(cases, [UNCHANGED], ValidationConfig(), (4, 4, 4), names)
+    tiles = ValidationTiles(
+        cases, [UNCHANGED], ValidationConfig(), (4, 4, 4), config.labels.targets
+    )
 
     class Predict(nn.Module):
         """Predicts the class that the image names."""
