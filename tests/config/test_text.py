@@ -2,9 +2,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vesuv.config import Config, check, load_config
-from vesuv.config.text import parse_yaml, read_text
+from vesuv.config.text import dump_yaml, parse_yaml, read_text
 from vesuv.errors import InputError
 
 TREE = {
@@ -128,3 +130,13 @@ def test_a_tree_from_elsewhere_is_not_walked_without_end() -> None:
 def test_a_network_has_no_more_levels_than_a_patch_can_halve(depth: int) -> None:
     with pytest.raises(InputError, match=r"f: model\.depth: must be at most"):
         check(TREE | {"model": {"depth": depth}}, "f")
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False)
+NUMBER_LIKE = st.text("0123456789.eE+-_x:", max_size=6)
+
+
+@given(tree=st.dictionaries(NUMBER_LIKE | st.text(), SCALARS | NUMBER_LIKE | st.text()))
+@pytest.mark.parametrize("flow", [None, False])
+def test_what_is_dumped_is_read_back_unchanged(tree: dict[str, object], flow: bool | None) -> None:
+    assert parse_yaml(dump_yaml(tree, flow=flow), "f") == tree

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,13 @@ def cases(num: int, groups: list[str | None] | None = None) -> list[StoredCase]:
 
 
 def store(path: Path, num: int) -> Store:
-    every = {case.id: case for case in cases(num)}
+    return store_of(path, [case.id for case in cases(num)])
+
+
+def store_of(path: Path, ids: list[str]) -> Store:
+    every = dict(zip(ids, cases(len(ids)), strict=True))
     summary = DatasetSummary.model_construct()
-    return Store(path, every, summary, DatasetStatistics(num, None), "", {}, {})
+    return Store(path, every, summary, DatasetStatistics(len(ids), None), "", {}, {})
 
 
 @given(num=st.integers(2, 60), folds=st.integers(2, 7), seed=st.integers(0, 99))
@@ -240,3 +245,12 @@ def test_an_edit_of_folds_of_a_file_is_checked(tmp_path: Path, change: str, mess
 
     with pytest.raises(InputErrors, match=message):
         load_folds(store(tmp_path, 4), FoldsConfig())
+
+
+def test_ids_that_look_like_numbers_stay_what_they_are(tmp_path: Path) -> None:
+    names = ["1e5", "8.e3", "0x1f", "007", "1_0", "on", "~", "Gefäß 1", "12", ".5"]
+    content = [{"train": names[:5], "val": names[5:]}, {"train": names[5:], "val": names[:5]}]
+
+    load = partial(load_folds, store_of(tmp_path, names), FoldsConfig())
+
+    assert load(splits(tmp_path, content)) == load()

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from vesuv.config.nnunet import complete, is_dataset_id
@@ -15,7 +14,7 @@ from vesuv.config.root import Config
 from vesuv.config.section import lists_to_tuples
 from vesuv.config.sentences import Origins, fault_sentences
 from vesuv.config.shipped import config_path, is_shipped
-from vesuv.config.text import check_tree_size, parse_yaml, read_text
+from vesuv.config.text import check_tree_size, dump_yaml, parse_yaml, read_text
 from vesuv.errors import InputError, InputErrors
 
 Tree = dict[str, Any]
@@ -89,7 +88,7 @@ def check(tree: Tree, source: str, origins: Origins | None = None) -> Config:
 
 def dump_config(config: Config) -> str:
     """Return the resolved configuration as YAML that `load_config` reads back unchanged."""
-    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, default_flow_style=None)
+    return dump_yaml(config.model_dump(mode="json"), flow=None)
 
 
 def _read_with_bases(

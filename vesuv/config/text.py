@@ -40,6 +40,10 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that `_Loader` or a reader of YAML 1.1 would take for another type."""
+
+
 _Loader.yaml_implicit_resolvers = {}
 for _tag, _pattern, _first in (
     ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
@@ -51,7 +55,8 @@ for _tag, _pattern, _first in (
         list("-+0123456789."),
     ),
 ):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
+    for _class in (_Loader, _Dumper):
+        _class.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), _first)
 
 
 def read_text(path: Path, referrer: str = "") -> str:
@@ -102,6 +107,16 @@ def parse_yaml(text: str, source: str) -> Any:
         raise InputError(f"{source}: not valid YAML: {reason:.200}") from None
     check_tree_size(tree, source)
     return tree
+
+
+def dump_yaml(tree: Any, *, flow: bool | None = False) -> str:
+    """Return YAML that `parse_yaml` reads back unchanged.
+
+    Args:
+        tree: Mappings, lists and scalars.
+        flow: Inner lists in one line: None; all in lines of their own: False.
+    """
+    return yaml.dump(tree, Dumper=_Dumper, sort_keys=False, default_flow_style=flow)
 
 
 def check_tree_size(tree: Any, source: str) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import yaml
 
 from vesuv.config import parse_yaml, read_text
 from vesuv.config.data import FoldsConfig
+from vesuv.config.text import dump_yaml
 from vesuv.data.case import PreparedCase
 from vesuv.data.splits import digest, read_splits, split_faults
 from vesuv.data.store import Store
@@ -242,7 +242,7 @@ def _write(path: Path, origin: dict[str, Any], folds: Folds) -> None:
     if folds.training:
         content["training"] = [list(fold) for fold in folds.training]
     header = _HEADER if folds.file is None else _HEADER_OF_FILE
-    write_text(path, header + yaml.safe_dump(content, sort_keys=False))
+    write_text(path, header + dump_yaml(content))
 
 
 def _groups(cases: Sequence[PreparedCase], config: FoldsConfig) -> list[list[str]]:
