@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vesuv.errors import InputError
+from vesuv.planning.recognition import recognise
+
+
+def put(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (
+            ["train_images/1.tif", "train_labels/1.tif"],
+            {"layout": "kaggle"},
+        ),
+        (
+            ["imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz", "dataset.json"],
+            {"layout": "nnunet"},
+        ),
+        (
+            ["scans/a.nrrd", "scans/b.nrrd", "masks/a.nrrd", "masks/b.nrrd", "other/a.nrrd"],
+            {"layout": "folders", "images": "scans", "labels": "masks"},
+        ),
+        (
+            ["x_image.nrrd", "x_label.nrrd"],
+            {"layout": "pairs", "images": "image", "labels": "label"},
+        ),
+        (
+            ["case1/imaging.nii.gz", "case1/segmentation.nii.gz"],
+            {"layout": "pairs", "images": "imaging", "labels": "segmentation"},
+        ),
+        (
+            ["a.zarr/zarr.json", "a.zarr/labels/cells/zarr.json"],
+            {"layout": "ome_zarr", "labels": "cells"},
+        ),
+    ],
+)
+def test_layouts_are_recognised_by_names(
+    files: list[str], expected: dict[str, str], tmp_path: Path
+) -> None:
+    put(tmp_path, *files)
+    if expected["layout"] == "kaggle":
+        (tmp_path / "train.csv").write_text("id,scroll_id\n1,s\n")
+
+    assert recognise(tmp_path).data == expected
+
+
+def test_one_ome_zarr_is_a_data_set(tmp_path: Path) -> None:
+    put(tmp_path, "a.zarr/zarr.json", "a.zarr/labels/b/zarr.json", "a.zarr/labels/a/.zgroup")
+
+    recognition = recognise(tmp_path / "a.zarr")
+
+    assert recognition.data == {"layout": "ome_zarr", "labels": "a"}
+    assert recognition.reason == "1 OME-Zarr image with the label a, of a, b"
+
+
+def test_the_label_that_all_ome_zarrs_hold_is_taken(tmp_path: Path) -> None:
+    put(tmp_path, "p.zarr/labels/a/zarr.json", "p.zarr/labels/b/zarr.json")
+    put(tmp_path, "q.zarr/labels/b/zarr.json")
+
+    assert recognise(tmp_path).data["labels"] == "b"
+
+
+def test_nnunet_folders_without_dataset_json_are_refused(tmp_path: Path) -> None:
+    put(tmp_path, "imagesTr/a_0000.nii.gz", "labelsTr/a.nii.gz")
+
+    with pytest.raises(InputError, match=r"dataset\.json: no such file; layout nnunet needs it"):
+        recognise(tmp_path)
+
+
+def test_an_unknown_layout_is_refused_with_what_was_found(tmp_path: Path) -> None:
+    put(tmp_path, "a.tif", "b.tif")
+
+    with pytest.raises(InputError, match=r"one of these layouts: .*; found a\.tif, b\.tif: rename"):
+        recognise(tmp_path)
+
+
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"gone: no such folder; name the folder of the raw data"):
+        recognise(tmp_path / "gone")

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from vesuv.data.case_paths import CasePaths
+from vesuv.errors import InputError
+from vesuv.io import formats
+from vesuv.planning import survey as survey_module
+from vesuv.planning.survey import survey_cases
+
+
+def write_case(root: Path, name: str, image: np.ndarray, label: np.ndarray) -> CasePaths:
+    formats.write(root / f"{name}_image.npy", image)
+    formats.write(root / f"{name}_label.npy", label)
+    return CasePaths(name, (root / f"{name}_image.npy",), root / f"{name}_label.npy", None)
+
+
+def test_shares_shape_and_thickness_are_those_of_the_volumes(tmp_path: Path) -> None:
+    label = np.zeros((10, 20, 30), np.uint8)
+    label[4:6] = 1  # a plate two voxels thick; it meets four faces of the volume
+    label[:, :, 0] = 2
+    image = np.arange(label.size, dtype=np.int16).reshape(label.shape) % 100 - 50
+    larger = np.zeros((12, 20, 30), np.uint8)
+    files = [
+        write_case(tmp_path, "a", image, label),
+        write_case(tmp_path, "b", np.zeros(larger.shape, np.int16), larger),
+        write_case(tmp_path, "c", np.zeros(larger.shape, np.int16), larger),
+    ]
+
+    survey = survey_cases(files)
+
+    total = 6000 + 2 * 7200
+    assert (survey.num_cases, survey.num_read, survey.num_groups) == (3, 3, 0)
+    assert survey.shape == (12, 20, 30)
+    assert (survey.dtype, survey.itemsize, survey.num_channels) == ("int16", 2, 1)
+    assert survey.values[1].share == pytest.approx(2 * 20 * 29 / total)
+    assert survey.values[2].share == pytest.approx(10 * 20 / total)
+    assert survey.values[1].case_share == pytest.approx(1 / 3)
+    assert survey.values[1].thickness == 2
+    # faces of a case of 10x20x30 have 2 (600 + 300 + 200) voxels, of 12x20x30 2 (600 + 360 + 240);
+    # value 2 lies on one whole face, on a column of 10 at both y faces and of 20 at both z faces
+    faces = 2 * 1100 + 2 * 2 * 1200
+    assert survey.values[2].border_share == pytest.approx((200 + 2 * 10 + 2 * 20) / faces)
+    assert -50 <= survey.intensity_low <= -49
+    assert 48 <= survey.intensity_high <= 49
+
+
+def test_groups_count_where_every_case_has_one(tmp_path: Path) -> None:
+    label = np.eye(4, dtype=np.uint8)[None].repeat(4, axis=0)
+    files = [write_case(tmp_path, name, label, label) for name in "abc"]
+    grouped = [
+        CasePaths(one.id, one.images, one.label, group)
+        for one, group in zip(files, ("s", "s", "t"), strict=True)
+    ]
+
+    assert survey_cases(grouped).num_groups == 2
+    assert survey_cases([files[0], *grouped[1:]]).num_groups == 0
+
+
+def test_after_the_time_no_further_case_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(survey_module, "_MAX_SECONDS", 0.0)
+    label = np.eye(4, dtype=np.uint8)[None].repeat(4, axis=0)
+    files = [write_case(tmp_path, f"c{number}", label, label) for number in range(8)]
+    progress: list[tuple[int, int]] = []
+
+    survey = survey_cases(files, lambda done, total: progress.append((done, total)))
+
+    assert (survey.num_cases, survey.num_read) == (8, 3)
+    assert progress == [(1, 8), (2, 8), (3, 8)]
+
+
+def test_the_cases_that_are_read_first_are_spread_over_all() -> None:
+    assert survey_module._spread(8) == [0, 4, 2, 6, 1, 5, 3, 7]
+    assert sorted(survey_module._spread(5)) == [0, 1, 2, 3, 4]
+    assert survey_module._spread(1) == [0]
+
+
+def test_labels_of_instances_are_refused(tmp_path: Path) -> None:
+    label = np.arange(64, dtype=np.int32).reshape(4, 4, 4)
+    files = [write_case(tmp_path, "a", label, label)]
+
+    with pytest.raises(
+        InputError, match=r"case a: .* at most 32 values, found 64, as of instances"
+    ):
+        survey_cases(files)
+
+
+def test_float_labels_hold_whole_numbers(tmp_path: Path) -> None:
+    label = np.eye(4, dtype=np.float32)[None].repeat(4, axis=0)
+    whole = write_case(tmp_path, "a", label, label)
+    broken = write_case(tmp_path, "b", label, label / 2)
+
+    assert set(survey_cases([whole]).values) == {0, 1}
+    with pytest.raises(InputError, match=r"case b: a label holds whole numbers, found fractions"):
+        survey_cases([broken])
+
+
+def test_an_unreadable_case_is_named(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 5, 5), np.uint8), photometric="minisblack")
+    (tmp_path / "b.tif").write_bytes(b"no image")
+
+    with pytest.raises(InputError, match=r"b\.tif: cannot be read as TIFF"):
+        survey_cases([CasePaths("a", (tmp_path / "a.tif",), tmp_path / "b.tif", None)])

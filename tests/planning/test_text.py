@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.planning.surveys import survey, values
+from vesuv.config import load_config, parse_yaml
+from vesuv.config.differences import default_differences
+from vesuv.planning.proposal import DataSource, Planner, Proposal, nested
+from vesuv.planning.recognition import Recognition
+from vesuv.planning.sizing import Resources
+from vesuv.planning.text import proposal_text
+from vesuv.runtime.machine import Machine
+
+CPU = Machine(torch.device("cpu"), "bfloat16", 0, 2, "worker")
+COARSE = (5.0, 1.0, 1.0)
+SURVEYS: dict[str, dict[str, Any]] = {
+    "cubic": {},
+    "ignored": {"values": values(v0=0.4, v1=0.1, v2=0.5), "num_groups": 3},
+    "coarse": {
+        "shape": (20, 200, 200),
+        "spacing": COARSE,
+        "spacing_low": COARSE,
+        "spacing_high": (5.0, 1.5, 1.5),
+        "unit": "mm",
+    },
+    "ct": {"dtype": "int16", "intensity_low": -1000.0, "intensity_high": 900.0},
+    "channels": {"num_channels": 3, "values": values(v0=0.5, v1=0.2, v3=0.2, v7=0.1)},
+    "single": {"num_cases": 1, "num_read": 1, "shape": (30, 101, 122)},
+}
+
+
+def proposal(minutes: float | None, root: str = "/data/x", **changes: Any) -> Proposal:
+    recognition = Recognition({"layout": "folders", "images": "im", "labels": "la"}, "two folders")
+    source = DataSource("x", root, recognition, survey(**changes))
+    planner = Planner(source, Resources(CPU, 4 * 10**9, minutes, 3e11))
+    return planner.propose(planner.size(), None if minutes is None else 0.5)
+
+
+@pytest.mark.parametrize("minutes", [30.0, None])
+@pytest.mark.parametrize("name", SURVEYS)
+def test_the_file_is_read_back_as_the_proposal(
+    name: str, minutes: float | None, tmp_path: Path
+) -> None:
+    proposed = proposal(minutes, **SURVEYS[name])
+    file = tmp_path / "x.yaml"
+    file.write_text(proposal_text(proposed, "vesuv train"))
+
+    assert load_config(file) == proposed.config
+
+
+@pytest.mark.parametrize("name", SURVEYS)
+def test_the_file_holds_only_keys_that_differ_and_every_line_fits(
+    name: str, tmp_path: Path
+) -> None:
+    proposed = proposal(30.0, **SURVEYS[name])
+    text = proposal_text(proposed, "vesuv train")
+
+    tree = parse_yaml(text, "x")
+    differing = {row["key"] for row in default_differences(proposed.config)}
+    sections = {name: keys for name, keys in tree.items() if isinstance(keys, dict)}
+    written = {f"{section}.{key}" for section, keys in sections.items() for key in keys}
+    for key in written - {"data.root"}:
+        assert any(other == key or other.startswith(f"{key}.") for other in differing) or (
+            key in ("scheduler.name",)
+        ), key
+    assert max(map(len, text.splitlines())) <= 100
+    assert len(text.splitlines()) <= 70
+
+
+def test_every_choice_stands_in_the_file_with_its_reason() -> None:
+    proposed = proposal(30.0, **SURVEYS["coarse"])
+    text = " ".join(proposal_text(proposed, "vesuv train").replace("#", "").split())
+
+    for choice in proposed.choices:
+        assert " ".join(choice.reason.split()) in text, choice.topic
+    topics = {choice.topic for choice in proposed.choices}
+    assert topics >= {
+        "layout", "spacing", "normalisation", "folds", "labels", "ignore", "patch", "batch",
+        "channels", "network", "levels", "epochs",
+    }  # fmt: skip
+
+
+def test_spacings_that_differ_are_resampled_to_their_median() -> None:
+    proposed = proposal(30.0, **SURVEYS["coarse"])
+
+    assert proposed.config.data.spacing == (5.0, 1.0, 1.0)
+    assert proposal(30.0).config.data.spacing is None
+
+
+def test_ct_is_normalised_by_percentiles() -> None:
+    assert proposal(30.0, **SURVEYS["ct"]).config.data.normalize.name == "percentile"
+    assert proposal(30.0).config.data.normalize.name == "zscore"
+
+
+def test_one_volume_alone_is_cut_in_two() -> None:
+    data = proposal(30.0, **SURVEYS["single"]).config.data
+
+    assert (data.parts, data.folds.num) == (2, 2)
+
+
+def test_groups_are_spread_over_the_folds() -> None:
+    assert proposal(30.0, **SURVEYS["ignored"]).config.data.folds.by == "stratified"
+    assert proposal(30.0).config.data.folds.by == "random"
+
+
+@pytest.mark.parametrize("root", ["/a b/c,d", "/x: y #z", "1e5", "true", "/ü/[1]", 'q"q'])
+def test_any_path_is_read_back(root: str) -> None:
+    text = proposal_text(proposal(30.0, root=root), "vesuv train")
+
+    assert parse_yaml(text, "x")["data"]["root"] == root
+
+
+def test_dotted_keys_are_nested() -> None:
+    assert nested({"a.b.c": 1, "a.d": 2, "e": 3}) == {"a": {"b": {"c": 1}, "d": 2}, "e": 3}

@@ -1,0 +1,184 @@
+"""The proposed configuration: every choice with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vesuv.config import Config, check
+from vesuv.planning.choices import Choice, data_choices, label_choices
+from vesuv.planning.label_roles import label_roles
+from vesuv.planning.recognition import Recognition
+from vesuv.planning.schedule import Schedule, schedule_choices
+from vesuv.planning.sizing import Resources, Size, choose_size, size_keys
+from vesuv.planning.survey import DatasetSurvey
+from vesuv.runtime.machine import Machine
+from vesuv.types import Spacing
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Raw data as they lie.
+
+    Args:
+        name: Name of the configuration.
+        root: Folder, as it is written into the configuration.
+        recognition: Their layout.
+        survey: What was measured of them.
+        declared_labels: Section `labels` that dataset.json stands for; None: there is none.
+        channel_names: Names of the channels that dataset.json gives.
+    """
+
+    name: str
+    root: str
+    recognition: Recognition
+    survey: DatasetSurvey
+    declared_labels: Mapping[str, Any] | None = None
+    channel_names: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A configuration and what it follows from.
+
+    Args:
+        config: The whole configuration.
+        choices: Its keys, each with the reason, in the order of the sections.
+        size: Size of patch and network, with cost and memory.
+        schedule: Duration of a step, number of steps.
+    """
+
+    config: Config
+    choices: tuple[Choice, ...]
+    size: Size
+    schedule: Schedule
+
+    @property
+    def tree(self) -> dict[str, Any]:
+        """The proposed keys as nested mappings."""
+        return nested(_keys(self.choices))
+
+
+class Planner:
+    """Proposes a configuration for a data set: first its size, then its length.
+
+    Args:
+        source: The data set.
+        resources: What training may use.
+    """
+
+    def __init__(self, source: DataSource, resources: Resources) -> None:
+        self.source, self.resources = source, resources
+        roles = label_roles(
+            source.survey, source.recognition.data["layout"], source.declared_labels
+        )
+        self.data_choices = data_choices(
+            source.root, source.recognition, source.survey, source.channel_names
+        )
+        self.label_choices = label_choices(roles)
+
+    @property
+    def spacing(self) -> Spacing:
+        """Voxel edges on which training works."""
+        for choice in self.data_choices:
+            if "data.spacing" in choice.values:
+                z, y, x = choice.values["data.spacing"]
+                return z, y, x
+        return self.source.survey.spacing
+
+    def trial_config(self) -> Config:
+        """Return a small configuration of these data, on which the speed is measured."""
+        on_cpu = self.resources.machine.device.type == "cpu"
+        edge, filters = (48, 16) if on_cpu else (128, 32)
+        keys = {"sampling.patch_size": [edge] * 3, "model.filters": filters, "model.depth": 3}
+        return self._configure(keys)
+
+    def size(self) -> Size:
+        """Return the largest patch and network that memory and speed allow."""
+        return choose_size(self.source.survey, self.spacing, self.resources, self._configure)
+
+    def propose(self, size: Size, step_seconds: float | None) -> Proposal:
+        """Return the proposal for a size and the measured duration of its step; None: unknown."""
+        schedule = Schedule.of(self.resources.minutes, step_seconds)
+        choices = self._choices(size, schedule)
+        return Proposal(self._config(_keys(choices)), choices, size, schedule)
+
+    def _choices(self, size: Size, schedule: Schedule) -> tuple[Choice, ...]:
+        sizes = size_choices(size, self.source.survey, self.resources.machine)
+        lengths = schedule_choices(schedule, self.resources.machine)
+        choices = (*self.data_choices, *self.label_choices, *sizes, *lengths)
+        sections = list(Config.model_fields)
+        return tuple(sorted(choices, key=lambda choice: sections.index(choice.section)))
+
+    def _configure(self, keys: dict[str, Any]) -> Config:
+        """The configuration of one size; its length is not decided yet."""
+        lengths = schedule_choices(Schedule.of(None, None), self.resources.machine)
+        choices = (*self.data_choices, *self.label_choices, *lengths)
+        channels = {"model.in_channels": self.source.survey.num_channels}
+        return self._config({**_keys(choices), **channels, **keys})
+
+    def _config(self, keys: Mapping[str, Any]) -> Config:
+        return check({"name": self.source.name, **nested(keys)}, f"{self.source.root}: proposal")
+
+
+def size_choices(size: Size, survey: DatasetSurvey, machine: Machine) -> tuple[Choice, ...]:
+    """Return patch, batch, channels, network and levels with their reasons."""
+    keys = size_keys(size.config)
+    patch = "x".join(map(str, size.shape.patch_size))
+    extent = "x".join(map(str, survey.shape))
+    levels = {
+        key: value for key, value in keys.items() if key in ("model.strides", "model.kernels")
+    }
+    foreground = [value for _, group in size.config.labels.values()[1:] for value in group]
+    labels = [survey.values[value] for value in foreground if value in survey.values]
+    thicknesses = [label.thickness for label in labels if label.thickness is not None]
+    thin = f"; the thinnest class is {min(thicknesses):.0f} voxels thick" if thicknesses else ""
+    return (
+        Choice(
+            "patch",
+            {"sampling.patch_size": keys["sampling.patch_size"]},
+            f"{patch} of a median volume of {extent}, about cubic in space; {size.limit}{thin}",
+        ),
+        Choice(
+            "batch",
+            {"sampling.batch_size": size.batch_size},
+            f"{size.batch_size} patches in a step: {size.memory.total / 1e9:.1f} GB at the peak",
+        ),
+        Choice(
+            "channels",
+            {"model.in_channels": survey.num_channels},
+            f"{survey.num_channels} in each image",
+        ),
+        Choice(
+            "network",
+            {"model.filters": size.filters, "model.depth": size.shape.depth},
+            f"plain U-Net, {size.cost.num_parameters / 1e6:.1f} million weights, in "
+            f"{machine.precision}; deep levels are cheap, the top level takes most of the time",
+        ),
+        Choice("levels", levels, _levels_reason(levels)),
+    )
+
+
+def _levels_reason(levels: Mapping[str, Any]) -> str:
+    if "model.kernels" in levels:
+        return "voxels are longer along one axis: it is divided later, with kernels of 1 until then"
+    if levels:
+        return "an axis with few voxels is divided less often"
+    return "every level halves all three axes"
+
+
+def _keys(choices: Sequence[Choice]) -> dict[str, Any]:
+    return {key: value for choice in choices for key, value in choice.values.items()}
+
+
+def nested(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn dotted keys into nested mappings."""
+    tree: dict[str, Any] = {}
+    for dotted, value in keys.items():
+        *sections, last = dotted.split(".")
+        node = tree
+        for section in sections:
+            node = node.setdefault(section, {})
+        node[last] = value
+    return tree

@@ -1,0 +1,166 @@
+"""Size of patch, network and batch: the largest that memory and time allow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from vesuv.config import Config
+from vesuv.planning.cost import StepCost, step_cost
+from vesuv.planning.memory import MemoryEstimate, estimate_memory
+from vesuv.planning.network_shape import NetworkShape, shape_network
+from vesuv.planning.survey import DatasetSurvey
+from vesuv.runtime.machine import Machine
+from vesuv.types import Spacing
+
+MIN_STEPS = 1500
+"""Steps that a run of the wanted duration shall have at least."""
+DUTY = 0.85
+"""Share of a run's time that is spent on steps; the rest reads, augments, validates and saves."""
+_SIZES = (
+    (256, 32),
+    (224, 32),
+    (192, 32),
+    (160, 32),
+    (128, 32),
+    (112, 32),
+    (96, 32),
+    (80, 32),
+    (64, 32),
+    (64, 16),
+    (48, 16),
+    (32, 16),
+)
+"""Edge of a cubic patch of this many voxels, and filters of the first level; largest first."""
+_BATCH_SIZE, _MAX_BATCH_SIZE = 2, 8
+_MAX_DEPTH_CPU, _MAX_DEPTH = 3, 4
+"""A fifth level would have four times the weights of all others together."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What training may use.
+
+    Args:
+        machine: Device and precision.
+        memory: Bytes.
+        minutes: Duration of a run; None: any.
+        flops_per_second: Measured speed; None: it is not known, and sets no limit.
+    """
+
+    machine: Machine
+    memory: int
+    minutes: float | None = None
+    flops_per_second: float | None = None
+
+    @property
+    def step_seconds(self) -> float | None:
+        """Longest duration of a step that leaves enough of them; None: any."""
+        return None if self.minutes is None else 60 * self.minutes * DUTY / MIN_STEPS
+
+
+@dataclass(frozen=True)
+class Size:
+    """A patch with its network.
+
+    Args:
+        shape: Patch size, strides and kernels.
+        filters: Filters of the first level.
+        batch_size: Patches of a step.
+        config: The whole configuration of this size.
+        cost: Cost of its step.
+        memory: Memory of its training.
+        limit: What keeps the next larger size out: memory, time, or the volumes.
+    """
+
+    shape: NetworkShape
+    filters: int
+    batch_size: int
+    config: Config
+    cost: StepCost
+    memory: MemoryEstimate
+    limit: str
+
+
+Configure = Callable[[dict[str, Any]], Config]
+"""Returns the whole configuration for the keys of sampling and model."""
+
+
+def choose_size(
+    survey: DatasetSurvey, spacing: Spacing, resources: Resources, configure: Configure
+) -> Size:
+    """Return the largest size that fits, or the smallest of all where none does."""
+    max_depth = _MAX_DEPTH_CPU if resources.machine.device.type == "cpu" else _MAX_DEPTH
+    voxels = survey.shape[0] * survey.shape[1] * survey.shape[2]
+    first = next((i for i, (edge, _) in enumerate(_SIZES) if edge**3 <= voxels), len(_SIZES))
+    sizes = _SIZES[max(0, first - 1) :]
+    limit = "the volumes are no larger"
+    low, high = 0, len(sizes) - 1
+    fitting: Size | None = None
+    while low <= high:  # costs fall along the list, so the first that fits is found by halves
+        middle = (low + high) // 2
+        edge, filters = sizes[middle]
+        shape = shape_network(edge**3, survey.shape, spacing, max_depth)
+        size = _size(shape, filters, edge**3, survey, resources, configure)
+        fault = _fault(size, resources)
+        if fault is None or middle == len(sizes) - 1:
+            fitting, high = size, middle - 1
+        else:
+            limit, low = fault, middle + 1
+    assert fitting is not None
+    return Size(**{**vars(fitting), "limit": limit})
+
+
+def _size(
+    shape: NetworkShape,
+    filters: int,
+    num_voxels: int,
+    survey: DatasetSurvey,
+    resources: Resources,
+    configure: Configure,
+) -> Size:
+    """Where volumes are smaller than the wanted patch, more patches fill the batch."""
+    batch_size = round(_BATCH_SIZE * num_voxels / shape.voxels)
+    batch_size = min(_MAX_BATCH_SIZE, max(_BATCH_SIZE, batch_size))
+    keys: dict[str, Any] = {
+        "sampling.patch_size": list(shape.patch_size),
+        "sampling.batch_size": batch_size,
+        "model.filters": filters,
+        "model.depth": shape.depth,
+    }
+    if not shape.is_plain:
+        keys["model.strides"] = [list(stride) for stride in shape.strides]
+        if any(1 in kernel for kernel in shape.kernels):
+            keys["model.kernels"] = [list(kernel) for kernel in shape.kernels]
+    config = configure(keys)
+    cost = step_cost(config, resources.machine)
+    memory = estimate_memory(config, cost, survey, resources.machine)
+    return Size(shape, filters, batch_size, config, cost, memory, "")
+
+
+def _fault(size: Size, resources: Resources) -> str | None:
+    """What forbids a size; None: it fits."""
+    if size.memory.needed > resources.memory:
+        return f"the next larger size would take {size.memory.needed / 1e9:.1f} GB"
+    allowed, speed = resources.step_seconds, resources.flops_per_second
+    if allowed is not None and speed is not None and size.cost.flops / speed > allowed:
+        return (
+            f"the next larger size would leave fewer than {MIN_STEPS} steps in "
+            f"{resources.minutes:g} minutes"
+        )
+    return None
+
+
+def size_keys(config: Config) -> dict[str, Any]:
+    """Return the keys of a configuration that `choose_size` has chosen."""
+    model = config.model.model_dump(mode="json")
+    return {
+        "sampling.patch_size": list(config.sampling.patch_size),
+        "sampling.batch_size": config.sampling.batch_size,
+        **{
+            f"model.{key}": model[key]
+            for key in ("filters", "depth", "strides", "kernels")
+            if model[key] is not None
+        },
+    }

@@ -1,0 +1,72 @@
+"""From a folder of raw data to a proposal: recognise, survey, measure, plan."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from vesuv.config.data import DataConfig
+from vesuv.config.dataset_json import read_dataset_json
+from vesuv.config.training import RuntimeConfig
+from vesuv.data.layouts import find_cases
+from vesuv.errors import InputError
+from vesuv.io.formats import stem
+from vesuv.planning.memory import memory_budget
+from vesuv.planning.proposal import DataSource, Planner, Proposal
+from vesuv.planning.recognition import Recognition, recognise
+from vesuv.planning.sizing import Resources
+from vesuv.planning.speed import flops_per_second, seconds_per_step
+from vesuv.planning.survey import survey_cases
+from vesuv.runtime.machine import resolve
+from vesuv.types import Progress, no_progress
+
+
+def read_source(root: Path, progress: Progress = no_progress) -> DataSource:
+    """Recognise the layout of a folder and survey its volumes.
+
+    Args:
+        root: Folder of the raw data.
+        progress: Called with the number of cases that are read, and of those to read.
+
+    Raises:
+        InputErrors: The layout is not known, files are missing, or a volume cannot be read.
+    """
+    recognition = recognise(root)
+    survey = survey_cases(find_cases(_section(root, recognition)), progress)
+    name = stem(root.resolve()) or "data"
+    place = str(root.resolve())
+    if recognition.data["layout"] != "nnunet":
+        return DataSource(name, place, recognition, survey)
+    stated = read_dataset_json(root)
+    return DataSource(
+        name, place, recognition, survey, stated.labels_section(), stated.channel_names or ()
+    )
+
+
+def _section(root: Path, recognition: Recognition) -> DataConfig:
+    return DataConfig.model_validate({"root": str(root), **recognition.data})
+
+
+def plan(source: DataSource, minutes: float, memory: float | None = None) -> Proposal:
+    """Measure the machine and propose a configuration that trains for some minutes.
+
+    Args:
+        source: The data set.
+        minutes: Duration of a run.
+        memory: Bytes that training may take; None: most of what is available.
+
+    Raises:
+        InputError: The memory is too small for the smallest network.
+    """
+    machine = resolve(RuntimeConfig())
+    resources = Resources(machine, memory_budget(machine.device, memory), minutes)
+    planner = Planner(source, resources)
+    speed = flops_per_second(planner.trial_config(), machine)
+    planner = Planner(source, replace(resources, flops_per_second=speed))
+    size = planner.size()
+    if size.memory.needed > resources.memory:
+        raise InputError(
+            f"--memory: the smallest proposal takes {size.memory.needed / 1e9:.1f} GB, found "
+            f"{resources.memory / 1e9:.1f} GB; give more, or free memory"
+        )
+    return planner.propose(size, seconds_per_step(size.config, machine))

@@ -1,0 +1,221 @@
+"""Survey of raw volumes: what a configuration depends on, measured on some of the cases."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from vesuv.data.case import Case
+from vesuv.data.case_files import read_case
+from vesuv.data.case_paths import CasePaths
+from vesuv.data.labels import ValueCounts, count_values
+from vesuv.data.records import LabelValue, PositiveCount, PositiveLength, Record
+from vesuv.diagnosis.probes.structure import thickness
+from vesuv.errors import InputError
+from vesuv.types import Array, Progress, Shape, no_progress
+
+MAX_VALUES = 32
+"""Largest number of label values; more are instances, not classes."""
+_MAX_SECONDS = 12.0
+"""No further case is read after this time."""
+_MIN_CASES = 3
+"""Cases that are read whatever the time."""
+_NUM_THICK_CASES = 2
+"""Cases on which thickness is measured."""
+_BOX = 96
+"""Edge of the central box in which thickness is measured."""
+_SAMPLE_SIZE = 50_000
+"""Voxels of a case from which the range of intensities is taken."""
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Edges = tuple[PositiveCount, PositiveCount, PositiveCount]
+Lengths = tuple[PositiveLength, PositiveLength, PositiveLength]
+
+
+class ValueSurvey(Record):
+    """One label value.
+
+    Args:
+        share: Share of all voxels.
+        border_share: Share of the voxels on the faces of the volumes.
+        case_share: Share of the cases that hold it.
+        thickness: Voxels along the shortest axis, median; None where it was not measured.
+    """
+
+    share: Share
+    border_share: Share
+    case_share: Share
+    thickness: float | None = None
+
+
+class DatasetSurvey(Record):
+    """What is proposed depends on this alone, besides the machine.
+
+    Args:
+        num_cases: Cases of the data set.
+        num_read: Cases that were read.
+        num_groups: Groups (scroll_id in train.csv) if every case has one, otherwise 0.
+        shape: Median number of voxels along z, y, x.
+        spacing: Median voxel edges.
+        spacing_low: Smallest voxel edges.
+        spacing_high: Largest voxel edges.
+        unit: Unit of the spacing; None where the files state none.
+        num_channels: Channels of the images.
+        dtype: Number type of the images.
+        intensity_low: Smallest 0.5th percentile of a case.
+        intensity_high: Largest 99.5th percentile of a case.
+        values: Label value -> what was counted of it.
+    """
+
+    num_cases: PositiveCount
+    num_read: PositiveCount
+    num_groups: int = 0
+    shape: Edges
+    spacing: Lengths
+    spacing_low: Lengths
+    spacing_high: Lengths
+    unit: str | None = None
+    num_channels: PositiveCount = 1
+    dtype: str
+    intensity_low: float
+    intensity_high: float
+    values: dict[LabelValue, ValueSurvey]
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of an intensity in the prepared data."""
+        return min(4, np.dtype(self.dtype).itemsize)
+
+
+@dataclass
+class _CaseSurvey:
+    """What is kept of a case that was read."""
+
+    shape: Shape
+    spacing: tuple[float, float, float]
+    unit: str | None
+    num_channels: int
+    dtype: str
+    extent: tuple[float, float]
+    values: ValueCounts
+    border_values: ValueCounts
+    thickness: dict[int, float]
+
+
+def survey_cases(files: Sequence[CasePaths], progress: Progress = no_progress) -> DatasetSurvey:
+    """Read some of the cases, evenly spread, for a few seconds.
+
+    Args:
+        files: All cases.
+        progress: Called with the number of cases that are read, and of those to read.
+
+    Raises:
+        InputError: A case cannot be read, or the labels hold more values than classes can be.
+    """
+    start = time.monotonic()
+    cases: list[_CaseSurvey] = []
+    order = _spread(len(files))
+    for number, index in enumerate(order, start=1):
+        cases.append(_survey_case(read_case(files[index]), number <= _NUM_THICK_CASES))
+        progress(number, len(order))
+        if number >= _MIN_CASES and time.monotonic() - start > _MAX_SECONDS:
+            break
+    groups = [case.group for case in files]
+    num_groups = 0 if None in groups else len(set(groups))
+    return _merge(cases, len(files), num_groups)
+
+
+def _spread(num: int) -> list[int]:
+    """All numbers below `num`, so ordered that every beginning is spread over them."""
+    bits = max(1, (num - 1).bit_length())
+    order = [int(format(i, f"0{bits}b")[::-1], 2) for i in range(1 << bits)]
+    return [index for index in order if index < num]
+
+
+def _survey_case(case: Case, measure_thickness: bool) -> _CaseSurvey:
+    label = _whole_numbers(case)
+    image = case.image if case.image.ndim == 4 else case.image[np.newaxis]
+    values = count_values(label)
+    if len(values) > MAX_VALUES:
+        raise InputError(
+            f"case {case.id}: labels of classes have at most {MAX_VALUES} values, found "
+            f"{len(values)}, as of instances; write one value for each class"
+        )
+    faces = [np.take(label, [0, -1], axis=axis).reshape(1, -1) for axis in range(3)]
+    sample = image.reshape(-1)[:: max(1, image.size // _SAMPLE_SIZE)].astype(np.float64)
+    low, high = np.percentile(sample, (0.5, 99.5)).tolist()
+    return _CaseSurvey(
+        shape=label.shape,
+        spacing=case.spacing,
+        unit=case.unit,
+        num_channels=len(image),
+        dtype=image.dtype.name,
+        extent=(low, high),
+        values=values,
+        border_values=count_values(np.concatenate(faces, axis=1)),
+        thickness=_thickness(label, list(values)) if measure_thickness else {},
+    )
+
+
+def _whole_numbers(case: Case) -> Array:
+    label = case.label
+    if label.dtype.kind != "f":
+        return label
+    if not (np.isfinite(label).all() and np.array_equal(np.rint(label), label)):
+        raise InputError(
+            f"case {case.id}: a label holds whole numbers, found fractions, NaN or infinite; "
+            "export it again with nearest neighbours"
+        )
+    return label.astype(np.int64)
+
+
+def _thickness(label: Array, values: list[int]) -> dict[int, float]:
+    box = tuple(slice(max(0, edge // 2 - _BOX // 2), edge // 2 + _BOX // 2) for edge in label.shape)
+    central = label[box]
+    masks = {value: central == value for value in values}
+    return {value: thickness(mask) for value, mask in masks.items() if mask.any()}
+
+
+def _merge(cases: Sequence[_CaseSurvey], num_cases: int, num_groups: int) -> DatasetSurvey:
+    values = sorted({value for case in cases for value in case.values})
+    spacings = np.array([case.spacing for case in cases])
+    units = [case.unit for case in cases if case.unit is not None]
+    return DatasetSurvey(
+        num_cases=num_cases,
+        num_read=len(cases),
+        num_groups=num_groups,
+        shape=_axes(int(median(case.shape[axis] for case in cases)) for axis in range(3)),
+        spacing=_axes(float(np.median(spacings[:, axis])) for axis in range(3)),
+        spacing_low=_axes(spacings.min(axis=0).tolist()),
+        spacing_high=_axes(spacings.max(axis=0).tolist()),
+        unit=units[0] if units else None,
+        num_channels=cases[0].num_channels,
+        dtype=cases[0].dtype,
+        intensity_low=min(case.extent[0] for case in cases),
+        intensity_high=max(case.extent[1] for case in cases),
+        values={value: _merge_value(value, cases) for value in values},
+    )
+
+
+def _axes(values: object) -> tuple:  # type: ignore[type-arg]
+    return tuple(values)  # type: ignore[arg-type]
+
+
+def _merge_value(value: int, cases: Sequence[_CaseSurvey]) -> ValueSurvey:
+    thicknesses = [case.thickness[value] for case in cases if value in case.thickness]
+    return ValueSurvey(
+        share=_share(value, [case.values for case in cases]),
+        border_share=_share(value, [case.border_values for case in cases]),
+        case_share=sum(value in case.values for case in cases) / len(cases),
+        thickness=median(thicknesses) if thicknesses else None,
+    )
+
+
+def _share(value: int, counts: Sequence[ValueCounts]) -> float:
+    return sum(c.get(value, 0) for c in counts) / max(1, sum(sum(c.values()) for c in counts))
