@@ -32,7 +32,7 @@ from vesuv.config.registry import Registry, RegistryField
 from vesuv.config.section import Section, lists_to_tuples
 from vesuv.config.sentences import broken_rule
 from vesuv.errors import InputError
-from vesuv.types import Array, Mask, Spacing
+from vesuv.types import Array, Mask, Shape, Spacing
 
 
 class Step(Section, ABC):
@@ -40,6 +40,9 @@ class Step(Section, ABC):
 
     cuts: ClassVar[bool] = False
     """Whether the step turns probabilities into a mask; only the first step of a chain may."""
+    is_global: ClassVar[bool] = False
+    """Whether a voxel may depend on voxels at any distance. Such a step of another package gets the
+    whole volume in memory, also where all else runs block by block."""
     suffixes: ClassVar[Mapping[str, str]] = {}
     """Key -> what follows its value in a description, such as " voxels" or " {unit}³"."""
 
@@ -62,6 +65,18 @@ class Step(Section, ABC):
                 as uint8 in units of 1/255.
             spacing: Voxel edges (z, y, x) of the volume.
         """
+
+    def halo(self, _spacing: Spacing) -> Shape | None:
+        """Return the distance (z, y, x) in voxels beyond which voxels do not affect a voxel.
+
+        A large volume is processed in blocks, each grown by the halo and clipped to the volume, so
+        the border of the volume is the border of the array that the step gets. None: undeclared;
+        then `is_global` must be True, or the step cannot run block by block.
+
+        Args:
+            _spacing: Voxel edges (z, y, x) of the volume.
+        """
+        return None
 
     def describe(self, unit: str = "unit") -> str:
         """Return the step's name and its settings that differ from the defaults.

@@ -26,6 +26,7 @@ class RemoveSmall(Step):
     model_config = ConfigDict(
         json_schema_extra={"oneOf": [{"required": ["voxels"]}, {"required": ["volume"]}]}
     )
+    is_global: ClassVar[bool] = True
     suffixes: ClassVar[Mapping[str, str]] = {
         "voxels": " voxels",
         "volume": " {unit}³",
@@ -49,16 +50,20 @@ class RemoveSmall(Step):
         return self
 
     def __call__(self, volume: Mask, spacing: Spacing) -> Mask:
-        voxels = self.voxels
+        return remove_small(volume, self.min_voxels(spacing), self.connectivity)
+
+    def min_voxels(self, spacing: Spacing) -> int:
+        """Return the size in voxels of the smallest component that is kept."""
         if self.volume is not None:
-            voxels = num_voxels(self.volume, spacing)
-        assert voxels is not None
-        return remove_small(volume, voxels, self.connectivity)
+            return num_voxels(self.volume, spacing)
+        assert self.voxels is not None
+        return self.voxels
 
 
 class KeepLargest(Step):
     """Keep the largest components only."""
 
+    is_global: ClassVar[bool] = True
     suffixes: ClassVar[Mapping[str, str]] = {"connectivity": "-connected"}
     name: Literal["keep_largest"] = "keep_largest"
     num: Count = 1
@@ -73,6 +78,7 @@ class KeepLargest(Step):
 class FillCavities(Step):
     """Fill enclosed background: no path of shared faces leads to the border of the volume."""
 
+    is_global: ClassVar[bool] = True
     name: Literal["fill_cavities"] = "fill_cavities"
 
     def __call__(self, volume: Mask, _spacing: Spacing) -> Mask:
@@ -82,13 +88,13 @@ class FillCavities(Step):
 def remove_small(mask: Mask, voxels: int, connectivity: Connectivity = 26) -> Mask:
     """Remove components of fewer than `voxels` voxels."""
     labels, num = label_components(mask, connectivity)
-    return (_sizes(labels, num) >= voxels)[labels]
+    return (component_sizes(labels, num) >= voxels)[labels]
 
 
 def keep_largest(mask: Mask, num: int = 1, connectivity: Connectivity = 26) -> Mask:
     """Keep the `num` largest components; of equal sizes those with the first voxels."""
     labels, num_components = label_components(mask, connectivity)
-    sizes = _sizes(labels, num_components)
+    sizes = component_sizes(labels, num_components)
     is_largest = np.zeros(len(sizes), bool)
     is_largest[np.argsort(-sizes, kind="stable")[:num]] = True
     is_largest[0] = False
@@ -106,8 +112,13 @@ def fill_cavities(mask: Mask) -> Mask:
     return ~reaches_border[labels]
 
 
-def _sizes(labels: ComponentLabels, num: int) -> NDArray[np.int64]:
-    """Return the number of voxels of each component, 0 for background."""
+def component_sizes(labels: ComponentLabels, num: int) -> NDArray[np.int64]:
+    """Return the number of voxels of each label, 0 for background.
+
+    Args:
+        labels: 0 to `num`.
+        num: Number of components.
+    """
     sizes = np.zeros(num + 1, np.int64)
     for plane in labels:  # plane by plane, as bincount makes a copy of eight bytes a voxel
         sizes += np.bincount(plane.ravel(), minlength=num + 1)

@@ -11,7 +11,7 @@ from pydantic import model_validator
 from vesuv.config.data import ProbabilityThreshold
 from vesuv.config.postprocess import Step
 from vesuv.data.components import label_components
-from vesuv.types import Array, Mask, Spacing
+from vesuv.types import Array, Mask, Shape, Spacing
 
 
 class Threshold(Step):
@@ -21,6 +21,9 @@ class Threshold(Step):
     name: Literal["threshold"] = "threshold"
     value: ProbabilityThreshold
     """Smallest probability of the foreground."""
+
+    def halo(self, _spacing: Spacing) -> Shape:
+        return 0, 0, 0
 
     def __call__(self, volume: Array, _spacing: Spacing) -> Mask:
         return threshold(volume, self.value)
@@ -33,6 +36,7 @@ class Hysteresis(Step):
     """
 
     cuts: ClassVar[bool] = True
+    is_global: ClassVar[bool] = True
     name: Literal["hysteresis"] = "hysteresis"
     low: ProbabilityThreshold
     """Smallest probability of a component's voxels."""

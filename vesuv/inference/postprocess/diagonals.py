@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from vesuv.config.postprocess import Step
-from vesuv.types import Mask, Spacing
+from vesuv.types import Mask, Shape, Spacing
 
 _CORNERS = list(itertools.product((0, 1), repeat=3))
 
@@ -28,6 +28,9 @@ class DiagonalFill(Step):
 
     def __call__(self, volume: Mask, _spacing: Spacing) -> Mask:
         return diagonal_fill(volume)
+
+    def halo(self, _spacing: Spacing) -> Shape:
+        return 1, 1, 1
 
 
 def diagonal_fill(mask: Mask) -> Mask:

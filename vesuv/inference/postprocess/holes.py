@@ -11,17 +11,20 @@ for sheets along the grid only.
 from __future__ import annotations
 
 import itertools
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vesuv.config.postprocess import Step
 from vesuv.inference.postprocess.components import fill_cavities
-from vesuv.types import Mask, Spacing
+from vesuv.types import Mask, Shape, Spacing
 
 Codes = NDArray[np.int32]
 """One set of neighbours for each voxel, with one bit for each of the 26 neighbours."""
+
+TUNNEL_HALO: Shape = (2, 2, 2)
+"""Distance beyond which voxels affect neither `fill_tunnels` nor `remove_new_cavities`."""
 
 _OFFSETS = [o for o in itertools.product((-1, 0, 1), repeat=3) if any(o)]
 _FACES = [i for i, o in enumerate(_OFFSETS) if np.abs(o).sum() == 1]
@@ -46,6 +49,7 @@ _NEIGHBOURS_6, _NEIGHBOURS_26 = _adjacency(6), _adjacency(26)
 class PlugHoles(Step):
     """Fill holes of one voxel's width through a sheet, whichever way the sheet faces."""
 
+    is_global: ClassVar[bool] = True
     name: Literal["plug_holes"] = "plug_holes"
 
     def __call__(self, volume: Mask, _spacing: Spacing) -> Mask:
@@ -64,17 +68,53 @@ def plug_holes(mask: Mask) -> Mask:
         Malandain, Bertrand, Ayache, Topological segmentation of discrete surfaces, IJCV 1993: the
         number of background components in the 18-neighbourhood identifies a voxel of a tunnel.
     """
+    filled = fill_cavities(mask)
+    plugged = fill_tunnels(mask, filled)
+    return remove_new_cavities(mask, filled, plugged, fill_cavities(plugged))
+
+
+def fill_tunnels(mask: Mask, filled: Mask) -> Mask:
+    """Fill voxels that lead through a sheet, as `plug_holes` does, whatever cavities this makes.
+
+    A voxel depends on the voxels within `TUNNEL_HALO`.
+
+    Args:
+        mask: (z, y, x).
+        filled: The mask with its cavities filled.
+    """
     padded = np.pad(mask, 1)
-    filled = fill_cavities(padded)
     places = _border_voxels(padded)
-    places = places[~filled.ravel()[places]]
+    places = places[~np.pad(filled, 1).ravel()[places]]
     codes = _neighbour_codes(padded, places)
     unique_codes, index = np.unique(codes, return_inverse=True)
     tunnel = _is_tunnel(unique_codes)[index]
-    plugs = _remove_mouths(padded, places[tunnel], codes[tunnel])
-    plugged = padded.copy()
-    plugged.ravel()[plugs] = True
-    return _remove_new_cavities(filled, plugged, plugs)[1:-1, 1:-1, 1:-1]
+    padded.ravel()[_remove_mouths(padded, places[tunnel], codes[tunnel])] = True
+    return padded[1:-1, 1:-1, 1:-1]
+
+
+def remove_new_cavities(mask: Mask, filled: Mask, plugged: Mask, plugged_filled: Mask) -> Mask:
+    """Remove the plugs beside a new cavity of several voxels; fill new cavities of one voxel.
+
+    A voxel depends on the voxels within `TUNNEL_HALO`.
+
+    Args:
+        mask: (z, y, x).
+        filled: The mask with its cavities filled.
+        plugged: The mask after `fill_tunnels`.
+        plugged_filled: That with its cavities filled.
+    """
+    new_cavities = plugged_filled & ~plugged & ~filled
+    if not new_cavities.any():
+        return plugged
+    settled = np.pad(plugged, 1)
+    places = np.flatnonzero(np.pad(new_cavities, 1))
+    beside = np.stack([places + step for step in _face_steps(settled)])
+    single = settled.ravel()[beside].all(axis=0)
+    settled.ravel()[places[single]] = True
+    plugs = np.pad(plugged & ~mask, 1).ravel()
+    next_to_cavity = beside[:, ~single]
+    settled.ravel()[next_to_cavity[plugs[next_to_cavity]]] = False
+    return settled[1:-1, 1:-1, 1:-1]
 
 
 def _border_voxels(padded: Mask) -> NDArray[np.int64]:
@@ -149,23 +189,3 @@ def _face_steps(padded: Mask) -> list[int]:
     """Return the differences of flat indices across the six faces."""
     _, height, width = padded.shape
     return [int(np.dot(_OFFSETS[i], (height * width, width, 1))) for i in _FACES]
-
-
-def _remove_new_cavities(filled: Mask, plugged: Mask, plugs: NDArray[np.int64]) -> Mask:
-    """Remove the plugs beside a new cavity of several voxels; fill new cavities of one voxel.
-
-    Args:
-        filled: Mask with its original cavities filled.
-        plugged: Mask with its plugs; changed in place.
-        plugs: Flat indices of the plugs.
-    """
-    new_cavities = fill_cavities(plugged) & ~plugged & ~filled
-    if not new_cavities.any():
-        return plugged
-    places = np.flatnonzero(new_cavities)
-    beside = np.stack([places + step for step in _face_steps(plugged)])
-    single = plugged.ravel()[beside].all(axis=0)
-    plugged.ravel()[places[single]] = True
-    removed_plugs = np.intersect1d(beside[:, ~single], plugs)
-    plugged.ravel()[removed_plugs] = False
-    return plugged

@@ -50,6 +50,10 @@ class MorphologyStep(Step):
             )
         return self
 
+    def halo(self, spacing: Spacing) -> Shape:
+        z, y, x = (2 * int(radius) for radius in self._half_axes(spacing))  # erosion and dilation
+        return z, y, x
+
     def _half_axes(self, spacing: Spacing) -> HalfAxes:
         if self.distance is not None:
             return half_axes(self.name, self.distance, spacing)

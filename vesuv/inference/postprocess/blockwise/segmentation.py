@@ -1,0 +1,188 @@
+"""Class indices of a volume of levels that is larger than memory, block by block.
+
+The result equals `MaskSettings.classes` of the whole volume to the bit, for every chain.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vesuv.config.postprocess import begins_with_cut, with_threshold
+from vesuv.errors import InputError
+from vesuv.inference.levels import dequantise, round_to_steps
+from vesuv.inference.masks import (
+    EVEN_THRESHOLD,
+    MaskSettings,
+    class_score,
+    class_weight,
+    likeliest,
+    weighted_probs,
+)
+from vesuv.inference.postprocess.blockwise.chain import apply_chain_blockwise, check_blockwise
+from vesuv.inference.postprocess.blockwise.grid import Block, BlockGrid, Region
+from vesuv.inference.postprocess.blockwise.run import BlockRun
+from vesuv.inference.postprocess.blockwise.shared_array import (
+    ReadableArray,
+    WritableArray,
+    shareable,
+)
+from vesuv.inference.postprocess.blockwise.stored_mask import Volume
+from vesuv.types import Array, ClassArray, Mask, Spacing
+
+
+def segment_blocks(
+    levels: ReadableArray,
+    settings: MaskSettings,
+    spacing: Spacing,
+    output: WritableArray,
+    run: BlockRun,
+) -> None:
+    """Write the class indices of levels, as `settings.classes(dequantise(levels))` returns them.
+
+    Memory: a few blocks a process, of 4 bytes a channel, and the tables of the components. Disk:
+    for each target, one bit a voxel for its mask and up to four during its chain.
+
+    Args:
+        levels: uint8 (k, z, y, x), see `vesuv.inference.levels`.
+        settings: Threshold and post-processing of each target.
+        spacing: Voxel edges (z, y, x).
+        output: uint8 (z, y, x); every block is written once, as a whole.
+        run: Blocks, and where they are processed. With several processes, `levels` and `output` are
+            zarr arrays or memory maps of whole files.
+
+    Raises:
+        InputError: A step does not say which voxels a voxel depends on; or a chunk of `output`
+            would be written by two blocks.
+    """
+    grid = run.grid
+    assert levels.shape[1:] == output.shape == grid.shape, (levels.shape, output.shape, grid)
+    check_chunks(output, grid)
+    for cut in settings.cuts:
+        for step in cut.chain:
+            check_blockwise(step, spacing)
+    levels, output = shareable(levels), shareable(output)
+    with tempfile.TemporaryDirectory(dir=run.scratch, prefix="masks_") as folder:
+        run = replace(run, scratch=Path(folder))
+        masks = tuple(
+            _target_mask(levels, settings, target, spacing, run)
+            for target in range(len(settings.cuts))
+        )
+        work = partial(_write_classes, levels, settings, masks, output)
+        run.finish_pass("classes", work, grid.blocks())
+
+
+def check_chunks(output: Any, grid: BlockGrid) -> None:
+    """Refuse blocks that share a chunk (or shard) of a zarr array: two writers would lose voxels.
+
+    Raises:
+        InputError: As said.
+    """
+    chunks = getattr(output, "shards", None) or getattr(output, "chunks", None) or (1, 1, 1)
+    for edge, chunk, length in zip(grid.block, chunks, grid.shape, strict=True):
+        if edge % chunk and edge < length:
+            raise InputError(
+                f"block: must be a multiple of the output's chunks {list(chunks)} along each axis "
+                f"or as long as the volume, found {list(grid.block)}; change either"
+            )
+
+
+@dataclass(frozen=True)
+class _Score:
+    """Score of one target."""
+
+    levels: ReadableArray
+    settings: MaskSettings
+    target: int
+
+    def read(self, box: Region) -> Array:
+        settings, target = self.settings, self.target
+        if settings.targets.overlap or self.levels.shape[0] == 1:
+            score: Array = _probs_of_levels()[np.asarray(self.levels[(target, *box)])]
+            return score
+        probs = _read_probs(self.levels, box)
+        return class_score(probs, settings.thresholds, target, settings.targets).numpy()
+
+
+@dataclass(frozen=True)
+class _LikeliestMask:
+    """Mask of the voxels where the class of one target is the likeliest."""
+
+    levels: ReadableArray
+    settings: MaskSettings
+    target: int
+
+    def read(self, box: Region) -> Mask:
+        weighted = _read_weighted_probs(self.levels, self.settings, box)
+        mask: Mask = likeliest(weighted).numpy() == self.target + 1
+        return mask
+
+
+def _target_mask(
+    levels: ReadableArray, settings: MaskSettings, target: int, spacing: Spacing, run: BlockRun
+) -> Volume | None:
+    """Return the processed mask of one target; None: it is where the class is the likeliest."""
+    cut, targets = settings.cuts[target], settings.targets
+    if targets.overlap or len(settings.cuts) == 1 or begins_with_cut(cut.chain):
+        threshold = EVEN_THRESHOLD if cut.threshold is None else cut.threshold
+        chain = with_threshold(cut.chain, threshold)
+        return apply_chain_blockwise(_Score(levels, settings, target), chain, spacing, run)
+    if not cut.chain:
+        return None
+    volume = _LikeliestMask(levels, settings, target)
+    return apply_chain_blockwise(volume, cut.chain, spacing, run)
+
+
+def _write_classes(
+    levels: ReadableArray,
+    settings: MaskSettings,
+    masks: tuple[Volume | None, ...],
+    output: WritableArray,
+    block: Block,
+) -> None:
+    if settings.targets.overlap or len(masks) == 1:
+        written = settings.targets.written if settings.targets.overlap else (1,)
+        classes = np.zeros(block.shape, np.uint8)
+        for mask, index in zip(masks, written, strict=True):
+            assert mask is not None
+            classes[mask.read(block.region)] = index
+    else:
+        weighted = _read_weighted_probs(levels, settings, block.region)
+        classes = _likeliest_claims(weighted, masks, block.region)
+    output[block.region] = classes
+
+
+def _likeliest_claims(
+    weighted: Tensor, masks: tuple[Volume | None, ...], box: Region
+) -> ClassArray:
+    """Return of each voxel the likeliest class whose mask holds it, else the background."""
+    winner = likeliest(weighted)
+    weighted[0] = 0.0
+    for index, mask in enumerate(masks, start=1):
+        claim = winner == index if mask is None else torch.from_numpy(mask.read(box))
+        weighted[index].masked_fill_(~claim, -1.0)
+    return likeliest(weighted).numpy()
+
+
+def _read_probs(levels: ReadableArray, box: Region) -> Tensor:
+    part = np.array(levels[(slice(None), *box)])  # a copy that may be written
+    return round_to_steps(dequantise(torch.from_numpy(part)))
+
+
+def _read_weighted_probs(levels: ReadableArray, settings: MaskSettings, box: Region) -> Tensor:
+    weights = [class_weight(threshold) for threshold in settings.thresholds]
+    return weighted_probs(_read_probs(levels, box), weights)
+
+
+@cache
+def _probs_of_levels() -> Array:
+    """Return the probability of each level of a channel that excludes no other."""
+    levels = torch.arange(256, dtype=torch.uint8)[None]
+    return round_to_steps(dequantise(levels), overlap=True)[0].numpy()
