@@ -20,6 +20,10 @@ from vesuv.planning.survey import survey_cases
 from vesuv.runtime.machine import resolve
 from vesuv.types import Progress, no_progress
 
+_MAX_TRIALS = 3
+"""Sizes that are timed: where one is slower than expected, the next one is chosen by the
+speed of that."""
+
 
 def read_source(root: Path, progress: Progress = no_progress) -> DataSource:
     """Recognise the layout of a folder and survey its volumes.
@@ -62,11 +66,16 @@ def plan(source: DataSource, minutes: float, memory: float | None = None) -> Pro
     resources = Resources(machine, memory_budget(machine.device, memory), minutes)
     planner = Planner(source, resources)
     speed = flops_per_second(planner.trial_config(), machine)
-    planner = Planner(source, replace(resources, flops_per_second=speed))
-    size = planner.size()
+    for _ in range(_MAX_TRIALS):
+        planner = Planner(source, replace(resources, flops_per_second=speed))
+        size = planner.size()
+        seconds = seconds_per_step(size.config, machine)
+        speed = size.cost.flops / seconds
+        if seconds <= (resources.step_seconds or seconds):
+            break
     if size.memory.needed > resources.memory:
         raise InputError(
             f"--memory: the smallest proposal takes {size.memory.needed / 1e9:.1f} GB, found "
             f"{resources.memory / 1e9:.1f} GB; give more, or free memory"
         )
-    return planner.propose(size, seconds_per_step(size.config, machine))
+    return planner.propose(size, seconds)
