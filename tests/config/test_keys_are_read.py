@@ -56,7 +56,7 @@ def reader(frame: FrameType | None) -> str:
     """Return the module that a read is for; the configuration's own functions read for another."""
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        if module.startswith(_COPIES) or not module.startswith("vesuv.config"):
+        if module.startswith(_COPIES) or not module.startswith(("vesuv.config", __name__)):
             return str(module)
         frame = frame.f_back
     return ""
@@ -164,6 +164,13 @@ def short_runs(cases: list[vesuv.Case]) -> None:
         },
         {"model": {"name": "segresnet", "filters": 8, "blocks_down": [1, 1], "blocks_up": [1]}},
         {"model": {"name": "mednext"}, "sampling__patch_size": [32, 32, 32]},
+        {
+            "labels": {
+                "classes": {"background": 0, "sheet": 1},
+                "regions": {"sheet": ["sheet"]},
+                "regions_class_order": ["sheet"],
+            }
+        },
     ]
     for kind in kinds:
         tree = tiny_tree(Path("nowhere"), Path("nowhere"))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from vesuv.config.data import SamplingConfig
+from vesuv.config.labels import LabelsConfig
 from vesuv.data.blocks import count_blocks
 from vesuv.data.labels import IGNORE
 from vesuv.data.sampling import PatchSampler, fixed_tiles, patch_corner
@@ -150,3 +151,18 @@ def test_tiles_are_fixed_spread_over_the_cases_and_inside_them() -> None:
     assert tiles != fixed_tiles(cases, (8, 8, 8), 8, 0.5, seed=1)
     assert Counter(tile.case for tile in tiles) == {0: 2, 1: 2, 2: 2, 3: 2}
     assert all(0 <= c <= 12 for tile in tiles for c in tile.corner)
+
+
+def test_each_region_is_drawn_as_often_and_its_voxels_uniformly() -> None:
+    label = empty()
+    label[:2] = 1  # 800 voxels, and 200 of the class that both regions hold
+    label[10, :10] = 2
+    targets = LabelsConfig(
+        classes={"air": 0, "a": 1, "b": 2}, regions={"both": ("a", "b"), "b": ("b",)}
+    ).targets
+    config = SamplingConfig(patch_size=(8, 8, 8), batch_size=4, foreground_share=1.0)
+
+    drawn = centers(PatchSampler.build([a_case(label, 3)], config, 0, targets), 1000)
+
+    on_second = sum(num for voxel, num in drawn.items() if label[voxel] == 2) / 4000
+    assert on_second == pytest.approx(1 / 2 + 1 / 2 * 200 / 1000, abs=0.03)

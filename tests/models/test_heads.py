@@ -3,10 +3,18 @@ import math
 import pytest
 import torch
 
+from vesuv.config.labels import LabelsConfig
 from vesuv.config.model import NetworkConfig
 from vesuv.models import build_model
 from vesuv.models.dynunet import DynUNetConfig
-from vesuv.models.heads import SMALLEST_FRACTION, activate, initialise_output_bias, output_layer
+from vesuv.models.heads import (
+    SMALLEST_FRACTION,
+    activate,
+    foreground_probability,
+    initialise_output_bias,
+    output_layer,
+    predicted_classes,
+)
 from vesuv.models.mednext import MedNeXtConfig
 from vesuv.models.plain_unet import PlainUNetConfig
 from vesuv.models.segresnet import SegResNetConfig
@@ -59,3 +67,31 @@ def test_one_logit_is_a_sigmoid_and_several_are_a_softmax() -> None:
 
     assert one.flatten().tolist() == [0.5, 0.5]
     assert several.flatten().tolist() == pytest.approx([0.25, 0.75])
+
+
+REGIONS = LabelsConfig(
+    classes={"air": 0, "front": 4, "back": 6},
+    regions={"both": ("front", "back"), "back": ("back",)},
+).targets
+
+
+def test_each_region_starts_at_the_log_odds_of_its_share() -> None:
+    network = build_model(PlainUNetConfig(filters=2, depth=1, out_channels=2))
+
+    initialise_output_bias(network, (0.5, 0.3, 0.2), REGIONS)
+
+    assert torch.sigmoid(network.output.bias).tolist() == pytest.approx([0.5, 0.2])
+
+
+def test_regions_are_a_sigmoid_each_and_written_one_over_the_other() -> None:
+    logits = torch.tensor([[2.0, 2.0, -2.0, -2.0], [-2.0, 2.0, -2.0, 2.0]]).view(1, 2, 1, 1, 4)
+
+    probs = activate(logits, overlap=True)
+
+    assert probs[0, 0, 0, 0].tolist() == pytest.approx([0.8808, 0.8808, 0.1192, 0.1192], abs=1e-4)
+    assert predicted_classes(logits, REGIONS, 0.5).flatten().tolist() == [1, 2, 0, 2]
+    assert predicted_classes(logits, REGIONS, 0.9).flatten().tolist() == [0, 0, 0, 0]
+    foreground = foreground_probability(probs, overlap=True)
+    assert foreground.flatten().tolist() == pytest.approx(
+        [0.8808, 0.8808, 0.1192, 0.8808], abs=1e-4
+    )

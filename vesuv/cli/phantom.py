@@ -20,6 +20,7 @@ def phantom(
     held_out: Annotated[int, Parameter(validator=Number(gte=0))] = 1,
     size: Annotated[int, Parameter(validator=Number(gte=32))] = 96,
     seed: int = 0,
+    layers: Switch = False,
     overwrite: Switch = False,
 ) -> None:
     """Make a data set of rolled sheets in the Kaggle layout.
@@ -30,10 +31,17 @@ def phantom(
         held_out: Volumes in test_images/.
         size: Edge in voxels.
         seed: Seed.
+        layers: Label the outer layer of each sheet too, as value 3: two classes that touch.
         overwrite: Replace an existing data set.
     """
     make_phantom(
-        output, num_cases=cases, size=size, seed=seed, num_test=held_out, overwrite=overwrite
+        output,
+        num_cases=cases,
+        size=size,
+        seed=seed,
+        num_test=held_out,
+        layers=layers,
+        overwrite=overwrite,
     )
     console().print(
         f"{output}: {cases} training and {held_out} held-out volumes of {size}³ voxels",

@@ -8,6 +8,7 @@ torn, stray fibres are as bright as papyrus, and half of the volume is not label
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from vesuv.io.atomic import catch_write_errors
 from vesuv.io.places import check_no_links
 from vesuv.io.tables import Cell, read_json_or_none, write_csv, write_json
 
-BACKGROUND, SURFACE, UNLABELLED = 0, 1, 2
+BACKGROUND, SURFACE, UNLABELLED, OUTER_LAYER = 0, 1, 2, 3
 
 _FOLDERS = ("train_images", "train_labels", "test_images", "test_labels")
 _FILES = ("train.csv", "test.csv")
@@ -99,6 +100,7 @@ def make_phantom(
     seed: int,
     scrolls: int = 3,
     num_test: int = 0,
+    layers: bool = False,
     overwrite: bool = False,
 ) -> None:
     """Write a data set in the Kaggle layout.
@@ -111,6 +113,7 @@ def make_phantom(
         seed: Seed of all volumes.
         scrolls: Number of scrolls, from which the volumes are cut in turn.
         num_test: Held-out volumes.
+        layers: Label the outer layer of each sheet too, with a value of its own.
         overwrite: Replace an existing data set.
 
     Raises:
@@ -133,7 +136,12 @@ def make_phantom(
         parts = {"train": range(num_cases), "test": range(num_cases, num_cases + num_test)}
         ids = {part: [f"{1000 * (seed + 1) + i}" for i in parts[part]] for part in parts}
         write_json(folder / _LIST, {"cases": ids})
-        _write(folder, num_cases, size, seed, scrolls, num_test)
+        first = 0
+        for part, num in (("train", num_cases), ("test", num_test)):
+            if num:
+                numbers = range(first, first + num)
+                _write_part(folder, part, numbers, size, seed, scrolls, layers=layers)
+            first += num
 
 
 def _remove_volumes(folder: Path) -> None:
@@ -146,25 +154,30 @@ def _remove_volumes(folder: Path) -> None:
                 (folder / name / f"{case}.tif").unlink(missing_ok=True)
 
 
-def _write(folder: Path, num_cases: int, size: int, seed: int, scrolls: int, num_test: int) -> None:
-    first = 0
-    for part, num in (("train", num_cases), ("test", num_test)):
-        if num == 0:
-            continue
-        rows: list[dict[str, Cell]] = []
-        for index in range(first, first + num):
-            scroll = index % scrolls
-            case = f"{1000 * (seed + 1) + index}"
-            image, label = phantom_volume(seed * 100_003 + index, size, scroll)
-            for kind, volume in (("images", image), ("labels", label)):
-                formats.write(folder / f"{part}_{kind}" / f"{case}.tif", volume)
-            rows.append({"id": case, "scroll_id": scroll})
-        first += num
-        write_csv(folder / f"{part}.csv", rows)
+def _write_part(
+    folder: Path,
+    part: str,
+    numbers: Iterable[int],
+    size: int,
+    seed: int,
+    scrolls: int,
+    *,
+    layers: bool,
+) -> None:
+    """Write the volumes with these numbers, and their list."""
+    rows: list[dict[str, Cell]] = []
+    for index in numbers:
+        scroll = index % scrolls
+        case = f"{1000 * (seed + 1) + index}"
+        image, label = phantom_volume(seed * 100_003 + index, size, scroll, layers=layers)
+        for kind, volume in (("images", image), ("labels", label)):
+            formats.write(folder / f"{part}_{kind}" / f"{case}.tif", volume)
+        rows.append({"id": case, "scroll_id": scroll})
+    write_csv(folder / f"{part}.csv", rows)
 
 
 def phantom_volume(
-    seed: int, size: int, scroll: int
+    seed: int, size: int, scroll: int, *, layers: bool = False
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Make one cube cut from a scroll.
 
@@ -172,9 +185,11 @@ def phantom_volume(
         seed: Seed; with equal size and scroll it gives equal voxels.
         size: Edge in voxels.
         scroll: Number of the scroll, which determines its parameters.
+        layers: Label the outer layer of each sheet too.
 
     Returns:
-        CT-like image, and label: 0 background, 1 surface, 2 unlabelled.
+        CT-like image, and label: 0 background, 1 surface, 2 unlabelled, and with `layers` 3 outer
+        layer, which touches the surface; the image does not depend on it.
     """
     rng = np.random.default_rng([seed, scroll])
     params = SCROLL_PARAMETERS[scroll % len(SCROLL_PARAMETERS)]
@@ -184,6 +199,8 @@ def phantom_volume(
     papyrus[tears] = 0.0
     surface = (depth >= 0.0) & (depth < SURFACE_THICKNESS) & ~tears
     label = np.where(surface, SURFACE, BACKGROUND).astype(np.uint8)
+    if layers:
+        label[(depth >= SURFACE_THICKNESS) & (depth < params.thickness) & ~tears] = OUTER_LAYER
     label_field = _smooth(rng, size, 28.0)
     label[label_field > np.quantile(label_field, rng.uniform(0.4, 0.6))] = UNLABELLED
     return _scan(rng, papyrus, params), label

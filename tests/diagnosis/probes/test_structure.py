@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from vesuv.config.labels import Targets
 from vesuv.config import Config
 from vesuv.config.data import AugmentConfig, Blur, Noise, Scaling
+from vesuv.config.labels import Targets
 from vesuv.data.builder import open_or_prepare_store
 from vesuv.diagnosis.probes.structure import (
     contrast,
