@@ -23,6 +23,8 @@ Shape = tuple[int, int, int]
 """Voxels along z, y, x: shape of a volume, patch size, or position of a voxel."""
 Spacing = tuple[float, float, float]
 """Edges of a voxel along z, y, x, in the unit of the file."""
+Region = tuple[slice, slice, slice]
+"""Box of voxels along z, y, x; start and stop are set and lie in the volume."""
 
 Progress = Callable[[int, int], None]
 """Called with the number of finished items and the number of all items."""

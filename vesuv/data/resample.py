@@ -97,34 +97,56 @@ def _resample_mask(mask: Mask, shape: Shape) -> Tensor:
 
 def _interpolate(volume: Tensor, shape: Shape, kernel: Kernel) -> Tensor:
     """Apply one weight matrix for each axis, first along the axis that shrinks most."""
-    order = sorted(range(3), key=lambda axis: shape[axis] / volume.shape[axis])
-    for axis in order:
+    for axis in axis_order(_spatial(volume), shape):
         old, new = volume.shape[axis], shape[axis]
         if old != new:
-            weights = _weights(old, new, kernel).to(volume.device)
-            volume = torch.movedim(torch.tensordot(weights, volume, dims=([1], [axis])), 0, axis)
+            _, weights = axis_weights(old, new, kernel, range(new))
+            volume = apply_weights(volume, weights, axis)
     return volume.contiguous()
 
 
-def _weights(old: int, new: int, kernel: Kernel) -> Tensor:
-    """Weights of the old voxels in each new one, (new, old); voxel centres, edges repeated.
+def axis_order(old: Shape, new: Shape) -> list[int]:
+    """Return the axes in the order of interpolation: first the one that shrinks most."""
+    return sorted(range(3), key=lambda axis: new[axis] / old[axis])
+
+
+def apply_weights(volume: Tensor, weights: Tensor, axis: int) -> Tensor:
+    """Multiply a weight matrix (new, old) along one axis of a volume."""
+    weights = weights.to(volume.device)
+    return torch.movedim(torch.tensordot(weights, volume, dims=([1], [axis])), 0, axis)
+
+
+def axis_weights(old: int, new: int, kernel: Kernel, rows: range) -> tuple[int, Tensor]:
+    """Weights of the old voxels in some new ones; voxel centres, edges repeated.
+
+    Args:
+        old: Voxels of the whole axis.
+        new: Voxels of the whole resampled axis.
+        kernel: Linear or cubic.
+        rows: The new voxels.
+
+    Returns:
+        The first old voxel that they depend on, and the weights (row, old voxel) from it to the
+        last.
 
     Source:
         Keys, Cubic convolution interpolation, 1981, eq. 15; widened for coarser grids.
     """
     scale = max(1.0, old / new)
     radius = (2.0 if kernel == "cubic" else 1.0) * scale
-    centre = (np.arange(new) + 0.5) * old / new - 0.5
+    centre = (np.arange(rows.start, rows.stop) + 0.5) * old / new - 0.5
     reach = int(np.ceil(radius))
     positions = np.floor(centre)[:, np.newaxis] + np.arange(-reach, reach + 2)
     distance = np.abs(positions - centre[:, np.newaxis]) / scale
     linear = np.maximum(0.0, 1.0 - distance)
     weights = _keys_cubic(distance) if kernel == "cubic" else linear
     weights /= weights.sum(axis=1, keepdims=True)
-    matrix = np.zeros((new, old))
-    rows = np.broadcast_to(np.arange(new)[:, np.newaxis], positions.shape)
-    np.add.at(matrix, (rows, np.clip(positions, 0, old - 1).astype(np.intp)), weights)
-    return torch.from_numpy(matrix.astype(np.float32))
+    columns = np.clip(positions, 0, old - 1).astype(np.intp)
+    first = int(columns[0, 0])
+    matrix = np.zeros((len(rows), int(columns[-1, -1]) + 1 - first))
+    indices = np.broadcast_to(np.arange(len(rows))[:, np.newaxis], positions.shape)
+    np.add.at(matrix, (indices, columns - first), weights)
+    return first, torch.from_numpy(matrix.astype(np.float32))
 
 
 def _keys_cubic(distance: Array) -> Array:
@@ -141,6 +163,6 @@ def _nearest(label: Array, shape: Shape) -> Array:
     return np.asarray(label[np.ix_(*positions)])
 
 
-def _spatial(array: Array) -> Shape:
+def _spatial(array: Array | Tensor) -> Shape:
     z, y, x = array.shape[-3:]
     return z, y, x

@@ -94,7 +94,7 @@ def case_statistics(image: Array, label: ClassArray | None) -> CaseStatistics:
     moments = [_moments(channel) for channel in image]
     mean, std, low, high = (tuple(part) for part in zip(*moments, strict=True))
     foreground = None if label is None else _foreground(image, (label > 0) & (label != IGNORE))
-    extents = [np.percentile(_sample(channel), _EXTENT).tolist() for channel in image]
+    extents = [extent_of_sample(_sample(channel)) for channel in image]
     return CaseStatistics(
         *(mean, std, low, high, foreground),
         low=tuple(extent[0] for extent in extents),
@@ -147,21 +147,44 @@ def _moments_by_count(channel: Array) -> tuple[float, float, float, float]:
     counts = np.zeros(256, np.int64)
     for slab in slabs:
         counts += np.bincount(slab, minlength=256)
+    return moments_of_counts(counts, channel.dtype)
+
+
+def moments_of_counts(
+    counts: NDArray[np.int64], dtype: np.dtype[np.generic]
+) -> tuple[float, float, float, float]:
+    """Return mean, deviation, minimum and maximum of an eight-bit channel by its histogram.
+
+    Args:
+        counts: Voxels of each value, by its bits read as uint8.
+        dtype: int8, uint8 or bool.
+    """
     values = np.arange(256, dtype=np.uint8)
-    values = values.view(np.int8) if channel.dtype == np.int8 else values
+    values = values.view(np.int8) if dtype == np.int8 else values
     grey_values = values.astype(np.float64)
-    mean = float(counts @ grey_values) / channel.size
-    std = float(np.sqrt(counts @ (grey_values - mean) ** 2 / channel.size))
+    size = int(counts.sum())
+    mean = float(counts @ grey_values) / size
+    std = float(np.sqrt(counts @ (grey_values - mean) ** 2 / size))
     observed = grey_values[counts > 0]
     return mean, std, float(observed.min()), float(observed.max())
 
 
 def _sample(channel: Array) -> NDArray[np.float64]:
-    """Every n-th voxel; n shares no factor with the size, so that all rows and columns count."""
-    step = max(1, channel.size // _SAMPLE_SIZE)
-    while math.gcd(step, channel.size) > 1:
+    return channel.reshape(-1)[:: sample_step(channel.size)].astype(np.float64)
+
+
+def sample_step(size: int) -> int:
+    """Return n of "every n-th voxel"; it shares no factor with the size, so that all rows count."""
+    step = max(1, size // _SAMPLE_SIZE)
+    while math.gcd(step, size) > 1:
         step += 1
-    return channel.reshape(-1)[::step].astype(np.float64)
+    return step
+
+
+def extent_of_sample(sample: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the percentiles of a sample between which a case's intensities lie."""
+    low, high = np.percentile(sample, _EXTENT).tolist()
+    return low, high
 
 
 def _refuse_non_finite(channel: Array) -> None:

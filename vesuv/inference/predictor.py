@@ -137,7 +137,7 @@ class Predictor:
         channels = self._checked_channels(image)
         resampled = self._resample(channels, self.spacing_of(grid))
         image_statistics = case_statistics(resampled, None)
-        mean = _mean(self._predict_each(resampled, image_statistics, progress))
+        mean = mean_of_members(self._predict_each(resampled, image_statistics, progress))
         shifts = []
         if self.domain is not None:
             shifts = self.domain.shifts(grid, image_statistics, channels.dtype)
@@ -192,7 +192,9 @@ class Predictor:
             progress: Called with the numbers of finished and of all windows.
         """
         members = list(self._predict_each(np.asarray(case.image), case.statistics, progress))
-        means = (_mean([members[number] for number in ensemble]) for ensemble in ensembles)
+        means = (
+            mean_of_members([members[number] for number in ensemble]) for ensemble in ensembles
+        )
         return [resample_probs(mean, case.native_shape) for mean in means]
 
     def _predict_and_warn(self, image: Array, spacing: Spacing, progress: Progress) -> Tensor:
@@ -228,7 +230,7 @@ class Predictor:
         self, image: Array, statistics: CaseStatistics, progress: Progress
     ) -> Iterator[Tensor]:
         """Yield the probabilities (k, z, y, x) of each network at the networks' spacing."""
-        source = torch.from_numpy(_to_native_byte_order(image))
+        source = torch.from_numpy(to_native_byte_order(image))
         intensity: IntensityMap | None = None
         for number, one in enumerate(self.networks):
             network_intensity = one.normalizer.for_case(statistics)
@@ -290,8 +292,8 @@ def _check_spacing(spacing: Spacing) -> None:
         raise InputError(f"a spacing is 3 finite voxel edges above 0, found {spacing}; correct it")
 
 
-def _mean(members: Iterable[Tensor]) -> Tensor:
-    """Mean of tensors, summed in their order."""
+def mean_of_members(members: Iterable[Tensor]) -> Tensor:
+    """Return the mean of tensors, summed in their order."""
     first, *others = members
     if not others:
         return first
@@ -301,7 +303,7 @@ def _mean(members: Iterable[Tensor]) -> Tensor:
     return total.div_(len(others) + 1)
 
 
-def _to_native_byte_order(image: Array) -> Array:
+def to_native_byte_order(image: Array) -> Array:
     """Return a contiguous, writable array in the machine's byte order, copied only if needed."""
     order = image.dtype.newbyteorder("=")
     return image.astype(order, order="C", copy=not image.flags.writeable)

@@ -24,9 +24,8 @@ from vesuv.types import Progress, Shape, no_progress
 Network = Callable[[Tensor], Tensor]
 """Logits (b, k, z, y, x) of a batch of images (b, c, z, y, x)."""
 
-_FLIPS = tuple(
-    axes for count in range(4) for axes in itertools.combinations((2, 3, 4), count)
-)  # axes of a batch
+FLIPS = tuple(axes for count in range(4) for axes in itertools.combinations((2, 3, 4), count))
+"""Axes of a batch that each of the eight flips reverses."""
 
 
 def predict_volume(
@@ -58,7 +57,7 @@ def predict_volume(
     padded, image_region = centre_in_box(image, patch_size)
     depth, height, width = padded.shape[1:]
     grid = WindowGrid.over((depth, height, width), patch_size, inference.overlap)
-    flips = _FLIPS if inference.mirror else _FLIPS[:1]
+    flips = FLIPS if inference.mirror else FLIPS[:1]
     weights_y, weights_x = grid.y.weights.to(device), grid.x.weights.to(device)
     result, slab, num_done = torch.empty(0), torch.empty(0), 0
     ends = (*grid.z.corners[1:], depth)
@@ -67,7 +66,7 @@ def predict_volume(
         for batch in grid.row(inference.batch_size):
             corners = [(grid.y.corners[j], grid.x.corners[i]) for j, i in batch]
             windows = torch.stack([_window(source, at, patch_size) for at in corners])
-            probs = _probabilities(network, windows, machine, flips, overlapping_regions)
+            probs = window_probabilities(network, windows, machine, flips, overlapping_regions)
             if num_done == 0:
                 result = torch.zeros((probs.shape[1], depth, height, width))
                 slab = _first_slab(result, patch_size[0], device)
@@ -108,14 +107,14 @@ def _on_host(device: torch.device) -> bool:
 
 
 @torch.inference_mode()
-def _probabilities(
+def window_probabilities(
     network: Network,
     images: Tensor,
     machine: Machine,
     flips: Sequence[tuple[int, ...]],
     overlapping_regions: bool,
 ) -> Tensor:
-    """Mean over flips of the probabilities of a batch of windows."""
+    """Return the mean over flips of the probabilities of a batch of windows."""
     total: Tensor | None = None
     for axes in flips:
         logits = machine.forward(network, images.flip(axes) if axes else images)

@@ -53,7 +53,7 @@ def read(path: Path) -> Volume:
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size * (DEFLATE_RATIO if is_compressed else 1)
         stream: Any = gzip.GzipFile(fileobj=file) if is_compressed else file
-        image = _open(stream, size)
+        image = open_image(stream, size)
         is_scaled = (image.dataobj.slope, image.dataobj.inter) != (1, 0)
         itemsize = image.get_data_dtype().itemsize
         memory_itemsize = itemsize + _SCALED_ITEMSIZE if is_scaled else itemsize
@@ -64,14 +64,18 @@ def read(path: Path) -> Volume:
     while raw.ndim > _CHANNEL_AXIS and raw.shape[-1] == 1:
         raw = raw[..., 0]
     raw = raw.astype(np.float32) if raw.dtype == np.float64 else raw
-    array = require_volume(raw.T, "channels, z, y, x")
+    return header_of(image, require_volume(raw.T, "channels, z, y, x"))
+
+
+def header_of(image: Any, array: Array) -> Volume:
+    """Return an array with the geometry of a nibabel image."""
     dx, dy, dz = (float(edge) for edge in image.header.get_zooms()[:3])
     geometry = NiftiGeometry(image.affine, image.header.copy())
     unit = _UNITS.get(int(image.header["xyzt_units"]) & 7)
     return Volume(array, (dz, dy, dx), geometry, *_placement(image), unit)
 
 
-def _open(stream: Any, size: float) -> Any:
+def open_image(stream: Any, size: float) -> Any:
     """Open the image behind the header; the class is chosen by the header alone."""
     import nibabel
 

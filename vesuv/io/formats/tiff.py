@@ -66,26 +66,49 @@ def read(path: Path) -> Volume:
     faults.clear()
     logging.getLogger("tifffile").addHandler(_COLLECTOR)
     with SingleFile(open_regular(path).detach()) as file, tifffile.TiffFile(file) as tif:
-        refuse_other_files(tif)
-        refuse_truncated_pages(tif, path.stat().st_size)
-        refuse_codecs(tif)
+        refuse_codecs_and_other_files(tif, path)
         _refuse_logged(faults)
-        if len(tif.series) != 1:
-            shapes = ", ".join(str(tuple(series.shape)) for series in tif.series[:3])
-            raise FormatError(
-                f"a volume is one series of equal pages, found {len(tif.series)} ({shapes}); "
-                "save its pages with one shape and type"
-            )
-        series = tif.series[0]
-        refuse_time_points(dict(zip(series.axes, series.shape, strict=True)).get("T", 1))
-        refuse_truncated_series(series, path.stat().st_size)
-        refuse_missing_pages(series)
+        series = checked_series(tif, path)
         check_claimed_size(series.shape, series.dtype.itemsize if series.dtype else 1)
         array = series.asarray()
         _refuse_logged(faults)
-        array = _reorder(array, series.axes)
-        geometry = _geometry(tif)
-        spacing, unit = _spacing(tif, geometry)
+        return header_of(tif, _reorder(array, series.axes))
+
+
+def refuse_codecs_and_other_files(tif: Any, path: Path) -> None:
+    """Refuse a file that points to other files, is truncated, or needs an unsafe codec.
+
+    Raises:
+        FormatError: Names the fault.
+    """
+    refuse_other_files(tif)
+    refuse_truncated_pages(tif, path.stat().st_size)
+    refuse_codecs(tif)
+
+
+def checked_series(tif: Any, path: Path) -> Any:
+    """Return the only series of a file.
+
+    Raises:
+        FormatError: Several series, several time points, or missing pages.
+    """
+    if len(tif.series) != 1:
+        shapes = ", ".join(str(tuple(series.shape)) for series in tif.series[:3])
+        raise FormatError(
+            f"a volume is one series of equal pages, found {len(tif.series)} ({shapes}); "
+            "save its pages with one shape and type"
+        )
+    series = tif.series[0]
+    refuse_time_points(dict(zip(series.axes, series.shape, strict=True)).get("T", 1))
+    refuse_truncated_series(series, path.stat().st_size)
+    refuse_missing_pages(series)
+    return series
+
+
+def header_of(tif: Any, array: Array) -> Volume:
+    """Return an array with the geometry of a file."""
+    geometry = _geometry(tif)
+    spacing, unit = _spacing(tif, geometry)
     return Volume(array, spacing, geometry, unit=unit)
 
 

@@ -44,14 +44,7 @@ def read(path: Path) -> Volume:
     if isinstance(node, zarr.Array):
         array = require_volume(_read_whole(node), "array")
         return Volume(array, NO_SPACING, ZarrGeometry(None, dict(node.attrs)))
-    attributes = dict(node.attrs)
-    ome: Any = attributes.get("ome", attributes)
-    if "multiscales" not in ome:
-        raise FormatError(
-            f"a Zarr group must be an OME-Zarr image, found entries {sorted(node.keys())[:5]} and "
-            "no `multiscales`; give the path of an array in it"
-        )
-    image = ome["multiscales"][0]
+    image = multiscale_of(node)
     axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in image["axes"]]
     level = node[image["datasets"][0]["path"]]
     names = [axis["name"] for axis in axes]
@@ -59,9 +52,26 @@ def read(path: Path) -> Volume:
         if axis.get("type", "time" if axis["name"] == "t" else None) == "time":
             refuse_time_points(length)
     array = _reorder(_read_whole(level), names)
-    geometry = _geometry(image, axes)
-    spacing, origin, unit = _placement(names, geometry)
+    geometry = level_geometry(image, axes)
+    spacing, origin, unit = placement(names, geometry)
     return Volume(array, spacing, ZarrGeometry(geometry, {}), origin=origin, unit=unit)
+
+
+def multiscale_of(group: Any) -> dict[str, Any]:
+    """Return the first multiscale image of a group's attributes.
+
+    Raises:
+        FormatError: The group is no OME-Zarr image.
+    """
+    attributes = dict(group.attrs)
+    ome: Any = attributes.get("ome", attributes)
+    if "multiscales" not in ome:
+        raise FormatError(
+            f"a Zarr group must be an OME-Zarr image, found entries {sorted(group.keys())[:5]} and "
+            "no `multiscales`; give the path of an array in it"
+        )
+    image: dict[str, Any] = ome["multiscales"][0]
+    return image
 
 
 def _read_whole(node: Any) -> Array:
@@ -92,20 +102,22 @@ def _reorder(array: Array, axes: list[str]) -> Array:
     return require_volume(array.transpose([axes.index(name) for name in order]), "".join(axes))
 
 
-def _geometry(image: dict[str, Any], axes: list[dict[str, Any]]) -> dict[str, Any]:
-    """The transformations of the finest level and of the image, and the units of the axes."""
+def level_geometry(
+    image: dict[str, Any], axes: list[dict[str, Any]], level: int = 0
+) -> dict[str, Any]:
+    """Return the transformations of a level and of the image, and the units of the axes."""
     return {
-        "transforms": [*image["datasets"][0].get("coordinateTransformations", ())],
+        "transforms": [*image["datasets"][level].get("coordinateTransformations", ())],
         "whole": [*image.get("coordinateTransformations", ())],
         "names": [axis["name"] for axis in axes],
         "units": {axis["name"]: axis.get("unit") for axis in axes},
     }
 
 
-def _placement(
+def placement(
     axes: list[str], geometry: dict[str, Any]
 ) -> tuple[Spacing, Origin | None, str | None]:
-    """Spacing, origin and unit of the axes z, y, x; the origin is None without a translation."""
+    """Return spacing, origin (None without a translation) and unit of the axes z, y, x."""
     edges, offset, has_translation = np.ones(len(axes)), np.zeros(len(axes)), False
     for transform in (*geometry["transforms"], *geometry["whole"]):
         if transform["type"] == "scale":
@@ -135,11 +147,11 @@ def write(path: Path, array: Array, like: Volume | None) -> None:
     group = zarr.open_group(str(path), mode="w", zarr_format=3)
     group.create_array("0", data=np.ascontiguousarray(array), chunks=chunks)
     ome = geometry.ome if geometry else None
-    group.attrs["ome"] = _multiscales(array.ndim, ome or _geometry_like(like))
+    group.attrs["ome"] = _multiscales(array.ndim, ome or geometry_like(like))
 
 
-def _geometry_like(like: Volume | None) -> dict[str, Any]:
-    """Transformations and units for a volume of another format."""
+def geometry_like(like: Volume | None) -> dict[str, Any]:
+    """Return transformations and units for a volume of another format."""
     names = ["z", "y", "x"]
     scale = {"type": "scale", "scale": list(NO_SPACING if like is None else like.spacing)}
     unit = unit_name(like.unit) if like and like.unit else None

@@ -30,7 +30,7 @@ from vesuv.io.formats.unpacked import MAX_RATIOS, unpacked_bytes
 from vesuv.io.formats.volume import FormatError, check_memory
 from vesuv.io.formats.zarr_metadata import Coding, check_array
 
-_METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
+METADATA_NAMES = ("zarr.json", ".zarray", ".zgroup", ".zattrs")
 _MAX_METADATA = 16 << 20
 _HARMLESS_BYTES = 128 << 20
 """A chunk of this size takes no share of the memory worth finding out."""
@@ -57,16 +57,76 @@ def open_zarr(path: Path) -> Any:
     return zarr.open(CheckedStore(path), mode="r")
 
 
-class CheckedStore(Store):
-    """A folder, for reading alone."""
+class ChunkChecks(Store):
+    """Base of stores for reading alone, which check metadata and chunks of a stranger's files."""
 
     supports_writes = supports_deletes = False
     supports_listing = True
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self) -> None:
         super().__init__(read_only=True)
-        self.root = Path(os.path.realpath(root))
         self._codings: dict[str, Coding] = {}
+
+    async def get_partial_values(
+        self,
+        prototype: BufferPrototype,
+        key_ranges: Iterable[tuple[str, ByteRequest | None]],
+    ) -> list[Buffer | None]:
+        return [await self.get(key, prototype, byte_range) for key, byte_range in key_ranges]
+
+    async def set(self, key: str, value: Buffer) -> None:  # noqa: ARG002 - as in zarr
+        self._refuse_writing()
+
+    async def delete(self, key: str) -> None:  # noqa: ARG002 - as in zarr
+        self._refuse_writing()
+
+    def _refuse_writing(self) -> NoReturn:
+        raise PermissionError(f"{self} was opened for reading")
+
+    def checked_metadata(self, folder: str, name: str, content: bytes) -> bytes:
+        """The metadata that zarr may use."""
+        if len(content) > _MAX_METADATA:
+            raise FormatError(
+                f"{name} has at most {_MAX_METADATA} bytes, found more; rewrite the array"
+            )
+        metadata = json.loads(content)
+        if name == ".zarray" or (name == "zarr.json" and metadata.get("node_type") == "array"):
+            self._codings[folder] = check_array(metadata)
+        elif name == "zarr.json":
+            metadata.pop("consolidated_metadata", None)
+        return json.dumps(metadata).encode()
+
+    def check_chunk(self, key: str, content: bytes, *, is_whole: bool) -> None:
+        """Refuse a chunk that unpacks to more than its array's metadata say."""
+        folder = key
+        while folder not in self._codings and folder:
+            folder = folder.rpartition("/")[0]
+        coding = self._codings.get(folder)
+        if coding is None or coding.compressor is None:
+            return
+        limit = coding.chunk_bytes * _CHUNK_TOLERANCE + _CHUNK_MARGIN
+        is_shard = coding.num_inner_chunks and is_whole
+        chunks = _inner_chunks(content, coding) if is_shard else [content]
+        for chunk in chunks:
+            if len(chunk) * MAX_RATIOS.get(coding.compressor, math.inf) < _HARMLESS_BYTES:
+                continue
+            num_bytes = unpacked_bytes(coding.compressor, chunk, limit)
+            if num_bytes > limit:
+                raise FormatError(
+                    f"chunk {key!r:.80} unpacks to {num_bytes} bytes or more, by the metadata to "
+                    f"{coding.chunk_bytes}; a decompression bomb or damaged, replace it"
+                )
+
+
+class CheckedStore(ChunkChecks):
+    """A folder, for reading alone."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__()
+        self.root = Path(os.path.realpath(root))
+
+    def __str__(self) -> str:
+        return str(self.root)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CheckedStore) and self.root == other.root
@@ -76,13 +136,6 @@ class CheckedStore(Store):
     ) -> Buffer | None:
         content = await asyncio.to_thread(self._read, key, byte_range)
         return None if content is None else prototype.buffer.from_bytes(content)
-
-    async def get_partial_values(
-        self,
-        prototype: BufferPrototype,
-        key_ranges: Iterable[tuple[str, ByteRequest | None]],
-    ) -> list[Buffer | None]:
-        return [await self.get(key, prototype, byte_range) for key, byte_range in key_ranges]
 
     async def exists(self, key: str) -> bool:
         return self._inside(key).is_file()
@@ -102,15 +155,6 @@ class CheckedStore(Store):
         if folder.is_dir():
             for path in folder.iterdir():
                 yield path.name
-
-    async def set(self, key: str, value: Buffer) -> None:  # noqa: ARG002 - as in zarr
-        self._refuse_writing()
-
-    async def delete(self, key: str) -> None:  # noqa: ARG002 - as in zarr
-        self._refuse_writing()
-
-    def _refuse_writing(self) -> NoReturn:
-        raise PermissionError(f"{self.root} was opened for reading")
 
     def _inside(self, key: str) -> Path:
         """The path of a key, which must lie in the folder when its links are followed."""
@@ -137,50 +181,16 @@ class CheckedStore(Store):
         except (FileNotFoundError, NotADirectoryError):
             return None
         with file:
-            if name in _METADATA:
-                return self._checked_metadata(folder, name, file.read(_MAX_METADATA + 1))
+            if name in METADATA_NAMES:
+                return self.checked_metadata(folder, name, file.read(_MAX_METADATA + 1))
             start, stop = _range(byte_range, os.fstat(file.fileno()).st_size)
             if stop - start > _HARMLESS_BYTES:
                 check_memory(f"the bytes of {key!r:.80}", stop - start)
             file.seek(start)
             content = file.read(stop - start)
         if not isinstance(byte_range, SuffixByteRequest):  # the index of a shard
-            self._check_chunk(key, content, is_whole=byte_range is None)
+            self.check_chunk(key, content, is_whole=byte_range is None)
         return content
-
-    def _checked_metadata(self, folder: str, name: str, content: bytes) -> bytes:
-        """The metadata that zarr may use."""
-        if len(content) > _MAX_METADATA:
-            raise FormatError(
-                f"{name} has at most {_MAX_METADATA} bytes, found more; rewrite the array"
-            )
-        metadata = json.loads(content)
-        if name == ".zarray" or (name == "zarr.json" and metadata.get("node_type") == "array"):
-            self._codings[folder] = check_array(metadata)
-        elif name == "zarr.json":
-            metadata.pop("consolidated_metadata", None)
-        return json.dumps(metadata).encode()
-
-    def _check_chunk(self, key: str, content: bytes, *, is_whole: bool) -> None:
-        """Refuse a chunk that unpacks to more than its array's metadata say."""
-        folder = key
-        while folder not in self._codings and folder:
-            folder = folder.rpartition("/")[0]
-        coding = self._codings.get(folder)
-        if coding is None or coding.compressor is None:
-            return
-        limit = coding.chunk_bytes * _CHUNK_TOLERANCE + _CHUNK_MARGIN
-        is_shard = coding.num_inner_chunks and is_whole
-        chunks = _inner_chunks(content, coding) if is_shard else [content]
-        for chunk in chunks:
-            if len(chunk) * MAX_RATIOS.get(coding.compressor, math.inf) < _HARMLESS_BYTES:
-                continue
-            num_bytes = unpacked_bytes(coding.compressor, chunk, limit)
-            if num_bytes > limit:
-                raise FormatError(
-                    f"chunk {key!r:.80} unpacks to {num_bytes} bytes or more, by the metadata to "
-                    f"{coding.chunk_bytes}; a decompression bomb or damaged, replace it"
-                )
 
 
 def _range(byte_range: ByteRequest | None, size: int) -> tuple[int, int]:

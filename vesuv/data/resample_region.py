@@ -1,0 +1,85 @@
+"""Resampling of a part of a volume, with the values that resampling the whole volume gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vesuv.data.resample import Kernel, apply_weights, axis_order, axis_weights
+from vesuv.types import Array, Region, Shape
+
+
+@dataclass(frozen=True)
+class RegionResampling:
+    """Interpolation between two grids of one volume, of which only regions are in memory.
+
+    Args:
+        source: Shape of the whole volume.
+        target: Shape of the whole resampled volume.
+        kernel: cubic for images, linear for probabilities.
+    """
+
+    source: Shape
+    target: Shape
+    kernel: Kernel
+
+    @property
+    def is_identity(self) -> bool:
+        return self.source == self.target
+
+    def source_region(self, region: Region) -> Region:
+        """Return the voxels of the source that a region of the target depends on."""
+        z, y, x = (self._source_slice(axis, part) for axis, part in enumerate(region))
+        return z, y, x
+
+    def _source_slice(self, axis: int, part: slice) -> slice:
+        old, new = self.source[axis], self.target[axis]
+        if old == new:
+            return part
+        first, _ = axis_weights(old, new, self.kernel, range(part.start, part.start + 1))
+        last, weights = axis_weights(old, new, self.kernel, range(part.stop - 1, part.stop))
+        return slice(first, last + weights.shape[1])
+
+    def apply(self, volume: Tensor, region: Region) -> Tensor:
+        """Interpolate a region.
+
+        Args:
+            volume: Voxels (z, y, x) of `source_region(region)`, float32.
+            region: Region of the target.
+        """
+        for axis in axis_order(self.source, self.target):
+            old, new = self.source[axis], self.target[axis]
+            if old != new:
+                rows = range(region[axis].start, region[axis].stop)
+                _, weights = axis_weights(old, new, self.kernel, rows)
+                volume = apply_weights(volume, weights, axis)
+        return volume.contiguous()
+
+    def apply_to_image(
+        self, image: Array, region: Region, limits: list[tuple[float, float]]
+    ) -> Array:
+        """Interpolate a region of an image as `vesuv.data.resample.resample_image` does.
+
+        Args:
+            image: (c, z, y, x), voxels of `source_region(region)`.
+            region: Region of the target.
+            limits: Smallest and largest value of each channel of the whole image.
+        """
+        if self.is_identity:
+            return image
+        shape = tuple(part.stop - part.start for part in region)
+        result = np.empty((len(image), *shape), image.dtype)
+        for channel, out, (low, high) in zip(image, result, limits, strict=True):
+            voxels = torch.from_numpy(np.ascontiguousarray(channel, np.float32))
+            resampled = self.apply(voxels, region).clamp_(low, high)
+            out[...] = (resampled.round_() if image.dtype.kind in "iu" else resampled).numpy()
+        return result
+
+    def apply_to_probs(self, probs: Tensor, region: Region) -> Tensor:
+        """Interpolate a region of probabilities (k, z, y, x) as `resample_probs` does."""
+        if self.is_identity:
+            return probs
+        return torch.stack([self.apply(channel.float(), region) for channel in probs])

@@ -1,0 +1,1 @@
+"""Prediction block by block with bounded memory, equal to that of the whole volume."""

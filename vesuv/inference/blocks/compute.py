@@ -1,0 +1,144 @@
+"""Probabilities of blocks of a volume that is not in memory, on the volume's own grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vesuv.data.preparation import to_storable_type
+from vesuv.data.resample import resampled_shape
+from vesuv.data.resample_region import RegionResampling
+from vesuv.errors import InputError
+from vesuv.inference.blocks.blending import RegionNetwork, WindowCounts
+from vesuv.inference.blocks.statistics import ImageStatistics
+from vesuv.inference.blocks.window_range import VolumeWindows
+from vesuv.inference.predictor import Predictor, mean_of_members, to_native_byte_order
+from vesuv.io.lazy import Voxels
+from vesuv.types import Array, Region, Shape, Spacing
+
+
+@dataclass(frozen=True)
+class Grids:
+    """The grids of a prediction: the file's own, and that at the networks' spacing.
+
+    Args:
+        native: Shape of the file.
+        working: Shape at `data.spacing`; that of the file without it.
+    """
+
+    native: Shape
+    working: Shape
+
+    @classmethod
+    def of(cls, shape: Shape, spacing: Spacing, target: Spacing | None) -> Grids:
+        """Return the grids of a volume of this spacing, in the unit of training."""
+        return cls(shape, shape if target is None else resampled_shape(shape, spacing, target))
+
+    @property
+    def to_working(self) -> RegionResampling:
+        return RegionResampling(self.native, self.working, "cubic")
+
+    @property
+    def to_native(self) -> RegionResampling:
+        return RegionResampling(self.working, self.native, "linear")
+
+
+class BlockPredictor:
+    """Networks as a function from a block of a volume to its probabilities.
+
+    Args:
+        predictor: Networks and settings.
+        grids: Grids of the volume.
+        statistics: Intensities of the volume.
+    """
+
+    def __init__(self, predictor: Predictor, grids: Grids, statistics: ImageStatistics) -> None:
+        self.grids = grids
+        self.statistics = statistics
+        self.device = predictor.machine.device
+        self.networks = [
+            RegionNetwork(
+                one,
+                VolumeWindows.over(
+                    grids.working, one.config.sampling.patch_size, predictor.inference.overlap
+                ),
+                one.normalizer.for_case(statistics.working),
+                predictor.machine,
+                predictor.inference,
+                predictor.targets.overlap,
+            )
+            for one in predictor.networks
+        ]
+
+    def num_windows(self, block: Region) -> int:
+        """Return the number of windows, of all networks, that a block needs."""
+        core = self.grids.to_native.source_region(block)
+        return sum(one.windows.num_touching(core) for one in self.networks)
+
+    def read(self, voxels: Voxels, block: Region) -> Array:
+        """Read the image of all windows of a block, (c, z, y, x) at the networks' spacing."""
+        return read_working(voxels, self.grids, self.statistics.limits, self._extent(block))
+
+    def predict(self, image: Array, block: Region, counts: WindowCounts) -> Tensor:
+        """Return the probabilities (k, z, y, x) of a block on the file's grid, on the host.
+
+        Args:
+            image: Result of `read`.
+            block: Region of the file's grid.
+            counts: Raised by the windows of this block.
+
+        Raises:
+            InputError: A network's output is not finite.
+        """
+        core, extent = self.grids.to_native.source_region(block), self._extent(block)
+        source = torch.from_numpy(to_native_byte_order(image)).to(self.device)
+        members = (one.predict(source, extent, core, counts) for one in self.networks)
+        mean = mean_of_members(members)
+        return self.grids.to_native.apply_to_probs(mean, block).cpu()
+
+    def _extent(self, block: Region) -> Region:
+        core = self.grids.to_native.source_region(block)
+        return _union([one.windows.extent(core) for one in self.networks])
+
+
+def read_working(
+    voxels: Voxels, grids: Grids, limits: Sequence[tuple[float, float]], region: Region
+) -> Array:
+    """Read a region of the grid at the networks' spacing.
+
+    Args:
+        voxels: The file.
+        grids: Its grids.
+        limits: Smallest and largest value of each channel of the whole file.
+        region: Region of `grids.working`.
+
+    Raises:
+        InputError: The file holds 8-byte integers, which have no storable type by themselves.
+    """
+    image = storable(voxels.read(grids.to_working.source_region(region)))
+    return grids.to_working.apply_to_image(image, region, list(limits))
+
+
+def storable(image: Array) -> Array:
+    """Return voxels in a number type that does not depend on their values.
+
+    Raises:
+        InputError: They are 8-byte integers.
+    """
+    if image.dtype.kind in "iu" and image.dtype.itemsize > 4:
+        raise InputError(
+            f"voxels of 8 bytes are predicted in parts only as float, found {image.dtype}; convert "
+            "the file to 32-bit or 16-bit numbers"
+        )
+    return to_storable_type(image)
+
+
+def _union(regions: Sequence[Region]) -> Region:
+    z, y, x = (
+        slice(min(part.start for part in parts), max(part.stop for part in parts))
+        for parts in zip(*regions, strict=True)
+    )
+    return z, y, x
