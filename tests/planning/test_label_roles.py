@@ -18,7 +18,7 @@ def test_two_values_are_background_and_foreground() -> None:
 def test_value_2_of_the_kaggle_layout_is_ignored_even_where_it_is_rare() -> None:
     roles = label_roles(survey(values=values(v0=0.869, v1=0.13, v2=0.001)), "kaggle")
 
-    assert roles.labels == {"classes": {"background": 0, "foreground": 1}, "ignore": 2}
+    assert roles.labels == {"classes": {"background": 0, "surface": 1}, "ignore": 2}
     assert "value 2 (0.1%) marks unlabelled voxels in this layout" in roles.ignore_reason
 
 

@@ -59,7 +59,7 @@ def label_roles(
     foreground = [value for value in values if value != background]
     classes = {"background": background}
     if len(foreground) == 1:
-        classes["foreground"] = foreground[0]
+        classes["surface" if layout == "kaggle" else "foreground"] = foreground[0]
     else:
         classes |= {f"class_{value}".replace("-", "minus_"): value for value in foreground}
     labels: dict[str, Any] = {"classes": classes}
