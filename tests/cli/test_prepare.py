@@ -83,3 +83,18 @@ def test_train_prints_the_summary_when_it_prepares_and_only_then(
 
     run("train", *arguments, "--overwrite")
     assert "label values" not in capsys.readouterr().out
+
+
+def test_a_patch_larger_than_the_volumes_is_warned_of(
+    config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    warning = (
+        "warning: sampling.patch_size [16, 40, 16] is larger than the median volume (32x32x32) "
+        "along y: the rest of each patch is padding; lower it"
+    )
+
+    run("prepare", "--config", str(config_file))
+    assert "warning" not in capsys.readouterr().out
+
+    run("prepare", "--config", str(config_file), "--set", "sampling.patch_size=[16, 40, 16]")
+    assert warning in capsys.readouterr().out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from statistics import median
 
 from rich.console import Console
 from rich.table import Table
@@ -79,6 +80,7 @@ def _prepare(config: Config, *, overwrite: bool = False, table: bool = True) -> 
     show_summary(store, config, out, table=table)
     for line in fold_lines:
         out.print(line)
+    _warn_of_large_patch(store, config, out)
     number = "1 case" if len(store.cases) == 1 else f"{len(store.cases)} cases"
     seconds = time.monotonic() - start
     out.print(f"{store.path}: {number}, {verb} ({seconds:.1f} s)")
@@ -91,7 +93,11 @@ def open_or_prepare(config: Config) -> Store:
     Raises:
         InputErrors: The store is of other settings or data, or cannot be prepared.
     """
-    return open_matching_store(config) if is_prepared(config) else _prepare(config, table=False)
+    if not is_prepared(config):
+        return _prepare(config, table=False)
+    store = open_matching_store(config)
+    _warn_of_large_patch(store, config, console())
+    return store
 
 
 def show_summary(store: Store, config: Config, console: Console, *, table: bool = True) -> None:
@@ -118,6 +124,19 @@ def _fold_lines(store: Store, config: Config) -> list[str]:
     unjudged = f"; {num_unjudged} of {len(folds.ids)} cases validate none" if num_unjudged else ""
     number = "1 fold" if folds.num == 1 else f"{folds.num} folds"
     return [f"folds: {number}, read from {folds.file}, not drawn by data.folds{unjudged}"]
+
+
+def _warn_of_large_patch(store: Store, config: Config, out: Console) -> None:
+    """Say where half of the volumes or more are shorter than the patch, which is then padded."""
+    patch_size = config.sampling.patch_size
+    shape = [median(case.shape[axis] for case in store.cases.values()) for axis in range(3)]
+    axes = [name for name, edge, size in zip("zyx", patch_size, shape, strict=True) if edge > size]
+    if axes:
+        volume = "x".join(f"{length:g}" for length in shape)
+        out.print(
+            f"warning: sampling.patch_size {list(patch_size)} is larger than the median volume "
+            f"({volume}) along {', '.join(axes)}: the rest of each patch is padding; lower it"
+        )
 
 
 def _label_values(store: Store, config: Config) -> list[str]:
