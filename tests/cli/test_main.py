@@ -109,7 +109,7 @@ def test_an_option_takes_several_values(words: tuple[str, ...], changes: tuple[s
         ("train x --config a --fold 0", "x: belongs to no option"),
         ("train --config a --fold 0 --resum", "Did you mean --resume?"),
         ("predict --input a --output b --threshold high", 'unable to convert "high" into float'),
-        ("predict --input a --output b --mirror --no-mirror", "is given twice"),
+        ("predict --input a --output b --views all --views none", "is given twice"),
         ("predict --input a --output b --postprocess all", "--postprocess"),
         ("phantom --output a --size 3", "Must be >= 32"),
         ("tran --config a", 'Did you mean "train"?'),
@@ -127,9 +127,9 @@ def test_a_key_is_given_by_its_short_word_or_by_set_and_not_by_both(
 ) -> None:
     words = ("predict", "--run", tmp_path, "--input", tmp_path, "--output", tmp_path / "o")
 
-    error = refused(*words, "--mirror", "--set", "inference.mirror=false")
+    error = refused(*words, "--views", "all", "--set", "inference.mirror=false")
 
-    assert "--mirror: --set gives inference.mirror too; give it once" in error
+    assert "--views: --set gives inference.views too; give it once" in error
 
 
 def test_short_words_are_checked_as_the_keys_that_they_stand_for(

@@ -87,16 +87,16 @@ def test_every_option_reaches_the_prediction(
     run(
         "predict", "--run", folder.path, "--input", volume.parent, "--output", tmp_path / "out",
         "--checkpoint", "last", "--threshold", "0.35", "--probabilities",
-        "--submission", submission, "--mirror", "--overlap", "0.25",
+        "--submission", submission, "--views", "mirror", "--overlap", "0.25",
         "--set", "inference.batch_size=2",
     )  # fmt: skip
 
     record = json.loads((tmp_path / "out/provenance.json").read_text())
     assert record["runs"][0]["checkpoint"] == "last"
     assert record["threshold"] == {"value": 0.35, "why": "threshold 0.35, from the command line"}
-    assert {key: record["inference"][key] for key in ("overlap", "mirror", "batch_size")} == {
+    assert {key: record["inference"][key] for key in ("overlap", "views", "batch_size")} == {
         "overlap": 0.25,
-        "mirror": True,
+        "views": "mirror",
         "batch_size": 2,
     }
     assert submission.is_file()

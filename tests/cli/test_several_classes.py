@@ -21,7 +21,7 @@ REGIONS = {"papyrus": ["recto", "verso"], "recto": ["recto"]}
 @pytest.fixture(scope="module")
 def phantom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("layers") / "data"
-    words = ["--cases", "3", "--held-out", "1", "--size", "40", "--layers"]
+    words = ["--cases", "3", "--held-out", "1", "--size", "36", "--layers"]
     main(["phantom", "--output", str(folder), *words])
     return folder
 
@@ -34,7 +34,7 @@ def configuration(phantom: Path, folder: Path, labels: dict[str, Any]) -> Path:
         "augment": {"rotation": {"p": 0.0}, "scaling": {"p": 0.0}, "low_resolution": {"p": 0.0}},
         "model": {"name": "plain_unet", "filters": 8, "depth": 2},
         "phases": [{"epochs": [0, None], "weights": {"dice": 1.0, "cross_entropy": 1.0}}],
-        "train": {"epochs": 2, "steps_per_epoch": 40},
+        "train": {"epochs": 2, "steps_per_epoch": 30},
         "optimizer": {"name": "adamw", "lr": 5.0e-3},
         "scheduler": {"name": "poly", "warmup_epochs": 0},
         "validation": {"tiles": 3},
@@ -48,10 +48,10 @@ def configuration(phantom: Path, folder: Path, labels: dict[str, Any]) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("labels", "judged", "lowest"),
+    ("labels", "judged"),
     [
-        ({}, {"recto": [1], "verso": [3]}, 0.5),
-        ({"regions": REGIONS}, {"papyrus": [1, 3], "recto": [1]}, 0.5),
+        ({}, {"recto": [1], "verso": [3]}),
+        ({"regions": REGIONS}, {"papyrus": [1, 3], "recto": [1]}),
     ],
     ids=["classes", "regions"],
 )
@@ -60,7 +60,6 @@ def test_what_is_trained_is_selected_predicted_and_scored(
     tmp_path: Path,
     labels: dict[str, Any],
     judged: dict[str, list[int]],
-    lowest: float,
 ) -> None:
     run, out, scored = tmp_path / "run", tmp_path / "out", tmp_path / "scores"
     config = configuration(phantom, tmp_path, labels)
@@ -83,7 +82,7 @@ def test_what_is_trained_is_selected_predicted_and_scored(
         a, b = np.isin(mask[valid], values), np.isin(label[valid], values)
         dice = 2 * (a & b).sum() / (a.sum() + b.sum())
         assert float(row[f"dice[{name}]"]) == pytest.approx(dice, abs=1e-6)
-        assert dice > lowest
+        assert dice > 0.5
     selected = json.loads((run / "selected.json").read_text())
     assert list(selected["classes"]) == list(judged)
     with (run / "metrics.csv").open() as text:

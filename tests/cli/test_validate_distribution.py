@@ -73,11 +73,11 @@ def test_what_is_not_done_again_is_said(
 def test_the_short_words_reach_the_selection(folder: RunFolder, run: Run) -> None:
     run(
         "validate_distribution", "--run", folder.path, "--checkpoint", "best",
-        "--overlap", "0", "--mirror", "--device", "cpu",
+        "--overlap", "0", "--views", "mirror", "--device", "cpu",
     )  # fmt: skip
 
     inference = json.loads(folder.selected_file.read_text())["inference"]
-    assert (inference["overlap"], inference["mirror"]) == (0.0, True)
+    assert (inference["overlap"], inference["views"]) == (0.0, "mirror")
 
 
 def test_a_run_that_cannot_be_used_is_one_sentence(tmp_path: Path, refused: Refused) -> None:
