@@ -141,7 +141,7 @@ def full_run(data: Path, folder: Path) -> None:
             "band": [0.01, 0.99],
             "thresholds": [0.5],
         },
-        inference={"postprocess": [{"name": "threshold", "value": 0.5}], "mirror": True},
+        inference={"postprocess": [{"name": "threshold", "value": 0.5}], "views": "mirror"},
         runtime__max_minutes=30.0,
     )
     without_data = tiny_tree(folder / "missing", folder / "other_store")

@@ -104,7 +104,7 @@ def test_a_file_of_the_former_version_opens(make_run, tmp_path) -> None:
     (member,) = open_best(path)
 
     assert (member.run.path, member.name, member.is_outdated) == (run.path, "best", False)
-    assert (member.inference.overlap, member.inference.mirror) == (0.25, True)
+    assert (member.inference.overlap, member.inference.views) == (0.25, "mirror")
     settings = choose_mask([member]).settings
     assert (settings.cuts[0].threshold, [step.name for step in settings.cuts[0].chain]) == (
         0.25,
@@ -118,4 +118,4 @@ def test_changes_come_after_what_the_file_says(make_run, tmp_path) -> None:
 
     (member,) = open_best(path, ["inference.overlap=0.75"])
 
-    assert (member.inference.overlap, member.inference.mirror) == (0.75, True)
+    assert (member.inference.overlap, member.inference.views) == (0.75, "mirror")

@@ -359,8 +359,8 @@ def test_a_spacing_in_another_unit_is_converted_before_resampling(make_run, tmp_
     image = np.random.default_rng(0).integers(0, 230, (20, 18, 16)).astype(np.uint8)
     predictor = vesuv.load(run.path)
 
-    millimetres, _ = predictor.predict_with_shifts(image, InputGrid((6.0, 3.0, 3.0), "mm"))
-    micrometres, _ = predictor.predict_with_shifts(image, InputGrid((6e3, 3e3, 3e3), "µm"))
+    millimetres = predictor.predict_on_grid(image, InputGrid((6.0, 3.0, 3.0), "mm")).probs
+    micrometres = predictor.predict_on_grid(image, InputGrid((6e3, 3e3, 3e3), "µm")).probs
 
     assert np.array_equal(millimetres.numpy(), micrometres.numpy())
 

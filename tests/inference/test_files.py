@@ -209,7 +209,7 @@ def test_every_setting_is_written_down(make_run, volumes: Path, tmp_path: Path) 
     assert found["inference"] == {
         "overlap": 0.25,
         "batch_size": 1,
-        "mirror": True,
+        "views": "mirror",
         "window": "gaussian",
         "precision": "float32",
         "device": "cpu",

@@ -47,7 +47,7 @@ def test_the_selected_checkpoint_and_threshold_come_first(make_run) -> None:
     select(run, checkpoint="ema", threshold=0.35)
 
     (member,) = open_members([run.path])
-    (named,) = open_members([run.path], "best")
+    (named,) = open_members([run.path], ["best"])
 
     assert (member.name, member.threshold("foreground")) == ("ema", 0.35)
     assert (named.name, named.threshold("foreground")) == ("best", None)
@@ -58,11 +58,11 @@ def test_volumes_are_predicted_as_for_the_selection_unless_changed(make_run) -> 
     select(run, inference={"overlap": 0.25, "mirror": True, "batch_size": 2})
 
     assert open_members([run.path])[0].inference == InferenceConfig(
-        overlap=0.25, mirror=True, batch_size=2
+        overlap=0.25, views="mirror", batch_size=2
     )
     (changed,) = open_members([run.path], changes=["inference.overlap=0.75"])
-    assert changed.inference == InferenceConfig(overlap=0.75, mirror=True, batch_size=2)
-    (other,) = open_members([run.path], "ema")  # nothing was selected for it
+    assert changed.inference == InferenceConfig(overlap=0.75, views="mirror", batch_size=2)
+    (other,) = open_members([run.path], ["ema"])  # nothing was selected for it
     assert other.inference == InferenceConfig(overlap=0.5, batch_size=3)
 
 
@@ -80,7 +80,7 @@ def test_an_unknown_checkpoint_is_refused_with_those_that_are_there(make_run) ->
     run = make_run("a", checkpoints=("best", "last"))
 
     with pytest.raises(InputError, match=r"must be one of best, last, asked for 'swa'"):
-        open_members([run.path], "swa")
+        open_members([run.path], ["swa"])
 
 
 def test_no_run_at_all_is_refused(tmp_path) -> None:
@@ -113,7 +113,7 @@ def test_what_is_not_changed_stays_as_the_run_had_it(make_run) -> None:
 
     assert trained_config(run, []) == run.config
     changed = trained_config(run, ["inference.overlap=0.75", "inference.mirror=false"])
-    assert changed.inference == InferenceConfig(overlap=0.75, batch_size=3, mirror=False)
+    assert changed.inference == InferenceConfig(overlap=0.75, batch_size=3, views="none")
     assert changed.model == run.config.model
     assert trained_config(run, ["runtime.device=cpu"]).runtime.device == "cpu"
 

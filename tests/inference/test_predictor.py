@@ -152,12 +152,12 @@ def test_the_package_loads_runs_by_path_with_a_checkpoint_and_changes(make_run) 
     run = make_run("a", checkpoints=("best", "last"))
 
     predictor = vesuv.load(
-        str(run.path), checkpoint="last", changes=["inference.overlap=0", "inference.mirror=true"]
+        str(run.path), checkpoint="last", changes=["inference.overlap=0", "inference.views=mirror"]
     )
 
     assert isinstance(predictor, vesuv.Predictor)
     assert Path(predictor.networks[0].source).name == "last.pt"
-    assert (predictor.inference.overlap, predictor.inference.mirror) == (0.0, True)
+    assert (predictor.inference.overlap, predictor.inference.views) == (0.0, "mirror")
     assert predictor.num_channels == 1
 
 

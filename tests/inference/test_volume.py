@@ -20,6 +20,7 @@ def _predict(
     patch_size=(8, 8, 8),
     precision="float32",
     progress=no_progress,
+    spacing=(1.0, 1.0, 1.0),
     **changes,
 ) -> Tensor:
     return predict_volume(
@@ -28,6 +29,7 @@ def _predict(
         resolve(RuntimeConfig(device="cpu", precision=precision, threads=1)),
         patch_size=patch_size,
         inference=InferenceConfig(**{"overlap": 0.5, "batch_size": 3, **changes}),
+        spacing=spacing,
         progress=progress,
     )
 
@@ -97,15 +99,44 @@ def test_mirroring_averages_the_eight_flips() -> None:
     probs = [network(image[None].flip(axes)).softmax(dim=1).flip(axes) for axes in flips]
     expected = sum(probs) / 8
 
-    assert torch.allclose(_predict(network, image, mirror=True), expected[0], atol=1e-6)
+    assert torch.equal(_predict(network, image, views="mirror"), expected[0])
 
 
 def test_mirroring_leaves_the_batch_alone_when_the_network_returns_its_input() -> None:
     image = torch.randn(1, 9, 9, 9, generator=torch.Generator().manual_seed(5))
 
-    probs = _predict(lambda batch: batch, image, mirror=True)
+    probs = _predict(lambda batch: batch, image, views="mirror")
 
     assert torch.allclose(probs, torch.sigmoid(image), atol=1e-6)
+
+
+def test_all_views_average_flips_and_axis_exchanges() -> None:
+    image = torch.randn(1, 8, 8, 8, generator=torch.Generator().manual_seed(9))
+    network = _convolution()
+    flips = [axes for n in range(4) for axes in itertools.combinations((2, 3, 4), n)]
+
+    total = torch.zeros(2, 8, 8, 8)
+    for order in itertools.permutations((2, 3, 4)):
+        turned = image[None].permute(0, 1, *order)
+        back = [0, 1, *(2 + order.index(axis) for axis in (2, 3, 4))]
+        for axes in flips:
+            probs = network(turned.flip(axes)).softmax(dim=1)
+            total += probs.flip(axes).permute(back)[0]
+
+    assert torch.allclose(_predict(network, image, views="all"), total / 48, atol=1e-6)
+
+
+def test_spacing_decides_which_axes_views_exchange() -> None:
+    image = torch.randn(1, 8, 8, 8, generator=torch.Generator().manual_seed(10))
+    batches = []
+
+    def network(batch: Tensor) -> Tensor:
+        batches.append(batch)
+        return batch
+
+    _predict(network, image, views="all", spacing=(2.5, 1.0, 1.0))
+
+    assert len(batches) == 16
 
 
 def test_the_batch_size_does_not_change_the_result() -> None:

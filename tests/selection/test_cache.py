@@ -12,7 +12,7 @@ from vesuv.errors import InputError
 from vesuv.inference.levels import quantise
 from vesuv.selection.cache import ProbabilityCache
 
-SETTINGS = {"checkpoint_sha256": "a", "data_fingerprint": "d", "overlap": 0.5, "mirror": False}
+SETTINGS = {"checkpoint_sha256": "a", "data_fingerprint": "d", "overlap": 0.5, "views": "none"}
 CASE: Any = SimpleNamespace(id="c0", native_shape=(2, 3, 4))
 PROBS = torch.linspace(0, 1, 24).reshape(1, 2, 3, 4)
 

@@ -121,10 +121,10 @@ def test_a_network_that_predicts_everything_loses_against_one_that_does_not(
 
 
 def test_other_windows_than_in_the_configuration_are_recorded(run: RunFolder) -> None:
-    _select(run, "best", changes=("inference.overlap=0.0", "inference.mirror=true"))
+    _select(run, "best", changes=("inference.overlap=0.0", "inference.views=mirror"))
 
     inference = json.loads((run.path / "selected.json").read_text())["inference"]
-    assert (inference["overlap"], inference["mirror"]) == (0.0, True)
+    assert (inference["overlap"], inference["views"]) == (0.0, "mirror")
 
 
 def test_the_precision_of_the_selection_is_that_of_the_prediction(
@@ -213,7 +213,7 @@ def test_probabilities_are_predicted_once_and_again_after_more_training(
     )
     with pytest.raises(AssertionError, match="predicted again"):
         _select(run, "best")
-    for change in ("overlap=0.0", "mirror=true", "batch_size=2"):
+    for change in ("overlap=0.0", "views=mirror", "batch_size=2"):
         with pytest.raises(AssertionError, match="predicted again"):
             _select(run, "ema", changes=[f"inference.{change}"])
 

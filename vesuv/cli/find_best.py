@@ -17,6 +17,7 @@ from vesuv.cli.options import (
     with_option_changes,
 )
 from vesuv.cli.progress import progress_on
+from vesuv.config.training import Views
 from vesuv.selection.find_best import BEST, Comparison, check_output, open_configurations
 from vesuv.selection.find_best import find_best as compare_configurations
 
@@ -30,7 +31,7 @@ def find_best(
     output: Path = BEST,
     checkpoint: Checkpoints = None,
     overlap: str | None = None,
-    mirror: bool | None = None,
+    views: Views | None = None,
     device: str | None = None,
     changes: Changes = (),
     dry_run: DryRun = False,
@@ -42,13 +43,13 @@ def find_best(
         output: File to write.
         checkpoint: Checkpoints to try … (default all).
         overlap: Share that windows overlap: --set inference.overlap=…
-        mirror: Average over flips: --set inference.mirror=…
+        views: Average none, mirror (8), all (48): --set inference.views=…
         device: auto, cpu, cuda or mps: --set runtime.device=…
         changes: Changes to the runs' configuration: section.key=value …
         dry_run: Check everything, say what would be read and written, and write nothing.
     """
     out = console()
-    all_changes = with_option_changes(changes, overlap, mirror, device)
+    all_changes = with_option_changes(changes, overlap, views, device)
     if dry_run:
         check_output(output)
         for runs in open_configurations(run, all_changes).values():

@@ -9,6 +9,8 @@ from typing import Annotated
 import torch
 from cyclopts import Parameter
 
+from vesuv.config.former_keys import renamed_change
+from vesuv.config.training import Views
 from vesuv.errors import InputError
 from vesuv.inference.members import trained_config
 from vesuv.runs.folder import RunFolder
@@ -16,7 +18,7 @@ from vesuv.runtime.machine import resolve
 
 _OPTION_KEYS = {
     "--overlap": "inference.overlap",
-    "--mirror": "inference.mirror",
+    "--views": "inference.views",
     "--device": "runtime.device",
 }
 
@@ -37,17 +39,17 @@ Checkpoints = Annotated[tuple[str, ...] | None, several("--checkpoint")]
 def with_option_changes(
     changes: Sequence[str],
     overlap: str | None = None,
-    mirror: bool | None = None,
+    views: Views | None = None,
     device: str | None = None,
 ) -> list[str]:
-    """Return the changes of --set, --overlap, --mirror and --device.
+    """Return the changes of --set, --overlap, --views and --device.
 
     Raises:
         InputError: --set and an option change the same key.
     """
     values = {
         "--overlap": overlap,
-        "--mirror": None if mirror is None else str(mirror).lower(),
+        "--views": views,
         "--device": device,
     }
     all_changes = list(changes)
@@ -55,7 +57,7 @@ def with_option_changes(
         key = _OPTION_KEYS[option]
         if value is None:
             continue
-        if any(change.partition("=")[0] == key for change in changes):
+        if any(renamed_change(change).partition("=")[0] == key for change in changes):
             raise InputError(f"{option}: --set gives {key} too; give it once")
         all_changes.append(f"{key}={value}")
     return all_changes

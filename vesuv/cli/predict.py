@@ -13,6 +13,7 @@ from rich.console import Console
 from vesuv.cli.console import console
 from vesuv.cli.options import Changes, DryRun, Switch, several, with_option_changes
 from vesuv.cli.progress import progress_on
+from vesuv.config.training import Views
 from vesuv.errors import InputError
 from vesuv.inference.best_file import open_best
 from vesuv.inference.chosen_mask import choose_mask
@@ -35,7 +36,7 @@ def predict(
     probabilities: Switch = False,
     submission: Path | None = None,
     overlap: str | None = None,
-    mirror: bool | None = None,
+    views: Views | None = None,
     device: str | None = None,
     changes: Changes = (),
     overwrite: Switch = False,
@@ -54,7 +55,7 @@ def predict(
         probabilities: Write probabilities as well.
         submission: Write a submission.zip of uint8 <id>.tif masks.
         overlap: Share that windows overlap (default: as selected): --set inference.overlap=…
-        mirror: Average over flips (default: as selected): --set inference.mirror=…
+        views: Average none, mirror (8), all (48) (default: as selected): --set inference.views=…
         device: auto, cpu, cuda or mps: --set runtime.device=…
         changes: Changes to the runs' configuration: section.key=value …
         overwrite: Replace masks of an earlier prediction. Without it, a prediction that was
@@ -62,7 +63,7 @@ def predict(
         dry_run: Check everything, say what would be read and written, and write nothing.
     """
     out = console()
-    all_changes = with_option_changes(changes, overlap, mirror, device)
+    all_changes = with_option_changes(changes, overlap, views, device)
     members = _members(run, best, checkpoint, all_changes)
     mask = choose_mask(members, threshold, postprocess)
     check_output(source, output)
@@ -108,7 +109,7 @@ def _members(
     runs: tuple[Path, ...] | None, best: Path | None, checkpoint: str | None, changes: list[str]
 ) -> list[Member]:
     if best is None:
-        return open_members(runs or (), checkpoint, changes)
+        return open_members(runs or (), None if checkpoint is None else [checkpoint], changes)
     for word, value in {"--run": runs, "--checkpoint": checkpoint}.items():
         if value is not None:
             raise InputError(f"{word}: --best names runs and checkpoints itself; leave one out")

@@ -15,6 +15,7 @@ from vesuv.cli.options import (
     with_option_changes,
 )
 from vesuv.cli.progress import progress_on
+from vesuv.config.training import Views
 from vesuv.errors import command
 from vesuv.report.page import NAME as PAGE
 from vesuv.selection.choice import Choice
@@ -36,7 +37,7 @@ def validate_distribution(
     run: Runs,
     checkpoint: Checkpoints = None,
     overlap: str | None = None,
-    mirror: bool | None = None,
+    views: Views | None = None,
     device: str | None = None,
     changes: Changes = (),
     dry_run: DryRun = False,
@@ -47,13 +48,13 @@ def validate_distribution(
         run: Run folders, log/<config>/fold_<k> …
         checkpoint: Checkpoints to try … (default all).
         overlap: Share that windows overlap: --set inference.overlap=…
-        mirror: Average over flips: --set inference.mirror=…
+        views: Average none, mirror (8), all (48): --set inference.views=…
         device: auto, cpu, cuda or mps: --set runtime.device=…
         changes: Changes to the runs' configuration: section.key=value …
         dry_run: Check everything, say what would be read and written, and write nothing.
     """
     out = console()
-    all_changes = with_option_changes(changes, overlap, mirror, device)
+    all_changes = with_option_changes(changes, overlap, views, device)
     if dry_run:
         folder = summary_folder(run)
         check_summary_folder(folder)

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from vesuv.config.former_keys import rename_in_tree, renamed_change
 from vesuv.config.nnunet import complete, is_dataset_id
 from vesuv.config.root import Config
 from vesuv.config.section import lists_to_tuples
@@ -128,6 +129,7 @@ def read_tree(path: Path, referrer: str = "", paths_from: Path | None = None) ->
         raise InputError(
             f"{referrer}{path}: a configuration is a mapping of sections, found {tree!r:.60}"
         )
+    rename_in_tree(tree)
     if paths_from is None:
         paths_from = Path() if is_shipped(path) else path.parent
     section = tree.get("data")
@@ -180,7 +182,7 @@ def _forget(origins: Origins, section: tuple[str, ...]) -> None:
 
 
 def _apply_change(tree: Tree, origins: Origins, change: str) -> None:
-    dotted, equals, text = change.partition("=")
+    dotted, equals, text = renamed_change(change).partition("=")
     if not equals or not all(dotted.split(".")):
         raise InputError(f"--set {change}: write section.key=value, for example train.epochs=50")
     value = parse_yaml(text, f"--set {change}")

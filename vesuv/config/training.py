@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from vesuv.config.data import PositiveFloat, PositiveInt, Probability, ProbabilityThreshold
+from vesuv.config.former_keys import with_present_names
 from vesuv.config.postprocess import Chain
 from vesuv.config.registry import Registry
 from vesuv.config.section import Section
@@ -198,15 +199,24 @@ class SelectionConfig(Section):
         return self
 
 
+Views = Literal["none", "mirror", "all"]
+
+
 class InferenceConfig(Section):
     overlap: float = Field(default=0.5, ge=0.0, lt=1.0)
     """Share of a window that overlaps its neighbour along an axis."""
     batch_size: PositiveInt = 1
     """Windows in one forward pass."""
-    mirror: bool = False
-    """Average over the eight flips (eight times the work)."""
+    views: Views = "none"
+    """Average over views of each window. mirror: its 8 flips, 8 times the work; all: with axis
+    exchanges up to 48, of axes along which window edges and spacing are equal."""
     postprocess: Chain = ()
     """Post-processing where selection chose none; empty: the threshold alone."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rename_former_keys(cls, values: Any) -> Any:
+        return with_present_names(values)
 
 
 class RuntimeConfig(Section):

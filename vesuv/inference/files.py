@@ -140,9 +140,10 @@ class FilePrediction:
         grid = InputGrid(like.spacing, like.unit, like.direction)
         with self.show_progress(title, "windows") as progress:
             try:
-                probs, shifts = self.predictor.predict_with_shifts(image, grid, progress)
+                prediction = self.predictor.predict_on_grid(image, grid, progress)
             except InputError as fault:
                 raise InputError(f"{volume.files[0]}: {fault}") from None
+        probs, shifts = prediction.probs, prediction.shifts
         classes = self.predictor.classes(probs, self.predictor.spacing_of(grid))
         mask_file, *probability_files = self.output_files(volume)
         write(mask_file, decode(classes, self.predictor.config.labels), like)

@@ -83,15 +83,17 @@ class Member:
 
 
 def open_members(
-    runs: Sequence[Path], checkpoint: str | None = None, changes: Sequence[str] = ()
+    runs: Sequence[Path],
+    checkpoints: Sequence[str] | None = None,
+    changes: Sequence[str] = (),
 ) -> list[Member]:
-    """Read one checkpoint of each run: the given one, else the selected one, else the best.
+    """Read checkpoints of each run: the given ones, else the selected one, else the best.
 
     A selected checkpoint predicts with the inference settings and precision of its selection.
 
     Args:
         runs: Run folders.
-        checkpoint: Name of the checkpoint.
+        checkpoints: Names of the checkpoints.
         changes: `section.key=value`, see `trained_config`.
 
     Raises:
@@ -99,7 +101,13 @@ def open_members(
     """
     if not runs:
         raise InputError("--run: needs at least one run folder, found none; name log/<config>/fold")
-    members = [_open_selected(RunFolder.open(path), checkpoint, changes) for path in runs]
+    names = checkpoints or (None,)
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"--checkpoint: {name} is given twice; use --weights for its weight")
+    members = [
+        _open_selected(RunFolder.open(path), name, changes) for path in runs for name in names
+    ]
     check_compatible(members)
     return members
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,16 +26,36 @@ from vesuv.data.labels import decode
 from vesuv.data.preparation import to_storable_type
 from vesuv.data.resample import resample_image, resample_probs
 from vesuv.data.statistics import CaseStatistics, case_statistics
-from vesuv.errors import InputError
+from vesuv.errors import InputError, command
 from vesuv.inference.chosen_mask import choose_mask, configured_threshold
 from vesuv.inference.domain_shift import DomainCheck, DomainShift, InputGrid, domain_check
 from vesuv.inference.masks import MaskSettings
 from vesuv.inference.members import Member, open_members
 from vesuv.inference.networks import TrainedNetwork
+from vesuv.inference.temperature import calibrate, selected_temperatures
+from vesuv.inference.uncertainty import mutual_information
+from vesuv.inference.views import enumerate_views
 from vesuv.inference.volume import predict_volume
 from vesuv.runtime.machine import Machine, resolve
 from vesuv.transforms.normalize import IntensityMap
 from vesuv.types import Array, ClassArray, Progress, Say, Spacing, no_progress, silent
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What was predicted for an image, on the image's own grid.
+
+    Args:
+        probs: Probabilities (k, z, y, x), see `Predictor.predict`.
+        shifts: How the image differs from the training cases.
+        num_views: Number of views that were averaged for each network.
+        uncertainty: Result of `Predictor.uncertainty`; None where it was not asked for.
+    """
+
+    probs: Tensor
+    shifts: list[DomainShift]
+    num_views: tuple[int, ...]
+    uncertainty: Tensor | None = None
 
 
 class Predictor:
@@ -45,9 +66,11 @@ class Predictor:
     Args:
         networks: At least one; all have the same channels, classes and `data.spacing`.
         machine: Device of the networks, and precision.
-        inference: Windows and mirroring; default: those of the first network.
+        inference: Windows and views; default: those of the first network.
         mask: Threshold and post-processing; default: `validation.threshold` and
             `inference.postprocess` of the first network's configuration.
+        weights: Weight of each network in the mean; None: equal ones.
+        temperatures: Temperatures of calibrated probabilities; None: none were chosen.
         domain: Comparison of inputs with the training cases; None: inputs are not compared.
         say: Called with a warning for each way in which an input differs from them.
     """
@@ -59,6 +82,8 @@ class Predictor:
         inference: InferenceConfig | None = None,
         mask: MaskSettings | None = None,
         *,
+        weights: Sequence[float] | None = None,
+        temperatures: Sequence[float] | None = None,
         domain: DomainCheck | None = None,
         say: Say = silent,
     ) -> None:
@@ -67,12 +92,19 @@ class Predictor:
         self.config = networks[0].config
         self.inference = inference or self.config.inference
         self.mask = mask or configured_mask_settings(networks[0])
+        self.weights = None if weights is None else tuple(weights)
+        self.temperatures = None if temperatures is None else tuple(temperatures)
         self.domain = domain
         self.say = say
 
     @classmethod
     def of_members(
-        cls, members: Sequence[Member], mask: MaskSettings | None = None, say: Say = silent
+        cls,
+        members: Sequence[Member],
+        mask: MaskSettings | None = None,
+        say: Say = silent,
+        *,
+        weights: Sequence[float] | None = None,
     ) -> Predictor:
         """Load the networks of checkpoints.
 
@@ -81,12 +113,27 @@ class Predictor:
             mask: Threshold and post-processing; default: those selected for the members.
             say: Called with a warning for each way in which an input differs from the training
                 cases of the first member that records them.
+            weights: Weight of each member; None: equal ones.
+
+        Raises:
+            InputError: The weights are not one positive number for each member.
         """
+        if weights is not None:
+            _check_weights(weights, members)
         machine = resolve(members[0].config.runtime)
         networks = [TrainedNetwork.from_checkpoint(m.checkpoint, machine.device) for m in members]
         mask = mask or choose_mask(members).settings
         domain = domain_check(members, networks)
-        return cls(networks, machine, members[0].inference, mask, domain=domain, say=say)
+        return cls(
+            networks,
+            machine,
+            members[0].inference,
+            mask,
+            weights=weights,
+            temperatures=selected_temperatures(members),
+            domain=domain,
+            say=say,
+        )
 
     @property
     def targets(self) -> Targets:
@@ -103,6 +150,8 @@ class Predictor:
         image: Array,
         spacing: Spacing = (1.0, 1.0, 1.0),
         progress: Progress = no_progress,
+        *,
+        calibrated: bool = False,
     ) -> npt.NDArray[np.float32]:
         """Return the probabilities of an image on its own grid.
 
@@ -110,19 +159,48 @@ class Predictor:
             image: (z, y, x) or (c, z, y, x), intensities as in the file, any real type.
             spacing: Voxel edges along z, y, x, in the unit of `data.spacing`.
             progress: Called with the numbers of finished and of all windows.
+            calibrated: Return calibrated probabilities, see `vesuv.inference.temperature`.
+                Thresholds apply to the others.
 
         Returns:
             (k, z, y, x): one channel of foreground probability, or one for each class or region.
 
         Raises:
-            InputError: Other channels than in training, a spacing of zero, NaN in the image, or a
-                network whose output is not finite.
+            InputError: Other channels than in training, a spacing of zero, NaN in the image, a
+                network whose output is not finite, or no temperature for calibrated probabilities.
         """
-        return self._predict_and_warn(image, spacing, progress).numpy()
+        if calibrated:
+            self.check_can_calibrate()
+        probs = self._predict_and_warn(image, spacing, progress).probs
+        return (self.calibrate(probs) if calibrated else probs).numpy()
 
-    def predict_with_shifts(
-        self, image: Array, grid: InputGrid, progress: Progress = no_progress
-    ) -> tuple[Tensor, list[DomainShift]]:
+    def uncertainty(
+        self,
+        image: Array,
+        spacing: Spacing = (1.0, 1.0, 1.0),
+        progress: Progress = no_progress,
+    ) -> npt.NDArray[np.float32]:
+        """Return the disagreement of networks, views and overlapping windows, (z, y, x).
+
+        It is their mutual information in bits at the networks' spacing, resampled to the image's
+        own grid; see `vesuv.inference.uncertainty`. Arguments are those of `predict`.
+
+        Raises:
+            InputError: There is one network without views, or as for `predict`.
+        """
+        self.check_has_several_predictions()
+        uncertainty = self._predict_and_warn(image, spacing, progress, uncertainty=True).uncertainty
+        assert uncertainty is not None
+        return uncertainty.numpy()
+
+    def predict_on_grid(
+        self,
+        image: Array,
+        grid: InputGrid,
+        progress: Progress = no_progress,
+        *,
+        uncertainty: bool = False,
+    ) -> Prediction:
         """Return the probabilities of `predict`, and how the image differs from training.
 
         Nothing is passed to `say`. The spacing is converted to the unit of training, where both
@@ -132,17 +210,71 @@ class Predictor:
             image: As for `predict`.
             grid: Spacing, unit and direction.
             progress: As for `predict`.
+            uncertainty: Return the result of `uncertainty` too; the probabilities are the same.
         """
-        _check_spacing(grid.spacing)
-        channels = self._checked_channels(image)
-        resampled = self._resample(channels, self.spacing_of(grid))
+        check_spacing(grid.spacing)
+        channels, spacing = self._checked_channels(image), self.spacing_of(grid)
+        resampled = self._resample(channels, spacing)
         image_statistics = case_statistics(resampled, None)
-        mean = mean_of_members(self._predict_each(resampled, image_statistics, progress))
+        members = self._predict_each(
+            resampled, image_statistics, spacing, progress, entropy=uncertainty
+        )
+        mean, bits = mean_of_members(members, self.weights), None
+        z, y, x = channels.shape[1:]
+        if uncertainty:
+            bits = mutual_information(mean, overlap=self.targets.overlap)
+            mean, bits = mean[:-1], resample_probs(bits[None], (z, y, x))[0]
         shifts = []
         if self.domain is not None:
             shifts = self.domain.shifts(grid, image_statistics, channels.dtype)
-        z, y, x = channels.shape[1:]
-        return resample_probs(mean, (z, y, x)), shifts
+        probs = resample_probs(mean, (z, y, x))
+        return Prediction(probs, shifts, self.num_views(spacing), bits)
+
+    def calibrate(self, probs: Tensor) -> Tensor:
+        """Return the calibrated probabilities of the result of `predict`, (k, z, y, x).
+
+        Raises:
+            InputError: The selection chose no temperature.
+        """
+        self.check_can_calibrate()
+        assert self.temperatures is not None
+        return calibrate(probs, self.temperatures, overlap=self.targets.overlap)
+
+    def check_can_calibrate(self) -> None:
+        """Refuse calibrated probabilities where no temperature was chosen.
+
+        Raises:
+            InputError: The selection chose no temperature.
+        """
+        if self.temperatures is None:
+            raise InputError(
+                f"{self.networks[0].source}: no temperature was selected for calibrated "
+                f"probabilities; run {command('validate_distribution')} for each run"
+            )
+
+    def check_has_several_predictions(self) -> None:
+        """Refuse the uncertainty of one network without views.
+
+        Raises:
+            InputError: There is nothing whose disagreement could be measured.
+        """
+        if len(self.networks) == 1 and self.inference.views == "none":
+            raise InputError(
+                "uncertainty: is the disagreement of several networks or views, found one network "
+                "with inference.views=none; set it to mirror, or name several runs"
+            )
+
+    def num_views(self, spacing: Spacing) -> tuple[int, ...]:
+        """Return the number of views of each network.
+
+        Args:
+            spacing: Voxel edges of an image, in the unit of training.
+        """
+        spacing = self.config.data.spacing or spacing
+        return tuple(
+            len(enumerate_views(self.inference.views, one.config.sampling.patch_size, spacing))
+            for one in self.networks
+        )
 
     def segment(
         self,
@@ -154,7 +286,7 @@ class Predictor:
 
         Arguments and errors are those of `predict`.
         """
-        return self.labels(self._predict_and_warn(image, spacing, progress), spacing)
+        return self.labels(self._predict_and_warn(image, spacing, progress).probs, spacing)
 
     def labels(self, probs: Tensor, spacing: Spacing = (1.0, 1.0, 1.0)) -> Array:
         """Return the label values (z, y, x) of probabilities (k, z, y, x)."""
@@ -191,20 +323,30 @@ class Predictor:
             ensembles: Indices of the networks in each ensemble, ascending.
             progress: Called with the numbers of finished and of all windows.
         """
-        members = list(self._predict_each(np.asarray(case.image), case.statistics, progress))
+        members = list(
+            self._predict_each(
+                np.asarray(case.image), case.statistics, case.native_spacing, progress
+            )
+        )
         means = (
-            mean_of_members([members[number] for number in ensemble]) for ensemble in ensembles
+            mean_of_members(
+                [members[number] for number in ensemble],
+                self.weights and [self.weights[number] for number in ensemble],
+            )
+            for ensemble in ensembles
         )
         return [resample_probs(mean, case.native_shape) for mean in means]
 
-    def _predict_and_warn(self, image: Array, spacing: Spacing, progress: Progress) -> Tensor:
+    def _predict_and_warn(
+        self, image: Array, spacing: Spacing, progress: Progress, *, uncertainty: bool = False
+    ) -> Prediction:
         grid = InputGrid(spacing)
         if self.domain is not None:
             grid = self.domain.grid_in_training_unit(spacing)
-        probs, shifts = self.predict_with_shifts(image, grid, progress)
-        for shift in shifts:
+        prediction = self.predict_on_grid(image, grid, progress, uncertainty=uncertainty)
+        for shift in prediction.shifts:
             self.say(f"warning: {shift.message}")
-        return probs
+        return prediction
 
     def _checked_channels(self, image: Array) -> Array:
         """Return the channels (c, z, y, x) of an image in a storable number type."""
@@ -227,9 +369,23 @@ class Predictor:
         return channels if target is None else resample_image(channels, spacing, target)
 
     def _predict_each(
-        self, image: Array, statistics: CaseStatistics, progress: Progress
+        self,
+        image: Array,
+        statistics: CaseStatistics,
+        spacing: Spacing,
+        progress: Progress,
+        *,
+        entropy: bool = False,
     ) -> Iterator[Tensor]:
-        """Yield the probabilities (k, z, y, x) of each network at the networks' spacing."""
+        """Yield the probabilities (k, z, y, x) of each network at the networks' spacing.
+
+        Args:
+            image: Voxels at the networks' spacing.
+            statistics: Their intensities.
+            spacing: Voxel edges of the input, before resampling.
+            progress: Called with the numbers of finished and of all windows.
+            entropy: Return one more channel, see `vesuv.inference.uncertainty.append_entropy`.
+        """
         source = torch.from_numpy(to_native_byte_order(image))
         intensity: IntensityMap | None = None
         for number, one in enumerate(self.networks):
@@ -243,7 +399,9 @@ class Predictor:
                 self.machine,
                 patch_size=one.config.sampling.patch_size,
                 inference=self.inference,
+                spacing=self.config.data.spacing or spacing,
                 overlapping_regions=self.targets.overlap,
+                entropy=entropy,
                 progress=_shared_progress(progress, number, len(self.networks)),
             )
             if not bool(torch.isfinite(probs).all()):
@@ -256,7 +414,8 @@ class Predictor:
 def load(
     runs: str | Path | Sequence[str | Path],
     *,
-    checkpoint: str | None = None,
+    checkpoint: str | Sequence[str] | None = None,
+    weights: Sequence[float] | None = None,
     changes: Sequence[str] = (),
     say: Say = silent,
 ) -> Predictor:
@@ -264,7 +423,10 @@ def load(
 
     Args:
         runs: Run folders.
-        checkpoint: Name of the checkpoint; default: the selected one, else the best.
+        checkpoint: Name of the checkpoint, or of several that are averaged; default: the selected
+            one, else the best.
+        weights: Weight of each network in the mean, by run and then by checkpoint; default: equal
+            ones.
         changes: `section.key=value` of the sections inference and runtime.
         say: Called with a message where the precision is not that of the selection, and with a
             warning for each way in which an input differs from the training cases.
@@ -273,10 +435,11 @@ def load(
         InputError: Runs that cannot be used, or cannot be averaged.
     """
     paths = [runs] if isinstance(runs, (str, Path)) else runs
-    members = open_members([Path(path) for path in paths], checkpoint, changes)
+    names = (checkpoint,) if isinstance(checkpoint, str) else checkpoint
+    members = open_members([Path(path) for path in paths], names, changes)
     if members[0].precision_note is not None:
         say(members[0].precision_note)
-    return Predictor.of_members(members, say=say)
+    return Predictor.of_members(members, say=say, weights=weights)
 
 
 def configured_mask_settings(network: TrainedNetwork) -> MaskSettings:
@@ -287,20 +450,59 @@ def configured_mask_settings(network: TrainedNetwork) -> MaskSettings:
     )
 
 
-def _check_spacing(spacing: Spacing) -> None:
+def check_spacing(spacing: Spacing) -> None:
+    """Refuse edges that are not finite and above 0.
+
+    Raises:
+        InputError: Names the spacing.
+    """
     if len(spacing) != 3 or not all(0.0 < edge < math.inf for edge in spacing):
         raise InputError(f"a spacing is 3 finite voxel edges above 0, found {spacing}; correct it")
 
 
-def mean_of_members(members: Iterable[Tensor]) -> Tensor:
-    """Return the mean of tensors, summed in their order."""
-    first, *others = members
-    if not others:
-        return first
-    total = first.clone()
-    for one in others:
-        total += one
-    return total.div_(len(others) + 1)
+def _check_weights(weights: Sequence[float], members: Sequence[Member]) -> None:
+    if len(weights) != len(members):
+        names = ", ".join(f"{one.run.path} ({one.name})" for one in members)
+        raise InputError(
+            f"--weights: needs one number for each of the {len(members)} checkpoints {names}, "
+            f"found {len(weights)}; give them in this order"
+        )
+    for weight in weights:
+        if not 0.0 < weight < math.inf:
+            raise InputError(
+                f"--weights: must be finite and above 0, found {weight}; leave a run out instead"
+            )
+
+
+def mean_of_members(members: Iterable[Tensor], weights: Sequence[float] | None = None) -> Tensor:
+    """Return the mean of tensors, summed in their order; one of them is held at a time.
+
+    Args:
+        members: Tensors of one shape.
+        weights: Weight of each; None: equal ones.
+    """
+    if weights is not None and len(set(weights)) > 1:
+        return _weighted_mean(members, weights)
+    total, count = None, 0
+    for one in members:
+        if total is None:
+            first, total = one, one
+        elif total is first:
+            total = first + one
+        else:
+            total += one
+        count += 1
+    assert total is not None, "no members"
+    return total if count == 1 else total.div_(count)
+
+
+def _weighted_mean(members: Iterable[Tensor], weights: Sequence[float]) -> Tensor:
+    shares = [weight / math.fsum(weights) for weight in weights]
+    total: Tensor | None = None
+    for one, share in zip(members, shares, strict=True):
+        total = one * share if total is None else total.add_(one, alpha=share)
+    assert total is not None, "no members"
+    return total
 
 
 def to_native_byte_order(image: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Prediction of one volume: sliding windows, mirroring, weighted sum.
+"""Prediction of one volume: sliding windows, views of test-time augmentation, weighted sum.
 
 Windows advance row by row along z. The memory of an accelerator holds the sums of one row only
 (patch height × y × x); slices that no later row touches are final and are copied to the host. So
@@ -8,24 +8,22 @@ its memory does not grow with the volume's height, and each voxel of the image i
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from vesuv.config.training import InferenceConfig
+from vesuv.inference.uncertainty import append_entropy
+from vesuv.inference.views import ViewMean, enumerate_views
 from vesuv.inference.windows import WindowGrid
 from vesuv.models.heads import activate
 from vesuv.runtime.machine import Machine
 from vesuv.transforms.padding import centre_in_box
-from vesuv.types import Progress, Shape, no_progress
+from vesuv.types import Progress, Shape, Spacing, no_progress
 
 Network = Callable[[Tensor], Tensor]
 """Logits (b, k, z, y, x) of a batch of images (b, c, z, y, x)."""
-
-FLIPS = tuple(axes for count in range(4) for axes in itertools.combinations((2, 3, 4), count))
-"""Axes of a batch that each of the eight flips reverses."""
 
 
 def predict_volume(
@@ -35,7 +33,9 @@ def predict_volume(
     *,
     patch_size: Shape,
     inference: InferenceConfig,
+    spacing: Spacing = (1.0, 1.0, 1.0),
     overlapping_regions: bool = False,
+    entropy: bool = False,
     progress: Progress = no_progress,
 ) -> Tensor:
     """Return the probabilities of a whole volume, blended from Gaussian-weighted windows.
@@ -46,8 +46,10 @@ def predict_volume(
             patch is centred in zeros.
         machine: Device and precision; sums are float32 in any precision.
         patch_size: Edges of a window.
-        inference: Overlap, windows in one forward pass, and mirroring.
+        inference: Overlap, windows in one forward pass, and views.
+        spacing: Voxel edges of the image, which decide what axes views may exchange.
         overlapping_regions: Whether the network's channels are regions, see `activate`.
+        entropy: Return one more channel, see `vesuv.inference.uncertainty.append_entropy`.
         progress: Called with the numbers of finished and of all windows.
 
     Returns:
@@ -57,7 +59,7 @@ def predict_volume(
     padded, image_region = centre_in_box(image, patch_size)
     depth, height, width = padded.shape[1:]
     grid = WindowGrid.over((depth, height, width), patch_size, inference.overlap)
-    flips = FLIPS if inference.mirror else FLIPS[:1]
+    views = ViewMean(enumerate_views(inference.views, patch_size, spacing), device)
     weights_y, weights_x = grid.y.weights.to(device), grid.x.weights.to(device)
     result, slab, num_done = torch.empty(0), torch.empty(0), 0
     ends = (*grid.z.corners[1:], depth)
@@ -66,7 +68,9 @@ def predict_volume(
         for batch in grid.row(inference.batch_size):
             corners = [(grid.y.corners[j], grid.x.corners[i]) for j, i in batch]
             windows = torch.stack([_window(source, at, patch_size) for at in corners])
-            probs = window_probabilities(network, windows, machine, flips, overlapping_regions)
+            probs = window_probabilities(
+                network, windows, machine, views, overlapping_regions, entropy=entropy
+            )
             if num_done == 0:
                 result = torch.zeros((probs.shape[1], depth, height, width))
                 slab = _first_slab(result, patch_size[0], device)
@@ -111,15 +115,25 @@ def window_probabilities(
     network: Network,
     images: Tensor,
     machine: Machine,
-    flips: Sequence[tuple[int, ...]],
+    views: ViewMean,
     overlapping_regions: bool,
+    *,
+    entropy: bool = False,
 ) -> Tensor:
-    """Return the mean over flips of the probabilities of a batch of windows."""
-    total: Tensor | None = None
-    for axes in flips:
-        logits = machine.forward(network, images.flip(axes) if axes else images)
+    """Return the mean over views of the probabilities (b, k, z, y, x) of a batch of windows.
+
+    Args:
+        network: Network on the machine's device.
+        images: Windows (b, c, z, y, x) on the device.
+        machine: Device and precision.
+        views: Views.
+        overlapping_regions: Whether the network's channels are regions.
+        entropy: Return one more channel, see `vesuv.inference.uncertainty.append_entropy`.
+    """
+
+    def predict(batch: Tensor) -> Tensor:
+        logits = machine.forward(network, batch)
         probs = activate(logits.float(), overlap=overlapping_regions)
-        probs = probs.flip(axes) if axes else probs
-        total = probs if total is None else total + probs
-    assert total is not None
-    return total if len(flips) == 1 else total / len(flips)
+        return append_entropy(probs, overlap=overlapping_regions) if entropy else probs
+
+    return views(predict, images)

@@ -24,6 +24,7 @@ LastEpoch = Annotated[int, Field(ge=-1, le=MAX_EPOCH)]
 VoxelCount = Annotated[int, Field(ge=0, le=2**63 - 1)]
 BinCounts = Annotated[tuple[VoxelCount, ...], Field(min_length=BINS, max_length=BINS)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
+PositiveNumber = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 TermPair = Annotated[str, Field(pattern=r"^\w+\|\w+$")]
 

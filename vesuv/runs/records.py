@@ -14,14 +14,18 @@ from pydantic import (
     Field,
     PlainSerializer,
     PlainValidator,
+    model_validator,
 )
 
+from vesuv.config.former_keys import with_present_names
 from vesuv.config.postprocess import Chain, plain_chain, read_chain
+from vesuv.config.training import Views
 from vesuv.runs.fields import (
     Epoch,
     Interval,
     LastEpoch,
     Number,
+    PositiveNumber,
     Record,
     Share,
     Triple,
@@ -147,9 +151,14 @@ class SelectedInference(Record):
     """Inference settings of a selection; predictions with the selected model use them too."""
 
     overlap: float | None = None
-    mirror: bool | None = None
+    views: Views | None = None
     batch_size: int | None = None
     precision: Literal["float32", "bfloat16"] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rename_former_keys(cls, values: Any) -> Any:
+        return with_present_names(values)
 
 
 class SelectedCut(Record):
@@ -161,6 +170,18 @@ class SelectedCut(Record):
     """Selected steps; empty: no steps; None: the selection did not include post-processing."""
 
 
+class SelectedCalibration(Record):
+    """Temperatures of a selection."""
+
+    temperature: PositiveNumber | dict[str, PositiveNumber]
+    """Of several regions each by its name."""
+
+    @property
+    def temperatures(self) -> tuple[float, ...]:
+        value = self.temperature
+        return tuple(value.values()) if isinstance(value, dict) else (value,)
+
+
 class SelectedModel(SelectedCut):
     """selected.json: the checkpoint, threshold and post-processing that selection chose."""
 
@@ -170,6 +191,13 @@ class SelectedModel(SelectedCut):
     classes: dict[str, SelectedCut] | None = None
     """Class or region -> its selection, where there are several; then `threshold` is None."""
     inference: SelectedInference | None = None
+    calibration: SelectedCalibration | None = None
+    """None where an earlier version selected."""
+
+    @property
+    def temperatures(self) -> tuple[float, ...] | None:
+        """Temperatures for calibrated probabilities; None where none were chosen."""
+        return self.calibration.temperatures if self.calibration else None
 
     def cut_of(self, target: str) -> SelectedCut:
         """Return the selection for a class or region."""

@@ -255,15 +255,19 @@ def _rotation(angles: NDArray[np.float64]) -> NDArray[np.float64]:
     return matrix
 
 
-def _draw_order(rng: np.random.Generator, patch_size: Shape, spacing: Spacing) -> Shape:
-    """Draw uniformly among the axis orders that do not change patch size and spacing."""
-    allowed_orders = [
-        order
-        for order in itertools.permutations(range(3))
+def exchangeable_orders(patch_size: Shape, spacing: Spacing) -> list[Shape]:
+    """Return the axis orders that do not change patch size and spacing; the unchanged one first."""
+    return [
+        (z, y, x)
+        for z, y, x in itertools.permutations(range(3))
         if all(
             patch_size[i] == patch_size[j] and math.isclose(spacing[i], spacing[j], rel_tol=1e-3)
-            for i, j in enumerate(order)
+            for i, j in enumerate((z, y, x))
         )
     ]
-    z, y, x = allowed_orders[int(rng.integers(len(allowed_orders)))]
-    return z, y, x
+
+
+def _draw_order(rng: np.random.Generator, patch_size: Shape, spacing: Spacing) -> Shape:
+    """Draw uniformly among the exchangeable axis orders."""
+    orders = exchangeable_orders(patch_size, spacing)
+    return orders[int(rng.integers(len(orders)))]

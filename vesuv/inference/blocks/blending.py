@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from vesuv.config.training import InferenceConfig
 from vesuv.errors import InputError
 from vesuv.inference.blocks.window_range import VolumeWindows
 from vesuv.inference.networks import TrainedNetwork
-from vesuv.inference.volume import FLIPS, window_probabilities
+from vesuv.inference.views import ViewMean
+from vesuv.inference.volume import window_probabilities
 from vesuv.runtime.machine import Machine
 from vesuv.transforms.normalize import IntensityMap
 from vesuv.transforms.padding import pad_to_box
@@ -43,7 +43,8 @@ class RegionNetwork:
         windows: Grid of the whole volume.
         intensity: Normalisation of the whole volume.
         machine: Device and precision.
-        inference: Windows in one forward pass, and mirroring.
+        views: Views of each window.
+        batch_size: Windows in one forward pass.
         overlapping_regions: Whether the network's channels are regions.
     """
 
@@ -51,7 +52,8 @@ class RegionNetwork:
     windows: VolumeWindows
     intensity: IntensityMap
     machine: Machine
-    inference: InferenceConfig
+    views: ViewMean
+    batch_size: int
     overlapping_regions: bool
     _of_empty: Tensor | None = field(default=None, init=False)
 
@@ -103,7 +105,7 @@ class RegionNetwork:
                 counts.computed += 1
                 num_images += 1
                 waiting.append((number, self._padded(voxels, number)))
-            if num_images == self.inference.batch_size or (num_images == 0 and waiting):
+            if num_images == self.batch_size or (num_images == 0 and waiting):
                 yield from self._flush(waiting)
                 waiting, num_images = [], 0
         yield from self._flush(waiting)
@@ -117,9 +119,8 @@ class RegionNetwork:
             yield number, self._probs_of_empty() if image is None else next(probs)
 
     def _forward(self, batch: Tensor) -> Tensor:
-        flips = FLIPS if self.inference.mirror else FLIPS[:1]
         return window_probabilities(
-            self.trained.network, batch, self.machine, flips, self.overlapping_regions
+            self.trained.network, batch, self.machine, self.views, self.overlapping_regions
         )
 
     def _probs_of_empty(self) -> Tensor:

@@ -15,7 +15,9 @@ from vesuv.errors import InputError
 from vesuv.inference.blocks.blending import RegionNetwork, WindowCounts
 from vesuv.inference.blocks.statistics import ImageStatistics
 from vesuv.inference.blocks.window_range import VolumeWindows
+from vesuv.inference.networks import TrainedNetwork
 from vesuv.inference.predictor import Predictor, mean_of_members, to_native_byte_order
+from vesuv.inference.views import ViewMean, enumerate_views
 from vesuv.io.lazy import Voxels
 from vesuv.types import Array, Region, Shape, Spacing
 
@@ -27,15 +29,19 @@ class Grids:
     Args:
         native: Shape of the file.
         working: Shape at `data.spacing`; that of the file without it.
+        spacing: Voxel edges of `working`.
     """
 
     native: Shape
     working: Shape
+    spacing: Spacing
 
     @classmethod
     def of(cls, shape: Shape, spacing: Spacing, target: Spacing | None) -> Grids:
         """Return the grids of a volume of this spacing, in the unit of training."""
-        return cls(shape, shape if target is None else resampled_shape(shape, spacing, target))
+        if target is None:
+            return cls(shape, shape, spacing)
+        return cls(shape, resampled_shape(shape, spacing, target), target)
 
     @property
     def to_working(self) -> RegionResampling:
@@ -58,19 +64,10 @@ class BlockPredictor:
     def __init__(self, predictor: Predictor, grids: Grids, statistics: ImageStatistics) -> None:
         self.grids = grids
         self.statistics = statistics
+        self.weights = predictor.weights
         self.device = predictor.machine.device
         self.networks = [
-            RegionNetwork(
-                one,
-                VolumeWindows.over(
-                    grids.working, one.config.sampling.patch_size, predictor.inference.overlap
-                ),
-                one.normalizer.for_case(statistics.working),
-                predictor.machine,
-                predictor.inference,
-                predictor.targets.overlap,
-            )
-            for one in predictor.networks
+            _region_network(predictor, one, grids, statistics) for one in predictor.networks
         ]
 
     def num_windows(self, block: Region) -> int:
@@ -96,12 +93,31 @@ class BlockPredictor:
         core, extent = self.grids.to_native.source_region(block), self._extent(block)
         source = torch.from_numpy(to_native_byte_order(image)).to(self.device)
         members = (one.predict(source, extent, core, counts) for one in self.networks)
-        mean = mean_of_members(members)
+        mean = mean_of_members(members, self.weights)
         return self.grids.to_native.apply_to_probs(mean, block).cpu()
 
     def _extent(self, block: Region) -> Region:
         core = self.grids.to_native.source_region(block)
         return _union([one.windows.extent(core) for one in self.networks])
+
+
+def _region_network(
+    predictor: Predictor,
+    trained: TrainedNetwork,
+    grids: Grids,
+    statistics: ImageStatistics,
+) -> RegionNetwork:
+    patch_size, inference = trained.config.sampling.patch_size, predictor.inference
+    views = enumerate_views(inference.views, patch_size, grids.spacing)
+    return RegionNetwork(
+        trained,
+        VolumeWindows.over(grids.working, patch_size, inference.overlap),
+        trained.normalizer.for_case(statistics.working),
+        predictor.machine,
+        ViewMean(views, predictor.machine.device),
+        inference.batch_size,
+        predictor.targets.overlap,
+    )
 
 
 def read_working(
