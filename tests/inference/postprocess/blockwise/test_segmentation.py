@@ -134,29 +134,37 @@ def test_the_progress_of_every_pass_is_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("chunks", "shards", "block", "is_refused"),
-    [
-        ((2, 2, 2), None, (4, 2, 2), False),
-        ((2, 2, 2), None, (3, 2, 2), True),
-        ((2, 2, 2), (4, 4, 4), (4, 4, 2), True),
-        ((4, 4, 4), None, (4, 4, 6), False),
-        ((4, 4, 8), None, (4, 4, 6), False),
-    ],
+    ("chunks", "shards", "num_writes"),
+    [((2, 2, 2), None, 2 * 4 * 2), ((4, 8, 2), None, 2 * 1 * 2), ((2, 2, 2), (4, 4, 6), 2 * 2 * 1)],
 )
-def test_blocks_that_share_a_chunk_are_refused(tmp_path, chunks, shards, block, is_refused) -> None:
+def test_chunks_are_written_once_whatever_the_blocks(tmp_path, chunks, shards, num_writes) -> None:
     shape = (8, 8, 6)
-    levels = np.zeros((1, *shape), np.uint8)
+    levels = random_levels(1, np.random.default_rng(0).random(shape) < 0.5, seed=1)
     classes = zarr.create_array(
         tmp_path / "classes.zarr", shape=shape, chunks=chunks, shards=shards, dtype=np.uint8
     )
-    run = BlockRun(BlockGrid(shape, block), tmp_path)
-    mask_settings = MaskSettings.alike(TWO_CLASSES, 0.5)
+    mask_settings = MaskSettings.alike(TWO_CLASSES, None, SMALL_CHAIN)
+    writes = []
 
-    if is_refused:
-        with pytest.raises(InputError, match=r"block: must be a multiple of the output's chunks"):
-            segment_blocks(levels, mask_settings, ISOTROPIC, classes, run)
-    else:
-        segment_blocks(levels, mask_settings, ISOTROPIC, classes, run)
+    class Output:
+        """Zarr array that records what is written."""
+
+        shape, chunks, shards = classes.shape, classes.chunks, classes.shards
+
+        def __setitem__(self, index, value):
+            writes.append(index)
+            classes[index] = value
+
+    run = BlockRun(BlockGrid(shape, (3, 2, 4)), tmp_path)
+    segment_blocks(levels, mask_settings, ISOTROPIC, Output(), run)
+
+    assert np.array_equal(classes[:], whole_volume(levels, mask_settings))
+    assert len(writes) == num_writes
+    unit = classes.shards or classes.chunks
+    for box in writes:
+        for part, edge, length in zip(box, unit, shape, strict=True):
+            assert part.start % edge == 0
+            assert part.stop % edge == 0 or part.stop == length
 
 
 def test_an_undeclared_step_is_refused_before_any_work(tmp_path: Path) -> None:

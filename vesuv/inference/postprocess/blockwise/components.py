@@ -80,7 +80,7 @@ def select_components(volume: Volume, rule: ComponentRule, title: str, run: Bloc
         for neighbour, own, other in unions:
             unite(parents, own_first + own, first_labels[neighbour] + other)
     rmtree(source.faces)
-    selected = _select(rule, parents, columns)
+    selected = select_labels(rule, parents, columns)
     selected[first_labels[:-1]] = False  # label 0 is outside the components
     parts = np.split(selected, first_labels[1:-1])
     mask = StoredMask(run.new_folder(), run.grid)
@@ -155,12 +155,12 @@ def _unique_pairs(own: Array, other: Array) -> tuple[Labels, Labels]:
     return unique_pairs >> 32, unique_pairs & (2**32 - 1)
 
 
-def _select(rule: ComponentRule, parents: Labels, columns: tuple[Column, ...]) -> Mask:
-    """Return whether each label is part of a selected component; the columns are merged in place.
+def select_labels(rule: ComponentRule, parents: Labels, columns: tuple[Column, ...]) -> Mask:
+    """Return whether each label is part of a selected component.
 
     Args:
         rule: Which components.
-        parents: From `unite`.
+        parents: From `unite`; changed in place, as the columns are.
         columns: Measures of each label.
     """
     compress_paths(parents)

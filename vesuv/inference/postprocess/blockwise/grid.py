@@ -103,6 +103,13 @@ def region(start: Shape, stop: Shape) -> Region:
     return z, y, x
 
 
+def intersection(a: Region, b: Region) -> Region:
+    """Return the voxels of two boxes that overlap."""
+    pairs = zip(a, b, strict=True)
+    z, y, x = (slice(max(p.start, q.start), min(p.stop, q.stop)) for p, q in pairs)
+    return z, y, x
+
+
 def within(box: Region, outer: Region) -> Region:
     """Return a box as slices of an array that holds the voxels of `outer`."""
     z, y, x = (slice(a.start - o.start, a.stop - o.start) for a, o in zip(box, outer, strict=True))

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from vesuv.config.postprocess import begins_with_cut, with_threshold
-from vesuv.errors import InputError
 from vesuv.inference.levels import dequantise, round_to_steps
 from vesuv.inference.masks import (
     EVEN_THRESHOLD,
@@ -27,7 +26,14 @@ from vesuv.inference.masks import (
     weighted_probs,
 )
 from vesuv.inference.postprocess.blockwise.chain import apply_chain_blockwise, check_blockwise
-from vesuv.inference.postprocess.blockwise.grid import Block, BlockGrid, Region
+from vesuv.inference.postprocess.blockwise.grid import (
+    Block,
+    BlockGrid,
+    Region,
+    box_shape,
+    intersection,
+    within,
+)
 from vesuv.inference.postprocess.blockwise.run import BlockRun
 from vesuv.inference.postprocess.blockwise.shared_array import (
     ReadableArray,
@@ -54,17 +60,16 @@ def segment_blocks(
         levels: uint8 (k, z, y, x), see `vesuv.inference.levels`.
         settings: Threshold and post-processing of each target.
         spacing: Voxel edges (z, y, x).
-        output: uint8 (z, y, x); every block is written once, as a whole.
+        output: uint8 (z, y, x); each of its chunks (or shards) is written once, as a whole, from
+            several blocks where it is larger than one.
         run: Blocks, and where they are processed. With several processes, `levels` and `output` are
             zarr arrays or memory maps of whole files.
 
     Raises:
-        InputError: A step does not say which voxels a voxel depends on; or a chunk of `output`
-            would be written by two blocks.
+        InputError: A step does not say which voxels a voxel depends on.
     """
     grid = run.grid
     assert levels.shape[1:] == output.shape == grid.shape, (levels.shape, output.shape, grid)
-    check_chunks(output, grid)
     for cut in settings.cuts:
         for step in cut.chain:
             check_blockwise(step, spacing)
@@ -75,23 +80,31 @@ def segment_blocks(
             _target_mask(levels, settings, target, spacing, run)
             for target in range(len(settings.cuts))
         )
-        work = partial(_write_classes, levels, settings, masks, output)
-        run.finish_pass("classes", work, grid.blocks())
+        source = _Source(levels, settings, masks, grid)
+        work = partial(_write_classes, source, output)
+        run.finish_pass("classes", work, _write_grid(output, grid).blocks())
 
 
-def check_chunks(output: Any, grid: BlockGrid) -> None:
-    """Refuse blocks that share a chunk (or shard) of a zarr array: two writers would lose voxels.
+@dataclass(frozen=True)
+class _Source:
+    """What the class indices are computed from."""
 
-    Raises:
-        InputError: As said.
-    """
-    chunks = getattr(output, "shards", None) or getattr(output, "chunks", None) or (1, 1, 1)
-    for edge, chunk, length in zip(grid.block, chunks, grid.shape, strict=True):
-        if edge % chunk and edge < length:
-            raise InputError(
-                f"block: must be a multiple of the output's chunks {list(chunks)} along each axis "
-                f"or as long as the volume, found {list(grid.block)}; change either"
-            )
+    levels: ReadableArray
+    settings: MaskSettings
+    masks: tuple[Volume | None, ...]
+    """Processed mask of each target; None: it is where the class is the likeliest."""
+    grid: BlockGrid
+
+    def read_classes(self, box: Region) -> ClassArray:
+        targets = self.settings.targets
+        if not targets.overlap and len(self.masks) > 1:
+            weighted = _read_weighted_probs(self.levels, self.settings, box)
+            return _likeliest_claims(weighted, self.masks, box)
+        classes = np.zeros(box_shape(box), np.uint8)
+        for mask, index in zip(self.masks, targets.written, strict=True):
+            assert mask is not None
+            classes[mask.read(box)] = index
+        return classes
 
 
 @dataclass(frozen=True)
@@ -140,22 +153,18 @@ def _target_mask(
     return apply_chain_blockwise(volume, cut.chain, spacing, run)
 
 
-def _write_classes(
-    levels: ReadableArray,
-    settings: MaskSettings,
-    masks: tuple[Volume | None, ...],
-    output: WritableArray,
-    block: Block,
-) -> None:
-    if settings.targets.overlap or len(masks) == 1:
-        written = settings.targets.written if settings.targets.overlap else (1,)
-        classes = np.zeros(block.shape, np.uint8)
-        for mask, index in zip(masks, written, strict=True):
-            assert mask is not None
-            classes[mask.read(block.region)] = index
-    else:
-        weighted = _read_weighted_probs(levels, settings, block.region)
-        classes = _likeliest_claims(weighted, masks, block.region)
+def _write_grid(output: Any, grid: BlockGrid) -> BlockGrid:
+    """Return blocks of whole chunks (or shards): two writers of one chunk would lose voxels."""
+    chunks = getattr(output, "shards", None) or getattr(output, "chunks", None) or (1, 1, 1)
+    z, y, x = (-(-edge // chunk) * chunk for edge, chunk in zip(grid.block, chunks, strict=True))
+    return BlockGrid(grid.shape, (z, y, x))
+
+
+def _write_classes(source: _Source, output: WritableArray, block: Block) -> None:
+    classes = np.empty(block.shape, np.uint8)
+    for part in source.grid.overlapping(block.region):
+        box = intersection(part.region, block.region)
+        classes[within(box, block.region)] = source.read_classes(box)
     output[block.region] = classes
 
 

@@ -12,7 +12,14 @@ from typing import Protocol
 
 import numpy as np
 
-from vesuv.inference.postprocess.blockwise.grid import Block, BlockGrid, Region, box_shape, within
+from vesuv.inference.postprocess.blockwise.grid import (
+    Block,
+    BlockGrid,
+    Region,
+    box_shape,
+    intersection,
+    within,
+)
 from vesuv.types import Array, Mask
 
 
@@ -41,9 +48,8 @@ class StoredMask:
         """Return the voxels of a box."""
         mask = np.empty(box_shape(box), bool)
         for block in self.grid.overlapping(box):
-            pairs = zip(box, block.region, strict=True)
-            z, y, x = (slice(max(a.start, b.start), min(a.stop, b.stop)) for a, b in pairs)
-            mask[within((z, y, x), box)] = self._part(block, within((z, y, x), block.region))
+            part = intersection(box, block.region)
+            mask[within(part, box)] = self._part(block, within(part, block.region))
         return mask
 
     def remove(self) -> None:
