@@ -102,7 +102,18 @@ def test_a_selection_is_read(tmp_path: Path) -> None:
 
     assert selection is not None and selection.selected.honest is not None
     assert (selection.selected.why, selection.selected.honest.dice) == ("highest", 0.6)
-    assert selection.choices[0].model_dump(exclude_none=True) == CHOICE
+    assert selection.choices[0].model_dump(exclude_none=True) == {**CHOICE, "classes": {}}
+
+
+def test_a_selection_of_several_classes_is_read_by_class(tmp_path: Path) -> None:
+    one = {"threshold": 0.3, "dice": None, "gap": 0.01, "postprocess": []}
+    content = {"selected": {**CHOICE, "classes": {"ink": one}}, "choices": []}
+
+    selection = history_of(tmp_path, "distribution/summary.json", content).selection
+
+    assert selection is not None
+    (ink,) = selection.selected.classes.values()
+    assert (ink.threshold, ink.dice, ink.gap) == (0.3, None, 0.01)
 
 
 def test_a_joint_selection_is_read_beside_the_runs(tmp_path: Path) -> None:

@@ -43,20 +43,23 @@ def distribution(
     labelled_fraction: float,
     threshold: float | None,
     title: str,
+    class_name: str | None = None,
 ) -> None:
     """Draw the selected checkpoint's probabilities, and every checkpoint's scores by threshold.
 
     Args:
         path: PNG to write.
-        histogram: Voxels by probability, (2, bins): labelled background, labelled foreground.
+        histogram: Voxels by probability, (2, bins): labelled background, labelled foreground; of
+            one class of several by score: labelled otherwise, labelled so.
         lines: One for each checkpoint; empty for several classes.
         labelled_fraction: Foreground share of the labels, drawn as a horizontal line.
-        threshold: The selected threshold; None for several classes.
+        threshold: The selected threshold; None without one.
         title: Title of the figure.
+        class_name: One of several classes, whose histogram it is.
     """
     figure = Figure(figsize=(13, 4) if lines else (6, 4), layout="constrained")
     axes = figure.subplots(1, 3 if lines else 1, squeeze=False)[0]
-    _draw_histogram(axes[0], histogram, several_classes=not lines)
+    _draw_histogram(axes[0], histogram, class_name)
     if lines:
         for line in lines:
             axes[1].plot(
@@ -187,15 +190,15 @@ def _plain(text: str) -> str:
     return printable(text).replace("$", r"\$")
 
 
-def _draw_histogram(axis: Axes, histogram: NDArray[np.int64], *, several_classes: bool) -> None:
-    foreground = "any class" if several_classes else "foreground"
+def _draw_histogram(axis: Axes, histogram: NDArray[np.int64], class_name: str | None) -> None:
+    labels = ("background", "foreground")
+    if class_name is not None:
+        labels = ("otherwise", _plain(class_name))
     edges = np.linspace(0, 1, histogram.shape[1] + 1)
-    for counts, name, colour in zip(
-        histogram, ("background", foreground), (_BACKGROUND, _FOREGROUND), strict=True
-    ):
+    for counts, name, colour in zip(histogram, labels, (_BACKGROUND, _FOREGROUND), strict=True):
         share = counts / max(int(counts.sum()), 1)
         axis.stairs(share, edges, fill=True, alpha=0.6, color=colour, label=f"labelled {name}")
-    xlabel = "probability of any class" if several_classes else "foreground probability"
+    xlabel = "foreground probability" if class_name is None else "score that the threshold cuts"
     axis.set(xlabel=xlabel, ylabel="share of the label's voxels", yscale="log")
     axis.legend(fontsize="small")
 

@@ -213,6 +213,18 @@ class NestedEstimate(Record):
     gap: Share | None = None
 
 
+class ClassChoiceRecord(Record):
+    """Threshold, post-processing and scores of one of several classes or regions."""
+
+    threshold: Share | None = None
+    postprocess: list[dict[str, Any]] = Field(default_factory=list)
+    dice: Share | None = None
+    """None where no case holds or predicts it."""
+    gap: Share | None = None
+    predicted_fraction: Share | None = None
+    labelled_fraction: Share | None = None
+
+
 class ChoiceRecord(Record):
     """A checkpoint with threshold and post-processing, and its mean scores over the cases."""
 
@@ -224,6 +236,8 @@ class ChoiceRecord(Record):
     """Absolute difference between the predicted and the labelled fraction."""
     predicted_fraction: Share | None = None
     labelled_fraction: Share | None = None
+    classes: dict[str, ClassChoiceRecord] = Field(default_factory=dict)
+    """Of several classes or regions each; empty for one."""
 
 
 class SelectedChoice(ChoiceRecord):

@@ -10,6 +10,7 @@ from typing import Any
 from vesuv.errors import InputError, command
 from vesuv.inference.members import differing_key
 from vesuv.io.tables import Cell, read_json_or_none, write_csv, write_json
+from vesuv.selection.calibration import calibrate_selection
 from vesuv.selection.held_out import HeldOutRun, open_held_out, predict_held_out
 from vesuv.selection.summary import nested_estimate, score_difference, scores_by_group
 from vesuv.selection.systems import (
@@ -233,6 +234,7 @@ def _write(
         "groups": scores_by_group(result.problem.cases, best_scores, second_scores),
         "honest": estimate,
         "inference": configurations[best.configurations[0]][0].inference,
+        "calibration": calibrate_selection(result).plain(),
         "table": rows,
     }
     write_json(output, content)

@@ -35,7 +35,11 @@ class OofPredictions:
 
     def probs(self, case: StoredCase) -> Tensor:
         """Return the quantised probabilities (k, z, y, x) of a case on its file's grid."""
-        return dequantise(self.caches[case.id].read(case))
+        return dequantise(self.levels(case))
+
+    def levels(self, case: StoredCase) -> Tensor:
+        """Return the levels (k, z, y, x), uint8, of these probabilities."""
+        return self.caches[case.id].read(case)
 
     @property
     def folders(self) -> list[Path]:

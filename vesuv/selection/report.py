@@ -60,25 +60,30 @@ class _Figures:
     """By case."""
     threshold: float | None
     labelled_fraction: float
+    class_name: str | None
+    """None for two classes."""
     suffix: str
     """What follows the names of the files: -1, -2 … for several classes."""
-    subject: str
-    """What precedes titles: the class, where there are several."""
+
+    @property
+    def subject(self) -> str:
+        """What precedes titles: the class, where there are several."""
+        return "" if self.class_name is None else f"{self.class_name}: "
 
     @classmethod
     def of(cls, result: SearchResult, name: str, number: int) -> _Figures:
         chosen = result.chosen
         if not result.problem.targets.has_several:
             curves = result.curves[chosen.checkpoint]
-            return cls(curves, chosen.threshold, chosen.labelled_fraction, "", "")
+            return cls(curves, chosen.threshold, chosen.labelled_fraction, None, "")
         cut = dict(chosen.classes)[name]
         labelled = next(one for one in chosen.scores_by_class if one.name == name)
         return cls(
             result.curves_by_class[name],
             cut.threshold,
             labelled.labelled_fraction,
+            name,
             f"-{number}",
-            f"{name}: ",
         )
 
 
@@ -164,6 +169,7 @@ def _draw(folder: Path, result: SearchResult, curve: Reliability, shown: _Figure
         labelled_fraction=shown.labelled_fraction,
         threshold=shown.threshold,
         title=f"{shown.subject}{chosen.checkpoint}" if shown.subject else str(chosen),
+        class_name=shown.class_name,
     )
     figures.calibration(
         folder / f"calibration{shown.suffix}.png",

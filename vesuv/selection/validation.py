@@ -13,6 +13,7 @@ from vesuv.io.places import check_no_links
 from vesuv.io.tables import read_json_or_none, write_json
 from vesuv.report.page import write_page
 from vesuv.runs.folder import RunFolder
+from vesuv.selection.calibration import Calibration, calibrate_selection
 from vesuv.selection.class_search import search_classes
 from vesuv.selection.held_out import HeldOutRun, open_held_out, predict_held_out
 from vesuv.selection.oof_predictions import OofPredictions
@@ -31,6 +32,8 @@ class Validation:
     """Runs whose selected.json holds the choice."""
     folder: Path
     """Folder of the tables and figures."""
+    calibration: Calibration
+    """Temperature of calibrated probabilities."""
 
 
 def validate_distribution(
@@ -84,8 +87,9 @@ def _validate(
         "same_weights": equal_weights,
         "probabilities": [path for one in predictions for path in one.folders],
     }
-    _write(folder, opened, result, facts)
-    return Validation(result, tuple(one.run for one in opened), folder)
+    calibration = calibrate_selection(result)
+    _write(folder, opened, result, calibration, facts)
+    return Validation(result, tuple(one.run for one in opened), folder, calibration)
 
 
 @contextmanager
@@ -168,7 +172,11 @@ def summary_folder(runs: Sequence[Path]) -> Path:
 
 
 def _write(
-    folder: Path, runs: Sequence[HeldOutRun], result: SearchResult, facts: dict[str, Any]
+    folder: Path,
+    runs: Sequence[HeldOutRun],
+    result: SearchResult,
+    calibration: Calibration,
+    facts: dict[str, Any],
 ) -> None:
     """Write the tables, then every run's selected.json, then the pages that show it."""
     summary = selection_summary(result)
@@ -178,6 +186,7 @@ def _write(
             "runs": facts["runs"],
             "checkpoint_sha256": one.digest(result.chosen.checkpoint),
             "inference": one.inference,
+            "calibration": calibration.plain(),
         }
         for one in runs
     ]
