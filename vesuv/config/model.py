@@ -26,8 +26,8 @@ class NetworkConfig(Section, ABC):
     in_channels: PositiveInt = 1
     """Image channels. They follow from the data where they are not written."""
     out_channels: PositiveInt = 1
-    """1: one logit, sigmoid (two classes); otherwise one logit a class, softmax. It follows from
-    `labels.classes` where it is not written."""
+    """1: one logit, sigmoid (two classes); otherwise one logit a class, softmax, or with
+    `labels.regions` one a region, sigmoid each. It follows from the labels where not written."""
 
     @property
     def written_channels(self) -> int | None:

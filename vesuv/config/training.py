@@ -154,7 +154,7 @@ class ValidationConfig(Section):
     measure: Literal["dice", "iou", "precision", "recall", "accuracy"] = "dice"
     """Measure of the scheduler, early stopping and best.pt; masked, pooled over the tiles."""
     threshold: ProbabilityThreshold = 0.5
-    """Probability from which a voxel counts as foreground (binary head)."""
+    """Probability from which a voxel counts as foreground (one logit), or belongs to a region."""
     every: PositiveInt = 1
     """Epochs between two validations."""
     tiles: PositiveInt = 16
@@ -174,18 +174,20 @@ class SelectionConfig(Section):
     objective: Objective = "dice"
     """Criterion among choices within the tolerance; distribution: error of the fraction alone."""
     thresholds: tuple[ProbabilityThreshold, ...] = tuple(round(0.05 * i, 2) for i in range(2, 19))
-    """Candidate thresholds."""
+    """Candidate thresholds; of several classes or regions for each, against the likeliest other."""
     hysteresis: tuple[tuple[ProbabilityThreshold, ProbabilityThreshold], ...] = ()
     """Candidate pairs [low, high], each in place of a threshold."""
     postprocess: tuple[Chain, ...] = ()
-    """Candidate chains of steps, besides the empty chain and inference.postprocess."""
+    """Candidate chains of steps, besides the empty chain and inference.postprocess; of several
+    classes or regions for the mask of each."""
     survivors: PositiveInt = 3
     """Hysteresis, chains and leaderboard scores are evaluated for this many pairs of checkpoint and
     threshold: the best by the rule, and as many by Dice regardless of foreground fraction."""
     tolerance: float = Field(default=0.02, ge=0.0)
-    """Largest error of the foreground fraction within which the objective ranks the choices."""
+    """Largest error of the foreground fraction, of several classes of that of each, within which
+    the objective ranks the choices."""
     band: tuple[Probability, Probability] | None = None
-    """Interval that the predicted foreground fraction must lie in; null: any."""
+    """Interval that the predicted fraction of any foreground must lie in; null: any."""
 
     @model_validator(mode="after")
     def _checks(self) -> SelectionConfig:
@@ -211,7 +213,8 @@ class InferenceConfig(Section):
     """Average over views of each window. mirror: its 8 flips, 8 times the work; all: with axis
     exchanges up to 48, of axes along which window edges and spacing are equal."""
     postprocess: Chain = ()
-    """Post-processing where selection chose none; empty: the threshold alone."""
+    """Post-processing where selection chose none, of the mask of each class or region; empty: the
+    threshold alone."""
 
     @model_validator(mode="before")
     @classmethod
