@@ -138,16 +138,23 @@ def write(path: Path, array: Array, like: Volume | None) -> None:
     library: Any = nibabel
     array = array.view(np.uint8) if array.dtype == np.bool_ else array
     array = array.astype(np.float32) if array.dtype == np.float16 else array
+    library.save(new_image(array, like), path)
+
+
+def new_image(array: Array, like: Volume | None) -> Any:
+    """Return a nibabel image of an array, with the header of `like`, see `write`."""
+    import nibabel
+
+    library: Any = nibabel
     if like is None or not isinstance(like.geometry, NiftiGeometry):
-        library.save(_with_spacing(library, array, like), path)
-        return
+        return _with_spacing(library, array, like)
     header = like.geometry.header.copy()
     header.set_data_dtype(array.dtype)
     header.set_slope_inter(1, 0)
     header["cal_min"] = header["cal_max"] = 0
     is_nifti2 = isinstance(header, library.Nifti2Header)
     image_class = library.Nifti2Image if is_nifti2 else library.Nifti1Image
-    library.save(image_class(array.T, None, header), path)
+    return image_class(array.T, None, header)
 
 
 def _with_spacing(library: Any, array: Array, like: Volume | None) -> Any:

@@ -6,7 +6,8 @@ import html
 import logging
 import re
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -117,14 +118,44 @@ def write(path: Path, array: Array, like: Volume | None) -> None:
     import tifffile
 
     array = array.view(np.uint8) if array.dtype == np.bool_ else array
+    options, is_zcyx = _options(array.ndim, array.dtype, like)
+    array = array.swapaxes(0, 1) if is_zcyx else array
+    tifffile.imwrite(path, array, **options)
+
+
+def write_pages(
+    path: Path,
+    pages: Iterable[Array],
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    like: Volume | None,
+) -> None:
+    """Write a volume of which one page is in memory at a time.
+
+    Args:
+        path: File.
+        pages: Slices in the order of (z, y, x) or (c, z, y, x).
+        shape: Shape of the volume.
+        dtype: Type of the pages; not bool.
+        like: As for `write`; files of ImageJ with channels are written as OME-TIFF.
+    """
+    import tifffile
+
+    options, is_zcyx = _options(len(shape), dtype, like)
+    if is_zcyx and like is not None:
+        options, _ = _options(len(shape), dtype, replace(like, geometry=None))
+    tifffile.imwrite(path, iter(pages), shape=shape, dtype=dtype, **options)
+
+
+def _options(ndim: int, dtype: np.dtype[Any], like: Volume | None) -> tuple[dict[str, Any], bool]:
+    """Options of tifffile, and whether channels follow z."""
     geometry = like.geometry if like and isinstance(like.geometry, TiffGeometry) else None
     if geometry is None:
         kind: Any = "ome" if like and like.has_header else "plain"
         geometry = TiffGeometry(kind, _LZW, None, None, _ome_sizes(like))
-    imagej = geometry.kind == "imagej" and array.dtype.type in _IMAGEJ_TYPES
-    if imagej and array.ndim == 4:
-        array = array.swapaxes(0, 1)
-    axes = "ZYX" if array.ndim == 3 else "ZCYX" if imagej else "CZYX"
+    imagej = geometry.kind == "imagej" and dtype.type in _IMAGEJ_TYPES
+    is_zcyx = imagej and ndim == 4
+    axes = "ZYX" if ndim == 3 else "ZCYX" if imagej else "CZYX"
     options: dict[str, Any] = {"metadata": {"axes": axes}}
     if imagej:
         options = {"imagej": True, "metadata": {"axes": axes, **geometry.metadata}}
@@ -134,8 +165,9 @@ def write(path: Path, array: Array, like: Volume | None) -> None:
     if geometry.resolution and (imagej or geometry.kind == "plain"):
         options["resolution"] = geometry.resolution
         options["resolutionunit"] = geometry.resolution_unit
-    compression = _LOSSLESS.get(geometry.compression, _LZW)
-    tifffile.imwrite(path, array, photometric="minisblack", compression=compression, **options)
+    options["compression"] = _LOSSLESS.get(geometry.compression, _LZW)
+    options["photometric"] = "minisblack"
+    return options, is_zcyx
 
 
 def _ome_sizes(like: Volume | None) -> dict[str, Any]:

@@ -147,7 +147,7 @@ def write(path: Path, array: Array, like: Volume | None) -> None:
     group = zarr.open_group(str(path), mode="w", zarr_format=3)
     group.create_array("0", data=np.ascontiguousarray(array), chunks=chunks)
     ome = geometry.ome if geometry else None
-    group.attrs["ome"] = _multiscales(array.ndim, ome or geometry_like(like))
+    group.attrs["ome"] = multiscales(array.ndim, ome or geometry_like(like))
 
 
 def geometry_like(like: Volume | None) -> dict[str, Any]:
@@ -158,19 +158,50 @@ def geometry_like(like: Volume | None) -> dict[str, Any]:
     return {"transforms": [scale], "whole": [], "names": names, "units": dict.fromkeys(names, unit)}
 
 
-def _multiscales(ndim: int, ome: dict[str, Any]) -> dict[str, Any]:
-    """OME-Zarr 0.5 metadata of one level, with the transformations and units of `ome`."""
+def multiscales(ndim: int, ome: dict[str, Any], num_levels: int = 1) -> dict[str, Any]:
+    """Return OME-Zarr 0.5 metadata with the transformations and units of `ome`.
+
+    Args:
+        ndim: 3 for (z, y, x), 4 for (c, z, y, x).
+        ome: Geometry of the finest level.
+        num_levels: Levels "0", "1", ..., each half as fine as the one before; a voxel covers those
+            that it stands for.
+    """
     names = ["c", "z", "y", "x"][-ndim:]
     transforms = [_for_axes(transform, ome["names"], names) for transform in ome["transforms"]]
-    no_scale = {"type": "scale", "scale": [1.0] * ndim}
-    level = {"path": "0", "coordinateTransformations": transforms or [no_scale]}
+    transforms = transforms or [{"type": "scale", "scale": [1.0] * ndim}]
     axes = [_axis(name, ome["units"].get(name)) for name in names]
-    image: dict[str, Any] = {"axes": axes, "datasets": [level]}
+    datasets = [
+        {"path": str(level), "coordinateTransformations": _coarser(transforms, names, 2**level)}
+        for level in range(num_levels)
+    ]
+    image: dict[str, Any] = {"axes": axes, "datasets": datasets}
     whole = [_for_axes(transform, ome["names"], names) for transform in ome["whole"]]
     return {
         "version": "0.5",
         "multiscales": [image | ({"coordinateTransformations": whole} if whole else {})],
     }
+
+
+def _coarser(
+    transforms: list[dict[str, Any]], names: list[str], factor: int
+) -> list[dict[str, Any]]:
+    """The transformations of a level with voxels `factor` times as long."""
+    if factor == 1:
+        return transforms
+    edges, offset = np.ones(len(names)), np.zeros(len(names))
+    for transform in transforms:
+        if transform["type"] == "scale":
+            edges, offset = edges * transform["scale"], offset * transform["scale"]
+        elif transform["type"] == "translation":
+            offset = offset + transform["translation"]
+    is_spatial = np.array([name != "c" for name in names])
+    centre = np.where(is_spatial, offset + edges * (factor - 1) / 2, offset)
+    scale = np.where(is_spatial, edges * factor, edges)
+    return [
+        {"type": "scale", "scale": scale.tolist()},
+        {"type": "translation", "translation": centre.tolist()},
+    ]
 
 
 def _for_axes(transform: dict[str, Any], axes: list[str], names: list[str]) -> dict[str, Any]:

@@ -1,0 +1,287 @@
+"""Prediction of one volume of any size into an OME-Zarr image."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from vesuv.errors import InputError
+from vesuv.inference.blocks.compute import Grids
+from vesuv.inference.blocks.first_pass import choose_coverage, measure_image
+from vesuv.inference.blocks.journal import BlockRecord, Journal
+from vesuv.inference.blocks.output import BlockOutput, ClassWriter
+from vesuv.inference.blocks.plan import BlockPlan, block_name
+from vesuv.inference.blocks.settings import BlockSettings
+from vesuv.inference.blocks.source import Source
+from vesuv.inference.blocks.statistics import ImageStatistics
+from vesuv.inference.blocks.target import check_target, clear_target
+from vesuv.inference.blocks.work import BlockWork
+from vesuv.inference.chosen_mask import ChosenMask
+from vesuv.inference.domain_shift import DomainShift, InputGrid
+from vesuv.inference.engines.local import predict_blocks
+from vesuv.inference.members import Member
+from vesuv.inference.postprocess.blockwise import Block, BlockRun, segment_blocks
+from vesuv.inference.predictor import Predictor, check_spacing
+from vesuv.inference.provenance import PROVENANCE, provenance
+from vesuv.io.lazy import LazyVolume
+from vesuv.io.tables import write_json
+from vesuv.types import Say, ShowProgress, Spacing, no_shown_progress, silent
+
+
+@dataclass(frozen=True)
+class BlockPrediction:
+    """Prediction of one volume in blocks.
+
+    Args:
+        members: Checkpoints, for the record.
+        mask: Threshold and post-processing.
+        predictor: Networks and settings.
+        source: The volume.
+        output: Folder of the OME-Zarr image.
+        settings: Blocks, statistics, engine.
+        say: Called with each message.
+        show_progress: Shows the progress.
+    """
+
+    members: Sequence[Member]
+    mask: ChosenMask
+    predictor: Predictor
+    source: Source
+    output: Path
+    settings: BlockSettings = field(default_factory=BlockSettings)
+    say: Say = silent
+    show_progress: ShowProgress = no_shown_progress
+
+    @cached_property
+    def volume(self) -> LazyVolume:
+        """The input; its voxels are read on request.
+
+        Raises:
+            InputError: It cannot be opened, or has other channels than the networks.
+        """
+        volume = self.source.open()
+        found, wanted = volume.voxels.shape[0], self.predictor.num_channels
+        if found != wanted:
+            raise InputError(
+                f"{self.source.files[0]}: the networks were trained on {wanted} channel"
+                f"{'s' * (wanted > 1)}, found {found}; give those of training"
+            )
+        check_spacing(volume.header.spacing)
+        return volume
+
+    @cached_property
+    def plan(self) -> BlockPlan:
+        return BlockPlan.of(self.volume.shape, self.settings.block_size)
+
+    @property
+    def input_grid(self) -> InputGrid:
+        header = self.volume.header
+        return InputGrid(header.spacing, header.unit, header.direction)
+
+    @property
+    def spacing(self) -> Spacing:
+        """Spacing in the unit of training."""
+        return self.predictor.spacing_of(self.input_grid)
+
+    @property
+    def grids(self) -> Grids:
+        return Grids.of(self.volume.shape, self.spacing, self.predictor.config.data.spacing)
+
+    @property
+    def has_chain(self) -> bool:
+        """Whether the mask of a block depends on other blocks."""
+        return any(cut.chain for cut in self.mask.settings.cuts)
+
+    def check(self) -> dict[str, Any]:
+        """Check input and output; nothing is written.
+
+        Returns:
+            What the output's record says of the job.
+
+        Raises:
+            InputError: The input cannot be used, or the output not be written.
+        """
+        keep = self.settings.keep_probabilities
+        job = {
+            "settings": provenance(self.members, self.predictor, self.mask, probabilities=keep),
+            "input": self.source.record(self.volume),
+            "blocks": {
+                "size": self.plan.block,
+                "shard": self.plan.shard,
+                "chunk": self.plan.chunk,
+                "statistics": choose_coverage(self.grids, self.settings.coverage),
+            },
+        }
+        if self.settings.overwrite and self.settings.part.count > 1:
+            raise InputError(
+                "--part: parts of one output never replace it, found --overwrite; remove the "
+                "output, and leave --overwrite out"
+            )
+        check_target(self.output, self.source, job, overwrite=self.settings.overwrite)
+        return job
+
+    def run(self) -> list[DomainShift]:
+        """Predict the blocks that are missing; the call that writes the last one finishes.
+
+        Returns:
+            How the volume differs from those of training.
+
+        Raises:
+            InputError: See `check`; or a block cannot be read, predicted or written. What is
+                written stays, and the same call goes on.
+        """
+        job = self.check()
+        if self.settings.overwrite:
+            clear_target(self.output)
+        journal = Journal.of(self.output)
+        with journal.lock(self.say):
+            statistics = self._start(journal, job)
+        self.say(str(statistics))
+        work = self._work(statistics)
+        if journal.is_finished:
+            self.say(f"{self.output} was predicted before; left as it is")
+        else:
+            self._predict_missing(work, journal)
+        if self.predictor.domain is None:
+            return []
+        dtype = self.volume.voxels.dtype
+        return self.predictor.domain.shifts(self.input_grid, statistics.working, dtype)
+
+    def _start(self, journal: Journal, job: dict[str, Any]) -> ImageStatistics:
+        """Return the statistics of an earlier call, or measure them and create the output."""
+        if journal.exists:
+            return ImageStatistics.from_json(journal.job()["statistics"])
+        with self.show_progress(f"{self.source.id}, intensities", "parts") as progress:
+            try:
+                statistics = measure_image(
+                    self.volume.voxels, self.grids, job["blocks"]["statistics"], progress
+                )
+            except InputError as fault:
+                raise InputError(f"{self.source.files[0]}: {fault}") from None
+        work = self._work(statistics)
+        work.output.create(mask=True, levels=work.writes_levels)
+        journal.start({**job, "statistics": statistics.to_json()})
+        return statistics
+
+    def _work(self, statistics: ImageStatistics) -> BlockWork:
+        targets = self.predictor.targets
+        has_softmax = self.predictor.config.model.out_channels > 1 and not targets.overlap
+        labels = self.predictor.config.labels
+        channels = list(labels.classes) if has_softmax else list(targets.names)
+        return BlockWork(
+            self.predictor,
+            self.source,
+            self.grids,
+            statistics,
+            self.spacing,
+            BlockOutput(self.output, self.plan, labels, tuple(channels)),
+            writes_levels=self.settings.keep_probabilities or self.has_chain,
+            writes_mask=not self.has_chain,
+        )
+
+    def _predict_missing(self, work: BlockWork, journal: Journal) -> None:
+        own = self.settings.part.of(self.plan.blocks)
+        records = self._checked_records(work, journal, own)
+        missing = [block for block in own if block_name(block) not in records]
+        if records:
+            self.say(f"{len(records)} of {len(own)} blocks were predicted before")
+        start = time.monotonic()
+        written: list[BlockRecord] = []
+        with self.show_progress(self.source.id, "blocks") as progress:
+
+            def on_record(record: BlockRecord) -> None:
+                written.append(record)
+                progress(len(records) + len(written), len(own))
+
+            self._predict(work, missing, on_record)
+        self._say_rate(written, missing, time.monotonic() - start)
+        with journal.lock(self.say):
+            if journal.is_finished:
+                return
+            all_records = journal.records(self.plan.blocks)
+            if len(all_records) < self.plan.num_blocks:
+                num = self.plan.num_blocks - len(all_records)
+                self.say(
+                    f"{num} of {self.plan.num_blocks} blocks belong to parts that are not "
+                    "finished; the last part finishes the output"
+                )
+                return
+            self._finish(work, journal, list(all_records.values()))
+
+    def _predict(self, work: BlockWork, blocks: Sequence[Block], on_record: Any) -> None:
+        if self.settings.engine == "ray":
+            from vesuv.inference.engines.ray_ import predict_blocks_on_ray
+
+            predict_blocks_on_ray(work, blocks, on_record, self.settings.workers, self.say)
+            return
+        predict_blocks(work, blocks, on_record)
+
+    def _checked_records(
+        self, work: BlockWork, journal: Journal, blocks: Sequence[Block]
+    ) -> dict[str, BlockRecord]:
+        """The finished blocks whose shards are those that were written."""
+        records = journal.records(blocks)
+        if not records:
+            return records
+        arrays = {"0": work.output.mask()}
+        if work.writes_levels:
+            arrays["probabilities/0"] = work.output.levels()
+        for name, record in list(records.items()):
+            if not all(arrays[key].holds(digests) for key, digests in record.digests.items()):
+                self.say(f"block {name}: its files have changed since; predicted again")
+                journal.remove(records.pop(name))
+        return records
+
+    def _say_rate(
+        self, records: Sequence[BlockRecord], blocks: Sequence[Block], seconds: float
+    ) -> None:
+        if not records:
+            return
+        voxels = sum(
+            (b.stop[0] - b.start[0]) * (b.stop[1] - b.start[1]) * (b.stop[2] - b.start[2])
+            for b in blocks
+        )
+        computed = sum(record.computed for record in records)
+        empty = sum(record.empty for record in records)
+        self.say(
+            f"{self.source.id}: {len(records)} blocks, {computed} windows, {empty} more without "
+            f"data skipped, {seconds:.1f} s, {voxels / seconds:.3g} voxels a second"
+        )
+
+    def _finish(self, work: BlockWork, journal: Journal, records: list[BlockRecord]) -> None:
+        """Post-process, write the coarser levels, and make the output an image."""
+        output, like = work.output, self.volume.header
+        if self.has_chain:
+            output.create(mask=True, levels=False)
+            scratch = journal.folder / "scratch"
+            scratch.mkdir(exist_ok=True)
+            run = BlockRun(self.plan.grid, scratch, show_progress=self.show_progress)
+            writer = ClassWriter(output)
+            segment_blocks(output.levels(), self.mask.settings, self.spacing, writer, run)
+        with self.show_progress(f"{self.source.id}, coarser levels", "levels") as progress:
+            if self.settings.keep_probabilities:
+                output.finish_levels(like, progress)
+            elif work.writes_levels:
+                output.remove_levels()
+            job = journal.job()
+            record = {
+                **provenance(
+                    self.members,
+                    self.predictor,
+                    self.mask,
+                    probabilities=self.settings.keep_probabilities,
+                ),
+                **{key: job[key] for key in ("input", "blocks", "statistics")},
+                "windows": {
+                    "computed": sum(one.computed for one in records),
+                    "empty": sum(one.empty for one in records),
+                },
+            }
+            write_json(self.output / PROVENANCE, record)
+            output.finish_mask(like, {}, progress)
+        journal.finish()
+        self.say(f"written: {self.output}")

@@ -1,0 +1,34 @@
+"""Settings of a prediction in blocks that the user chooses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from vesuv.inference.blocks.plan import BLOCK_EDGE, Part
+from vesuv.inference.blocks.statistics import Pass
+
+Engine = Literal["local", "ray"]
+
+
+@dataclass(frozen=True)
+class BlockSettings:
+    """How a volume is divided, and where its blocks are predicted.
+
+    Args:
+        block_size: Edge of a block.
+        coverage: Voxels that statistics are taken from; None: full up to a size, else sample.
+        part: Share of the blocks that this call predicts.
+        engine: local: this process; ray: the workers of a Ray cluster.
+        workers: Workers of the engine ray; None: one for each GPU, else one for each CPU.
+        keep_probabilities: Write the probabilities too.
+        overwrite: Replace an earlier output.
+    """
+
+    block_size: int = BLOCK_EDGE
+    coverage: Pass | None = None
+    part: Part = field(default_factory=Part)
+    engine: Engine = "local"
+    workers: int | None = None
+    keep_probabilities: bool = False
+    overwrite: bool = False

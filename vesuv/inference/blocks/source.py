@@ -1,0 +1,84 @@
+"""The volume that is predicted in blocks: how to open it, and how to tell it from another."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vesuv.errors import InputError
+from vesuv.io.formats import stem
+from vesuv.io.lazy import LazyVolume, open_lazy
+from vesuv.io.lazy.volume import ChannelFiles
+from vesuv.io.urls import is_url, url_stem
+
+_HEAD_BYTES = 1 << 20
+"""Bytes at each end of a file that tell it from another."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A volume of one file or address, or of one file for each channel.
+
+    Args:
+        files: Paths, or one address.
+        level: Level of an OME-Zarr image.
+        anonymous: Read from s3 without credentials.
+    """
+
+    files: tuple[str, ...]
+    level: int = 0
+    anonymous: bool = False
+
+    @property
+    def id(self) -> str:
+        """File name without ending."""
+        first = self.files[0]
+        return url_stem(first) if is_url(first) else stem(first)
+
+    def open(self) -> LazyVolume:
+        """Open the volume.
+
+        Raises:
+            InputError: It cannot be read, or its channels have different shapes.
+        """
+        first, *others = (
+            open_lazy(file, level=self.level, anonymous=self.anonymous) for file in self.files
+        )
+        for file, volume in zip(self.files[1:], others, strict=True):
+            if volume.shape != first.shape:
+                raise InputError(
+                    f"{file}: channels of a case have one shape, found {volume.shape} and "
+                    f"{first.shape} ({self.files[0]}); export both on one grid"
+                )
+        if not others:
+            return first
+        return LazyVolume(
+            ChannelFiles((first.voxels, *(one.voxels for one in others))), first.header
+        )
+
+    def record(self, volume: LazyVolume) -> dict[str, Any]:
+        """Return what a record says about the volume; equal for equal contents."""
+        return {
+            "files": [_file_record(file) for file in self.files],
+            "level": self.level,
+            "shape": list(volume.voxels.shape),
+            "dtype": volume.voxels.dtype.name,
+            "spacing": list(volume.header.spacing),
+            "unit": volume.header.unit,
+        }
+
+
+def _file_record(file: str) -> dict[str, Any]:
+    """Name, size and digest of both ends of a file; of a folder or address the name alone."""
+    path = Path(file)
+    if is_url(file) or not path.is_file():
+        return {"name": file.rstrip("/").rpartition("/")[2]}
+    size = path.stat().st_size
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        digest.update(stream.read(_HEAD_BYTES))
+        stream.seek(max(0, size - _HEAD_BYTES))
+        digest.update(stream.read(_HEAD_BYTES))
+    return {"name": path.name, "bytes": size, "sha256_of_both_ends": digest.hexdigest()}

@@ -1,0 +1,1 @@
+"""Where the blocks of a prediction are processed: this process, or a cluster."""

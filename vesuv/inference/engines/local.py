@@ -1,0 +1,83 @@
+"""Blocks in this process: the next one is read while one is computed and the last is written."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from vesuv.inference.blocks.journal import BlockRecord
+from vesuv.inference.blocks.work import BlockWork
+from vesuv.inference.postprocess.blockwise import Block
+from vesuv.types import Array
+
+OnRecord = Callable[[BlockRecord], None]
+"""Called with each block that is written."""
+
+
+def predict_blocks(work: BlockWork, blocks: Sequence[Block], on_record: OnRecord) -> None:
+    """Predict blocks one after the other.
+
+    At most four blocks are in memory: one that is read, one that waits, one that is computed and
+    one that is written.
+
+    Args:
+        work: Volume, networks and output.
+        blocks: The blocks.
+        on_record: Called in this thread after each block.
+
+    Raises:
+        InputError: A block cannot be read, predicted or written; the others before it are.
+    """
+    with _Reader(work, blocks) as images, ThreadPoolExecutor(1, "write") as writer:
+        last: Future[BlockRecord] | None = None
+        for block in blocks:
+            result = work.compute(block, images.get())
+            if last is not None:
+                on_record(last.result())
+            last = writer.submit(work.write, result)
+            del result
+        if last is not None:
+            on_record(last.result())
+
+
+class _Reader:
+    """Thread that reads the next block."""
+
+    def __init__(self, work: BlockWork, blocks: Sequence[Block]) -> None:
+        self._work, self._blocks = work, blocks
+        self._images: queue.Queue[Array | BaseException] = queue.Queue(maxsize=1)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._read, name="read", daemon=True)
+
+    def __enter__(self) -> _Reader:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_fault: object) -> None:
+        self._stop.set()
+        while self._thread.is_alive():
+            try:
+                self._images.get(timeout=0.05)
+            except queue.Empty:
+                self._thread.join(timeout=0.05)
+
+    def get(self) -> Array:
+        """Return the image of the next block."""
+        image = self._images.get()
+        if isinstance(image, BaseException):
+            raise image
+        return image
+
+    def _read(self) -> None:
+        for block in self._blocks:
+            if self._stop.is_set():
+                return
+            try:
+                image = self._work.read(block)
+            except BaseException as fault:
+                self._images.put(fault)
+                return
+            self._images.put(image)
+            del image
