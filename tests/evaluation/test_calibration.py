@@ -3,7 +3,11 @@ import math
 import numpy as np
 import pytest
 
-from vesuv.evaluation.calibration import expected_calibration_error, reliability
+from vesuv.evaluation.calibration import (
+    counted_reliability,
+    expected_calibration_error,
+    reliability,
+)
 
 ALL = np.ones(4, bool)
 
@@ -47,3 +51,17 @@ def test_volumes_pool_bin_by_bin_to_the_error_of_both_together() -> None:
     # by itself the first voxel is off by 0.1; together with its neighbour the bin is off by 0.4
     assert parts[0].error == pytest.approx(0.1)
     assert pooled.error == pytest.approx(0.25)
+
+
+def test_counted_voxels_have_the_reliability_of_their_voxels() -> None:
+    probs = np.array([0.9, 0.9, 0.9, 0.1, 1.0, 0.1])
+    label = np.array([1, 0, 1, 0, 1, 0], bool)
+
+    every = reliability(probs, label, np.ones(6, bool))
+    counted = counted_reliability(
+        np.array([0.9, 0.9, 0.1, 1.0]), np.array([1, 0, 0, 1], bool), np.array([2, 1, 2, 1])
+    )
+
+    assert counted.voxels.tolist() == every.voxels.tolist()
+    assert counted.foreground.tolist() == every.foreground.tolist()
+    assert counted.probability.tolist() == pytest.approx(every.probability.tolist())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,7 +13,14 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from vesuv.cli.console import console
-from vesuv.cli.options import Changes, DryRun, Switch, several, with_option_changes
+from vesuv.cli.options import (
+    Changes,
+    Checkpoints,
+    DryRun,
+    Switch,
+    several,
+    with_option_changes,
+)
 from vesuv.cli.progress import progress_on
 from vesuv.config.training import Views
 from vesuv.errors import InputError
@@ -30,10 +39,13 @@ def predict(
     output: Path,
     run: Annotated[tuple[Path, ...] | None, several("--run")] = None,
     best: Path | None = None,
-    checkpoint: str | None = None,
+    checkpoint: Checkpoints = None,
+    weights: Annotated[tuple[float, ...] | None, several("--weights")] = None,
     threshold: float | None = None,
     postprocess: Literal["none"] | None = None,
     probabilities: Switch = False,
+    calibrated: Switch = False,
+    uncertainty: Switch = False,
     submission: Path | None = None,
     overlap: str | None = None,
     views: Views | None = None,
@@ -49,10 +61,13 @@ def predict(
         output: Folder of masks and provenance.json.
         run: Run folders, log/<config>/fold_<k> …
         best: best.json of find_best, in place of --run.
-        checkpoint: Checkpoint (default: the selected one).
+        checkpoint: Checkpoints of each run, averaged … (default: the selected one).
+        weights: Weight in the mean of each run or, by run, of each checkpoint … (default: equal).
         threshold: Threshold, of every class (default: the selected ones).
         postprocess: none: leave post-processing out (default: as selected).
         probabilities: Write probabilities as well.
+        calibrated: Write calibrated probabilities, with the selected temperature.
+        uncertainty: Write the disagreement of networks and views, mutual information in bits.
         submission: Write a submission.zip of uint8 <id>.tif masks.
         overlap: Share that windows overlap (default: as selected): --set inference.overlap=…
         views: Average none, mirror (8), all (48) (default: as selected): --set inference.views=…
@@ -69,7 +84,7 @@ def predict(
     check_output(source, output)
     channel_files = members[0].config.model.in_channels > 1
     volumes = find_inputs(source, channel_files=channel_files)
-    predictor = Predictor.of_members(members, mask.settings)
+    predictor = Predictor.of_members(members, mask.settings, weights=weights)
     torch.set_num_threads(predictor.machine.threads)
     for one in members:
         note = ", trained on since it was selected" if one.is_outdated else ""
@@ -82,11 +97,14 @@ def predict(
         mask,
         predictor,
         output,
-        probabilities,
+        probabilities or calibrated,
         submission,
         say=lambda line: out.print(line),
         show_progress=progress_on(out),
         overwrite=overwrite,
+        uncertainty=uncertainty,
+        calibrated=calibrated,
+        command=shlex.join(sys.argv),
     )
     if dry_run:
         _print_plan(out, prediction, volumes)
@@ -106,11 +124,14 @@ def _print_plan(out: Console, prediction: FilePrediction, volumes: Sequence[Inpu
 
 
 def _members(
-    runs: tuple[Path, ...] | None, best: Path | None, checkpoint: str | None, changes: list[str]
+    runs: tuple[Path, ...] | None,
+    best: Path | None,
+    checkpoints: tuple[str, ...] | None,
+    changes: list[str],
 ) -> list[Member]:
     if best is None:
-        return open_members(runs or (), None if checkpoint is None else [checkpoint], changes)
-    for word, value in {"--run": runs, "--checkpoint": checkpoint}.items():
+        return open_members(runs or (), checkpoints, changes)
+    for word, value in {"--run": runs, "--checkpoint": checkpoints}.items():
         if value is not None:
             raise InputError(f"{word}: --best names runs and checkpoints itself; leave one out")
     return open_best(best, changes)

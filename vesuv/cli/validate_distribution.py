@@ -72,7 +72,7 @@ def validate_distribution(
     )
     result = validation.result
     out.print(_table(result, f"{len(result.problem.cases)} held-out cases, whole volumes"))
-    for sentence in _sentences(result):
+    for sentence in [*_sentences(result), validation.calibration.sentence()]:
         out.print(sentence)
     files = ", ".join(str(one.selected_file) for one in validation.runs)
     pages = ", ".join(str(one.path / PAGE) for one in validation.runs)

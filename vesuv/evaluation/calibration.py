@@ -56,12 +56,35 @@ def reliability(
         num_bins: Bins of equal width over [0, 1]; a probability of 1 falls in the last.
     """
     judged_probs, judged_label = probs[valid], label[valid]
-    bins = np.minimum((judged_probs * num_bins).astype(np.int64), num_bins - 1)
+    bins = _bins(judged_probs, num_bins)
     return Reliability(
         np.bincount(bins, minlength=num_bins),
         np.bincount(bins, weights=judged_probs, minlength=num_bins).astype(np.float64),
         np.bincount(bins[judged_label], minlength=num_bins),
     )
+
+
+def counted_reliability(
+    probs: NDArray[np.floating], label: Mask, voxels: NDArray[np.int64], num_bins: int = NUM_BINS
+) -> Reliability:
+    """Return `reliability` of judged voxels that are counted by probability and label.
+
+    Args:
+        probs: Foreground probability in [0, 1], (n,).
+        label: Foreground, (n,).
+        voxels: Number of voxels with this probability and label, (n,).
+        num_bins: As for `reliability`.
+    """
+    bins = _bins(probs, num_bins)
+    counts, probability, foreground = (
+        np.bincount(bins, weights=weights, minlength=num_bins).astype(np.float64)
+        for weights in (voxels, voxels * probs, voxels * label)
+    )
+    return Reliability(counts.astype(np.int64), probability, foreground.astype(np.int64))
+
+
+def _bins(probs: NDArray[np.floating], num_bins: int) -> NDArray[np.int64]:
+    return np.minimum((probs * num_bins).astype(np.int64), num_bins - 1)
 
 
 def expected_calibration_error(

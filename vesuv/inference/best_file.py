@@ -12,7 +12,13 @@ from vesuv.inference.members import Member, check_compatible, open_member
 from vesuv.io.tables import VERSION, read_json
 from vesuv.runs.fields import Record, Share, first_fault
 from vesuv.runs.folder import RunFolder
-from vesuv.runs.records import ChainRecord, SelectedCut, SelectedInference, SelectedModel
+from vesuv.runs.records import (
+    ChainRecord,
+    SelectedCalibration,
+    SelectedCut,
+    SelectedInference,
+    SelectedModel,
+)
 
 
 class _BestMember(Record):
@@ -29,6 +35,7 @@ class BestFile(Record):
     postprocess: ChainRecord
     classes: dict[str, SelectedCut] | None = None
     inference: SelectedInference | None = None
+    calibration: SelectedCalibration | None = None
 
 
 def open_best(path: Path, changes: Sequence[str] = ()) -> list[Member]:
@@ -51,6 +58,7 @@ def open_best(path: Path, changes: Sequence[str] = ()) -> list[Member]:
             postprocess=best.postprocess,
             classes=best.classes,
             inference=best.inference,
+            calibration=best.calibration,
         )
         members.append(
             open_member(RunFolder.open(Path(one.run)), one.checkpoint, selected, changes)

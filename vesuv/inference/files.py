@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,18 +18,19 @@ from vesuv.inference.inputs import InputVolume
 from vesuv.inference.members import Member
 from vesuv.inference.prediction_record import (
     PROBABILITIES,
+    UNCERTAINTY,
     PredictionRecord,
     open_record,
     output_files,
 )
-from vesuv.inference.predictor import Predictor
+from vesuv.inference.predictor import Prediction, Predictor
 from vesuv.inference.provenance import PROVENANCE, provenance
 from vesuv.io.atomic import atomic_replace, catch_write_errors, temporary_folder
 from vesuv.io.formats import read, stem, volumes_in, write
 from vesuv.io.grid import read_channels
 from vesuv.io.places import check_no_links, contains
 from vesuv.io.tables import read_json_or_none
-from vesuv.types import Say, ShowProgress, no_shown_progress, silent
+from vesuv.types import Array, ClassArray, Say, ShowProgress, no_shown_progress, silent
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,15 @@ class FilePrediction:
         predictor: Networks and settings.
         output: Folder for masks and provenance.json.
         probabilities: Write probabilities/<name> too, float32 in the input's format.
+        uncertainty: Write uncertainty/<name> too, float32 in the input's format, see
+            `Predictor.uncertainty`.
+        calibrated: The probabilities are calibrated, see `vesuv.inference.temperature`; masks are
+            made of the others.
         submission: Zip file with <id>.tif of each volume, uint8, 1 on every foreground class.
         say: Called with each message.
         show_progress: Shows the progress of each volume.
         overwrite: Replace masks, probabilities and submission of earlier predictions.
+        command: The command that is called, for provenance.json.
     """
 
     members: Sequence[Member]
@@ -57,6 +63,9 @@ class FilePrediction:
     say: Say = silent
     show_progress: ShowProgress = no_shown_progress
     overwrite: bool = False
+    uncertainty: bool = False
+    calibrated: bool = False
+    command: str | None = None
 
     def check(self, volumes: Sequence[InputVolume]) -> PredictionRecord:
         """Check that no file is replaced that this call may not replace; nothing is written.
@@ -65,24 +74,40 @@ class FilePrediction:
             Record of this prediction, with the volumes that an earlier call has finished.
 
         Raises:
-            InputError: Names the first such file, and what to do.
+            InputError: Names the first such file, and what to do. Or uncertainty or calibrated
+                probabilities are asked for that the networks do not give.
         """
+        if self.uncertainty:
+            self.predictor.check_has_several_predictions()
+        if self.calibrated:
+            self.predictor.check_can_calibrate()
         if self.submission is not None:
             check_submission(self.submission)
         settings = provenance(
-            self.members, self.predictor, self.mask, probabilities=self.probabilities
+            self.members,
+            self.predictor,
+            self.mask,
+            probabilities=self.probabilities,
+            uncertainty=self.uncertainty,
+            calibrated=self.calibrated,
         )
         return open_record(
             self.output,
             settings,
             volumes,
             submission=self.submission,
+            command=self.command,
             overwrite=self.overwrite,
         )
 
     def output_files(self, volume: InputVolume) -> list[Path]:
         """Return the files that are written for a volume, the mask first."""
-        return output_files(self.output, volume, probabilities=self.probabilities)
+        return output_files(
+            self.output,
+            volume,
+            probabilities=self.probabilities,
+            uncertainty=self.uncertainty,
+        )
 
     def run(self, volumes: Sequence[InputVolume]) -> list[Path]:
         """Predict each volume; volumes with faults are left out and reported at the end.
@@ -140,19 +165,36 @@ class FilePrediction:
         grid = InputGrid(like.spacing, like.unit, like.direction)
         with self.show_progress(title, "windows") as progress:
             try:
-                prediction = self.predictor.predict_on_grid(image, grid, progress)
+                prediction = self.predictor.predict_on_grid(
+                    image, grid, progress, uncertainty=self.uncertainty
+                )
             except InputError as fault:
                 raise InputError(f"{volume.files[0]}: {fault}") from None
-        probs, shifts = prediction.probs, prediction.shifts
-        classes = self.predictor.classes(probs, self.predictor.spacing_of(grid))
-        mask_file, *probability_files = self.output_files(volume)
-        write(mask_file, decode(classes, self.predictor.config.labels), like)
-        for file in probability_files:
-            write(file, (probs[0] if len(probs) == 1 else probs).numpy(), like)
+        classes = self.predictor.classes(prediction.probs, self.predictor.spacing_of(grid))
+        for file, array in zip(
+            self.output_files(volume), self._arrays(prediction, classes), strict=True
+        ):
+            write(file, array, like)
         share = float(np.count_nonzero(classes)) / classes.size
         seconds = time.monotonic() - start
-        self.say(f"{title}: {share:.2%} foreground, {seconds:.1f} s")
-        return shifts
+        self.say(f"{title}: {share:.2%} foreground, {seconds:.1f} s{_views(prediction)}")
+        return prediction.shifts
+
+    def _arrays(self, prediction: Prediction, classes: ClassArray) -> Iterator[Array]:
+        """Yield what is written for a volume, in the order of `output_files`."""
+        yield decode(classes, self.predictor.config.labels)
+        if self.probabilities:
+            probs = prediction.probs
+            probs = self.predictor.calibrate(probs) if self.calibrated else probs
+            yield (probs[0] if len(probs) == 1 else probs).numpy()
+        if prediction.uncertainty is not None:
+            yield prediction.uncertainty.numpy()
+
+
+def _views(prediction: Prediction) -> str:
+    """Return how many views were averaged, as the end of a sentence; empty without views."""
+    counts = sorted(set(prediction.num_views))
+    return "" if counts == [1] else f", {' or '.join(map(str, counts))} views of each window"
 
 
 def check_output(source: Path, output: Path) -> None:
@@ -173,8 +215,9 @@ def check_output(source: Path, output: Path) -> None:
     inputs = [folder, *(volumes_in(source) if source.is_dir() else [source])]
     if any(contains(output, path) for path in inputs):  # also where inputs are links into it
         raise InputError(f"--output: {output} holds the inputs; name another folder")
-    check_no_links([output / PROBABILITIES])
-    folders = [path for path in (output, output / PROBABILITIES) if path.is_dir()]
+    below = [output / PROBABILITIES, output / UNCERTAINTY]
+    check_no_links(below)
+    folders = [path for path in (output, *below) if path.is_dir()]
     if any(map(volumes_in, folders)) and not _is_own(output / PROVENANCE):
         raise InputError(
             f"--output: {output} holds volumes that were not predicted by vesuv (no {PROVENANCE} "

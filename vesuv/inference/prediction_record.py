@@ -7,10 +7,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import BeforeValidator, ValidationError
 
+from vesuv.config.former_keys import with_present_names
 from vesuv.errors import InputError
 from vesuv.inference.domain_shift import DomainShift
 from vesuv.inference.inputs import InputVolume
@@ -21,6 +22,8 @@ from vesuv.runs.fields import Record
 
 PROBABILITIES = "probabilities"
 """Folder of the probabilities, below that of the masks."""
+UNCERTAINTY = "uncertainty"
+"""Folder of the uncertainty, below that of the masks."""
 
 
 class FileRecord(Record):
@@ -61,6 +64,7 @@ class InputRecord(Record):
 
 class _RunRecord(Record):
     checkpoint_sha256: str
+    weight: float = 1.0
 
 
 class _ThresholdRecord(Record):
@@ -79,15 +83,22 @@ class _Settings(Record):
     runs: tuple[_RunRecord, ...]
     threshold: _ThresholdRecord
     postprocess: _StepsRecord
-    inference: dict[str, Any]
+    inference: Annotated[dict[str, Any], BeforeValidator(with_present_names)]
     spacing: tuple[float, ...] | None
     labels: dict[str, Any]
+    spacing_unit: str | None = None
     probabilities: bool = False
+    uncertainty: bool = False
+    calibrated: bool = False
+    temperature: tuple[float, ...] | None = None
 
     def difference(self, other: _Settings) -> str | None:
         """Return a setting in which `other` differs, in words; None where all are equal."""
-        if self.runs != other.runs:
+        digests = [[run.checkpoint_sha256 for run in one.runs] for one in (self, other)]
+        if digests[0] != digests[1]:
             return "other runs or checkpoints"
+        if self.runs != other.runs:
+            return "other weights"
         mine, theirs = _by_dotted_key(self), _by_dotted_key(other)
         for key in {**mine, **theirs}:
             if mine.get(key) != theirs.get(key):
@@ -111,6 +122,7 @@ class PredictionRecord:
         folder: Folder of the masks.
         settings: Content of `vesuv.inference.provenance.provenance`.
         submission: Zip file of this call.
+        command: The command that called it.
         finished: Id -> record of each volume whose files are all written.
         unfinished: Ids of volumes whose files may be missing or, after a kill, not all written.
         done_before: Ids of this call's volumes that an earlier call has finished.
@@ -119,6 +131,7 @@ class PredictionRecord:
     folder: Path
     settings: Mapping[str, Any]
     submission: Path | None
+    command: str | None
     finished: dict[str, InputRecord]
     unfinished: set[str]
     done_before: frozenset[str]
@@ -140,6 +153,7 @@ class PredictionRecord:
         inputs = [self.finished[name] for name in sorted(self.finished)]
         content = {
             "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "command": self.command,
             **self.settings,
             "submission": None if self.submission is None else self.submission.resolve(),
             "inputs": [one.model_dump(mode="json", exclude_defaults=True) for one in inputs],
@@ -154,6 +168,7 @@ def open_record(
     volumes: Sequence[InputVolume],
     *,
     submission: Path | None = None,
+    command: str | None = None,
     overwrite: bool = False,
 ) -> PredictionRecord:
     """Compare a prediction with what its folder holds; nothing is written.
@@ -166,6 +181,7 @@ def open_record(
         settings: Content of `vesuv.inference.provenance.provenance`.
         volumes: Volumes to predict.
         submission: Zip file to write.
+        command: The command that is called.
         overwrite: Replace existing files.
 
     Raises:
@@ -179,7 +195,13 @@ def open_record(
     done: set[str] = set()
     if not overwrite:
         files = {
-            v.id: output_files(folder, v, probabilities=settings["probabilities"]) for v in volumes
+            v.id: output_files(
+                folder,
+                v,
+                probabilities=settings["probabilities"],
+                uncertainty=settings["uncertainty"],
+            )
+            for v in volumes
         }
         done = {v.id for v in volumes if _is_done(v, finished, files[v.id])}
         in_the_way = [
@@ -196,7 +218,7 @@ def open_record(
     names = {volume.id for volume in volumes} - done
     others = {name: one for name, one in finished.items() if name not in names}
     return PredictionRecord(
-        folder, settings, submission, others, unfinished | names, frozenset(done)
+        folder, settings, submission, command, others, unfinished | names, frozenset(done)
     )
 
 
@@ -220,12 +242,16 @@ def _settings(content: Mapping[str, Any]) -> _Settings:
     return _Settings.model_validate(json.loads(json.dumps(content, default=str)))
 
 
-def output_files(folder: Path, volume: InputVolume, *, probabilities: bool) -> list[Path]:
-    """Return the files that a prediction writes for a volume, the mask first."""
-    files = [folder / volume.output_name]
+def output_files(
+    folder: Path, volume: InputVolume, *, probabilities: bool, uncertainty: bool = False
+) -> list[Path]:
+    """Return the files of a volume: mask, then probabilities, then uncertainty."""
+    folders = [folder]
     if probabilities:
-        files.append(folder / PROBABILITIES / volume.output_name)
-    return files
+        folders.append(folder / PROBABILITIES)
+    if uncertainty:
+        folders.append(folder / UNCERTAINTY)
+    return [one / volume.output_name for one in folders]
 
 
 def _is_done(

@@ -26,6 +26,8 @@ def provenance(
     mask: ChosenMask,
     *,
     probabilities: bool = False,
+    uncertainty: bool = False,
+    calibrated: bool = False,
 ) -> dict[str, Any]:
     """Return the settings of a prediction, which provenance.json records.
 
@@ -34,11 +36,18 @@ def provenance(
         predictor: Networks and settings of the checkpoints.
         mask: Threshold and post-processing.
         probabilities: Whether probabilities are written too.
+        uncertainty: Whether uncertainty is written too.
+        calibrated: Whether the written probabilities are calibrated.
     """
     config, machine = predictor.config, predictor.machine
     targets, cuts = mask.settings.targets, mask.settings.cuts
+    weights = predictor.weights or (1.0,) * len(members)
+    domain = predictor.domain
     return {
-        "runs": [_member_record(one) for one in members],
+        "runs": [
+            {**_member_record(one), "weight": weight}
+            for one, weight in zip(members, weights, strict=True)
+        ],
         "threshold": {
             "value": _of_targets(targets, [cut.threshold for cut in cuts]),
             "why": mask.threshold_reason,
@@ -55,7 +64,12 @@ def provenance(
         },
         "spacing": config.data.spacing,
         "labels": config.labels.model_dump(mode="json"),
+        "spacing_unit": domain.training.unit if domain else None,
         "probabilities": probabilities,
+        "uncertainty": uncertainty,
+        "calibrated": calibrated,
+        "temperature": predictor.temperatures if calibrated else None,
+        "threads": machine.threads,
         "software": software(),
     }
 

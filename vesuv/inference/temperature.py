@@ -11,6 +11,7 @@ from torch import Tensor
 from vesuv.config.data import PROBABILITY_STEPS
 from vesuv.inference.levels import round_to_steps
 from vesuv.inference.members import Member
+from vesuv.models.heads import activate
 
 SMALLEST = 0.5 / PROBABILITY_STEPS
 """Middle of the lowest step; probabilities are kept this far from 0 and 1."""
@@ -32,10 +33,7 @@ def calibrate(probs: Tensor, temperatures: Sequence[float], *, overlap: bool = F
 def with_temperature(
     probs: Tensor, temperatures: Sequence[float], *, overlap: bool = False
 ) -> Tensor:
-    """Divide logits by a temperature, where only the probabilities (k, ...) are known.
-
-    A sigmoid's logit is log(p / (1 - p)); the logits of a softmax are log(p), up to a constant.
-    Probabilities that touch 0 or 1 are moved to `SMALLEST` from it.
+    """Divide the logits of probabilities (k, ...) by a temperature.
 
     Args:
         probs: One channel of foreground probability, or one for each class or region.
@@ -46,13 +44,22 @@ def with_temperature(
     Source:
         Guo et al., On calibration of modern neural networks, ICML 2017, section 4.2.
     """
+    shape = (-1, *(1,) * (probs.ndim - 1))
+    divisor = torch.tensor(temperatures, dtype=probs.dtype, device=probs.device).reshape(shape)
+    logits = logits_of(probs, overlap=overlap).div_(divisor)
+    return activate(logits[None], overlap=overlap)[0]
+
+
+def logits_of(probs: Tensor, *, overlap: bool = False) -> Tensor:
+    """Return logits (k, ...) that give probabilities (k, ...), which are moved off 0 and 1.
+
+    Args:
+        probs: Of a sigmoid, log(p / (1 - p)) is returned; of a softmax log(p). They are kept
+            `SMALLEST` from 0 and 1.
+        overlap: Whether the channels are regions, each with a sigmoid.
+    """
     inside = probs.clamp(SMALLEST, 1.0 - SMALLEST)
-    if overlap or len(probs) == 1:
-        shape = (-1, *(1,) * (probs.ndim - 1))
-        divisor = torch.tensor(temperatures, dtype=probs.dtype, device=probs.device).reshape(shape)
-        return torch.sigmoid(torch.logit(inside) / divisor)
-    (temperature,) = temperatures
-    return torch.softmax(torch.log(inside) / temperature, dim=0)
+    return torch.logit(inside) if overlap or len(probs) == 1 else torch.log(inside)
 
 
 def selected_temperatures(members: Sequence[Member]) -> tuple[float, ...] | None:
