@@ -13,7 +13,7 @@ from vesuv.planning.recognition import Recognition
 from vesuv.planning.sizing import DUTY, MIN_STEPS, Resources, Size
 from vesuv.runtime.machine import Machine
 
-CPU = Machine(torch.device("cpu"), "bfloat16", 0, 2, "worker")
+CPU = Machine(torch.device("cpu"), "float32", 0, 2, "worker")
 CUDA = Machine(torch.device("cuda"), "bfloat16", 8, 8, "device")
 
 

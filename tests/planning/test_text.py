@@ -9,13 +9,14 @@ import torch
 from tests.planning.surveys import survey, values
 from vesuv.config import load_config, parse_yaml
 from vesuv.config.differences import default_differences
+from vesuv.planning import sizing
 from vesuv.planning.proposal import DataSource, Planner, Proposal, nested
 from vesuv.planning.recognition import Recognition
 from vesuv.planning.sizing import Resources
 from vesuv.planning.text import proposal_text
 from vesuv.runtime.machine import Machine
 
-CPU = Machine(torch.device("cpu"), "bfloat16", 0, 2, "worker")
+CPU = Machine(torch.device("cpu"), "float32", 0, 2, "worker")
 COARSE = (5.0, 1.0, 1.0)
 SURVEYS: dict[str, dict[str, Any]] = {
     "cubic": {},
@@ -31,6 +32,12 @@ SURVEYS: dict[str, dict[str, Any]] = {
     "channels": {"num_channels": 3, "values": values(v0=0.5, v1=0.2, v3=0.2, v7=0.1)},
     "single": {"num_cases": 1, "num_read": 1, "shape": (30, 101, 122)},
 }
+
+
+@pytest.fixture(autouse=True)
+def _few_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sizes that are planned within a moment."""
+    monkeypatch.setattr(sizing, "_SIZES", ((32, 16), (16, 16)))
 
 
 def proposal(minutes: float | None, root: str = "/data/x", **changes: Any) -> Proposal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,9 @@ from vesuv.types import Progress, no_progress
 _MAX_TRIALS = 3
 """Sizes that are timed: where one is slower than expected, the next one is chosen by the
 speed of that."""
+
+_MAX_SECONDS = 15.0
+"""No further size is timed after this time."""
 
 
 def read_source(root: Path, progress: Progress = no_progress) -> DataSource:
@@ -62,7 +66,7 @@ def plan(source: DataSource, minutes: float, memory: float | None = None) -> Pro
     Raises:
         InputError: The memory is too small for the smallest network.
     """
-    machine = resolve(RuntimeConfig())
+    start, machine = time.monotonic(), resolve(RuntimeConfig())
     resources = Resources(machine, memory_budget(machine.device, memory), minutes)
     planner = Planner(source, resources)
     speed = flops_per_second(planner.trial_config(), machine)
@@ -71,7 +75,8 @@ def plan(source: DataSource, minutes: float, memory: float | None = None) -> Pro
         size = planner.size()
         seconds = seconds_per_step(size.config, machine)
         speed = size.cost.flops / seconds
-        if seconds <= (resources.step_seconds or seconds):
+        is_fast = seconds <= (resources.step_seconds or seconds)
+        if is_fast or time.monotonic() - start > _MAX_SECONDS:
             break
     if size.memory.needed > resources.memory:
         raise InputError(
