@@ -102,6 +102,16 @@ def test_a_step_by_blocks_gives_the_mask_of_the_whole_volume(step, data) -> None
     assert np.array_equal(blockwise(mask, grid, chain, spacing), apply_chain(mask, chain, spacing))
 
 
+@pytest.mark.parametrize(("density", "seed"), [(0.3, 0), (0.5, 4)])
+def test_plugged_holes_at_borders_of_blocks_are_those_of_the_whole_volume(density, seed) -> None:
+    mask = np.random.default_rng(seed).random((12, 12, 12)) < density
+    chain = read_chain([{"name": "plug_holes"}], "test")
+
+    found = blockwise(mask, BlockGrid(mask.shape, (4, 4, 4)), chain)
+
+    assert np.array_equal(found, apply_chain(mask, chain))
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_a_chain_by_blocks_gives_the_mask_of_the_whole_volume(data) -> None:
