@@ -34,7 +34,10 @@ def predict_files(
     best: Path | None = None,
     threshold: float | None = None,
     postprocess: str | None = None,
+    weights: Sequence[float] | None = None,
     probabilities: bool = False,
+    uncertainty: bool = False,
+    calibrated: bool = False,
     submission: Path | None = None,
     changes: Sequence[str] = (),
     say: Say = silent,
@@ -45,8 +48,17 @@ def predict_files(
     mask = choose_mask(members, threshold, postprocess)
     check_output(source, output)
     volumes = find_inputs(source, channel_files=members[0].config.model.in_channels > 1)
-    predictor = Predictor.of_members(members, mask.settings)
+    predictor = Predictor.of_members(members, mask.settings, weights=weights)
     prediction = FilePrediction(
-        members, mask, predictor, output, probabilities, submission, say=say, overwrite=overwrite
+        members,
+        mask,
+        predictor,
+        output,
+        probabilities,
+        submission,
+        say=say,
+        overwrite=overwrite,
+        uncertainty=uncertainty,
+        calibrated=calibrated,
     )
     return prediction.run(volumes)

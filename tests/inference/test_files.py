@@ -273,3 +273,54 @@ def test_a_place_for_the_submission_that_cannot_be_written_is_named(
 
     with pytest.raises(InputError, match=r"submission\.zip: cannot be written"):
         predict_files([make_run("a").path], volumes, tmp_path / "out", submission=target)
+
+
+def test_masks_are_the_same_bytes_with_calibrated_probabilities_and_uncertainty(
+    make_run, volumes: Path, tmp_path: Path
+) -> None:
+    runs = [make_run(name, seed=seed) for seed, name in enumerate("ab")]
+    for run in runs:
+        _select(run, threshold=0.45, calibration={"temperature": 3.0})
+    paths = [run.path for run in runs]
+
+    predict_files(paths, volumes, tmp_path / "plain", probabilities=True)
+    predict_files(
+        paths, volumes, tmp_path / "more", probabilities=True, calibrated=True, uncertainty=True
+    )
+
+    for name in ("big.tif", "small.tif"):
+        plain, more = (tmp_path / folder for folder in ("plain", "more"))
+        assert (plain / name).read_bytes() == (more / name).read_bytes()
+        probs, calibrated = (
+            tifffile.imread(folder / "probabilities" / name) for folder in (plain, more)
+        )
+        steps = (np.floor(probs * np.float32(200)) + 0.5) / 200
+        expected = 1 / (1 + (1 / steps - 1) ** (1 / 3))
+        assert calibrated.dtype == np.float32
+        assert np.allclose(calibrated, expected, atol=1e-6)
+        # some voxels would change sides
+        assert ((calibrated >= 0.45) != (probs >= 0.45)).any()
+        uncertainty = tifffile.imread(more / "uncertainty" / name)
+        assert (uncertainty.dtype, uncertainty.shape) == (np.float32, probs.shape)
+        assert uncertainty.max() > 0.0
+
+
+def test_masks_of_other_weights_are_not_replaced(make_run, volumes: Path, tmp_path: Path) -> None:
+    paths = [make_run(name, seed=seed).path for seed, name in enumerate("ab")]
+
+    predict_files(paths, volumes, tmp_path / "out", weights=[2, 1])
+
+    with pytest.raises(InputError, match="predicted with other weights"):
+        predict_files(paths, volumes, tmp_path / "out")
+    with pytest.raises(InputError, match="predicted with uncertainty False, now True"):
+        predict_files(paths, volumes, tmp_path / "out", weights=[2, 1], uncertainty=True)
+
+
+def test_a_folder_of_uncertainty_alone_is_no_place_for_masks(
+    make_run, volumes: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "out/uncertainty").mkdir(parents=True)
+    np.save(tmp_path / "out/uncertainty/big.npy", np.zeros((2, 2, 2)))
+
+    with pytest.raises(InputError, match="holds volumes that were not predicted by vesuv"):
+        predict_files([make_run("a").path], volumes, tmp_path / "out")

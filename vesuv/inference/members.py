@@ -106,13 +106,14 @@ def open_members(
         if names.count(name) > 1:
             raise InputError(f"--checkpoint: {name} is given twice; use --weights for its weight")
     members = [
-        _open_selected(RunFolder.open(path), name, changes) for path in runs for name in names
+        open_selected(RunFolder.open(path), name, changes) for path in runs for name in names
     ]
     check_compatible(members)
     return members
 
 
-def _open_selected(run: RunFolder, requested: str | None, changes: Sequence[str]) -> Member:
+def open_selected(run: RunFolder, requested: str | None, changes: Sequence[str] = ()) -> Member:
+    """Read a run's checkpoint, with its selection: the given one, else the selected, else best."""
     selected = run.selected_model()
     name = requested or (selected.checkpoint if selected else "best")
     chosen = selected if selected and selected.checkpoint == name else None

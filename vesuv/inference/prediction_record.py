@@ -62,27 +62,33 @@ class InputRecord(Record):
         ]
 
 
-class _RunRecord(Record):
+class RunSettings(Record):
+    """A checkpoint and its weight."""
+
     checkpoint_sha256: str
     weight: float = 1.0
 
 
-class _ThresholdRecord(Record):
+class ThresholdSettings(Record):
+    """Thresholds."""
+
     value: float | dict[str, float | None] | None
     """Of several classes each by its name."""
 
 
-class _StepsRecord(Record):
+class StepsSettings(Record):
+    """Post-processing."""
+
     steps: list[dict[str, Any]] | dict[str, list[dict[str, Any]]]
     """Of several classes each by its name."""
 
 
-class _Settings(Record):
+class PredictionSettings(Record):
     """Settings that all masks of a folder share."""
 
-    runs: tuple[_RunRecord, ...]
-    threshold: _ThresholdRecord
-    postprocess: _StepsRecord
+    runs: tuple[RunSettings, ...]
+    threshold: ThresholdSettings
+    postprocess: StepsSettings
     inference: Annotated[dict[str, Any], BeforeValidator(with_present_names)]
     spacing: tuple[float, ...] | None
     labels: dict[str, Any]
@@ -92,7 +98,12 @@ class _Settings(Record):
     calibrated: bool = False
     temperature: tuple[float, ...] | None = None
 
-    def difference(self, other: _Settings) -> str | None:
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> PredictionSettings:
+        """Return the settings of the result of `vesuv.inference.provenance.provenance`."""
+        return cls.model_validate(json.loads(json.dumps(content, default=str)))
+
+    def difference(self, other: PredictionSettings) -> str | None:
         """Return a setting in which `other` differs, in words; None where all are equal."""
         digests = [[run.checkpoint_sha256 for run in one.runs] for one in (self, other)]
         if digests[0] != digests[1]:
@@ -106,7 +117,7 @@ class _Settings(Record):
         return None
 
 
-class _Earlier(_Settings):
+class _Earlier(PredictionSettings):
     """The parts of a folder's provenance.json that a further prediction depends on."""
 
     inputs: tuple[InputRecord, ...] = ()
@@ -188,7 +199,7 @@ def open_record(
         InputError: Other files would be replaced, and `overwrite` is False.
     """
     earlier = _read(folder)
-    difference = None if earlier is None else earlier.difference(_settings(settings))
+    difference = None if earlier is None else earlier.difference(PredictionSettings.of(settings))
     own = earlier if difference is None else None
     finished = {one.id: one for one in own.inputs} if own else {}
     unfinished = set(own.unfinished) if own else set()
@@ -236,10 +247,6 @@ def _read(folder: Path) -> _Earlier | None:
         return None if content is None else _Earlier.model_validate(content)
     except ValidationError:
         return None
-
-
-def _settings(content: Mapping[str, Any]) -> _Settings:
-    return _Settings.model_validate(json.loads(json.dumps(content, default=str)))
 
 
 def output_files(
@@ -312,9 +319,9 @@ def _check_submission(path: Path | None, own: _Earlier | None) -> None:
         )
 
 
-def _by_dotted_key(settings: _Settings) -> dict[str, Any]:
+def _by_dotted_key(settings: PredictionSettings) -> dict[str, Any]:
     """Return settings by name, such as threshold or inference.precision."""
-    plain = settings.model_dump(include=set(_Settings.model_fields) - {"runs"})
+    plain = settings.model_dump(include=set(PredictionSettings.model_fields) - {"runs"})
     flat: dict[str, Any] = {}
     for key, value in plain.items():
         is_section = isinstance(value, dict) and len(value) > 1

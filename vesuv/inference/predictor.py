@@ -105,6 +105,7 @@ class Predictor:
         say: Say = silent,
         *,
         weights: Sequence[float] | None = None,
+        temperatures: Sequence[float] | None = None,
     ) -> Predictor:
         """Load the networks of checkpoints.
 
@@ -114,6 +115,7 @@ class Predictor:
             say: Called with a warning for each way in which an input differs from the training
                 cases of the first member that records them.
             weights: Weight of each member; None: equal ones.
+            temperatures: Temperatures of calibrated probabilities; default: those selected.
 
         Raises:
             InputError: The weights are not one positive number for each member.
@@ -130,7 +132,7 @@ class Predictor:
             members[0].inference,
             mask,
             weights=weights,
-            temperatures=selected_temperatures(members),
+            temperatures=temperatures or selected_temperatures(members),
             domain=domain,
             say=say,
         )
