@@ -28,6 +28,15 @@ def available_memory() -> float:
     return max(0.0, min(_system(), _address_space(), *_control_groups()))
 
 
+def peak_memory() -> float:
+    """Return the most bytes of memory that this process has held so far; 0 where not known."""
+    for line in _lines(Path("/proc/self/status")):
+        name, _, value = line.partition(":")
+        if name == "VmHWM":
+            return float(value.split()[0]) * 1024
+    return 0.0
+
+
 def _system() -> float:
     """MemAvailable of Linux; elsewhere all memory of the machine."""
     for line in _lines(Path("/proc/meminfo")):

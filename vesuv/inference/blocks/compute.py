@@ -15,8 +15,10 @@ from vesuv.errors import InputError
 from vesuv.inference.blocks.blending import RegionNetwork, WindowCounts
 from vesuv.inference.blocks.statistics import ImageStatistics
 from vesuv.inference.blocks.window_range import VolumeWindows
+from vesuv.inference.ensemble import mean_of_members
+from vesuv.inference.image import to_native_byte_order
 from vesuv.inference.networks import TrainedNetwork
-from vesuv.inference.predictor import Predictor, mean_of_members, to_native_byte_order
+from vesuv.inference.predictor import Predictor
 from vesuv.inference.views import ViewMean, enumerate_views
 from vesuv.io.lazy import Voxels
 from vesuv.types import Array, Region, Shape, Spacing
@@ -77,7 +79,7 @@ class BlockPredictor:
 
     def read(self, voxels: Voxels, block: Region) -> Array:
         """Read the image of all windows of a block, (c, z, y, x) at the networks' spacing."""
-        return read_working(voxels, self.grids, self.statistics.limits, self._extent(block))
+        return read_working(voxels, self.grids, self.statistics.limits, self.extent(block))
 
     def predict(self, image: Array, block: Region, counts: WindowCounts) -> Tensor:
         """Return the probabilities (k, z, y, x) of a block on the file's grid, on the host.
@@ -90,13 +92,14 @@ class BlockPredictor:
         Raises:
             InputError: A network's output is not finite.
         """
-        core, extent = self.grids.to_native.source_region(block), self._extent(block)
+        core, extent = self.grids.to_native.source_region(block), self.extent(block)
         source = torch.from_numpy(to_native_byte_order(image)).to(self.device)
         members = (one.predict(source, extent, core, counts) for one in self.networks)
         mean = mean_of_members(members, self.weights)
         return self.grids.to_native.apply_to_probs(mean, block).cpu()
 
-    def _extent(self, block: Region) -> Region:
+    def extent(self, block: Region) -> Region:
+        """Return the region of the working grid that all windows of a block cover."""
         core = self.grids.to_native.source_region(block)
         return _union([one.windows.extent(core) for one in self.networks])
 

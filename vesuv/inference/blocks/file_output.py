@@ -63,7 +63,10 @@ def predict_to_files(prediction: BlockPrediction, files: list[Path]) -> list[Dom
 
         def read(channel: int, z: slice, levels: ShardedArray = levels) -> Array:
             steps = levels[channel, z].astype(np.float32)
-            return np.minimum((steps + 0.5) / np.float32(PROBABILITY_STEPS), np.float32(1.0))
+            probs: Array = np.minimum(
+                (steps + 0.5) / np.float32(PROBABILITY_STEPS), np.float32(1.0)
+            )
+            return probs
 
         write_slabs(file, shape, np.dtype(np.float32), read, like)
     shutil.rmtree(prediction.output)

@@ -21,7 +21,7 @@ from vesuv.io.tables import read_json, read_json_or_none, write_json
 from vesuv.types import Say
 
 FOLDER = ".vesuv"
-_IGNORED_KEYS = {"software", "why", "written"}
+_IGNORED_KEYS = {"software", "why", "written", "threads"}
 """Keys in which a run that goes on may differ."""
 
 

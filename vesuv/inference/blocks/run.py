@@ -23,9 +23,10 @@ from vesuv.inference.blocks.work import BlockWork
 from vesuv.inference.chosen_mask import ChosenMask
 from vesuv.inference.domain_shift import DomainShift, InputGrid
 from vesuv.inference.engines.local import predict_blocks
+from vesuv.inference.image import check_spacing
 from vesuv.inference.members import Member
 from vesuv.inference.postprocess.blockwise import Block, BlockRun, segment_blocks
-from vesuv.inference.predictor import Predictor, check_spacing
+from vesuv.inference.predictor import Predictor
 from vesuv.inference.provenance import PROVENANCE, provenance
 from vesuv.io.lazy import LazyVolume
 from vesuv.io.tables import write_json

@@ -23,6 +23,7 @@ class BlockSettings:
         workers: Workers of the engine ray; None: one for each GPU, else one for each CPU.
         keep_probabilities: Write the probabilities too.
         overwrite: Replace an earlier output.
+        always: Predict in blocks also the volumes of a folder that fit into memory.
     """
 
     block_size: int = BLOCK_EDGE
@@ -32,3 +33,4 @@ class BlockSettings:
     workers: int | None = None
     keep_probabilities: bool = False
     overwrite: bool = False
+    always: bool = False

@@ -48,7 +48,9 @@ def check_target(output: Path, source: Source, job: Mapping[str, Any], *, overwr
         )
     earlier = journal.job()
     for key in JOB_KEYS:
-        difference = first_difference(earlier.get(key), plain_json(job[key]))
+        difference = first_difference(
+            earlier.get(key), plain_json(job[key]), "" if key == "settings" else key
+        )
         if difference is not None:
             raise InputError(
                 f"--output: {output} exists already (predicted with {difference}); name another "

@@ -48,6 +48,9 @@ def open_remote_zarr(url: str, *, anonymous: bool) -> Any:
         raise InputError(f"{url}: cannot be read ({fault!s:.200}); check the address") from None
 
 
+_LIBRARIES = ("aiohttp", "botocore", "aiobotocore")
+
+
 class CheckedRemoteStore(ChunkChecks):
     """A store on a server, for reading alone; a failed request is repeated."""
 
@@ -79,20 +82,19 @@ class CheckedRemoteStore(ChunkChecks):
 
     async def _requested(self, key: str, byte_range: ByteRequest | None) -> Buffer | None:
         pause = _FIRST_PAUSE
-        for attempt in range(_NUM_TRIES):
+        for attempt in range(1, _NUM_TRIES + 1):
             try:
                 buffer: Buffer | None = await self._store.get(
                     key, default_buffer_prototype(), byte_range
                 )
-            except OSError as fault:
-                if isinstance(fault, PermissionError) or attempt == _NUM_TRIES - 1:
+            except Exception as fault:
+                if not _is_of_network(fault):
+                    raise
+                if isinstance(fault, PermissionError) or attempt == _NUM_TRIES:
                     raise InputError(
                         f"{self.url}/{key}: cannot be read ({fault!s:.200}); start the "
                         "same command again when the server can be reached, it goes on"
                     ) from None
-            except Exception as fault:  # aiohttp raises no OSError where a server breaks off
-                if attempt == _NUM_TRIES - 1 or not type(fault).__module__.startswith("aiohttp"):
-                    raise
             else:
                 return buffer
             await asyncio.sleep(pause)
@@ -113,3 +115,8 @@ class CheckedRemoteStore(ChunkChecks):
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
         async for key in self._store.list_dir(prefix):
             yield key
+
+
+def _is_of_network(fault: Exception) -> bool:
+    """Whether a request failed; the libraries' own exceptions are no OSError."""
+    return isinstance(fault, OSError) or type(fault).__module__.split(".")[0] in _LIBRARIES

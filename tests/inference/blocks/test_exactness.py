@@ -1,0 +1,133 @@
+"""A prediction in blocks equals that of the whole volume."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.inference.blocks.conftest import network, predictor, smooth_image
+from vesuv.data.statistics import case_statistics
+from vesuv.inference.blocks.blending import WindowCounts
+from vesuv.inference.blocks.compute import BlockPredictor, Grids
+from vesuv.inference.blocks.first_pass import measure_image
+from vesuv.inference.predictor import Predictor
+from vesuv.io.lazy.volume import ArrayVoxels
+from vesuv.types import Array
+
+ONE = (1.0, 1.0, 1.0)
+
+
+def in_blocks(
+    networks: Predictor, image: Array, spacing, block, counts: WindowCounts | None = None
+) -> torch.Tensor:
+    """Put the probabilities of all blocks together."""
+    voxels = ArrayVoxels(image if image.ndim == 4 else image[None])
+    grids = Grids.of(voxels.shape[1:], spacing, networks.config.data.spacing)
+    computer = BlockPredictor(networks, grids, measure_image(voxels, grids, "full"))
+    parts: list[list[slice]] = [
+        [slice(start, min(start + edge, length)) for start in range(0, length, edge)]
+        for length, edge in zip(grids.native, block, strict=True)
+    ]
+    result = torch.empty(0)
+    for z, y, x in itertools.product(*parts):
+        probs = computer.predict(
+            computer.read(voxels, (z, y, x)), (z, y, x), counts or WindowCounts()
+        )
+        if not result.numel():
+            result = torch.full((len(probs), *grids.native), torch.nan)
+        result[:, z, y, x] = probs
+    return result
+
+
+def compare(networks: Predictor, image: Array, spacing, block) -> tuple[float, float]:
+    """Return the largest difference of probability, and the share of unequal mask voxels."""
+    whole = torch.from_numpy(networks.predict(image, spacing))
+    blocks = in_blocks(networks, image, spacing, block)
+    masks = [networks.classes(probs, spacing) for probs in (whole, blocks)]
+    return float((whole - blocks).abs().max()), float((masks[0] != masks[1]).mean())
+
+
+@pytest.mark.parametrize("block", [(16, 16, 16), (7, 20, 50), (40, 5, 9)])
+@pytest.mark.parametrize("overlap", [0.0, 0.3, 0.5, 0.75])
+def test_without_resampling_every_bit_is_equal(block, overlap: float) -> None:
+    networks = predictor(network(overlap=overlap, patch_size=(8, 12, 10)))
+    image = smooth_image((23, 21, 17))
+
+    assert compare(networks, image, ONE, block) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("shape", [(5, 30, 3), (3, 4, 5), (8, 9, 33)])
+def test_a_volume_shorter_than_a_window_is_padded_alike(shape) -> None:
+    networks = predictor(network(patch_size=(8, 8, 8)))
+
+    assert compare(networks, smooth_image(shape), ONE, (3, 7, 8)) == (0.0, 0.0)
+
+
+def test_views_and_members_with_other_windows_and_weights_are_averaged_alike() -> None:
+    one = network(0, views="mirror", patch_size=(8, 8, 8))
+    other = network(1, views="mirror", patch_size=(12, 8, 10))
+    networks = predictor(one, other)
+    networks.weights = (1.0, 3.0)
+
+    assert compare(networks, smooth_image((19, 14, 21)), ONE, (9, 9, 9)) == (0.0, 0.0)
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_resampling_block_by_block_has_no_seam(data: st.DataObject) -> None:
+    edges = st.integers(6, 26)
+    shape = tuple(data.draw(edges) for _ in range(3))
+    spacing = tuple(data.draw(st.floats(0.5, 2.2)) for _ in range(3))
+    block = tuple(data.draw(st.integers(5, 26)) for _ in range(3))
+    dtype = data.draw(st.sampled_from([np.uint8, np.int16, np.uint16, np.float32]))
+    classes = {"background": 0, "thin": 3, "thick": 7}
+    kind = data.draw(st.sampled_from(["one", "classes", "regions"]))
+    networks = predictor(
+        network(
+            spacing=(1.0, 1.3, 0.9),
+            overlap=data.draw(st.sampled_from([0.0, 0.5, 0.7])),
+            channels=2 if kind == "classes" else 1,
+            **({} if kind == "one" else {"classes": classes}),
+            regions={"all": ["thin", "thick"], "core": ["thick"]} if kind == "regions" else None,
+        )
+    )
+    image = smooth_image((2, *shape) if kind == "classes" else shape, dtype)
+
+    difference, unequal = compare(networks, image, spacing, block)
+
+    assert difference <= 1e-5
+    assert unequal <= 1e-4
+
+
+def test_empty_windows_are_computed_once_and_counted() -> None:
+    networks = predictor(network(patch_size=(8, 8, 8)))
+    image = smooth_image((48, 16, 16), empty=32)
+    counts = WindowCounts()
+
+    probs = in_blocks(networks, image, ONE, (16, 16, 16), counts)
+
+    # z corners 0, 4, … 40; up to 24 they are empty; 12 and 28 lie in two blocks
+    assert counts == WindowCounts(computed=5 * 9, empty=(7 + 1) * 9)
+    assert torch.equal(probs, torch.from_numpy(networks.predict(image)))
+
+
+@pytest.mark.parametrize("spacing", [ONE, (1.7, 0.6, 1.1)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32])
+def test_statistics_of_a_full_pass_are_those_of_the_whole_volume(dtype, spacing) -> None:
+    networks = predictor(network(spacing=ONE))
+    image = smooth_image((1, 140, 30, 135), dtype)
+    expected = case_statistics(networks._resample(image, spacing), None)
+    voxels = ArrayVoxels(image)
+
+    measured = measure_image(voxels, Grids.of((140, 30, 135), spacing, ONE), "full")
+
+    assert measured.share == 1.0
+    for name in ("mean", "std", "min", "max", "low", "high"):
+        assert getattr(measured.working, name) == pytest.approx(
+            getattr(expected, name), rel=1e-6 if spacing != ONE else 1e-12
+        )

@@ -1,0 +1,223 @@
+"""One volume into an OME-Zarr image: its arrays, its journal, and runs that were killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import zarr
+
+from tests.inference.blocks.conftest import (
+    block_prediction,
+    network,
+    predictor,
+    shard_bytes,
+    smooth_image,
+)
+from vesuv.config.postprocess import Chain
+from vesuv.errors import InputError
+from vesuv.inference.blocks.journal import Journal
+from vesuv.inference.blocks.plan import BlockPlan, Part
+from vesuv.inference.levels import quantise
+from vesuv.inference.masks import MaskSettings
+from vesuv.inference.postprocess.components import RemoveSmall
+from vesuv.io.formats import read
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from tests.inference.blocks.conftest import block_prediction, network, predictor
+from vesuv.inference.blocks.work import BlockWork
+
+torch.set_num_threads(1)
+write, written = BlockWork.write, []
+
+def write_or_die(self, result):
+    if len(written) == 4:
+        shard = self.output.mask()._file([slice(0, 16)] * 3)
+        torn = self.output.path / "0/c/2/2/3"
+        torn.parent.mkdir(parents=True, exist_ok=True)
+        torn.write_bytes(shard.read_bytes()[:9] if shard.exists() else b"torn")
+        os.kill(os.getpid(), signal.SIGKILL)
+    written.append(result)
+    return write(self, result)
+
+BlockWork.write = write_or_die
+block_prediction(
+    predictor(network()), sys.argv[1], Path(sys.argv[2]), keep_probabilities=True
+).run()
+"""
+
+
+def test_the_image_holds_mask_levels_and_pyramid(volume: Path, tmp_path: Path) -> None:
+    networks = predictor(network())
+    image = np.load(volume)
+
+    block_prediction(networks, volume, tmp_path / "p.zarr", keep_probabilities=True).run()
+
+    written = read(tmp_path / "p.zarr")
+    assert np.array_equal(written.array, networks.segment(image))
+    levels = zarr.open_array(str(tmp_path / "p.zarr/probabilities/0"))
+    expected = quantise(torch.from_numpy(networks.predict(image)))
+    assert np.array_equal(levels[...], expected.numpy())
+    assert (levels.shards, levels.dtype) == ((1, 16, 16, 16), np.uint8)
+    scale = zarr.open_group(str(tmp_path / "p.zarr/probabilities")).attrs["vesuv"]
+    assert scale["meaning"] == "probability = (value + 0.5) / 200, at most 1"
+    record = json.loads((tmp_path / "p.zarr/provenance.json").read_text())
+    assert record["input"]["shape"] == [1, 40, 37, 50]
+    assert record["statistics"]["coverage"] == "full"
+    assert record["windows"]["empty"] > 0
+
+
+def test_a_chain_runs_over_all_blocks(volume: Path, tmp_path: Path) -> None:
+    targets = network().config.labels.targets
+    chain: Chain = (RemoveSmall(name="remove_small", voxels=60),)
+    networks = predictor(network(), mask=MaskSettings.alike(targets, 0.5, chain))
+
+    block_prediction(networks, volume, tmp_path / "p.zarr").run()
+
+    expected = networks.segment(np.load(volume))
+    plain = predictor(network()).segment(np.load(volume))
+    assert np.array_equal(read(tmp_path / "p.zarr").array, expected)
+    assert not np.array_equal(plain, expected)
+    assert not (tmp_path / "p.zarr/probabilities").exists()
+
+
+def test_a_killed_run_goes_on_and_gives_the_same_bytes(volume: Path, tmp_path: Path) -> None:
+    whole, killed = tmp_path / "whole.zarr", tmp_path / "killed.zarr"
+    networks = predictor(network())
+    block_prediction(networks, volume, whole, keep_probabilities=True).run()
+
+    process = subprocess.run(
+        [sys.executable, "-c", KILLED, str(volume), str(killed)],
+        env={**os.environ, "PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert process.returncode == -signal.SIGKILL
+    finished = list((killed / ".vesuv/blocks").iterdir())
+    assert len(finished) == 4
+    with pytest.raises(InputError, match="no `multiscales`"), pytest.warns(UserWarning):
+        read(killed)
+
+    lines: list[str] = []
+    block_prediction(networks, volume, killed, lines.append, keep_probabilities=True).run()
+
+    assert "4 of 36 blocks were predicted before" in lines
+    assert shard_bytes(killed) == shard_bytes(whole)
+    assert Journal.of(killed).is_finished
+
+
+def test_a_block_whose_file_has_changed_is_predicted_again(volume: Path, tmp_path: Path) -> None:
+    output, lines = tmp_path / "p.zarr", []
+    networks = predictor(network())
+    block_prediction(networks, volume, output, part=Part(1, 2)).run()
+    name = sorted((output / ".vesuv/blocks").iterdir())[-1].name.removesuffix(".json")
+    shard = output.joinpath("0", "c", *name.split("."))
+    before = shard.read_bytes()
+    shard.write_bytes(before[:-1])
+
+    block_prediction(networks, volume, output, lines.append, part=Part(1, 2)).run()
+
+    assert f"block {name}: its files have changed since; predicted again" in lines
+    assert shard.read_bytes() == before
+
+
+def test_parts_together_give_the_bytes_of_one_run(volume: Path, tmp_path: Path) -> None:
+    networks, lines = predictor(network()), []
+    block_prediction(networks, volume, tmp_path / "one.zarr").run()
+
+    for number in (3, 1, 2):
+        part = Part(number, 3)
+        block_prediction(networks, volume, tmp_path / "p.zarr", lines.append, part=part).run()
+
+    assert sum("belong to parts that are not finished" in line for line in lines) == 2
+    assert shard_bytes(tmp_path / "p.zarr") == shard_bytes(tmp_path / "one.zarr")
+
+
+def test_a_block_size_does_not_change_the_mask(volume: Path, tmp_path: Path) -> None:
+    networks = predictor(network(spacing=(1.5, 1.0, 0.8)))
+    for edge in (16, 48):
+        block_prediction(networks, volume, tmp_path / f"{edge}.zarr", block_size=edge).run()
+
+    masks = [read(tmp_path / f"{edge}.zarr").array for edge in (16, 48)]
+    assert np.array_equal(*masks)
+
+
+def test_another_prediction_is_not_continued(volume: Path, tmp_path: Path) -> None:
+    output = tmp_path / "p.zarr"
+    block_prediction(predictor(network()), volume, output).run()
+
+    with pytest.raises(InputError, match=r"predicted with blocks.size 16, now 32"):
+        block_prediction(predictor(network()), volume, output, block_size=32).run()
+    np.save(volume, smooth_image((40, 37, 50), seed=5))
+    with pytest.raises(InputError, match=r"input.files .*--overwrite"):
+        block_prediction(predictor(network()), volume, output).run()
+    block_prediction(predictor(network()), volume, output, overwrite=True).run()
+    assert np.array_equal(read(output).array, predictor(network()).segment(np.load(volume)))
+
+
+def test_outputs_that_are_something_else_are_not_touched(volume: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.zarr").mkdir()
+    (tmp_path / "notes.zarr/thesis.txt").write_text("x")
+    networks = predictor(network())
+
+    with pytest.raises(InputError, match="is no unfinished prediction"):
+        block_prediction(networks, volume, tmp_path / "notes.zarr").run()
+    with pytest.raises(InputError, match="is no Zarr folder"):
+        block_prediction(networks, volume, tmp_path / "notes.zarr", overwrite=True).run()
+    with pytest.raises(InputError, match="holds the input"):
+        block_prediction(networks, volume, tmp_path, overwrite=True).run()
+    with pytest.raises(InputError, match="--part: parts of one output never replace it"):
+        output = tmp_path / "p.zarr"
+        block_prediction(networks, volume, output, overwrite=True, part=Part(1, 2)).run()
+
+
+def test_inputs_that_cannot_be_used_are_sentences(tmp_path: Path) -> None:
+    networks = predictor(network(channels=2))
+    np.save(tmp_path / "a.npy", smooth_image((9, 9, 9)))
+    np.save(tmp_path / "nan.npy", np.full((2, 9, 9, 9), np.nan, np.float32))
+    np.save(tmp_path / "int64.npy", np.zeros((2, 9, 9, 9), np.int64))
+
+    with pytest.raises(InputError, match="trained on 2 channels, found 1"):
+        block_prediction(networks, tmp_path / "a.npy", tmp_path / "p.zarr").run()
+    with pytest.raises(InputError, match=r"nan.npy: an image holds finite values, found NaN"):
+        block_prediction(networks, tmp_path / "nan.npy", tmp_path / "p.zarr").run()
+    with pytest.raises(InputError, match=r"int64.npy: voxels of 8 bytes"):
+        block_prediction(networks, tmp_path / "int64.npy", tmp_path / "q.zarr").run()
+
+
+def test_a_volume_that_becomes_unreadable_midway_is_a_sentence(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", smooth_image((40, 20, 20)))
+    networks, output = predictor(network()), tmp_path / "p.zarr"
+    block_prediction(networks, tmp_path / "a.npy", output, part=Part(1, 12)).run()
+    prediction = block_prediction(networks, tmp_path / "a.npy", output)
+    assert prediction.volume.shape == (40, 20, 20)  # opened
+    prediction.check()
+    content = (tmp_path / "a.npy").read_bytes()
+    work = prediction._work(prediction._start(Journal.of(output), {}))
+    (tmp_path / "a.npy").write_bytes(content[: len(content) // 2])
+
+    with pytest.raises(InputError, match=r"voxels of block .* cannot be read .*it goes on"):
+        prediction._predict_missing(work, Journal.of(output))
+    (tmp_path / "a.npy").write_bytes(content)
+    block_prediction(networks, tmp_path / "a.npy", output).run()
+    assert Journal.of(output).is_finished
+
+
+def test_plans_are_checked() -> None:
+    assert BlockPlan.of((9, 9, 9), 512) == BlockPlan((9, 9, 9), 512, 256, 64)
+    assert BlockPlan.of((9, 9, 9), 96) == BlockPlan((9, 9, 9), 96, 96, 48)
+    with pytest.raises(InputError, match="--block-size: must be a multiple of 16, found 100"):
+        BlockPlan.of((9, 9, 9), 100)
+    for text in ("0/3", "4/3", "1", "a/b", "-1/2"):
+        with pytest.raises(InputError, match="--part: must be i/n"):
+            Part.parse(text)
+    assert Part.parse("2/3").of(BlockPlan.of((48, 16, 16), 16).blocks)[0].position == (1, 0, 0)

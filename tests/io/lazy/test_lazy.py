@@ -1,0 +1,241 @@
+"""Regions of files equal the same regions of the whole files."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from vesuv.errors import InputError
+from vesuv.io.formats import read, write
+from vesuv.io.lazy import open_lazy
+from vesuv.types import Array
+
+RNG = np.random.default_rng(0)
+IMAGE = RNG.integers(0, 60000, (11, 13, 17)).astype(np.uint16)
+REGION = (slice(2, 9), slice(0, 13), slice(5, 16))
+
+
+def check(path: Path, like: Path | None = None) -> None:
+    """Compare regions and geometry with what `read` gives."""
+    lazy, whole = open_lazy(path), read(like or path)
+    assert lazy.voxels.shape == whole.channels.shape
+    part = lazy.voxels.read(REGION)
+    assert part.dtype == lazy.voxels.dtype == whole.array.dtype.newbyteorder("=")
+    assert np.array_equal(part, whole.channels[(slice(None), *REGION)])
+    assert lazy.header.array.shape == whole.array.shape
+    for name in ("spacing", "unit", "origin", "direction"):
+        assert getattr(lazy.header, name) == getattr(whole, name), name
+
+
+@pytest.mark.parametrize("dtype", ["u1", ">u2", "<i4", "f4", "f8"])
+def test_npy(tmp_path: Path, dtype: str) -> None:
+    for array in (IMAGE, np.stack([IMAGE, IMAGE[::-1]])):
+        np.save(tmp_path / "a.npy", array.astype(dtype))
+        check(tmp_path / "a.npy")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.float64])
+def test_nifti(tmp_path: Path, dtype) -> None:
+    for array in (IMAGE, np.stack([IMAGE, IMAGE[::-1]])):
+        image = nibabel.Nifti1Image(array.astype(dtype).T, np.diag([0.5, 0.7, 2.0, 1.0]))
+        nibabel.save(image, tmp_path / "a.nii")
+        lazy, whole = open_lazy(tmp_path / "a.nii"), read(tmp_path / "a.nii")
+        assert np.array_equal(lazy.voxels.read(REGION), whole.channels[(slice(None), *REGION)])
+        assert lazy.header.spacing == whole.spacing == pytest.approx((2.0, 0.7, 0.5))
+
+
+def test_a_scaled_nifti_is_scaled_alike(tmp_path: Path) -> None:
+    image = nibabel.Nifti1Image(IMAGE.astype(np.int16).T, np.eye(4))
+    image.header.set_slope_inter(0.37, -12.5)
+    nibabel.save(image, tmp_path / "a.nii")
+    content = bytearray((tmp_path / "a.nii").read_bytes())
+    content[112:120] = np.array([0.37, -12.5], "<f4").tobytes()
+    (tmp_path / "a.nii").write_bytes(content)
+
+    check(tmp_path / "a.nii")
+
+
+@pytest.mark.parametrize("compression", [None, "lzw", "zlib"])
+@pytest.mark.parametrize("options", [{}, {"byteorder": ">"}, {"imagej": True}, {"ome": True}])
+def test_tiff(tmp_path: Path, compression: str | None, options) -> None:
+    for array, axes in ((IMAGE, "ZYX"), (np.stack([IMAGE, IMAGE[::-1]]), "CZYX")):
+        if options.get("imagej") and axes == "CZYX":
+            array, axes = array.swapaxes(0, 1), "ZCYX"
+        metadata = {"metadata": {"axes": axes}}
+        tifffile.imwrite(
+            tmp_path / "a.tif",
+            array,
+            compression=compression,
+            photometric="minisblack",
+            **metadata,
+            **options,
+        )
+        check(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_zarr_arrays(tmp_path: Path, zarr_format) -> None:
+    options = {"shards": (8, 8, 8)} if zarr_format == 3 else {}
+    zarr.create_array(
+        str(tmp_path / "a.zarr"), data=IMAGE, chunks=(4, 4, 4), zarr_format=zarr_format, **options
+    )
+    check(tmp_path / "a.zarr")
+
+
+def ome_zarr(path: Path, version: str) -> Path:
+    """Write an image of two levels, axes t, c, z, y, x."""
+    zarr_format = 2 if version == "0.4" else 3
+    group = zarr.open_group(str(path), mode="w", zarr_format=zarr_format)
+    datasets = []
+    for level in range(2):
+        step = 2**level
+        data = IMAGE[None, None, ::step, ::step, ::step]
+        group.create_array(str(level), data=data, chunks=(1, 1, 4, 4, 4))
+        scale = [1.0, 1.0, 0.4 * step, 0.3 * step, 0.2 * step]
+        transforms = [{"type": "scale", "scale": scale}]
+        datasets.append({"path": str(level), "coordinateTransformations": transforms})
+    axes = [{"name": name, "type": "space", "unit": "micrometer"} for name in "zyx"]
+    axes = [{"name": "t", "type": "time"}, {"name": "c", "type": "channel"}, *axes]
+    content = {"version": version, "axes": axes, "datasets": datasets}
+    group.attrs.update(
+        {"multiscales": [content]} if version == "0.4" else {"ome": {"multiscales": [content]}}
+    )
+    return path
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_levels_of_ome_zarr(tmp_path: Path, version: str) -> None:
+    path = ome_zarr(tmp_path / "a.zarr", version)
+
+    check(path)
+    coarse = open_lazy(path, level=1)
+    assert coarse.shape == (6, 7, 9)
+    assert coarse.header.spacing == (0.8, 0.6, 0.4)
+    assert np.array_equal(
+        coarse.voxels.read((slice(1, 3), slice(0, 7), slice(2, 9)))[0],
+        IMAGE[::2, ::2, ::2][1:3, :, 2:],
+    )
+    with pytest.raises(InputError, match="--level: the image has levels 0 to 1, found 2"):
+        open_lazy(path, level=2)
+
+
+def test_compressed_files_are_read_whole(tmp_path: Path) -> None:
+    for name in ("a.nii.gz", "a.nrrd"):
+        write(tmp_path / name, IMAGE)
+        check(tmp_path / name)
+
+
+def test_what_cannot_be_opened_is_a_sentence(tmp_path: Path) -> None:
+    np.save(tmp_path / "flat.npy", IMAGE[0])
+    np.save(tmp_path / "fortran.npy", np.asfortranarray(IMAGE))
+    (tmp_path / "junk.npy").write_bytes(b"junk")
+    zarr.open_group(str(tmp_path / "empty.zarr"), mode="w")
+    zarr.create_array(str(tmp_path / "two.zarr"), data=IMAGE[0])
+
+    for name, sentence in {
+        "flat.npy": "a volume has 3 dimensions",
+        "fortran.npy": "found Fortran order",
+        "junk.npy": "cannot be opened, truncated or damaged",
+        "missing.npy": "no such file",
+        "empty.zarr": "no `multiscales`",
+        "two.zarr": "a volume has axes z, y, x",
+    }.items():
+        with pytest.raises(InputError, match=sentence):
+            open_lazy(tmp_path / name)
+    np.save(tmp_path / "a.npy", IMAGE)
+    with pytest.raises(InputError, match="--level: only OME-Zarr images have levels, found 1"):
+        open_lazy(tmp_path / "a.npy", level=1)
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    failures: list[str] = []
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        if self.failures and self.path.endswith(self.failures[0]):
+            self.failures.pop(0)
+            self.send_error(503)
+            return
+        super().do_GET()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    handler = partial(_Quiet, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        thread = threading.Thread(target=running.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+        thread.join()
+
+
+def read_remote(url: str, **options) -> Array:
+    return open_lazy(url, **options).voxels.read(REGION)[0]
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_http(tmp_path: Path, server: str, version: str) -> None:
+    pytest.importorskip("aiohttp")
+    ome_zarr(tmp_path / "a.zarr", version)
+
+    assert np.array_equal(read_remote(f"{server}/a.zarr"), IMAGE[REGION])
+    with pytest.raises(InputError, match="holds no Zarr array or group"):
+        open_lazy(f"{server}/b.zarr")
+
+
+def test_a_request_that_fails_is_repeated(tmp_path: Path, server: str) -> None:
+    pytest.importorskip("aiohttp")
+    ome_zarr(tmp_path / "a.zarr", "0.5")
+    _Quiet.failures = ["c/0/0/1/1/2"] * 2
+
+    assert np.array_equal(read_remote(f"{server}/a.zarr"), IMAGE[REGION])
+    assert _Quiet.failures == []
+    _Quiet.failures = ["c/0/0/1/1/2"] * 9
+    with pytest.raises(InputError, match=r"cannot be read .*start the same command again"):
+        read_remote(f"{server}/a.zarr")
+    _Quiet.failures = []
+
+
+def test_s3_with_credentials_and_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("s3fs")
+    moto = pytest.importorskip("moto.server")
+    running = moto.ThreadedMotoServer(port=0)
+    running.start()
+    try:
+        host, port = running.get_host_and_port()
+        for name, value in {
+            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }.items():
+            monkeypatch.setenv(name, value)
+        import boto3
+
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="scrolls", ACL="public-read")
+        for file in ome_zarr(tmp_path / "a.zarr", "0.4").rglob("*"):
+            if file.is_file():
+                key = file.relative_to(tmp_path).as_posix()
+                client.put_object(
+                    Bucket="scrolls", Key=key, Body=file.read_bytes(), ACL="public-read"
+                )
+
+        assert np.array_equal(read_remote("s3://scrolls/a.zarr"), IMAGE[REGION])
+        assert np.array_equal(read_remote("s3://scrolls/a.zarr", anonymous=True), IMAGE[REGION])
+        with pytest.raises(InputError, match="s3://scrolls/b.zarr: holds no Zarr"):
+            open_lazy("s3://scrolls/b.zarr")
+    finally:
+        running.stop()

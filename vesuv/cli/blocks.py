@@ -1,0 +1,211 @@
+"""Options of predict for volumes of any size, and what they mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from vesuv.cli.options import Switch
+from vesuv.cli.progress import progress_on
+from vesuv.errors import InputError
+from vesuv.inference.blocks.estimate import estimate, measure_rates
+from vesuv.inference.blocks.journal import Journal
+from vesuv.inference.blocks.plan import BLOCK_EDGE, Part
+from vesuv.inference.blocks.run import BlockPrediction
+from vesuv.inference.blocks.settings import BlockSettings, Engine
+from vesuv.inference.blocks.source import Source
+from vesuv.inference.chosen_mask import ChosenMask
+from vesuv.inference.domain_shift import shift_lines
+from vesuv.inference.inputs import find_inputs
+from vesuv.inference.members import Member
+from vesuv.inference.predictor import Predictor
+from vesuv.io.formats import suffix
+from vesuv.io.urls import is_url
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class BlockOptions:
+    """Options for volumes of any size.
+
+    Args:
+        blocks: Predict block by block also what fits into memory.
+        block_size: Edge of a block in voxels.
+        level: Level of an OME-Zarr image, 0 is the finest.
+        anonymous: Read from s3 without credentials.
+        statistics: Measure intensities on the full volume or on a regular sample (default: full up
+            to 2^33 voxels).
+        part: Predict a share i/n of the blocks; the part that ends last finishes the output.
+        engine: local: this process; ray: workers of a Ray cluster.
+        workers: Workers of --engine ray (default: one for each GPU or CPU).
+        resume: Go on with an output that was begun, never begin one.
+        plan: With --dry-run: blocks, bytes, hours and memory, from measured rates.
+    """
+
+    blocks: Switch = False
+    block_size: int = BLOCK_EDGE
+    level: int = 0
+    anonymous: Switch = False
+    statistics: Literal["full", "sample"] | None = None
+    part: str | None = None
+    engine: Engine = "local"
+    workers: int | None = None
+    resume: Switch = False
+    plan: Switch = False
+
+    def settings(self, *, probabilities: bool, overwrite: bool) -> BlockSettings:
+        """Return what the library needs.
+
+        Raises:
+            InputError: Options that exclude each other.
+        """
+        if self.resume and overwrite:
+            raise InputError("--resume: goes on with an output, found --overwrite; leave one out")
+        if self.workers is not None and self.workers < 1:
+            raise InputError(f"--workers: must be at least 1, found {self.workers}; correct it")
+        return BlockSettings(
+            block_size=self.block_size,
+            coverage=self.statistics,
+            part=Part() if self.part is None else Part.parse(self.part),
+            engine=self.engine,
+            workers=self.workers,
+            keep_probabilities=probabilities,
+            overwrite=overwrite,
+            always=self.blocks,
+        )
+
+    def check_for_files(self) -> None:
+        """Refuse options that need an output in Zarr.
+
+        Raises:
+            InputError: Names the first one.
+        """
+        given = {
+            "--part": self.part is not None,
+            "--engine": self.engine != "local",
+            "--level": self.level != 0,
+            "--anonymous": self.anonymous,
+            "--plan": self.plan,
+            "--resume": self.resume,
+        }
+        for option, is_given in given.items():
+            if is_given:
+                raise InputError(
+                    f"{option}: is for an output in Zarr; let --output end in .zarr, or leave it "
+                    "out"
+                )
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """What predicts: checkpoints, threshold and post-processing, networks."""
+
+    members: Sequence[Member]
+    mask: ChosenMask
+    predictor: Predictor
+
+
+def is_zarr_output(source: str, output: Path) -> bool:
+    """Return whether the output is one OME-Zarr image.
+
+    Raises:
+        InputError: The input is an address, which has no other output.
+    """
+    if suffix(output) == ".zarr":
+        return True
+    if is_url(source):
+        raise InputError(
+            f"--output: must end in .zarr for the address {source:.200}, found {output}; name a "
+            "Zarr folder"
+        )
+    return False
+
+
+def block_prediction(
+    out: Console, ensemble: Ensemble, source: str, output: Path, options: BlockOptions,
+    settings: BlockSettings,
+) -> BlockPrediction:  # fmt: skip
+    """Return the prediction of one volume into an OME-Zarr image.
+
+    Raises:
+        InputError: Several volumes; or --resume without an output that was begun.
+    """
+    files: tuple[str, ...] = (source,)
+    if not is_url(source):
+        num_channels = ensemble.predictor.num_channels
+        volumes = find_inputs(Path(source), channel_files=num_channels > 1)
+        if len(volumes) > 1:
+            raise InputError(
+                f"--output: {output} is one image, found {len(volumes)} volumes in {source}; name "
+                "a folder, or one volume"
+            )
+        files = tuple(map(str, volumes[0].files))
+    if options.resume and not Journal.of(output).exists:
+        raise InputError(f"--resume: {output} was not begun; leave --resume out")
+    return BlockPrediction(
+        ensemble.members,
+        ensemble.mask,
+        ensemble.predictor,
+        Source(files, options.level, options.anonymous),
+        output,
+        settings,
+        say=lambda line: out.print(line),
+        show_progress=progress_on(out),
+    )
+
+
+def predict_in_blocks(
+    out: Console, ensemble: Ensemble, source: str, output: Path, options: BlockOptions,
+    settings: BlockSettings, *, dry_run: bool,
+) -> None:  # fmt: skip
+    """Predict one volume into an OME-Zarr image, or print what would be done."""
+    prediction = block_prediction(out, ensemble, source, output, options, settings)
+    if dry_run:
+        print_block_plan(out, prediction, with_rates=options.plan)
+        return
+    if options.plan:
+        raise InputError("--plan: says what a prediction takes without running it; add --dry-run")
+    shifts = prediction.run()
+    for line in shift_lines({prediction.source.id: shifts}):
+        out.print(line)
+
+
+def check_for_zarr(submission: Path | None, *, calibrated: bool, uncertainty: bool) -> None:
+    """Refuse options that an output in Zarr does not have.
+
+    Raises:
+        InputError: Names the first one.
+    """
+    given = {
+        "--submission": submission is not None,
+        "--calibrated": calibrated,
+        "--uncertainty": uncertainty,
+    }
+    for option, is_given in given.items():
+        if is_given:
+            raise InputError(
+                f"{option}: is not written block by block; let --output name a folder, or leave it "
+                "out"
+            )
+
+
+def print_block_plan(out: Console, prediction: BlockPrediction, *, with_rates: bool) -> None:
+    """Print what would be read and written, and on request how long it would take."""
+    prediction.check()
+    plan = prediction.plan
+    out.print(f"would read: {', '.join(prediction.source.files)}")
+    out.print(
+        f"would write: {prediction.output}: {plan.num_blocks} blocks of {plan.block}³ voxels in "
+        f"shards of {plan.shard}³"
+    )
+    if with_rates:
+        for line in estimate(prediction, measure_rates(prediction)).lines():
+            out.print(line)
+
+
+BlockGroup = Annotated[BlockOptions | None, Parameter(name="*")]
