@@ -7,8 +7,8 @@ from .diagnosis import diagnose as diagnose
 from .errors import InputError as InputError
 from .errors import Interrupted as Interrupted
 from .evaluation import evaluate as evaluate
+from .inference.load import load as load
 from .inference.predictor import Predictor as Predictor
-from .inference.predictor import load as load
 from .selection.find_best import find_best as find_best
 from .selection.validation import validate_distribution as validate_distribution
 from .training.reporting import Listener as Listener

@@ -18,8 +18,8 @@ import torch
 
 from vesuv.cli.diagnose import diagnose
 from vesuv.inference.best_file import open_best
+from vesuv.inference.load import load
 from vesuv.inference.networks import TrainedNetwork
-from vesuv.inference.predictor import load
 from vesuv.models import build_model
 from vesuv.report.page import write_page
 from vesuv.runs.checkpoints import Checkpoint, read_checkpoint

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from vesuv.errors import InputError
-from vesuv.inference.predictor import load, mean_of_members
+from vesuv.inference.ensemble import mean_of_members
+from vesuv.inference.load import load
 
 ZEROS = np.zeros((16, 16, 16), dtype=np.uint8)
 IMAGE = np.random.default_rng(0).integers(0, 255, (17, 16, 18)).astype(np.uint8)

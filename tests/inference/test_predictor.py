@@ -13,9 +13,10 @@ from vesuv.config.postprocess import read_chain
 from vesuv.data.case import Case, MemoryCase
 from vesuv.data.preparation import prepare_in_memory
 from vesuv.errors import InputError
+from vesuv.inference.load import load
 from vesuv.inference.masks import MaskSettings
 from vesuv.inference.members import open_members
-from vesuv.inference.predictor import Predictor, load
+from vesuv.inference.predictor import Predictor
 from vesuv.runs.folder import RunFolder
 from vesuv.transforms.normalize import Normalizer
 

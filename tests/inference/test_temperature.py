@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from vesuv.errors import InputError
+from vesuv.inference.load import load
 from vesuv.inference.members import open_members
-from vesuv.inference.predictor import load
 from vesuv.inference.temperature import (
     calibrate,
     logits_of,

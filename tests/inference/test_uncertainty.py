@@ -8,7 +8,7 @@ from torch import Tensor
 from vesuv.config.training import InferenceConfig, RuntimeConfig
 from vesuv.errors import InputError
 from vesuv.inference.domain_shift import InputGrid
-from vesuv.inference.predictor import load
+from vesuv.inference.load import load
 from vesuv.inference.uncertainty import append_entropy, entropy, mutual_information
 from vesuv.inference.volume import predict_volume
 from vesuv.runtime.machine import resolve

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from vesuv.inference.levels import dequantise, quantise
-from vesuv.inference.predictor import load
+from vesuv.inference.load import load
 from vesuv.runs.folder import RunFolder
 from vesuv.selection.held_out import open_held_out
 from vesuv.selection.oof_predictions import OofPredictions

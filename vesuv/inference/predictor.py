@@ -9,10 +9,8 @@ post-processing work there.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -23,14 +21,15 @@ from vesuv.config.labels import Targets
 from vesuv.config.training import InferenceConfig
 from vesuv.data.case import PreparedCase
 from vesuv.data.labels import decode
-from vesuv.data.preparation import to_storable_type
 from vesuv.data.resample import resample_image, resample_probs
 from vesuv.data.statistics import CaseStatistics, case_statistics
 from vesuv.errors import InputError, command
 from vesuv.inference.chosen_mask import choose_mask, configured_threshold
 from vesuv.inference.domain_shift import DomainCheck, DomainShift, InputGrid, domain_check
+from vesuv.inference.ensemble import check_weights, mean_of_members
+from vesuv.inference.image import check_spacing, checked_channels, to_native_byte_order
 from vesuv.inference.masks import MaskSettings
-from vesuv.inference.members import Member, open_members
+from vesuv.inference.members import Member
 from vesuv.inference.networks import TrainedNetwork
 from vesuv.inference.temperature import calibrate, selected_temperatures
 from vesuv.inference.uncertainty import mutual_information
@@ -121,7 +120,7 @@ class Predictor:
             InputError: The weights are not one positive number for each member.
         """
         if weights is not None:
-            _check_weights(weights, members)
+            check_weights(weights, members)
         machine = resolve(members[0].config.runtime)
         networks = [TrainedNetwork.from_checkpoint(m.checkpoint, machine.device) for m in members]
         mask = mask or choose_mask(members).settings
@@ -215,7 +214,7 @@ class Predictor:
             uncertainty: Return the result of `uncertainty` too; the probabilities are the same.
         """
         check_spacing(grid.spacing)
-        channels, spacing = self._checked_channels(image), self.spacing_of(grid)
+        channels, spacing = checked_channels(image, self.num_channels), self.spacing_of(grid)
         resampled = self._resample(channels, spacing)
         image_statistics = case_statistics(resampled, None)
         members = self._predict_each(
@@ -350,22 +349,6 @@ class Predictor:
             self.say(f"warning: {shift.message}")
         return prediction
 
-    def _checked_channels(self, image: Array) -> Array:
-        """Return the channels (c, z, y, x) of an image in a storable number type."""
-        image = np.asarray(image)
-        if image.ndim not in (3, 4) or image.size == 0 or image.dtype.kind not in "biuf":
-            raise InputError(
-                "an image holds real numbers, (z, y, x) or (c, z, y, x), found "
-                f"{image.dtype} {image.shape}; give one volume"
-            )
-        channels = to_storable_type(image if image.ndim == 4 else image[np.newaxis])
-        if len(channels) != self.num_channels:
-            raise InputError(
-                f"the networks were trained on {self.num_channels} channel"
-                f"{'s' * (self.num_channels > 1)}, found {len(channels)}; give those of training"
-            )
-        return channels
-
     def _resample(self, channels: Array, spacing: Spacing) -> Array:
         target = self.config.data.spacing
         return channels if target is None else resample_image(channels, spacing, target)
@@ -413,104 +396,12 @@ class Predictor:
             yield probs
 
 
-def load(
-    runs: str | Path | Sequence[str | Path],
-    *,
-    checkpoint: str | Sequence[str] | None = None,
-    weights: Sequence[float] | None = None,
-    changes: Sequence[str] = (),
-    say: Say = silent,
-) -> Predictor:
-    """Load one run, or an ensemble of several whose probabilities are averaged.
-
-    Args:
-        runs: Run folders.
-        checkpoint: Name of the checkpoint, or of several that are averaged; default: the selected
-            one, else the best.
-        weights: Weight of each network in the mean, by run and then by checkpoint; default: equal
-            ones.
-        changes: `section.key=value` of the sections inference and runtime.
-        say: Called with a message where the precision is not that of the selection, and with a
-            warning for each way in which an input differs from the training cases.
-
-    Raises:
-        InputError: Runs that cannot be used, or cannot be averaged.
-    """
-    paths = [runs] if isinstance(runs, (str, Path)) else runs
-    names = (checkpoint,) if isinstance(checkpoint, str) else checkpoint
-    members = open_members([Path(path) for path in paths], names, changes)
-    if members[0].precision_note is not None:
-        say(members[0].precision_note)
-    return Predictor.of_members(members, say=say, weights=weights)
-
-
 def configured_mask_settings(network: TrainedNetwork) -> MaskSettings:
     """Return threshold and post-processing of the configuration, for use without a selection."""
     config = network.config
     return MaskSettings.alike(
         config.labels.targets, configured_threshold(config), config.inference.postprocess
     )
-
-
-def check_spacing(spacing: Spacing) -> None:
-    """Refuse edges that are not finite and above 0.
-
-    Raises:
-        InputError: Names the spacing.
-    """
-    if len(spacing) != 3 or not all(0.0 < edge < math.inf for edge in spacing):
-        raise InputError(f"a spacing is 3 finite voxel edges above 0, found {spacing}; correct it")
-
-
-def _check_weights(weights: Sequence[float], members: Sequence[Member]) -> None:
-    if len(weights) != len(members):
-        names = ", ".join(f"{one.run.path} ({one.name})" for one in members)
-        raise InputError(
-            f"--weights: needs one number for each of the {len(members)} checkpoints {names}, "
-            f"found {len(weights)}; give them in this order"
-        )
-    for weight in weights:
-        if not 0.0 < weight < math.inf:
-            raise InputError(
-                f"--weights: must be finite and above 0, found {weight}; leave a run out instead"
-            )
-
-
-def mean_of_members(members: Iterable[Tensor], weights: Sequence[float] | None = None) -> Tensor:
-    """Return the mean of tensors, summed in their order; one of them is held at a time.
-
-    Args:
-        members: Tensors of one shape.
-        weights: Weight of each; None: equal ones.
-    """
-    if weights is not None and len(set(weights)) > 1:
-        return _weighted_mean(members, weights)
-    total, count = None, 0
-    for one in members:
-        if total is None:
-            first, total = one, one
-        elif total is first:
-            total = first + one
-        else:
-            total += one
-        count += 1
-    assert total is not None, "no members"
-    return total if count == 1 else total.div_(count)
-
-
-def _weighted_mean(members: Iterable[Tensor], weights: Sequence[float]) -> Tensor:
-    shares = [weight / math.fsum(weights) for weight in weights]
-    total: Tensor | None = None
-    for one, share in zip(members, shares, strict=True):
-        total = one * share if total is None else total.add_(one, alpha=share)
-    assert total is not None, "no members"
-    return total
-
-
-def to_native_byte_order(image: Array) -> Array:
-    """Return a contiguous, writable array in the machine's byte order, copied only if needed."""
-    order = image.dtype.newbyteorder("=")
-    return image.astype(order, order="C", copy=not image.flags.writeable)
 
 
 def _shared_progress(progress: Progress, part: int, parts: int) -> Progress:

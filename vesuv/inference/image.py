@@ -1,0 +1,52 @@
+"""Images as callers give them: checks, channels, number type."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from vesuv.data.preparation import to_storable_type
+from vesuv.errors import InputError
+from vesuv.types import Array, Spacing
+
+
+def check_spacing(spacing: Spacing) -> None:
+    """Refuse edges that are not finite and above 0.
+
+    Raises:
+        InputError: Names the spacing.
+    """
+    if len(spacing) != 3 or not all(0.0 < edge < math.inf for edge in spacing):
+        raise InputError(f"a spacing is 3 finite voxel edges above 0, found {spacing}; correct it")
+
+
+def checked_channels(image: Array, num_channels: int) -> Array:
+    """Return the channels (c, z, y, x) of an image in a storable number type.
+
+    Args:
+        image: (z, y, x) or (c, z, y, x).
+        num_channels: Number of channels in training.
+
+    Raises:
+        InputError: It is no image of real numbers, or has other channels.
+    """
+    image = np.asarray(image)
+    if image.ndim not in (3, 4) or image.size == 0 or image.dtype.kind not in "biuf":
+        raise InputError(
+            "an image holds real numbers, (z, y, x) or (c, z, y, x), found "
+            f"{image.dtype} {image.shape}; give one volume"
+        )
+    channels = to_storable_type(image if image.ndim == 4 else image[np.newaxis])
+    if len(channels) != num_channels:
+        raise InputError(
+            f"the networks were trained on {num_channels} channel"
+            f"{'s' * (num_channels > 1)}, found {len(channels)}; give those of training"
+        )
+    return channels
+
+
+def to_native_byte_order(image: Array) -> Array:
+    """Return a contiguous, writable array in the machine's byte order, copied only if needed."""
+    order = image.dtype.newbyteorder("=")
+    return image.astype(order, order="C", copy=not image.flags.writeable)
