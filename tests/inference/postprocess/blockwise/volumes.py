@@ -11,7 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from vesuv.inference.postprocess.blockwise import BlockGrid, BlockRun
-from vesuv.inference.postprocess.blockwise.grid import Region
+from vesuv.types import Region
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy as np
 from vesuv.config.postprocess import Chain, Step
 from vesuv.errors import InputError
 from vesuv.inference.postprocess.blockwise.components import select_components
-from vesuv.inference.postprocess.blockwise.grid import Block, Region, within
+from vesuv.inference.postprocess.blockwise.grid import Block, within
 from vesuv.inference.postprocess.blockwise.rules import OutsideRule, component_rule
 from vesuv.inference.postprocess.blockwise.run import BlockRun
 from vesuv.inference.postprocess.blockwise.stored_mask import StoredMask, Volume
@@ -26,7 +26,7 @@ from vesuv.inference.postprocess.holes import (
     fill_tunnels,
     remove_new_cavities,
 )
-from vesuv.types import Array, Mask, Shape, Spacing
+from vesuv.types import Array, Mask, Region, Shape, Spacing
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,12 @@ from shutil import rmtree
 import numpy as np
 
 from vesuv.data.components import ComponentLabels, label_components
-from vesuv.inference.postprocess.blockwise.grid import Block, BlockGrid, Region, within
+from vesuv.inference.postprocess.blockwise.grid import Block, BlockGrid, within
 from vesuv.inference.postprocess.blockwise.merging import Labels, compress_paths, unite
 from vesuv.inference.postprocess.blockwise.rules import Column, ComponentRule, LabelledBlock
 from vesuv.inference.postprocess.blockwise.run import BlockRun
 from vesuv.inference.postprocess.blockwise.stored_mask import StoredMask, Volume
-from vesuv.types import Array, Mask
+from vesuv.types import Array, Mask, Region
 
 Faces = list[ComponentLabels]
 """Labels of one layer of voxels across each axis."""

@@ -7,10 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vesuv.errors import InputError
-from vesuv.types import Shape
-
-Region = tuple[slice, slice, slice]
-"""Box of voxels along z, y, x."""
+from vesuv.types import Region, Shape
 
 
 @dataclass(frozen=True)

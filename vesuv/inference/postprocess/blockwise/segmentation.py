@@ -29,7 +29,6 @@ from vesuv.inference.postprocess.blockwise.chain import apply_chain_blockwise, c
 from vesuv.inference.postprocess.blockwise.grid import (
     Block,
     BlockGrid,
-    Region,
     box_shape,
     intersection,
     within,
@@ -41,7 +40,7 @@ from vesuv.inference.postprocess.blockwise.shared_array import (
     shareable,
 )
 from vesuv.inference.postprocess.blockwise.stored_mask import Volume
-from vesuv.types import Array, ClassArray, Mask, Spacing
+from vesuv.types import Array, ClassArray, Mask, Region, Spacing
 
 
 def segment_blocks(
@@ -54,7 +53,7 @@ def segment_blocks(
     """Write the class indices of levels, as `settings.classes(dequantise(levels))` returns them.
 
     Memory: a few blocks a process, of 4 bytes a channel, and the tables of the components. Disk:
-    for each target, one bit a voxel for its mask and up to four during its chain.
+    for each target, one bit a voxel for its mask, and up to five while its chain runs.
 
     Args:
         levels: uint8 (k, z, y, x), see `vesuv.inference.levels`.

@@ -15,12 +15,11 @@ import numpy as np
 from vesuv.inference.postprocess.blockwise.grid import (
     Block,
     BlockGrid,
-    Region,
     box_shape,
     intersection,
     within,
 )
-from vesuv.types import Array, Mask
+from vesuv.types import Array, Mask, Region
 
 
 class Volume(Protocol):
