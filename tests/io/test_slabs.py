@@ -49,7 +49,7 @@ def test_any_format_and_geometry(
 
 
 def test_other_formats_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="name an output that ends in .zarr"):
+    with pytest.raises(InputError, match=r"name an output that ends in \.zarr"):
         write_slabs(tmp_path / "a.nrrd", (1, 1, 1), MASK.dtype, lambda _, z: MASK[z], read_like())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,6 +12,14 @@ import torch
 from cyclopts import Parameter
 from rich.console import Console
 
+from vesuv.cli.blocks import (
+    BlockGroup,
+    BlockOptions,
+    Ensemble,
+    check_for_zarr,
+    is_zarr_output,
+    predict_in_blocks,
+)
 from vesuv.cli.console import console
 from vesuv.cli.options import (
     Changes,
@@ -31,14 +39,16 @@ from vesuv.inference.inputs import InputVolume, find_inputs
 from vesuv.inference.members import Member, open_members
 from vesuv.inference.predictor import Predictor
 from vesuv.inference.provenance import PROVENANCE
+from vesuv.inference.repeat import RecordedPrediction, open_recorded
 
 
 def predict(
     *,
-    source: Annotated[Path, Parameter("--input")],
+    source: Annotated[str, Parameter("--input")],
     output: Path,
     run: Annotated[tuple[Path, ...] | None, several("--run")] = None,
     best: Path | None = None,
+    recorded: Annotated[Path | None, Parameter("--from")] = None,
     checkpoint: Checkpoints = None,
     weights: Annotated[tuple[float, ...] | None, several("--weights")] = None,
     threshold: float | None = None,
@@ -53,14 +63,16 @@ def predict(
     changes: Changes = (),
     overwrite: Switch = False,
     dry_run: DryRun = False,
+    in_blocks: BlockGroup = None,
 ) -> None:
     """Predict volumes with one run, or with several averaged (fold ensemble).
 
     Args:
-        source: A volume, or a folder of volumes.
-        output: Folder of masks and provenance.json.
+        source: A volume, a folder of volumes, or the address of a Zarr (https://…, s3://…).
+        output: Folder of masks and provenance.json, or one <name>.zarr, predicted block by block.
         run: Run folders, log/<config>/fold_<k> …
         best: best.json of find_best, in place of --run.
+        recorded: provenance.json of a prediction, to repeat it with its networks and settings.
         checkpoint: Checkpoints of each run, averaged … (default: the selected one).
         weights: Weight in the mean of each run or, by run, of each checkpoint … (default: equal).
         threshold: Threshold, of every class (default: the selected ones).
@@ -76,22 +88,59 @@ def predict(
         overwrite: Replace masks of an earlier prediction. Without it, a prediction that was
             interrupted goes on, and existing files are never replaced.
         dry_run: Check everything, say what would be read and written, and write nothing.
+        in_blocks: Volumes of any size.
     """
     out = console()
-    all_changes = with_option_changes(changes, overlap, views, device)
-    members = _members(run, best, checkpoint, all_changes)
-    mask = choose_mask(members, threshold, postprocess)
-    check_output(source, output)
-    channel_files = members[0].config.model.in_channels > 1
-    volumes = find_inputs(source, channel_files=channel_files)
-    predictor = Predictor.of_members(members, mask.settings, weights=weights)
+    repeated = None
+    if recorded is None:
+        all_changes = with_option_changes(changes, overlap, views, device)
+        members = _members(run, best, checkpoint, all_changes)
+        mask = choose_mask(members, threshold, postprocess)
+    else:
+        settings_given = {
+            "--run": run,
+            "--best": best,
+            "--checkpoint": checkpoint,
+            "--weights": weights,
+            "--threshold": threshold,
+            "--postprocess": postprocess,
+            "--probabilities": probabilities,
+            "--calibrated": calibrated,
+            "--uncertainty": uncertainty,
+            "--overlap": overlap,
+            "--views": views,
+            "--device": device,
+            "--set": changes,
+        }
+        repeated = _open_recorded(out, recorded, settings_given)
+        members, mask = list(repeated.members), repeated.mask
+        probabilities, calibrated = repeated.probabilities, repeated.calibrated
+        uncertainty = repeated.uncertainty
+    options = in_blocks or BlockOptions()
+    settings = options.settings(probabilities=probabilities, overwrite=overwrite)
+    is_zarr, volumes = is_zarr_output(source, output), []
+    if is_zarr:
+        check_for_zarr(submission, calibrated=calibrated, uncertainty=uncertainty)
+    else:
+        options.check_for_files()
+        check_output(Path(source), output)
+        channel_files = members[0].config.model.in_channels > 1
+        volumes = find_inputs(Path(source), channel_files=channel_files)
+    if repeated is None:
+        predictor = Predictor.of_members(members, mask.settings, weights=weights)
+    else:
+        predictor = repeated.predictor
     torch.set_num_threads(predictor.machine.threads)
     for one in members:
         note = ", trained on since it was selected" if one.is_outdated else ""
         out.print(f"{one.run.path}: {one.name}, epoch {one.checkpoint.epoch}{note}")
     out.print(f"{mask.threshold_reason}; {mask.chain_reason}")
-    if members[0].precision_note is not None:
+    if repeated is None and members[0].precision_note is not None:
         out.print(members[0].precision_note)
+    if is_zarr:
+        ensemble = Ensemble(members, mask, predictor)
+        predict_in_blocks(out, ensemble, source, output, options, settings, dry_run=dry_run)
+        return
     prediction = FilePrediction(
         members,
         mask,
@@ -105,6 +154,7 @@ def predict(
         uncertainty=uncertainty,
         calibrated=calibrated,
         command=shlex.join(sys.argv),
+        blocks=settings,
     )
     if dry_run:
         _print_plan(out, prediction, volumes)
@@ -121,6 +171,19 @@ def _print_plan(out: Console, prediction: FilePrediction, volumes: Sequence[Inpu
     files.append(prediction.output / PROVENANCE)
     for file in [*files, *([prediction.submission] if prediction.submission else [])]:
         out.print(f"would write: {file}")
+
+
+def _open_recorded(
+    out: Console, path: Path, settings_given: Mapping[str, object]
+) -> RecordedPrediction:
+    """Open a recorded prediction, which no other settings may change."""
+    for option, value in settings_given.items():
+        if value not in (None, False, ()):
+            raise InputError(f"{option}: --from repeats recorded settings; leave one of them out")
+    recorded = open_recorded(path)
+    for note in recorded.notes:
+        out.print(note)
+    return recorded
 
 
 def _members(

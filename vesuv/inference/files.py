@@ -5,13 +5,22 @@ from __future__ import annotations
 import time
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from vesuv.data.labels import decode
 from vesuv.errors import InputError, InputErrors
+from vesuv.inference.blocks.file_output import (
+    block_folder,
+    is_large,
+    predict_to_files,
+    settings_for_files,
+)
+from vesuv.inference.blocks.run import BlockPrediction
+from vesuv.inference.blocks.settings import BlockSettings
+from vesuv.inference.blocks.source import Source
 from vesuv.inference.chosen_mask import ChosenMask
 from vesuv.inference.domain_shift import DomainShift, InputGrid, shift_lines
 from vesuv.inference.inputs import InputVolume
@@ -52,6 +61,7 @@ class FilePrediction:
         show_progress: Shows the progress of each volume.
         overwrite: Replace masks, probabilities and submission of earlier predictions.
         command: The command that is called, for provenance.json.
+        blocks: How large volumes are predicted in blocks.
     """
 
     members: Sequence[Member]
@@ -66,6 +76,7 @@ class FilePrediction:
     uncertainty: bool = False
     calibrated: bool = False
     command: str | None = None
+    blocks: BlockSettings = field(default_factory=BlockSettings)
 
     def check(self, volumes: Sequence[InputVolume]) -> PredictionRecord:
         """Check that no file is replaced that this call may not replace; nothing is written.
@@ -135,7 +146,10 @@ class FilePrediction:
                 continue
             title = f"{number}/{len(volumes)} {volume.id}"
             try:
-                shifts[volume.id] = self._predict(volume, title)
+                if self.blocks.always or is_large(volume):
+                    shifts[volume.id] = self._predict_in_blocks(volume, title)
+                else:
+                    shifts[volume.id] = self._predict(volume, title)
             except InputError as fault:
                 faults.append(str(fault))
                 self.say(f"{title}: left out: {fault}")
@@ -179,6 +193,29 @@ class FilePrediction:
         seconds = time.monotonic() - start
         self.say(f"{title}: {share:.2%} foreground, {seconds:.1f} s{_views(prediction)}")
         return prediction.shifts
+
+    def _predict_in_blocks(self, volume: InputVolume, title: str) -> list[DomainShift]:
+        """Predict one volume block by block, and write its mask slab by slab."""
+        if self.uncertainty or self.calibrated:
+            raise InputError(
+                f"{volume.files[0]}: uncertainty and calibrated probabilities are not written "
+                "block by block; leave them out for volumes of this size"
+            )
+        files = self.output_files(volume)
+        start = time.monotonic()
+        prediction = BlockPrediction(
+            self.members,
+            self.mask,
+            self.predictor,
+            Source(tuple(map(str, volume.files))),
+            block_folder(files[0]),
+            settings_for_files(self.blocks, probabilities=self.probabilities),
+            self.say,
+            self.show_progress,
+        )
+        shifts = predict_to_files(prediction, files)
+        self.say(f"{title}: {time.monotonic() - start:.1f} s, in blocks")
+        return shifts
 
     def _arrays(self, prediction: Prediction, classes: ClassArray) -> Iterator[Array]:
         """Yield what is written for a volume, in the order of `output_files`."""

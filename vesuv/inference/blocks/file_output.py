@@ -75,4 +75,4 @@ def predict_to_files(prediction: BlockPrediction, files: list[Path]) -> list[Dom
 
 def settings_for_files(settings: BlockSettings, *, probabilities: bool) -> BlockSettings:
     """Return the settings with which the blocks of a file are predicted."""
-    return replace(settings, keep_probabilities=probabilities, overwrite=False)
+    return replace(settings, keep_probabilities=probabilities)

@@ -118,21 +118,32 @@ class _Scheduler:
         return actor_class.options(num_cpus=cpus, num_gpus=gpus).remote(self.shared)
 
     def _take(self, worker: _Worker, done: Any, cpus: int) -> None:
-        """Take the result of a block, or give it and, where its worker died, others back."""
+        """Take the result of a block; where its worker died, also those of its other blocks."""
+        if not self._is_lost(worker.blocks[done], done):
+            del worker.blocks[done]
+            return
+        lost = [
+            block
+            for ref, block in worker.blocks.items()
+            if ref == done or self._is_lost(block, ref)
+        ]
+        worker.blocks.clear()
+        worker.actor = self._actor(cpus)
+        self.waiting.extendleft(reversed(lost[1:]))  # which the dead worker had not begun
+        self._retry(lost[0], "its worker ended (killed, or out of memory)")
+
+    def _is_lost(self, block: Block, ref: Any) -> bool:
+        """Return whether a block's worker died before its result; else take the result."""
         try:
-            record = self.ray.get(done)
+            record = self.ray.get(ref)
         except self.ray.exceptions.RayActorError:
-            first, *others = worker.blocks.values()
-            worker.blocks.clear()
-            worker.actor = self._actor(cpus)
-            self.waiting.extendleft(reversed(others))  # which the dead worker had not begun
-            self._retry(first, "its worker ended (killed, or out of memory)")
+            return True
         except Exception as fault:  # of the block itself: the worker lives on
             cause = getattr(fault, "cause", None) or fault
-            self._retry(worker.blocks.pop(done), str(cause).strip().rpartition("\n")[2])
+            self._retry(block, str(cause).strip().rpartition("\n")[2])
         else:
-            del worker.blocks[done]
             self.on_record(record)
+        return False
 
     def _retry(self, block: Block, reason: str) -> None:
         name = block_name(block)

@@ -1,0 +1,152 @@
+"""predict for volumes of any size."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+import tifffile
+
+from tests.cli.conftest import Refused, Run
+from vesuv.inference import files
+from vesuv.io.formats import read
+
+IMAGE = np.random.default_rng(0).integers(0, 255, (40, 33, 21)).astype(np.uint8)
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Path:
+    (tmp_path / "in").mkdir()
+    tifffile.imwrite(tmp_path / "in/a.tif", IMAGE)
+    return tmp_path / "in/a.tif"
+
+
+def test_a_zarr_holds_the_mask_that_a_folder_holds(
+    make_run, volume: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("predict", "--run", make_run("a").path, "--input", volume, "--block-size", 16)
+    run(*words, "--output", tmp_path / "out")
+    expected = tifffile.imread(tmp_path / "out/a.tif")
+    capsys.readouterr()
+
+    run(*words, "--output", tmp_path / "p.zarr", "--probabilities")
+
+    assert 0 < expected.mean() < 1
+    assert np.array_equal(read(tmp_path / "p.zarr").array, expected)
+    lines = capsys.readouterr().out.splitlines()
+    assert any(re.fullmatch(r"intensities \(mean ± .*, from the whole volume", x) for x in lines)
+    assert any(
+        re.match(r"a: 18 blocks, \d+ windows, 0 more without data skipped", x) for x in lines
+    )
+    assert lines[-1] == f"written: {tmp_path / 'p.zarr'}"
+    run(*words, "--output", tmp_path / "p.zarr", "--probabilities", "--resume")
+    assert f"{tmp_path / 'p.zarr'} was predicted before; left as it is" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.nii", "a.nii.gz", "a.npy"])
+def test_blocks_of_files_give_the_same_files(make_run, tmp_path: Path, run: Run, name: str) -> None:
+    (tmp_path / "in").mkdir()
+    if ".nii" in name:
+        image = nibabel.Nifti1Image(IMAGE.T, np.diag([0.5, 0.5, 2.0, 1.0]))
+        nibabel.save(image, tmp_path / "in" / name)
+    elif name == "a.npy":
+        np.save(tmp_path / "in" / name, IMAGE)
+    else:
+        tifffile.imwrite(tmp_path / "in" / name, IMAGE)
+    words = ("predict", "--run", make_run("a").path, "--input", tmp_path / "in", "--probabilities")
+
+    run(*words, "--output", tmp_path / "whole")
+    run(*words, "--output", tmp_path / "blocks", "--blocks", "--block-size", 16)
+
+    whole, blocks = (read(tmp_path / folder / name) for folder in ("whole", "blocks"))
+    assert np.array_equal(whole.array, blocks.array)
+    assert whole.spacing == blocks.spacing
+    whole, blocks = (
+        read(tmp_path / folder / "probabilities" / name) for folder in ("whole", "blocks")
+    )
+    assert np.abs(whole.array - blocks.array).max() <= 0.0026  # half a step of 1/200
+    assert sorted(path.name for path in (tmp_path / "blocks").iterdir()) == sorted(
+        [name, "probabilities", "provenance.json"]
+    )
+
+
+def test_large_volumes_are_predicted_in_blocks(
+    make_run, volume: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr("vesuv.inference.blocks.file_output.LARGE_VOXELS", IMAGE.size - 1)
+    assert files.is_large.__module__ == "vesuv.inference.blocks.file_output"
+
+    run("predict", "--run", make_run("a").path, "--input", volume, "--output", tmp_path / "out")
+
+    assert re.search(r"1/1 a: [\d.]+ s, in blocks", capsys.readouterr().out)
+
+
+def test_a_dry_run_plans_a_virtual_volume_of_4096_voxels(
+    make_run, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import zarr
+
+    zarr.create_array(
+        str(tmp_path / "big.zarr"), shape=(4096,) * 3, chunks=(128,) * 3, dtype=np.uint8
+    )
+    words = ("predict", "--run", make_run("a").path, "--input", tmp_path / "big.zarr")
+
+    run(*words, "--output", tmp_path / "p.zarr", "--dry-run", "--plan", "--block-size", 256)
+
+    text = capsys.readouterr().out
+    assert "would read" in text and f"would write: {tmp_path / 'p.zarr'}: 4096 blocks" in text
+    assert "blocks: 4096, of 256³ voxels" in text
+    assert re.search(r"bytes: 1\d\d GB to read, 68.7 GB to write", text)
+    assert re.search(r"hours on this machine: \d+\.\d\d \(computing", text)
+    assert not (tmp_path / "p.zarr").exists()
+
+
+def test_options_that_do_not_fit_are_sentences(
+    make_run, volume: Path, tmp_path: Path, refused: Refused
+) -> None:
+    words = ("predict", "--run", make_run("a").path, "--input", volume, "--output")
+    folder, image = tmp_path / "out", tmp_path / "p.zarr"
+
+    for options, sentence in {
+        (folder, "--part", "1/2"): "--part: is for an output in Zarr",
+        (folder, "--level", "1"): "--level: is for an output in Zarr",
+        (folder, "--engine", "ray"): "--engine: is for an output in Zarr",
+        (folder, "--plan"): "--plan: is for an output in Zarr",
+        (image, "--plan"): "--plan: says what a prediction takes without running it",
+        (image, "--part", "3/2"): "--part: must be i/n with i from 1 to n, found '3/2'",
+        (image, "--block-size", "100"): "--block-size: must be a multiple of 16, found 100",
+        (image, "--resume"): "was not begun; leave --resume out",
+        (image, "--resume", "--overwrite"): "--resume: goes on with an output",
+        (image, "--level", "1"): "--level: only OME-Zarr images have levels, found 1",
+        (image, "--submission", "s.zip"): "--submission: is not written block by block",
+        (image, "--workers", "0"): "--workers: must be at least 1",
+    }.items():
+        assert sentence in refused(*words, *options), options
+    assert "must end in .zarr for the address" in refused(
+        *words[:3], "--input", "s3://scrolls/a.zarr", "--output", folder
+    )
+    tifffile.imwrite(volume.parent / "b.tif", IMAGE)
+    several = refused(*words[:3], "--input", volume.parent, "--output", image)
+    assert "is one image, found 2 volumes" in several
+    assert not folder.exists() and not image.exists()
+
+
+def test_parts_go_on_with_each_other(
+    make_run, volume: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("predict", "--run", make_run("a").path, "--input", volume, "--block-size", 16)
+    run(*words, "--output", tmp_path / "one.zarr")
+
+    run(*words, "--output", tmp_path / "p.zarr", "--part", "2/2")
+    assert "9 of 18 blocks belong to parts that are not finished" in capsys.readouterr().out
+    run(*words, "--output", tmp_path / "p.zarr", "--part", "1/2")
+
+    assert np.array_equal(read(tmp_path / "p.zarr").array, read(tmp_path / "one.zarr").array)
+    record = json.loads((tmp_path / "p.zarr/provenance.json").read_text())
+    assert record["blocks"] == {"size": 16, "shard": 16, "chunk": 16, "statistics": "full"}
+    assert record["input"]["files"][0]["name"] == "a.tif"

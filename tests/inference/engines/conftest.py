@@ -1,0 +1,3 @@
+from tests.inference.blocks.conftest import volume
+
+__all__ = ["volume"]
