@@ -96,6 +96,7 @@ def test_the_mean_turns_each_prediction_back_before_it_is_averaged() -> None:
 def test_views_of_one_forward_pass_are_summed_as_views_of_several() -> None:
     images = torch.randn(2, 1, 4, 4, 4, generator=torch.Generator().manual_seed(0))
     mean = ViewMean(enumerate_views("all", (4, 4, 4), ONE), CPU)
+    mean.in_one_pass = 1
     sizes = []
 
     def predict(batch: Tensor) -> Tensor:
@@ -108,6 +109,32 @@ def test_views_of_one_forward_pass_are_summed_as_views_of_several() -> None:
 
     assert sizes == [2] * 48 + [40, 40, 16]
     assert torch.equal(one_by_one, together)
+
+
+@pytest.mark.parametrize(
+    ("kind", "edge", "num_windows", "sizes"),
+    [
+        ("none", 4, 1, [1]),
+        ("mirror", 4, 1, [1] * 8),  # bits as of predictions before views shared a pass
+        ("all", 4, 1, [8] * 6),
+        ("all", 64, 1, [8] * 6),
+        ("all", 64, 3, [6] * 24),
+        ("all", 96, 1, [2] * 24),
+        ("all", 128, 2, [2] * 48),
+    ],
+)
+def test_small_windows_share_a_pass_on_a_cpu(kind, edge, num_windows, sizes) -> None:
+    seen = []
+
+    def predict(batch: Tensor) -> Tensor:
+        seen.append(len(batch))
+        return batch
+
+    views = enumerate_views(kind, (edge,) * 3, ONE)
+    images = torch.zeros(1, 1, 1, 1, 1).expand(num_windows, 1, edge, edge, edge)
+    ViewMean(views, CPU)(predict, images)
+
+    assert seen == sizes
 
 
 def test_fewer_views_share_a_pass_when_memory_does_not_suffice() -> None:

@@ -15,6 +15,11 @@ from vesuv.types import Shape, Spacing
 
 _FLIPS = tuple(axes for count in range(4) for axes in itertools.combinations((0, 1, 2), count))
 _SAME_ORDER = (0, 1, 2)
+_ON_CPU = 8
+"""Views of one forward pass on a CPU."""
+_CPU_VOXELS = _ON_CPU * 64**3
+"""Voxels of such a pass. Measured on two cores with a plain U-Net of 16 filters, 8 views together
+take 0.3 to 0.5 of the time of one after another at windows of 32³ and 64³, and the same at 96³."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,10 @@ class ViewMean:
     """Mean over views of the probabilities of windows.
 
     An accelerator predicts all views of a batch in one forward pass; where its memory does not
-    suffice, half as many, and so on. A CPU, which is no faster on larger batches, predicts one
-    after another. The probabilities are summed in the order of the views in either case.
+    suffice, half as many, and so on. A CPU gains by larger batches of small windows alone. In
+    float32 they change the last bits, so that there the views none and mirror, whose predictions
+    are to stay the same to the bit, are predicted one after another. The probabilities are summed
+    in the order of the views in either case.
 
     Args:
         views: At least one.
@@ -66,7 +73,10 @@ class ViewMean:
 
     def __init__(self, views: Sequence[View], device: torch.device) -> None:
         self.views = tuple(views)
-        self.in_one_pass = 1 if device.type == "cpu" else len(self.views)
+        self.in_one_pass = len(self.views)
+        if device.type == "cpu":
+            self.in_one_pass = _ON_CPU if len(self.views) > len(_FLIPS) else 1
+        self.largest_pass = _CPU_VOXELS if device.type == "cpu" else None
 
     def __call__(self, predict: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
         """Return the mean probabilities (b, k, z, y, x) of a batch.
@@ -85,8 +95,11 @@ class ViewMean:
 
     def _mean(self, predict: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
         total: Tensor | None = None
-        for start in range(0, len(self.views), self.in_one_pass):
-            part = self.views[start : start + self.in_one_pass]
+        size = self.in_one_pass
+        if self.largest_pass is not None:
+            size = max(1, min(size, self.largest_pass // images[:, 0].numel()))
+        for start in range(0, len(self.views), size):
+            part = self.views[start : start + size]
             seen = [view.apply(images) for view in part]
             probs = predict(torch.cat(seen) if len(seen) > 1 else seen[0])
             for view, one in zip(part, torch.split(probs, len(images)), strict=True):
