@@ -16,6 +16,9 @@ from tests.inference.conftest import predict_files
 from tests.selection.conftest import held_out_images, score_files
 from vesuv.data.builder import open_or_prepare_store
 from vesuv.errors import InputError
+from vesuv.inference.best_file import open_best
+from vesuv.inference.load import load
+from vesuv.inference.predictor import Predictor
 from vesuv.runs.checkpoints import read_checkpoint, write_checkpoint
 from vesuv.runs.folder import RunFolder
 from vesuv.selection.find_best import find_best
@@ -60,6 +63,9 @@ def test_the_file_holds_the_best_of_singles_and_ensemble_and_a_table_of_all(
     assert best["dice"] == max(row["dice"] for row in best["table"] if row["gap"] <= 0.05)
     assert best["margin"]["over"] == best["table"][1]["system"]
     assert best["honest"]["left_out"] in ("group", "case")
+    predictors = [Predictor.of_members(open_best(output)), load(runs[0].path)]
+    assert predictors[0].temperatures == (best["calibration"]["temperature"],)
+    assert predictors[1].temperatures is None
     parts = best["name"].split(" + ")
     assert [Path(member["run"]).parent.name for member in best["members"]] == parts
     with output.with_suffix(".csv").open(newline="") as file:
@@ -235,3 +241,17 @@ def test_nothing_to_compare_and_a_file_of_another_kind_are_refused(tmp_path: Pat
         find_best([], tmp_path / "best.json")
     with pytest.raises(InputError, match=r"--output: must end in .json, found .*best.yaml"):
         find_best([tmp_path], tmp_path / "best.yaml")
+
+
+def test_configurations_of_other_regions_cannot_be_compared(
+    held_out_run: Callable[..., RunFolder], tmp_path: Path
+) -> None:
+    first = held_out_run("a")
+    labels = first.config.labels.model_dump(mode="json")
+    name = first.config.labels.names[1]
+    other = held_out_run("b", labels={**labels, "regions": {"all of it": [name]}})
+
+    with pytest.raises(
+        InputError, match="b: has other classes or regions than a, so its mean Dice"
+    ):
+        find_best([first.path, other.path], tmp_path / "best.json")

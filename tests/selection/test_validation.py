@@ -299,3 +299,57 @@ def test_folds_without_a_checkpoint_in_common_are_refused(folds: list[RunFolder]
 
     with pytest.raises(InputError, match="have no checkpoint of the same name"):
         validate_distribution([run.path for run in folds])
+
+
+def _calibration_error(
+    run: RunFolder, data: Path, cases: Sequence[str], *, calibrated: bool
+) -> float:
+    """Expected calibration error of what the library predicts, by plain NumPy over 15 bins."""
+    predictor = vesuv.load(run.path)
+    probs, inside = [], []
+    for name in cases:
+        image = tifffile.imread(data / f"train_images/{name}.tif")
+        label = tifffile.imread(data / f"train_labels/{name}.tif")
+        (foreground,) = predictor.predict(image, calibrated=calibrated)
+        if not calibrated:
+            foreground = (np.floor(foreground * np.float32(200)) + 0.5) / 200
+        probs.append(foreground[label != 2].astype(np.float64))
+        inside.append(label[label != 2] == 1)
+    p, y = np.concatenate(probs), np.concatenate(inside)
+    bins = np.minimum((p * 15).astype(int), 14)
+    return sum(abs((p - y)[bins == number].sum()) for number in range(15)) / len(p)
+
+
+def test_calibrated_predictions_have_the_very_error_that_the_selection_states(
+    run: RunFolder, tiny_data: Path
+) -> None:
+    validation = validate_distribution([run.path], checkpoints=["best"])
+
+    calibration = json.loads((run.path / "selected.json").read_text())["calibration"]
+    cases = run.facts.validation_cases
+    assert calibration == validation.calibration.plain()
+    assert calibration["temperature"] != 1.0
+    for key, calibrated in (("error_before", False), ("error", True)):
+        error = _calibration_error(run, tiny_data, cases, calibrated=calibrated)
+        assert calibration[key] == pytest.approx(error, abs=1e-6)
+    summary = json.loads((run.path / "distribution/summary.json").read_text())
+    assert summary["calibration"]["error"] == pytest.approx(calibration["error_before"], abs=1e-6)
+
+
+def test_the_honest_error_is_that_of_temperatures_chosen_without_the_part(
+    run: RunFolder, tiny_data: Path
+) -> None:
+    validate_distribution([run.path], checkpoints=["best"])
+    selected = json.loads((run.path / "selected.json").read_text())
+    (first, second) = selected["calibration"]["honest"]["rounds"]
+    assert {first["left_out"], second["left_out"]} == {"0", "1"}  # groups of one case each
+    assert first["temperature"] != second["temperature"]
+
+    with (tiny_data / "train.csv").open(newline="") as file:
+        groups = {row["id"]: row["scroll_id"] for row in csv.DictReader(file)}
+    for one in (first, second):
+        cases = [c for c in run.facts.validation_cases if groups[c] == one["left_out"]]
+        selected["calibration"]["temperature"] = one["temperature"]
+        (run.path / "selected.json").write_text(json.dumps(selected))
+        error = _calibration_error(run, tiny_data, cases, calibrated=True)
+        assert one["error"] == pytest.approx(error, abs=1e-6)

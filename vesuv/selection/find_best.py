@@ -148,6 +148,11 @@ def _check_comparable(configurations: RunsByConfiguration) -> None:
                 f"{name}: holds out other cases than {first} (only one of them: {unmatched}); name "
                 "runs of the same folds of one split"
             )
+        if runs[0].config.labels.targets != reference[0].config.labels.targets:
+            raise InputError(
+                f"{name}: has other classes or regions than {first}, so its mean Dice is of other "
+                "things; compare them by evaluate"
+            )
         if any(one.raw_fingerprint != reference[0].raw_fingerprint for one in runs):
             raise InputError(
                 f"{name}: was trained on other files or label values than {first}; configurations "
