@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,6 +158,7 @@ def block_prediction(
         settings,
         say=lambda line: out.print(line),
         show_progress=progress_on(out),
+        command=shlex.join(sys.argv),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -131,3 +132,39 @@ def test_statistics_of_a_full_pass_are_those_of_the_whole_volume(dtype, spacing)
         assert getattr(measured.working, name) == pytest.approx(
             getattr(expected, name), rel=1e-6 if spacing != ONE else 1e-12
         )
+
+
+def test_a_sample_is_regular_and_says_its_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vesuv.inference.blocks.statistics.TILE_EDGE", 8)
+    monkeypatch.setattr("vesuv.inference.blocks.statistics.SAMPLE_VOXELS", 8**3 * 20)
+    image = smooth_image((1, 48, 40, 40), np.uint8)
+    grids = Grids.of((48, 40, 40), ONE, None)
+
+    measured = measure_image(ArrayVoxels(image), grids, "sample")
+
+    assert measured.share == pytest.approx(21 / 150)  # every 7th of 150 tiles
+    assert measured.working.mean[0] == pytest.approx(image.mean(), rel=0.1)
+    assert str(measured).endswith("from a regular sample of 14.00% of the volume")
+
+
+def test_resampling_without_known_limits_stays_within_the_number_type() -> None:
+    grids = Grids.of((12, 12, 12), (2.0, 2.0, 2.0), ONE)
+    image = np.zeros((1, 12, 12, 12), np.uint8)
+    image[0, 4:8, 4:8, 4:8] = 255  # cubic interpolation overshoots here
+    measured = measure_image(ArrayVoxels(image), grids, "sample")
+    computer = BlockPredictor(predictor(network(spacing=ONE)), grids, measured)
+
+    region = (slice(0, 12),) * 3
+    resampled = computer.read(ArrayVoxels(image), region)
+
+    full = measure_image(ArrayVoxels(image), grids, "full")
+    exact = BlockPredictor(predictor(network(spacing=ONE)), grids, full)
+    assert measured.limits == full.limits == ((0.0, 255.0),)
+    assert np.array_equal(resampled, exact.read(ArrayVoxels(image), region))
+
+
+def test_a_record_restores_the_statistics_exactly() -> None:
+    image = smooth_image((1, 20, 20, 20), np.float32)
+    measured = measure_image(ArrayVoxels(image), Grids.of((20, 20, 20), ONE, None), "full")
+
+    assert type(measured).from_json(json.loads(json.dumps(measured.to_json()))) == measured

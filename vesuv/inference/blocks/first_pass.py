@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import Any
+
+import numpy as np
 
 from vesuv.inference.blocks.compute import Grids, read_working, storable
 from vesuv.inference.blocks.statistics import (
@@ -53,12 +56,20 @@ def measure_image(
 
 
 def _limits(voxels: Voxels, grids: Grids, coverage: Pass) -> _Limits:
-    """Smallest and largest value of each channel; infinite where no voxel is resampled."""
+    """Smallest and largest value of each channel, or that its number type holds."""
     num_channels = voxels.shape[0]
     if grids.to_working.is_identity or coverage == "sample":
-        return ((-math.inf, math.inf),) * num_channels
+        return (_limits_of_type(voxels.dtype),) * num_channels
     moments = [ChannelMoments() for _ in range(num_channels)]
     for region in tiles(grids.native, coverage):
         for channel, one in zip(storable(voxels.read(region)), moments, strict=True):
             one.add(channel)
     return tuple((low, high) for _, _, low, high in (one.result() for one in moments))
+
+
+def _limits_of_type(dtype: np.dtype[Any]) -> tuple[float, float]:
+    if dtype.kind == "f":
+        return -math.inf, math.inf
+    if dtype.kind == "b":
+        return 0.0, 1.0
+    return float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)

@@ -44,6 +44,7 @@ class BlockPrediction:
         source: The volume.
         output: Folder of the OME-Zarr image.
         settings: Blocks, statistics, engine.
+        command: The command that is called, for provenance.json.
         say: Called with each message.
         show_progress: Shows the progress.
     """
@@ -56,6 +57,7 @@ class BlockPrediction:
     settings: BlockSettings = field(default_factory=BlockSettings)
     say: Say = silent
     show_progress: ShowProgress = no_shown_progress
+    command: str | None = None
 
     @cached_property
     def volume(self) -> LazyVolume:
@@ -270,6 +272,8 @@ class BlockPrediction:
                 output.remove_levels()
             job = journal.job()
             record = {
+                "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+                "command": self.command,
                 **provenance(
                     self.members,
                     self.predictor,

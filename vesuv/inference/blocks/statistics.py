@@ -36,7 +36,7 @@ class ImageStatistics:
     Args:
         working: At the networks' spacing.
         limits: Smallest and largest value of each channel of the file, between which resampled
-            values lie; infinite where they are not known.
+            values lie; those of its number type where they are not measured.
         coverage: full, or sample.
         share: Share of the voxels that was read.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 from torch import Tensor
 
 from vesuv.data.labels import decode
@@ -22,6 +23,9 @@ from vesuv.inference.predictor import Predictor
 from vesuv.io.formats.volume import FormatError
 from vesuv.io.lazy import Voxels
 from vesuv.types import Array, Spacing
+
+_SLICES = 32
+"""Slices of a block whose mask is made at a time."""
 
 
 @dataclass(frozen=True)
@@ -100,10 +104,16 @@ class BlockWork:
             whole = (slice(0, len(result.levels)), *region)
             digests[LEVELS_LEVEL] = self.output.levels().write(whole, result.levels.numpy())
         if self.writes_mask:
-            classes = self.predictor.classes(dequantise(result.levels), self.spacing)
-            mask = decode(classes, self.predictor.config.labels)
-            digests[MASK_LEVEL] = self.output.mask().write(region, mask)
+            digests[MASK_LEVEL] = self.output.mask().write(region, self._mask(result.levels))
         counts = result.counts
         record = BlockRecord(block_name(result.block), digests, counts.computed, counts.empty)
         Journal.of(self.output.path).add(record)
         return record
+
+    def _mask(self, levels: Tensor) -> Array:
+        """Label values of levels, some slices at a time: as floats they take four times as much."""
+        parts = [
+            self.predictor.classes(dequantise(levels[:, start : start + _SLICES]), self.spacing)
+            for start in range(0, levels.shape[1], _SLICES)
+        ]
+        return decode(np.concatenate(parts), self.output.labels)

@@ -1,0 +1,234 @@
+"""How fast is prediction by sliding windows, and how much memory does it take in blocks?
+
+speed:   voxels a second of the whole-volume way and of blocks, against MONAI's
+         `sliding_window_inference` and, where it is installed, nnU-Net's predictor: one network,
+         the same windows, alternating in one process.
+memory:  peak resident memory of a child process that predicts cubes of growing size in blocks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from harness import CLOCKS, Report, options, side_by_side
+from monai.inferers import sliding_window_inference
+from torch import Tensor, nn
+
+from vesuv.config import Config, check
+from vesuv.data.statistics import case_statistics
+from vesuv.inference.blocks.run import BlockPrediction
+from vesuv.inference.blocks.settings import BlockSettings
+from vesuv.inference.blocks.source import Source
+from vesuv.inference.chosen_mask import ChosenMask
+from vesuv.inference.networks import TrainedNetwork
+from vesuv.inference.predictor import Predictor
+from vesuv.models import build_model
+from vesuv.runtime.machine import resolve
+from vesuv.transforms.normalize import Normalizer
+
+CLASSES = {"background": 0, "sheet": 1}
+
+
+def main() -> None:
+    parser = options(__doc__ or "", repeats=3)
+    parser.add_argument("--question", choices=("speed", "memory"), default="speed")
+    parser.add_argument("--edges", type=int, nargs="+", default=[256, 512, 1024])
+    parser.add_argument("--size", type=int, default=128, help="edge of the cube of `speed`")
+    parser.add_argument("--patch", type=int, default=64)
+    parser.add_argument("--overlap", type=float, default=0.5)
+    parser.add_argument("--filters", type=int, default=16)
+    parser.add_argument("--depth", type=int, default=3)
+    parser.add_argument("--block", type=int, default=256, help="edge of the blocks of `memory`")
+    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    if arguments.child is not None:
+        _predict_in_blocks(arguments, arguments.child)
+    elif arguments.question == "memory":
+        _memory(arguments)
+    else:
+        _speed(arguments)
+
+
+def _speed(arguments: argparse.Namespace) -> None:
+    report = Report(__doc__ or "", arguments)
+    size, patch = arguments.size, arguments.patch
+    image = _image(size)
+    windows = (patch,) * 3
+    contenders: dict[str, Callable[[], object]] = {}
+    for precision in ("float32", "bfloat16"):
+        predictor = _predictor(arguments, precision)
+        network = predictor.networks[0].network
+        contenders[f"vesuv, {precision}"] = lambda one=predictor: one.predict(image)
+        contenders[f"MONAI, {precision}"] = lambda net=network, kind=precision: _monai(
+            net, image, windows, arguments.overlap, kind
+        )
+    nnunet = _nnunet(arguments, image)
+    if nnunet is None:
+        report.fact("nnU-Net", "not installed, not measured")
+    else:
+        contenders["nnU-Net, float32"] = nnunet
+    expected = torch.from_numpy(contenders["vesuv, float32"]())  # type: ignore[arg-type]
+    got = contenders["MONAI, float32"]()
+    report.fact("largest difference from MONAI", float((expected - got).abs().max()))  # type: ignore[operator]
+    seconds = side_by_side(
+        contenders,
+        repeats=arguments.repeats,
+        warm_up=arguments.warm_up,
+        clock=CLOCKS[arguments.clock],
+    )
+    for name, values in seconds.items():
+        peer = {"vesuv, float32": "MONAI, float32", "vesuv, bfloat16": "MONAI, bfloat16"}.get(name)
+        rates = [size**3 / value / 1e6 for value in values]
+        against = peer if peer in {row["what"] for row in report.rows} else None
+        report.row(name, rates, "Mvoxel/s", against=against)
+    report.finish()
+
+
+def _memory(arguments: argparse.Namespace) -> None:
+    """Measure each size in a process of its own."""
+    report = Report(__doc__ or "", arguments)
+    with tempfile.TemporaryDirectory(dir=arguments.data.parent) as folder:
+        for edge in arguments.edges:
+            file = Path(folder) / f"{edge}.npy"
+            _write_cube(file, edge)
+            words = [sys.executable, __file__, "--child", str(file)]
+            for name in ("patch", "overlap", "filters", "depth", "block", "threads"):
+                words += [f"--{name}", str(getattr(arguments, name))]
+            output = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+            figures = json.loads(output.splitlines()[-1])
+            report.row(f"{edge}³, peak memory", [figures["peak"] / 1e6], "MB")
+            report.fact(f"{edge}³", figures["line"])
+            file.unlink()
+    report.finish()
+
+
+def _predict_in_blocks(arguments: argparse.Namespace, file: Path) -> None:
+    lines: list[str] = []
+    predictor = _predictor(arguments, "float32")
+    output = file.with_suffix(".zarr")
+    BlockPrediction(
+        [],
+        ChosenMask(predictor.mask, "", ""),
+        predictor,
+        Source((str(file),)),
+        output,
+        BlockSettings(block_size=arguments.block),
+        say=lines.append,
+    ).run()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    line = next(line for line in lines if "voxels a second" in line)
+    print(json.dumps({"peak": peak, "line": line}))
+
+
+def _write_cube(file: Path, edge: int) -> None:
+    """Write a cube with noise in the first eighth of its x axis and zeros elsewhere."""
+    rng = np.random.default_rng(0)
+    slab = rng.integers(0, 255, (16, edge, edge)).astype(np.uint8)
+    slab[:, :, edge // 8 :] = 0
+    header = {"descr": "|u1", "fortran_order": False, "shape": (edge,) * 3}
+    with file.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, header)
+        for _ in range(edge // 16):
+            stream.write(slab.data)
+
+
+def _image(size: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 255, (size,) * 3).astype(np.uint8)
+
+
+def _config(arguments: argparse.Namespace, precision: str) -> Config:
+    return check(
+        {
+            "name": "bench",
+            "data": {"root": "nowhere"},
+            "labels": {"classes": CLASSES, "ignore": 255},
+            "sampling": {"patch_size": [arguments.patch] * 3},
+            "model": {
+                "name": "plain_unet",
+                "filters": arguments.filters,
+                "depth": arguments.depth,
+            },
+            "phases": [{"epochs": [0, None], "weights": {"dice": 1.0}}],
+            "inference": {"overlap": arguments.overlap},
+            "runtime": {"device": "cpu", "precision": precision, "threads": arguments.threads},
+        },
+        "bench",
+    )
+
+
+def _predictor(arguments: argparse.Namespace, precision: str) -> Predictor:
+    config = _config(arguments, precision)
+    torch.manual_seed(0)
+    network = build_model(config.model).eval().requires_grad_(False)
+    trained = TrainedNetwork(network, config, Normalizer(name="zscore"), "bench")
+    return Predictor([trained], resolve(config.runtime))
+
+
+@torch.inference_mode()
+def _monai(
+    network: nn.Module, image: np.ndarray, windows: tuple[int, ...], overlap: float, precision: str
+) -> Tensor:
+    """MONAI as its documentation calls it: Gaussian windows, the activation inside them."""
+    statistics = case_statistics(image[None], None)
+    normalised = (torch.from_numpy(image).float() - statistics.mean[0]) / statistics.std[0]
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16"):
+        probs = sliding_window_inference(
+            normalised[None, None],
+            windows,
+            sw_batch_size=1,
+            predictor=lambda batch: network(batch).float().sigmoid(),
+            overlap=overlap,
+            mode="gaussian",
+            sigma_scale=0.125,
+        )
+    return probs[0]
+
+
+def _nnunet(arguments: argparse.Namespace, image: np.ndarray) -> Callable[[], object] | None:
+    """nnU-Net's predictor with our network in it; None where it is not installed."""
+    try:
+        from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+    except ImportError:
+        return None
+    predictor = nnUNetPredictor(
+        tile_step_size=1.0 - arguments.overlap,
+        use_gaussian=True,
+        use_mirroring=False,
+        perform_everything_on_device=False,
+        device=torch.device("cpu"),
+        allow_tqdm=False,
+    )
+    network = _predictor(arguments, "float32").networks[0].network
+
+    class Manager:
+        patch_size = (arguments.patch,) * 3
+
+    class Labels:
+        num_segmentation_heads = 1
+
+    predictor.network = network
+    predictor.configuration_manager = Manager()
+    predictor.label_manager = Labels()
+    predictor.allowed_mirroring_axes = None
+    normalised = torch.from_numpy(image).float()[None]
+
+    def run() -> object:
+        with contextlib.redirect_stdout(None):
+            return predictor.predict_sliding_window_return_logits(normalised)
+
+    return run
+
+
+if __name__ == "__main__":
+    main()
