@@ -10,7 +10,8 @@ Three passes over the blocks:
 3. Merge the measures of united labels, select components, label each block again, and write the
    voxels of the selected ones. Labelling again is faster than labels of four bytes a voxel on disk.
 
-The tables take about 40 bytes a label at their peak; figures a billion voxels: `bench/RESULTS.md`.
+The tables of the merge take 32 bytes a label at their peak, 62 for `keep_largest`: 38 and 73 MB a
+billion voxels of noisy sheets cut at 0.5, with 1.2 million labels (`bench/blockwise.py`).
 """
 
 from __future__ import annotations
