@@ -73,14 +73,14 @@ def main() -> None:
         for chain in arguments.chains:
             ways = ("blocks", "whole") if edge <= arguments.whole else ("blocks",)
             for way in ways:
-                figures = in_process(way, chain, edge, arguments)
+                runs = [in_process(way, chain, edge, arguments) for _ in range(arguments.repeats)]
                 what = f"{chain}, {edge}³, {way}"
-                report.row(f"{what}, 1e9 voxels", [figures["seconds"] / billions], "s")
-                report.row(f"{what}, peak memory", [figures["bytes"] / 1e9], "GB")
+                report.row(f"{what}, 1e9 voxels", [run["seconds"] / billions for run in runs], "s")
+                report.row(f"{what}, peak memory", [run["bytes"] / 1e9 for run in runs], "GB")
                 if way == "blocks":
-                    labels = [count / billions / 1e6 for count in figures["labels"]]
+                    labels = [count / billions / 1e6 for count in runs[0]["labels"]]
                     report.fact(f"{what}, million labels of each merge, 1e9 voxels", labels)
-                    report.fact(f"{what}, scratch MB, 1e9 voxels", figures["scratch"] / billions)
+                    report.fact(f"{what}, scratch MB, 1e9 voxels", runs[0]["scratch"] / billions)
     report.finish()
 
 
