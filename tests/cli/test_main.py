@@ -95,10 +95,10 @@ def test_an_option_takes_several_values(words: tuple[str, ...], changes: tuple[s
     ("words", "sentence"),
     [
         (
-            "predict --input a --output b --checkpoint best --checkpoint last",
-            "--checkpoint: is given",
+            "predict --input a --output b --device cpu --device cuda",
+            "--device: is given",
         ),
-        ("predict --input a --output b --checkpoint best last", "last: belongs to no option"),
+        ("predict --input a --output b --device cpu cuda", "cuda: belongs to no option"),
         ("evaluate --predictions a --labels b --run c d", "d: belongs to no option"),
         ("train --config a --config b --fold 0", "--config: is given twice"),
         ("train --config a --fold", "--fold: needs a value"),

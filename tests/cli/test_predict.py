@@ -167,3 +167,83 @@ def test_an_input_outside_training_is_said(
     assert len(warnings) == 1
     assert warnings[0].startswith("warning: a: intensities ")
     assert warnings[0].endswith("in training cases 2000 to 3000; check modality and number range")
+
+
+def test_members_weights_and_further_maps_reach_the_prediction(
+    make_run, volume: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [make_run("a", seed=1), make_run("b", seed=2)]
+    for one in runs:
+        _select(one, calibration={"temperature": 2.0})
+    paths = [one.path for one in runs]
+    words = ("--input", volume, "--output")
+
+    run("predict", "--run", *paths, *words, tmp_path / "plain", "--weights", 2, 1)
+    run(
+        "predict", "--run", *paths, *words, tmp_path / "out", "--weights", 2, 1,
+        "--uncertainty", "--calibrated", "--views", "all",
+    )  # fmt: skip
+    assert "s, 48 views of each window" in capsys.readouterr().out
+    run(
+        "predict", "--from", tmp_path / "out/provenance.json", *words, tmp_path / "again",
+    )  # fmt: skip
+
+    record = json.loads((tmp_path / "out/provenance.json").read_text())
+    assert [one["weight"] for one in record["runs"]] == [2.0, 1.0]
+    assert (record["calibrated"], record["uncertainty"], record["temperature"]) == (
+        True,
+        True,
+        [2.0],
+    )
+    assert "predict" in record["command"] or "pytest" in record["command"]
+    for name in ("a.tif", "probabilities/a.tif", "uncertainty/a.tif"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "out" / name).read_bytes()
+    assert not (tmp_path / "plain/uncertainty").exists()
+
+
+def test_several_checkpoints_of_a_run_are_members(
+    make_run, volume: Path, tmp_path: Path, run: Run
+) -> None:
+    folder = make_run("a", checkpoints=("best", "ema"))
+
+    run(
+        "predict", "--run", folder.path, "--input", volume, "--output", tmp_path / "out",
+        "--checkpoint", "best", "ema",
+    )  # fmt: skip
+
+    record = json.loads((tmp_path / "out/provenance.json").read_text())
+    assert [one["checkpoint"] for one in record["runs"]] == ["best", "ema"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--run", "a"), ("--best", "b.json"), ("--checkpoint", "best"), ("--weights", "1"),
+        ("--threshold", "0.5"), ("--postprocess", "none"), ("--probabilities",), ("--calibrated",),
+        ("--uncertainty",), ("--overlap", "0.5"), ("--views", "all"), ("--device", "cpu"),
+        ("--set", "inference.overlap=0.5"),
+    ],
+    ids=lambda words: words[0],
+)  # fmt: skip
+def test_a_repetition_takes_no_other_settings(
+    volume: Path, tmp_path: Path, refused: Refused, words: tuple[str, ...]
+) -> None:
+    error = refused(
+        "predict", "--from", tmp_path / "provenance.json", "--input", volume, "--output",
+        tmp_path / "out", *words,
+    )  # fmt: skip
+
+    assert f"{words[0]}: --from repeats recorded settings; leave one of them out" in error
+
+
+def test_what_one_network_cannot_give_is_refused_before_anything_is_written(
+    make_run, volume: Path, tmp_path: Path, refused: Refused
+) -> None:
+    words = ("predict", "--run", make_run("a").path, "--input", volume, "--output", tmp_path / "o")
+
+    assert "uncertainty: is the disagreement of several" in refused(*words, "--uncertainty")
+    assert "no temperature was selected for calibrated" in refused(*words, "--calibrated")
+    assert "--weights: needs one number for each of the 1 checkpoints" in refused(
+        *words, "--weights", "1", "2"
+    )
+    assert not (tmp_path / "o").exists()

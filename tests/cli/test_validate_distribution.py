@@ -52,6 +52,13 @@ def test_the_table_the_choice_and_how_sure_it_is_are_printed(
         "honest estimate, chosen without and scored on each group in turn: "
         f"dice {selected['honest']['dice']:.4f}, gap {selected['honest']['gap']:.4f}" in lines
     )
+    calibration = selected["calibration"]
+    assert (
+        f"temperature {calibration['temperature']:g} for predict --calibrated: expected "
+        f"calibration error {calibration['error_before']:.4f} without it, "
+        f"{calibration['error']:.4f} with it; honest estimate, chosen without and measured on "
+        f"each group in turn: {calibration['honest']['error']:.4f}"
+    ) in lines
     assert lines[-2:] == [
         f"written: {folder.selected_file}; tables and figures in {folder.distribution}; "
         f"pages anew: {folder.path / 'report.html'}",
