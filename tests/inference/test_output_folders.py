@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from vesuv.errors import InputError
-from vesuv.inference.files import check_output, check_submission
+from vesuv.inference.files import check_output
+from vesuv.inference.submission import check_submission
 from vesuv.io.formats import write
 from vesuv.io.tables import write_json
 

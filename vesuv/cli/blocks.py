@@ -162,16 +162,24 @@ def block_prediction(
     )
 
 
-def predict_in_blocks(
-    out: Console, ensemble: Ensemble, source: str, output: Path, options: BlockOptions,
-    settings: BlockSettings, *, dry_run: bool,
-) -> None:  # fmt: skip
-    """Predict one volume into an OME-Zarr image, or print what would be done."""
-    prediction = block_prediction(out, ensemble, source, output, options, settings)
+def run_or_plan(
+    out: Console, prediction: BlockPrediction, *, dry_run: bool, with_rates: bool
+) -> None:
+    """Predict one volume into an OME-Zarr image, or print what would be done.
+
+    Args:
+        out: Where to.
+        prediction: The prediction.
+        dry_run: Write nothing.
+        with_rates: Also print how long it would take.
+
+    Raises:
+        InputError: The plan is asked for in a run.
+    """
     if dry_run:
-        print_block_plan(out, prediction, with_rates=options.plan)
+        _print_plan(out, prediction, with_rates=with_rates)
         return
-    if options.plan:
+    if with_rates:
         raise InputError("--plan: says what a prediction takes without running it; add --dry-run")
     shifts = prediction.run()
     for line in shift_lines({prediction.source.id: shifts}):
@@ -197,8 +205,7 @@ def check_for_zarr(submission: Path | None, *, calibrated: bool, uncertainty: bo
             )
 
 
-def print_block_plan(out: Console, prediction: BlockPrediction, *, with_rates: bool) -> None:
-    """Print what would be read and written, and on request how long it would take."""
+def _print_plan(out: Console, prediction: BlockPrediction, *, with_rates: bool) -> None:
     prediction.check()
     plan = prediction.plan
     out.print(f"would read: {', '.join(prediction.source.files)}")

@@ -16,9 +16,10 @@ from vesuv.cli.blocks import (
     BlockGroup,
     BlockOptions,
     Ensemble,
+    block_prediction,
     check_for_zarr,
     is_zarr_output,
-    predict_in_blocks,
+    run_or_plan,
 )
 from vesuv.cli.console import console
 from vesuv.cli.options import (
@@ -139,7 +140,8 @@ def predict(
         out.print(members[0].precision_note)
     if is_zarr:
         ensemble = Ensemble(members, mask, predictor)
-        predict_in_blocks(out, ensemble, source, output, options, settings, dry_run=dry_run)
+        in_zarr = block_prediction(out, ensemble, source, output, options, settings)
+        run_or_plan(out, in_zarr, dry_run=dry_run, with_rates=options.plan)
         return
     prediction = FilePrediction(
         members,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,8 +33,8 @@ from vesuv.inference.prediction_record import (
 )
 from vesuv.inference.predictor import Prediction, Predictor
 from vesuv.inference.provenance import PROVENANCE, provenance
-from vesuv.io.atomic import atomic_replace, catch_write_errors, temporary_folder
-from vesuv.io.formats import read, stem, volumes_in, write
+from vesuv.inference.submission import check_submission, write_submission
+from vesuv.io.formats import volumes_in, write
 from vesuv.io.grid import read_channels
 from vesuv.io.places import check_no_links, contains
 from vesuv.io.tables import read_json_or_none
@@ -262,50 +261,7 @@ def check_output(source: Path, output: Path) -> None:
         )
 
 
-def check_submission(path: Path) -> None:
-    """Refuse a submission that would replace another file.
-
-    Raises:
-        InputError: Its name does not end in .zip, or another file has it.
-    """
-    if path.suffix != ".zip":
-        raise InputError(f"--submission: must end in .zip, found {path}; submission.zip is usual")
-    if path.exists() and not zipfile.is_zipfile(path):
-        raise InputError(f"--submission: {path} is no zip file; give another name")
-
-
 def _is_own(path: Path) -> bool:
     """Return whether a file is a provenance.json of vesuv."""
     content = read_json_or_none(path) or {}
     return content.get("version") == 1 and "threshold" in content
-
-
-def write_submission(
-    target: Path, masks: Sequence[Path], background: int, work_folder: Path
-) -> None:
-    """Write a zip of <id>.tif files, uint8, 1 where a mask is not background.
-
-    The zip is not compressed, because the TIFF files are.
-
-    Args:
-        target: Zip file.
-        masks: Masks in any format.
-        background: Their label value of background.
-        work_folder: Folder for temporary files.
-
-    Raises:
-        InputError: A mask cannot be read, or a file cannot be written.
-    """
-    with (
-        catch_write_errors(target),
-        temporary_folder(work_folder / "submission") as folder,
-        atomic_replace(target) as temporary,
-        zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive,
-    ):
-        for mask in masks:
-            file = folder / f"{stem(mask)}.tif"
-            write(file, (read(mask).array != background).astype(np.uint8))
-            member = zipfile.ZipInfo(file.name)  # without the time: equal masks, equal zip
-            member.external_attr = 0o644 << 16
-            archive.writestr(member, file.read_bytes())
-            file.unlink()

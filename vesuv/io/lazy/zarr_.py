@@ -44,22 +44,24 @@ def open_zarr_volume(path: str | Path, level: int, *, anonymous: bool) -> LazyVo
         node = open_remote_zarr(str(path), anonymous=anonymous)
     else:
         node = open_zarr(Path(path))
-    if isinstance(node, zarr.Array):
-        if level != 0:
-            raise FormatError(f"--level: a plain array has level 0 alone, found {level}; leave it")
-        names = ["c", "z", "y", "x"][-node.ndim :] if node.ndim in (3, 4) else []
-        voxels = _voxels(node, names)
-        return LazyVolume(
-            voxels, Volume(_header_array(voxels), NO_SPACING, ZarrGeometry(None, dict(node.attrs)))
-        )
-    image = multiscale_of(node)
+    if not isinstance(node, zarr.Array):
+        return _open_level(node, multiscale_of(node), level)
+    if level != 0:
+        raise FormatError(f"--level: a plain array has level 0 alone, found {level}; leave it")
+    names = ["c", "z", "y", "x"][-node.ndim :] if node.ndim in (3, 4) else []
+    voxels = _voxels(node, names)
+    geometry = ZarrGeometry(None, dict(node.attrs))
+    return LazyVolume(voxels, Volume(_header_array(voxels), NO_SPACING, geometry))
+
+
+def _open_level(group: Any, image: dict[str, Any], level: int) -> LazyVolume:
     axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in image["axes"]]
     datasets = image["datasets"]
     if not 0 <= level < len(datasets):
         raise FormatError(
             f"--level: the image has levels 0 to {len(datasets) - 1}, found {level}; name one"
         )
-    array = node[datasets[level]["path"]]
+    array = group[datasets[level]["path"]]
     names = [axis["name"] for axis in axes]
     for axis, length in zip(axes, array.shape, strict=True):
         if axis.get("type", "time" if axis["name"] == "t" else None) == "time":
