@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from vesuv.config.postprocess import plain_chain
 from vesuv.data.labels import IGNORE
 from vesuv.evaluation.calibration import Reliability, reliability
 from vesuv.evaluation.distribution import Curve
@@ -126,12 +125,12 @@ def _rows(result: SearchResult) -> list[dict[str, Cell]]:
 def _cut_cells(candidate: Candidate) -> dict[str, Cell]:
     """Return threshold and steps; of several classes a column for each."""
     if not candidate.classes:
-        steps = "; ".join(map(str, plain_chain(candidate.postprocess)))
+        steps = "; ".join(map(str, candidate.postprocess))
         return {"threshold": candidate.threshold, "postprocess": steps}
     cells: dict[str, Cell] = {}
     for name, cut in candidate.classes:
         cells[class_column("threshold", name)] = cut.threshold
-        steps = "; ".join(map(str, plain_chain(cut.chain)))
+        steps = "; ".join(map(str, cut.chain))
         cells[class_column("postprocess", name)] = steps
     return cells
 
