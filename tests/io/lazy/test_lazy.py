@@ -92,6 +92,17 @@ def test_zarr_arrays(tmp_path: Path, zarr_format) -> None:
     check(tmp_path / "a.zarr")
 
 
+def test_chunks_that_were_never_written_hold_zeros(tmp_path: Path) -> None:
+    array = zarr.create_array(
+        str(tmp_path / "a.zarr"), shape=(8, 8, 8), chunks=(4, 4, 4), dtype="f4", fill_value=np.nan
+    )
+    array[4:] = 1.5
+
+    voxels = open_lazy(tmp_path / "a.zarr").voxels.read((slice(3, 5), slice(0, 8), slice(0, 8)))
+
+    assert (voxels[0, 0] == 0.0).all() and (voxels[0, 1] == 1.5).all()
+
+
 def ome_zarr(path: Path, version: str) -> Path:
     """Write an image of two levels, axes t, c, z, y, x."""
     zarr_format = 2 if version == "0.4" else 3

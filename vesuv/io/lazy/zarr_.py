@@ -79,6 +79,8 @@ def _open_level(group: Any, image: dict[str, Any], level: int) -> LazyVolume:
 class ZarrVoxels:
     """Regions of a Zarr array, whose axes may have any order.
 
+    Where chunks that were never written are NaN, NaN is read as 0: there are no data.
+
     Args:
         node: The array.
         names: Names of its axes: z, y, x, possibly c, and others of length 1.
@@ -101,6 +103,8 @@ class ZarrVoxels:
         by_name: dict[str, slice | int] = dict(zip("zyx", region, strict=True))
         by_name["c"] = slice(None)
         part = np.asarray(self.node[tuple(by_name.get(name, 0) for name in self.names)])
+        if part.dtype.kind == "f" and np.isnan(self.node.fill_value):
+            part = np.where(np.isnan(part), part.dtype.type(0), part)
         names = [name for name in self.names if name in by_name]
         if "c" not in names:
             part, names = part[np.newaxis], ["c", *names]
