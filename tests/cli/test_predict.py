@@ -221,7 +221,8 @@ def test_several_checkpoints_of_a_run_are_members(
         ("--run", "a"), ("--best", "b.json"), ("--checkpoint", "best"), ("--weights", "1"),
         ("--threshold", "0.5"), ("--postprocess", "none"), ("--probabilities",), ("--calibrated",),
         ("--uncertainty",), ("--overlap", "0.5"), ("--views", "all"), ("--device", "cpu"),
-        ("--set", "inference.overlap=0.5"),
+        ("--set", "inference.overlap=0.5"), ("--blocks",), ("--block-size", "64"),
+        ("--statistics", "full"),
     ],
     ids=lambda words: words[0],
 )  # fmt: skip

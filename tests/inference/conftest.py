@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from vesuv.inference.best_file import open_best
+from vesuv.inference.blocks.settings import BlockSettings
 from vesuv.inference.chosen_mask import choose_mask
 from vesuv.inference.files import FilePrediction, check_output
 from vesuv.inference.inputs import find_inputs
@@ -42,6 +43,7 @@ def predict_files(
     changes: Sequence[str] = (),
     say: Say = silent,
     overwrite: bool = False,
+    blocks: BlockSettings | None = None,
 ) -> list[Path]:
     """Predict every volume of `source` with some runs, or with those of a best.json."""
     members = open_members(runs, changes=changes) if best is None else open_best(best, changes)
@@ -60,5 +62,6 @@ def predict_files(
         overwrite=overwrite,
         uncertainty=uncertainty,
         calibrated=calibrated,
+        blocks=blocks or BlockSettings(),
     )
     return prediction.run(volumes)

@@ -11,6 +11,7 @@ import tifffile
 
 from tests.inference.conftest import predict_files
 from vesuv.errors import InputError
+from vesuv.inference.blocks.settings import BlockSettings
 from vesuv.inference.files import FilePrediction
 from vesuv.inference.inputs import find_inputs
 from vesuv.inference.repeat import open_recorded
@@ -49,6 +50,7 @@ def _repeat(record: Path, source: Path, output: Path) -> None:
         repeated.probabilities,
         uncertainty=repeated.uncertainty,
         calibrated=repeated.calibrated,
+        blocks=BlockSettings().repeating(repeated.blocks),
     ).run(find_inputs(source, channel_files=False))
 
 
@@ -93,6 +95,22 @@ def test_a_repetition_writes_the_same_bytes(
         for one in settings["runs"]:
             del one["selected_threshold"], one["postprocess"]
     assert theirs == ours
+
+
+def test_a_repetition_takes_the_same_blocks(make_run, volumes: Path, tmp_path: Path) -> None:
+    run = make_run("a")
+    _select(run)
+    blocks = BlockSettings(block_size=16, always=True, coverage="full")
+    predict_files([run.path], volumes, tmp_path / "out", probabilities=True, blocks=blocks)
+    predict_files([run.path], volumes, tmp_path / "whole", probabilities=True)
+
+    _repeat(tmp_path / "out/provenance.json", volumes, tmp_path / "again")
+
+    repeated = open_recorded(tmp_path / "again/provenance.json")
+    assert BlockSettings().repeating(repeated.blocks) == blocks
+    assert _bytes(tmp_path / "again") == _bytes(tmp_path / "out")
+    # blocks count statistics in another order, and write slab by slab
+    assert _bytes(tmp_path / "whole") != _bytes(tmp_path / "out")
 
 
 def test_another_run_of_the_same_settings_has_other_bytes(make_run, volumes, tmp_path) -> None:
@@ -165,7 +183,15 @@ def test_a_record_of_a_former_version_is_repeated(make_run, volumes: Path, tmp_p
     predict_files([run.path], volumes, tmp_path / "out", changes=["inference.views=mirror"])
     path = tmp_path / "out/provenance.json"
     content = json.loads(path.read_text())
-    for key in ("threads", "spacing_unit", "uncertainty", "calibrated", "temperature", "command"):
+    for key in (
+        "threads",
+        "spacing_unit",
+        "blocks",
+        "uncertainty",
+        "calibrated",
+        "temperature",
+        "command",
+    ):
         del content[key]
     del content["runs"][0]["weight"], content["inference"]["views"]
     content["inference"]["mirror"] = True

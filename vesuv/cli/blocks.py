@@ -81,6 +81,15 @@ class BlockOptions:
             always=self.blocks,
         )
 
+    def settings_given(self) -> dict[str, object]:
+        """Return the options that results depend on; of those not given None or False."""
+        size = None if self.block_size == BLOCK_EDGE else self.block_size
+        return {
+            "--blocks": self.blocks,
+            "--block-size": size,
+            "--statistics": self.statistics,
+        }
+
     def check_for_files(self) -> None:
         """Refuse options that need an output in Zarr.
 

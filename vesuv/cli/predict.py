@@ -92,7 +92,7 @@ def predict(
         in_blocks: Volumes of any size.
     """
     out = console()
-    repeated = None
+    options, repeated = in_blocks or BlockOptions(), None
     if recorded is None:
         all_changes = with_option_changes(changes, overlap, views, device)
         members = _members(run, best, checkpoint, all_changes)
@@ -112,13 +112,15 @@ def predict(
             "--views": views,
             "--device": device,
             "--set": changes,
+            **options.settings_given(),
         }
         repeated = _open_recorded(out, recorded, settings_given)
         members, mask = list(repeated.members), repeated.mask
         probabilities, calibrated = repeated.probabilities, repeated.calibrated
         uncertainty = repeated.uncertainty
-    options = in_blocks or BlockOptions()
     settings = options.settings(probabilities=probabilities, overwrite=overwrite)
+    if repeated is not None:
+        settings = settings.repeating(repeated.blocks)
     is_zarr, volumes = is_zarr_output(source, output), []
     if is_zarr:
         check_for_zarr(submission, calibrated=calibrated, uncertainty=uncertainty)

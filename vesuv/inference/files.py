@@ -15,6 +15,7 @@ from vesuv.inference.blocks.file_output import (
     block_folder,
     is_large,
     predict_to_files,
+    record_of_files,
     settings_for_files,
 )
 from vesuv.inference.blocks.run import BlockPrediction
@@ -93,14 +94,17 @@ class FilePrediction:
             self.predictor.check_can_calibrate()
         if self.submission is not None:
             check_submission(self.submission)
-        settings = provenance(
-            self.members,
-            self.predictor,
-            self.mask,
-            probabilities=self.probabilities,
-            uncertainty=self.uncertainty,
-            calibrated=self.calibrated,
-        )
+        settings = {
+            **provenance(
+                self.members,
+                self.predictor,
+                self.mask,
+                probabilities=self.probabilities,
+                uncertainty=self.uncertainty,
+                calibrated=self.calibrated,
+            ),
+            "blocks": self.blocks.record(),
+        }
         return open_record(
             self.output,
             settings,

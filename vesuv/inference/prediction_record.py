@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from vesuv.config.former_keys import with_present_names
 from vesuv.errors import InputError
+from vesuv.inference.blocks.settings import BlockSettings
 from vesuv.inference.domain_shift import DomainShift
 from vesuv.inference.inputs import InputVolume
 from vesuv.inference.provenance import PROVENANCE, file_record
@@ -97,6 +98,8 @@ class PredictionSettings(Record):
     uncertainty: bool = False
     calibrated: bool = False
     temperature: tuple[float, ...] | None = None
+    blocks: dict[str, Any] = Field(default_factory=BlockSettings().record)
+    """Of predictions in blocks; a record of an earlier version has the defaults."""
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> PredictionSettings:

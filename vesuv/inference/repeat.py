@@ -66,6 +66,7 @@ class RecordedPrediction:
         probabilities: Whether probabilities were written.
         uncertainty: Whether uncertainty was written.
         calibrated: Whether the written probabilities were calibrated.
+        blocks: How large volumes were predicted in blocks, see `BlockSettings.repeating`.
         notes: Messages about what may give other bits: versions of software.
     """
 
@@ -75,6 +76,7 @@ class RecordedPrediction:
     probabilities: bool
     uncertainty: bool
     calibrated: bool
+    blocks: Mapping[str, Any]
     notes: tuple[str, ...]
 
 
@@ -98,6 +100,7 @@ def open_recorded(path: Path) -> RecordedPrediction:
     )
     outputs = {key: getattr(recorded, key) for key in ("probabilities", "uncertainty")}
     settings = provenance(members, predictor, mask, calibrated=recorded.calibrated, **outputs)
+    settings["blocks"] = recorded.blocks
     difference = PredictionSettings.of(read_json(path)).difference(PredictionSettings.of(settings))
     if difference is not None:
         raise InputError(
@@ -109,6 +112,7 @@ def open_recorded(path: Path) -> RecordedPrediction:
         mask,
         predictor,
         calibrated=recorded.calibrated,
+        blocks=recorded.blocks,
         notes=tuple(_software_notes(recorded.software)),
         **outputs,
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from vesuv.inference.blocks.plan import BLOCK_EDGE, Part
 from vesuv.inference.blocks.statistics import Pass
@@ -34,3 +35,16 @@ class BlockSettings:
     keep_probabilities: bool = False
     overwrite: bool = False
     always: bool = False
+
+    def record(self) -> dict[str, Any]:
+        """Return the settings that results depend on, for provenance.json."""
+        return {"always": self.always, "size": self.block_size, "statistics": self.coverage}
+
+    def repeating(self, record: Mapping[str, Any]) -> BlockSettings:
+        """Return these settings with those of a provenance.json that results depend on."""
+        return replace(
+            self,
+            always=bool(record.get("always")),
+            block_size=record["size"],
+            coverage=record["statistics"],
+        )
