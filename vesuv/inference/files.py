@@ -15,7 +15,6 @@ from vesuv.inference.blocks.file_output import (
     block_folder,
     is_large,
     predict_to_files,
-    record_of_files,
     settings_for_files,
 )
 from vesuv.inference.blocks.run import BlockPrediction
