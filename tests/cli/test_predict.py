@@ -179,6 +179,11 @@ def test_members_weights_and_further_maps_reach_the_prediction(
     words = ("--input", volume, "--output")
 
     run("predict", "--run", *paths, *words, tmp_path / "plain", "--weights", 2, 1)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [
+        f"{paths[0]}: best, epoch 3, weight 2",
+        f"{paths[1]}: best, epoch 3, weight 1",
+    ]
     run(
         "predict", "--run", *paths, *words, tmp_path / "out", "--weights", 2, 1,
         "--uncertainty", "--calibrated", "--views", "all",

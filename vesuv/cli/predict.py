@@ -134,8 +134,9 @@ def predict(
     else:
         predictor = repeated.predictor
     torch.set_num_threads(predictor.machine.threads)
-    for one in members:
+    for one, weight in zip(members, predictor.weights or (1.0,) * len(members), strict=True):
         note = ", trained on since it was selected" if one.is_outdated else ""
+        note += f", weight {weight:g}" if predictor.weights else ""
         out.print(f"{one.run.path}: {one.name}, epoch {one.checkpoint.epoch}{note}")
     out.print(f"{mask.threshold_reason}; {mask.chain_reason}")
     if repeated is None and members[0].precision_note is not None:

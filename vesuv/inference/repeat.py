@@ -92,10 +92,11 @@ def open_recorded(path: Path) -> RecordedPrediction:
     members = [_open(path, one, changes) for one in recorded.runs]
     check_compatible(members)
     mask = _mask(recorded, members[0].config.labels.targets, path)
+    weights = [one.weight for one in recorded.runs]
     predictor = Predictor.of_members(
         members,
         mask.settings,
-        weights=[one.weight for one in recorded.runs],
+        weights=None if set(weights) == {1.0} else weights,
         temperatures=recorded.temperature,
     )
     outputs = {key: getattr(recorded, key) for key in ("probabilities", "uncertainty")}
