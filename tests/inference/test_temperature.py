@@ -105,7 +105,9 @@ def test_regions_are_calibrated_by_name(make_run) -> None:
         labels__regions={"both": ["a", "b"], "b": ["b"]},
         model__out_channels=2,
     )
-    _select(run, calibration={"temperature": {"both": 2.0, "b": 1.0}})
+    _select(run, calibration={"temperature": {"c": 2.0, "b": 1.0}})
+    assert load(run.path).temperatures is None
+    _select(run, calibration={"temperature": {"b": 1.0, "both": 2.0}})
 
     probs = load(run.path).predict(ZEROS, calibrated=True)[:, 0, 0, 0]
 

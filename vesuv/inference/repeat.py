@@ -180,20 +180,18 @@ def _by_target(value: Any, targets: Targets, path: Path) -> list[Any]:
 
 
 def _software_notes(recorded: Mapping[str, Any]) -> list[str]:
-    here = json.loads(json.dumps(software(), default=str))
+    here = _versions(software())
     differing = [
-        f"{key} {recorded[key]}, now {here.get(key)}"
-        for key in recorded
-        if recorded[key] != here.get(key) and not isinstance(recorded[key], dict)
+        f"{name} {version}, now {here.get(name)}"
+        for name, version in _versions(recorded).items()
+        if version != here.get(name)
     ]
-    for key, versions in recorded.items():
-        if isinstance(versions, dict):
-            present = here.get(key) or {}
-            differing += [
-                f"{name} {version}, now {present.get(name)}"
-                for name, version in versions.items()
-                if version != present.get(name)
-            ]
-    return [f"recorded with other software, so bits may differ: {'; '.join(differing)}"] * bool(
-        differing
-    )
+    if not differing:
+        return []
+    return [f"recorded with other software, so bits may differ: {'; '.join(differing)}"]
+
+
+def _versions(content: Mapping[str, Any]) -> dict[str, Any]:
+    packages = content.get("packages")
+    own = {name: version for name, version in content.items() if name != "packages"}
+    return own | (packages if isinstance(packages, dict) else {})

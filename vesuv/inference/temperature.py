@@ -67,7 +67,11 @@ def selected_temperatures(members: Sequence[Member]) -> tuple[float, ...] | None
 
     None where a member has none.
     """
-    of_members = [one.selected.temperatures if one.selected else None for one in members]
+    names = members[0].config.labels.targets.names
+    of_members = [
+        one.selected.calibration.of(names) if one.selected and one.selected.calibration else None
+        for one in members
+    ]
     chosen = [values for values in of_members if values is not None]
     if len(chosen) < len(members):
         return None

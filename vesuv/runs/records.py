@@ -6,6 +6,7 @@ every run stays readable.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -176,10 +177,13 @@ class SelectedCalibration(Record):
     temperature: PositiveNumber | dict[str, PositiveNumber]
     """Of several regions each by its name."""
 
-    @property
-    def temperatures(self) -> tuple[float, ...]:
-        value = self.temperature
-        return tuple(value.values()) if isinstance(value, dict) else (value,)
+    def of(self, targets: Sequence[str]) -> tuple[float, ...] | None:
+        """Return the temperatures in the order of the targets; None where they are of others."""
+        if not isinstance(self.temperature, dict):
+            return (self.temperature,)
+        if set(self.temperature) != set(targets):
+            return None
+        return tuple(self.temperature[name] for name in targets)
 
 
 class SelectedModel(SelectedCut):
@@ -193,11 +197,6 @@ class SelectedModel(SelectedCut):
     inference: SelectedInference | None = None
     calibration: SelectedCalibration | None = None
     """None where an earlier version selected."""
-
-    @property
-    def temperatures(self) -> tuple[float, ...] | None:
-        """Temperatures for calibrated probabilities; None where none were chosen."""
-        return self.calibration.temperatures if self.calibration else None
 
     def cut_of(self, target: str) -> SelectedCut:
         """Return the selection for a class or region."""
