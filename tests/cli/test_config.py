@@ -67,6 +67,7 @@ def test_explain_prints_meaning_range_default_and_shipped_values(run: Run, capsy
         "  number, above 0, below 1; default 0.999",
         "  demo: 0.99",
         "  fib25: 0.995",
+        "  surface: 0.999",
     ]
 
 

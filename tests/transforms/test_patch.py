@@ -102,7 +102,7 @@ def test_a_transform_depends_on_its_seed() -> None:
 
 def test_a_plan_determines_position_and_augmentation_of_its_patch() -> None:
     cases = (a_case(), a_case((30, 20, 20)))
-    sampler = PatchSampler(cases, SamplingConfig(patch_size=SIZE), 0, (0, 1), (0, 1))
+    sampler = PatchSampler(cases, SamplingConfig(patch_size=SIZE), 0, (0, 1), (0, 1), ((1,),))
     plan = PatchPlan(case=1, center=(29, 10, 2), seed=3)
 
     plain = read_planned_patch(sampler, plan, None)
