@@ -132,10 +132,10 @@ def _predict_in_blocks(arguments: argparse.Namespace, file: Path) -> None:
 
 
 def _write_cube(file: Path, edge: int) -> None:
-    """Write a cube with noise in the first eighth of its x axis and zeros elsewhere."""
+    """Write a cube with noise in the first eighth of its y and x axes and zeros elsewhere."""
     rng = np.random.default_rng(0)
     slab = rng.integers(0, 255, (16, edge, edge)).astype(np.uint8)
-    slab[:, :, edge // 8 :] = 0
+    slab[:, :, edge // 8 :] = slab[:, edge // 8 :] = 0
     header = {"descr": "|u1", "fortran_order": False, "shape": (edge,) * 3}
     with file.open("wb") as stream:
         np.lib.format.write_array_header_1_0(stream, header)

@@ -25,8 +25,6 @@ from vesuv.types import Region
 
 _SECONDS = 3.0
 """Seconds in which windows are timed, at least."""
-_BLOCKS_IN_MEMORY = 2
-"""Images of blocks that wait or are read, beside the one that is computed."""
 _SAMPLED_BLOCKS = 512
 """Blocks whose windows are counted; the others are taken to be like them."""
 
@@ -203,7 +201,7 @@ def _memory(prediction: BlockPrediction, computer: BlockPredictor, block: Block)
     region, channels = block.region, _num_channels(prediction)
     extent = computer.extent(region)
     volume = prediction.volume.voxels
-    image = _num_voxels(extent) * volume.shape[0] * volume.dtype.itemsize
+    image = _num_voxels(extent) * volume.shape[0] * volume.dtype.itemsize  # the next is read too
     core = _num_voxels(prediction.grids.to_native.source_region(region))
     sums = 4 * channels * core * min(2, len(computer.networks))
     resampled = 0
@@ -212,7 +210,7 @@ def _memory(prediction: BlockPrediction, computer: BlockPredictor, block: Block)
         resampled = 8 * max(_num_voxels(native), _num_voxels(extent)) + 8 * core
     voxels = _num_voxels(region)
     after = voxels * (channels * (4 + 1 + 1) + 2)  # probabilities, levels twice, classes and mask
-    return (1 + _BLOCKS_IN_MEMORY) * image + sums + resampled + after
+    return 2 * image + sums + resampled + after
 
 
 def _num_voxels(region: Region) -> int:

@@ -19,8 +19,8 @@ OnRecord = Callable[[BlockRecord], None]
 def predict_blocks(work: BlockWork, blocks: Sequence[Block], on_record: OnRecord) -> None:
     """Predict blocks one after the other.
 
-    At most four blocks are in memory: one that is read, one that waits, one that is computed and
-    one that is written.
+    At most three blocks are in memory: one that is read or waits, one that is computed and one that
+    is written.
 
     Args:
         work: Volume, networks and output.
@@ -43,11 +43,12 @@ def predict_blocks(work: BlockWork, blocks: Sequence[Block], on_record: OnRecord
 
 
 class _Reader:
-    """Thread that reads the next block."""
+    """Thread that reads the next block, and the one after it when that block is taken."""
 
     def __init__(self, work: BlockWork, blocks: Sequence[Block]) -> None:
         self._work, self._blocks = work, blocks
-        self._images: queue.Queue[Array | BaseException] = queue.Queue(maxsize=1)
+        self._images: queue.Queue[Array | BaseException] = queue.Queue()
+        self._may_read = threading.Semaphore(1)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._read, name="read", daemon=True)
 
@@ -57,21 +58,20 @@ class _Reader:
 
     def __exit__(self, *_fault: object) -> None:
         self._stop.set()
-        while self._thread.is_alive():
-            try:
-                self._images.get(timeout=0.05)
-            except queue.Empty:
-                self._thread.join(timeout=0.05)
+        self._may_read.release()
+        self._thread.join()
 
     def get(self) -> Array:
         """Return the image of the next block."""
         image = self._images.get()
+        self._may_read.release()
         if isinstance(image, BaseException):
             raise image
         return image
 
     def _read(self) -> None:
         for block in self._blocks:
+            self._may_read.acquire()
             if self._stop.is_set():
                 return
             try:
