@@ -253,3 +253,28 @@ def test_what_one_network_cannot_give_is_refused_before_anything_is_written(
         *words, "--weights", "1", "2"
     )
     assert not (tmp_path / "o").exists()
+
+
+def test_an_output_in_zarr_is_repeated_to_the_bit(
+    make_run, volume: Path, tmp_path: Path, run: Run
+) -> None:
+    image = np.random.default_rng(1).integers(0, 255, (40, 36, 33)).astype(np.uint8)
+    tifffile.imwrite(volume, image)
+    words = ("--input", volume, "--probabilities", "--block-size", "32", "--statistics", "sample")
+    first, second = tmp_path / "first.zarr", tmp_path / "second.zarr"
+
+    run("predict", "--run", make_run("a", seed=1).path, *words, "--output", first)
+    run("predict", "--from", first / "provenance.json", "--input", volume, "--output", second)
+
+    contents = [
+        {
+            str(file.relative_to(folder)): file.read_bytes()
+            for file in folder.rglob("*")
+            if file.is_file() and file.name != "provenance.json"
+        }
+        for folder in (first, second)
+    ]
+    assert contents[0] == contents[1]
+    records = [json.loads((folder / "provenance.json").read_text()) for folder in (first, second)]
+    assert records[0]["blocks"] == records[1]["blocks"]
+    assert records[0]["blocks"]["size"] == 32
