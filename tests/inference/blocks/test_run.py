@@ -7,6 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +32,7 @@ from vesuv.inference.levels import quantise
 from vesuv.inference.masks import MaskSettings
 from vesuv.inference.postprocess.components import RemoveSmall
 from vesuv.io.formats import read
+from vesuv.types import Progress
 
 KILLED = """
 import os, signal, sys
@@ -128,6 +132,22 @@ def test_a_block_whose_file_has_changed_is_predicted_again(volume: Path, tmp_pat
 
     assert f"block {name}: its files have changed since; predicted again" in lines
     assert shard.read_bytes() == before
+
+
+def test_progress_counts_windows_to_the_last(volume: Path, tmp_path: Path) -> None:
+    shown: list[tuple[str, int, int]] = []
+
+    @contextmanager
+    def show(title: str, unit: str) -> Iterator[Progress]:
+        yield lambda done, total: shown.append((unit, done, total))
+
+    prediction = block_prediction(predictor(network()), volume, tmp_path / "p.zarr")
+    replace(prediction, show_progress=show).run()
+
+    windows = [(done, total) for unit, done, total in shown if unit == "windows"]
+    record = json.loads((tmp_path / "p.zarr/provenance.json").read_text())["windows"]
+    assert windows[-1] == (sum(record.values()),) * 2
+    assert [done for done, _ in windows] == sorted({done for done, _ in windows})
 
 
 def test_parts_together_give_the_bytes_of_one_run(volume: Path, tmp_path: Path) -> None:

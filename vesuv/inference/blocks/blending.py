@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -23,11 +23,22 @@ _Number = tuple[int, int, int]
 
 @dataclass
 class WindowCounts:
-    """Windows so far."""
+    """Windows so far.
+
+    Args:
+        computed: Windows that networks predicted.
+        empty: Windows that hold zeros alone; the network sees one of them.
+        on_windows: Called with the number of windows that are finished since the last call.
+    """
 
     computed: int = 0
     empty: int = 0
-    """Windows that hold zeros alone; the network sees one of them."""
+    on_windows: Callable[[int], None] | None = field(default=None, compare=False, repr=False)
+
+    def report(self, num_windows: int) -> None:
+        """Report finished windows."""
+        if self.on_windows is not None and num_windows:
+            self.on_windows(num_windows)
 
 
 @dataclass
@@ -107,8 +118,10 @@ class RegionNetwork:
                 waiting.append((number, self._padded(voxels, number)))
             if num_images == self.batch_size or (num_images == 0 and waiting):
                 yield from self._flush(waiting)
+                counts.report(len(waiting))
                 waiting, num_images = [], 0
         yield from self._flush(waiting)
+        counts.report(len(waiting))
 
     def _flush(
         self, waiting: list[tuple[_Number, Tensor | None]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,10 +20,10 @@ from vesuv.inference.blocks.settings import BlockSettings
 from vesuv.inference.blocks.source import Source
 from vesuv.inference.blocks.statistics import ImageStatistics
 from vesuv.inference.blocks.target import check_target, clear_target
-from vesuv.inference.blocks.work import BlockWork
+from vesuv.inference.blocks.work import BlockWork, OnWindows
 from vesuv.inference.chosen_mask import ChosenMask
 from vesuv.inference.domain_shift import DomainShift, InputGrid
-from vesuv.inference.engines.local import predict_blocks
+from vesuv.inference.engines.local import OnRecord, predict_blocks
 from vesuv.inference.image import check_spacing
 from vesuv.inference.members import Member
 from vesuv.inference.postprocess.blockwise import Block, BlockRun, segment_blocks
@@ -194,13 +195,16 @@ class BlockPrediction:
             self.say(f"{len(records)} of {len(own)} blocks were predicted before")
         start = time.monotonic()
         written: list[BlockRecord] = []
-        with self.show_progress(self.source.id, "blocks") as progress:
+        total = sum(work.computer.num_windows(block.region) for block in missing)
+        num_done = 0
+        with self.show_progress(f"{self.source.id}, {len(missing)} blocks", "windows") as progress:
 
-            def on_record(record: BlockRecord) -> None:
-                written.append(record)
-                progress(len(records) + len(written), len(own))
+            def on_windows(count: int) -> None:
+                nonlocal num_done
+                num_done += count
+                progress(num_done, total)
 
-            self._predict(work, missing, on_record)
+            self._predict(work, missing, written.append, on_windows)
         self._say_rate(written, missing, time.monotonic() - start)
         with journal.lock(self.say):
             if journal.is_finished:
@@ -215,13 +219,19 @@ class BlockPrediction:
                 return
             self._finish(work, journal, list(all_records.values()))
 
-    def _predict(self, work: BlockWork, blocks: Sequence[Block], on_record: Any) -> None:
-        if self.settings.engine == "ray":
-            from vesuv.inference.engines.ray_ import predict_blocks_on_ray
-
-            predict_blocks_on_ray(work, blocks, on_record, self.settings.workers, self.say)
+    def _predict(
+        self, work: BlockWork, blocks: Sequence[Block], on_record: OnRecord, on_windows: OnWindows
+    ) -> None:
+        if self.settings.engine == "local":
+            predict_blocks(work, blocks, on_record, on_windows)
             return
-        predict_blocks(work, blocks, on_record)
+        from vesuv.inference.engines.ray_ import predict_blocks_on_ray
+
+        def on_remote_record(record: BlockRecord) -> None:
+            on_record(record)
+            on_windows(record.computed + record.empty)
+
+        predict_blocks_on_ray(work, blocks, on_remote_record, self.settings.workers, self.say)
 
     def _checked_records(
         self, work: BlockWork, journal: Journal, blocks: Sequence[Block]
@@ -244,10 +254,7 @@ class BlockPrediction:
     ) -> None:
         if not records:
             return
-        voxels = sum(
-            (b.stop[0] - b.start[0]) * (b.stop[1] - b.start[1]) * (b.stop[2] - b.start[2])
-            for b in blocks
-        )
+        voxels = sum(math.prod(block.shape) for block in blocks)
         computed = sum(record.computed for record in records)
         empty = sum(record.empty for record in records)
         self.say(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,8 +23,10 @@ from vesuv.inference.postprocess.blockwise import Block
 from vesuv.inference.predictor import Predictor
 from vesuv.io.formats.volume import FormatError
 from vesuv.io.lazy import Voxels
+from vesuv.runtime.memory import give_back_freed_memory
 from vesuv.types import Array, Spacing
 
+OnWindows = Callable[[int], None]
 _SLICES = 32
 """Slices of a block whose mask is made at a time."""
 
@@ -89,9 +92,17 @@ class BlockWork:
                 f"({fault!s:.200}); correct it and start the same command again, it goes on"
             ) from None
 
-    def compute(self, block: Block, image: Array) -> BlockResult:
-        """Return the levels of probability of a block."""
-        counts = WindowCounts()
+    def compute(
+        self, block: Block, image: Array, on_windows: OnWindows | None = None
+    ) -> BlockResult:
+        """Return the levels of probability of a block.
+
+        Args:
+            block: The block.
+            image: Result of `read`.
+            on_windows: Called with the number of windows that are finished since the last call.
+        """
+        counts = WindowCounts(on_windows=on_windows)
         probs = self.computer.predict(image, block.region, counts)
         levels = quantise(probs, overlap=self.predictor.targets.overlap)
         return BlockResult(block, levels, counts)
@@ -108,6 +119,7 @@ class BlockWork:
         counts = result.counts
         record = BlockRecord(block_name(result.block), digests, counts.computed, counts.empty)
         Journal.of(self.output.path).add(record)
+        give_back_freed_memory()
         return record
 
     def _mask(self, levels: Tensor) -> Array:

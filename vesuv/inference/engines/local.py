@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from vesuv.inference.blocks.journal import BlockRecord
-from vesuv.inference.blocks.work import BlockWork
+from vesuv.inference.blocks.work import BlockWork, OnWindows
 from vesuv.inference.postprocess.blockwise import Block
 from vesuv.types import Array
 
@@ -16,7 +16,12 @@ OnRecord = Callable[[BlockRecord], None]
 """Called with each block that is written."""
 
 
-def predict_blocks(work: BlockWork, blocks: Sequence[Block], on_record: OnRecord) -> None:
+def predict_blocks(
+    work: BlockWork,
+    blocks: Sequence[Block],
+    on_record: OnRecord,
+    on_windows: OnWindows | None = None,
+) -> None:
     """Predict blocks one after the other.
 
     At most three blocks are in memory: one that is read or waits, one that is computed and one that
@@ -26,6 +31,7 @@ def predict_blocks(work: BlockWork, blocks: Sequence[Block], on_record: OnRecord
         work: Volume, networks and output.
         blocks: The blocks.
         on_record: Called in this thread after each block.
+        on_windows: Called with the number of windows that are finished since the last call.
 
     Raises:
         InputError: A block cannot be read, predicted or written; the others before it are.
@@ -33,7 +39,7 @@ def predict_blocks(work: BlockWork, blocks: Sequence[Block], on_record: OnRecord
     with _Reader(work, blocks) as images, ThreadPoolExecutor(1, "write") as writer:
         last: Future[BlockRecord] | None = None
         for block in blocks:
-            result = work.compute(block, images.get())
+            result = work.compute(block, images.get(), on_windows)
             if last is not None:
                 on_record(last.result())
             last = writer.submit(work.write, result)
