@@ -174,9 +174,11 @@ class Calibration:
         )
         if self.honest is None:
             return text
+        error = _mean_error(self.honest)
+        note = "; it does not lower the error here" if error >= _mean_error(self.before) else ""
         return (
             f"{text}; honest estimate, chosen without and measured on each {self.part_kind} in "
-            f"turn: {_mean_error(self.honest):.4f}"
+            f"turn: {error:.4f}{note}"
         )
 
     def _by_head(self, values: Sequence[float]) -> Any:

@@ -62,6 +62,9 @@ class Crop(Step):
         inside[(slice(self.voxels, -self.voxels or None),) * 3] = True
         return volume.astype(bool) & inside
 
+    def halo(self, _spacing: Spacing) -> Shape:
+        return (self.voxels,) * 3
+
 
 def short_run(evidence: Evidence) -> Finding | None:
     """Find that a run had few epochs."""
