@@ -14,7 +14,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 test: setup
-	$(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist worksteal
+	OMP_WAIT_POLICY=passive $(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
 check: setup
 	$(BIN)/ruff check .

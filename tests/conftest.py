@@ -25,9 +25,9 @@ FULL_STATE: dict[str, Any] = {
 """Sections by which a run has every part of a training state that is saved."""
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def _one_thread() -> None:
-    """Small tensors only: threads would cost more than they give."""
+    """Small tensors only: threads would cost more than they give; a verb before may have more."""
     torch.set_num_threads(1)
 
 

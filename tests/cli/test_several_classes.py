@@ -34,13 +34,13 @@ def configuration(phantom: Path, folder: Path, labels: dict[str, Any]) -> Path:
         "augment": {"rotation": {"p": 0.0}, "scaling": {"p": 0.0}, "low_resolution": {"p": 0.0}},
         "model": {"name": "plain_unet", "filters": 8, "depth": 2},
         "phases": [{"epochs": [0, None], "weights": {"dice": 1.0, "cross_entropy": 1.0}}],
-        "train": {"epochs": 2, "steps_per_epoch": 30},
+        "train": {"epochs": 2, "steps_per_epoch": 20},
         "optimizer": {"name": "adamw", "lr": 5.0e-3},
         "scheduler": {"name": "poly", "warmup_epochs": 0},
         "validation": {"tiles": 3},
         "diagnosis": {"enabled": False},
         "selection": {"tolerance": 1.0, "thresholds": [0.3, 0.5, 0.7]},
-        "runtime": {"device": "cpu", "precision": "float32", "workers": 0},
+        "runtime": {"device": "cpu", "precision": "float32", "workers": 0, "threads": 1},
     }
     file = folder / "layers.yaml"
     file.write_text(yaml.safe_dump(tree))

@@ -70,7 +70,7 @@ ROOT: dict[str, Any] = {
 STILL = settings(
     derandomize=True,
     deadline=None,
-    max_examples=200,
+    max_examples=80,
     database=None,
     suppress_health_check=list(HealthCheck),
 )

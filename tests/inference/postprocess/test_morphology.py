@@ -60,7 +60,7 @@ def test_sheets_that_leave_the_volume_are_not_worn_and_none_grows_to_the_rim() -
     assert np.array_equal(closing(beside, (1, 1, 1)), beside)
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(MASKS, RADII)
 def test_erosion_and_dilation_agree_with_scipy(mask, radii) -> None:
     shape = ellipsoid(radii)
@@ -79,7 +79,7 @@ def test_a_single_voxel_grows_to_the_ball_of_scikit_image(radius: int) -> None:
     assert np.array_equal(dilate(mask, (radius,) * 3), ball(radius).astype(bool))
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(MASKS, RADII, st.integers(1, 2))
 def test_opening_shrinks_closing_grows_and_both_are_idempotent(mask, radii, radius) -> None:
     ball_radii = (radius,) * 3
@@ -91,7 +91,7 @@ def test_opening_shrinks_closing_grows_and_both_are_idempotent(mask, radii, radi
     assert np.array_equal(closing(closed, radii), closed)
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(MASKS, st.integers(0, 2**32 - 1))
 def test_more_foreground_never_gives_less(mask, seed) -> None:
     more = mask | (np.random.default_rng(seed).random(mask.shape) < 0.2)
