@@ -34,7 +34,7 @@ def configuration(phantom: Path, folder: Path, labels: dict[str, Any]) -> Path:
         "augment": {"rotation": {"p": 0.0}, "scaling": {"p": 0.0}, "low_resolution": {"p": 0.0}},
         "model": {"name": "plain_unet", "filters": 8, "depth": 2},
         "phases": [{"epochs": [0, None], "weights": {"dice": 1.0, "cross_entropy": 1.0}}],
-        "train": {"epochs": 2, "steps_per_epoch": 20},
+        "train": {"epochs": 2, "steps_per_epoch": 30},
         "optimizer": {"name": "adamw", "lr": 5.0e-3},
         "scheduler": {"name": "poly", "warmup_epochs": 0},
         "validation": {"tiles": 3},
