@@ -1,4 +1,4 @@
-"""Opening files that a stranger may have prepared: regular files only.
+"""Reading files that a stranger may have prepared: regular files only.
 
 A named pipe blocks the process that opens it, and a device such as /dev/zero never ends. Links are
 followed; the file at their end counts.
@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import stat
 from pathlib import Path
+from typing import Any
+
+from vesuv.errors import InputError
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -89,3 +93,34 @@ def _open_without_waiting(path: str, flags: int) -> int:
 def _check_kind(status: os.stat_result, path: Path) -> None:
     if not stat.S_ISREG(status.st_mode):
         raise NotRegularError(errno.EINVAL, f"is {kind_of(status)}, not a regular file", str(path))
+
+
+def read_json_content(path: Path, if_missing: str = "check the path") -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: The file.
+        if_missing: What the message advises where there is no such file.
+
+    Raises:
+        InputError: It is missing, unreadable, or not JSON.
+    """
+    try:
+        return json.loads(read_text(path))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; {if_missing}") from None
+    except (OSError, ValueError, RecursionError) as fault:
+        reason = fault.strerror if isinstance(fault, OSError) else fault
+        raise InputError(f"{path}: cannot be read as JSON ({reason!s:.200}); correct it") from None
+
+
+def read_json(path: Path, if_missing: str = "check the path") -> dict[str, Any]:
+    """Read a JSON file that holds a mapping; arguments are those of `read_json_content`.
+
+    Raises:
+        InputError: It is missing, unreadable, not JSON, or holds something else.
+    """
+    content = read_json_content(path, if_missing)
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds a mapping, found {type(content).__name__}; correct it")
+    return content

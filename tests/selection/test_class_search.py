@@ -76,7 +76,7 @@ def test_a_pass_over_one_class_counts_what_the_masks_hold(problem: SearchProblem
 
     for target, other in itertools.product((0, 1), CUTS):
         thresholds = (0.5, other) if target == 0 else (other, 0.5)
-        by_case = search._matrices(one, target, thresholds, CUTS)
+        by_case = search._matrices(one, target, thresholds)
         for index, cut in enumerate(CUTS):
             pair = (cut, other) if target == 0 else (other, cut)
             masks = counts_of(problem, tuple(map(ClassCut, pair)))

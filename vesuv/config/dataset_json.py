@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vesuv.errors import InputError
-from vesuv.files import read_text
+from vesuv.files import read_json
 
 FILE = "dataset.json"
 _IGNORE = "ignore"
@@ -105,7 +104,7 @@ def read_dataset_json(root: Path) -> DatasetJson:
         InputError: It is missing or cannot be read, or a key has a value that it cannot have.
     """
     path = root / FILE
-    content = _read_json(path)
+    content = read_json(path, "layout nnunet needs it")
     declared = content.get("labels")
     if not isinstance(declared, dict):
         raise InputError(f"{path}: needs a mapping `labels`, found {declared!r:.200}; add it")
@@ -128,19 +127,6 @@ def read_dataset_json(root: Path) -> DatasetJson:
         file_ending=_file_ending(path, content),
         num_training=num_training if type(num_training) is int else None,
     )
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(read_text(path))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; layout nnunet needs it") from None
-    except (OSError, ValueError, RecursionError) as fault:
-        reason = fault.strerror if isinstance(fault, OSError) else fault
-        raise InputError(f"{path}: cannot be read as JSON ({reason!s:.200}); correct it") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: holds a mapping, found {type(content).__name__}; correct it")
-    return content
 
 
 def _named_values(declared: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:

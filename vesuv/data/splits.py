@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from vesuv.config.data import DataConfig, FoldsConfig
 from vesuv.errors import InputError, InputErrors
-from vesuv.files import read_text
+from vesuv.files import read_json_content
 
 DEFAULT: str = FoldsConfig.model_fields["file"].default
 _PREPROCESSED = "nnUNet_preprocessed"
@@ -47,13 +46,7 @@ def read_splits(path: Path, ids: Sequence[str]) -> list[Split]:
     Raises:
         InputErrors: Every fault of the file, one sentence each.
     """
-    try:
-        content = json.loads(read_text(path))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; correct data.folds.file") from None
-    except (OSError, ValueError, RecursionError) as fault:
-        reason = fault.strerror if isinstance(fault, OSError) else fault
-        raise InputError(f"{path}: cannot be read as JSON ({reason!s:.200}); correct it") from None
+    content = read_json_content(path, "correct data.folds.file")
     if not isinstance(content, list) or not content or not all(map(_is_split, content)):
         raise InputError(
             f'{path}: holds a list with {{"train": [ids], "val": [ids]}} for each fold, at least '

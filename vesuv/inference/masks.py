@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,16 @@ class ClassCut:
     and for `EVEN_THRESHOLD`."""
     chain: Chain = ()
     """Post-processing steps of its mask."""
+
+    @property
+    def effective_threshold(self) -> float:
+        """The threshold, or the even one where none is set."""
+        return EVEN_THRESHOLD if self.threshold is None else self.threshold
+
+    @property
+    def score_chain(self) -> Chain:
+        """Steps from the score to the mask: the chain after the threshold, if it has no cut."""
+        return with_threshold(self.chain, self.effective_threshold)
 
     def __str__(self) -> str:
         threshold = [] if self.threshold is None else [f"threshold {self.threshold:g}"]
@@ -74,6 +84,11 @@ class MaskSettings:
         """Threshold of each target."""
         return tuple(cut.threshold for cut in self.cuts)
 
+    @property
+    def weights(self) -> list[float]:
+        """Weight of each class, see `class_weight`."""
+        return [class_weight(threshold) for threshold in self.thresholds]
+
     def _written_regions(self, probs: Tensor, spacing: Spacing) -> ClassArray:
         classes = np.zeros(probs.shape[1:], np.uint8)
         for target, index in enumerate(self.targets.written):
@@ -81,24 +96,21 @@ class MaskSettings:
         return classes
 
     def _claimed_classes(self, probs: Tensor, spacing: Spacing) -> ClassArray:
-        weighted = weighted_probs(probs, [class_weight(cut.threshold) for cut in self.cuts])
+        weighted = weighted_probs(probs, self.weights)
         winner = likeliest(weighted).numpy()
         if not any(cut.chain for cut in self.cuts):
             return winner
-        weighted[0] = 0.0
+        claims = []
         for target, cut in enumerate(self.cuts):
             if begins_with_cut(cut.chain):
                 score = class_score(probs, self.thresholds, target, self.targets)
-                claim = self._claim(target, score, spacing)
+                claims.append(self._claim(target, score, spacing))
             else:
-                claim = apply_chain(winner == target + 1, cut.chain, spacing)
-            weighted[target + 1].masked_fill_(~torch.from_numpy(claim), -1.0)
-        return likeliest(weighted).numpy()
+                claims.append(apply_chain(winner == target + 1, cut.chain, spacing))
+        return likeliest_claim(weighted, claims)
 
     def _claim(self, target: int, score: Tensor, spacing: Spacing) -> Mask:
-        cut = self.cuts[target]
-        threshold = EVEN_THRESHOLD if cut.threshold is None else cut.threshold
-        return apply_chain(score.numpy(), with_threshold(cut.chain, threshold), spacing)
+        return apply_chain(score.numpy(), self.cuts[target].score_chain, spacing)
 
 
 def class_weight(threshold: float | None) -> float:
@@ -123,6 +135,19 @@ def weighted_probs(probs: Tensor, weights: Sequence[float]) -> Tensor:
 def likeliest(weighted: Tensor) -> Tensor:
     """Return the index of the highest of (k, z, y, x), of equal ones the last; uint8."""
     return (len(weighted) - 1 - weighted.flip(0).argmax(dim=0)).to(torch.uint8)
+
+
+def likeliest_claim(weighted: Tensor, claims: Iterable[Mask]) -> ClassArray:
+    """Return of each voxel the likeliest class whose mask holds it, else the background.
+
+    Args:
+        weighted: Result of `weighted_probs`; it is changed.
+        claims: Mask (z, y, x) of each foreground class.
+    """
+    weighted[0] = 0.0
+    for channel, claim in zip(weighted[1:], claims, strict=True):
+        channel.masked_fill_(~torch.from_numpy(claim), -1.0)
+    return likeliest(weighted).numpy()
 
 
 def class_score(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vesuv.errors import InputError
-from vesuv.files import read_text
+from vesuv.files import read_json as read_json
 from vesuv.io.atomic import write_text as write_text
 from vesuv.io.printable import printable
 
@@ -64,24 +64,6 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """
     plain = _to_json_types({"version": VERSION, **content})
     write_text(path, json.dumps(plain, indent=2, allow_nan=False) + "\n")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file that holds a mapping.
-
-    Raises:
-        InputError: It is missing, unreadable, not JSON, or holds something else.
-    """
-    try:
-        content = json.loads(read_text(path))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; check the path") from None
-    except (OSError, ValueError, RecursionError) as fault:
-        reason = fault.strerror if isinstance(fault, OSError) else fault
-        raise InputError(f"{path}: cannot be read as JSON ({reason!s:.200}); correct it") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: holds a mapping, found {type(content).__name__}; correct it")
-    return content
 
 
 def read_json_or_none(path: Path) -> dict[str, Any] | None:

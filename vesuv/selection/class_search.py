@@ -12,13 +12,13 @@ Nested selection repeats all of it without each part of the cases.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vesuv.config.postprocess import begins_with_cut
 from vesuv.data.labels import IGNORE
 from vesuv.data.store import StoredCase
 from vesuv.evaluation.distribution import (
@@ -37,7 +37,6 @@ from vesuv.inference.masks import (
     likeliest,
     weighted_probs,
 )
-from vesuv.inference.postprocess.cuts import Hysteresis
 from vesuv.models.heads import foreground_probability
 from vesuv.selection.candidate_scores import CandidateScores, Part, case_score, choices
 from vesuv.selection.choice import Candidate, Choice, explain, rank
@@ -45,7 +44,7 @@ from vesuv.selection.oof_predictions import OofPredictions
 from vesuv.selection.search import (
     SearchProblem,
     SearchResult,
-    candidate_chains,
+    cut_variants,
     nested_choices,
     score_candidates,
     without_leaderboard,
@@ -78,6 +77,11 @@ class _ClassSearch:
     counts: dict[tuple[str, int, Thresholds], list[Tensor]] = field(default_factory=dict)
     """Predictions, class and the others' thresholds -> matrices (threshold, C, C) of each case."""
     scores: dict[Candidate, CandidateScores] = field(default_factory=dict)
+
+    @cached_property
+    def cuts(self) -> list[float]:
+        """Thresholds that are tried for each class, ascending."""
+        return sorted(set(self.problem.config.thresholds))
 
     def result(self) -> SearchResult:
         problem = self.problem
@@ -131,15 +135,14 @@ class _ClassSearch:
     def _best_thresholds(self, one: OofPredictions, part: Part) -> Thresholds:
         """Choose the threshold of one class after another, given those of the others."""
         targets, config = self.problem.targets, without_leaderboard(self.problem.config)
-        cuts = sorted(set(self.problem.config.thresholds))
         thresholds = (EVEN_THRESHOLD,) * len(targets.names)
         for _ in range(ROUNDS):
             before = thresholds
             for target in range(len(targets.names)):
-                matrices = self._matrices(one, target, thresholds, cuts)
+                matrices = self._matrices(one, target, thresholds)
                 candidates = {
                     self._candidate(one.name, _replaced(thresholds, target, cut)): index
-                    for index, cut in enumerate(cuts)
+                    for index, cut in enumerate(self.cuts)
                 }
                 scored = [
                     CandidateScores(
@@ -148,14 +151,12 @@ class _ClassSearch:
                     for candidate, index in candidates.items()
                 ]
                 best = rank(choices(scored, part), config)[0].candidate
-                thresholds = _replaced(thresholds, target, cuts[candidates[best]])
+                thresholds = _replaced(thresholds, target, self.cuts[candidates[best]])
             if thresholds == before:
                 break
         return thresholds
 
-    def _matrices(
-        self, one: OofPredictions, target: int, thresholds: Thresholds, cuts: Sequence[float]
-    ) -> list[Tensor]:
+    def _matrices(self, one: OofPredictions, target: int, thresholds: Thresholds) -> list[Tensor]:
         """Return each case's confusion matrices at every threshold of one class."""
         key = (one.name, target, _replaced(thresholds, target, EVEN_THRESHOLD))
         if key not in self.counts:
@@ -164,7 +165,7 @@ class _ClassSearch:
                 label = torch.from_numpy(case.native_label.copy())
                 step = self._step(one, case, target, thresholds)
                 num_classes = self.problem.targets.num_classes
-                matrices.append(step_matrices(step, label, label != IGNORE, cuts, num_classes))
+                matrices.append(step_matrices(step, label, label != IGNORE, self.cuts, num_classes))
             self.counts[key] = matrices
             total = max(self._expected_passes(), len(self.counts))
             self.progress(len(self.counts), total)
@@ -194,8 +195,7 @@ class _ClassSearch:
         if target + 1 < len(others):  # of equal ones the later class is predicted
             later = weighted[target + 2 :].amax(dim=0)
             rival = torch.maximum(rival, torch.nextafter(later, torch.tensor(torch.inf)))
-        cuts = sorted(set(self.problem.config.thresholds))
-        weights = [class_weight(cut) for cut in cuts]
+        weights = [class_weight(cut) for cut in self.cuts]
         return Step(probs[target + 1], likeliest(weighted), target + 1, rival, weights)
 
     def _with_steps(self, survivor: Candidate, part: Part) -> list[Candidate]:
@@ -204,7 +204,7 @@ class _ClassSearch:
         best = survivor
         for target in range(len(self.problem.targets.names)):
             variants = [best]
-            for cut in self._variants(best.cuts[target]):
+            for cut in cut_variants(best.cuts[target], self.problem):
                 cuts = list(best.cuts)
                 cuts[target] = cut
                 variants.append(self._with_cuts(best.checkpoint, cuts))
@@ -212,17 +212,6 @@ class _ClassSearch:
             best = rank(found, self.problem.config)[0].candidate
             tried += variants
         return tried
-
-    def _variants(self, cut: ClassCut) -> list[ClassCut]:
-        pairs = [Hysteresis(low=low, high=high) for low, high in self.problem.config.hysteresis]
-        variants = []
-        for chain in candidate_chains(self.problem):
-            if begins_with_cut(chain):
-                variants.append(ClassCut(None, chain))
-            else:
-                variants.append(replace(cut, chain=chain))
-                variants += [ClassCut(None, (pair, *chain)) for pair in pairs]
-        return variants
 
     def _likeliest_curves(self, one: OofPredictions) -> list[Curve]:
         """Return each case's scores at even thresholds, with the histogram of any foreground."""
@@ -240,21 +229,18 @@ class _ClassSearch:
     def _curves_by_class(self, chosen: Choice) -> dict[str, list[Curve]]:
         """Return the curves of each class of the chosen checkpoint, the others as chosen."""
         problem = self.problem
-        cuts = sorted(set(problem.config.thresholds))
         one = next(one for one in problem.predictions if one.name == chosen.checkpoint)
-        thresholds = tuple(
-            EVEN_THRESHOLD if cut.threshold is None else cut.threshold for cut in chosen.cuts
-        )
+        thresholds = tuple(cut.effective_threshold for cut in chosen.cuts)
         curves = {}
         for target, name in enumerate(problem.targets.names):
-            matrices = self._matrices(one, target, thresholds, cuts)
+            matrices = self._matrices(one, target, thresholds)
             members = problem.targets.members[target]
             by_case = []
             for case, counts in zip(problem.cases, matrices, strict=True):
                 probs = one.probs(case)
                 score = class_score(probs, thresholds, target, problem.targets)
                 label = torch.from_numpy(case.native_label.copy())
-                by_case.append(target_curve(score, label, counts, members, cuts))
+                by_case.append(target_curve(score, label, counts, members, self.cuts))
             curves[name] = by_case
         return curves
 

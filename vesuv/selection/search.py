@@ -12,7 +12,7 @@ on the rest, and scores the choice on that part; it does so for each part.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -24,7 +24,7 @@ from vesuv.config.training import Objective, SelectionConfig
 from vesuv.data.labels import IGNORE
 from vesuv.data.store import StoredCase
 from vesuv.evaluation.distribution import Curve, threshold_curve
-from vesuv.inference.masks import class_score
+from vesuv.inference.masks import ClassCut, class_score
 from vesuv.inference.postprocess.cuts import Hysteresis
 from vesuv.runtime.pool import parallel_map
 from vesuv.selection.candidate_scores import (
@@ -190,9 +190,21 @@ def without_leaderboard(config: SelectionConfig) -> SelectionConfig:
     return config.model_copy(update={"objective": objective})
 
 
-def candidate_chains(problem: SearchProblem) -> list[Chain]:
-    """Return the chains that are tried: none, the configured one, and those to compare."""
-    return list(dict.fromkeys(((), problem.default_chain, *problem.config.postprocess)))
+def cut_variants(cut: ClassCut, problem: SearchProblem) -> list[ClassCut]:
+    """Return a threshold, and hysteresis in its place, each with every chain that is tried.
+
+    The chains are none, the configured one, and those to compare.
+    """
+    pairs = [Hysteresis(low=low, high=high) for low, high in problem.config.hysteresis]
+    chains: list[Chain] = [(), problem.default_chain, *problem.config.postprocess]
+    variants = []
+    for chain in dict.fromkeys(chains):
+        if begins_with_cut(chain):
+            variants.append(ClassCut(None, chain))
+        else:
+            variants.append(replace(cut, chain=chain))
+            variants += [ClassCut(None, (pair, *chain)) for pair in pairs]
+    return variants
 
 
 def _variants(survivors: Sequence[Candidate], problem: SearchProblem) -> list[Candidate]:
@@ -200,19 +212,12 @@ def _variants(survivors: Sequence[Candidate], problem: SearchProblem) -> list[Ca
 
     For a leaderboard objective the survivors themselves are among them.
     """
-    config = problem.config
-    chains = candidate_chains(problem)
-    pairs = [Hysteresis(low=a, high=b) for a, b in config.hysteresis]
     variants = []
     for survivor in survivors:
-        name = survivor.checkpoint
-        for chain in chains:
-            if begins_with_cut(chain):
-                variants.append(Candidate(name, None, postprocess=chain))
-                continue
-            if chain or problem.maximises_leaderboard:
-                variants.append(Candidate(name, survivor.threshold, postprocess=chain))
-            variants += [Candidate(name, None, postprocess=(pair, *chain)) for pair in pairs]
+        for cut in cut_variants(survivor.cuts[0], problem):
+            candidate = Candidate(survivor.checkpoint, cut.threshold, postprocess=cut.chain)
+            if cut.chain or problem.maximises_leaderboard:
+                variants.append(candidate)
     return list(dict.fromkeys(variants))
 
 

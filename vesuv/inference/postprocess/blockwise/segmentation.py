@@ -15,14 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vesuv.config.postprocess import begins_with_cut, with_threshold
+from vesuv.config.postprocess import begins_with_cut
 from vesuv.inference.levels import dequantise, round_to_steps
 from vesuv.inference.masks import (
-    EVEN_THRESHOLD,
     MaskSettings,
     class_score,
-    class_weight,
     likeliest,
+    likeliest_claim,
     weighted_probs,
 )
 from vesuv.inference.postprocess.blockwise.chain import apply_chain_blockwise, check_blockwise
@@ -98,7 +97,12 @@ class _Source:
         targets = self.settings.targets
         if not targets.overlap and len(self.masks) > 1:
             weighted = _read_weighted_probs(self.levels, self.settings, box)
-            return _likeliest_claims(weighted, self.masks, box)
+            winner = likeliest(weighted).numpy()
+            claims = [
+                winner == index if mask is None else mask.read(box)
+                for index, mask in enumerate(self.masks, start=1)
+            ]
+            return likeliest_claim(weighted, claims)
         classes = np.zeros(box_shape(box), np.uint8)
         for mask, index in zip(self.masks, targets.written, strict=True):
             assert mask is not None
@@ -143,9 +147,8 @@ def _target_mask(
     """Return the processed mask of one target; None: it is where the class is the likeliest."""
     cut, targets = settings.cuts[target], settings.targets
     if targets.overlap or len(settings.cuts) == 1 or begins_with_cut(cut.chain):
-        threshold = EVEN_THRESHOLD if cut.threshold is None else cut.threshold
-        chain = with_threshold(cut.chain, threshold)
-        return apply_chain_blockwise(_Score(levels, settings, target), chain, spacing, run)
+        score = _Score(levels, settings, target)
+        return apply_chain_blockwise(score, cut.score_chain, spacing, run)
     if not cut.chain:
         return None
     volume = _LikeliestMask(levels, settings, target)
@@ -167,26 +170,13 @@ def _write_classes(source: _Source, output: WritableArray, block: Block) -> None
     output[block.region] = classes
 
 
-def _likeliest_claims(
-    weighted: Tensor, masks: tuple[Volume | None, ...], box: Region
-) -> ClassArray:
-    """Return of each voxel the likeliest class whose mask holds it, else the background."""
-    winner = likeliest(weighted)
-    weighted[0] = 0.0
-    for index, mask in enumerate(masks, start=1):
-        claim = winner == index if mask is None else torch.from_numpy(mask.read(box))
-        weighted[index].masked_fill_(~claim, -1.0)
-    return likeliest(weighted).numpy()
-
-
 def _read_probs(levels: ReadableArray, box: Region) -> Tensor:
     part = np.array(levels[(slice(None), *box)])  # a copy that may be written
     return round_to_steps(dequantise(torch.from_numpy(part)))
 
 
 def _read_weighted_probs(levels: ReadableArray, settings: MaskSettings, box: Region) -> Tensor:
-    weights = [class_weight(threshold) for threshold in settings.thresholds]
-    return weighted_probs(_read_probs(levels, box), weights)
+    return weighted_probs(_read_probs(levels, box), settings.weights)
 
 
 @cache
