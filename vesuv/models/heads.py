@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vesuv.config.labels import Targets
+from vesuv.models.plain_unet import PlainUNet
 
 SMALLEST_FRACTION = 1e-4
 """Lower bound of a class's fraction in the initial bias, which would be infinite at 0."""
@@ -72,17 +73,23 @@ def initialise_output_bias(
     """
     bias = output_layer(network).bias
     assert bias is not None, "the output layer has no bias"
+    out_channels = len(bias) // _voxels_per_output(network)
     fractions = [_bounded(fraction) for fraction in class_fractions]
     if targets is not None and targets.overlap:
         shares = [sum(class_fractions[k] for k in members) for members in targets.members]
         start = [_log_odds(share) for share in shares]
-    elif len(bias) == 1:
+    elif out_channels == 1:
         start = [_log_odds(class_fractions[1])]
     else:
-        assert len(bias) == len(fractions), f"{len(bias)} logits, {len(fractions)} fractions"
+        assert out_channels == len(fractions), f"{out_channels} logits, {len(fractions)} fractions"
         start = [math.log(fraction) for fraction in fractions]
     with torch.no_grad():
-        bias.copy_(torch.tensor(start))
+        bias.copy_(torch.tensor(start).repeat_interleave(len(bias) // len(start)))
+
+
+def _voxels_per_output(network: nn.Module) -> int:
+    """Return the number of voxels whose logits one output of the last convolution holds."""
+    return math.prod(network.block) if isinstance(network, PlainUNet) else 1
 
 
 def _bounded(fraction: float) -> float:

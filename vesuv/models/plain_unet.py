@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
@@ -29,6 +30,10 @@ class PlainUNet(nn.Module):
     begin with `encoder`, `bottleneck`, `decoder` or `output`. For anisotropic voxels or flat
     volumes, strides and kernels can differ by level and axis.
 
+    With `space_to_depth`, each block of voxels becomes the channels of one voxel of the first level
+    (an eighth of the voxels for blocks of 2x2x2), and each output holds the logits of all voxels of
+    its block, so that the resolution of the logits stays that of the image.
+
     Args:
         in_channels: Image channels.
         out_channels: Logits a voxel.
@@ -38,6 +43,11 @@ class PlainUNet(nn.Module):
             edge is a multiple of the product along its axis.
         kernels: (z, y, x) edges of the convolution kernels of each level, from the top, one entry
             more than poolings; None: 3x3x3 everywhere.
+        space_to_depth: (z, y, x) edges of the blocks of voxels.
+
+    Source:
+        Shi et al. 2016, Real-Time Single Image and Video Super-Resolution Using an Efficient
+        Sub-Pixel Convolutional Neural Network, section 3.2, for the logits of a block.
     """
 
     def __init__(
@@ -48,15 +58,18 @@ class PlainUNet(nn.Module):
         depth: int,
         strides: Sequence[Shape] | None = None,
         kernels: Sequence[Shape] | None = None,
+        space_to_depth: Shape = (1, 1, 1),
     ) -> None:
         super().__init__()
+        self.block = space_to_depth
+        block_voxels = math.prod(space_to_depth)
         widths = [filters * 2**level for level in range(depth + 1)]
         self.strides = tuple(strides or [(2, 2, 2)] * depth)
         edges = tuple(kernels or [(3, 3, 3)] * (depth + 1))
         self.encoder = nn.ModuleList(
             _two_convolutions(in_width, width, edge)
             for in_width, width, edge in zip(
-                [in_channels, *widths[:-2]], widths[:-1], edges[:-1], strict=True
+                [in_channels * block_voxels, *widths[:-2]], widths[:-1], edges[:-1], strict=True
             )
         )
         self.bottleneck = _two_convolutions(widths[-2], widths[-1], edges[-1])
@@ -64,7 +77,7 @@ class PlainUNet(nn.Module):
             _UpBlock(widths[level], self.strides[level], edges[level])
             for level in reversed(range(depth))
         )
-        self.output = nn.Conv3d(filters, out_channels, kernel_size=1)
+        self.output = nn.Conv3d(filters, out_channels * block_voxels, kernel_size=1)
         self.recomputed_levels = 0
         """Levels from the top whose activations backward recomputes."""
         initialise_weights(self)
@@ -72,7 +85,7 @@ class PlainUNet(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Map images (b, c, z, y, x) to logits (b, k, z, y, x)."""
         skips: list[Tensor] = []
-        features = image
+        features = fold_blocks(image, self.block)
         for level, convolutions in enumerate(self.encoder):
             features = self._run_level(level, convolutions, features)
             skips.append(features)
@@ -81,8 +94,7 @@ class PlainUNet(nn.Module):
         for up in self.decoder:
             skip = skips.pop()
             features = self._run_level(len(skips), up, features, skip)
-        logits: Tensor = self.output(features)
-        return logits
+        return unfold_blocks(self.output(features), self.block)
 
     def _run_level(self, level: int, module: nn.Module, *features: Tensor) -> Tensor:
         if self.training and level < self.recomputed_levels:
@@ -103,6 +115,31 @@ class _UpBlock(nn.Module):
     def forward(self, features: Tensor, skip: Tensor) -> Tensor:
         output: Tensor = self.convolutions(torch.cat([self.upsample(features), skip], dim=1))
         return output
+
+
+def fold_blocks(volume: Tensor, block: Shape) -> Tensor:
+    """Move the voxels of each block into channels: (b, c, z, y, x) to (b, c * voxels, z', y', x').
+
+    Args:
+        volume: Its edges are multiples of the block's.
+        block: (z, y, x) edges of a block.
+    """
+    if block == (1, 1, 1):
+        return volume
+    b, c, z, y, x = volume.shape
+    bz, by, bx = block
+    blocks = volume.reshape(b, c, z // bz, bz, y // by, by, x // bx, bx)
+    return blocks.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(b, -1, z // bz, y // by, x // bx)
+
+
+def unfold_blocks(folded: Tensor, block: Shape) -> Tensor:
+    """Undo `fold_blocks`."""
+    if block == (1, 1, 1):
+        return folded
+    b, _, z, y, x = folded.shape
+    bz, by, bx = block
+    blocks = folded.reshape(b, -1, bz, by, bx, z, y, x)
+    return blocks.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(b, -1, z * bz, y * by, x * bx)
 
 
 def _two_convolutions(in_channels: int, width: int, kernel: Shape) -> nn.Sequential:
@@ -146,6 +183,9 @@ class PlainUNetConfig(NetworkConfig):
     kernels: tuple[tuple[KernelEdge, KernelEdge, KernelEdge], ...] | None = None
     """Kernel edges (z, y, x), 1 or 3, of each level, from the top, `depth` + 1 entries; null: 3
     everywhere. 1 along an axis whose voxels are much longer than the others'."""
+    space_to_depth: tuple[StrideEdge, StrideEdge, StrideEdge] = (1, 1, 1)
+    """Edges (z, y, x), 1 or 2, of the blocks of voxels that become channels of the first level.
+    [2, 2, 2]: an eighth of the work at the same filters, and logits at full resolution."""
 
     @model_validator(mode="after")
     def _levels(self) -> PlainUNetConfig:
@@ -167,7 +207,7 @@ class PlainUNetConfig(NetworkConfig):
 
     @property
     def halvings(self) -> Shape:
-        strides = self.strides or ((2, 2, 2),) * self.depth
+        strides = (self.space_to_depth, *(self.strides or ((2, 2, 2),) * self.depth))
         z, y, x = (sum(stride[axis] == 2 for stride in strides) for axis in range(3))
         return z, y, x
 
@@ -179,4 +219,5 @@ class PlainUNetConfig(NetworkConfig):
             self.depth,
             self.strides,
             self.kernels,
+            self.space_to_depth,
         )

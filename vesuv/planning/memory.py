@@ -91,7 +91,8 @@ def _cpu_work_space(config: Config, machine: Machine) -> float:
     """Share of a step's tensors that is taken beside them."""
     itemsize = 2 if for_training(machine, config).precision == "bfloat16" else 4
     voxels = math.prod(config.sampling.patch_size) * config.sampling.batch_size
-    top_level = voxels * config.model.filters * itemsize
+    block = math.prod(getattr(config.model, "space_to_depth", (1, 1, 1)))
+    top_level = voxels // block * config.model.filters * itemsize
     return _COPIES + (_FRAGMENTS if top_level < _MAPPED_BYTES else _FRAGMENTS_MAPPED)
 
 
