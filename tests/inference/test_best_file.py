@@ -27,7 +27,7 @@ def test_every_member_has_the_threshold_and_the_steps_of_the_whole(make_run, tmp
 
     members = open_best(_write(tmp_path / "best.json", runs))
 
-    assert [member.run.path for member in members] == [run.path for run in runs]
+    assert [member.folder for member in members] == [run.path for run in runs]
     mask = choose_mask(members).settings
     assert mask.cuts[0].threshold == 0.35
     assert [step.name for step in mask.cuts[0].chain] == ["remove_small"]
@@ -103,7 +103,7 @@ def test_a_file_of_the_former_version_opens(make_run, tmp_path) -> None:
 
     (member,) = open_best(path)
 
-    assert (member.run.path, member.name, member.is_outdated) == (run.path, "best", False)
+    assert (member.folder, member.name, member.is_outdated) == (run.path, "best", False)
     assert (member.inference.overlap, member.inference.views) == (0.25, "mirror")
     settings = choose_mask([member]).settings
     assert (settings.cuts[0].threshold, [step.name for step in settings.cuts[0].chain]) == (

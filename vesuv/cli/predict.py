@@ -137,7 +137,7 @@ def predict(
     for one, weight in zip(members, predictor.weights or (1.0,) * len(members), strict=True):
         note = ", trained on since it was selected" if one.is_outdated else ""
         note += f", weight {weight:g}" if predictor.weights else ""
-        out.print(f"{one.run.path}: {one.name}, epoch {one.checkpoint.epoch}{note}")
+        out.print(f"{one.folder}: {one.name}, epoch {one.checkpoint.epoch}{note}")
     out.print(f"{mask.threshold_reason}; {mask.chain_reason}")
     if repeated is None and members[0].precision_note is not None:
         out.print(members[0].precision_note)

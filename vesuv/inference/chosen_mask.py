@@ -96,7 +96,7 @@ def _chain(members: Sequence[Member], target: str, requested: str | None) -> tup
     is_selected = cut is not None and cut.postprocess is not None
     reason += ", as selected" if is_selected else ", as in inference.postprocess"
     if others:
-        reason += f" for {source.run.path}; the runs differ, {votes} of {len(members)} have this"
+        reason += f" for {source.folder}; the runs differ, {votes} of {len(members)} have this"
     return chain, reason
 
 
@@ -110,7 +110,7 @@ def _threshold(
         return requested, f"threshold {requested:g}, from the command line"
     thresholds = [one.threshold(target) for one in members]
     unselected = ", ".join(
-        f"{m.run.path} ({m.name})" for m in members if m.selected_cut(target) is None
+        f"{m.folder} ({m.name})" for m in members if m.selected_cut(target) is None
     )
     note = f"; nothing was selected for {unselected}: {command('validate_distribution')} does"
     default = configured_threshold(members[0].config)

@@ -18,7 +18,7 @@ def check_weights(weights: Sequence[float], members: Sequence[Member]) -> None:
         InputError: Names the rule and the weights.
     """
     if len(weights) != len(members):
-        names = ", ".join(f"{one.run.path} ({one.name})" for one in members)
+        names = ", ".join(f"{one.folder} ({one.name})" for one in members)
         raise InputError(
             f"--weights: needs one number for each of the {len(members)} checkpoints {names}, "
             f"found {len(weights)}; give them in this order"

@@ -1,9 +1,9 @@
-"""Members of an ensemble: checkpoints with the selections of their runs."""
+"""Members of an ensemble: trained networks with the selections of their runs."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,10 +30,12 @@ _CHANGEABLE_KEYS = ("selection.", "inference.", "runtime.", "data.store=", "data
 
 @dataclass(frozen=True)
 class Member:
-    """One run's checkpoint in an ensemble."""
+    """A trained network of an ensemble: a run's checkpoint, or a network of a bundle."""
 
-    run: RunFolder
+    folder: Path
+    """The run, or the bundle."""
     name: str
+    """Name of the checkpoint, or of the bundle's network."""
     checkpoint: Checkpoint
     config: Config
     """Configuration of the run with the changes of the caller."""
@@ -41,6 +43,12 @@ class Member:
     """Selection of the run; None where it did not select this checkpoint."""
     precision_note: str | None = None
     """Message where the precision is not that of the selection."""
+    training_images: TrainingImages | None = None
+    """Grids and intensities of the training cases; None where they are not recorded."""
+    weight: float = 1.0
+    """Weight in the mean, unless the caller gives weights."""
+    bundle_files: Mapping[str, str] | None = None
+    """Name -> SHA-256 of the files of a bundle that this network is read from; None: of a run."""
 
     @property
     def inference(self) -> InferenceConfig:
@@ -68,17 +76,9 @@ class Member:
         digest = self.selected.checkpoint_sha256 if self.selected else None
         return digest is not None and digest != self.sha256
 
-    @property
-    def training_images(self) -> TrainingImages | None:
-        """Grids and intensities of the training cases; None where the run does not record them."""
-        try:
-            return self.run.facts.training_images
-        except InputError:  # predictions do not depend on run.json
-            return None
-
     @cached_property
     def sha256(self) -> str:
-        """Digest of the checkpoint file."""
+        """Digest of the file of the weights."""
         return file_digest(self.checkpoint.path)
 
 
@@ -124,11 +124,40 @@ def open_member(
     run: RunFolder, name: str, selected: SelectedModel | None, changes: Sequence[str] = ()
 ) -> Member:
     """Read a checkpoint of a run, with its selection."""
-    judged = (selected.inference if selected else None) or SelectedInference()
     checkpoint = read_checkpoint(run.existing_checkpoint(name))
-    config = trained_config(run, [*_inference_changes(judged), *changes])
-    config, note = with_judged_precision(config, judged.precision, changes)
-    return Member(run, name, checkpoint, config, selected, note)
+    config, note = predicting_config(run.config_with, selected, changes)
+    return Member(run.path, name, checkpoint, config, selected, note, _training_images(run))
+
+
+def predicting_config(
+    config_with: Callable[[Sequence[str]], Config],
+    selected: SelectedModel | None,
+    changes: Sequence[str],
+) -> tuple[Config, str | None]:
+    """Return the configuration of a prediction: that of training, as selected, with changes.
+
+    Args:
+        config_with: Returns the configuration of training with changes.
+        selected: Selection, whose inference settings and precision are taken.
+        changes: Changes of the caller, which come last.
+
+    Returns:
+        The configuration, and a message where the precision is not that of the selection.
+
+    Raises:
+        InputError: A change that `trained_config` refuses.
+    """
+    judged = (selected.inference if selected else None) or SelectedInference()
+    _check_changes(changes)
+    config = config_with([*_inference_changes(judged), *changes])
+    return with_judged_precision(config, judged.precision, changes)
+
+
+def _training_images(run: RunFolder) -> TrainingImages | None:
+    try:
+        return run.facts.training_images
+    except InputError:  # predictions do not depend on run.json
+        return None
 
 
 def _inference_changes(inference: SelectedInference) -> list[str]:
@@ -143,13 +172,17 @@ def trained_config(run: RunFolder, changes: Sequence[str]) -> Config:
     Raises:
         InputError: A change of another key, which would need new training.
     """
+    _check_changes(changes)
+    return run.config_with(changes)
+
+
+def _check_changes(changes: Sequence[str]) -> None:
     for change in changes:
         if not change.startswith(_CHANGEABLE_KEYS):
             raise InputError(
                 f"--set {change}: a trained run takes changes of selection, inference, runtime, "
                 "data.root and data.store; train anew for others"
             )
-    return run.config_with(changes)
 
 
 def check_compatible(members: Sequence[Member]) -> None:
@@ -165,8 +198,8 @@ def check_compatible(members: Sequence[Member]) -> None:
             value = _COMMON_KEYS[key]
             ours, theirs = value(first.checkpoint.config), value(other.checkpoint.config)
             raise InputError(
-                f"{other.run.path}: runs of an ensemble must agree in {key}, found {theirs} "
-                f"and, in {first.run.path}, {ours}; predict with them separately"
+                f"{other.folder}: runs of an ensemble must agree in {key}, found {theirs} "
+                f"and, in {first.folder}, {ours}; predict with them separately"
             )
 
 

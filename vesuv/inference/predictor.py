@@ -113,14 +113,15 @@ class Predictor:
             mask: Threshold and post-processing; default: those selected for the members.
             say: Called with a warning for each way in which an input differs from the training
                 cases of the first member that records them.
-            weights: Weight of each member; None: equal ones.
+            weights: Weight of each member; default: its own.
             temperatures: Temperatures of calibrated probabilities; default: those selected.
 
         Raises:
             InputError: The weights are not one positive number for each member.
         """
-        if weights is not None:
-            check_weights(weights, members)
+        if weights is None:
+            weights = [one.weight for one in members]
+        check_weights(weights, members)
         machine = resolve(members[0].config.runtime)
         networks = [TrainedNetwork.from_checkpoint(m.checkpoint, machine.device) for m in members]
         mask = mask or choose_mask(members).settings
@@ -130,7 +131,7 @@ class Predictor:
             machine,
             members[0].inference,
             mask,
-            weights=weights,
+            weights=weights if set(weights) != {1.0} else None,
             temperatures=temperatures or selected_temperatures(members),
             domain=domain,
             say=say,

@@ -101,7 +101,7 @@ def _of_targets(targets: Targets, values: Sequence[Any]) -> Any:
 def _member_record(one: Member) -> dict[str, Any]:
     checkpoint, targets = one.checkpoint, one.config.labels.targets
     return {
-        "run": one.run.path.resolve(),
+        "run": one.folder.resolve(),
         "checkpoint": one.name,
         "checkpoint_sha256": one.sha256,
         "epoch": checkpoint.epoch,

@@ -96,7 +96,7 @@ def open_recorded(path: Path) -> RecordedPrediction:
     predictor = Predictor.of_members(
         members,
         mask.settings,
-        weights=None if set(weights) == {1.0} else weights,
+        weights=weights,
         temperatures=recorded.temperature,
     )
     outputs = {key: getattr(recorded, key) for key in ("probabilities", "uncertainty")}

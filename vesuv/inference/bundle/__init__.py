@@ -1,0 +1,15 @@
+"""Bundle: one folder with trained networks and all that their predictions need.
+
+    bundle.json             format_version, and of each network: weight in the mean, normalizer,
+                            selection, training images; digests of the other files
+    <name>.safetensors      weights of a network
+    <name>.yaml             its configuration
+    model_card.md           description for people
+
+Reading a bundle executes no code of its files.
+"""
+
+from vesuv.inference.bundle.reading import is_bundle, open_bundle, open_bundles
+from vesuv.inference.bundle.writing import write_bundle
+
+__all__ = ["is_bundle", "open_bundle", "open_bundles", "write_bundle"]
