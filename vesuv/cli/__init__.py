@@ -36,6 +36,7 @@ _VERBS = {
     "validate_distribution": "Choose checkpoint, cut and post-processing on held-out volumes.",
     "find_best": "Choose among configurations and their ensembles on held-out volumes.",
     "predict": "Predict volumes with one run, or with several averaged.",
+    "export": "Write runs as a bundle: one folder with all that predictions need.",
     "evaluate": "Score predictions against labels; compare folders of predictions.",
     "diagnose": "Say what is the matter with runs and what to do about it.",
     "config": "Show, compare and explain configurations; write their JSON schema.",

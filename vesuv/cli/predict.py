@@ -22,6 +22,7 @@ from vesuv.cli.blocks import (
     run_or_plan,
 )
 from vesuv.cli.console import console
+from vesuv.cli.networks import open_networks
 from vesuv.cli.options import (
     Changes,
     Checkpoints,
@@ -33,11 +34,9 @@ from vesuv.cli.options import (
 from vesuv.cli.progress import progress_on
 from vesuv.config.training import Views
 from vesuv.errors import InputError
-from vesuv.inference.best_file import open_best
 from vesuv.inference.chosen_mask import choose_mask
 from vesuv.inference.files import FilePrediction, check_output
 from vesuv.inference.inputs import InputVolume, find_inputs
-from vesuv.inference.members import Member, open_members
 from vesuv.inference.predictor import Predictor
 from vesuv.inference.provenance import PROVENANCE
 from vesuv.inference.repeat import RecordedPrediction, open_recorded
@@ -49,6 +48,7 @@ def predict(
     output: Path,
     run: Annotated[tuple[Path, ...] | None, several("--run")] = None,
     best: Path | None = None,
+    model: Annotated[tuple[Path, ...] | None, several("--model")] = None,
     recorded: Annotated[Path | None, Parameter("--from")] = None,
     checkpoint: Checkpoints = None,
     weights: Annotated[tuple[float, ...] | None, several("--weights")] = None,
@@ -66,16 +66,18 @@ def predict(
     dry_run: DryRun = False,
     in_blocks: BlockGroup = None,
 ) -> None:
-    """Predict volumes with one run, or with several averaged (fold ensemble).
+    """Predict volumes with a run or a bundle, or with several averaged (fold ensemble).
 
     Args:
         source: A volume, a folder of volumes, or the address of a Zarr (https://…, s3://…).
         output: Folder of masks and provenance.json, or one <name>.zarr, predicted block by block.
         run: Run folders, log/<config>/fold_<k> …
         best: best.json of find_best, in place of --run.
+        model: Bundles of export, in place of --run …
         recorded: provenance.json of a prediction, to repeat it with its networks and settings.
         checkpoint: Checkpoints of each run, averaged … (default: the selected one).
-        weights: Weight in the mean of each run or, by run, of each checkpoint … (default: equal).
+        weights: Weight in the mean of each run or, by run, of each checkpoint … (default: equal,
+            those of the bundle).
         threshold: Threshold, of every class (default: the selected ones).
         postprocess: none: leave post-processing out (default: as selected).
         probabilities: Write probabilities as well.
@@ -95,12 +97,13 @@ def predict(
     options, repeated = in_blocks or BlockOptions(), None
     if recorded is None:
         all_changes = with_option_changes(changes, overlap, views, device)
-        members = _members(run, best, checkpoint, all_changes)
+        members = open_networks(run, best, model, checkpoint, all_changes)
         mask = choose_mask(members, threshold, postprocess)
     else:
         settings_given = {
             "--run": run,
             "--best": best,
+            "--model": model,
             "--checkpoint": checkpoint,
             "--weights": weights,
             "--threshold": threshold,
@@ -118,12 +121,17 @@ def predict(
         members, mask = list(repeated.members), repeated.mask
         probabilities, calibrated = repeated.probabilities, repeated.calibrated
         uncertainty = repeated.uncertainty
-    settings = options.settings(probabilities=probabilities, overwrite=overwrite)
+    settings = options.settings(
+        probabilities=probabilities,
+        calibrated=calibrated,
+        uncertainty=uncertainty,
+        overwrite=overwrite,
+    )
     if repeated is not None:
         settings = settings.repeating(repeated.blocks)
     is_zarr, volumes = is_zarr_output(source, output), []
     if is_zarr:
-        check_for_zarr(submission, calibrated=calibrated, uncertainty=uncertainty)
+        check_for_zarr(submission)
     else:
         options.check_for_files()
         check_output(Path(source), output)
@@ -189,17 +197,3 @@ def _open_recorded(
     for note in recorded.notes:
         out.print(note)
     return recorded
-
-
-def _members(
-    runs: tuple[Path, ...] | None,
-    best: Path | None,
-    checkpoints: tuple[str, ...] | None,
-    changes: list[str],
-) -> list[Member]:
-    if best is None:
-        return open_members(runs or (), checkpoints, changes)
-    for word, value in {"--run": runs, "--checkpoint": checkpoints}.items():
-        if value is not None:
-            raise InputError(f"{word}: --best names runs and checkpoints itself; leave one out")
-    return open_best(best, changes)

@@ -100,8 +100,10 @@ def _of_targets(targets: Targets, values: Sequence[Any]) -> Any:
 
 def _member_record(one: Member) -> dict[str, Any]:
     checkpoint, targets = one.checkpoint, one.config.labels.targets
+    of_bundle = {} if one.bundle_files is None else {"bundle_files": dict(one.bundle_files)}
     return {
         "run": one.folder.resolve(),
+        **of_bundle,
         "checkpoint": one.name,
         "checkpoint_sha256": one.sha256,
         "epoch": checkpoint.epoch,

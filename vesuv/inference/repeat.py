@@ -14,6 +14,7 @@ from vesuv.config.labels import Targets
 from vesuv.config.postprocess import read_chain
 from vesuv.config.training import InferenceConfig
 from vesuv.errors import InputError
+from vesuv.inference.bundle import open_bundle
 from vesuv.inference.chosen_mask import ChosenMask
 from vesuv.inference.masks import ClassCut, MaskSettings
 from vesuv.inference.members import Member, check_compatible, file_digest, open_selected
@@ -33,7 +34,10 @@ from vesuv.runs.software import software
 
 class _RecordedRun(RunSettings):
     run: str
+    """A run's folder, or a bundle."""
     checkpoint: str
+    bundle_files: dict[str, str] | None = None
+    """Name -> SHA-256 of the files of a network in a bundle; None: of a run."""
 
 
 class _RecordedThreshold(ThresholdSettings):
@@ -60,7 +64,7 @@ class RecordedPrediction:
     """Networks and settings of a recorded prediction.
 
     Args:
-        members: Checkpoints.
+        members: Networks.
         mask: Threshold and post-processing.
         predictor: The networks.
         probabilities: Whether probabilities were written.
@@ -84,12 +88,12 @@ def open_recorded(path: Path) -> RecordedPrediction:
     """Open the networks and settings that a provenance.json records.
 
     Raises:
-        InputError: The file is missing or invalid, a run is missing, a checkpoint has another
+        InputError: The file is missing or invalid, a run is missing, a file has another
             digest, or a setting cannot be repeated here, such as the device.
     """
     recorded = _read(path)
     changes = _changes(recorded)
-    members = [_open(path, one, changes) for one in recorded.runs]
+    members = _open_all(path, recorded.runs, changes)
     check_compatible(members)
     mask = _mask(recorded, members[0].config.labels.targets, path)
     weights = [one.weight for one in recorded.runs]
@@ -142,6 +146,32 @@ def _changes(recorded: _Recorded) -> list[str]:
     if recorded.threads is not None:
         changes.append(f"runtime.threads={recorded.threads}")
     return changes
+
+
+def _open_all(path: Path, recorded: Sequence[_RecordedRun], changes: Sequence[str]) -> list[Member]:
+    """Open each recorded checkpoint, and each bundle once."""
+    folders = {one.run for one in recorded if one.bundle_files is not None}
+    bundles = {
+        (folder, member.name): member
+        for folder in sorted(folders)
+        for member in open_bundle(Path(folder), changes)
+    }
+    return [
+        _open(path, one, changes)
+        if one.bundle_files is None
+        else _of_bundle(path, one, bundles.get((one.run, one.checkpoint)))
+        for one in recorded
+    ]
+
+
+def _of_bundle(path: Path, recorded: _RecordedRun, member: Member | None) -> Member:
+    """Return a network of a bundle, all of whose files must be the recorded ones."""
+    if member is None or member.bundle_files != recorded.bundle_files:
+        raise InputError(
+            f"{recorded.run}: is another bundle than {path} records (files of other content); "
+            "restore it, or predict anew with --model"
+        )
+    return member
 
 
 def _open(path: Path, recorded: _RecordedRun, changes: Sequence[str]) -> Member:

@@ -172,7 +172,7 @@ def test_a_bundle_that_cannot_be_written_whole_is_not_there(
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("safetensors.torch.save_file", fail)
+    monkeypatch.setattr("safetensors.torch.save", fail)
     for folder in (bundle, tmp_path / "new"):
         with pytest.raises(InputError, match=r"cannot be written \(No space left on device\)"):
             write_bundle(folder, members, "new", overwrite=True)

@@ -9,7 +9,16 @@
 Reading a bundle executes no code of its files.
 """
 
+from vesuv.inference.bundle.card import model_card
+from vesuv.inference.bundle.facts import training_facts
 from vesuv.inference.bundle.reading import is_bundle, open_bundle, open_bundles
 from vesuv.inference.bundle.writing import write_bundle
 
-__all__ = ["is_bundle", "open_bundle", "open_bundles", "write_bundle"]
+__all__ = [
+    "is_bundle",
+    "model_card",
+    "open_bundle",
+    "open_bundles",
+    "training_facts",
+    "write_bundle",
+]

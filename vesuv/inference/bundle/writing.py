@@ -53,7 +53,7 @@ def write_bundle(
         temporary.mkdir()
         networks = [
             _write_network(temporary, name, member)
-            for name, member in zip(_network_names(members), members, strict=True)
+            for name, member in zip(network_names(members), members, strict=True)
         ]
         record = BundleRecord(
             format_version=FORMAT_VERSION,
@@ -101,7 +101,7 @@ def _write_network(folder: Path, name: str, member: Member) -> NetworkRecord:
     )
     weights_file = folder / record.weights_file
     tensors = {key: value.contiguous().clone() for key, value in checkpoint.model.items()}
-    safetensors.torch.save_file(tensors, weights_file)
+    weights_file.write_bytes(safetensors.torch.save(tensors))
     write_text(folder / record.config_file, dump_config(_portable_config(member)))
     selected = _selection_of(member, name, file_digest(weights_file))
     return record.model_copy(update={"selected": selected})
@@ -125,7 +125,7 @@ def _selection_of(member: Member, name: str, digest: str) -> SelectedModel | Non
     return member.selected.model_copy(update=update)
 
 
-def _network_names(members: Sequence[Member]) -> list[str]:
+def network_names(members: Sequence[Member]) -> list[str]:
     """Return a file name for each network, of run and checkpoint; all numbered where two agree."""
     words = [f"{member.folder.resolve().name}_{member.name}" for member in members]
     names = [re.sub(r"[^A-Za-z0-9_]+", "_", word)[:100] for word in words]
