@@ -14,6 +14,8 @@ NETWORKS = {
     "dynunet": {"filters": 2, "depth": 2},
     "segresnet": {"filters": 8},
     "mednext": {},
+    "plain_conv_unet": {"features_per_stage": (2, 4)},
+    "residual_encoder_unet": {"features_per_stage": (2, 4)},
 }
 
 

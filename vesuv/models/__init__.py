@@ -8,7 +8,9 @@ from vesuv.config.model import NetworkConfig
 from vesuv.errors import InputError
 from vesuv.models.dynunet import DynUNetConfig
 from vesuv.models.mednext import MedNeXtConfig
+from vesuv.models.plain_conv_unet import PlainConvUNetConfig
 from vesuv.models.plain_unet import PlainUNet, PlainUNetConfig
+from vesuv.models.residual_encoder_unet import ResidualEncoderUNetConfig
 from vesuv.models.segresnet import SegResNetConfig
 
 NETWORKS: dict[str, type[NetworkConfig]] = {
@@ -16,6 +18,8 @@ NETWORKS: dict[str, type[NetworkConfig]] = {
     "dynunet": DynUNetConfig,
     "segresnet": SegResNetConfig,
     "mednext": MedNeXtConfig,
+    "plain_conv_unet": PlainConvUNetConfig,
+    "residual_encoder_unet": ResidualEncoderUNetConfig,
 }
 """Name in the configuration -> section that builds the network."""
 
