@@ -39,6 +39,7 @@ _VERBS = {
     "export": "Write runs as a bundle: one folder with all that predictions need.",
     "evaluate": "Score predictions against labels; compare folders of predictions.",
     "diagnose": "Say what is the matter with runs and what to do about it.",
+    "study": "Compare configurations on the same folds, seeds and budget.",
     "config": "Show, compare and explain configurations; write their JSON schema.",
     "phantom": "Make a data set of rolled sheets in the Kaggle layout.",
 }

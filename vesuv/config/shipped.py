@@ -8,6 +8,8 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).parents[1]
 _SUFFIXES = (".yaml", ".yml")
+_STUDIES = "studies"
+"""Folder of files that compare configurations and are none."""
 
 
 @cache
@@ -20,7 +22,9 @@ def shipped_folder() -> Path:
 @cache
 def shipped_files() -> dict[str, Path]:
     """Return name -> file; of two files with one name, the one in the upper folder."""
-    files = sorted(shipped_folder().rglob("*.yaml"), key=lambda file: (len(file.parts), file))
+    folder = shipped_folder()
+    files = [file for file in folder.rglob("*.yaml") if file.parent != folder / _STUDIES]
+    files.sort(key=lambda file: (len(file.parts), file))
     return {file.stem: file for file in reversed(files)}
 
 

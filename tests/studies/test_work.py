@@ -1,0 +1,55 @@
+"""Training, going on, and timing of one job, in this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.studies.test_processes import first_job
+from vesuv.config import load_config
+from vesuv.errors import Interrupted
+from vesuv.runs.folder import RunFolder
+from vesuv.studies.records import Job
+from vesuv.studies.work import seconds_per_step, time_step, train_and_score
+from vesuv.training.reporting import Listener, StepProgress
+from vesuv.training.train import train
+
+
+@pytest.fixture
+def job(study_tree: dict[str, Any], tmp_path: Path) -> Job:
+    study_tree["study"]["score"] = {"measures": ["dice"], "selection": False}
+    return first_job(study_tree, tmp_path)
+
+
+def test_an_interrupted_run_goes_on_to_the_same_result(job: Job, tmp_path: Path) -> None:
+    def stop(at: StepProgress) -> None:
+        if at.epoch == 2:
+            raise Interrupted("SIGTERM")
+
+    whole = train_and_score(job)
+    part = Job(**{**vars(job), "run": tmp_path / "part/fold_0_seed_0"})
+    with pytest.raises(Interrupted):
+        config = load_config(job.base, job.changes)
+        train(config, fold=0, output=part.run, listener=Listener(step=stop))
+    assert RunFolder(part.run).exists
+
+    record = train_and_score(part)
+
+    assert "Resumed at step" in (part.run / "train.log").read_text()
+    assert record.scores == whole.scores
+    assert [point[1:] for point in record.curve] == [point[1:] for point in whole.curve]
+
+
+def test_a_step_is_timed_without_the_first_ones() -> None:
+    assert seconds_per_step([10.0, 11.0, 11.5, 12.0, 12.5], 99.0) == pytest.approx(0.5)
+    assert seconds_per_step([10.0, 12.0, 13.0], 99.0) == pytest.approx(1.0)
+    assert seconds_per_step([10.0], 4.0) == 4.0
+
+
+def test_timing_leaves_no_run_behind(job: Job) -> None:
+    seconds = time_step(job, 0.3)
+
+    assert 0 < seconds < 5
+    assert not job.run.exists()

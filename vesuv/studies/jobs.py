@@ -1,0 +1,142 @@
+"""Jobs of a study in the order in which they run, and their checked configurations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from vesuv.config import Config, load_config
+from vesuv.data.builder import open_or_prepare_store
+from vesuv.data.folds import load_folds
+from vesuv.data.splits import splits_file
+from vesuv.data.store import store_path
+from vesuv.errors import InputError, InputErrors
+from vesuv.studies.records import Job
+from vesuv.studies.run_length import length_changes
+from vesuv.studies.study_file import Arm, Study
+
+_STORED_KEYS = ("data.spacing", "labels.")
+"""Keys that the prepared data depend on: an arm that changes one has a store of its own."""
+
+
+def arm_configs(study: Study) -> dict[str, Config]:
+    """Return the configuration of each arm, without budget and seed.
+
+    Raises:
+        InputError: The base or an arm is wrong; names the arm and the key.
+    """
+    configs: dict[str, Config] = {}
+    faults: list[str] = []
+    load_config(study.base, study.changes)  # its faults are no arm's
+    for arm in study.arms:
+        try:
+            configs[arm.name] = load_config(study.base, _own_changes(study, arm))
+            scored_checkpoint(study, configs[arm.name])
+        except InputError as fault:
+            sentences = fault.faults if isinstance(fault, InputErrors) else [str(fault)]
+            faults += [f"{study.path}: arms.{arm.name}: {text}" for text in sentences]
+    if faults:
+        raise InputErrors(faults)
+    return configs
+
+
+def scored_checkpoint(study: Study, config: Config) -> str:
+    """Return the name of the checkpoint that is scored.
+
+    Raises:
+        InputError: The arm does not write it.
+    """
+    name = study.settings.score.checkpoint
+    averages = {"ema": config.averaging.ema, "swa": config.averaging.swa}
+    if name == "auto":
+        return next((kind for kind, section in averages.items() if section is not None), "last")
+    if name in averages and averages[name] is None:
+        raise InputError(
+            f"study.score.checkpoint: is {name}, and averaging.{name} is off; turn it on, or use "
+            "auto"
+        )
+    return name
+
+
+def prepare_data(study: Study, configs: Mapping[str, Config]) -> None:
+    """Prepare the data of all arms, and check the folds.
+
+    Raises:
+        InputError: The data are wrong, or have no such fold.
+    """
+    checked: set[Path] = set()
+    for config in configs.values():
+        if store_path(config) in checked:
+            continue
+        checked.add(store_path(config))
+        store = open_or_prepare_store(config)
+        num_folds = load_folds(store, config.data.folds, splits_file(config.data)).num
+        for fold in study.settings.folds:
+            if fold >= num_folds:
+                raise InputError(
+                    f"{study.path}: study.folds: the data have folds 0 to {num_folds - 1}, found "
+                    f"{fold}; leave it out"
+                )
+
+
+def jobs_in_turn(
+    study: Study, output: Path, configs: Mapping[str, Config], num_steps: Mapping[str, int]
+) -> list[Job]:
+    """Return the jobs: all arms of a fold and seed, then those of the next.
+
+    Args:
+        study: The study.
+        output: Its folder.
+        configs: Configuration of each arm.
+        num_steps: Length of each arm's runs; an arm that is not in it has no jobs.
+    """
+    settings = study.settings
+    return [
+        make_job(study, output, arm, configs[arm.name], fold, seed, num_steps[arm.name])
+        for fold in settings.folds
+        for seed in settings.seeds
+        for arm in study.arms
+        if arm.name in num_steps
+    ]
+
+
+def make_job(
+    study: Study, output: Path, arm: Arm, config: Config, fold: int, seed: int,
+    num_steps: int | None,
+) -> Job:  # fmt: skip
+    """Return one job; without a number of steps its length is that of the configuration."""
+    length = [] if num_steps is None else length_changes(config, num_steps)
+    score, folders = study.settings.score, study.settings.held_out
+    held_out = None
+    if folders is not None:
+        held_out = (study.folder_of(folders.images), study.folder_of(folders.labels))
+    return Job(
+        arm=arm.name,
+        fold=fold,
+        seed=seed,
+        base=study.base,
+        changes=(
+            *_own_changes(study, arm),
+            *length,
+            f"runtime.seed={seed}",
+            "runtime.max_minutes=null",
+        ),
+        run=output / arm.folder / f"fold_{fold}_seed_{seed}",
+        checkpoint=scored_checkpoint(study, config),
+        measures=score.measures,
+        selection=score.selection,
+        held_out=held_out,
+    )
+
+
+def _own_changes(study: Study, arm: Arm) -> tuple[str, ...]:
+    """Return the changes of the command line and of the arm."""
+    changes = (*study.changes, *arm.changes)
+    if not _needs_store(arm.changes):
+        return changes
+    store = store_path(load_config(study.base, study.changes))
+    return (*changes, f"data.store={store}_{arm.folder}")
+
+
+def _needs_store(changes: Sequence[str]) -> bool:
+    return any(change.startswith(_STORED_KEYS) for change in changes)

@@ -1,0 +1,146 @@
+"""Runs a study: every arm in turn on each fold and seed, and its tables after each run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vesuv.config import Config
+from vesuv.errors import InputError
+from vesuv.io.places import contains
+from vesuv.io.tables import write_json
+from vesuv.studies.jobs import arm_configs, jobs_in_turn, prepare_data
+from vesuv.studies.processes import Worker
+from vesuv.studies.records import Job, Record, read_record
+from vesuv.studies.study_file import Study
+from vesuv.studies.tables import write_tables
+from vesuv.studies.timing import num_steps_by_arm
+from vesuv.types import Say, silent
+
+FILE = "study.json"
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What a study measured."""
+
+    folder: Path
+    records: tuple[Record, ...]
+    """One for each arm, fold and seed, failed ones too."""
+
+
+def default_folder(study: Study) -> Path:
+    """Return the default folder of a study."""
+    return Path("log") / "studies" / study.name
+
+
+def run_study(
+    study: Study, output: Path, worker: Worker, *, resume: bool = False, say: Say = silent
+) -> StudyResult:
+    """Train and score all arms.
+
+    Args:
+        study: The study.
+        output: Its folder.
+        worker: Runs the jobs.
+        resume: Go on with a study that was begun; finished runs are not repeated, failed ones are.
+        say: Called with each message.
+
+    Raises:
+        InputError: The study, its data or its folder cannot be used.
+        Interrupted: A signal came; what was trained is saved.
+    """
+    check_output(study, output, resume=resume)
+    configs = arm_configs(study)
+    prepare_data(study, configs)
+    write_json(
+        output / FILE,
+        {
+            "study": study.path.resolve(),
+            "settings": study.settings.model_dump(mode="json"),
+            "changes": study.changes,
+            "arms": {arm.name: arm.changes for arm in study.arms},
+        },
+    )
+    num_steps, faults = num_steps_by_arm(study, output, configs, worker, say)
+    jobs = jobs_in_turn(study, output, configs, num_steps)
+    failed = _untimed(study, output, configs, faults)
+    records = {**{str(job): Record.failure(job, faults[job.arm]) for job in failed}}
+    earlier = _finished_records(jobs)
+    for number, job in enumerate(jobs, start=1):
+        record = earlier.get(job) or worker.train(job)
+        records[str(job)] = record
+        say(f"{number}/{len(jobs)} {_line(job, record, is_earlier=job in earlier)}")
+        if job not in earlier:
+            write_tables(study, output, list(records.values()))
+    write_tables(study, output, list(records.values()))
+    return StudyResult(output, tuple(records.values()))
+
+
+def check_output(study: Study, output: Path, *, resume: bool) -> None:
+    """Refuse a folder that holds a study, or none to go on with.
+
+    Raises:
+        InputError: It does.
+    """
+    begun = (output / FILE).is_file()
+    if begun and not resume:
+        raise InputError(
+            f"{output}: holds a study already; --resume goes on with it, --output DIR writes "
+            "elsewhere"
+        )
+    if resume and not begun:
+        raise InputError(f"{output}: holds no study to go on with; leave --resume out")
+    for config in arm_configs(study).values() if not begun else ():
+        if contains(output, Path(config.data.root)):
+            raise InputError(
+                f"--output: {output} must not hold the raw data {config.data.root}; name a folder "
+                "of its own"
+            )
+
+
+def _untimed(
+    study: Study, output: Path, configs: dict[str, Config], faults: dict[str, str]
+) -> list[Job]:
+    """Return the jobs of arms that failed while their steps were timed."""
+    return jobs_in_turn(study, output, configs, dict.fromkeys(faults, 1))
+
+
+def _finished_records(jobs: Sequence[Job]) -> dict[Job, Record]:
+    """Return the records of earlier calls.
+
+    Raises:
+        InputError: One was made with other settings.
+    """
+    records = {}
+    for job in jobs:
+        record = read_record(job.record_file)
+        if record is None or not record.is_finished:
+            continue
+        if record.changes != job.changes:
+            raise InputError(
+                f"{job.record_file}: was trained with other settings than the study has now "
+                f"({_first_difference(record.changes, job.changes)}); write elsewhere with "
+                "--output DIR"
+            )
+        records[job] = record
+    return records
+
+
+def _first_difference(earlier: Sequence[str], now: Sequence[str]) -> str:
+    lost = [change for change in earlier if change not in now]
+    added = [change for change in now if change not in earlier]
+    return f"{lost[0] if lost else 'nothing'} before, {added[0] if added else 'nothing'} now"
+
+
+def _line(job: Job, record: Record, *, is_earlier: bool) -> str:
+    if not record.is_finished:
+        return f"{job}: failed: {record.message}"
+    name = job.measures[0]
+    value = record.scores.get(name)
+    score = f"{name} {value:.4f}, " if value is not None else ""
+    done = (
+        "finished before" if is_earlier else f"{record.minutes:.2f} minutes, {record.steps} steps"
+    )
+    return f"{job}: {score}{done}"

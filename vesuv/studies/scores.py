@@ -1,0 +1,111 @@
+"""Scores of a run: its validation cases, a selected threshold, and further cases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vesuv.data.labels import encode
+from vesuv.errors import InputError
+from vesuv.evaluation.class_scores import Row, measure_rows, overlap_row
+from vesuv.evaluation.classes import Classes
+from vesuv.evaluation.measure import split_column
+from vesuv.evaluation.measures import OVERLAP
+from vesuv.evaluation.pairs import CaseFiles, find_pairs
+from vesuv.evaluation.units import VOXEL
+from vesuv.inference.predictor import Predictor
+from vesuv.io.formats import read
+from vesuv.io.tables import mean
+from vesuv.selection.held_out import HeldOutRun, open_held_out, predict_held_out
+from vesuv.selection.summary import nested_estimate
+from vesuv.selection.validation import validate_distribution
+from vesuv.studies.records import Job
+from vesuv.types import no_shown_progress, silent
+
+HELD_OUT = "held_out/"
+"""Prefix of columns of cases that no run trains on."""
+SELECTED = "selected/"
+"""Prefix of columns of masks with a selected threshold."""
+
+
+def score_run(job: Job) -> tuple[Row, dict[str, Row]]:
+    """Score a trained run with the threshold of its configuration.
+
+    Returns:
+        Column -> mean over the cases, and the scores of each case.
+    """
+    (one,) = open_held_out([job.run])
+    predictor = Predictor([one.network(job.checkpoint, one.machine.device)], one.machine)
+    cases = _score_validation_cases(job, one, predictor)
+    scores = _means(cases)
+    if job.selection and len(one.cases) > 1:
+        scores |= _score_selection(job)
+    if job.held_out is not None:
+        held_out = {
+            f"{HELD_OUT}{files.id}": _score_files(files, predictor, job.measures)
+            for files in _files(*job.held_out)
+        }
+        scores |= {f"{HELD_OUT}{column}": value for column, value in _means(held_out).items()}
+        cases |= held_out
+    return scores, cases
+
+
+def _score_validation_cases(job: Job, one: HeldOutRun, predictor: Predictor) -> dict[str, Row]:
+    (predictions,), _ = predict_held_out([one], [job.checkpoint], silent, no_shown_progress)
+    rows = {}
+    for case in one.cases:
+        mask = predictor.classes(predictions.probs(case), case.native_spacing)
+        label = np.array(case.native_label)  # the stored one is read-only
+        classes = Classes(mask, label, case.native_spacing, VOXEL, predictor.targets)
+        rows[case.id] = measure_classes(classes, job.measures)
+    return rows
+
+
+def _score_selection(job: Job) -> Row:
+    """Select the threshold without each part of the cases, and score that part."""
+    validation = validate_distribution([job.run], checkpoints=[job.checkpoint])
+    result = validation.result
+    estimate = nested_estimate(result.nested, result.problem.part_kind)
+    if estimate is None:
+        return {}
+    return {f"{SELECTED}dice": estimate["dice"], f"{SELECTED}fraction_error": estimate["gap"]}
+
+
+def _files(images: Path, labels: Path) -> list[CaseFiles]:
+    pairs, faults = find_pairs(images, labels)
+    if faults:
+        raise InputError(f"study.held_out: {faults[0]}")
+    return pairs
+
+
+def _score_files(files: CaseFiles, predictor: Predictor, measures: Sequence[str]) -> Row:
+    """Predict an image and score it against its label's file."""
+    image, label = read(files.prediction), read(files.label)
+    probs = predictor.predict(image.channels, image.spacing)
+    mask = predictor.classes(torch.from_numpy(probs), image.spacing)
+    labelled = encode(label.channels[0], predictor.config.labels)
+    if labelled.shape != mask.shape:
+        raise InputError(
+            f"{files.label}: a label has the shape of its image {mask.shape}, found "
+            f"{labelled.shape}; replace it"
+        )
+    classes = Classes(mask, labelled, image.spacing, VOXEL, predictor.targets)
+    return measure_classes(classes, measures)
+
+
+def measure_classes(classes: Classes, measures: Sequence[str]) -> Row:
+    """Return the columns of measures, named as `parse_measures` does."""
+    matrix = classes.confusion()
+    others = [name for name in measures if name not in OVERLAP]
+    rows = measure_rows(classes, matrix, others, "background")
+    for column, value in overlap_row(matrix, classes.targets).items():
+        rows.setdefault(split_column(column)[0], {})[column] = value
+    return {column: value for name in measures for column, value in rows[name].items()}
+
+
+def _means(cases: Mapping[str, Row]) -> Row:
+    columns = dict.fromkeys(column for row in cases.values() for column in row)
+    return {column: mean([row[column] for row in cases.values()]) for column in columns}

@@ -1,0 +1,170 @@
+"""Files of a study: study.csv, study.md, curves.png and study.html."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from statistics import fmean
+
+from vesuv.io.tables import Cell, TextTable, markdown_table, write_csv, write_text
+from vesuv.studies.comparison import (
+    PairedDifference,
+    columns,
+    headline_columns,
+    of_arm,
+    paired_difference,
+    spread,
+)
+from vesuv.studies.records import Record
+from vesuv.studies.study_file import Study
+
+_DASH = "–"
+_COST = ("minutes", "steps", "parameters")
+
+
+def write_tables(study: Study, output: Path, records: Sequence[Record]) -> None:
+    """Write the files of a study into its folder."""
+    write_csv(output / "study.csv", csv_rows(records))
+    write_text(output / "study.md", markdown(study, records))
+
+
+def csv_rows(records: Sequence[Record]) -> list[dict[str, Cell]]:
+    """Return one row for each run, with every column."""
+    names = columns(records)
+    return [
+        {
+            "arm": one.arm,
+            "fold": one.fold,
+            "seed": one.seed,
+            "status": one.status,
+            "minutes": one.minutes,
+            "steps": one.steps or None,
+            "parameters": one.parameters or None,
+            "checkpoint": one.checkpoint,
+            **{name: one.scores.get(name) for name in names},
+            "message": one.message,
+        }
+        for one in records
+    ]
+
+
+def markdown(study: Study, records: Sequence[Record]) -> str:
+    """Return the tables as Markdown, with what they show."""
+    arms = [arm.name for arm in study.arms]
+    tables = [scores_table(arms, records)]
+    if len(arms) > 1:
+        tables.append(differences_table(arms, records))
+    tables += [cost_table(arms, records), *failures_table(records)]
+    text = [f"# {study.name}", "", *(f"{line}  " for line in describe(study, records)), ""]
+    return "\n".join([*text, *map(markdown_table, tables)])
+
+
+def describe(study: Study, records: Sequence[Record]) -> list[str]:
+    """Return what was run and how it was scored, in sentences."""
+    settings, budget = study.settings, study.settings.budget
+    length = f"{budget.steps} steps" if budget.minutes is None else f"{budget.minutes:g} minutes"
+    folds, seeds = (", ".join(map(str, one)) for one in (settings.folds, settings.seeds))
+    names = sorted({one.checkpoint for one in records if one.checkpoint})
+    total = len(settings.folds) * len(settings.seeds) * len(study.arms)
+    lines = [
+        f"Base {settings.base}; folds {folds}; seeds {seeds}; {length} of training a run.",
+        f"{sum(one.is_finished for one in records)} of {total} runs are finished.",
+        f"Scores are those of whole validation volumes, at the threshold of the configuration, "
+        f"checkpoint {', '.join(names) or _DASH}; a run's score is the mean over its cases.",
+        "selected/: threshold chosen without and scored on each part of the fold's cases in turn.",
+        "Differences are paired by fold and seed; intervals are 95 % by Student's t.",
+    ]
+    if budget.minutes is not None:
+        lines.append(
+            "Each arm's schedule is spread over the steps that take the budget by a timing before."
+        )
+    return lines
+
+
+def overview_table(arms: Sequence[str], records: Sequence[Record]) -> TextTable:
+    """Return the first measure with its difference to the first arm, and the cost of each arm."""
+    first = next(iter(headline_columns(records)), "")
+    rows = []
+    for arm in arms:
+        runs, difference = of_arm(records, arm), ""
+        scores = spread(runs, first)
+        if arm != arms[0]:
+            difference = _difference(paired_difference(records, arms[0], arm, first))
+        cells = [_with_deviation(scores.mean, scores.runs), difference, *_cost(runs)]
+        rows.append([arm, str(len(runs)), *cells])
+    header = ["arm", "runs", first, f"minus {arms[0]}", *_COST]
+    return TextTable("Mean ± standard deviation over runs; difference [95 %]", header, rows)
+
+
+def scores_table(arms: Sequence[str], records: Sequence[Record]) -> TextTable:
+    """Return the mean of each column, and its standard deviation over the runs."""
+    names = headline_columns(records)
+    rows = []
+    for arm in arms:
+        runs = of_arm(records, arm)
+        cells = [spread(runs, name) for name in names]
+        rows.append([arm, str(len(runs)), *(_with_deviation(one.mean, one.runs) for one in cells)])
+    return TextTable("Mean ± standard deviation over runs", ["arm", "runs", *names], rows)
+
+
+def differences_table(arms: Sequence[str], records: Sequence[Record]) -> TextTable:
+    """Return each column's difference to the first arm with its interval."""
+    names = headline_columns(records)
+    rows = []
+    for arm in arms[1:]:
+        pairs = [paired_difference(records, arms[0], arm, name) for name in names]
+        number = max((one.num_pairs for one in pairs), default=0)
+        rows.append([arm, str(number), *map(_difference, pairs)])
+    return TextTable(f"Difference to {arms[0]} [95 % interval]", ["arm", "pairs", *names], rows)
+
+
+def cost_table(arms: Sequence[str], records: Sequence[Record]) -> TextTable:
+    """Return minutes, steps and parameters, and the spread of the first column."""
+    first = next(iter(headline_columns(records)), "")
+    rows = []
+    for arm in arms:
+        runs = of_arm(records, arm)
+        scores = spread(runs, first)
+        rows.append([arm, *_cost(runs), _number(scores.folds), _number(scores.seeds)])
+    header = ["arm", *_COST]
+    header += [f"{first}: deviation over folds", f"{first}: over seeds"]
+    return TextTable("Cost, and spread of the first measure", header, rows)
+
+
+def failures_table(records: Sequence[Record]) -> list[TextTable]:
+    """Return the runs that failed; no table without one."""
+    rows = [
+        [one.arm, str(one.fold), str(one.seed), one.message]
+        for one in records
+        if not one.is_finished
+    ]
+    header = ["arm", "fold", "seed", "reason"]
+    return [TextTable("Failed runs", header, rows, num_names=4)] if rows else []
+
+
+def _cost(runs: Sequence[Record]) -> list[str]:
+    """Return mean minutes, mean steps, and parameters."""
+    if not runs:
+        return [_DASH] * len(_COST)
+    minutes, steps = fmean(one.minutes for one in runs), fmean(one.steps for one in runs)
+    return [_number(minutes, 2), _number(steps, 0), f"{runs[0].parameters:,}"]
+
+
+def _difference(difference: PairedDifference) -> str:
+    low, high = difference.interval
+    if math.isnan(low):
+        return _signed(difference.mean)
+    return f"{_signed(difference.mean)} [{_signed(low)}, {_signed(high)}]"
+
+
+def _with_deviation(mean: float, deviation: float) -> str:
+    return f"{_number(mean)} ± {_number(deviation)}" if not math.isnan(deviation) else _number(mean)
+
+
+def _number(value: float, places: int = 4) -> str:
+    return _DASH if math.isnan(value) else f"{value:,.{places}f}"
+
+
+def _signed(value: float) -> str:
+    return _DASH if math.isnan(value) else f"{value:+.4f}"
