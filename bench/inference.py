@@ -1,22 +1,26 @@
 """How fast is prediction by sliding windows, and how much memory does it take in blocks?
 
-speed:   voxels a second of the whole-volume way and of blocks, against MONAI's
+speed:   voxels a second of the whole-volume way, with and without torch.compile, against MONAI's
          `sliding_window_inference` and, where it is installed, nnU-Net's predictor: one network,
          the same windows, alternating in one process.
 memory:  peak resident memory of a child process that predicts cubes of growing size in blocks.
+folds:   peak resident memory and seconds of an ensemble in blocks, against nnU-Net's predictor with
+         the same networks, each in a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import resource
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +45,7 @@ CLASSES = {"background": 0, "sheet": 1}
 
 def main() -> None:
     parser = options(__doc__ or "", repeats=3)
-    parser.add_argument("--question", choices=("speed", "memory"), default="speed")
+    parser.add_argument("--question", choices=("speed", "memory", "folds"), default="speed")
     parser.add_argument("--edges", type=int, nargs="+", default=[256, 512, 1024])
     parser.add_argument("--size", type=int, default=128, help="edge of the cube of `speed`")
     parser.add_argument("--patch", type=int, default=64)
@@ -49,13 +53,17 @@ def main() -> None:
     parser.add_argument("--filters", type=int, default=16)
     parser.add_argument("--depth", type=int, default=3)
     parser.add_argument("--block", type=int, default=256, help="edge of the blocks of `memory`")
+    parser.add_argument("--folds", type=int, default=1, help="networks; 5 in `folds`")
+    parser.add_argument("--peer", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     if arguments.child is not None:
-        _predict_in_blocks(arguments, arguments.child)
+        (_predict_as_nnunet if arguments.peer else _predict_in_blocks)(arguments, arguments.child)
     elif arguments.question == "memory":
         _memory(arguments)
+    elif arguments.question == "folds":
+        _folds(arguments)
     else:
         _speed(arguments)
 
@@ -102,19 +110,62 @@ def _memory(arguments: argparse.Namespace) -> None:
         for edge in arguments.edges:
             file = Path(folder) / f"{edge}.npy"
             _write_cube(file, edge)
-            words = [sys.executable, __file__, "--child", str(file)]
-            for name in ("patch", "overlap", "filters", "depth", "block", "threads"):
-                words += [f"--{name}", str(getattr(arguments, name))]
-            output = subprocess.run(words, check=True, capture_output=True, text=True).stdout
-            figures = json.loads(output.splitlines()[-1])
+            figures = _in_process(arguments, file)
             report.row(f"{edge}³, peak memory", [figures["peak"] / 1e6], "MB")
             report.fact(f"{edge}³", figures["line"])
             file.unlink()
     report.finish()
 
 
+def _folds(arguments: argparse.Namespace) -> None:
+    """Measure an ensemble on the first of the edges, in blocks and as nnU-Net predicts."""
+    report = Report(__doc__ or "", arguments)
+    edge = arguments.edges[0]
+    with tempfile.TemporaryDirectory(dir=arguments.data.parent) as folder:
+        file = Path(folder) / f"{edge}.npy"
+        _write_cube(file, edge)
+        figures = {
+            name: _in_process(arguments, file, *words)
+            for name, words in {"nnU-Net": ["--peer"], "vesuv, in blocks": []}.items()
+        }
+    for key, factor, unit in (("peak", 1e-6, "MB"), ("seconds", 1.0, "s")):
+        for name, values in figures.items():
+            against = None if name == "nnU-Net" else f"nnU-Net, {key}"
+            report.row(f"{name}, {key}", [values[key] * factor], unit, against=against)
+    report.finish()
+
+
+def _in_process(arguments: argparse.Namespace, file: Path, *words: str) -> dict[str, Any]:
+    """Return the figures of a child process that predicts a file."""
+    options = [sys.executable, __file__, "--child", str(file), *words]
+    for name in ("patch", "overlap", "filters", "depth", "block", "threads", "folds"):
+        options += [f"--{name}", str(getattr(arguments, name))]
+    output = subprocess.run(options, check=True, stdout=subprocess.PIPE, text=True).stdout
+    figures: dict[str, Any] = json.loads(output.splitlines()[-1])
+    return figures
+
+
+def _print_figures(seconds: float, **others: str) -> None:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"peak": peak, "seconds": seconds, **others}))
+
+
+def _predict_as_nnunet(arguments: argparse.Namespace, file: Path) -> None:
+    """Predict a file with nnU-Net's predictor, from intensities to the mask."""
+    start = time.perf_counter()
+    predictor = _nnunet_predictor(arguments)
+    assert predictor is not None, "nnU-Net is not installed"
+    image = torch.from_numpy(np.load(file).astype(np.float32))[None]
+    image -= image.mean()
+    image /= image.std()
+    logits = predictor.predict_logits_from_preprocessed_data(image)
+    predictor.label_manager.convert_logits_to_segmentation(logits)
+    _print_figures(time.perf_counter() - start)
+
+
 def _predict_in_blocks(arguments: argparse.Namespace, file: Path) -> None:
     lines: list[str] = []
+    start = time.perf_counter()
     predictor = _predictor(arguments, "float32")
     output = file.with_suffix(".zarr")
     BlockPrediction(
@@ -126,9 +177,8 @@ def _predict_in_blocks(arguments: argparse.Namespace, file: Path) -> None:
         BlockSettings(block_size=arguments.block),
         say=lines.append,
     ).run()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     line = next(line for line in lines if "voxels a second" in line)
-    print(json.dumps({"peak": peak, "line": line}))
+    _print_figures(time.perf_counter() - start, line=line)
 
 
 def _write_cube(file: Path, edge: int) -> None:
@@ -169,10 +219,17 @@ def _config(arguments: argparse.Namespace, precision: str) -> Config:
 
 def _predictor(arguments: argparse.Namespace, precision: str) -> Predictor:
     config = _config(arguments, precision)
-    torch.manual_seed(0)
-    network = build_model(config.model).eval().requires_grad_(False)
-    trained = TrainedNetwork(network, config, Normalizer(name="zscore"), "bench")
-    return Predictor([trained], resolve(config.runtime))
+    networks = []
+    for fold in range(arguments.folds):
+        torch.manual_seed(fold)
+        network = build_model(config.model).eval().requires_grad_(False)
+        networks.append(TrainedNetwork(network, config, Normalizer(name="zscore"), f"fold {fold}"))
+    return Predictor(networks, resolve(config.runtime))
+
+
+def _normalised(image: np.ndarray) -> Tensor:
+    statistics = case_statistics(image[None], None)
+    return (torch.from_numpy(image).float() - statistics.mean[0]) / statistics.std[0]
 
 
 @torch.inference_mode()
@@ -182,11 +239,9 @@ def _monai(
     """MONAI with our weights: its own are cut off at 0.001, which mixes windows at their faces."""
     offset = torch.arange(windows[0]) - (windows[0] - 1) / 2
     bell = torch.exp(-0.5 * (offset / (windows[0] / 8)) ** 2)
-    statistics = case_statistics(image[None], None)
-    normalised = (torch.from_numpy(image).float() - statistics.mean[0]) / statistics.std[0]
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16"):
         probs = sliding_window_inference(
-            normalised[None, None],
+            _normalised(image)[None, None],
             windows,
             sw_batch_size=1,
             predictor=lambda batch: network(batch).float().sigmoid(),
@@ -196,12 +251,17 @@ def _monai(
     return probs[0]
 
 
-def _nnunet(arguments: argparse.Namespace, image: np.ndarray) -> Callable[[], object] | None:
-    """nnU-Net's predictor with our network in it; None where it is not installed."""
+def _nnunet_predictor(arguments: argparse.Namespace) -> Any | None:
+    """nnU-Net's predictor with our networks as its folds; None where it is not installed."""
     try:
         from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+        from nnunetv2.utilities.label_handling.label_handling import LabelManager
     except ImportError:
         return None
+
+    class Labels(LabelManager):  # type: ignore[misc]
+        num_segmentation_heads = 1
+
     predictor = nnUNetPredictor(
         tile_step_size=1.0 - arguments.overlap,
         use_gaussian=True,
@@ -210,23 +270,26 @@ def _nnunet(arguments: argparse.Namespace, image: np.ndarray) -> Callable[[], ob
         device=torch.device("cpu"),
         allow_tqdm=False,
     )
-    network = _predictor(arguments, "float32").networks[0].network
-
-    class Manager:
-        patch_size = (arguments.patch,) * 3
-
-    class Labels:
-        num_segmentation_heads = 1
-
-    predictor.network = network
-    predictor.configuration_manager = Manager()
-    predictor.label_manager = Labels()
+    networks = [one.network for one in _predictor(arguments, "float32").networks]
+    predictor.network = networks[0]
+    predictor.list_of_parameters = [one.state_dict() for one in networks]
+    predictor.configuration_manager = SimpleNamespace(patch_size=(arguments.patch,) * 3)
+    # one logit is a region in nnU-Net
+    predictor.label_manager = Labels({"background": 0, "sheet": (1,)}, [1])
     predictor.allowed_mirroring_axes = None
-    normalised = torch.from_numpy(image).float()[None]
+    return predictor
 
-    def run() -> object:
-        with contextlib.redirect_stdout(None):
-            return predictor.predict_sliding_window_return_logits(normalised)
+
+def _nnunet(arguments: argparse.Namespace, image: np.ndarray) -> Callable[[], Tensor] | None:
+    """nnU-Net's windows from intensities to probabilities; None where it is not installed."""
+    predictor = _nnunet_predictor(arguments)
+    if predictor is None:
+        return None
+
+    def run() -> Tensor:
+        logits = predictor.predict_sliding_window_return_logits(_normalised(image)[None])
+        probs: Tensor = predictor.label_manager.apply_inference_nonlin(logits)
+        return probs
 
     return run
 

@@ -74,6 +74,30 @@ def test_blocks_of_files_give_the_same_files(make_run, tmp_path: Path, run: Run,
     )
 
 
+def test_uncertainty_of_blocks_is_written_planned_and_repeated(
+    make_run, volume: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("predict", "--run", make_run("a").path, "--input", volume, "--views", "mirror")
+    words += ("--uncertainty", "--block-size", 32)
+    run(*words, "--output", tmp_path / "whole")
+    run(*words, "--output", tmp_path / "blocks", "--blocks")
+    capsys.readouterr()
+    run(*words, "--output", tmp_path / "p.zarr", "--dry-run", "--plan")
+    assert "55.4 kB to write" in capsys.readouterr().out  # 2 x 40 x 33 x 21
+    run(*words, "--output", tmp_path / "p.zarr")
+
+    recorded = ("--from", tmp_path / "p.zarr/provenance.json", "--input", volume)
+    run("predict", *recorded, "--output", tmp_path / "q.zarr")
+
+    whole, blocks = (
+        read(tmp_path / folder / "uncertainty/a.tif").array for folder in ("whole", "blocks")
+    )
+    assert blocks.dtype == np.float32
+    assert np.abs(whole - blocks).max() <= 0.0021  # half a step of 1/255
+    steps, again = (read(tmp_path / name / "uncertainty").array for name in ("p.zarr", "q.zarr"))
+    assert np.array_equal(steps, again) and np.array_equal(steps, np.rint(blocks * 255))
+
+
 def test_large_volumes_are_predicted_in_blocks(
     make_run, volume: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -60,7 +60,9 @@ class BlockOptions:
     resume: Switch = False
     plan: Switch = False
 
-    def settings(self, *, probabilities: bool, overwrite: bool) -> BlockSettings:
+    def settings(
+        self, *, probabilities: bool, calibrated: bool, uncertainty: bool, overwrite: bool
+    ) -> BlockSettings:
         """Return what the library needs.
 
         Raises:
@@ -76,7 +78,9 @@ class BlockOptions:
             part=Part() if self.part is None else Part.parse(self.part),
             engine=self.engine,
             workers=self.workers,
-            keep_probabilities=probabilities,
+            keep_probabilities=probabilities or calibrated,
+            calibrated=calibrated,
+            uncertainty=uncertainty,
             overwrite=overwrite,
             always=self.blocks,
         )
@@ -195,23 +199,17 @@ def run_or_plan(
         out.print(line)
 
 
-def check_for_zarr(submission: Path | None, *, calibrated: bool, uncertainty: bool) -> None:
-    """Refuse options that an output in Zarr does not have.
+def check_for_zarr(submission: Path | None) -> None:
+    """Refuse the option that an output in Zarr does not have.
 
     Raises:
-        InputError: Names the first one.
+        InputError: A submission is asked for.
     """
-    given = {
-        "--submission": submission is not None,
-        "--calibrated": calibrated,
-        "--uncertainty": uncertainty,
-    }
-    for option, is_given in given.items():
-        if is_given:
-            raise InputError(
-                f"{option}: is not written block by block; let --output name a folder, or leave it "
-                "out"
-            )
+    if submission is not None:
+        raise InputError(
+            "--submission: is not written block by block; let --output name a folder, or leave it "
+            "out"
+        )
 
 
 def _print_plan(out: Console, prediction: BlockPrediction, *, with_rates: bool) -> None:

@@ -198,11 +198,6 @@ class FilePrediction:
 
     def _predict_in_blocks(self, volume: InputVolume, title: str) -> list[DomainShift]:
         """Predict one volume block by block, and write its mask slab by slab."""
-        if self.uncertainty or self.calibrated:
-            raise InputError(
-                f"{volume.files[0]}: uncertainty and calibrated probabilities are not written "
-                "block by block; leave them out for volumes of this size"
-            )
         files = self.output_files(volume)
         start = time.monotonic()
         prediction = BlockPrediction(
@@ -211,11 +206,13 @@ class FilePrediction:
             self.predictor,
             Source(tuple(map(str, volume.files))),
             block_folder(files[0]),
-            settings_for_files(self.blocks, probabilities=self.probabilities),
+            settings_for_files(
+                self.blocks, probabilities=self.probabilities, uncertainty=self.uncertainty
+            ),
             self.say,
             self.show_progress,
         )
-        shifts = predict_to_files(prediction, files)
+        shifts = predict_to_files(prediction, files, calibrated=self.calibrated)
         self.say(f"{title}: {time.monotonic() - start:.1f} s, in blocks")
         return shifts
 

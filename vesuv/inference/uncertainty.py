@@ -15,6 +15,9 @@ import math
 import torch
 from torch import Tensor
 
+UNCERTAINTY_STEPS = 255
+"""Steps from no to the largest uncertainty where it is stored in one byte a voxel."""
+
 
 def entropy(probs: Tensor, *, overlap: bool = False) -> Tensor:
     """Return the entropy of each voxel in bits.
@@ -51,3 +54,18 @@ def mutual_information(mean: Tensor, *, overlap: bool = False) -> Tensor:
         overlap: Whether the channels are regions.
     """
     return (entropy(mean[:-1], overlap=overlap) - mean[-1]).clamp_(min=0.0)
+
+
+def largest_uncertainty(num_channels: int, *, overlap: bool = False) -> float:
+    """Return the largest mutual information of networks with this number of channels, in bits."""
+    return float(num_channels) if overlap or num_channels == 1 else math.log2(num_channels)
+
+
+def quantise_uncertainty(bits: Tensor, largest: float) -> Tensor:
+    """Return steps of `largest` / 255, uint8."""
+    return (bits * (UNCERTAINTY_STEPS / largest)).round_().clamp_(0, UNCERTAINTY_STEPS).byte()
+
+
+def dequantise_uncertainty(steps: Tensor, largest: float) -> Tensor:
+    """Return bits, float32."""
+    return steps.float() * (largest / UNCERTAINTY_STEPS)

@@ -24,21 +24,31 @@ ONE = (1.0, 1.0, 1.0)
 
 
 def in_blocks(
-    networks: Predictor, image: Array, spacing, block, counts: WindowCounts | None = None
+    networks: Predictor,
+    image: Array,
+    spacing,
+    block,
+    counts: WindowCounts | None = None,
+    *,
+    uncertainty: bool = False,
 ) -> torch.Tensor:
-    """Put the probabilities of all blocks together."""
+    """Put the probabilities, or the uncertainty, of all blocks together."""
     voxels = ArrayVoxels(image if image.ndim == 4 else image[None])
     grids = Grids.of(voxels.shape[1:], spacing, networks.config.data.spacing)
-    computer = BlockPredictor(networks, grids, measure_image(voxels, grids, "full"))
+    statistics = measure_image(voxels, grids, "full")
+    computer = BlockPredictor(networks, grids, statistics, uncertainty=uncertainty)
     parts: list[list[slice]] = [
         [slice(start, min(start + edge, length)) for start in range(0, length, edge)]
         for length, edge in zip(grids.native, block, strict=True)
     ]
     result = torch.empty(0)
     for z, y, x in itertools.product(*parts):
-        probs = computer.predict(
+        block_probs = computer.predict(
             computer.read(voxels, (z, y, x)), (z, y, x), counts or WindowCounts()
         )
+        probs = block_probs.probs
+        if block_probs.uncertainty is not None:
+            probs = torch.cat([probs, block_probs.uncertainty[None]])
         if not result.numel():
             result = torch.full((len(probs), *grids.native), torch.nan)
         result[:, z, y, x] = probs
@@ -76,6 +86,28 @@ def test_views_and_members_with_other_windows_and_weights_are_averaged_alike() -
     networks.weights = (1.0, 3.0)
 
     assert compare(networks, smooth_image((15, 9, 17)), ONE, (9, 9, 9)) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("spacing", [ONE, (1.7, 0.6, 1.1)])
+@pytest.mark.parametrize("kind", ["one", "classes", "regions"])
+def test_the_uncertainty_of_blocks_is_that_of_the_whole_volume(kind: str, spacing) -> None:
+    classes = {} if kind == "one" else {"classes": {"background": 0, "thin": 3, "thick": 7}}
+    regions = {"all": ["thin", "thick"], "core": ["thick"]} if kind == "regions" else None
+    networks = predictor(
+        *(
+            network(seed, views="mirror", patch_size=(8, 10, 8), spacing=ONE, regions=regions,
+                    **classes)
+            for seed in (0, 1)
+        )
+    )  # fmt: skip
+    image = smooth_image((17, 15, 13))
+
+    blocks = in_blocks(networks, image, spacing, (9, 7, 8), uncertainty=True)
+
+    assert np.abs(blocks[:-1].numpy() - networks.predict(image, spacing)).max() <= 1e-5
+    bits = networks.uncertainty(image, spacing)
+    assert bits.std() > 0.01
+    assert np.abs(blocks[-1].numpy() - bits).max() <= 1e-5
 
 
 @settings(max_examples=12, deadline=None, derandomize=True)

@@ -31,14 +31,17 @@ from vesuv.inference.blocks.plan import BlockPlan, Part
 from vesuv.inference.levels import quantise
 from vesuv.inference.masks import MaskSettings
 from vesuv.inference.postprocess.components import RemoveSmall
+from vesuv.inference.predictor import Predictor
 from vesuv.io.formats import read
 from vesuv.types import Progress
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+import json
 import torch
-from tests.inference.blocks.conftest import block_prediction, network, predictor
+from tests.inference.blocks.conftest import block_prediction
+from tests.inference.blocks.test_run import networks_for
 from vesuv.inference.blocks.work import BlockWork
 
 torch.set_num_threads(1)
@@ -55,10 +58,21 @@ def write_or_die(self, result):
     return write(self, result)
 
 BlockWork.write = write_or_die
-block_prediction(
-    predictor(network()), sys.argv[1], Path(sys.argv[2]), keep_probabilities=True
-).run()
+chosen = json.loads(sys.argv[3])
+block_prediction(networks_for(chosen), sys.argv[1], Path(sys.argv[2]), **chosen).run()
 """
+ALL_OUTPUTS = {"keep_probabilities": True, "calibrated": True, "uncertainty": True}
+
+
+def networks_for(chosen: dict[str, bool]) -> Predictor:
+    """Return two networks with a temperature and a chain for `ALL_OUTPUTS`, else one."""
+    if chosen != ALL_OUTPUTS:
+        return predictor(network())
+    targets = network().config.labels.targets
+    chain: Chain = (RemoveSmall(name="remove_small", voxels=60),)
+    networks = predictor(network(), network(1), mask=MaskSettings.alike(targets, 0.5, chain))
+    networks.temperatures = (1.7,)
+    return networks
 
 
 def test_the_image_holds_mask_levels_and_pyramid(volume: Path, tmp_path: Path) -> None:
@@ -81,6 +95,66 @@ def test_the_image_holds_mask_levels_and_pyramid(volume: Path, tmp_path: Path) -
     assert record["windows"]["empty"] > 0
 
 
+@pytest.mark.parametrize("with_chain", [False, True])
+def test_calibrated_probabilities_and_uncertainty_lie_beside_the_mask(
+    with_chain: bool, volume: Path, tmp_path: Path
+) -> None:
+    networks = networks_for(ALL_OUTPUTS)
+    if not with_chain:
+        networks.mask = predictor(network()).mask
+    image, output = np.load(volume), tmp_path / "p.zarr"
+
+    block_prediction(networks, volume, output, **ALL_OUTPUTS).run()
+
+    assert np.array_equal(read(output).array, networks.segment(image))
+    levels = zarr.open_array(str(output / "probabilities/0"))[...]
+    calibrated = networks.predict(image, calibrated=True)
+    assert np.abs((levels + 0.5) / 200 - calibrated).max() <= 0.0026  # half a step of 1/200
+    assert np.abs(calibrated - networks.predict(image)).max() > 0.02
+    bits = zarr.open_array(str(output / "uncertainty/0"))
+    expected = networks.uncertainty(image)
+    assert (bits.dtype, bits.shards, expected.max() > 0.1) == (np.uint8, (16, 16, 16), True)
+    assert np.abs(bits[...] / 255 - expected).max() <= 0.5001 / 255
+    scale = zarr.open_group(str(output / "uncertainty")).attrs["vesuv"]
+    assert scale["meaning"] == "mutual information = value * 1 / 255" and scale["unit"] == "bit"
+    assert zarr.open_group(str(output / "probabilities")).attrs["vesuv"]["calibrated"] is True
+    assert np.array_equal(read(output / "uncertainty").array, bits[...])
+    record = json.loads((output / "provenance.json").read_text())
+    assert (record["uncertainty"], record["calibrated"], record["temperature"]) == (
+        True,
+        True,
+        [1.7],
+    )
+    assert not (output / ".vesuv/uncalibrated").exists()
+
+
+def test_uncertainty_and_calibration_need_what_whole_volumes_need(
+    volume: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "p.zarr"
+
+    with pytest.raises(InputError, match=r"one network with inference\.views=none"):
+        block_prediction(predictor(network()), volume, output, uncertainty=True).run()
+    with pytest.raises(InputError, match="no temperature was selected"):
+        block_prediction(predictor(network()), volume, output, calibrated=True).run()
+    assert not output.exists()
+
+
+def test_a_run_that_is_killed_while_it_finishes_goes_on(
+    volume: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    networks, output = networks_for(ALL_OUTPUTS), tmp_path / "p.zarr"
+    block_prediction(networks, volume, tmp_path / "whole.zarr", **ALL_OUTPUTS).run()
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "finish", lambda _: sys.exit("killed"))
+        with pytest.raises(SystemExit):
+            block_prediction(networks, volume, output, **ALL_OUTPUTS).run()
+
+    block_prediction(networks, volume, output, **ALL_OUTPUTS).run()
+
+    assert shard_bytes(output) == shard_bytes(tmp_path / "whole.zarr")
+
+
 def test_a_chain_runs_over_all_blocks(volume: Path, tmp_path: Path) -> None:
     targets = network().config.labels.targets
     chain: Chain = (RemoveSmall(name="remove_small", voxels=60),)
@@ -95,13 +169,16 @@ def test_a_chain_runs_over_all_blocks(volume: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "p.zarr/probabilities").exists()
 
 
-def test_a_killed_run_goes_on_and_gives_the_same_bytes(volume: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("chosen", [{"keep_probabilities": True}, ALL_OUTPUTS])
+def test_a_killed_run_goes_on_and_gives_the_same_bytes(
+    chosen: dict[str, bool], volume: Path, tmp_path: Path
+) -> None:
     whole, killed = tmp_path / "whole.zarr", tmp_path / "killed.zarr"
-    networks = predictor(network())
-    block_prediction(networks, volume, whole, keep_probabilities=True).run()
+    networks = networks_for(chosen)
+    block_prediction(networks, volume, whole, **chosen).run()
 
     process = subprocess.run(
-        [sys.executable, "-c", KILLED, str(volume), str(killed)],
+        [sys.executable, "-c", KILLED, str(volume), str(killed), json.dumps(chosen)],
         env={**os.environ, "PYTHONPATH": str(Path.cwd()), "OMP_NUM_THREADS": "1"},
         check=False,
     )
@@ -112,7 +189,7 @@ def test_a_killed_run_goes_on_and_gives_the_same_bytes(volume: Path, tmp_path: P
         read(killed)
 
     lines: list[str] = []
-    block_prediction(networks, volume, killed, lines.append, keep_probabilities=True).run()
+    block_prediction(networks, volume, killed, lines.append, **chosen).run()
 
     assert "4 of 36 blocks were predicted before" in lines
     assert shard_bytes(killed) == shard_bytes(whole)

@@ -57,6 +57,7 @@ class RegionNetwork:
         views: Views of each window.
         batch_size: Windows in one forward pass.
         overlapping_regions: Whether the network's channels are regions.
+        entropy: Return one more channel, see `vesuv.inference.uncertainty.append_entropy`.
     """
 
     trained: TrainedNetwork
@@ -66,6 +67,7 @@ class RegionNetwork:
     views: ViewMean
     batch_size: int
     overlapping_regions: bool
+    entropy: bool = False
     _of_empty: Tensor | None = field(default=None, init=False)
 
     def predict(self, image: Tensor, extent: Region, core: Region, counts: WindowCounts) -> Tensor:
@@ -133,7 +135,12 @@ class RegionNetwork:
 
     def _forward(self, batch: Tensor) -> Tensor:
         return window_probabilities(
-            self.trained.network, batch, self.machine, self.views, self.overlapping_regions
+            self.trained.network,
+            batch,
+            self.machine,
+            self.views,
+            self.overlapping_regions,
+            entropy=self.entropy,
         )
 
     def _probs_of_empty(self) -> Tensor:

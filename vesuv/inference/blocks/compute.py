@@ -19,6 +19,7 @@ from vesuv.inference.ensemble import mean_of_members
 from vesuv.inference.image import to_native_byte_order
 from vesuv.inference.networks import TrainedNetwork
 from vesuv.inference.predictor import Predictor
+from vesuv.inference.uncertainty import mutual_information
 from vesuv.inference.views import ViewMean, enumerate_views
 from vesuv.io.lazy import Voxels
 from vesuv.types import Array, Region, Shape, Spacing
@@ -54,6 +55,19 @@ class Grids:
         return RegionResampling(self.working, self.native, "linear")
 
 
+@dataclass(frozen=True)
+class BlockProbs:
+    """Prediction of a block on the file's grid, on the host.
+
+    Args:
+        probs: Probabilities (k, z, y, x).
+        uncertainty: Mutual information in bits (z, y, x); None where it was not asked for.
+    """
+
+    probs: Tensor
+    uncertainty: Tensor | None = None
+
+
 class BlockPredictor:
     """Networks as a function from a block of a volume to its probabilities.
 
@@ -61,15 +75,26 @@ class BlockPredictor:
         predictor: Networks and settings.
         grids: Grids of the volume.
         statistics: Intensities of the volume.
+        uncertainty: Return the uncertainty too.
     """
 
-    def __init__(self, predictor: Predictor, grids: Grids, statistics: ImageStatistics) -> None:
+    def __init__(
+        self,
+        predictor: Predictor,
+        grids: Grids,
+        statistics: ImageStatistics,
+        *,
+        uncertainty: bool = False,
+    ) -> None:
         self.grids = grids
         self.statistics = statistics
         self.weights = predictor.weights
         self.device = predictor.machine.device
+        self.overlapping_regions = predictor.targets.overlap
+        self.uncertainty = uncertainty
         self.networks = [
-            _region_network(predictor, one, grids, statistics) for one in predictor.networks
+            _region_network(predictor, one, grids, statistics, entropy=uncertainty)
+            for one in predictor.networks
         ]
 
     def num_windows(self, block: Region) -> int:
@@ -81,8 +106,8 @@ class BlockPredictor:
         """Read the image of all windows of a block, (c, z, y, x) at the networks' spacing."""
         return read_working(voxels, self.grids, self.statistics.limits, self.extent(block))
 
-    def predict(self, image: Array, block: Region, counts: WindowCounts) -> Tensor:
-        """Return the probabilities (k, z, y, x) of a block on the file's grid, on the host.
+    def predict(self, image: Array, block: Region, counts: WindowCounts) -> BlockProbs:
+        """Return the probabilities of a block on the file's grid.
 
         Args:
             image: Result of `read`.
@@ -96,7 +121,15 @@ class BlockPredictor:
         source = torch.from_numpy(to_native_byte_order(image)).to(self.device)
         members = (one.predict(source, extent, core, counts) for one in self.networks)
         mean = mean_of_members(members, self.weights)
-        return self.grids.to_native.apply_to_probs(mean, block).cpu()
+        if not self.uncertainty:
+            return BlockProbs(self._on_file_grid(mean, block))
+        bits = mutual_information(mean, overlap=self.overlapping_regions)
+        return BlockProbs(
+            self._on_file_grid(mean[:-1], block), self._on_file_grid(bits[None], block)[0]
+        )
+
+    def _on_file_grid(self, channels: Tensor, block: Region) -> Tensor:
+        return self.grids.to_native.apply_to_probs(channels, block).cpu()
 
     def extent(self, block: Region) -> Region:
         """Return the region of the working grid that all windows of a block cover."""
@@ -109,6 +142,8 @@ def _region_network(
     trained: TrainedNetwork,
     grids: Grids,
     statistics: ImageStatistics,
+    *,
+    entropy: bool,
 ) -> RegionNetwork:
     patch_size, inference = trained.config.sampling.patch_size, predictor.inference
     views = enumerate_views(inference.views, patch_size, grids.spacing)
@@ -120,6 +155,7 @@ def _region_network(
         ViewMean(views, predictor.machine.device),
         inference.batch_size,
         predictor.targets.overlap,
+        entropy,
     )
 
 

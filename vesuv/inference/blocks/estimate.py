@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from vesuv.data.statistics import CaseStatistics
+from vesuv.inference.blocks.arrays import MASK_LEVEL, WITH_CHANNELS
 from vesuv.inference.blocks.blending import WindowCounts
 from vesuv.inference.blocks.compute import BlockPredictor
 from vesuv.inference.blocks.plan import BlockPlan
@@ -187,9 +188,9 @@ def _native_bytes(prediction: BlockPrediction, extent: Region) -> int:
 
 
 def _bytes_written(prediction: BlockPrediction) -> int:
-    """Bytes of a voxel: the mask, and the levels of all channels where they are written."""
-    writes_levels = prediction.settings.keep_probabilities or prediction.has_chain
-    return 1 + (_num_channels(prediction) if writes_levels else 0)
+    """Bytes of a voxel of all arrays; the levels have a byte for each channel."""
+    names = {MASK_LEVEL, *prediction.arrays}
+    return sum(_num_channels(prediction) if name in WITH_CHANNELS else 1 for name in names)
 
 
 def _num_channels(prediction: BlockPrediction) -> int:
@@ -203,13 +204,15 @@ def _memory(prediction: BlockPrediction, computer: BlockPredictor, block: Block)
     volume = prediction.volume.voxels
     image = _num_voxels(extent) * volume.shape[0] * volume.dtype.itemsize  # the next is read too
     core = _num_voxels(prediction.grids.to_native.source_region(region))
-    sums = 4 * channels * core * min(2, len(computer.networks))
+    num_sums = channels + prediction.settings.uncertainty  # entropy is one more channel
+    sums = 4 * num_sums * core * min(2, len(computer.networks))
     resampled = 0
     if not prediction.grids.to_working.is_identity:
         native = prediction.grids.to_working.source_region(extent)
         resampled = 8 * max(_num_voxels(native), _num_voxels(extent)) + 8 * core
     voxels = _num_voxels(region)
     after = voxels * (channels * (4 + 1 + 1) + 2)  # probabilities, levels twice, classes and mask
+    after += 2 * core * 4 * prediction.settings.uncertainty  # bits, and their terms
     return 2 * image + sums + resampled + after
 
 

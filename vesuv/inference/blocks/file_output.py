@@ -8,15 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from vesuv.config.data import PROBABILITY_STEPS
 from vesuv.errors import InputError
-from vesuv.inference.blocks.output import LEVELS_LEVEL, MASK_LEVEL
+from vesuv.inference.blocks.arrays import LEVELS_LEVEL, MASK_LEVEL, UNCERTAINTY_LEVEL
 from vesuv.inference.blocks.run import BlockPrediction
 from vesuv.inference.blocks.settings import BlockSettings
 from vesuv.inference.blocks.source import Source
 from vesuv.inference.domain_shift import DomainShift
 from vesuv.inference.inputs import InputVolume
+from vesuv.inference.levels import dequantise
+from vesuv.inference.uncertainty import dequantise_uncertainty
 from vesuv.io.formats import suffix
 from vesuv.io.lazy import LAZY_SUFFIXES
 from vesuv.io.sharded import ShardedArray
@@ -43,36 +45,56 @@ def block_folder(mask_file: Path) -> Path:
     return mask_file.with_name(f".{mask_file.name}.blocks.zarr")
 
 
-def predict_to_files(prediction: BlockPrediction, files: list[Path]) -> list[DomainShift]:
-    """Predict a volume in blocks, and write its mask and probabilities as files.
+def predict_to_files(
+    prediction: BlockPrediction, files: list[Path], *, calibrated: bool = False
+) -> list[DomainShift]:
+    """Predict a volume in blocks, and write its mask, probabilities and uncertainty as files.
 
     Args:
-        prediction: Into `block_folder`, which is removed at the end.
-        files: File of the mask, and possibly that of the probabilities.
+        prediction: Into `block_folder`, which is removed at the end; its probabilities are not
+            calibrated.
+        files: File of the mask, then those of the probabilities and of the uncertainty, where the
+            prediction has them.
+        calibrated: Write calibrated probabilities.
 
     Returns:
         How the volume differs from those of training.
     """
     shifts = prediction.run()
     like = prediction.volume.header
+    settings, remaining = prediction.settings, iter(files)
     mask = ShardedArray(prediction.output / MASK_LEVEL)
-    write_slabs(files[0], mask.shape, mask.dtype, lambda _, z: mask[z], like)
-    for file in files[1:]:
+    write_slabs(next(remaining), mask.shape, mask.dtype, lambda _, z: mask[z], like)
+    if settings.keep_probabilities:
         levels = ShardedArray(prediction.output / LEVELS_LEVEL)
         shape = levels.shape if levels.shape[0] > 1 else levels.shape[1:]
 
-        def read(channel: int, z: slice, levels: ShardedArray = levels) -> Array:
-            steps = levels[channel, z].astype(np.float32)
-            probs: Array = np.minimum(
-                (steps + 0.5) / np.float32(PROBABILITY_STEPS), np.float32(1.0)
-            )
-            return probs
+        def read_probs(channel: int, z: slice) -> Array:
+            if not calibrated:
+                return dequantise(torch.from_numpy(levels[channel, z])).numpy()
+            probs = dequantise(torch.from_numpy(levels[:, z]))
+            return prediction.predictor.calibrate(probs)[channel].numpy()
 
-        write_slabs(file, shape, np.dtype(np.float32), read, like)
+        write_slabs(next(remaining), shape, np.dtype(np.float32), read_probs, like)
+    if settings.uncertainty:
+        steps = ShardedArray(prediction.output / UNCERTAINTY_LEVEL)
+        largest = prediction.largest_uncertainty
+
+        def read_bits(_: int, z: slice) -> Array:
+            return dequantise_uncertainty(torch.from_numpy(steps[z]), largest).numpy()
+
+        write_slabs(next(remaining), steps.shape, np.dtype(np.float32), read_bits, like)
     shutil.rmtree(prediction.output)
     return shifts
 
 
-def settings_for_files(settings: BlockSettings, *, probabilities: bool) -> BlockSettings:
-    """Return the settings with which the blocks of a file are predicted."""
-    return replace(settings, keep_probabilities=probabilities)
+def settings_for_files(
+    settings: BlockSettings, *, probabilities: bool, uncertainty: bool
+) -> BlockSettings:
+    """Return the settings with which the blocks of a file are predicted.
+
+    Their probabilities are calibrated when the file is written.
+    """
+    return replace(
+        settings, keep_probabilities=probabilities, calibrated=False, uncertainty=uncertainty
+    )

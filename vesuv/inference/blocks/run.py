@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from vesuv.errors import InputError
+from vesuv.inference.blocks.arrays import MASK_LEVEL, written_by_blocks
 from vesuv.inference.blocks.compute import Grids
 from vesuv.inference.blocks.first_pass import choose_coverage, measure_image
 from vesuv.inference.blocks.journal import BlockRecord, Journal
 from vesuv.inference.blocks.output import BlockOutput, ClassWriter
 from vesuv.inference.blocks.plan import BlockPlan, block_name
+from vesuv.inference.blocks.records import checked_records, rate_line
 from vesuv.inference.blocks.settings import BlockSettings
 from vesuv.inference.blocks.source import Source
 from vesuv.inference.blocks.statistics import ImageStatistics
@@ -29,6 +30,7 @@ from vesuv.inference.members import Member
 from vesuv.inference.postprocess.blockwise import Block, BlockRun, segment_blocks
 from vesuv.inference.predictor import Predictor
 from vesuv.inference.provenance import PROVENANCE, provenance
+from vesuv.inference.uncertainty import largest_uncertainty
 from vesuv.io.lazy import LazyVolume
 from vesuv.io.tables import write_json
 from vesuv.types import Say, ShowProgress, Spacing, no_shown_progress, silent
@@ -96,6 +98,13 @@ class BlockPrediction:
         return Grids.of(self.volume.shape, self.spacing, self.predictor.config.data.spacing)
 
     @property
+    def largest_uncertainty(self) -> float:
+        """Bits that the greatest value of the array of uncertainty stands for."""
+        return largest_uncertainty(
+            self.predictor.config.model.out_channels, overlap=self.predictor.targets.overlap
+        )
+
+    @property
     def has_chain(self) -> bool:
         """Whether the mask of a block depends on other blocks."""
         return any(cut.chain for cut in self.mask.settings.cuts)
@@ -107,11 +116,15 @@ class BlockPrediction:
             What the output's record says of the job.
 
         Raises:
-            InputError: The input cannot be used, or the output not be written.
+            InputError: The input cannot be used, or the output not be written. Or uncertainty or
+                calibrated probabilities are asked for that the networks do not give.
         """
-        keep = self.settings.keep_probabilities
+        if self.settings.uncertainty:
+            self.predictor.check_has_several_predictions()
+        if self.settings.calibrated:
+            self.predictor.check_can_calibrate()
         job = {
-            "settings": provenance(self.members, self.predictor, self.mask, probabilities=keep),
+            "settings": self._provenance(),
             "input": self.source.record(self.volume),
             "blocks": {
                 "size": self.plan.block,
@@ -167,7 +180,7 @@ class BlockPrediction:
             except InputError as fault:
                 raise InputError(f"{self.source.files[0]}: {fault}") from None
         work = self._work(statistics)
-        work.output.create(mask=True, levels=work.writes_levels)
+        work.output.create({MASK_LEVEL, *work.arrays})
         journal.start({**job, "statistics": statistics.to_json()})
         return statistics
 
@@ -182,14 +195,29 @@ class BlockPrediction:
             self.grids,
             statistics,
             self.spacing,
-            BlockOutput(self.output, self.plan, labels, tuple(channels)),
-            writes_levels=self.settings.keep_probabilities or self.has_chain,
-            writes_mask=not self.has_chain,
+            BlockOutput(self.output, self.plan, labels, tuple(channels), targets.overlap),
+            self.arrays,
+            self.settings.calibrated,
+        )
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """The arrays that blocks are written to."""
+        return written_by_blocks(self.settings, has_chain=self.has_chain)
+
+    def _provenance(self) -> dict[str, Any]:
+        return provenance(
+            self.members,
+            self.predictor,
+            self.mask,
+            probabilities=self.settings.keep_probabilities,
+            uncertainty=self.settings.uncertainty,
+            calibrated=self.settings.calibrated,
         )
 
     def _predict_missing(self, work: BlockWork, journal: Journal) -> None:
         own = self.settings.part.of(self.plan.blocks)
-        records = self._checked_records(work, journal, own)
+        records = checked_records(work, journal, own, self.say)
         missing = [block for block in own if block_name(block) not in records]
         if records:
             self.say(f"{len(records)} of {len(own)} blocks were predicted before")
@@ -205,7 +233,9 @@ class BlockPrediction:
                 progress(num_done, total)
 
             self._predict(work, missing, written.append, on_windows)
-        self._say_rate(written, missing, time.monotonic() - start)
+        if written:
+            seconds = time.monotonic() - start
+            self.say(rate_line(self.source.id, written, missing, seconds))
         with journal.lock(self.say):
             if journal.is_finished:
                 return
@@ -233,40 +263,11 @@ class BlockPrediction:
 
         predict_blocks_on_ray(work, blocks, on_remote_record, self.settings.workers, self.say)
 
-    def _checked_records(
-        self, work: BlockWork, journal: Journal, blocks: Sequence[Block]
-    ) -> dict[str, BlockRecord]:
-        """The finished blocks whose shards are those that were written."""
-        records = journal.records(blocks)
-        if not records:
-            return records
-        arrays = {"0": work.output.mask()}
-        if work.writes_levels:
-            arrays["probabilities/0"] = work.output.levels()
-        for name, record in list(records.items()):
-            if not all(arrays[key].holds(digests) for key, digests in record.digests.items()):
-                self.say(f"block {name}: its files have changed since; predicted again")
-                journal.remove(records.pop(name))
-        return records
-
-    def _say_rate(
-        self, records: Sequence[BlockRecord], blocks: Sequence[Block], seconds: float
-    ) -> None:
-        if not records:
-            return
-        voxels = sum(math.prod(block.shape) for block in blocks)
-        computed = sum(record.computed for record in records)
-        empty = sum(record.empty for record in records)
-        self.say(
-            f"{self.source.id}: {len(records)} blocks, {computed} windows, {empty} more without "
-            f"data skipped, {seconds:.1f} s, {voxels / seconds:.3g} voxels a second"
-        )
-
     def _finish(self, work: BlockWork, journal: Journal, records: list[BlockRecord]) -> None:
         """Post-process, write the coarser levels, and make the output an image."""
         output, like = work.output, self.volume.header
         if self.has_chain:
-            output.create(mask=True, levels=False)
+            output.create([MASK_LEVEL])
             scratch = journal.folder / "scratch"
             scratch.mkdir(exist_ok=True)
             run = BlockRun(self.plan.grid, scratch, show_progress=self.show_progress)
@@ -274,19 +275,14 @@ class BlockPrediction:
             segment_blocks(output.levels(), self.mask.settings, self.spacing, writer, run)
         with self.show_progress(f"{self.source.id}, coarser levels", "levels") as progress:
             if self.settings.keep_probabilities:
-                output.finish_levels(like, progress)
-            elif work.writes_levels:
-                output.remove_levels()
+                output.finish_levels(like, self.settings.calibrated, progress)
+            if self.settings.uncertainty:
+                output.finish_uncertainty(like, progress)
             job = journal.job()
             record = {
                 "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
                 "command": self.command,
-                **provenance(
-                    self.members,
-                    self.predictor,
-                    self.mask,
-                    probabilities=self.settings.keep_probabilities,
-                ),
+                **self._provenance(),
                 **{key: job[key] for key in ("input", "blocks", "statistics")},
                 "windows": {
                     "computed": sum(one.computed for one in records),
@@ -296,4 +292,5 @@ class BlockPrediction:
             write_json(self.output / PROVENANCE, record)
             output.finish_mask(like, {}, progress)
         journal.finish()
+        output.remove_levels(keep_probabilities=self.settings.keep_probabilities)
         self.say(f"written: {self.output}")

@@ -23,6 +23,9 @@ class BlockSettings:
         engine: local: this process; ray: the workers of a Ray cluster.
         workers: Workers of the engine ray; None: one for each GPU, else one for each CPU.
         keep_probabilities: Write the probabilities too.
+        calibrated: These are calibrated, see `vesuv.inference.temperature`; the mask is made of the
+            others.
+        uncertainty: Write the uncertainty too, see `vesuv.inference.uncertainty`.
         overwrite: Replace an earlier output.
         always: Predict in blocks also the volumes of a folder that fit into memory.
     """
@@ -33,6 +36,8 @@ class BlockSettings:
     engine: Engine = "local"
     workers: int | None = None
     keep_probabilities: bool = False
+    calibrated: bool = False
+    uncertainty: bool = False
     overwrite: bool = False
     always: bool = False
 

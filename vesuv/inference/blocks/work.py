@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from vesuv.data.labels import decode
 from vesuv.errors import InputError
+from vesuv.inference.blocks.arrays import (
+    LEVELS_LEVEL,
+    MASK_LEVEL,
+    UNCERTAINTY_LEVEL,
+    WITH_CHANNELS,
+)
 from vesuv.inference.blocks.blending import WindowCounts
 from vesuv.inference.blocks.compute import BlockPredictor, Grids
 from vesuv.inference.blocks.journal import BlockRecord, Journal
-from vesuv.inference.blocks.output import LEVELS_LEVEL, MASK_LEVEL, BlockOutput
+from vesuv.inference.blocks.output import BlockOutput
 from vesuv.inference.blocks.plan import block_name
 from vesuv.inference.blocks.source import Source
 from vesuv.inference.blocks.statistics import ImageStatistics
 from vesuv.inference.levels import dequantise, quantise
 from vesuv.inference.postprocess.blockwise import Block
 from vesuv.inference.predictor import Predictor
+from vesuv.inference.uncertainty import quantise_uncertainty
 from vesuv.io.formats.volume import FormatError
 from vesuv.io.lazy import Voxels
 from vesuv.runtime.memory import give_back_freed_memory
@@ -28,16 +36,24 @@ from vesuv.types import Array, Spacing
 
 OnWindows = Callable[[int], None]
 _SLICES = 32
-"""Slices of a block whose mask is made at a time."""
+"""Slices of a block whose mask or calibrated probabilities are made at a time."""
 
 
 @dataclass(frozen=True)
 class BlockResult:
-    """A predicted block that is not written yet."""
+    """A predicted block that is not written yet.
+
+    Args:
+        block: The block.
+        levels: Levels of probability (k, z, y, x).
+        counts: Its windows.
+        uncertainty: Steps of uncertainty (z, y, x); None where it is not written.
+    """
 
     block: Block
     levels: Tensor
     counts: WindowCounts
+    uncertainty: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -51,8 +67,8 @@ class BlockWork:
         statistics: Its intensities.
         spacing: Its spacing, in the unit of training.
         output: Where blocks are written.
-        writes_levels: Whether the probabilities are written.
-        writes_mask: Whether the mask is written; not where it depends on other blocks.
+        arrays: Arrays that blocks are written to, as `MASK_LEVEL`.
+        calibrated: Whether the probabilities in `LEVELS_LEVEL` are calibrated.
     """
 
     predictor: Predictor
@@ -61,8 +77,8 @@ class BlockWork:
     statistics: ImageStatistics
     spacing: Spacing
     output: BlockOutput
-    writes_levels: bool
-    writes_mask: bool
+    arrays: tuple[str, ...]
+    calibrated: bool = False
 
     @cached_property
     def voxels(self) -> Voxels:
@@ -70,7 +86,12 @@ class BlockWork:
 
     @cached_property
     def computer(self) -> BlockPredictor:
-        return BlockPredictor(self.predictor, self.grids, self.statistics)
+        return BlockPredictor(
+            self.predictor,
+            self.grids,
+            self.statistics,
+            uncertainty=UNCERTAINTY_LEVEL in self.arrays,
+        )
 
     def __getstate__(self) -> dict[str, object]:
         """Leave open files out."""
@@ -103,29 +124,54 @@ class BlockWork:
             on_windows: Called with the number of windows that are finished since the last call.
         """
         counts = WindowCounts(on_windows=on_windows)
-        probs = self.computer.predict(image, block.region, counts)
-        levels = quantise(probs, overlap=self.predictor.targets.overlap)
-        return BlockResult(block, levels, counts)
+        prediction = self.computer.predict(image, block.region, counts)
+        levels = self._levels(prediction.probs)
+        if prediction.uncertainty is None:
+            return BlockResult(block, levels, counts)
+        steps = quantise_uncertainty(prediction.uncertainty, self.output.largest_uncertainty)
+        return BlockResult(block, levels, counts, steps)
 
     def write(self, result: BlockResult) -> BlockRecord:
         """Write the shards of a block and record them."""
         digests = {}
-        region = result.block.region
-        if self.writes_levels:
-            whole = (slice(0, len(result.levels)), *region)
-            digests[LEVELS_LEVEL] = self.output.levels().write(whole, result.levels.numpy())
-        if self.writes_mask:
-            digests[MASK_LEVEL] = self.output.mask().write(region, self._mask(result.levels))
+        for name in self.arrays:
+            values = self._values(name, result)
+            channels = [slice(0, len(values))] if values.ndim == 4 else []
+            region = (*channels, *result.block.region)
+            digests[name] = self.output.array(name).write(region, values)
         counts = result.counts
         record = BlockRecord(block_name(result.block), digests, counts.computed, counts.empty)
         Journal.of(self.output.path).add(record)
         give_back_freed_memory()
         return record
 
+    def _values(self, name: str, result: BlockResult) -> Array:
+        """What an array holds of a block."""
+        if name == MASK_LEVEL:
+            return self._mask(result.levels)
+        if name == UNCERTAINTY_LEVEL:
+            assert result.uncertainty is not None
+            return result.uncertainty.numpy()
+        if name == LEVELS_LEVEL and self.calibrated:
+            return self._calibrated(result.levels)
+        assert name in WITH_CHANNELS, name
+        return result.levels.numpy()
+
+    def _levels(self, probs: Tensor) -> Tensor:
+        return quantise(probs, overlap=self.predictor.targets.overlap)
+
+    def _calibrated(self, levels: Tensor) -> Array:
+        """Levels of the calibrated probabilities."""
+        parts = [self._levels(self.predictor.calibrate(probs)) for probs in _slabs(levels)]
+        return torch.cat(parts, dim=1).numpy()
+
     def _mask(self, levels: Tensor) -> Array:
-        """Label values of levels, some slices at a time: as floats they take four times as much."""
-        parts = [
-            self.predictor.classes(dequantise(levels[:, start : start + _SLICES]), self.spacing)
-            for start in range(0, levels.shape[1], _SLICES)
-        ]
+        """Label values."""
+        parts = [self.predictor.classes(probs, self.spacing) for probs in _slabs(levels)]
         return decode(np.concatenate(parts), self.output.labels)
+
+
+def _slabs(levels: Tensor) -> Iterator[Tensor]:
+    """Yield the probabilities of some slices at a time: they take four times as much as levels."""
+    for start in range(0, levels.shape[1], _SLICES):
+        yield dequantise(levels[:, start : start + _SLICES])
