@@ -83,6 +83,8 @@ class DataConfig(Section):
     parts: PositiveInt = 1
     """Parts along its longest axis that each volume is cut into, each a case of its own: 2 lets one
     volume alone be trained on and judged, on other voxels of the same volume."""
+    level: int = Field(default=0, ge=0)
+    """Level of OME-Zarr images and their labels; 0 is the finest."""
     store: str | None = None
     """Folder of the prepared cases, relative as `root` is; when left out
     log/prepared/<configuration name> in the current folder."""

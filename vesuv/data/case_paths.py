@@ -19,6 +19,7 @@ class CasePaths:
         label: Label file; None for a case that is only predicted.
         group: `scroll_id` of train.csv; None without one.
         part: Index of this part and number of parts, where the files are cut (`data.parts`).
+        level: Level of OME-Zarr images (`data.level`); 0 is the finest.
     """
 
     id: str
@@ -26,6 +27,7 @@ class CasePaths:
     label: Path | None
     group: str | None
     part: tuple[int, int] | None = None
+    level: int = 0
 
 
 def volumes_by_stem(folder: Path, ending: str | None = None) -> dict[str, Path]:

@@ -30,6 +30,7 @@ def settings_of(config: Config) -> Settings:
         settings |= {"data.images": data.images, "data.labels": data.labels}
     return settings | {
         "data.parts": data.parts,
+        "data.level": data.level,
         "data.spacing": None if data.spacing is None else list(data.spacing),
         "labels.classes": {name: list(values) for name, values in config.labels.values()},
         "labels.ignore": config.labels.ignore,
@@ -82,7 +83,7 @@ def check_fits(store: Path, settings: Settings, sources: Sources, config: Config
         InputErrors: Each differing setting with both values, or the file that changed.
     """
     current = settings_of(config)
-    settings = {"data.parts": 1, **settings}  # older stores do not record it
+    settings = {"data.parts": 1, "data.level": 0, **settings}  # older stores lack them
     faults = [
         f"{store}: was prepared with {key} {json.dumps(settings[key])}, the configuration says "
         f"{json.dumps(current[key])}; {_REMEDY}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 from vesuv.config.data import DataConfig
@@ -59,7 +60,8 @@ def scan_cases(config: DataConfig) -> tuple[list[CasePaths], list[str]]:
         cases, faults = _folders(root, config)
     if not cases and not faults:
         raise InputError(f"{root}: no case found in layout {config.layout}; see data.layout")
-    return sorted(split_cases(cases, config.parts), key=lambda case: case.id), faults
+    cases = [replace(case, level=config.level) for case in split_cases(cases, config.parts)]
+    return sorted(cases, key=lambda case: case.id), faults
 
 
 def check_root(config: DataConfig) -> None:

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 import numpy as np
 from pydantic import ValidationError
@@ -20,6 +21,19 @@ from vesuv.data.resample import resample_image, resample_label
 from vesuv.data.statistics import case_statistics
 from vesuv.errors import InputError, InputErrors
 from vesuv.types import Array, ClassArray, Spacing
+
+
+class CaseOutline(Protocol):
+    """What is compared between the cases of a data set."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def num_channels(self) -> int: ...
+
+    @property
+    def unit(self) -> str | None: ...
 
 
 def prepare_arrays(
@@ -42,9 +56,9 @@ def prepare_arrays(
     """
     names = names or (f"case {case.id}", f"case {case.id}")
     image, native_label, values = _encode(case, labels, names)
-    with _prefix_message(names[0]):
+    with prefix_message(names[0]):
         statistics = case_statistics(image, native_label)
-    native_spacing = _checked_spacing(case)
+    native_spacing = checked_spacing(case)
     target = native_spacing if spacing is None else spacing
     image = resample_image(image, native_spacing, target)
     label = resample_label(native_label, native_spacing, target, labels.num_classes)
@@ -55,7 +69,7 @@ def prepare_arrays(
     if label.shape != native_label.shape:
         arrays["native_label"] = native_label
         statistics = case_statistics(image, label)
-    attributes = _attributes(
+    attributes = case_attributes(
         case,
         **grid,
         num_channels=len(image),
@@ -101,7 +115,7 @@ def prepare_in_memory(cases: Sequence[Case], config: Config) -> list[MemoryCase]
     return prepared
 
 
-def channel_faults(cases: Iterable[CaseAttributes], in_channels: int | None) -> list[str]:
+def channel_faults(cases: Iterable[CaseOutline], in_channels: int | None) -> list[str]:
     """Return a sentence where cases have other channels than the network.
 
     Args:
@@ -121,7 +135,7 @@ def channel_faults(cases: Iterable[CaseAttributes], in_channels: int | None) -> 
     ]
 
 
-def dataset_faults(cases: Iterable[CaseAttributes]) -> list[str]:
+def dataset_faults(cases: Iterable[CaseOutline]) -> list[str]:
     """Return a sentence for each case whose channels or unit differ from those of most cases."""
     cases = sorted(cases, key=lambda case: case.id)
     channels = Counter(case.num_channels for case in cases).most_common(1)
@@ -156,19 +170,42 @@ def to_storable_type(image: Array) -> Array:
     return image.astype(np.int32 if fits_int32 else np.float32)
 
 
+def storable_part_type(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
+    """Return the number type of the parts that `to_storable_part` returns."""
+    return to_storable_part(np.zeros(1, dtype)).dtype
+
+
+def to_storable_part(image: Array) -> Array:
+    """Return a part of an image in a storable type that does not depend on its values.
+
+    Raises:
+        InputError: It holds 8-byte integers beyond the range of 4 bytes.
+    """
+    if image.dtype.kind not in "iu" or image.dtype.itemsize < 8:
+        return to_storable_type(image)
+    limits = np.iinfo(np.int32)
+    low, high = int(image.min()), int(image.max())
+    if low < limits.min or high > limits.max:
+        raise InputError(
+            f"8-byte integers are read in parts where they fit into int32, found {low} to {high}; "
+            "convert the file to float32, or to smaller integers"
+        )
+    return image.astype(np.int32)
+
+
 def _encode(
     case: Case, labels: LabelsConfig, names: tuple[str, str]
 ) -> tuple[Array, ClassArray, dict[int, int]]:
     """Storable image (c, z, y, x), class indices (z, y, x), and voxels of each label value."""
     image, label = np.asarray(case.image), np.asarray(case.label)
-    with _prefix_message(names[0]):
+    with prefix_message(names[0]):
         if image.ndim not in (3, 4) or image.size == 0 or image.dtype.kind not in "biuf":
             raise InputError(
                 "an image holds real numbers, (z, y, x) or (c, z, y, x), found "
                 f"{image.dtype} {image.shape}; give one volume"
             )
         image = to_storable_type(image if image.ndim == 4 else image[np.newaxis])
-    with _prefix_message(names[1]):
+    with prefix_message(names[1]):
         if label.shape != image.shape[1:]:
             raise InputError(
                 f"image and label of a case have one shape, found label {label.shape} and image "
@@ -177,7 +214,12 @@ def _encode(
         return image, *encode_and_count(label, labels)
 
 
-def _checked_spacing(case: Case) -> Spacing:
+def checked_spacing(case: Case) -> Spacing:
+    """Return the spacing of a case.
+
+    Raises:
+        InputError: It is no spacing.
+    """
     edges = tuple(map(float, case.spacing))
     if len(edges) != 3 or not all(0.0 < edge < math.inf for edge in edges):
         raise InputError(
@@ -187,8 +229,12 @@ def _checked_spacing(case: Case) -> Spacing:
     return edges
 
 
-def _attributes(case: Case, **measurements: object) -> CaseAttributes:
-    """Check the attributes; only the user's id, group, unit and direction can be invalid."""
+def case_attributes(case: Case, **measurements: object) -> CaseAttributes:
+    """Return the attributes of a case and of what was measured of it.
+
+    Raises:
+        InputError: The user's id, group, unit or direction is invalid.
+    """
     identity = {
         "version": VERSION,
         "id": case.id,
@@ -209,7 +255,7 @@ def _read_only(array: Array) -> Array:
 
 
 @contextmanager
-def _prefix_message(name: str) -> Iterator[None]:
+def prefix_message(name: str) -> Iterator[None]:
     """Put a name before the message of an InputError."""
     try:
         yield

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vesuv.data.labels import IGNORE
-from vesuv.types import Array, Mask, Shape, Spacing
+from vesuv.types import Array, ClassArray, Mask, Shape, Spacing
 
 Kernel = Literal["linear", "cubic"]
 
@@ -17,6 +19,9 @@ _CUBIC = -0.5
 """Slope at 1 of Keys' cubic that reproduces quadratics."""
 _SHARE_TOLERANCE = 1e-4
 """Tolerance below the threshold of a share, for rounding."""
+_TIE_TOLERANCE = 1e-5
+"""Shares of two classes that differ by less are equal, and the first class is taken: how they are
+rounded depends on the part of the volume that is in memory."""
 
 
 def resampled_shape(shape: Shape, spacing: Spacing, target: Spacing) -> Shape:
@@ -49,7 +54,9 @@ def resample_image(image: Array, spacing: Spacing, target: Spacing) -> Array:
     return result
 
 
-def resample_label(label: Array, spacing: Spacing, target: Spacing, num_classes: int) -> Array:
+def resample_label(
+    label: ClassArray, spacing: Spacing, target: Spacing, num_classes: int
+) -> ClassArray:
     """Interpolate each class's share linearly and take the largest; ignore by nearest neighbour.
 
     A voxel becomes foreground where the foreground's share of its valid neighbourhood reaches one
@@ -64,19 +71,55 @@ def resample_label(label: Array, spacing: Spacing, target: Spacing, num_classes:
     shape = resampled_shape(_spatial(label), spacing, target)
     if shape == _spatial(label):
         return label
-    factor = max(1.0, *(old / new for old, new in zip(label.shape, shape, strict=True)))
-    valid = _resample_mask(label != IGNORE, shape).clamp_(min=1e-6)
-    best_share = torch.zeros(shape)
-    classes = torch.ones(shape, dtype=torch.uint8)
-    foreground_share = torch.zeros(shape)
-    for index in range(1, num_classes):
-        share = _resample_mask(label == index, shape)
+    valid = _resample_mask(label != IGNORE, shape)
+    shares = (_resample_mask(label == index, shape) for index in range(1, num_classes))
+    rows = [range(edge) for edge in shape]
+    nearest = label[np.ix_(*nearest_voxels(_spatial(label), shape, rows))]
+    return classes_of_shares(valid, shares, nearest, coarsening(_spatial(label), shape))
+
+
+def classes_of_shares(
+    valid: Tensor, shares: Iterable[Tensor], nearest: ClassArray, factor: float
+) -> ClassArray:
+    """Return the class of each voxel by the shares of the classes around it, see `resample_label`.
+
+    Args:
+        valid: Share of the voxels that are not ignored, (z, y, x).
+        shares: Share of each foreground class.
+        nearest: Class of the nearest voxel, or `IGNORE`.
+        factor: How much coarser the new grid is.
+    """
+    best_share = torch.zeros_like(valid)
+    classes = torch.ones(valid.shape, dtype=torch.uint8)
+    foreground_share = torch.zeros_like(valid)
+    for index, share in enumerate(shares, start=1):
         foreground_share += share
-        classes[share > best_share] = index
-        best_share = torch.maximum(best_share, share)
-    classes[foreground_share / valid < 0.5 / factor - _SHARE_TOLERANCE] = 0
-    classes[torch.from_numpy(_nearest(label, shape) == IGNORE)] = IGNORE
+        is_larger = share > best_share + _TIE_TOLERANCE
+        classes[is_larger] = index
+        best_share = torch.where(is_larger, share, best_share)
+    valid_share = valid.clamp(min=1e-6)
+    classes[foreground_share / valid_share < 0.5 / factor - _SHARE_TOLERANCE] = 0
+    classes[torch.from_numpy(nearest == IGNORE)] = IGNORE
     return classes.numpy()
+
+
+def coarsening(old: Shape, new: Shape) -> float:
+    """Return how much coarser a new grid is along the axis where it gets coarsest, at least 1."""
+    return max(1.0, *(a / b for a, b in zip(old, new, strict=True)))
+
+
+def nearest_voxels(old: Shape, new: Shape, rows: Sequence[range]) -> list[NDArray[np.intp]]:
+    """Return along each axis the old voxels in which the centres of some new ones lie.
+
+    Args:
+        old: Shape of the old grid.
+        new: Shape of the new grid.
+        rows: The new voxels along each axis.
+    """
+    return [
+        np.minimum(((np.arange(part.start, part.stop) + 0.5) * a / b).astype(np.intp), a - 1)
+        for a, b, part in zip(old, new, rows, strict=True)
+    ]
 
 
 def resample_probs(probs: Tensor, shape: Shape) -> Tensor:
@@ -153,14 +196,6 @@ def _keys_cubic(distance: Array) -> Array:
     inner = ((_CUBIC + 2) * distance - (_CUBIC + 3)) * distance**2 + 1
     outer = _CUBIC * (((distance - 5) * distance + 8) * distance - 4)
     return np.where(distance <= 1, inner, np.where(distance < 2, outer, 0.0))
-
-
-def _nearest(label: Array, shape: Shape) -> Array:
-    positions = [
-        np.minimum(((np.arange(new) + 0.5) * old / new).astype(np.intp), old - 1)
-        for old, new in zip(label.shape, shape, strict=True)
-    ]
-    return np.asarray(label[np.ix_(*positions)])
 
 
 def _spatial(array: Array | Tensor) -> Shape:

@@ -8,8 +8,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vesuv.data.resample import Kernel, apply_weights, axis_order, axis_weights
-from vesuv.types import Array, Region, Shape
+from vesuv.data.labels import IGNORE
+from vesuv.data.resample import (
+    Kernel,
+    apply_weights,
+    axis_order,
+    axis_weights,
+    classes_of_shares,
+    coarsening,
+    nearest_voxels,
+)
+from vesuv.types import Array, ClassArray, Mask, Region, Shape
 
 
 @dataclass(frozen=True)
@@ -19,7 +28,7 @@ class RegionResampling:
     Args:
         source: Shape of the whole volume.
         target: Shape of the whole resampled volume.
-        kernel: cubic for images, linear for probabilities.
+        kernel: cubic for images, linear for probabilities and shares of classes.
     """
 
     source: Shape
@@ -83,3 +92,27 @@ class RegionResampling:
         if self.is_identity:
             return probs
         return torch.stack([self.apply(channel.float(), region) for channel in probs])
+
+
+def resample_label_region(
+    label: ClassArray, grids: RegionResampling, region: Region, num_classes: int
+) -> ClassArray:
+    """Return a region of a label as `vesuv.data.resample.resample_label` does.
+
+    Args:
+        label: Class indices and `IGNORE`, voxels of `grids.source_region(region)`.
+        grids: Linear interpolation between the label's grids.
+        region: Region of the target.
+        num_classes: Classes, background counted.
+    """
+    source = grids.source_region(region)
+    rows = [range(part.start, part.stop) for part in region]
+    places = nearest_voxels(grids.source, grids.target, rows)
+    nearest = label[np.ix_(*(p - part.start for p, part in zip(places, source, strict=True)))]
+
+    def share(mask: Mask) -> Tensor:
+        return grids.apply(torch.from_numpy(mask.astype(np.float32)), region)
+
+    shares = (share(label == index) for index in range(1, num_classes))
+    factor = coarsening(grids.source, grids.target)
+    return classes_of_shares(share(label != IGNORE), shares, nearest, factor)

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from vesuv.data.labels import IGNORE
-from vesuv.errors import InputError
-from vesuv.types import Array, ClassArray, Mask
+from vesuv.data.moments import ChannelMoments
+from vesuv.types import Array, Mask
 
 _NUM_LEVELS = 1001
 _LEVELS = np.linspace(0.0, 1.0, _NUM_LEVELS)
@@ -73,6 +73,37 @@ class CaseStatistics:
     high: Floats | None = None
 
 
+class Slices(Protocol):
+    """A volume (z, y, x) that is read slice by slice: an array, or a file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __len__(self) -> int:
+        """Slices along z."""
+        ...
+
+    def __getitem__(self, z: int, /) -> Array:
+        """Return the slice (y, x) at z."""
+        ...
+
+
+class _EvenSample:
+    """Every n-th of the values that are added, in their order."""
+
+    def __init__(self, step: int) -> None:
+        self._step, self._place = step, 0
+        self._parts: list[NDArray[np.float64]] = []
+
+    def add(self, values: Array) -> None:
+        chosen = values.reshape(-1)[-self._place % self._step :: self._step]
+        self._parts.append(chosen.astype(np.float64))
+        self._place += values.size
+
+    def values(self) -> NDArray[np.float64]:
+        return np.concatenate(self._parts)
+
+
 @dataclass(frozen=True)
 class DatasetStatistics:
     """Foreground intensities pooled over the voxels of all cases."""
@@ -81,22 +112,28 @@ class DatasetStatistics:
     foreground: Foreground | None
 
 
-def case_statistics(image: Array, label: ClassArray | None) -> CaseStatistics:
-    """Measure one case.
+def case_statistics(image: Sequence[Slices] | Array, label: Slices | None) -> CaseStatistics:
+    """Measure one case, slice by slice.
 
     Args:
-        image: (c, z, y, x), any real type.
+        image: Channels (z, y, x), any real type; an array, or slices that are read on request.
         label: Class indices (z, y, x); None for a case without label.
 
     Raises:
         InputError: The image holds NaN or infinite values.
     """
-    moments = [_moments(channel) for channel in image]
+    moments, extents = [], []
+    for channel in image:
+        channel_moments = ChannelMoments()
+        sample = _EvenSample(sample_step(math.prod(channel.shape)))
+        for plane in _slices(channel):
+            channel_moments.add(plane)
+            sample.add(plane)
+        moments.append(channel_moments.result())
+        extents.append(extent_of_sample(sample.values()))
     mean, std, low, high = (tuple(part) for part in zip(*moments, strict=True))
-    foreground = None if label is None else _foreground(image, (label > 0) & (label != IGNORE))
-    extents = [extent_of_sample(_sample(channel)) for channel in image]
     return CaseStatistics(
-        *(mean, std, low, high, foreground),
+        *(mean, std, low, high, None if label is None else _foreground(list(image), label)),
         low=tuple(extent[0] for extent in extents),
         high=tuple(extent[1] for extent in extents),
     )
@@ -123,56 +160,6 @@ def merge_statistics(cases: Iterable[CaseStatistics]) -> DatasetStatistics:
     return DatasetStatistics(len(cases), pooled)
 
 
-def _moments(channel: Array) -> tuple[float, float, float, float]:
-    """Mean, deviation, minimum and maximum of one channel, slice by slice to save memory."""
-    if channel.dtype.kind == "b" or channel.dtype in (np.uint8, np.int8):
-        return _moments_by_count(channel)
-    slabs = channel.reshape(channel.shape[0], -1)
-    with np.errstate(invalid="ignore"):
-        total = sum(float(slab.sum(dtype=np.float64)) for slab in slabs)
-    mean = total / channel.size
-    if not np.isfinite(mean):
-        _refuse_non_finite(channel)
-    square = 0.0
-    for slab in slabs:
-        centred = slab.astype(np.float64) - mean
-        square += float(centred @ centred)
-    std = float(np.sqrt(square / channel.size))
-    return mean, std, float(channel.min()), float(channel.max())
-
-
-def _moments_by_count(channel: Array) -> tuple[float, float, float, float]:
-    """The moments of an eight-bit channel by its histogram: exact and faster."""
-    slabs = channel.view(np.uint8).reshape(channel.shape[0], -1)
-    counts = np.zeros(256, np.int64)
-    for slab in slabs:
-        counts += np.bincount(slab, minlength=256)
-    return moments_of_counts(counts, channel.dtype)
-
-
-def moments_of_counts(
-    counts: NDArray[np.int64], dtype: np.dtype[np.generic]
-) -> tuple[float, float, float, float]:
-    """Return mean, deviation, minimum and maximum of an eight-bit channel by its histogram.
-
-    Args:
-        counts: Voxels of each value, by its bits read as uint8.
-        dtype: int8, uint8 or bool.
-    """
-    values = np.arange(256, dtype=np.uint8)
-    values = values.view(np.int8) if dtype == np.int8 else values
-    grey_values = values.astype(np.float64)
-    size = int(counts.sum())
-    mean = float(counts @ grey_values) / size
-    std = float(np.sqrt(counts @ (grey_values - mean) ** 2 / size))
-    observed = grey_values[counts > 0]
-    return mean, std, float(observed.min()), float(observed.max())
-
-
-def _sample(channel: Array) -> NDArray[np.float64]:
-    return channel.reshape(-1)[:: sample_step(channel.size)].astype(np.float64)
-
-
 def sample_step(size: int) -> int:
     """Return n of "every n-th voxel"; it shares no factor with the size, so that all rows count."""
     step = max(1, size // _SAMPLE_SIZE)
@@ -187,25 +174,32 @@ def extent_of_sample(sample: NDArray[np.float64]) -> tuple[float, float]:
     return low, high
 
 
-def _refuse_non_finite(channel: Array) -> None:
-    num_invalid = channel.size - int(np.isfinite(channel).sum())
-    raise InputError(
-        f"an image holds finite values, found NaN or infinite in {num_invalid} of {channel.size} "
-        "voxels; replace them (for instance by the background's intensity)"
-    )
-
-
-def _foreground(image: Array, mask: Mask) -> Foreground | None:
-    if not mask.any():
+def _foreground(image: Sequence[Slices], label: Slices) -> Foreground | None:
+    count = sum(int(np.count_nonzero(_is_foreground(plane))) for plane in _slices(label))
+    if not count:
         return None
+    step = max(1, count // _SAMPLE_SIZE)
     mean, std, quantiles = [], [], []
     for channel in image:
-        values = channel[mask]
-        mean.append(float(values.mean(dtype=np.float64)))
-        std.append(float(values.std(dtype=np.float64)))
-        sample = values[:: max(1, values.size // _SAMPLE_SIZE)].astype(np.float64)
-        quantiles.append(tuple(np.quantile(sample, _LEVELS).tolist()))
-    return Foreground(int(values.size), tuple(mean), tuple(std), tuple(quantiles))
+        moments, sample = ChannelMoments(), _EvenSample(step)
+        for plane, classes in zip(_slices(channel), _slices(label), strict=True):
+            values = plane[_is_foreground(classes)]
+            moments.add(values)
+            sample.add(values)
+        channel_mean, channel_std, _, _ = moments.result()
+        mean.append(channel_mean)
+        std.append(channel_std)
+        quantiles.append(tuple(np.quantile(sample.values(), _LEVELS).tolist()))
+    return Foreground(count, tuple(mean), tuple(std), tuple(quantiles))
+
+
+def _is_foreground(classes: Array) -> Mask:
+    mask: Mask = (classes > 0) & (classes != IGNORE)
+    return mask
+
+
+def _slices(volume: Slices) -> Iterator[Array]:
+    return (volume[z] for z in range(len(volume)))
 
 
 def _pool_quantiles(quantiles: list[Floats], weights: NDArray[np.float64]) -> Floats:

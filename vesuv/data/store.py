@@ -6,7 +6,6 @@ patch is a slice of a `numpy.memmap`, without decoding, and any Zarr v3 reader c
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import re
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from vesuv.config import Config
+from vesuv.data.array_files import chunk_file, write_array, write_json
 from vesuv.data.case import PreparedCase
 from vesuv.data.records import (
     VERSION,
@@ -110,7 +110,7 @@ class StoredCase(PreparedCase):
 
     def _checked_length(self, name: str, array: Array) -> Array:
         """Check the file's length: reading a memory map beyond the file's end kills the process."""
-        chunk = _chunk(self.path / name, array.ndim)
+        chunk = chunk_file(self.path / name, array.ndim)
         # A deleted file stays readable in the process that mapped it.
         if chunk.exists() and chunk.stat().st_size < array.nbytes:
             raise InputError(
@@ -226,44 +226,22 @@ def write_case(path: Path, attributes: CaseAttributes, arrays: Mapping[str, Arra
     Raises:
         OSError: The disk is full, or the folder cannot be written.
     """
-    record = CaseRecord(zarr_format=3, node_type="group", attributes=attributes)
     with atomic_replace(path) as folder:
         folder.mkdir()
-        _write_json(folder / "zarr.json", record.content())
         for name, array in arrays.items():
-            _write_array(folder / name, array)
+            write_array(folder / name, array)
+        write_attributes(folder, attributes)
     return StoredCase(attributes, path)
 
 
-def _write_array(folder: Path, array: Array) -> None:
-    """Write one Zarr v3 array as a single raw little-endian chunk."""
-    folder.mkdir()
-    little_endian = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    _write_json(
-        folder / "zarr.json",
-        {
-            "zarr_format": 3,
-            "node_type": "array",
-            "shape": list(array.shape),
-            "data_type": array.dtype.name,
-            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(array.shape)}},
-            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-            "fill_value": 0.0 if array.dtype.kind == "f" else 0,
-            "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}],
-            "attributes": {},
-        },
-    )
-    chunk = _chunk(folder, array.ndim)
-    chunk.parent.mkdir(parents=True)
-    little_endian.tofile(chunk)
-
-
-def _chunk(folder: Path, ndim: int) -> Path:
-    return folder.joinpath("c", *("0",) * ndim)
+def write_attributes(folder: Path, attributes: CaseAttributes) -> None:
+    """Write the attributes of a case, which make its folder a Zarr v3 group."""
+    record = CaseRecord(zarr_format=3, node_type="group", attributes=attributes)
+    write_json(folder / "zarr.json", record.content())
 
 
 def _map(folder: Path, dtype: np.dtype[Any], shape: Sequence[int]) -> Array:
-    chunk = _chunk(folder, len(shape))
+    chunk = chunk_file(folder, len(shape))
     expected = math.prod(shape) * dtype.itemsize
     size = chunk.stat().st_size if chunk.is_file() else 0
     if size != expected:
@@ -277,8 +255,3 @@ def _map(folder: Path, dtype: np.dtype[Any], shape: Sequence[int]) -> Array:
             "prepare again with --overwrite"
         )
     return np.memmap(chunk, dtype.newbyteorder("<"), "r", shape=tuple(shape))
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON directly: the folder around it is replaced atomically."""
-    path.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")

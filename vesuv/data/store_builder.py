@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from vesuv.config import Config
-from vesuv.data.case_files import read_case
+from vesuv.data.case_files import LazyCase, file_names, read_case
 from vesuv.data.case_paths import CasePaths
+from vesuv.data.case_size import open_if_large
 from vesuv.data.fingerprint import Settings, Sources, fingerprint, settings_of, sources_of
 from vesuv.data.folds import FILE as FOLDS_FILE
 from vesuv.data.folds import FORMER_FILE as FORMER_FOLDS_FILE
 from vesuv.data.folds import read_folds
+from vesuv.data.large_case import check_large_case, num_parts_of, prepare_large_case
 from vesuv.data.layouts import scan_cases
 from vesuv.data.nnunet import check_dataset_json, dataset_notes
-from vesuv.data.preparation import channel_faults, dataset_faults, prepare_arrays
+from vesuv.data.preparation import (
+    CaseOutline,
+    channel_faults,
+    dataset_faults,
+    prepare_arrays,
+)
 from vesuv.data.records import VERSION, CaseAttributes, IndexRecord, write_record
 from vesuv.data.splits import read_splits, splits_file
 from vesuv.data.statistics import merge_statistics
@@ -44,7 +53,7 @@ def build_store(
         config: Sections data, labels, the model's channels and the patch size are used.
         path: Folder of the store; an existing store is replaced.
         workers: Number of cases read in parallel; chosen for the machine when None.
-        progress: Called with finished cases and all cases.
+        progress: Called with finished and all cases, of which a large one counts by its parts.
         notes: Called with sentences for the user.
 
     Raises:
@@ -52,9 +61,11 @@ def build_store(
     """
     files, faults = _scan(config, notes)
     settings, sources = settings_of(config), sources_of(Path(config.data.root), files)
+    workers = workers or min(_cores(), _MAX_WORKERS)
+    plan = _Plan.of(files, config, min(workers, len(files) or 1), progress, notes)
     with catch_write_errors(path), atomic_replace(path.resolve()) as folder:
         folder.mkdir()
-        cases, case_faults = _prepare_cases(files, config, folder, workers, progress)
+        cases, case_faults = _prepare_cases(files, config, folder, workers, plan)
         attributes = [case.attributes for case in cases]
         faults += case_faults + _faults_of_all(attributes, config)
         if faults:
@@ -73,20 +84,27 @@ def check_cases(config: Config, progress: Progress, notes: Say) -> list[CasePath
         InputErrors: Every case that cannot be used, one sentence each.
     """
     files, faults = _scan(config, notes)
-    attributes = []
-    for number, one in enumerate(files, start=1):
+    plan = _Plan.of(files, config, 1, progress, notes)
+    outlines: list[CaseOutline] = []
+    for one in files:
         try:
-            attributes.append(_read_prepared(one, config)[0])
+            volumes = plan.large.get(one.id)
+            if volumes is None:
+                outlines.append(_read_prepared(one, config)[0])
+                plan.finish_part()
+            else:
+                outlines.append(
+                    check_large_case(volumes, config.labels, config.data.spacing, plan.finish_part)
+                )
         except InputError as fault:
             faults += fault.faults if isinstance(fault, InputErrors) else [str(fault)]
-        progress(number, len(files))
-    faults += _faults_of_all(attributes, config)
+    faults += _faults_of_all(outlines, config)
     if faults:
         raise InputErrors(sorted(faults))
     return files
 
 
-def _faults_of_all(cases: Sequence[CaseAttributes], config: Config) -> list[str]:
+def _faults_of_all(cases: Sequence[CaseOutline], config: Config) -> list[str]:
     return channel_faults(cases, config.model.written_channels) + dataset_faults(cases)
 
 
@@ -110,8 +128,7 @@ def _scan(config: Config, notes: Say) -> tuple[list[CasePaths], list[str]]:
 
 
 def _read_prepared(files: CasePaths, config: Config) -> tuple[CaseAttributes, dict[str, Array]]:
-    names = ", ".join(map(str, files.images)), str(files.label)
-    return prepare_arrays(read_case(files), config.labels, config.data.spacing, names)
+    return prepare_arrays(read_case(files), config.labels, config.data.spacing, file_names(files))
 
 
 def _index(cases: Sequence[StoredCase], settings: Settings, sources: Sources) -> IndexRecord:
@@ -140,12 +157,54 @@ def prepare_case(files: CasePaths, config: Config, store: Path) -> StoredCase:
     return write_case(case_path(store, files.id), attributes, arrays)
 
 
+@dataclass
+class _Plan:
+    """Which cases are prepared part by part, and how many parts there are in all."""
+
+    large: dict[str, LazyCase]
+    """Case id -> its volumes."""
+    num_parts: int
+    """Parts of the large cases, and one for each other case."""
+    progress: Progress
+    num_finished: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @classmethod
+    def of(
+        cls,
+        files: Sequence[CasePaths],
+        config: Config,
+        num_workers: int,
+        progress: Progress,
+        notes: Say,
+    ) -> _Plan:
+        spacing = config.data.spacing
+        large, num_parts = {}, 0
+        for one in files:
+            volumes = open_if_large(one, spacing, 1 / num_workers)
+            if volumes is None:
+                num_parts += 1
+                continue
+            large[one.id] = volumes
+            num_case_parts = num_parts_of(volumes, spacing)
+            num_parts += num_case_parts
+            edges = "x".join(map(str, volumes.label.shape[1:]))
+            notes(f"case {one.id}: {edges} voxels are prepared in {num_case_parts} parts")
+        return cls(large, num_parts, progress)
+
+    def finish_part(self) -> None:
+        """Report the progress; called by several threads."""
+        with self.lock:
+            self.num_finished += 1
+            self.progress(self.num_finished, self.num_parts)
+
+
 def _prepare_cases(
     files: Sequence[CasePaths],
     config: Config,
     folder: Path,
-    workers: int | None,
-    progress: Progress,
+    workers: int,
+    plan: _Plan,
 ) -> tuple[list[StoredCase], list[str]]:
     """Prepare cases in threads: decoding and counting release the interpreter lock.
 
@@ -154,15 +213,26 @@ def _prepare_cases(
     """
     cases: list[StoredCase] = []
     faults: list[str] = []
-    with ThreadPoolExecutor(workers or min(_cores(), _MAX_WORKERS)) as pool:
-        tasks = [pool.submit(prepare_case, case_files, config, folder) for case_files in files]
+
+    def start(pool: ThreadPoolExecutor, one: CasePaths) -> Future[StoredCase]:
+        volumes = plan.large.get(one.id)
+        if volumes is None:
+            return pool.submit(prepare_case, one, config, folder)
+        path, spacing = case_path(folder, one.id), config.data.spacing
+        return pool.submit(
+            prepare_large_case, volumes, config.labels, spacing, path, plan.finish_part
+        )
+
+    with ThreadPoolExecutor(workers) as pool:
+        tasks = {start(pool, one): one.id for one in files}
         try:
-            for num_finished, task in enumerate(as_completed(tasks), start=1):
+            for task in as_completed(tasks):
                 try:
                     cases.append(task.result())
                 except InputError as fault:
                     faults += fault.faults if isinstance(fault, InputErrors) else [str(fault)]
-                progress(num_finished, len(files))
+                if tasks[task] not in plan.large:
+                    plan.finish_part()
         finally:  # on Ctrl-C or a full disk: cancel the remaining cases
             pool.shutdown(wait=True, cancel_futures=True)
     return sorted(cases, key=lambda case: case.id), faults

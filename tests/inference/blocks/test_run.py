@@ -281,14 +281,24 @@ def test_inputs_that_cannot_be_used_are_sentences(tmp_path: Path) -> None:
     networks = predictor(network(channels=2))
     np.save(tmp_path / "a.npy", smooth_image((9, 9, 9)))
     np.save(tmp_path / "nan.npy", np.full((2, 9, 9, 9), np.nan, np.float32))
-    np.save(tmp_path / "int64.npy", np.zeros((2, 9, 9, 9), np.int64))
+    np.save(tmp_path / "int64.npy", np.full((2, 9, 9, 9), 2**40))
 
     with pytest.raises(InputError, match="trained on 2 channels, found 1"):
         block_prediction(networks, tmp_path / "a.npy", tmp_path / "p.zarr").run()
     with pytest.raises(InputError, match=r"nan.npy: an image holds finite values, found NaN"):
         block_prediction(networks, tmp_path / "nan.npy", tmp_path / "p.zarr").run()
-    with pytest.raises(InputError, match=r"int64.npy: voxels of 8 bytes"):
+    with pytest.raises(InputError, match=r"int64.npy: 8-byte integers .* fit into int32"):
         block_prediction(networks, tmp_path / "int64.npy", tmp_path / "q.zarr").run()
+
+
+def test_8_byte_integers_that_fit_into_4_bytes_are_predicted(tmp_path: Path) -> None:
+    image = smooth_image((40, 20, 20)).astype(np.int64) - 70_000
+    np.save(tmp_path / "a.npy", image)
+    networks = predictor(network(spacing=(1.0, 1.3, 0.9)))
+
+    block_prediction(networks, tmp_path / "a.npy", tmp_path / "p.zarr").run()
+
+    assert np.array_equal(read(tmp_path / "p.zarr").array, networks.segment(image))
 
 
 def test_a_volume_that_becomes_unreadable_midway_is_a_sentence(tmp_path: Path) -> None:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vesuv.data.preparation import to_storable_type
+from vesuv.data.preparation import to_storable_part
 from vesuv.data.resample import resampled_shape
 from vesuv.data.resample_region import RegionResampling
-from vesuv.errors import InputError
 from vesuv.inference.blocks.blending import RegionNetwork, WindowCounts
 from vesuv.inference.blocks.statistics import ImageStatistics
 from vesuv.inference.blocks.window_range import VolumeWindows
@@ -171,24 +170,10 @@ def read_working(
         region: Region of `grids.working`.
 
     Raises:
-        InputError: The file holds 8-byte integers, which have no storable type by themselves.
+        InputError: The file holds integers beyond the range of 4 bytes.
     """
-    image = storable(voxels.read(grids.to_working.source_region(region)))
+    image = to_storable_part(voxels.read(grids.to_working.source_region(region)))
     return grids.to_working.apply_to_image(image, region, list(limits))
-
-
-def storable(image: Array) -> Array:
-    """Return voxels in a number type that does not depend on their values.
-
-    Raises:
-        InputError: They are 8-byte integers.
-    """
-    if image.dtype.kind in "iu" and image.dtype.itemsize > 4:
-        raise InputError(
-            f"voxels of 8 bytes are predicted in parts only as float, found {image.dtype}; convert "
-            "the file to 32-bit or 16-bit numbers"
-        )
-    return to_storable_type(image)
 
 
 def _union(regions: Sequence[Region]) -> Region:

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from vesuv.inference.blocks.compute import Grids, read_working, storable
+from vesuv.data.moments import ChannelMoments
+from vesuv.data.preparation import storable_part_type, to_storable_part
+from vesuv.inference.blocks.compute import Grids, read_working
 from vesuv.inference.blocks.statistics import (
     FULL_PASS_VOXELS,
-    ChannelMoments,
     ImageStatistics,
     Pass,
     StatisticsPass,
@@ -59,10 +60,10 @@ def _limits(voxels: Voxels, grids: Grids, coverage: Pass) -> _Limits:
     """Smallest and largest value of each channel, or that its number type holds."""
     num_channels = voxels.shape[0]
     if grids.to_working.is_identity or coverage == "sample":
-        return (_limits_of_type(voxels.dtype),) * num_channels
+        return (_limits_of_type(storable_part_type(voxels.dtype)),) * num_channels
     moments = [ChannelMoments() for _ in range(num_channels)]
     for region in tiles(grids.native, coverage):
-        for channel, one in zip(storable(voxels.read(region)), moments, strict=True):
+        for channel, one in zip(to_storable_part(voxels.read(region)), moments, strict=True):
             one.add(channel)
     return tuple((low, high) for _, _, low, high in (one.result() for one in moments))
 

@@ -10,13 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vesuv.data.statistics import (
-    CaseStatistics,
-    extent_of_sample,
-    moments_of_counts,
-    sample_step,
-)
-from vesuv.errors import InputError
+from vesuv.data.moments import ChannelMoments
+from vesuv.data.statistics import CaseStatistics, extent_of_sample, sample_step
 from vesuv.types import Array, Region, Shape
 
 FULL_PASS_VOXELS = 2**33
@@ -80,58 +75,6 @@ class ImageStatistics:
 
 
 @dataclass
-class ChannelMoments:
-    """Moments of one channel, merged from parts in any order.
-
-    Source:
-        Chan, Golub, LeVeque 1979, Updating formulae and a pairwise algorithm for computing sample
-        variances.
-    """
-
-    count: int = 0
-    mean: float = 0.0
-    squares: float = 0.0
-    low: float = math.inf
-    high: float = -math.inf
-    histogram: NDArray[np.int64] | None = None
-    dtype: np.dtype[Any] | None = None
-
-    def add(self, voxels: Array) -> None:
-        """Add the voxels of a part.
-
-        Raises:
-            InputError: They hold NaN or infinite values.
-        """
-        self.dtype = voxels.dtype
-        if voxels.dtype.kind == "b" or voxels.dtype in (np.uint8, np.int8):
-            bits = np.ascontiguousarray(voxels).reshape(-1).view(np.uint8)
-            counts = np.bincount(bits, minlength=256)
-            self.histogram = counts if self.histogram is None else self.histogram + counts
-            return
-        total = float(voxels.sum(dtype=np.float64))
-        if not math.isfinite(total):
-            raise InputError(
-                "an image holds finite values, found NaN or infinite; replace them (for instance "
-                "by the background's intensity)"
-            )
-        mean = total / voxels.size
-        squares = float(np.square(voxels.astype(np.float64) - mean).sum())
-        difference, merged = mean - self.mean, self.count + voxels.size
-        self.squares += squares + difference**2 * self.count * voxels.size / merged
-        self.mean += difference * voxels.size / merged
-        self.count = merged
-        self.low = min(self.low, float(voxels.min()))
-        self.high = max(self.high, float(voxels.max()))
-
-    def result(self) -> tuple[float, float, float, float]:
-        """Return mean, deviation, minimum and maximum."""
-        if self.histogram is not None:
-            assert self.dtype is not None
-            return moments_of_counts(self.histogram, self.dtype)
-        return self.mean, math.sqrt(self.squares / self.count), self.low, self.high
-
-
-@dataclass
 class StatisticsPass:
     """Accumulates the statistics of tiles.
 
@@ -154,12 +97,17 @@ class StatisticsPass:
         self._step = sample_step(math.prod(self.shape))
 
     def add(self, tile: Array, region: Region) -> None:
-        """Add the voxels (c, z, y, x) of a region."""
+        """Add the voxels (c, z, y, x) of a region.
+
+        Raises:
+            InputError: They hold NaN or infinite values.
+        """
         chosen: Any = (slice(None, None, 4),) * 3
         if self.coverage == "full":
             chosen = _nth_voxels(self.shape, region, self._step)
         for channel, moments, sample in zip(tile, self.moments, self.samples, strict=True):
             moments.add(channel)
+            moments.check_finite()
             sample.append(channel[chosen].reshape(-1))
 
     def result(self) -> CaseStatistics:
