@@ -12,7 +12,7 @@ import yaml
 from tests.conftest import tiny_tree
 from vesuv.errors import Interrupted
 from vesuv.studies.processes import JobFailed
-from vesuv.studies.records import Job, Record
+from vesuv.studies.records import CurvePoint, Job, Record
 
 
 @pytest.fixture
@@ -54,6 +54,8 @@ class FakeWorker:
     """Job at which a signal comes."""
     step_seconds: dict[str, float] = field(default_factory=dict)
     """Arm -> seconds of a step; an arm without them cannot be timed."""
+    curve: tuple[CurvePoint, ...] = ()
+    """Curve of every run."""
     jobs: list[Job] = field(default_factory=list)
     timed: list[str] = field(default_factory=list)
 
@@ -65,7 +67,7 @@ class FakeWorker:
         record = Record(
             job.arm, job.fold, job.seed, "finished", job.changes, minutes=0.5, steps=4,
             parameters=123, checkpoint=job.checkpoint, scores=scores,
-            curve=((0.25, 2, 0.3), (0.5, 4, 0.4)), curve_name="dice",
+            curve=self.curve, curve_name="dice",
         )  # fmt: skip
         if str(job) == self.failing:
             record = Record.failure(job, "no memory was left")

@@ -14,6 +14,7 @@ from vesuv.cli.options import Changes, DryRun, Switch, several
 from vesuv.cli.tables import rich_table
 from vesuv.config import Config
 from vesuv.errors import InputError
+from vesuv.report.study import NAME as PAGE
 from vesuv.runtime.machine import for_training, resolve
 from vesuv.studies.jobs import arm_configs
 from vesuv.studies.processes import ProcessWorker
@@ -66,7 +67,7 @@ def study(
     worker = ProcessWorker(use_threads)
     result = run_study(settings, folder, worker, resume=resume, say=lambda line: out.print(line))
     _print_result(out, settings, result.records)
-    out.print(f"written: study.csv, study.md in {folder}")
+    out.print(f"written: study.csv, study.md and curves.png in {folder}; page: {folder / PAGE}")
     failed = [record for record in result.records if not record.is_finished]
     if failed:
         raise InputError(
@@ -99,10 +100,9 @@ def _print_result(out: Console, settings: Study, records: Sequence[Record]) -> N
 
 def _print_plan(out: Console, settings: Study, folder: Path) -> None:
     arm_configs(settings)
-    runs = len(settings.settings.folds) * len(settings.settings.seeds) * len(settings.arms)
     budget = settings.settings.budget
     length = f"{budget.steps} steps" if budget.minutes is None else f"{budget.minutes:g} minutes"
-    out.print(f"would train: {runs} runs of {length}")
+    out.print(f"would train: {settings.num_runs} runs of {length}")
     for arm in settings.arms:
         out.print(f"{arm.name}: {', '.join(arm.changes) or 'the base'}")
     out.print(f"would write: {folder}")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from vesuv.io.printable import printable
 from vesuv.report.pictures import class_colours
+from vesuv.report.study import ArmCurve
 
 _BACKGROUND, _FOREGROUND, _CHOSEN = "#9aa5b1", "#c8553d", "#1f4e79"
 _TRANSPARENT = "#00000000"
@@ -136,6 +137,35 @@ def calibration(
     curve_axes.legend(fontsize="small")
     count_axes.stairs(voxels, np.linspace(0, 1, len(voxels) + 1), fill=True, color=_BACKGROUND)
     count_axes.set(xlabel="foreground probability", ylabel="voxels", yscale="log")
+    figure.suptitle(_plain(title))
+    _save(figure, path)
+
+
+def study_curves(path: Path, curves: Sequence[ArmCurve], *, measure: str, title: str) -> None:
+    """Draw the validation curves of a study's runs over minutes and over steps.
+
+    Args:
+        path: PNG to write.
+        curves: One for each run; runs of an arm have one colour.
+        measure: What the curves show.
+        title: Title of the figure.
+    """
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    for axis, column, name in zip(panels, (0, 1), ("minutes of training", "steps"), strict=True):
+        drawn: set[str] = set()
+        for curve in curves:
+            axis.plot(
+                [point[column] for point in curve.points],
+                [point[2] for point in curve.points],
+                color=f"C{curve.number % 10}",
+                marker=".",
+                label=None if curve.arm in drawn else _plain(curve.arm),
+            )
+            drawn.add(curve.arm)
+        axis.set(xlabel=name, xlim=(0, None))
+    panels[0].set(ylabel=f"{measure}, validation tiles")
+    panels[0].legend(fontsize="small")
     figure.suptitle(_plain(title))
     _save(figure, path)
 

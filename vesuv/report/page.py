@@ -62,20 +62,20 @@ def write_page(run: Path, *, now: datetime | None = None) -> Path:
 def render(history: RunHistory, now: datetime) -> str:
     """Return the page as HTML, a pure function of the run's files and the time."""
     context = _context(_without_invalid_numbers(history))
-    sections = {name: _render(f"{name}.html", **context) for name in _SECTIONS}
-    script, style = _render("page.js"), _render("page.css")
-    return _render(
+    sections = {name: render_template(f"{name}.html", **context) for name in _SECTIONS}
+    script, style = render_template("page.js"), render_template("page.css")
+    return render_template(
         "page.html",
         **context,
         now=now,
         script=script,
         style=style,
-        digests={"script": _digest(script), "style": _digest(style)},
+        digests={"script": digest(script), "style": digest(style)},
         sections={name: text for name, text in sections.items() if text},
     )
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
     """Return what the page's policy names a script or a style sheet by."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}"
 
@@ -150,5 +150,6 @@ def _truncate(value: Any) -> Any:
 _TEMPLATES = _environment()
 
 
-def _render(name: str, **context: Any) -> Markup:
+def render_template(name: str, **context: Any) -> Markup:
+    """Return a file of templates/, filled in."""
     return Markup(_TEMPLATES.get_template(name).render(**context).strip())

@@ -137,6 +137,11 @@ class Study:
         return self.path.stem
 
     @property
+    def num_runs(self) -> int:
+        """Number of runs of all arms."""
+        return len(self.settings.folds) * len(self.settings.seeds) * len(self.arms)
+
+    @property
     def base(self) -> Path:
         """The base configuration."""
         return config_path(self.settings.base, self.path.parent)

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
+from vesuv.io.atomic import atomic_replace
 from vesuv.io.tables import Cell, TextTable, markdown_table, write_csv, write_text
+from vesuv.report.figures import study_curves
+from vesuv.report.study import ArmCurve, StudyPage, write_study_page
 from vesuv.studies.comparison import (
     PairedDifference,
     columns,
@@ -16,17 +19,67 @@ from vesuv.studies.comparison import (
     paired_difference,
     spread,
 )
-from vesuv.studies.records import Record
+from vesuv.studies.records import Record, finished
 from vesuv.studies.study_file import Study
 
+CURVES = "curves.png"
 _DASH = "–"
 _COST = ("minutes", "steps", "parameters")
+_TOLERANCE = 0.15
+"""Largest error of the minutes, as a share, without a sentence."""
 
 
 def write_tables(study: Study, output: Path, records: Sequence[Record]) -> None:
     """Write the files of a study into its folder."""
     write_csv(output / "study.csv", csv_rows(records))
     write_text(output / "study.md", markdown(study, records))
+    page = study_page(study, records)
+    if page.curves:
+        figure = output / CURVES
+        with atomic_replace(figure, ending=".png") as temporary:
+            study_curves(temporary, page.curves, measure=page.measure, title=study.name)
+    write_study_page(output, page)
+
+
+def study_page(study: Study, records: Sequence[Record]) -> StudyPage:
+    """Return the content of study.html."""
+    numbers = {arm.name: number for number, arm in enumerate(study.arms)}
+    drawn = [record for record in finished(records) if record.curve]
+    return StudyPage(
+        name=study.name,
+        num_runs=study.num_runs,
+        num_finished=len(finished(records)),
+        num_failed=len(records) - len(finished(records)),
+        sentences=describe(study, records),
+        results=arm_tables(study, records),
+        runs=runs_table(records),
+        arms=TextTable(
+            "Differences to the base",
+            ["arm", "changes"],
+            [[arm.name, ", ".join(arm.changes) or "none"] for arm in study.arms],
+            num_names=2,
+        ),
+        measure=", ".join(dict.fromkeys(record.curve_name for record in drawn)),
+        curves=[ArmCurve(one.arm, numbers[one.arm], one.curve) for one in drawn],
+    )
+
+
+def runs_table(records: Sequence[Record]) -> TextTable:
+    """Return every run with its scores, or with what ended it."""
+    names = headline_columns(records)
+    rows = [
+        [
+            one.arm,
+            str(one.fold),
+            str(one.seed),
+            one.message if one.message else one.status,
+            *_cost([one] if one.is_finished else []),
+            *(_number(one.scores.get(name, math.nan)) for name in names),
+        ]
+        for one in records
+    ]
+    header = ["arm", "fold", "seed", "state", *_COST, *names]
+    return TextTable("Each run, mean over its validation cases", header, rows, num_names=4)
 
 
 def csv_rows(records: Sequence[Record]) -> list[dict[str, Cell]]:
@@ -51,13 +104,16 @@ def csv_rows(records: Sequence[Record]) -> list[dict[str, Cell]]:
 
 def markdown(study: Study, records: Sequence[Record]) -> str:
     """Return the tables as Markdown, with what they show."""
-    arms = [arm.name for arm in study.arms]
-    tables = [scores_table(arms, records)]
-    if len(arms) > 1:
-        tables.append(differences_table(arms, records))
-    tables += [cost_table(arms, records), *failures_table(records)]
+    tables = [*arm_tables(study, records), *failures_table(records)]
     text = [f"# {study.name}", "", *(f"{line}  " for line in describe(study, records)), ""]
     return "\n".join([*text, *map(markdown_table, tables)])
+
+
+def arm_tables(study: Study, records: Sequence[Record]) -> list[TextTable]:
+    """Return scores, differences and cost of the arms."""
+    arms = [arm.name for arm in study.arms]
+    differences = [differences_table(arms, records)] if len(arms) > 1 else []
+    return [scores_table(arms, records), *differences, cost_table(arms, records)]
 
 
 def describe(study: Study, records: Sequence[Record]) -> list[str]:
@@ -66,10 +122,9 @@ def describe(study: Study, records: Sequence[Record]) -> list[str]:
     length = f"{budget.steps} steps" if budget.minutes is None else f"{budget.minutes:g} minutes"
     folds, seeds = (", ".join(map(str, one)) for one in (settings.folds, settings.seeds))
     names = sorted({one.checkpoint for one in records if one.checkpoint})
-    total = len(settings.folds) * len(settings.seeds) * len(study.arms)
     lines = [
         f"Base {settings.base}; folds {folds}; seeds {seeds}; {length} of training a run.",
-        f"{sum(one.is_finished for one in records)} of {total} runs are finished.",
+        f"{sum(one.is_finished for one in records)} of {study.num_runs} runs are finished.",
         f"Scores are those of whole validation volumes, at the threshold of the configuration, "
         f"checkpoint {', '.join(names) or _DASH}; a run's score is the mean over its cases.",
         "selected/: threshold chosen without and scored on each part of the fold's cases in turn.",
@@ -79,7 +134,22 @@ def describe(study: Study, records: Sequence[Record]) -> list[str]:
         lines.append(
             "Each arm's schedule is spread over the steps that take the budget by a timing before."
         )
+        lines += _off_budget(study, records, budget.minutes)
     return lines
+
+
+def _off_budget(study: Study, records: Sequence[Record], minutes: float) -> list[str]:
+    """Return a sentence for each arm whose runs were clearly shorter or longer than the budget."""
+    sentences = []
+    for arm in study.arms:
+        runs = of_arm(records, arm.name)
+        mean = fmean(one.minutes for one in runs) if runs else minutes
+        if abs(mean / minutes - 1) > _TOLERANCE:
+            sentences.append(
+                f"{arm.name} trained {mean:.2f} minutes a run, {mean / minutes - 1:+.0%} against "
+                "the budget: the machine was faster or slower than while its steps were timed."
+            )
+    return sentences
 
 
 def overview_table(arms: Sequence[str], records: Sequence[Record]) -> TextTable:
