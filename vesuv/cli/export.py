@@ -22,6 +22,7 @@ def export(
     weights: Annotated[tuple[float, ...] | None, several("--weights")] = None,
     output: Path,
     licence: str | None = None,
+    onnx: Switch = False,
     overwrite: Switch = False,
 ) -> None:
     """Write runs as a bundle: one folder with all that predictions need.
@@ -35,6 +36,7 @@ def export(
         weights: Weight in the mean of each run or, by run, of each checkpoint … (default: equal).
         output: Folder to write.
         licence: Licence of the weights, for bundle.json and the model card.
+        onnx: Write <name>.onnx and processing.json too, for programs without vesuv.
         overwrite: Replace a bundle of an earlier export.
     """
     out = console()
@@ -48,7 +50,7 @@ def export(
         note = ", trained on since it was selected" if one.is_outdated else ""
         out.print(f"{one.folder}: {one.name}, epoch {one.checkpoint.epoch}{note}")
     card = model_card(members, training_facts(members, best), licence)
-    write_bundle(output, members, card, licence=licence, overwrite=overwrite)
+    write_bundle(output, members, card, licence=licence, onnx=onnx, overwrite=overwrite)
     out.print(f"written: {output}")
     if licence is None:
         out.print("note: no licence is named; --licence states one in the bundle")

@@ -5,6 +5,8 @@
     <name>.safetensors      weights of a network
     <name>.yaml             its configuration
     model_card.md           description for people
+    <name>.onnx             on request: the network as ONNX, float32, edges of any size
+    processing.json         on request: what surrounds the ONNX networks
 
 Reading a bundle executes no code of its files.
 """

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 
 from vesuv.config import Config
 from vesuv.inference.bundle.facts import SelectionScores, TrainingFacts
+from vesuv.inference.bundle.processing import normalisation
 from vesuv.inference.bundle.writing import network_names
 from vesuv.inference.chosen_mask import choose_mask
 from vesuv.inference.domain_shift import SPACING_FACTOR
 from vesuv.inference.members import Member
 from vesuv.inference.temperature import selected_temperatures
 from vesuv.io.tables import markdown_text
-from vesuv.runs.records import NormalizerRecord, TrainingImages
+from vesuv.runs.records import TrainingImages
 
 _NOT_RECORDED = "not recorded"
 
@@ -133,7 +134,7 @@ def _settings(members: Sequence[Member]) -> Iterable[str]:
     mask, temperatures = choose_mask(members).settings, selected_temperatures(members)
     yield ""
     yield f"- Resampling: {f'to {_times(target)}' if target else 'none'}"
-    yield f"- Normalisation: {_normalisation(first.checkpoint.normalizer)}"
+    yield from _normalisation(first)
     yield f"- Windows: overlap {first.inference.overlap:g}, views {first.inference.views}"
     for name, cut in zip(mask.targets.names, mask.cuts, strict=True):
         yield f"- Mask of {markdown_text(name)}: {str(cut) or 'the likeliest class'}"
@@ -143,14 +144,21 @@ def _settings(members: Sequence[Member]) -> Iterable[str]:
     yield f"- Temperature of calibrated probabilities: {temperature}"
 
 
-def _normalisation(record: NormalizerRecord) -> str:
-    if record.low is None or record.high is None or record.shift is None or record.scale is None:
-        return f"{record.name}, by mean and deviation of each volume"
-    channels = zip(record.low, record.high, record.shift, record.scale, strict=True)
-    return f"{record.name}: " + "; ".join(
-        f"clip to {low:.6g} to {high:.6g}, subtract {shift:.6g}, divide by {scale:.6g}"
-        for low, high, shift, scale in channels
-    )
+def _normalisation(member: Member) -> Iterable[str]:
+    checkpoint = member.checkpoint
+    channels = normalisation(checkpoint.normalizer, checkpoint.config.model.in_channels)
+    for number, channel in enumerate(channels):
+        low, high, shift, scale = (_number(value) for value in channel.values())
+        name = f" of channel {number}" if len(channels) > 1 else ""
+        clip = f"clip to {low or 'any'} to {high or 'any'}, " if low or high else ""
+        yield f"- Normalisation{name}: {clip}subtract {shift}, divide by {scale}"
+
+
+def _number(value: float | str | None) -> str:
+    """Return a number, or the name of a statistic of the image."""
+    if value is None:
+        return ""
+    return f"the {value} of the image" if isinstance(value, str) else f"{value:.6g}"
 
 
 def _limits(members: Sequence[Member]) -> Iterable[str]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 
 from vesuv import __version__
 from vesuv.config import Config, dump_config
 from vesuv.errors import InputError
+from vesuv.inference.bundle.onnx_export import check_onnx, write_onnx
+from vesuv.inference.bundle.processing import PROCESSING, processing
 from vesuv.inference.bundle.record import (
     BUNDLE,
     FORMAT_VERSION,
@@ -33,6 +36,7 @@ def write_bundle(
     card: str,
     *,
     licence: str | None = None,
+    onnx: bool = False,
     overwrite: bool = False,
 ) -> None:
     """Write networks as a bundle; `open_bundle` returns the same predictions to the bit.
@@ -42,19 +46,25 @@ def write_bundle(
         members: Networks whose probabilities are averaged, each with its weight in the mean.
         card: Content of model_card.md.
         licence: Licence of the weights.
+        onnx: Write each network as ONNX too, and processing.json.
         overwrite: Replace a bundle that is there.
 
     Raises:
         InputError: The folder exists, or cannot be written; or networks that cannot be averaged.
     """
     check_output(folder, overwrite=overwrite)
+    if onnx:
+        check_onnx()
     check_compatible(members)
+    names = network_names(members)
     with catch_write_errors(folder), atomic_replace(folder, flush=True) as temporary:
         temporary.mkdir()
         networks = [
             _write_network(temporary, name, member)
-            for name, member in zip(network_names(members), members, strict=True)
+            for name, member in zip(names, members, strict=True)
         ]
+        if onnx:
+            _write_onnx(temporary, names, members)
         record = BundleRecord(
             format_version=FORMAT_VERSION,
             vesuv=__version__,
@@ -64,8 +74,7 @@ def write_bundle(
             files={path.name: file_digest(path) for path in sorted(temporary.iterdir())},
         )
         write_text(temporary / MODEL_CARD, card)
-        content = record.model_dump(mode="json")
-        write_text(temporary / BUNDLE, json.dumps(content, indent=2, allow_nan=False) + "\n")
+        _write_json(temporary / BUNDLE, record.model_dump(mode="json"))
 
 
 def check_output(folder: Path, *, overwrite: bool) -> None:
@@ -105,6 +114,17 @@ def _write_network(folder: Path, name: str, member: Member) -> NetworkRecord:
     write_text(folder / record.config_file, dump_config(_portable_config(member)))
     selected = _selection_of(member, name, file_digest(weights_file))
     return record.model_copy(update={"selected": selected})
+
+
+def _write_onnx(folder: Path, names: Sequence[str], members: Sequence[Member]) -> None:
+    files = [f"{name}.onnx" for name in names]
+    for file, member in zip(files, members, strict=True):
+        write_onnx(folder / file, member.checkpoint)
+    _write_json(folder / PROCESSING, processing(members, files))
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def _portable_config(member: Member) -> Config:
