@@ -29,7 +29,7 @@ class Case:
         return self.label.shape
 
     @property
-    def block_counts(self) -> np.ndarray:
+    def stored_counts(self) -> np.ndarray:
         return count_blocks(self.label, self.num_classes).astype(np.int64)
 
 

@@ -88,3 +88,21 @@ def test_nothing_known_is_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr("os.sysconf")
 
     assert memory.available_memory() == math.inf
+
+
+def test_freed_memory_goes_back_to_the_system() -> None:
+    if not sys.platform.startswith("linux"):
+        pytest.skip("reads /proc")
+    memory.give_back_freed_memory()
+    parts = [bytearray(64 << 10) for _ in range(3000)]  # below the size that is mapped by itself
+    del parts[:-1]  # the last one keeps the top of the heap
+    held = _resident()
+
+    memory.give_back_freed_memory()
+
+    assert held - _resident() > 50 << 20
+
+
+def _resident() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()

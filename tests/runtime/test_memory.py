@@ -1,19 +1,12 @@
 """Exceptions that mean too little memory, with the words of the libraries that raise them."""
 
 import errno
-import resource
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from vesuv.runtime.memory import (
-    give_back_freed_memory,
-    is_out_of_memory,
-    is_out_of_shared_memory,
-)
+from vesuv.runtime.memory import is_out_of_memory, is_out_of_shared_memory
 
 
 @pytest.mark.parametrize(
@@ -54,21 +47,3 @@ def test_full_shared_memory_is_told_apart() -> None:
 
     assert is_out_of_shared_memory(fault)
     assert not is_out_of_memory(fault)
-
-
-def test_freed_memory_goes_back_to_the_system() -> None:
-    if not sys.platform.startswith("linux"):
-        pytest.skip("reads /proc")
-    give_back_freed_memory()
-    parts = [bytearray(64 << 10) for _ in range(3000)]  # below the size that is mapped by itself
-    del parts[:-1]  # the last one keeps the top of the heap
-    held = _resident()
-
-    give_back_freed_memory()
-
-    assert held - _resident() > 50 << 20
-
-
-def _resident() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()

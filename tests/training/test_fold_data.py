@@ -146,3 +146,15 @@ def test_cases_in_memory_take_folds_from_a_file_that_is_named(tmp_path: Path) ->
     made = in_memory(config.model_copy(update={"data": data}), [0, 0, 1, 2], [0, 1, 1, 1])
 
     assert made.folds.split(0) == (["c0"], ["c1"])
+
+
+def test_validation_on_whole_cases_that_are_too_large_is_refused_before_training(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("vesuv.inference.case_memory.memory_limit", lambda: 10.0)
+    config = config_of(validation={"full_every": 2})
+
+    with pytest.raises(InputError, match=r"case c\d: .* \(validation\.full_every: null\)"):
+        fold_data(in_memory(config, [0, 0, 1, 2], [0, 1, 1, 1]), config, 0)
+    config = config_of()
+    fold_data(in_memory(config, [0, 0, 1, 2], [0, 1, 1, 1]), config, 0)

@@ -43,7 +43,7 @@ class Case:
         return values.astype(np.uint8).reshape(1, *self.shape)
 
     @property
-    def block_counts(self) -> np.ndarray:
+    def stored_counts(self) -> np.ndarray:
         return count_blocks(self.label, 2).astype(np.int64)
 
 

@@ -65,8 +65,13 @@ class PreparedCase(ABC):
 
     @property
     @abstractmethod
+    def stored_counts(self) -> Array:
+        """Voxels of each class in each block, (num_classes + 1, bz, by, bx) uint16; last: valid."""
+
+    @property
     def block_counts(self) -> Array:
-        """Voxels of each class in each block, (num_classes + 1, bz, by, bx) int64; last: valid."""
+        """The same counts as int64, converted at every access."""
+        return self.stored_counts.astype(np.int64)
 
     @property
     @abstractmethod
@@ -184,8 +189,8 @@ class MemoryCase(PreparedCase):
         return self.arrays["label"]
 
     @property
-    def block_counts(self) -> Array:
-        return self.arrays["blocks"].astype(np.int64)
+    def stored_counts(self) -> Array:
+        return self.arrays["blocks"]
 
     @property
     def _resampled_native_label(self) -> ClassArray:

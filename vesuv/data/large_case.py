@@ -37,6 +37,7 @@ from vesuv.data.resample_region import RegionResampling, resample_label_region
 from vesuv.data.statistics import case_statistics
 from vesuv.data.store import StoredCase, write_attributes
 from vesuv.io.atomic import atomic_replace
+from vesuv.io.memory import give_back_freed_memory
 from vesuv.types import Array, ClassArray, Region, Shape, Spacing
 
 OnPart = Callable[[], None]
@@ -221,7 +222,7 @@ class _Work:
             classes, counts = _read_label(self.volumes, region, self.labels)
             values.update(counts)
             self._write_label(region, classes)
-            self.on_part()
+            self._finish_part()
         return _sorted(values)
 
     def write_resampled(self) -> dict[int, int]:
@@ -234,7 +235,7 @@ class _Work:
             classes, counts = _read_label(self.volumes, region, self.labels)
             values.update(counts)
             self.native_label.write(region, classes[np.newaxis])
-            self.on_part()
+            self._finish_part()
         limits = [(low, high) for _, _, low, high in (one.result() for one in moments)]
         image_grids = RegionResampling(self.grids.native, self.grids.working, "cubic")
         label_grids = RegionResampling(self.grids.native, self.grids.working, "linear")
@@ -246,8 +247,12 @@ class _Work:
             self._write_label(
                 region, resample_label_region(label, label_grids, region, num_classes)
             )
-            self.on_part()
+            self._finish_part()
         return _sorted(values)
+
+    def _finish_part(self) -> None:
+        give_back_freed_memory()
+        self.on_part()
 
     def _write_label(self, region: Region, classes: ClassArray) -> None:
         self.label.write(region, classes[np.newaxis])

@@ -79,7 +79,7 @@ class PatchSampler:
         Raises:
             InputError: No case holds a valid voxel.
         """
-        totals = [_class_counts(case).sum(axis=(1, 2, 3)) for case in cases]
+        totals = [_layer_counts(case).sum(axis=1) for case in cases]
         valid = tuple(i for i, total in enumerate(totals) if total.sum() > 0)
         if not valid:
             raise InputError(
@@ -110,14 +110,13 @@ class PatchSampler:
         shuffle = self._stream(_ORDER_STREAM, epoch, int(on_foreground), turn)
         case = candidates[int(shuffle.permutation(len(candidates))[place])]
         rng = self._stream(_PATCH_STREAM, epoch, index)
-        counts = _class_counts(self.cases[case])
+        layers = _layer_counts(self.cases[case])
+        indices: tuple[int, ...] | None = None
         if on_foreground:
-            sizes = counts.sum(axis=(1, 2, 3))
-            present = np.flatnonzero([sizes[list(indices)].sum() for indices in self.members])
+            sizes = layers.sum(axis=1)
+            present = np.flatnonzero([sizes[list(members)].sum() for members in self.members])
             indices = self.members[int(rng.choice(present))]
-            center = _draw_voxel(self.cases[case], counts, indices, rng)
-        else:
-            center = _draw_voxel(self.cases[case], counts, None, rng)
+        center = _draw_voxel(self.cases[case], layers, indices, rng)
         return PatchPlan(case, center, int(rng.integers(2**63)))
 
     def _stream(self, *key: int) -> np.random.Generator:
@@ -156,32 +155,37 @@ def fixed_tiles(
     )
 
 
-def _class_counts(case: PreparedCase) -> NDArray[np.int64]:
-    """Voxels of each class in each block, (num_classes, bz, by, bx), without the totals."""
-    counts: NDArray[np.int64] = case.block_counts[:-1]
+def _layer_counts(case: PreparedCase) -> NDArray[np.int64]:
+    """Voxels of each class in each layer of blocks along z, (num_classes, bz)."""
+    counts: NDArray[np.int64] = case.stored_counts[:-1].sum(axis=(2, 3), dtype=np.int64)
     return counts
 
 
 def _draw_voxel(
     case: PreparedCase,
-    counts: NDArray[np.int64],
+    layers: NDArray[np.int64],
     class_indices: tuple[int, ...] | None,
     rng: np.random.Generator,
 ) -> Shape:
     """Draw uniformly among the voxels of some classes, or of all classes for None.
 
-    A block is drawn in proportion to its count; the label is read in that block alone.
+    A layer of blocks is drawn in proportion to its count, and a block in it; the label is read in
+    that block alone.
     """
-    chosen = counts if class_indices is None else counts[list(class_indices)]
-    block_counts = chosen.sum(axis=0)
+    chosen = list(range(len(layers)) if class_indices is None else class_indices)
+    cumulative_layers = np.cumsum(layers[chosen].sum(axis=0))
+    rank = int(rng.integers(cumulative_layers[-1]))
+    layer = int(np.searchsorted(cumulative_layers, rank, side="right"))
+    rank_in_layer = rank - (int(cumulative_layers[layer - 1]) if layer else 0)
+    block_counts = case.stored_counts[chosen, layer].sum(axis=0, dtype=np.int64)
     cumulative_counts = np.cumsum(block_counts)
-    rank = int(rng.integers(cumulative_counts[-1]))
-    block = int(np.searchsorted(cumulative_counts, rank, side="right"))
-    origin = [int(i) * case.block_size for i in np.unravel_index(block, block_counts.shape)]
+    block = int(np.searchsorted(cumulative_counts, rank_in_layer, side="right"))
+    block_y, block_x = np.unravel_index(block, block_counts.shape)
+    place = rank_in_layer - int(cumulative_counts[block]) + int(block_counts.flat[block])
+    origin = [int(i) * case.block_size for i in (layer, block_y, block_x)]
     label = case.label[tuple(slice(start, start + case.block_size) for start in origin)]
     is_candidate = label != IGNORE if class_indices is None else np.isin(label, class_indices)
     candidates = np.flatnonzero(is_candidate)
-    place = rank - int(cumulative_counts[block]) + int(block_counts.flat[block])
     if place >= len(candidates):
         raise InputError(
             f"{case.location}: a damaged store: its label does not hold what was counted in the "

@@ -24,6 +24,7 @@ from vesuv.data.labels import decode
 from vesuv.data.resample import resample_image, resample_probs
 from vesuv.data.statistics import CaseStatistics, case_statistics
 from vesuv.errors import InputError, command
+from vesuv.inference.case_memory import check_whole_case
 from vesuv.inference.chosen_mask import choose_mask, configured_threshold
 from vesuv.inference.domain_shift import DomainCheck, DomainShift, InputGrid, domain_check
 from vesuv.inference.ensemble import check_weights, mean_of_members
@@ -324,7 +325,11 @@ class Predictor:
             case: A prepared case.
             ensembles: Indices of the networks in each ensemble, ascending.
             progress: Called with the numbers of finished and of all windows.
+
+        Raises:
+            InputError: The case takes too much memory as a whole.
         """
+        check_whole_case(case, self.config.model.out_channels, len(self.networks))
         members = list(
             self._predict_each(
                 np.asarray(case.image), case.statistics, case.native_spacing, progress

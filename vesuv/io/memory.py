@@ -1,10 +1,12 @@
-"""How much memory one file may claim: a share of what this process can still take."""
+"""How much memory one file may claim, and how freed memory is given back."""
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 MEMORY_SHARE = 0.5
@@ -35,6 +37,15 @@ def peak_memory() -> float:
         if name == "VmHWM":
             return float(value.split()[0]) * 1024
     return 0.0
+
+
+def give_back_freed_memory() -> None:
+    """Give memory that was freed back to the system, where the C library can do so.
+
+    Without it glibc keeps what each thread freed, which adds up over many blocks.
+    """
+    with suppress(OSError, AttributeError):  # not Linux, or another C library
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def _system() -> float:

@@ -1,11 +1,9 @@
-"""Out of memory: which exceptions mean it, and how freed memory is given back."""
+"""Out of memory: which exceptions mean it."""
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import re
-from contextlib import suppress
 
 _PHRASES = re.compile(
     r"can't allocate memory|cannot allocate memory|not enough memory|out of memory|bad_alloc"
@@ -31,12 +29,3 @@ def is_out_of_memory(fault: BaseException) -> bool:
 def is_out_of_shared_memory(fault: BaseException) -> bool:
     """Return whether an exception says that tensors found no place in shared memory."""
     return isinstance(fault, RuntimeError) and _SHARED_MEMORY.search(str(fault)) is not None
-
-
-def give_back_freed_memory() -> None:
-    """Give memory that was freed back to the system, where the C library can do so.
-
-    Without it glibc keeps what each thread freed, which adds up over many blocks.
-    """
-    with suppress(OSError, AttributeError):  # not Linux, or another C library
-        ctypes.CDLL("libc.so.6").malloc_trim(0)

@@ -18,6 +18,7 @@ from vesuv.data.splits import DEFAULT, splits_file
 from vesuv.data.statistics import merge_statistics
 from vesuv.data.store import Store
 from vesuv.errors import InputError, InputErrors
+from vesuv.inference.case_memory import check_whole_case
 from vesuv.transforms.normalize import Normalizer, build_normalizer
 
 FoldName = int | Literal["all"]
@@ -87,7 +88,7 @@ def fold_data(data: TrainingData, config: Config, fold: FoldName) -> FoldData:
     """Return the cases of one fold.
 
     Raises:
-        InputError: No such fold, or no valid voxel.
+        InputError: No such fold, no valid voxel, or a case is too large to be judged as a whole.
     """
     train_ids, validation_ids = data.folds.split(fold)
     train = [data.cases[name] for name in train_ids]
@@ -99,9 +100,13 @@ def fold_data(data: TrainingData, config: Config, fold: FoldName) -> FoldData:
             f"{data}: every voxel of the training cases is ignored; check labels.ignore"
         )
     statistics = merge_statistics(case.statistics for case in train)
+    validation = [data.cases[name] for name in validation_ids] or train
+    if config.validation.full_every is not None:
+        for case in validation:
+            check_whole_case(case, config.model.out_channels, num_networks=1)
     return FoldData(
         train=train,
-        validation=[data.cases[name] for name in validation_ids] or train,
+        validation=validation,
         normalizer=build_normalizer(config.data.normalize, statistics),
         class_fractions=tuple(float(count) / total for count in counts),
         store=data.store,

@@ -31,7 +31,7 @@ from vesuv.inference.predictor import Predictor
 from vesuv.inference.uncertainty import quantise_uncertainty
 from vesuv.io.formats.volume import FormatError
 from vesuv.io.lazy import Voxels
-from vesuv.runtime.memory import give_back_freed_memory
+from vesuv.io.memory import give_back_freed_memory
 from vesuv.types import Array, Spacing
 
 OnWindows = Callable[[int], None]
