@@ -164,8 +164,14 @@ def short_runs(cases: list[vesuv.Case]) -> None:
         },
         {"model": {"name": "segresnet", "filters": 8, "blocks_down": [1, 1], "blocks_up": [1]}},
         {"model": {"name": "mednext"}, "sampling__patch_size": [32, 32, 32]},
-        {"model": {"name": "plain_conv_unet", "features_per_stage": [2, 4]}},
-        {"model": {"name": "residual_encoder_unet", "features_per_stage": [2, 4]}},
+        {
+            "model": {"name": "plain_conv_unet", "features_per_stage": [2, 4]},
+            "data__normalize": {"name": "by_channel", "channels": [{"name": "minmax"}]},
+        },
+        {
+            "model": {"name": "residual_encoder_unet", "features_per_stage": [2, 4]},
+            "data__normalize": {"name": "fixed", "scale": 255.0},
+        },
         {
             "labels": {
                 "classes": {"background": 0, "sheet": 1},

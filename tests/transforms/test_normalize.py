@@ -14,7 +14,16 @@ from vesuv.data.statistics import (
 )
 from vesuv.errors import InputError
 from vesuv.runs.records import NormalizerRecord
-from vesuv.transforms.normalize import FixedRange, Normalizer, Percentile, ZScore, build_normalizer
+from vesuv.transforms.normalize import (
+    ByChannel,
+    Fixed,
+    FixedRange,
+    MinMax,
+    Normalizer,
+    Percentile,
+    ZScore,
+    build_normalizer,
+)
 
 NO_STATISTICS = DatasetStatistics(0, None)
 
@@ -106,3 +115,43 @@ def test_a_normalizer_survives_json_exactly() -> None:
         record = NormalizerRecord.model_validate(json.loads(normalizer.model_dump_json()))
         assert Normalizer.of(record) == normalizer
         assert Normalizer.of(record).for_case(CASE) == normalizer.for_case(CASE)
+
+
+def test_fixed_clips_subtracts_and_divides_by_what_is_written() -> None:
+    config = Fixed(low=10.0, high=90.0, shift=50.0, scale=20.0)
+    mapping = build_normalizer(config, NO_STATISTICS).for_case(CASE)
+
+    result = mapping.apply(torch.from_numpy(RAMP)).ravel()
+
+    assert result[[0, 50, 100]].tolist() == [-2.0, 0.0, 2.0]
+
+
+def test_fixed_changes_nothing_by_default() -> None:
+    mapping = build_normalizer(Fixed(), NO_STATISTICS).for_case(CASE)
+
+    assert torch.equal(mapping.apply(torch.from_numpy(RAMP)), torch.from_numpy(RAMP).float())
+
+
+def test_minmax_maps_each_case_to_0_and_1() -> None:
+    image = np.array([3.0, 5.0, 7.0], np.float32).reshape(1, 1, 1, 3)
+    mapping = build_normalizer(MinMax(), NO_STATISTICS).for_case(case_statistics(image, None))
+
+    assert mapping.apply(torch.from_numpy(image)).ravel().tolist() == [0.0, 0.5, 1.0]
+
+
+def test_by_channel_normalises_each_channel_in_its_own_way() -> None:
+    image = np.concatenate([RAMP, RAMP, RAMP])
+    config = ByChannel(channels=(MinMax(), Fixed(scale=50.0), ZScore()))
+    normalizer = build_normalizer(config, NO_STATISTICS)
+    restored = Normalizer.of(NormalizerRecord.model_validate(normalizer.model_dump(mode="json")))
+
+    result = restored.for_case(case_statistics(image, None)).apply(torch.from_numpy(image))
+
+    assert result[:, 0, 0, 100].tolist() == pytest.approx([1.0, 2.0, 50.0 / np.arange(101).std()])
+
+
+def test_by_channel_needs_the_channels_of_training() -> None:
+    normalizer = build_normalizer(ByChannel(channels=(ZScore(), ZScore())), NO_STATISTICS)
+
+    with pytest.raises(InputError, match="image has 1 channels, the normalisation was made for 2"):
+        normalizer.for_case(CASE)

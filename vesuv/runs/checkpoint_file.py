@@ -11,6 +11,7 @@ import pickle
 import struct
 import zipfile
 from collections import OrderedDict
+from collections.abc import Collection
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -39,8 +40,12 @@ class FileFault(ValueError):  # noqa: N818 - as InputError, for a sentence
     """What is wrong with a file, in a few words."""
 
 
-def verify_file(path: Path) -> None:
+def verify_file(path: Path, also_named: Collection[str] = ()) -> None:
     """Verify a checkpoint's archive, checksums and pickle without opening it with PyTorch.
+
+    Args:
+        path: The file.
+        also_named: What its pickle may name beside tensors; it is not imported here.
 
     Raises:
         FileFault: The file is damaged, or was not written by vesuv.
@@ -58,6 +63,7 @@ def verify_file(path: Path) -> None:
         if sizes.get(f"{prefix}/data.pkl", _LARGEST_PICKLE + 1) > _LARGEST_PICKLE:
             raise FileFault(f"its data.pkl is missing or above {_LARGEST_PICKLE} bytes")
         scanner = _Scanner(BytesIO(archive.read(f"{prefix}/data.pkl")))
+    scanner.also_named = also_named
     scanner.sizes = {name.removeprefix(f"{prefix}/data/"): size for name, size in sizes.items()}
     scanner.load()
 
@@ -93,6 +99,7 @@ class _Scanner(pickle._Unpickler):
 
     sizes: dict[str, int]
     """Name of a storage -> bytes of its record."""
+    also_named: Collection[str]
 
     def find_class(self, module_name: str, global_name: str) -> Any:
         name = f"{module_name}.{global_name}"
@@ -102,6 +109,8 @@ class _Scanner(pickle._Unpickler):
             return _check_tensor
         if module_name == "torch" and global_name in _ITEM_SIZES:
             return global_name
+        if name in self.also_named:
+            return _UnreadObject
         raise FileFault(f"it holds a {name:.80}")
 
     def persistent_load(self, pid: Any) -> tuple[int, int]:
@@ -115,6 +124,16 @@ class _Scanner(pickle._Unpickler):
                 f"storage {key:.20} must have {num * item_size} bytes, found {self.sizes.get(key)}"
             )
         return num * item_size, item_size
+
+
+class _UnreadObject:
+    """Stands for an object that PyTorch reads."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def __setstate__(self, _: Any) -> None:
+        pass
 
 
 def _check_tensor(

@@ -265,3 +265,5 @@ class NormalizerRecord(Record):
     high: tuple[Number, ...] | None = None
     shift: tuple[Number, ...] | None = None
     scale: tuple[Number, ...] | None = None
+    channels: tuple[NormalizerRecord, ...] | None = None
+    """A normalizer for each channel, of name "by_channel" only."""

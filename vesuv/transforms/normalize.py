@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from vesuv.config.data import NormalizeConfig
+from vesuv.config.data import NormalizeConfig, PositiveFloat
 from vesuv.data.statistics import CaseStatistics, DatasetStatistics, Floats
 from vesuv.errors import InputError
 from vesuv.runs.records import NormalizerRecord
 
 _INFINITE = float("inf")
+_OTHER_CHANNELS = (
+    "the image has {image} channels, the normalisation was made for {normalizer}; give as many "
+    "channels as in training"
+)
 
 
 @dataclass(frozen=True)
@@ -46,8 +51,8 @@ class IntensityMap:
 class Normalizer(NormalizerRecord):
     """Normalisation of all cases, stored in checkpoints.
 
-    "zscore" scales each case by its own statistics; the others clip to [low, high], subtract
-    `shift` and divide by `scale`.
+    "zscore" and "minmax" scale each case by its own statistics, "by_channel" each channel in its
+    own way; the others clip to [low, high], subtract `shift` and divide by `scale`.
     """
 
     @classmethod
@@ -58,11 +63,29 @@ class Normalizer(NormalizerRecord):
     def for_case(self, statistics: CaseStatistics) -> IntensityMap:
         """Return the map for one case, with one entry for each channel of its statistics."""
         num_channels = len(statistics.mean)
-        if self.low is None or self.high is None or self.shift is None or self.scale is None:
-            low, high = (-_INFINITE,) * num_channels, (_INFINITE,) * num_channels
-            return IntensityMap(low, high, statistics.mean, _zeros_to_ones(statistics.std))
-        parameters = (self.low, self.high, self.shift, self.scale)
-        low, high, shift, scale = (_by_channel(values, num_channels) for values in parameters)
+        if self.channels is not None:
+            return self._each_channel(self.channels, statistics)
+        shift, scale = self.shift, self.scale
+        if self.name == "minmax":
+            spans = zip(statistics.min, statistics.max, strict=True)
+            shift, scale = statistics.min, _zeros_to_ones(tuple(high - low for low, high in spans))
+        elif shift is None or scale is None:
+            shift, scale = statistics.mean, _zeros_to_ones(statistics.std)
+        parameters = (self.low or (-_INFINITE,), self.high or (_INFINITE,), shift, scale)
+        return IntensityMap(*(_by_channel(values, num_channels) for values in parameters))
+
+    def _each_channel(
+        self, records: Sequence[NormalizerRecord], statistics: CaseStatistics
+    ) -> IntensityMap:
+        """Return the map whose entry of each channel is that of its own normalizer."""
+        num_channels = len(statistics.mean)
+        if len(records) != num_channels:
+            raise InputError(_OTHER_CHANNELS.format(image=num_channels, normalizer=len(records)))
+        maps = [Normalizer.of(record).for_case(statistics) for record in records]
+        low, high, shift, scale = (
+            tuple(getattr(one, key)[channel] for channel, one in enumerate(maps))
+            for key in ("low", "high", "shift", "scale")
+        )
         return IntensityMap(low, high, shift, scale)
 
 
@@ -134,10 +157,60 @@ class FixedRange(Normalization):
         )
 
 
+class Fixed(Normalization):
+    """Clip to [low, high], subtract `shift` and divide by `scale`; by default change nothing."""
+
+    name: Literal["fixed"] = "fixed"
+    low: float | None = None
+    """Lower bound, in the files' unit; null: none."""
+    high: float | None = None
+    """Upper bound, in the files' unit; null: none."""
+    shift: float = 0.0
+    """Intensity that becomes 0."""
+    scale: PositiveFloat = 1.0
+    """Difference of intensities that becomes 1."""
+
+    def build(self, dataset: DatasetStatistics) -> Normalizer:  # noqa: ARG002 - fixed by the user
+        low, high = (None if end is None else (end,) for end in (self.low, self.high))
+        return Normalizer(
+            name="fixed", low=low, high=high, shift=(self.shift,), scale=(self.scale,)
+        )
+
+
+class MinMax(Normalization):
+    """Map each case's own smallest and largest intensity to 0 and 1, per channel."""
+
+    name: Literal["minmax"] = "minmax"
+
+    def build(self, dataset: DatasetStatistics) -> Normalizer:  # noqa: ARG002 - statistics by case
+        return Normalizer(name="minmax")
+
+
+ChannelNormalization = Annotated[
+    ZScore | Percentile | FixedRange | Fixed | MinMax, Field(discriminator="name")
+]
+
+
+class ByChannel(Normalization):
+    """Normalise each channel in a way of its own."""
+
+    name: Literal["by_channel"] = "by_channel"
+    channels: tuple[ChannelNormalization, ...] = Field(min_length=1)
+    """Normalization of each channel, in their order."""
+
+    def build(self, dataset: DatasetStatistics) -> Normalizer:
+        return Normalizer(
+            name="by_channel", channels=tuple(one.build(dataset) for one in self.channels)
+        )
+
+
 NORMALIZERS: dict[str, type[Normalization]] = {
     "zscore": ZScore,
     "percentile": Percentile,
     "range": FixedRange,
+    "fixed": Fixed,
+    "minmax": MinMax,
+    "by_channel": ByChannel,
 }
 """Name in the configuration -> section."""
 
@@ -163,8 +236,5 @@ def _zeros_to_ones(scale: Floats) -> Floats:
 
 def _by_channel(values: Floats, num_channels: int) -> Floats:
     if len(values) not in (1, num_channels):
-        raise InputError(
-            f"the image has {num_channels} channels, the normalisation was made for {len(values)}; "
-            "give as many channels as in training"
-        )
+        raise InputError(_OTHER_CHANNELS.format(image=num_channels, normalizer=len(values)))
     return values * num_channels if len(values) == 1 else values
