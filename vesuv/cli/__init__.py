@@ -37,6 +37,7 @@ _VERBS = {
     "find_best": "Choose among configurations and their ensembles on held-out volumes.",
     "predict": "Predict volumes with one run, or with several averaged.",
     "export": "Write runs as a bundle: one folder with all that predictions need.",
+    "import-nnunet": "Write a trained nnU-Net as a bundle.",
     "evaluate": "Score predictions against labels; compare folders of predictions.",
     "diagnose": "Say what is the matter with runs and what to do about it.",
     "study": "Compare configurations on the same folds, seeds and budget.",
@@ -72,7 +73,8 @@ def make_app() -> App:
         suppress_keyboard_interrupt=False,
     )
     for verb, summary in _VERBS.items():
-        app.command(f"vesuv.cli.{verb}:{verb}", name=verb, help=summary)
+        module = _module(verb)
+        app.command(f"vesuv.cli.{module}:{module}", name=verb, help=summary)
     app.register_install_completion_command(help="Let the shell complete verbs and options.")
     return app
 
@@ -147,9 +149,14 @@ def _sentence_of_system(fault: BaseException, verb: str) -> str | None:
     return None
 
 
+def _module(verb: str) -> str:
+    """Return the name of a verb's module, function and script."""
+    return verb.replace("-", "_")
+
+
 def _program(called: Path) -> str:
     """Return how the user calls a verb: through the script in bin/ of that name, or `vesuv`."""
-    if called.suffix == ".py" and called.stem in _VERBS:
+    if called.suffix == ".py" and called.stem in map(_module, _VERBS):
         return f"python {called.with_name('{verb}.py')}"
     return "vesuv {verb}"
 
