@@ -10,7 +10,9 @@ import pytest
 import vesuv.cli.evaluate as verb
 from vesuv.config import dump_config
 from vesuv.errors import InputError, InputErrors
+from vesuv.io.formats import Volume, write
 
+WITH_HEADER = Volume(np.zeros((2, 2, 2)), (1.0, 1.0, 1.0), None, unit="µm")
 # 8 voxels each: (prediction, label); 2 is ignored
 GOOD = ([1, 1, 0, 0, 0, 1, 0, 0], [1, 1, 0, 0, 2, 2, 0, 0])
 POOR = ([1, 1, 1, 1, 0, 0, 0, 0], [1, 0, 0, 0, 1, 0, 2, 2])
@@ -265,3 +267,33 @@ def test_several_classes_are_printed_one_by_one(tmp_path: Path, capsys) -> None:
     assert "hd95[voxel]" in printed
     (bone,) = (line for line in printed.splitlines() if "bone" in line and " a " in line)
     assert "0.5000" in bone
+
+
+def test_label_values_come_from_the_record_inside_a_prediction_in_zarr(tmp_path: Path) -> None:
+    predictions, labels = _folders(tmp_path, a=(None, GOOD[1]), b=POOR)
+    write(predictions / "a.zarr", np.array(GOOD[0], np.uint8).reshape(2, 2, -1), WITH_HEADER)
+    _record(predictions / "a.zarr", {"background": 0, "sheet": 1}, 2)
+
+    verb.evaluate(predictions=(predictions,), labels=labels)
+
+    summary = json.loads((predictions / "summary.json").read_text())
+    assert summary["mean"]["dice"] == pytest.approx((1 / 3 + 1) / 2)
+    _record(predictions, {"background": 0, "sheet": 1}, None)
+    with pytest.raises(InputError, match=r"a\.zarr/provenance\.json: must have the label values"):
+        verb.evaluate(predictions=(predictions,), labels=labels)
+    with pytest.raises(InputError, match=r"a\.zarr is one volume; name the folder that it lies"):
+        verb.evaluate(predictions=(predictions / "a.zarr",), labels=labels)
+
+
+def test_labels_inside_ome_zarr_images_are_found(tmp_path: Path) -> None:
+    predictions, labels = _folders(tmp_path, a=(GOOD[0], None))
+    label = np.array(GOOD[1], np.uint8).reshape(2, 2, -1)
+    write(labels / "a.zarr", label * 100, WITH_HEADER)
+    write(labels / "a.zarr/labels/sheets.zarr", label, WITH_HEADER)
+    (labels / "a.zarr/labels/sheets.zarr").rename(labels / "a.zarr/labels/sheets")
+
+    assert evaluate((predictions,), labels)["mean"]["dice"] == 1.0
+    (labels / "a.zarr/labels/older").mkdir()
+    (labels / "a.zarr/labels/older/zarr.json").write_text("{}")
+    with pytest.raises(InputError, match=r"a\.zarr must hold one label, found older, sheets; copy"):
+        evaluate((predictions,), labels, overwrite=True)

@@ -28,7 +28,7 @@ from vesuv.evaluation.label_values import common_labels, parse_classes
 from vesuv.evaluation.pictures import PictureSource
 from vesuv.evaluation.score_tables import cases_table
 from vesuv.inference.provenance import PROVENANCE, predicted_labels
-from vesuv.io.formats import volumes_in
+from vesuv.io.formats import suffix, volumes_in
 from vesuv.report.figures import triptych
 from vesuv.runs.folder import RunFolder
 
@@ -65,7 +65,8 @@ def evaluate(
 
     Args:
         predictions: Folder of masks; more: compared with it.
-        labels: Folder of labels, matched by name; more labels than predictions are fine.
+        labels: Folder of labels, matched by name, or of OME-Zarr images that hold their label;
+            more labels than predictions are fine.
         measures: Beside the overlap: surface_dice@1,2 (tolerances in the files' unit; in voxels:
             surface_dice@1vox) hd95 assd cldice surface_cldice betti voi fraction …, or all.
         leaderboard: Leaderboard score: exact, bounds (cheaper in noise) or none.
@@ -114,18 +115,25 @@ def evaluate(
 
 def _labels(predictions: Sequence[Path], named: Mapping[str, LabelsConfig]) -> LabelsConfig:
     """Return the label values that the call and each folder's provenance.json agree on."""
-    for folder in predictions:
-        volumes_in(folder)  # refuses what is no folder
-    recorded = {folder: predicted_labels(folder) for folder in predictions}
-    for folder, labels in recorded.items():
-        if labels is None and not named:
+    recorded = {folder: _recorded_labels(folder) for folder in predictions}
+    for folder, records in recorded.items():
+        if not records and not named:
             raise InputError(
                 f"--predictions: {folder} has no {PROVENANCE} that names label values; give --run, "
                 "--config, or --classes background=0 NAME=VALUE … and, where voxels are not "
                 "judged, --ignore VALUE"
             )
-    files = {str(folder / PROVENANCE): labels for folder, labels in recorded.items() if labels}
+    files = {file: labels for records in recorded.values() for file, labels in records.items()}
     return common_labels({**files, **named})
+
+
+def _recorded_labels(folder: Path) -> dict[str, LabelsConfig]:
+    """Return provenance.json -> label values: of a folder of masks, and of OME-Zarr masks in it."""
+    if suffix(folder) == ".zarr":
+        raise InputError(f"--predictions: {folder} is one volume; name the folder that it lies in")
+    places = [folder, *(path for path in volumes_in(folder) if path.is_dir())]
+    records = {str(place / PROVENANCE): predicted_labels(place) for place in places}
+    return {file: labels for file, labels in records.items() if labels is not None}
 
 
 def _named_labels(

@@ -8,7 +8,7 @@ from vesuv.data.case_paths import CasePaths
 from vesuv.errors import InputError
 from vesuv.io.formats import stem, suffix, volumes_in
 
-_LABELS = "labels"
+LABELS = "labels"
 """Group of the label images inside an image, by NGFF."""
 _METADATA = ("zarr.json", ".zgroup", ".zarray")
 
@@ -28,7 +28,7 @@ def ome_zarr_cases(
     """
     cases, faults = [], []
     for image in zarr_images(root):
-        path = image / _LABELS / label
+        path = image / LABELS / label
         if path.is_dir():
             name = stem(image)
             cases.append(CasePaths(name, (image,), path, groups.get(name)))
@@ -53,7 +53,7 @@ def zarr_images(root: Path) -> list[Path]:
 
 def label_names(image: Path) -> list[str]:
     """Return the names of the label images inside an OME-Zarr image, sorted."""
-    folder = image / _LABELS
+    folder = image / LABELS
     if not folder.is_dir():
         return []
     return sorted(

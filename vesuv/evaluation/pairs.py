@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vesuv.data.ome_zarr import LABELS, label_names
 from vesuv.data.pairs import pairs_in
 from vesuv.errors import InputError
 from vesuv.io.formats import stem, volumes_in
@@ -41,13 +42,16 @@ def name_folders(folders: Sequence[Path]) -> dict[str, Path]:
 def find_pairs(predictions: Path, labels: Path) -> tuple[list[CaseFiles], list[str]]:
     """Match files by name without ending; a prediction x_image belongs to the label x_label.
 
+    The label of an OME-Zarr image that holds one is that in its group `labels`.
+
     Returns:
         The pairs, and a fault for each prediction without a label.
 
     Raises:
         InputError: Nothing to match.
     """
-    predicted, labelled = by_id(predictions), by_id(labels)
+    predicted = by_id(predictions)
+    labelled = {name: _label_of(path) for name, path in by_id(labels).items()}
     labelled |= {stem(image): label for image, label in pairs_in(labels).items()}
     if not predicted:
         raise InputError(f"--predictions: {predictions} holds no volume; predict first")
@@ -64,6 +68,21 @@ def find_pairs(predictions: Path, labels: Path) -> tuple[list[CaseFiles], list[s
     ]
     matched = [CaseFiles(n, path, labelled[n]) for n, path in predicted.items() if n in labelled]
     return matched, faults
+
+
+def _label_of(path: Path) -> Path:
+    """Return the label inside an OME-Zarr image; the path itself where there is none.
+
+    Raises:
+        InputError: The image holds several labels.
+    """
+    names = label_names(path)
+    if len(names) > 1:
+        raise InputError(
+            f"--labels: {path} must hold one label, found {', '.join(names)}; copy the one to "
+            "compare with into a folder of its own"
+        )
+    return path / LABELS / names[0] if names else path
 
 
 def by_id(folder: Path) -> dict[str, Path]:
