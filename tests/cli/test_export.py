@@ -182,3 +182,17 @@ def test_options_that_exclude_each_other_are_refused(
     said = refused("export", "--run", path, "--weights", "1", "2", "--output", tmp_path / "n")
     assert "--weights: needs one number for each of the 1 checkpoints" in said
     assert not (tmp_path / "n").exists()
+
+
+def test_onnx_is_written_when_asked_for(runs: list[RunFolder], tmp_path: Path, run: Run) -> None:
+    pytest.importorskip("onnx")
+    words = ("export", "--run", runs[0].path, "--output", tmp_path / "bundle")
+    run(*words)
+    plain = {path.name for path in (tmp_path / "bundle").iterdir()}
+
+    run(*words, "--onnx", "--overwrite")
+
+    files = {path.name for path in (tmp_path / "bundle").iterdir()}
+    assert files - plain == {"a_best.onnx", "processing.json"}
+    card = (tmp_path / "bundle/model_card.md").read_text()
+    assert "Without vesuv: each .onnx file maps an image" in card

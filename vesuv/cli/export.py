@@ -49,7 +49,7 @@ def export(
     for one in members:
         note = ", trained on since it was selected" if one.is_outdated else ""
         out.print(f"{one.folder}: {one.name}, epoch {one.checkpoint.epoch}{note}")
-    card = model_card(members, training_facts(members, best), licence)
+    card = model_card(members, training_facts(members, best), licence, onnx=onnx)
     write_bundle(output, members, card, licence=licence, onnx=onnx, overwrite=overwrite)
     out.print(f"written: {output}")
     if licence is None:

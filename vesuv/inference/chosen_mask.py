@@ -112,7 +112,9 @@ def _threshold(
     unselected = ", ".join(
         f"{m.folder} ({m.name})" for m in members if m.selected_cut(target) is None
     )
-    note = f"; nothing was selected for {unselected}: {command('validate_distribution')} does"
+    note = f"; nothing was selected for {unselected}"
+    if any(m.bundle_files is None and m.selected_cut(target) is None for m in members):
+        note += f": {command('validate_distribution')} does"
     default = configured_threshold(members[0].config)
     selected = [
         value

@@ -13,6 +13,7 @@ import vesuv
 from tests.inference.conftest import network_of
 from vesuv.errors import InputError
 from vesuv.inference.bundle import is_bundle, open_bundle, write_bundle
+from vesuv.inference.chosen_mask import choose_mask
 from vesuv.inference.members import Member, file_digest, open_members
 from vesuv.runs.folder import RunFolder
 
@@ -101,6 +102,18 @@ def test_an_ensemble_keeps_its_weights_unless_others_are_given(make_run, tmp_pat
     assert np.allclose(vesuv.load(bundle, weights=[1, 3]).predict(image), 0.25 * 0.5 + 0.75)
     two = vesuv.load([bundle, _bundle(tmp_path / "other", members[:1])])
     assert np.allclose(two.predict(image), (3 * 0.5 + 1.0 + 0.5) / 5)
+
+
+def test_without_a_selection_no_command_is_advised_that_needs_the_run(
+    make_run, tmp_path: Path
+) -> None:
+    bundle = _bundle(tmp_path / "bundle", open_members([make_run("run").path]))
+
+    reason = choose_mask(open_bundle(bundle)).threshold_reason
+
+    assert reason == (
+        f"threshold 0.5, from validation.threshold; nothing was selected for {bundle} (run_best)"
+    )
 
 
 def test_networks_of_equal_names_get_numbers(make_run, tmp_path: Path) -> None:
@@ -192,7 +205,7 @@ def _other_bytes(path: Path) -> None:
     [
         (
             lambda b: (b / "bundle.json").unlink(),
-            r"bundle: is no bundle \(no bundle\.json\); name a folder of export",
+            r"bundle: is no bundle \(no bundle\.json\); name a folder that vesuv export wrote",
         ),
         (
             lambda b: _replace(b / "bundle.json", '"format_version": 1', '"format_version": 2'),

@@ -19,7 +19,11 @@ _NOT_RECORDED = "not recorded"
 
 
 def model_card(
-    members: Sequence[Member], facts: TrainingFacts | None = None, licence: str | None = None
+    members: Sequence[Member],
+    facts: TrainingFacts | None = None,
+    licence: str | None = None,
+    *,
+    onnx: bool = False,
 ) -> str:
     """Return the model card of networks whose probabilities are averaged.
 
@@ -27,6 +31,7 @@ def model_card(
         members: The networks.
         facts: What is known about their training; None: nothing.
         licence: Licence of the weights.
+        onnx: Whether the bundle holds the networks as ONNX too.
     """
     facts = facts or TrainingFacts()
     config = members[0].checkpoint.config
@@ -37,7 +42,7 @@ def model_card(
         "Settings": _settings(members),
         "Limits": _limits(members),
         "Licence": [markdown_text(licence) if licence else "The author states none."],
-        "How to run": _commands(),
+        "How to run": _commands(onnx=onnx),
     }
     lines = [f"# {markdown_text(config.name)}"]
     for title, content in sections.items():
@@ -181,7 +186,7 @@ def _limits(members: Sequence[Member]) -> Iterable[str]:
     )
 
 
-def _commands() -> Iterable[str]:
+def _commands(*, onnx: bool) -> Iterable[str]:
     yield "```"
     yield "vesuv predict --model FOLDER_OF_THIS_FILE --input VOLUMES --output MASKS"
     yield "```"
@@ -190,6 +195,12 @@ def _commands() -> Iterable[str]:
     yield "import vesuv"
     yield 'mask = vesuv.load("FOLDER_OF_THIS_FILE").segment(array, spacing=(1.0, 1.0, 1.0))'
     yield "```"
+    if onnx:
+        yield ""
+        yield (
+            "Without vesuv: each .onnx file maps an image (b, c, z, y, x) to probabilities "
+            "(b, k, z, y, x); processing.json states what to do before and after."
+        )
 
 
 def _times(numbers: Iterable[float]) -> str:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from vesuv.config import load_config
-from vesuv.errors import InputError
+from vesuv.errors import InputError, command
 from vesuv.files import check_regular, read_json
 from vesuv.inference.bundle.record import BUNDLE, FORMAT_VERSION, BundleRecord, NetworkRecord
 from vesuv.inference.members import Member, check_compatible, file_digest, predicting_config
@@ -60,7 +60,10 @@ def read_record(folder: Path) -> BundleRecord:
     """
     path = folder / BUNDLE
     if not is_bundle(folder):
-        raise InputError(f"{folder!s:.200}: is no bundle (no {BUNDLE}); name a folder of export")
+        raise InputError(
+            f"{folder!s:.200}: is no bundle (no {BUNDLE}); name a folder that {command('export')} "
+            "wrote"
+        )
     content = read_json(path)
     version = content.get("format_version")
     if type(version) is not int or version != FORMAT_VERSION:
