@@ -9,6 +9,7 @@ import pytest
 from vesuv.errors import InputError
 from vesuv.evaluation import betti_matching, betti_wheel
 from vesuv.evaluation.leaderboard import leaderboard_score
+from vesuv.runtime.betti_library import betti_library
 
 REFERENCE = Path(__file__).parents[1] / "data/leaderboard"
 CASES = json.loads((REFERENCE / "expected.json").read_text())["cases"]
@@ -68,7 +69,7 @@ def test_more_loops_than_can_be_counted_go_through_the_full_matching(
 def test_the_full_matching_names_the_extra_that_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(betti_matching, "MOST_LOOPS", 0)
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
-    betti_wheel._library.cache_clear()
+    monkeypatch.setattr(betti_wheel, "betti_library", betti_library.__wrapped__)
 
     with pytest.raises(InputError, match=r"pip install 'vesuv\[topology\]'"):
         leaderboard_score(*volumes(CASES[7]))

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vesuv.config.loss import ALL_LOSSES
+from vesuv.config.loss import ALL_LOSSES, read_losses
 from vesuv.losses import LOSSES, Compound, build_losses
 
 LABEL = torch.tensor([1, 1, 0, 0, 0, 255, 0, 1]).view(2, 1, 1, 4)
@@ -63,6 +63,24 @@ def test_weights_for_a_loss_that_was_not_built_are_a_fault_of_ours() -> None:
         Compound(build_losses(ALL_LOSSES(), ["dice"]))(
             random_logits(), LABEL, VALID, {"focal": 1.0}
         )
+
+
+def test_a_loss_with_an_interval_has_its_whole_weight_in_one_step_of_it() -> None:
+    section = read_losses({"betti_matching": {"every": 3}})
+    compound = Compound(build_losses(section, ["dice", "betti_matching", "focal"]))
+    weights = {"dice": 0.5, "betti_matching": 0.1, "focal": 0.0}
+
+    steps = [compound.step_weights(weights, step) for step in range(7)]
+
+    assert [one["betti_matching"] for one in steps] == pytest.approx([0.3, 0, 0, 0.3, 0, 0, 0.3])
+    assert all(one["dice"] == 0.5 and one["focal"] == 0.0 for one in steps)
+
+
+def test_losses_with_an_interval_run_in_every_step_where_there_are_no_others() -> None:
+    compound = Compound(build_losses(ALL_LOSSES(), ["dice", "betti_matching"]))
+    weights = {"dice": 0.0, "betti_matching": 0.1}
+
+    assert compound.step_weights(weights, 3) == weights
 
 
 def test_no_weight_at_all_is_a_fault_of_ours() -> None:

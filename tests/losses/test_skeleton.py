@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from monai.losses.cldice import soft_skel
 from torch import Tensor
 
-from vesuv.losses.skeleton import erode, skeleton, soft_skeleton
+from vesuv.losses.skeleton import dilate, erode, skeleton, soft_dilation, soft_skeleton
 
 
 def plain_skeleton(probs: Tensor, iterations: int) -> Tensor:
@@ -125,3 +125,40 @@ def test_eroding_a_mask_takes_a_layer_each_time_and_none_at_the_edge() -> None:
 
     assert erode(mask, times=2)[0, 0, 0, 0].tolist() == [True] * 6 + [False] * 3
     assert erode(mask, times=1)[0, 0, 0, 0].tolist() == [True] * 9
+
+
+def test_dilating_a_mask_adds_a_layer_each_time() -> None:
+    mask = torch.zeros(1, 1, 5, 5, 9, dtype=torch.bool)
+    mask[..., 2, 2, 8] = True
+
+    assert dilate(mask, times=2)[0, 0, 0, 0].tolist() == [False] * 6 + [True] * 3
+    assert dilate(mask, times=1)[0, 0, 0, 0].tolist() == [False] * 9
+
+
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_soft_dilation_and_its_gradient_equal_torchs_max_pooling(times: int) -> None:
+    probs = random_probs().requires_grad_()
+    direction = random_probs().flip(0)
+
+    ours = soft_dilation(probs, times)
+    pooled = F.max_pool3d(probs, 2 * times + 1, stride=1, padding=times)
+
+    torch.testing.assert_close(ours, pooled)
+    torch.testing.assert_close(
+        torch.autograd.grad((ours * direction).sum(), probs),
+        torch.autograd.grad((pooled * direction).sum(), probs),
+    )
+
+
+def test_dilation_keeps_its_input_alone_for_backward() -> None:
+    kept: list[Tensor] = []
+
+    def pack(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
+        return tensor
+
+    probs = random_probs().requires_grad_()
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        soft_dilation(probs, 2)
+
+    assert [tensor.data_ptr() for tensor in kept] == [probs.data_ptr()]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vesuv.losses import ClDice, Dice, Loss
+from vesuv.losses import ClDice, Dice, Loss, Tversky
 from vesuv.losses.prediction import ratio
 
 LOSSES = [
@@ -14,6 +14,8 @@ LOSSES = [
     Dice(smooth=0.0, batch=False),
     ClDice(smooth=0.0, iterations=1, erosion="cube"),
     ClDice(smooth=0.0, iterations=1, erosion="cross"),
+    Tversky(smooth=0.0, batch=True),
+    Tversky(smooth=0.0, batch=False),
 ]
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -22,6 +24,25 @@ def test_skipped_steps_are_left_out_of_the_means() -> None:
     assert metrics.row() == {
         "train/loss": 2.0, "train/gradient_norm": 1.0, "train/loss_dice": 1.0,
     }  # fmt: skip
+
+
+def test_a_loss_that_is_computed_in_some_steps_is_averaged_over_those() -> None:
+    metrics = EpochMetrics(torch.device("cpu"))
+    for number in range(4):
+        values = {"dice": torch.tensor(0.5), "betti_matching": torch.tensor(6.0 + number)}
+        computed = values if number % 2 == 0 else {"dice": values["dice"]}
+        metrics.add_step(replace(result(1.0), components=computed))
+
+    assert metrics.row()["train/loss_dice"] == 0.5
+    assert metrics.row()["train/loss_betti_matching"] == (6.0 + 8.0) / 2
+
+
+def test_an_epoch_continues_from_sums_without_the_number_of_steps_of_each_loss() -> None:
+    metrics = EpochMetrics(torch.device("cpu"))
+    metrics.restore({"taken": torch.tensor(2.0), "loss_dice": torch.tensor(1.0)})
+    metrics.add_step(result(1.0))
+
+    assert metrics.row()["train/loss_dice"] == pytest.approx((1.0 + 0.5) / 3)
 
 
 def test_patch_contents_are_counted_over_valid_voxels() -> None:

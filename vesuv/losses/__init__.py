@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vesuv.config.loss import LossConfig
+from vesuv.losses.betti_matching import BettiMatching
 from vesuv.losses.boundary import Boundary
 from vesuv.losses.cldice import ClDice
 from vesuv.losses.compound import Compound
@@ -12,7 +13,12 @@ from vesuv.losses.connectivity import Connectivity
 from vesuv.losses.cross_entropy import CrossEntropy
 from vesuv.losses.dice import Dice
 from vesuv.losses.focal import Focal
+from vesuv.losses.lovasz import Lovasz
 from vesuv.losses.prediction import Loss, Prediction
+from vesuv.losses.surface_dice import SurfaceDice
+from vesuv.losses.surface_recall import SurfaceRecall
+from vesuv.losses.symmetric_cross_entropy import SymmetricCrossEntropy
+from vesuv.losses.tversky import Tversky
 from vesuv.losses.variance import Variance
 
 LOSSES: dict[str, type[Loss]] = {
@@ -23,6 +29,12 @@ LOSSES: dict[str, type[Loss]] = {
     "boundary": Boundary,
     "cldice": ClDice,
     "connectivity": Connectivity,
+    "tversky": Tversky,
+    "lovasz": Lovasz,
+    "symmetric_cross_entropy": SymmetricCrossEntropy,
+    "surface_recall": SurfaceRecall,
+    "surface_dice": SurfaceDice,
+    "betti_matching": BettiMatching,
 }
 """Name in the configuration -> loss."""
 
@@ -34,6 +46,7 @@ def build_losses(section: LossConfig, names: Sequence[str]) -> dict[str, Loss]:
 
 __all__ = [
     "LOSSES",
+    "BettiMatching",
     "Boundary",
     "ClDice",
     "Compound",
@@ -42,7 +55,12 @@ __all__ = [
     "Dice",
     "Focal",
     "Loss",
+    "Lovasz",
     "Prediction",
+    "SurfaceDice",
+    "SurfaceRecall",
+    "SymmetricCrossEntropy",
+    "Tversky",
     "Variance",
     "build_losses",
 ]

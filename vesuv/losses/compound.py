@@ -48,6 +48,24 @@ class Compound:
         total = torch.stack([weights[name] * value for name, value in values.items()]).sum()
         return total, {name: value.detach() for name, value in values.items()}
 
+    def step_weights(self, weights: Mapping[str, float], step: int) -> dict[str, float]:
+        """Return the weights of one step, where losses with an interval n run in every n-th step.
+
+        There, such a loss has n times its weight, so that the mean gradient is that of every step;
+        in the other steps its weight is 0. Without a loss that runs in every step, all of them do.
+
+        Args:
+            weights: Weight by loss name.
+            step: Number of the step in the run.
+        """
+        intervals = {name: self.losses[name].interval for name, weight in weights.items() if weight}
+        if 1 not in intervals.values():
+            return dict(weights)
+        return {
+            name: 0.0 if step % intervals.get(name, 1) else weight * intervals.get(name, 1)
+            for name, weight in weights.items()
+        }
+
     def prediction(
         self,
         logits: Tensor,

@@ -67,6 +67,11 @@ class Loss(Section, ABC):
         """Value of every constant prediction; None where it depends on the constant."""
         return None
 
+    @property
+    def interval(self) -> int:
+        """Steps from one computation to the next; 1: it is computed in every step."""
+        return 1
+
     def perfect_score(self, _share: float) -> float:
         """Return the value of a perfect mask where this share of the voxels is foreground."""
         return 0.0

@@ -1,4 +1,4 @@
-"""Differentiable soft skeleton by morphology; only its input is saved for backward."""
+"""Differentiable soft skeleton and dilation; only their input is saved for backward."""
 
 from __future__ import annotations
 
@@ -54,6 +54,54 @@ def erode(mask: Tensor, times: int) -> Tensor:
     for _ in range(times):
         eroded = _local_extremum(eroded, torch.minimum, cube=True)
     return eroded.bool()
+
+
+def dilate(mask: Tensor, times: int) -> Tensor:
+    """Dilate a boolean mask by the 3x3x3 cube."""
+    dilated = mask.to(torch.uint8)
+    for _ in range(times):
+        dilated = _local_extremum(dilated, torch.maximum, cube=True)
+    return dilated.bool()
+
+
+def soft_dilation(values: Tensor, times: int) -> Tensor:
+    """Maximum over the cube of `times` voxels in each direction; only `values` is saved.
+
+    Args:
+        values: (b, c, z, y, x).
+        times: Dilations by the 3x3x3 cube.
+    """
+    dilated: Tensor = _SoftDilation.apply(values, times)  # type: ignore[no-untyped-call]
+    return dilated
+
+
+class _SoftDilation(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, times: int) -> Tensor:
+        ctx.save_for_backward(values)
+        ctx.times = times
+        result = torch.empty_like(values, memory_format=torch.contiguous_format)
+        for volume, out in _volumes(values, result):
+            out.copy_(volume)
+            for _ in range(times):
+                out.copy_(_local_extremum(out, torch.maximum, cube=True))
+        return result
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
+        (values,) = ctx.saved_tensors
+        gradient = torch.empty_like(values, memory_format=torch.contiguous_format)
+        gradient.copy_(upstream)
+        for volume, slope in _volumes(values, gradient):
+            levels = [volume]
+            for _ in range(ctx.times - 1):
+                levels.append(_local_extremum(levels[-1], torch.maximum, cube=True))
+            for level in reversed(levels):
+                origins: Origins = []
+                _local_extremum(level, torch.maximum, cube=True, origins=origins)
+                slope.copy_(_extremum_gradient(slope, origins, cube=True))
+        return gradient, None
 
 
 class _SoftSkeleton(torch.autograd.Function):

@@ -18,11 +18,13 @@ class EpochMetrics:
         self.num_steps = torch.zeros((), device=device)
         """Steps that were not skipped."""
         self.totals: dict[str, Tensor] = {}
+        """Sums over the epoch; `steps_<loss>` counts the steps in which a loss was computed."""
 
     def add_step(self, result: StepResult) -> None:
         """Add one step's loss, components and gradient norm."""
         values = {"loss": result.loss, "gradient_norm": result.gradient_norm}
         values |= {f"loss_{name}": value for name, value in result.components.items()}
+        values |= {f"steps_{name}": torch.ones_like(result.loss) for name in result.components}
         self.num_steps = self.num_steps + (1 - result.skipped)
         for name, value in values.items():
             summand = torch.where(result.skipped > 0, torch.zeros_like(value), value)
@@ -45,9 +47,12 @@ class EpochMetrics:
 
     def row(self) -> dict[str, float]:
         """Return the columns `train/…` of metrics.csv."""
-        num_steps = max(1.0, float(self.num_steps))
         totals = {name: float(total) for name, total in self.totals.items()}
-        row = {f"train/{n}": total / num_steps for n, total in totals.items() if n[0] != "_"}
+        row = {}
+        for name, total in totals.items():
+            if name[0] != "_" and not name.startswith("steps_"):
+                count = totals.get(f"steps_{name[5:]}", float(self.num_steps))
+                row[f"train/{name}"] = total / max(1.0, count)
         if not totals.get("_voxels"):
             return row
         return row | {
@@ -64,4 +69,7 @@ class EpochMetrics:
         """Continue from `state()`."""
         totals = {name: value.to(self.device) for name, value in state.items()}
         self.num_steps = totals.pop("taken")
+        for name in [name for name in totals if name.startswith("loss_")]:
+            # a checkpoint of an earlier version, in which every loss was computed in every step
+            totals.setdefault(f"steps_{name[5:]}", self.num_steps)
         self.totals = totals

@@ -218,7 +218,8 @@ def _checked_sums(saved: object, step: int) -> Mapping[str, Tensor] | None:
         raise ValueError("sums.taken is missing")
     for name, value in sums.items():
         is_count = name in _COUNTS
-        is_known = is_count or name in ("taken", "loss", "gradient_norm") or name[:5] == "loss_"
+        is_sum = str(name).startswith(("loss_", "steps_"))
+        is_known = is_count or is_sum or name in ("taken", "loss", "gradient_norm")
         dtype = torch.int64 if is_count else torch.float32
         if not is_known or not isinstance(value, Tensor) or value.shape or value.dtype != dtype:
             raise ValueError(f"sums.{name!s:.60} must be a number of {dtype}")

@@ -289,7 +289,7 @@ class Trainer:
         if swa_lr is not None:
             state.lr_schedule.set_lr(swa_lr)
         lr = state.lr_schedule.lr
-        result = self.training_step(batch, weights)
+        result = self.training_step(batch, self.compound.step_weights(weights, global_step))
         state.epoch_metrics.add_step(result)
         state.epoch_metrics.add_patches(batch.label)
         self.nan_guard.record(step, batch.cases, result)
