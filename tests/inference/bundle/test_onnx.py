@@ -19,7 +19,7 @@ import vesuv
 from tests.inference.conftest import network_of
 from vesuv.errors import InputError
 from vesuv.inference.bundle import write_bundle
-from vesuv.inference.bundle.processing import processing
+from vesuv.inference.bundle.processing import normalisation, processing
 from vesuv.inference.members import open_members
 from vesuv.runs.folder import RunFolder
 from vesuv.transforms.normalize import Normalizer
@@ -75,6 +75,7 @@ def _select_medians(runs: list[RunFolder], **more: object) -> None:
     [
         pytest.param({}, id="z-score"),
         pytest.param({"normalizer": RANGE}, id="clipped"),
+        pytest.param({"normalizer": Normalizer(name="minmax")}, id="minimum to maximum"),
         pytest.param({"views": "mirror"}, id="mirrored"),
         pytest.param({"model__space_to_depth": [2, 2, 2]}, id="space to depth"),
     ],
@@ -145,6 +146,25 @@ def test_a_threshold_is_the_step_of_probability_at_which_a_mask_begins(
         _select(run, threshold=selected)
         (output,) = processing(open_members([run.path]), ["a.onnx"])["outputs"]
         assert output["threshold"] == step, selected
+
+
+def test_each_channel_has_its_own_normalisation() -> None:
+    fixed = Normalizer(name="fixed", low=(1.0,), shift=(2.0,), scale=(3.0,))
+    kinds = (fixed, Normalizer(name="zscore"), Normalizer(name="minmax"))
+
+    channels = normalisation(Normalizer(name="by_channel", channels=kinds), 3)
+
+    assert [list(channel.values()) for channel in channels] == [
+        [1.0, None, 2.0, 3.0],
+        [None, None, "mean", "deviation"],
+        [None, None, "minimum", "span"],
+    ]
+    percentile = Normalizer(name="percentile", low=(1, 2), high=(3, 4), shift=(5, 6), scale=(7, 8))
+    assert [list(one.values()) for one in normalisation(percentile, 2)] == [
+        [1, 3, 5, 7],
+        [2, 4, 6, 8],
+    ]
+    assert normalisation(RANGE, 2) == normalisation(RANGE, 1) * 2
 
 
 def test_a_network_takes_batches_and_edges_of_any_size(make_run, tmp_path: Path) -> None:

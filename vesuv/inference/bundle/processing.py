@@ -96,9 +96,8 @@ def _network(members: Sequence[Member], number: int, file: str) -> dict[str, Any
 
 def normalisation(record: NormalizerRecord, num_channels: int) -> list[dict[str, Any]]:
     """Return for each channel the numbers of its normalisation, or the names of its statistics."""
-    records = getattr(record, "channels", None)
-    if records is not None:
-        return [one for channel in records for one in normalisation(channel, 1)]
+    if record.channels is not None:
+        return [one for channel in record.channels for one in normalisation(channel, 1)]
     shift, scale = _OWN_STATISTICS.get(record.name, ("mean", "deviation"))
     values = {"low": None, "high": None, "shift": shift, "scale": scale}
     channels = [dict(values) for _ in range(num_channels)]
