@@ -11,6 +11,7 @@ from vesuv.losses.cldice import ClDice
 from vesuv.losses.compound import Compound
 from vesuv.losses.connectivity import Connectivity
 from vesuv.losses.cross_entropy import CrossEntropy
+from vesuv.losses.deep_supervision import deep_supervision
 from vesuv.losses.dice import Dice
 from vesuv.losses.focal import Focal
 from vesuv.losses.lovasz import Lovasz
@@ -63,4 +64,5 @@ __all__ = [
     "Tversky",
     "Variance",
     "build_losses",
+    "deep_supervision",
 ]

@@ -35,7 +35,7 @@ class Compound:
 
         Args:
             logits: (b, k, z, y, x).
-            label: Class index of each voxel, (b, z, y, x).
+            label: Class index of each voxel, (b, z, y, x), or `target_label` of it.
             valid: False where the label is ignored, (b, z, y, x).
             weights: Weight by loss name; a loss that is left out has weight 0.
             processes: The processes that share the batch; each returns the whole batch's loss.
@@ -74,9 +74,17 @@ class Compound:
         processes: Processes = SINGLE_PROCESS,
     ) -> Prediction:
         """Return what the losses are computed of; arguments are those of a call."""
-        if self.targets is not None and self.targets.overlap:
-            label = region_label(label, self.targets.members)
-        return Prediction(logits, label, valid, processes)
+        return Prediction(logits, self.target_label(label), valid, processes)
+
+    def target_label(self, label: Tensor) -> Tensor:
+        """Return the label that the losses compare with: the regions of targets that overlap.
+
+        Args:
+            label: Class index (b, z, y, x), or already the regions (b, k, z, y, x).
+        """
+        if self.targets is None or not self.targets.overlap or label.ndim == 5:
+            return label
+        return region_label(label, self.targets.members)
 
     def _value(self, name: str, prediction: Prediction) -> Tensor:
         loss = self.losses[name]
