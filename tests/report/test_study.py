@@ -32,7 +32,8 @@ def page(*curves: ArmCurve, num_finished: int = 3) -> StudyPage:
         num_failed=1,
         sentences=["Base x."],
         results=[TextTable("Scores", ["arm", "dice"], [[HOSTILE, "0.5"]])],
-        runs=TextTable("Each run", ["arm"], [["a"]]),
+        runs=TextTable("Each run", ["arm"], [["a"], ["b"]]),
+        run_pages=["a/fold_0_seed_0/report.html", ""],
         arms=TextTable("Arms", ["arm"], [["a"]]),
         measure="dice",
         curves=curves,
@@ -68,6 +69,8 @@ def test_the_page_is_valid_and_shows_names_as_text(tmp_path: Path) -> None:
     assert parser.open == []
     assert not any(name == "script" or name.startswith("on") for name in parser.seen)
     assert text.count("&lt;script&gt;") >= 4  # table, two legends, two descriptions
+    assert '<td><a href="a/fold_0_seed_0/report.html">a</a></td>' in text
+    assert "<td>b</td>" in text
     assert 'class="state ended"' in text and "3 of 4 runs finished, 1 failed." in text
     style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)
     assert style is not None

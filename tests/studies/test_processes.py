@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -101,3 +102,31 @@ def test_an_interrupted_run_interrupts_the_study(
         ProcessWorker(be_interrupted).train(job)
 
     assert not job.record_file.exists()
+
+
+def test_a_signal_lets_the_run_be_saved_before_the_study_ends(
+    study_tree: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+
+    class Process:
+        def __init__(self, **_arguments: object) -> None: ...
+
+        def start(self) -> None:
+            calls.append("start")
+
+        def terminate(self) -> None:
+            calls.append("terminate")
+
+        def join(self) -> None:
+            calls.append("join")
+            if calls.count("join") == 1:
+                raise KeyboardInterrupt
+
+    context = SimpleNamespace(Process=Process)
+    monkeypatch.setattr(processes.multiprocessing, "get_context", lambda _method: context)
+
+    with pytest.raises(Interrupted, match="go on with --resume"):
+        ProcessWorker(use_threads).train(first_job(study_tree, tmp_path))
+
+    assert calls == ["start", "join", "terminate", "join"]

@@ -11,8 +11,11 @@ import pytest
 from tests.studies.conftest import FakeWorker, written
 from vesuv.config import load_config
 from vesuv.errors import InputError, Interrupted
+from vesuv.io.lock import hold_lock
+from vesuv.studies.records import Record
 from vesuv.studies.run_study import run_study
 from vesuv.studies.study_file import read_study
+from vesuv.studies.tables import markdown
 
 FIRST, SECOND = "today, fold 0, seed 0", "more filters, fold 0, seed 0"
 THIRD, FOURTH = "today, fold 1, seed 0", "more filters, fold 1, seed 0"
@@ -50,6 +53,8 @@ def test_the_table_has_a_row_for_each_run(study_file: Path, tmp_path: Path) -> N
     # differences 0.05 and 0.03: mean 0.04, and 12.706 * 0.01 to both sides
     assert "| more filters | 2 | +0.0400 [-0.0871, +0.1671] |" in text
     assert "| today | 2 | 0.6500 ± 0.0707 |" in text
+    # 0.5 minutes a run, 4 steps, 123 weights; folds of 0.75 and 0.63 differ by 0.12
+    assert "| more filters | 0.50 | 4 | 123 | 0.0849 | – |" in text
 
 
 def test_a_study_that_goes_on_repeats_no_finished_run(study_file: Path, tmp_path: Path) -> None:
@@ -93,6 +98,25 @@ def test_minutes_give_each_arm_the_steps_that_it_makes_in_them(
     again = FakeWorker()
     run_study(study, output, again, resume=True)
     assert (again.timed, again.jobs) == ([], [])
+
+
+def test_runs_that_miss_the_minutes_are_named(study_tree: dict[str, Any], tmp_path: Path) -> None:
+    study_tree["study"]["budget"] = {"minutes": 0.4}
+    worker = FakeWorker(step_seconds={"today": 2.0, "more filters": 4.0})
+
+    run_study(read_study(written(study_tree, tmp_path)), tmp_path / "out", worker)
+
+    text = (tmp_path / "out/study.md").read_text()
+    assert "today trained 0.50 minutes a run, +25% against the budget" in text
+
+
+def test_a_measure_of_which_less_is_better_has_an_arrow(
+    study_tree: dict[str, Any], tmp_path: Path
+) -> None:
+    study = read_study(written(study_tree, tmp_path))
+    record = Record("today", 0, 0, "finished", (), scores={"dice": 0.5, "held_out/voi": 1.0})
+
+    assert "| arm | runs | dice | held_out/voi ↓ |" in markdown(study, [record])
 
 
 def test_an_arm_that_cannot_be_timed_has_failed(study_tree: dict[str, Any], tmp_path: Path) -> None:
@@ -143,3 +167,13 @@ def test_a_fold_that_the_data_do_not_have_is_refused(
 def test_the_folder_does_not_hold_the_raw_data(study_file: Path, tiny_data: Path) -> None:
     with pytest.raises(InputError, match="must not hold the raw data"):
         run_study(read_study(study_file), tiny_data.parent, FakeWorker())
+
+
+def test_one_process_at_a_time_runs_a_study(study_file: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+
+    with (
+        hold_lock(tmp_path / "out/study.lock", ""),
+        pytest.raises(InputError, match="another process runs this study"),
+    ):
+        run_study(read_study(study_file), tmp_path / "out", FakeWorker())

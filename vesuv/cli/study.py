@@ -49,7 +49,8 @@ def study(
         seeds: Seeds … (default: those of the file).
         arms: Names of arms … (default: all); the others are compared with the first one.
         output: Folder of the study (default log/studies/<name>).
-        resume: Go on with a study; finished runs are not repeated, failed ones are.
+        resume: Go on with a study, with the same options; finished runs are not repeated, failed
+            ones are.
         dry_run: Check the configurations, say what would be trained, and write nothing.
     """
     lists = [

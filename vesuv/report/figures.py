@@ -13,6 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from vesuv.io.printable import printable
@@ -165,6 +166,7 @@ def study_curves(path: Path, curves: Sequence[ArmCurve], *, measure: str, title:
             drawn.add(curve.arm)
         axis.set(xlabel=name, xlim=(0, None))
     panels[0].set(ylabel=f"{measure}, validation tiles")
+    panels[1].xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[0].legend(fontsize="small")
     figure.suptitle(_plain(title))
     _save(figure, path)

@@ -104,6 +104,8 @@ class StudyPage:
     results: Sequence[TextTable]
     """Tables of arms."""
     runs: TextTable
+    run_pages: Sequence[str]
+    """Address of the page of each run in the table, from the study's folder; empty without one."""
     arms: TextTable
     """What each arm changes."""
     measure: str

@@ -11,7 +11,7 @@ from vesuv.data.folds import load_folds
 from vesuv.data.splits import splits_file
 from vesuv.data.store import store_path
 from vesuv.errors import InputError, InputErrors
-from vesuv.studies.records import Job
+from vesuv.studies.records import Job, run_name
 from vesuv.studies.run_length import length_changes
 from vesuv.studies.study_file import Arm, Study
 
@@ -121,7 +121,7 @@ def make_job(
             f"runtime.seed={seed}",
             "runtime.max_minutes=null",
         ),
-        run=output / arm.folder / f"fold_{fold}_seed_{seed}",
+        run=output / arm.folder / run_name(fold, seed),
         checkpoint=scored_checkpoint(study, config),
         measures=score.measures,
         selection=score.selection,

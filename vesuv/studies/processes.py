@@ -104,7 +104,7 @@ def _train(job: Job, set_up: SetUp) -> None:
     try:
         set_up(load_config(job.base, job.changes))
         record = train_and_score(job)
-    except Interrupted:
+    except (Interrupted, KeyboardInterrupt):
         sys.exit(RESUME)
     except Exception as fault:
         record = Record.failure(job, _message(fault))
@@ -117,7 +117,7 @@ def _time(job: Job, set_up: SetUp, seconds: float, file: Path) -> None:
     try:
         set_up(load_config(job.base, job.changes))
         write_json(file, {"seconds": time_step(job, seconds)})
-    except Interrupted:
+    except (Interrupted, KeyboardInterrupt):
         sys.exit(RESUME)
     except Exception as fault:
         write_json(file, {"message": _message(fault)})

@@ -97,6 +97,11 @@ def read_record(path: Path) -> Record | None:
     return Record(**values)
 
 
+def run_name(fold: int, seed: int) -> str:
+    """Return the name of a run's folder."""
+    return f"fold_{fold}_seed_{seed}"
+
+
 def finished(records: Sequence[Record]) -> list[Record]:
     """Return the records with scores."""
     return [record for record in records if record.is_finished]

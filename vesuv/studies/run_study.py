@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vesuv.config import Config
 from vesuv.errors import InputError
+from vesuv.io.lock import hold_lock
 from vesuv.io.places import contains
 from vesuv.io.tables import write_json
 from vesuv.studies.jobs import arm_configs, jobs_in_turn, prepare_data
@@ -19,6 +20,7 @@ from vesuv.studies.timing import num_steps_by_arm
 from vesuv.types import Say, silent
 
 FILE = "study.json"
+_LOCKED = "{output}: another process runs this study ({{holder}}); wait for it"
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,15 @@ def run_study(
     check_output(study, output, resume=resume)
     configs = arm_configs(study)
     prepare_data(study, configs)
+    output.mkdir(parents=True, exist_ok=True)
+    with hold_lock(output / "study.lock", _LOCKED.format(output=output)):
+        return StudyResult(output, tuple(_run(study, output, configs, worker, say)))
+
+
+def _run(
+    study: Study, output: Path, configs: dict[str, Config], worker: Worker, say: Say
+) -> list[Record]:
+    """Time, train and score; return the records in the order of the table."""
     write_json(
         output / FILE,
         {
@@ -66,7 +77,7 @@ def run_study(
     num_steps, faults = num_steps_by_arm(study, output, configs, worker, say)
     jobs = jobs_in_turn(study, output, configs, num_steps)
     failed = _untimed(study, output, configs, faults)
-    records = {**{str(job): Record.failure(job, faults[job.arm]) for job in failed}}
+    records = {str(job): Record.failure(job, faults[job.arm]) for job in failed}
     earlier = _finished_records(jobs)
     for number, job in enumerate(jobs, start=1):
         record = earlier.get(job) or worker.train(job)
@@ -75,7 +86,7 @@ def run_study(
         if job not in earlier:
             write_tables(study, output, list(records.values()))
     write_tables(study, output, list(records.values()))
-    return StudyResult(output, tuple(records.values()))
+    return list(records.values())
 
 
 def check_output(study: Study, output: Path, *, resume: bool) -> None:

@@ -6,25 +6,28 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
+from urllib.parse import quote
 
 from vesuv.io.atomic import atomic_replace
 from vesuv.io.tables import Cell, TextTable, markdown_table, write_csv, write_text
 from vesuv.report.figures import study_curves
+from vesuv.report.page import NAME as PAGE
 from vesuv.report.study import ArmCurve, StudyPage, write_study_page
 from vesuv.studies.comparison import (
     PairedDifference,
+    better,
     columns,
     headline_columns,
     of_arm,
     paired_difference,
     spread,
 )
-from vesuv.studies.records import Record, finished
+from vesuv.studies.records import Record, finished, run_name
 from vesuv.studies.study_file import Study
 
 CURVES = "curves.png"
 _DASH = "–"
-_COST = ("minutes", "steps", "parameters")
+_COST = ("minutes", "steps", "weights")
 _TOLERANCE = 0.15
 """Largest error of the minutes, as a share, without a sentence."""
 
@@ -33,7 +36,7 @@ def write_tables(study: Study, output: Path, records: Sequence[Record]) -> None:
     """Write the files of a study into its folder."""
     write_csv(output / "study.csv", csv_rows(records))
     write_text(output / "study.md", markdown(study, records))
-    page = study_page(study, records)
+    page = study_page(study, output, records)
     if page.curves:
         figure = output / CURVES
         with atomic_replace(figure, ending=".png") as temporary:
@@ -41,7 +44,7 @@ def write_tables(study: Study, output: Path, records: Sequence[Record]) -> None:
     write_study_page(output, page)
 
 
-def study_page(study: Study, records: Sequence[Record]) -> StudyPage:
+def study_page(study: Study, output: Path, records: Sequence[Record]) -> StudyPage:
     """Return the content of study.html."""
     numbers = {arm.name: number for number, arm in enumerate(study.arms)}
     drawn = [record for record in finished(records) if record.curve]
@@ -53,6 +56,7 @@ def study_page(study: Study, records: Sequence[Record]) -> StudyPage:
         sentences=describe(study, records),
         results=arm_tables(study, records),
         runs=runs_table(records),
+        run_pages=[_page_of(study, output, record) for record in records],
         arms=TextTable(
             "Differences to the base",
             ["arm", "changes"],
@@ -62,6 +66,13 @@ def study_page(study: Study, records: Sequence[Record]) -> StudyPage:
         measure=", ".join(dict.fromkeys(record.curve_name for record in drawn)),
         curves=[ArmCurve(one.arm, numbers[one.arm], one.curve) for one in drawn],
     )
+
+
+def _page_of(study: Study, output: Path, record: Record) -> str:
+    """Return the address of a run's page from the study's folder; empty without one."""
+    folders = {arm.name: arm.folder for arm in study.arms}
+    page = Path(folders[record.arm]) / run_name(record.fold, record.seed) / PAGE
+    return quote(page.as_posix()) if (output / page).is_file() else ""
 
 
 def runs_table(records: Sequence[Record]) -> TextTable:
@@ -78,7 +89,7 @@ def runs_table(records: Sequence[Record]) -> TextTable:
         ]
         for one in records
     ]
-    header = ["arm", "fold", "seed", "state", *_COST, *names]
+    header = ["arm", "fold", "seed", "state", *_COST, *map(_heading, names)]
     return TextTable("Each run, mean over its validation cases", header, rows, num_names=4)
 
 
@@ -127,12 +138,14 @@ def describe(study: Study, records: Sequence[Record]) -> list[str]:
         f"{sum(one.is_finished for one in records)} of {study.num_runs} runs are finished.",
         f"Scores are those of whole validation volumes, at the threshold of the configuration, "
         f"checkpoint {', '.join(names) or _DASH}; a run's score is the mean over its cases.",
-        "selected/: threshold chosen without and scored on each part of the fold's cases in turn.",
+        "selected/: the threshold is chosen without each group or case of the fold in turn, and "
+        "scored on it; ↓: lower is better.",
         "Differences are paired by fold and seed; intervals are 95 % by Student's t.",
     ]
     if budget.minutes is not None:
         lines.append(
-            "Each arm's schedule is spread over the steps that take the budget by a timing before."
+            "Steps are timed before the first run: each arm trains as many as the minutes hold, "
+            "and its schedule ends with them."
         )
         lines += _off_budget(study, records, budget.minutes)
     return lines
@@ -147,7 +160,7 @@ def _off_budget(study: Study, records: Sequence[Record], minutes: float) -> list
         if abs(mean / minutes - 1) > _TOLERANCE:
             sentences.append(
                 f"{arm.name} trained {mean:.2f} minutes a run, {mean / minutes - 1:+.0%} against "
-                "the budget: the machine was faster or slower than while its steps were timed."
+                "the budget: the speed of the machine was another one when its steps were timed."
             )
     return sentences
 
@@ -163,8 +176,8 @@ def overview_table(arms: Sequence[str], records: Sequence[Record]) -> TextTable:
             difference = _difference(paired_difference(records, arms[0], arm, first))
         cells = [_with_deviation(scores.mean, scores.runs), difference, *_cost(runs)]
         rows.append([arm, str(len(runs)), *cells])
-    header = ["arm", "runs", first, f"minus {arms[0]}", *_COST]
-    return TextTable("Mean ± standard deviation over runs; difference [95 %]", header, rows)
+    header = ["arm", "runs", first, "difference [95 %]", *_COST]
+    return TextTable(f"Mean ± deviation over runs; difference to {arms[0]}", header, rows)
 
 
 def scores_table(arms: Sequence[str], records: Sequence[Record]) -> TextTable:
@@ -175,7 +188,9 @@ def scores_table(arms: Sequence[str], records: Sequence[Record]) -> TextTable:
         runs = of_arm(records, arm)
         cells = [spread(runs, name) for name in names]
         rows.append([arm, str(len(runs)), *(_with_deviation(one.mean, one.runs) for one in cells)])
-    return TextTable("Mean ± standard deviation over runs", ["arm", "runs", *names], rows)
+    return TextTable(
+        "Mean ± standard deviation over runs", ["arm", "runs", *map(_heading, names)], rows
+    )
 
 
 def differences_table(arms: Sequence[str], records: Sequence[Record]) -> TextTable:
@@ -186,7 +201,9 @@ def differences_table(arms: Sequence[str], records: Sequence[Record]) -> TextTab
         pairs = [paired_difference(records, arms[0], arm, name) for name in names]
         number = max((one.num_pairs for one in pairs), default=0)
         rows.append([arm, str(number), *map(_difference, pairs)])
-    return TextTable(f"Difference to {arms[0]} [95 % interval]", ["arm", "pairs", *names], rows)
+    return TextTable(
+        f"Difference to {arms[0]} [95 % interval]", ["arm", "pairs", *map(_heading, names)], rows
+    )
 
 
 def cost_table(arms: Sequence[str], records: Sequence[Record]) -> TextTable:
@@ -211,6 +228,11 @@ def failures_table(records: Sequence[Record]) -> list[TextTable]:
     ]
     header = ["arm", "fold", "seed", "reason"]
     return [TextTable("Failed runs", header, rows, num_names=4)] if rows else []
+
+
+def _heading(column: str) -> str:
+    """Return the name of a column, with an arrow where lower values are better."""
+    return f"{column} ↓" if better(column) == "lower" else column
 
 
 def _cost(runs: Sequence[Record]) -> list[str]:

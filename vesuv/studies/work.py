@@ -35,8 +35,8 @@ def train_and_score(job: Job) -> Record:
     goes_on = run.exists and "last" in run.checkpoints()
     train(config, fold=job.fold, output=job.run, resume=goes_on, overwrite=not goes_on)
     scores, cases = score_run(job)
-    name = curve_name(run.config, job.checkpoint)
-    curve, minutes, steps = read_curve(RunHistory.read(job.run), name)
+    column, name = curve_column(run.config, job.checkpoint)
+    curve, minutes, steps = read_curve(RunHistory.read(job.run), column)
     return Record(
         job.arm,
         job.fold,
@@ -50,7 +50,7 @@ def train_and_score(job: Job) -> Record:
         scores=scores,
         cases=cases,
         curve=curve,
-        curve_name=name.removeprefix("val/"),
+        curve_name=name,
     )
 
 
@@ -94,10 +94,12 @@ def seconds_per_step(times: Sequence[float], whole_epoch: float) -> float:
     return (timed[-1] - timed[0]) / (len(timed) - 1)
 
 
-def curve_name(config: Config, checkpoint: str) -> str:
-    """Return the column of metrics.csv that follows the scored checkpoint."""
-    prefix = f"{checkpoint}_" if checkpoint in ("ema", "swa") else ""
-    return f"val/{prefix}{config.validation.measure}"
+def curve_column(config: Config, checkpoint: str) -> tuple[str, str]:
+    """Return the column of metrics.csv that follows the scored checkpoint, and its name."""
+    measure = config.validation.measure
+    if checkpoint in ("ema", "swa"):
+        return f"val/{checkpoint}_{measure}", f"{measure} ({checkpoint})"
+    return f"val/{measure}", measure
 
 
 def read_curve(history: RunHistory, column: str) -> tuple[tuple[CurvePoint, ...], float, int]:
