@@ -11,7 +11,7 @@ from tests.inference.nnunet_results import write_results
 
 
 def test_a_model_of_nnunet_becomes_a_bundle_that_predicts(
-    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, refused: Refused, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     results = write_results(tmp_path / "nnUNetTrainer__nnUNetPlans__3d_fullres")
     image = np.random.default_rng(0).integers(0, 255, (8, 16, 16)).astype(np.uint8)
@@ -24,11 +24,20 @@ def test_a_model_of_nnunet_becomes_a_bundle_that_predicts(
 
     said = capsys.readouterr().out
     assert "checkpoint_final.pth: epoch 3" in said
-    assert "nnU-Net averages logits" in said
+    assert "need --set inference.average=probabilities" in said
     assert (
         "trainer nnUNetTrainer, configuration 3d_fullres" in (bundle / "model_card.md").read_text()
     )
     assert tifffile.imread(tmp_path / "out/a.tif").shape == (8, 16, 16)
+    assert "inference.average: logits are not averaged block by block" in refused(
+        "predict",
+        "--model",
+        bundle,
+        "--input",
+        tmp_path / "in/a.tif",
+        "--output",
+        tmp_path / "a.zarr",
+    )
 
 
 def test_an_existing_bundle_is_replaced_on_request_only(

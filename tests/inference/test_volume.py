@@ -21,6 +21,7 @@ def _predict(
     precision="float32",
     progress=no_progress,
     spacing=(1.0, 1.0, 1.0),
+    entropy=False,
     **changes,
 ) -> Tensor:
     return predict_volume(
@@ -30,6 +31,7 @@ def _predict(
         patch_size=patch_size,
         inference=InferenceConfig(**{"overlap": 0.5, "batch_size": 3, **changes}),
         spacing=spacing,
+        entropy=entropy,
         progress=progress,
     )
 
@@ -57,6 +59,33 @@ def test_blending_agrees_with_monai() -> None:
     )
 
     assert torch.allclose(_predict(network, image), expected[0], atol=1e-6)
+
+
+def test_averages_of_logits_agree_with_monai_and_nnunets_weights() -> None:
+    """nnU-Net's weights are largest at voxel patch // 2."""
+    image = torch.randn(1, 16, 12, 20, generator=torch.Generator().manual_seed(1))
+    bell = torch.exp(-0.5 * (torch.arange(8) - 4.0) ** 2)
+    weights = 1e14 * bell[:, None, None] * bell[:, None] * bell
+    network = _convolution()
+
+    logits = sliding_window_inference(
+        image[None], (8, 8, 8), 4, network, overlap=0.5, roi_weight_map=weights
+    )
+
+    probs = _predict(network, image, average="logits")
+    assert torch.allclose(probs, logits[0].softmax(dim=0), atol=1e-5)
+    assert not torch.allclose(probs, _predict(network, image), atol=1e-3)
+
+
+def test_uncertainty_of_averaged_logits_is_zero_where_one_window_predicts() -> None:
+    network, image = _convolution(), torch.randn(1, 8, 8, 8)
+
+    *probs, bits = _predict(network, image, average="logits", entropy=True)
+
+    two = torch.stack(probs)
+    expected = -(two * two.log2()).sum(dim=0)
+    assert torch.allclose(two, _predict(network, image), atol=1e-6)
+    assert torch.allclose(bits, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(11, 9, 17), (8, 23, 8), (5, 13, 3), (2, 3, 4)])

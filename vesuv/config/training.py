@@ -202,6 +202,7 @@ class SelectionConfig(Section):
 
 
 Views = Literal["none", "mirror", "all"]
+Average = Literal["probabilities", "logits"]
 
 
 class InferenceConfig(Section):
@@ -212,6 +213,9 @@ class InferenceConfig(Section):
     views: Views = "none"
     """Average over views of each window. mirror: its 8 flips, 8 times the work; all: with axis
     exchanges up to 48, of axes along which window edges and spacing are equal."""
+    average: Average = "probabilities"
+    """What windows and views are averaged in. logits: as nnU-Net does, with its weights; volumes
+    that are predicted in blocks need probabilities."""
     postprocess: Chain = ()
     """Post-processing where selection chose none, of the mask of each class or region; empty: the
     threshold alone."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from vesuv.config.training import InferenceConfig
+from vesuv.config.training import Average, InferenceConfig
 from vesuv.inference.uncertainty import append_entropy
 from vesuv.inference.views import ViewMean, enumerate_views
 from vesuv.inference.windows import WindowGrid
@@ -58,7 +58,7 @@ def predict_volume(
     device = machine.device
     padded, image_region = centre_in_box(image, patch_size)
     depth, height, width = padded.shape[1:]
-    grid = WindowGrid.over((depth, height, width), patch_size, inference.overlap)
+    grid = _windows((depth, height, width), patch_size, inference)
     views = ViewMean(enumerate_views(inference.views, patch_size, spacing), device)
     weights_y, weights_x = grid.y.weights.to(device), grid.x.weights.to(device)
     result, slab, num_done = torch.empty(0), torch.empty(0), 0
@@ -69,7 +69,13 @@ def predict_volume(
             corners = [(grid.y.corners[j], grid.x.corners[i]) for j, i in batch]
             windows = torch.stack([_window(source, at, patch_size) for at in corners])
             probs = window_probabilities(
-                network, windows, machine, views, overlapping_regions, entropy=entropy
+                network,
+                windows,
+                machine,
+                views,
+                overlapping_regions,
+                entropy=entropy,
+                average=inference.average,
             )
             if num_done == 0:
                 result = torch.zeros((probs.shape[1], depth, height, width))
@@ -80,7 +86,24 @@ def predict_volume(
             num_done += len(batch)
             progress(num_done, len(grid))
         slab = _next_slab(slab, result, top, end, device)
+    if inference.average == "logits":
+        _activate_slices(result[:-1] if entropy else result, overlapping_regions)
     return result[(slice(None), *image_region)]
+
+
+def _windows(shape: Shape, patch_size: Shape, inference: InferenceConfig) -> WindowGrid:
+    """Return the windows; with averages of logits nnU-Net's, whose weights are off the middle."""
+    if inference.average == "probabilities":
+        return WindowGrid.over(shape, patch_size, inference.overlap)
+    z, y, x = (edge // 2 for edge in patch_size)
+    return WindowGrid.over(shape, patch_size, inference.overlap, (z, y, x))
+
+
+def _activate_slices(logits: Tensor, overlapping_regions: bool) -> None:
+    """Turn logits (k, z, y, x) into probabilities in place, slice by slice."""
+    for z in range(logits.shape[1]):
+        part = logits[:, z : z + 1]
+        part.copy_(activate(part[None], overlap=overlapping_regions)[0])
 
 
 def _window(slab: Tensor, corner: tuple[int, int], patch_size: Shape) -> Tensor:
@@ -119,6 +142,7 @@ def window_probabilities(
     overlapping_regions: bool,
     *,
     entropy: bool = False,
+    average: Average = "probabilities",
 ) -> Tensor:
     """Return the mean over views of the probabilities (b, k, z, y, x) of a batch of windows.
 
@@ -129,11 +153,16 @@ def window_probabilities(
         views: Views.
         overlapping_regions: Whether the network's channels are regions.
         entropy: Return one more channel, see `vesuv.inference.uncertainty.append_entropy`.
+        average: logits: return the mean of logits in place of probabilities.
     """
 
     def predict(batch: Tensor) -> Tensor:
-        logits = machine.forward(network, batch)
-        probs = activate(logits.float(), overlap=overlapping_regions)
-        return append_entropy(probs, overlap=overlapping_regions) if entropy else probs
+        logits = machine.forward(network, batch).float()
+        probs = activate(logits, overlap=overlapping_regions)
+        if entropy:
+            probs = append_entropy(probs, overlap=overlapping_regions)
+        if average == "logits":
+            return torch.cat([logits, probs[:, logits.shape[1] :]], dim=1)
+        return probs
 
     return views(predict, images)

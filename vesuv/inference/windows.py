@@ -32,20 +32,22 @@ class AxisWindows:
     """Weight of each window at each of its voxels, (window, patch); weights at a voxel sum to 1."""
 
 
-def cover_axis(length: int, patch: int, overlap: float) -> AxisWindows:
+def cover_axis(length: int, patch: int, overlap: float, centre: float | None = None) -> AxisWindows:
     """Cover an axis evenly with the fewest windows that have at least the given overlap.
 
     Args:
         length: Voxels along the axis, at least `patch`.
         patch: Voxels of a window.
         overlap: Share of a window that its neighbour covers, in [0, 1).
+        centre: Position of the largest weight in a window; None: its middle.
     """
     assert length >= patch, (length, patch)
     free_length = length - patch
     step = patch * (1.0 - overlap)
     num_windows = math.ceil(free_length / step - 1e-9) + 1 if free_length else 1
     corners = tuple(round(free_length * i / max(num_windows - 1, 1)) for i in range(num_windows))
-    offset = torch.arange(patch, dtype=torch.float64) - (patch - 1) / 2
+    middle = (patch - 1) / 2 if centre is None else centre
+    offset = torch.arange(patch, dtype=torch.float64) - middle
     gaussian = torch.exp(-0.5 * (offset / (SIGMA * patch)) ** 2)
     total = torch.zeros(length, dtype=torch.float64)
     for corner in corners:
@@ -63,9 +65,16 @@ class WindowGrid:
     x: AxisWindows
 
     @classmethod
-    def over(cls, shape: Shape, patch_size: Shape, overlap: float) -> WindowGrid:
+    def over(
+        cls,
+        shape: Shape,
+        patch_size: Shape,
+        overlap: float,
+        centre: Shape | tuple[None, None, None] = (None, None, None),
+    ) -> WindowGrid:
         """Return the windows over a volume whose edges are at least those of the patch."""
-        return cls(*(cover_axis(n, p, overlap) for n, p in zip(shape, patch_size, strict=True)))
+        axes = zip(shape, patch_size, centre, strict=True)
+        return cls(*(cover_axis(length, patch, overlap, at) for length, patch, at in axes))
 
     def __len__(self) -> int:
         """Return the number of windows."""

@@ -81,6 +81,7 @@ def test_a_bundle_predicts_the_mean_of_the_folds(tmp_path: Path) -> None:
     write_bundle(tmp_path / "bundle", model.members, model.card)
     image = np.random.default_rng(0).integers(0, 255, (8, 16, 16)).astype(np.uint8)
 
+    assert "Probabilities of folds are averaged" in model.card
     predictor = vesuv.load(tmp_path / "bundle", changes=["inference.views=none"])
 
     x = torch.from_numpy((image - image.mean()) / image.std()).float()[None, None]
@@ -98,6 +99,7 @@ def test_settings_are_those_of_the_plans(tmp_path: Path) -> None:
     assert config.labels.classes == {"background": 0, "sheet": 1}
     assert config.labels.ignore == 2
     assert (config.inference.overlap, config.inference.views) == (0.5, "mirror")
+    assert config.inference.average == "logits"
     assert config.data.normalize.name == "zscore"
     assert config.model.out_channels == 2
 

@@ -74,7 +74,7 @@ def read_results(
         _member(folder / name, checkpoint, config, plans, one)
         for name, one in zip(names, checkpoints, strict=True)
     ]
-    notes = _notes(plans, checkpoints[0])
+    notes = _notes(plans, checkpoints)
     card = model_card(members, licence=licence) + _origin(folder, plans, checkpoints, notes)
     return ImportedModel(members, card, notes)
 
@@ -110,6 +110,7 @@ def _config(plans: Plans, dataset: DatasetJson, checkpoint: NnunetCheckpoint) ->
         "train": {"epochs": max(checkpoint.epoch, 1)},
         "inference": {
             "overlap": 0.5,
+            "average": "logits",
             "views": "mirror" if checkpoint.mirror_axes == _ALL_AXES else "none",
         },
         "runtime": {"precision": "float32"},
@@ -165,9 +166,13 @@ def _member(
     )
 
 
-def _notes(plans: Plans, checkpoint: NnunetCheckpoint) -> list[str]:
-    notes = [
-        "Probabilities of windows, views and folds are averaged, where nnU-Net averages logits.",
+def _notes(plans: Plans, checkpoints: Sequence[NnunetCheckpoint]) -> list[str]:
+    checkpoint, notes = checkpoints[0], []
+    if len(checkpoints) > 1:
+        notes.append("Probabilities of folds are averaged, where nnU-Net averages logits.")
+    notes += [
+        "Volumes that are predicted block by block need --set inference.average=probabilities; "
+        "nnU-Net averages logits.",
         "Images of another spacing are resampled before they are normalised and with another "
         "interpolation than nnU-Net's.",
         "Images are not cropped to their nonzero voxels, which changes predictions of images with "
