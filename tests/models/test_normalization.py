@@ -77,3 +77,15 @@ def test_a_constant_channel_gives_next_to_nothing_and_a_finite_gradient() -> Non
 
 def test_the_slope_is_shown() -> None:
     assert repr(NormActivation(0.01)) == "NormActivation(slope=0.01)"
+
+
+def test_inference_without_gradients_gives_the_same() -> None:
+    module, values = NormActivation(0.01).eval(), features().detach()
+
+    with torch.inference_mode():
+        result = module(values)
+
+    torch.testing.assert_close(result, plain(values))
+    assert module(values[:, :, :1, :1, :1].requires_grad_()).shape == (2, 3, 1, 1, 1)
+    with torch.no_grad():
+        assert module(values.detach()[:, :, :1, :1, :1]).abs().max() < 1e-6

@@ -20,6 +20,7 @@ from vesuv.runtime.torch_internals import (
     cpu_has_bfloat16,
     leaky_relu_backward,
     lerp_all_,
+    packed_weights,
     prepare_for_skips,
     skip_step,
 )
@@ -145,3 +146,13 @@ def test_pyproject_allows_the_tested_pytorch_and_no_newer_minor_version() -> Non
     assert Version(f"{pinned_version.major + 1}.0.0") not in allowed_versions
     installed = Version(torch.__version__)
     assert (installed.major, installed.minor) <= (pinned_version.major, pinned_version.minor)
+
+
+def test_weights_are_packed_only_within() -> None:
+    import torch._dynamo.config as dynamo_config
+    import torch._inductor.config as inductor_config
+
+    limit = dynamo_config.recompile_limit
+    with packed_weights():
+        assert inductor_config.freezing and dynamo_config.recompile_limit == 64
+    assert not inductor_config.freezing and dynamo_config.recompile_limit == limit

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from vesuv.config.data import PositiveFloat, PositiveInt, Probability, ProbabilityThreshold
 from vesuv.config.former_keys import with_present_names
@@ -25,6 +25,9 @@ Epochs = Annotated[int, Field(ge=0)]
 class TrainConfig(Section):
     epochs: PositiveInt = 300
     """Epochs of the whole run."""
+    pretrained: str | None = None
+    """Weights that training starts from: a bundle, a run or a checkpoint file; a relative path
+    counts from the current folder. null: random weights."""
     steps_per_epoch: PositiveInt | None = 250
     """Optimiser steps in one epoch; null: as many as draw one patch of each training case."""
     gradient_clip: PositiveFloat | None = 2.0
@@ -202,7 +205,14 @@ class SelectionConfig(Section):
 
 
 Views = Literal["none", "mirror", "all"]
-Average = Literal["probabilities", "logits"]
+
+
+def _switch(value: Any) -> Any:
+    """Return a switch as its word: YAML reads on and off as true and false."""
+    return ("on" if value else "off") if isinstance(value, bool) else value
+
+
+Compile = Annotated[Literal["auto", "off", "on"], BeforeValidator(_switch)]
 
 
 class InferenceConfig(Section):
@@ -213,9 +223,9 @@ class InferenceConfig(Section):
     views: Views = "none"
     """Average over views of each window. mirror: its 8 flips, 8 times the work; all: with axis
     exchanges up to 48, of axes along which window edges and spacing are equal."""
-    average: Average = "probabilities"
-    """What windows and views are averaged in. logits: as nnU-Net does, with its weights; volumes
-    that are predicted in blocks need probabilities."""
+    compile: Compile = "auto"
+    """torch.compile. auto: where a prediction in blocks takes more than ten minutes and measures it
+    to be faster; on: always; off: never. Probabilities change by less than 0.001."""
     postprocess: Chain = ()
     """Post-processing where selection chose none, of the mask of each class or region; empty: the
     threshold alone."""

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
 
 from vesuv.config.labels import Targets
@@ -26,18 +26,19 @@ from vesuv.data.statistics import CaseStatistics, case_statistics
 from vesuv.errors import InputError, command
 from vesuv.inference.case_memory import check_whole_case
 from vesuv.inference.chosen_mask import choose_mask, configured_threshold
+from vesuv.inference.compilation import compiled
 from vesuv.inference.domain_shift import DomainCheck, DomainShift, InputGrid, domain_check
 from vesuv.inference.ensemble import check_weights, mean_of_members
-from vesuv.inference.image import check_spacing, checked_channels, to_native_byte_order
+from vesuv.inference.image import check_spacing, checked_channels
 from vesuv.inference.masks import MaskSettings
+from vesuv.inference.member_probs import VolumeSettings, predict_members
 from vesuv.inference.members import Member
 from vesuv.inference.networks import TrainedNetwork
 from vesuv.inference.temperature import calibrate, selected_temperatures
 from vesuv.inference.uncertainty import mutual_information
 from vesuv.inference.views import enumerate_views
-from vesuv.inference.volume import predict_volume
+from vesuv.inference.volume import Network
 from vesuv.runtime.machine import Machine, resolve
-from vesuv.transforms.normalize import IntensityMap
 from vesuv.types import Array, ClassArray, Progress, Say, Spacing, no_progress, silent
 
 
@@ -219,7 +220,7 @@ class Predictor:
         channels, spacing = checked_channels(image, self.num_channels), self.spacing_of(grid)
         resampled = self._resample(channels, spacing)
         image_statistics = case_statistics(resampled, None)
-        members = self._predict_each(
+        members = self._member_probs(
             resampled, image_statistics, spacing, progress, entropy=uncertainty
         )
         mean, bits = mean_of_members(members, self.weights), None
@@ -331,7 +332,7 @@ class Predictor:
         """
         check_whole_case(case, self.config.model.out_channels, len(self.networks))
         members = list(
-            self._predict_each(
+            self._member_probs(
                 np.asarray(case.image), case.statistics, case.native_spacing, progress
             )
         )
@@ -359,7 +360,7 @@ class Predictor:
         target = self.config.data.spacing
         return channels if target is None else resample_image(channels, spacing, target)
 
-    def _predict_each(
+    def _member_probs(
         self,
         image: Array,
         statistics: CaseStatistics,
@@ -368,38 +369,22 @@ class Predictor:
         *,
         entropy: bool = False,
     ) -> Iterator[Tensor]:
-        """Yield the probabilities (k, z, y, x) of each network at the networks' spacing.
+        """Yield the probabilities of each network at the networks' spacing."""
+        settings = VolumeSettings(
+            self.machine,
+            self.inference,
+            self.config.data.spacing or spacing,
+            self.targets.overlap,
+            entropy,
+        )
+        return predict_members(self._functions, image, statistics, settings, progress)
 
-        Args:
-            image: Voxels at the networks' spacing.
-            statistics: Their intensities.
-            spacing: Voxel edges of the input, before resampling.
-            progress: Called with the numbers of finished and of all windows.
-            entropy: Return one more channel, see `vesuv.inference.uncertainty.append_entropy`.
-        """
-        source = torch.from_numpy(to_native_byte_order(image))
-        intensity: IntensityMap | None = None
-        for number, one in enumerate(self.networks):
-            network_intensity = one.normalizer.for_case(statistics)
-            if network_intensity != intensity:
-                intensity = network_intensity
-                normalised = intensity.apply(source)
-            probs = predict_volume(
-                one.network,
-                normalised,
-                self.machine,
-                patch_size=one.config.sampling.patch_size,
-                inference=self.inference,
-                spacing=self.config.data.spacing or spacing,
-                overlapping_regions=self.targets.overlap,
-                entropy=entropy,
-                progress=_shared_progress(progress, number, len(self.networks)),
-            )
-            if not bool(torch.isfinite(probs).all()):
-                raise InputError(
-                    f"{one.source}: gives NaN or infinite probabilities; use another checkpoint"
-                )
-            yield probs
+    @cached_property
+    def _functions(self) -> list[tuple[TrainedNetwork, Network]]:
+        """The networks with the functions that compute them."""
+        is_compiled = self.inference.compile == "on"
+        return [(one, compiled(one.network) if is_compiled else one.network)
+                for one in self.networks]  # fmt: skip
 
 
 def configured_mask_settings(network: TrainedNetwork) -> MaskSettings:
@@ -408,12 +393,3 @@ def configured_mask_settings(network: TrainedNetwork) -> MaskSettings:
     return MaskSettings.alike(
         config.labels.targets, configured_threshold(config), config.inference.postprocess
     )
-
-
-def _shared_progress(progress: Progress, part: int, parts: int) -> Progress:
-    """Return the progress of one network as a part of the progress of all networks."""
-
-    def report(done: int, total: int) -> None:
-        progress(part * total + done, parts * total)
-
-    return report

@@ -57,7 +57,8 @@ def provenance(
             "why": mask.chain_reason,
         },
         "inference": {
-            **predictor.inference.model_dump(exclude={"postprocess"}),
+            **predictor.inference.model_dump(exclude={"postprocess", "compile"}),
+            **({"compile": "on"} if predictor.inference.compile == "on" else {}),
             "window": "gaussian",
             "precision": machine.precision,
             "device": str(machine.device),

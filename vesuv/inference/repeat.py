@@ -139,6 +139,8 @@ def _changes(recorded: _Recorded) -> list[str]:
     settings = recorded.inference
     keys = [key for key in InferenceConfig.model_fields if key in settings]
     changes = [f"inference.{key}={json.dumps(settings[key])}" for key in keys]
+    if "compile" not in settings:
+        changes.append("inference.compile=off")
     if "precision" in settings:
         changes.append(f"runtime.precision={settings['precision']}")
     if "device" in settings:

@@ -6,7 +6,8 @@ than the version that these tests ran with.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -72,6 +73,20 @@ def leaky_relu_backward(upstream: Tensor, activated: Tensor, slope: float) -> Te
     return torch.ops.aten.leaky_relu_backward(  # type: ignore[no-any-return]
         upstream, activated, slope, True
     )
+
+
+@contextmanager
+def packed_weights() -> Iterator[None]:
+    """Let torch.compile treat weights as constants, so that it stores them as the CPU wants them.
+
+    It holds for networks that are compiled within, which is at their first call for each shape. As
+    many may be compiled as the largest ensembles have.
+    """
+    import torch._dynamo.config as dynamo_config
+    import torch._inductor.config as inductor_config
+
+    with inductor_config.patch(freezing=True), dynamo_config.patch(recompile_limit=64):
+        yield
 
 
 def cpu_has_bfloat16() -> bool:

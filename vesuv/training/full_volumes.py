@@ -50,7 +50,9 @@ def score_volumes(
     trained_network = TrainedNetwork(
         network, config, data.normalizer, source="the network in training"
     )
-    predictor = Predictor([trained_network], machine)
+    # torch.compile would take the weights, which change, as constants
+    inference = config.inference.model_copy(update={"compile": "off"})
+    predictor = Predictor([trained_network], machine, inference)
     for first_case in range(0, len(data.validation), group.size):
         check_stop()
         if first_case + group.rank >= len(data.validation):

@@ -12,7 +12,7 @@ from vesuv.errors import InputError
 from vesuv.inference.blocks.window_range import VolumeWindows
 from vesuv.inference.networks import TrainedNetwork
 from vesuv.inference.views import ViewMean
-from vesuv.inference.volume import window_probabilities
+from vesuv.inference.volume import Network, window_probabilities
 from vesuv.runtime.machine import Machine
 from vesuv.transforms.normalize import IntensityMap
 from vesuv.transforms.padding import pad_to_box
@@ -50,7 +50,8 @@ class RegionNetwork:
     windows.
 
     Args:
-        trained: The network.
+        trained: The network and its settings.
+        network: The function that computes it.
         windows: Grid of the whole volume.
         intensity: Normalisation of the whole volume.
         machine: Device and precision.
@@ -61,6 +62,7 @@ class RegionNetwork:
     """
 
     trained: TrainedNetwork
+    network: Network
     windows: VolumeWindows
     intensity: IntensityMap
     machine: Machine
@@ -135,7 +137,7 @@ class RegionNetwork:
 
     def _forward(self, batch: Tensor) -> Tensor:
         return window_probabilities(
-            self.trained.network,
+            self.network,
             batch,
             self.machine,
             self.views,

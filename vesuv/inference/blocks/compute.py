@@ -11,10 +11,10 @@ from torch import Tensor
 from vesuv.data.preparation import to_storable_part
 from vesuv.data.resample import resampled_shape
 from vesuv.data.resample_region import RegionResampling
-from vesuv.errors import InputError
 from vesuv.inference.blocks.blending import RegionNetwork, WindowCounts
 from vesuv.inference.blocks.statistics import ImageStatistics
 from vesuv.inference.blocks.window_range import VolumeWindows
+from vesuv.inference.compilation import compiled as compiled_network
 from vesuv.inference.ensemble import mean_of_members
 from vesuv.inference.image import to_native_byte_order
 from vesuv.inference.networks import TrainedNetwork
@@ -76,6 +76,7 @@ class BlockPredictor:
         grids: Grids of the volume.
         statistics: Intensities of the volume.
         uncertainty: Return the uncertainty too.
+        compiled: Compile the networks.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class BlockPredictor:
         statistics: ImageStatistics,
         *,
         uncertainty: bool = False,
+        compiled: bool = False,
     ) -> None:
         self.grids = grids
         self.statistics = statistics
@@ -93,7 +95,9 @@ class BlockPredictor:
         self.overlapping_regions = predictor.targets.overlap
         self.uncertainty = uncertainty
         self.networks = [
-            _region_network(predictor, one, grids, statistics, entropy=uncertainty)
+            _region_network(
+                predictor, one, grids, statistics, entropy=uncertainty, compiled=compiled
+            )
             for one in predictor.networks
         ]
 
@@ -144,16 +148,13 @@ def _region_network(
     statistics: ImageStatistics,
     *,
     entropy: bool,
+    compiled: bool,
 ) -> RegionNetwork:
     patch_size, inference = trained.config.sampling.patch_size, predictor.inference
-    if inference.average == "logits":
-        raise InputError(
-            "inference.average: logits are not averaged block by block; set it to probabilities "
-            "with --set"
-        )
     views = enumerate_views(inference.views, patch_size, grids.spacing)
     return RegionNetwork(
         trained,
+        compiled_network(trained.network) if compiled else trained.network,
         VolumeWindows.over(grids.working, patch_size, inference.overlap),
         trained.normalizer.for_case(statistics.working),
         predictor.machine,

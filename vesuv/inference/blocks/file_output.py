@@ -96,5 +96,9 @@ def settings_for_files(
     Their probabilities are calibrated when the file is written.
     """
     return replace(
-        settings, keep_probabilities=probabilities, calibrated=False, uncertainty=uncertainty
+        settings,
+        keep_probabilities=probabilities,
+        calibrated=False,
+        uncertainty=uncertainty,
+        records_choices=False,
     )

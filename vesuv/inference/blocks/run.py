@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from vesuv.errors import InputError
 from vesuv.inference.blocks.arrays import MASK_LEVEL, written_by_blocks
@@ -23,16 +25,24 @@ from vesuv.inference.blocks.statistics import ImageStatistics
 from vesuv.inference.blocks.target import check_target, clear_target
 from vesuv.inference.blocks.work import BlockWork, OnWindows
 from vesuv.inference.chosen_mask import ChosenMask
+from vesuv.inference.compilation import CompileChoice, choose
 from vesuv.inference.domain_shift import DomainShift, InputGrid
 from vesuv.inference.engines.local import OnRecord, predict_blocks
 from vesuv.inference.image import check_spacing
 from vesuv.inference.members import Member
-from vesuv.inference.postprocess.blockwise import Block, BlockRun, segment_blocks
+from vesuv.inference.postprocess.blockwise import (
+    CHAIN_BLOCK,
+    Block,
+    BlockGrid,
+    BlockRun,
+    segment_blocks,
+)
 from vesuv.inference.predictor import Predictor
 from vesuv.inference.provenance import PROVENANCE, provenance
 from vesuv.inference.uncertainty import largest_uncertainty
 from vesuv.io.lazy import LazyVolume
 from vesuv.io.tables import write_json
+from vesuv.runtime.pool import ProcessPool
 from vesuv.types import Say, ShowProgress, Spacing, no_shown_progress, silent
 
 
@@ -158,7 +168,10 @@ class BlockPrediction:
         with journal.lock(self.say):
             statistics = self._start(journal, job)
         self.say(str(statistics))
-        work = self._work(statistics)
+        choice = CompileChoice.from_json(journal.job().get("compile"))
+        if choice.compiled:
+            self.say(f"networks are compiled: {choice.reason}")
+        work = self._work(statistics, choice)
         if journal.is_finished:
             self.say(f"{self.output} was predicted before; left as it is")
         else:
@@ -181,10 +194,25 @@ class BlockPrediction:
                 raise InputError(f"{self.source.files[0]}: {fault}") from None
         work = self._work(statistics)
         work.output.create({MASK_LEVEL, *work.arrays})
-        journal.start({**job, "statistics": statistics.to_json()})
+        choice = self._choose_compile(work)
+        journal.start({**job, "statistics": statistics.to_json(), "compile": asdict(choice)})
         return statistics
 
-    def _work(self, statistics: ImageStatistics) -> BlockWork:
+    def _choose_compile(self, work: BlockWork) -> CompileChoice:
+        """Compile the networks if that is set, or measured to be faster on one window."""
+        setting, predictor = self.predictor.inference.compile, self.predictor
+        if setting == "auto" and not self.settings.records_choices:
+            setting = "off"
+        first, size = predictor.networks[0], predictor.inference.batch_size
+        shape = (size, predictor.num_channels, *first.config.sampling.patch_size)
+        noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+        num_windows = sum(work.computer.num_windows(block.region) for block in self.plan.blocks)
+        num_batches = num_windows * max(predictor.num_views(self.spacing)) / size
+        machine = predictor.machine
+        batch = noise.to(machine.device)
+        return choose(setting, first.network, machine, batch, num_batches)
+
+    def _work(self, statistics: ImageStatistics, choice: CompileChoice | None = None) -> BlockWork:
         targets = self.predictor.targets
         has_softmax = self.predictor.config.model.out_channels > 1 and not targets.overlap
         labels = self.predictor.config.labels
@@ -198,6 +226,7 @@ class BlockPrediction:
             BlockOutput(self.output, self.plan, labels, tuple(channels), targets.overlap),
             self.arrays,
             self.settings.calibrated,
+            choice is not None and choice.compiled,
         )
 
     @property
@@ -263,6 +292,12 @@ class BlockPrediction:
 
         predict_blocks_on_ray(work, blocks, on_remote_record, self.settings.workers, self.say)
 
+    @property
+    def _chain_grid(self) -> BlockGrid:
+        """Blocks of the post-processing, which holds several values of each voxel in memory."""
+        z, y, x = (min(edge, CHAIN_BLOCK) for edge in self.plan.grid.block)
+        return BlockGrid(self.plan.shape, (z, y, x))
+
     def _finish(self, work: BlockWork, journal: Journal, records: list[BlockRecord]) -> None:
         """Post-process, write the coarser levels, and make the output an image."""
         output, like = work.output, self.volume.header
@@ -270,19 +305,26 @@ class BlockPrediction:
             output.create([MASK_LEVEL])
             scratch = journal.folder / "scratch"
             scratch.mkdir(exist_ok=True)
-            run = BlockRun(self.plan.grid, scratch, show_progress=self.show_progress)
             writer = ClassWriter(output)
-            segment_blocks(output.levels(), self.mask.settings, self.spacing, writer, run)
+            with ProcessPool() as pool:
+                run = BlockRun(self._chain_grid, scratch, pool.map, self.show_progress)
+                segment_blocks(output.levels(), self.mask.settings, self.spacing, writer, run)
         with self.show_progress(f"{self.source.id}, coarser levels", "levels") as progress:
             if self.settings.keep_probabilities:
                 output.finish_levels(like, self.settings.calibrated, progress)
             if self.settings.uncertainty:
                 output.finish_uncertainty(like, progress)
             job = journal.job()
+            choice = CompileChoice.from_json(job.get("compile"))
+            settings = self._provenance()
+            settings["inference"].pop("compile", None)
+            if choice.compiled:
+                settings["inference"]["compile"] = "on"
             record = {
                 "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
                 "command": self.command,
-                **self._provenance(),
+                **settings,
+                "compile": asdict(choice),
                 **{key: job[key] for key in ("input", "blocks", "statistics")},
                 "windows": {
                     "computed": sum(one.computed for one in records),

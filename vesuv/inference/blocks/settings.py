@@ -26,6 +26,8 @@ class BlockSettings:
         calibrated: These are calibrated, see `vesuv.inference.temperature`; the mask is made of the
             others.
         uncertainty: Write the uncertainty too, see `vesuv.inference.uncertainty`.
+        records_choices: Whether the output's record says whether networks were compiled, so that
+            `inference.compile=auto` can be repeated; else it is off.
         overwrite: Replace an earlier output.
         always: Predict in blocks also the volumes of a folder that fit into memory.
     """
@@ -38,6 +40,7 @@ class BlockSettings:
     keep_probabilities: bool = False
     calibrated: bool = False
     uncertainty: bool = False
+    records_choices: bool = True
     overwrite: bool = False
     always: bool = False
 

@@ -69,6 +69,7 @@ class BlockWork:
         output: Where blocks are written.
         arrays: Arrays that blocks are written to, as `MASK_LEVEL`.
         calibrated: Whether the probabilities in `LEVELS_LEVEL` are calibrated.
+        compiled: Whether networks are compiled.
     """
 
     predictor: Predictor
@@ -79,6 +80,7 @@ class BlockWork:
     output: BlockOutput
     arrays: tuple[str, ...]
     calibrated: bool = False
+    compiled: bool = False
 
     @cached_property
     def voxels(self) -> Voxels:
@@ -91,6 +93,7 @@ class BlockWork:
             self.grids,
             self.statistics,
             uncertainty=UNCERTAINTY_LEVEL in self.arrays,
+            compiled=self.compiled,
         )
 
     def __getstate__(self) -> dict[str, object]:
