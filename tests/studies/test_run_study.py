@@ -113,10 +113,14 @@ def test_runs_that_miss_the_minutes_are_named(study_tree: dict[str, Any], tmp_pa
 def test_a_measure_of_which_less_is_better_has_an_arrow(
     study_tree: dict[str, Any], tmp_path: Path
 ) -> None:
+    study_tree["study"]["held_out"] = {"images": "a", "labels": "other/labels"}
     study = read_study(written(study_tree, tmp_path))
     record = Record("today", 0, 0, "finished", (), scores={"dice": 0.5, "held_out/voi": 1.0})
 
-    assert "| arm | runs | dice | held_out/voi ↓ |" in markdown(study, [record])
+    text = markdown(study, [record])
+
+    assert "| arm | runs | dice | held_out/voi ↓ |" in text
+    assert "held_out/: cases of other/labels, in no run's training." in text
 
 
 def test_an_arm_that_cannot_be_timed_has_failed(study_tree: dict[str, Any], tmp_path: Path) -> None:

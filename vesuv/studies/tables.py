@@ -142,6 +142,8 @@ def describe(study: Study, records: Sequence[Record]) -> list[str]:
         "scored on it; ↓: lower is better.",
         "Differences are paired by fold and seed; intervals are 95 % by Student's t.",
     ]
+    if settings.held_out is not None:
+        lines.append(f"held_out/: cases of {settings.held_out.labels}, in no run's training.")
     if budget.minutes is not None:
         lines.append(
             "Steps are timed before the first run: each arm trains as many as the minutes hold, "
