@@ -205,6 +205,7 @@ class SelectionConfig(Section):
 
 
 Views = Literal["none", "mirror", "all"]
+Average = Literal["probabilities", "logits"]
 
 
 def _switch(value: Any) -> Any:
@@ -223,6 +224,9 @@ class InferenceConfig(Section):
     views: Views = "none"
     """Average over views of each window. mirror: its 8 flips, 8 times the work; all: with axis
     exchanges up to 48, of axes along which window edges and spacing are equal."""
+    average: Average = "probabilities"
+    """What windows and views are averaged in. logits: as nnU-Net does, with its weights; volumes
+    that are predicted in blocks need probabilities."""
     compile: Compile = "auto"
     """torch.compile. auto: where a prediction in blocks takes more than ten minutes and measures it
     to be faster; on: always; off: never. Probabilities change by less than 0.001."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from vesuv.data.preparation import to_storable_part
 from vesuv.data.resample import resampled_shape
 from vesuv.data.resample_region import RegionResampling
+from vesuv.errors import InputError
 from vesuv.inference.blocks.blending import RegionNetwork, WindowCounts
 from vesuv.inference.blocks.statistics import ImageStatistics
 from vesuv.inference.blocks.window_range import VolumeWindows
@@ -151,6 +152,11 @@ def _region_network(
     compiled: bool,
 ) -> RegionNetwork:
     patch_size, inference = trained.config.sampling.patch_size, predictor.inference
+    if inference.average == "logits":
+        raise InputError(
+            "inference.average: logits are not averaged block by block; set it to probabilities "
+            "with --set"
+        )
     views = enumerate_views(inference.views, patch_size, grids.spacing)
     return RegionNetwork(
         trained,
