@@ -10,4 +10,7 @@ from vesuv.inference.postprocess.blockwise.grid import Block, BlockGrid
 from vesuv.inference.postprocess.blockwise.run import BlockRun, MapFunction
 from vesuv.inference.postprocess.blockwise.segmentation import segment_blocks
 
-__all__ = ["Block", "BlockGrid", "BlockRun", "MapFunction", "segment_blocks"]
+CHAIN_BLOCK = 256
+"""Edge of the blocks that chains run on: larger ones take more memory, smaller ones more time."""
+
+__all__ = ["CHAIN_BLOCK", "Block", "BlockGrid", "BlockRun", "MapFunction", "segment_blocks"]
