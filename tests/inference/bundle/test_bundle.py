@@ -150,6 +150,16 @@ def test_settings_can_be_changed_and_others_are_refused(make_run, tmp_path: Path
         vesuv.load(bundle, checkpoint="best")
 
 
+def test_settings_that_a_run_got_after_training_are_kept(make_run, tmp_path: Path) -> None:
+    run = make_run("run")
+    _replace(run.config_file, "overlap: 0.5", "overlap: 0.25")
+    _replace(run.config_file, "threshold: 0.5", "threshold: 0.4")
+
+    model = vesuv.load(_bundle(tmp_path / "bundle", open_members([run.path])))
+
+    assert (model.inference.overlap, model.mask.thresholds) == (0.25, (0.4,))
+
+
 def test_bundles_that_cannot_be_averaged_are_refused(make_run, tmp_path: Path) -> None:
     runs = [make_run("a"), make_run("b", model__in_channels=2)]
     bundles = [_bundle(tmp_path / f"{n}", open_members([r.path])) for n, r in enumerate(runs)]

@@ -155,6 +155,10 @@ def test_what_is_not_known_is_said(make_run) -> None:
 
     assert "- Cases: not recorded\n" in card
     assert "- Spacing of the files (z, y, x): not recorded\n" in card
+    unstated = make_run("b", facts={"training_images": {**IMAGES, "spacing": None}})
+    card_of_unstated = model_card(_members(unstated), onnx=True)
+    assert "- Spacing of the files (z, y, x): not stated in the files\n" in card_of_unstated
+    assert "They compute in float32" in card_of_unstated and "float32" not in card
     assert "- Intensities of the files: not recorded" in card
     assert "- Normalisation: subtract the mean of the image, divide by the deviation of" in card
     assert "The training images are not recorded, so predictions give no warning" in card

@@ -86,8 +86,10 @@ def _data(members: Sequence[Member], facts: TrainingFacts) -> Iterable[str]:
 
 
 def _spacing(images: TrainingImages | None) -> str:
-    if images is None or images.spacing is None:
+    if images is None:
         return _NOT_RECORDED
+    if images.spacing is None:
+        return "not stated in the files"
     low, median, high = (_times(edges) for edges in images.spacing.model_dump().values())
     unit = f" {images.unit}" if images.unit else ", unit not stated"
     return f"{median}{unit}" + ("" if low == high else f", from {low} to {high}")
@@ -199,7 +201,8 @@ def _commands(*, onnx: bool) -> Iterable[str]:
         yield ""
         yield (
             "Without vesuv: each .onnx file maps an image (b, c, z, y, x) to probabilities "
-            "(b, k, z, y, x); processing.json states what to do before and after."
+            "(b, k, z, y, x); processing.json states what to do before and after. They compute in "
+            "float32, as predict does with --set runtime.precision=float32."
         )
 
 

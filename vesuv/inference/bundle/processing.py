@@ -56,6 +56,7 @@ def processing(members: Sequence[Member], files: Sequence[str]) -> dict[str, Any
     return {
         "format_version": FORMAT_VERSION,
         "rules": _RULES,
+        "precision": "float32",
         "num_channels": config.model.in_channels,
         "spacing": config.data.spacing,
         "spacing_unit": images.unit if images else None,

@@ -132,7 +132,8 @@ def _portable_config(member: Member) -> Config:
     trained = member.checkpoint.config
     data = trained.data.model_copy(update={"root": "data", "store": None})
     settings = {key: getattr(member.config, key) for key in _SETTINGS}
-    return trained.model_copy(update={"data": data, **settings})
+    train = trained.train.model_copy(update={"pretrained": None})
+    return trained.model_copy(update={"data": data, "train": train, **settings})
 
 
 def _selection_of(member: Member, name: str, digest: str) -> SelectedModel | None:
