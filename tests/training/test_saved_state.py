@@ -32,7 +32,7 @@ def take_a_step(state: TrainState) -> None:
     state.progress.step = 1
 
 
-@pytest.fixture(params=["adamw", "sgd"])
+@pytest.fixture(params=["adamw", "sgd", "muon"])
 def saved(tiny_config: Config, tmp_path: Path, request: pytest.FixtureRequest) -> TrainState:
     """A run with a last.pt of one step."""
     lr = 1e-3 if request.param == "adamw" else 1e-2
@@ -197,8 +197,8 @@ def test_settings_of_the_optimizer_are_the_runs_own(saved: TrainState) -> None:
 
     new = restore_changed(saved, change)
 
-    group = new.optimizer.param_groups[0]
-    assert (group["fused"], group["maximize"]) == (True, False)
+    group, own = new.optimizer.param_groups[0], saved.optimizer.param_groups[0]
+    assert all(group.get(key) == own.get(key) for key in ("fused", "maximize", "momentum"))
     assert group["weight_decay"] == saved.config.optimizer.weight_decay  # type: ignore[attr-defined]
 
 

@@ -17,7 +17,13 @@ from vesuv.config.training import OptimizerConfig, RuntimeConfig
 from vesuv.data.labels import IGNORE
 from vesuv.losses import LOSSES, Compound, build_losses
 from vesuv.runtime.machine import resolve
-from vesuv.training.optimizers import AdamWConfig, SGDConfig, build_optimizer, reset_moments
+from vesuv.training.optimizers import (
+    AdamWConfig,
+    MuonConfig,
+    SGDConfig,
+    build_optimizer,
+    reset_moments,
+)
 from vesuv.training.step import TrainingStep
 from vesuv.transforms.collate import Batch
 
@@ -67,7 +73,9 @@ def test_steps_lower_the_loss() -> None:
 
 @pytest.mark.parametrize("accumulate", [1, 2])
 @pytest.mark.parametrize(
-    "config", [AdamWConfig(lr=0.1), SGDConfig(name="sgd", lr=0.1)], ids=lambda c: c.name
+    "config",
+    [AdamWConfig(lr=0.1), SGDConfig(name="sgd", lr=0.1), MuonConfig(lr=0.1, weight_decay=0.1)],
+    ids=lambda c: c.name,
 )
 def test_a_non_finite_step_changes_nothing_and_is_counted(
     config: OptimizerConfig, accumulate: int

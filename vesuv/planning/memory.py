@@ -25,7 +25,7 @@ _FRAGMENTS, _FRAGMENTS_MAPPED = 0.6, 0.2
 _CUDA_WORK_SPACE = 0.25
 """The same for cuDNN and the fragments of PyTorch's allocator."""
 _CUDA_CONTEXT = 600 * 10**6
-_MOMENT_BYTES = {"adamw": 8, "sgd": 4}
+_MOMENT_BYTES = {"adamw": 8, "sgd": 4, "muon": 4}
 """Optimiser -> bytes that it keeps for a parameter."""
 _AVERAGE_BYTES = 4
 """Bytes for a parameter of each average of the weights."""

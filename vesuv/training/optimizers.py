@@ -1,4 +1,4 @@
-"""Optimisers by `optimizer.name`; all use fused kernels."""
+"""Optimisers by `optimizer.name`; none waits for the device."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from vesuv.config.data import PositiveFloat, Probability
 from vesuv.config.training import OptimizerConfig
 from vesuv.runtime.torch_internals import prepare_for_skips
+from vesuv.training.muon import Muon, is_matrix
 
 
 class AdamWConfig(OptimizerConfig):
@@ -57,7 +58,36 @@ class SGDConfig(OptimizerConfig):
         )
 
 
-OPTIMIZERS: dict[str, type[OptimizerConfig]] = {"adamw": AdamWConfig, "sgd": SGDConfig}
+class MuonConfig(OptimizerConfig):
+    """`optimizer: {name: muon}`."""
+
+    name: Literal["muon"] = "muon"
+    lr: PositiveFloat = 5e-2
+    weight_decay: float = Field(default=1e-4, ge=0.0)
+    momentum: Probability = 0.95
+    """Decay of the running mean of a convolution's gradient, per step."""
+    other_rate: PositiveFloat = 0.1
+    """Learning rate of biases, norms and convolutions of one voxel, which AdamW updates, as a share
+    of lr."""
+    betas: tuple[Probability, Probability] = (0.9, 0.999)
+    """AdamW's decays for these."""
+
+    def build(self, parameters: list[nn.Parameter]) -> Optimizer:
+        return Muon(
+            parameters,
+            lr=self.lr,
+            other_rate=self.other_rate,
+            momentum=self.momentum,
+            betas=self.betas,
+            weight_decay=self.weight_decay,
+        )
+
+
+OPTIMIZERS: dict[str, type[OptimizerConfig]] = {
+    "adamw": AdamWConfig,
+    "sgd": SGDConfig,
+    "muon": MuonConfig,
+}
 """Name in the configuration -> optimiser."""
 
 
@@ -81,3 +111,9 @@ def reset_moments(optimizer: Optimizer) -> None:
             if group["momentum"]:
                 for parameter in group["params"]:
                     optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+
+
+def moment_names(optimizer: Optimizer, parameter: nn.Parameter) -> set[str]:
+    """Return the names of the moments that an optimiser keeps of a parameter."""
+    is_mean = isinstance(optimizer, SGD) or (isinstance(optimizer, Muon) and is_matrix(parameter))
+    return {"momentum_buffer"} if is_mean else {"step", "exp_avg", "exp_avg_sq"}

@@ -15,10 +15,11 @@ from typing import Any, TypeVar
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
-from torch.optim import SGD, Optimizer
+from torch.optim import Optimizer
 
 from vesuv.runs.checkpoints import first_difference
 from vesuv.runs.fields import first_fault
+from vesuv.training.optimizers import moment_names
 
 _COUNTS = ("_voxels", "_valid", "_foreground", "_patches", "_with_foreground")
 _LARGEST_COUNT = 2**62
@@ -144,15 +145,14 @@ def _checked_optimizer(
     if names != [group["params"] for group in fresh["param_groups"]]:
         raise ValueError("optimizer.param_groups must list the parameters of this network")
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    is_sgd = isinstance(optimizer, SGD)
-    moment_names = {"momentum_buffer"} if is_sgd else {"step", "exp_avg", "exp_avg_sq"}
     states = {}
     for index, moments in _mapping("optimizer.state", content.get("state")).items():
         place = f"optimizer.state.{index!s:.20}"
         if type(index) is not int or not 0 <= index < len(parameters):
             raise ValueError(f"{place} is not known")
-        if set(_mapping(place, moments)) != moment_names:
-            raise ValueError(f"{place} must have {', '.join(sorted(moment_names))}")
+        expected = moment_names(optimizer, parameters[index])
+        if set(_mapping(place, moments)) != expected:
+            raise ValueError(f"{place} must have {', '.join(sorted(expected))}")
         states[index] = _checked_moments(place, moments, parameters[index], length)
     return {"state": states, "param_groups": fresh["param_groups"]}
 

@@ -46,7 +46,8 @@ def find(evidence: Evidence) -> Finding | None:
             "The rate is not too low: look at train/gradient_norm in metrics.csv, at "
             "train.gradient_clip, and at the weights of the loss terms."
             if proposed is None
-            else f"--set optimizer.lr={proposed:.2g}; the defaults are 5e-4 (adamw) and 1e-2 (sgd)."
+            else f"--set optimizer.lr={proposed:.2g}; the defaults are 5e-4 (adamw), 1e-2 (sgd) "
+            "and 5e-2 (muon)."
         ),
         severity="trouble",
         epochs=(first, last),
