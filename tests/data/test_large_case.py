@@ -200,7 +200,7 @@ def test_parts_cover_a_volume_once_and_stay_small() -> None:
             regions = part_regions(shape, 2, reads_slices=False, source=source)
             sizes = [np.prod([part.stop - part.start for part in region]) for region in regions]
             assert sum(sizes) == np.prod(shape)
-            assert max(sizes) <= 2**23
+            assert max(sizes) <= 2**22
             assert all(part.start % 16 == 0 for region in regions for part in region)
     (first, *_) = part_regions((64, 3000, 3000), 1, reads_slices=True)
     assert first == (slice(0, 16), slice(0, 3000), slice(0, 3000))

@@ -16,6 +16,9 @@ import numpy as np
 from vesuv.io.lazy.raw import RawVoxels
 from vesuv.types import Array, Region
 
+_MAX_ROW_PARTS = 4
+"""Parts of a row up to which whole rows are read and written for each of them."""
+
 
 def chunk_file(folder: Path, ndim: int) -> Path:
     """Return the file that holds all values of an array."""
@@ -106,9 +109,19 @@ class ArrayFile:
                 first_row = (channel * depth + number) * height + y.start
                 if x.stop - x.start == width:
                     self._write_at(first_row * width, plane)
-                    continue
-                for row, line in enumerate(plane, start=first_row):
-                    self._write_at(row * width + x.start, line)
+                elif width <= _MAX_ROW_PARTS * (x.stop - x.start):
+                    rows = self._read_rows(first_row, len(plane))
+                    rows[:, x] = plane
+                    self._write_at(first_row * width, rows)
+                else:
+                    for row, line in enumerate(plane, start=first_row):
+                        self._write_at(row * width + x.start, line)
+
+    def _read_rows(self, first: int, count: int) -> Array:
+        """Return whole rows; writing them again is faster than writing a part of each."""
+        row_bytes = self.shape[3] * self.dtype.itemsize
+        content = os.pread(self.descriptor, count * row_bytes, first * row_bytes)
+        return np.frombuffer(bytearray(content), self.dtype.newbyteorder("<")).reshape(count, -1)
 
     def read(self, region: Region) -> Array:
         """Return the values (c, z, y, x) of a region."""
@@ -144,6 +157,6 @@ def new_array_file(
     """
     path = create_array(folder, shape, dtype)
     c, z, y, x = shape if len(shape) == 4 else (1, *shape)
-    with path.open("wb") as file:
+    with path.open("w+b") as file:
         file.truncate(math.prod(shape) * dtype.itemsize)
         yield ArrayFile(path, (c, z, y, x), dtype, file.fileno())

@@ -7,9 +7,9 @@ import itertools
 from vesuv.data.blocks import BLOCK_SIZE
 from vesuv.types import Region, Shape
 
-PART_VOXELS = 2**24
+PART_VOXELS = 2**23
 """Voxels of a part, all channels counted, at most; more only where single slices are larger."""
-_ROW = 1024
+_ROW = 512
 """Longest row of a part."""
 _CHUNK_EDGES = (128, 64, 32)
 """Usual edges of chunks: a part that cuts fewer chunks decodes fewer of them twice."""
