@@ -120,7 +120,7 @@ def test_a_measure_of_which_less_is_better_has_an_arrow(
     text = markdown(study, [record])
 
     assert "| arm | runs | dice | held_out/voi ↓ |" in text
-    assert "held_out/: cases of other/labels, in no run's training." in text
+    assert "held_out/: the further cases of other/labels." in text
 
 
 def test_an_arm_that_cannot_be_timed_has_failed(study_tree: dict[str, Any], tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ class ScoreSettings(Section):
 
 
 class HeldOutFolders(Section):
-    """Cases that no run trains on or selects with."""
+    """Further cases, which the user keeps out of the training data."""
 
     images: str
     """Folder of volumes, from the folder of the study file."""

@@ -143,7 +143,7 @@ def describe(study: Study, records: Sequence[Record]) -> list[str]:
         "Differences are paired by fold and seed; intervals are 95 % by Student's t.",
     ]
     if settings.held_out is not None:
-        lines.append(f"held_out/: cases of {settings.held_out.labels}, in no run's training.")
+        lines.append(f"held_out/: the further cases of {settings.held_out.labels}.")
     if budget.minutes is not None:
         lines.append(
             "Steps are timed before the first run: each arm trains as many as the minutes hold, "
