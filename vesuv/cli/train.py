@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -55,6 +56,7 @@ def train(
     fold: Annotated[tuple[str, ...], several("--fold")],
     changes: Changes = (),
     output: Path | None = None,
+    pretrained: str | None = None,
     resume: Switch = False,
     overwrite: Switch = False,
     dry_run: DryRun = False,
@@ -68,6 +70,8 @@ def train(
         fold: Fold numbers …, or all.
         changes: Changes to the configuration: section.key=value …
         output: Folder of the run (default log/<config>/fold_<k>).
+        pretrained: Start from the weights of a bundle, a run or a checkpoint file:
+            --set train.pretrained=…
         resume: Go on from checkpoints/last.pt with the run's own --set; train.epochs,
             train.non_finite, phases, early_stopping, checkpoint, diagnosis, runtime, data.root and
             data.store may change, nothing else.
@@ -75,6 +79,8 @@ def train(
         dry_run: Check everything, say what would be read and written, and write nothing.
     """
     folds = [_fold(word) for word in fold]
+    if pretrained is not None:
+        changes = (*changes, f"train.pretrained={json.dumps(pretrained)}")
     if output is not None and len(folds) > 1:
         raise InputError(
             f"--output: holds one run, found folds {', '.join(fold)}; leave it out to write "

@@ -81,6 +81,8 @@ class RunFacts(Record):
     """Folder of the prepared data; None: the cases were in memory."""
     training_images: TrainingImages | None = None
     """None in runs of older versions."""
+    pretrained: dict[str, Any] | None = None
+    """File, SHA-256 and fit of the weights that the run started from; None: random weights."""
     started: str | None = None
     """Date and time, ISO 8601."""
     seed: int | None = None

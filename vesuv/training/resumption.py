@@ -16,6 +16,7 @@ from vesuv.training.fold_data import FoldName, TrainingData
 _CHANGEABLE_KEYS = (
     "train.epochs",
     "train.non_finite",
+    "train.pretrained",
     "phases",
     "runtime.",
     "early_stopping",

@@ -25,6 +25,7 @@ from vesuv.runs.folder import RunFolder
 from vesuv.runs.records import Finding
 from vesuv.runtime.machine import Machine, for_training, resolve
 from vesuv.training.fold_data import FoldName, TrainingData, fold_data, with_channels
+from vesuv.training.pretrained import read_pretrained
 from vesuv.training.reporting import SILENT, Listener
 from vesuv.training.resumption import check_same_run
 from vesuv.training.trainer import Trainer
@@ -151,7 +152,11 @@ def train_fold(
         if group.is_main:
             check_folder(run, resume=resume, overwrite=overwrite)
         group.wait()
+        pretrained = None
+        if config.train.pretrained is not None and not resume:
+            pretrained = read_pretrained(Path(config.train.pretrained))
         trainer = Trainer(config, fold_data(data, config, fold), run, machine, listener)
+        loaded = None if pretrained is None else trainer.state.start_from(pretrained)
         started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         if resume:
             check_same_run(config, data, fold, run)
@@ -162,6 +167,7 @@ def train_fold(
                 with run.selection_lock():
                     run.clear()
             facts = {**_run_facts(trainer, data, fold), "started": started, **(origin or {})}
+            facts["pretrained"] = run.facts.pretrained if resume else loaded and loaded.record()
             run.create(_with_absolute_paths(config) if data.store else config, facts)
         group.wait()
         trainer.fit()

@@ -24,6 +24,7 @@ from vesuv.training.averaging import Averages
 from vesuv.training.epoch_metrics import EpochMetrics
 from vesuv.training.optimizers import build_optimizer, reset_moments
 from vesuv.training.plateau_escape import PlateauEscape
+from vesuv.training.pretrained import LoadedWeights, PretrainedWeights, load_pretrained
 from vesuv.training.saved_state import RunLength, check_saved_state
 from vesuv.training.schedules.lr_schedule import LRSchedule
 from vesuv.transforms.normalize import Normalizer
@@ -91,6 +92,19 @@ class TrainState:
         self.progress = TrainProgress()
         self.epoch_metrics = EpochMetrics(machine.device, machine.group)
         self.saved_at = time.monotonic()
+        self.pretrained_lines: list[str] = []
+        """Sentences for the log about the weights that the run starts from."""
+
+    def start_from(self, pretrained: PretrainedWeights) -> LoadedWeights:
+        """Start with the pretrained weights that fit, also in the averages.
+
+        Raises:
+            InputError: None fits.
+        """
+        loaded = load_pretrained(self.network, pretrained)
+        self.averages = Averages(self.network, self.config.averaging)
+        self.pretrained_lines = loaded.lines(self.config)
+        return loaded
 
     def save(
         self,

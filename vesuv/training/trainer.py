@@ -121,8 +121,7 @@ class Trainer:
         Raises:
             InputError: The checkpoint belongs to another run.
         """
-        note = self.state.restore(checkpoint)
-        self.resume_notes += [*notes, *([note] if note else [])]
+        self.resume_notes += filter(None, [*notes, self.state.restore(checkpoint)])
 
     def fit(self) -> TrainProgress:
         """Train until the last epoch, early stopping or the time limit.
@@ -389,7 +388,8 @@ class Trainer:
     def _log_start(self, reporter: Reporter) -> None:
         config, steps = self.config, self.steps_per_epoch
         reporter.say(start_line(config, self.run.path, self.network, self.data, steps))
-        reporter.say(str(self.machine))
+        for line in (str(self.machine), *self.state.pretrained_lines):
+            reporter.say(line)
         if self.position != (0, 0):
             line = " ".join(["Resumed at step", f"{self.progress.step}.", *self.resume_notes])
             reporter.event(self.position, "resume", line)
