@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from vesuv.config.loss import ALL_LOSSES, read_losses
 from vesuv.losses import LOSSES, build_losses
@@ -142,6 +143,20 @@ def test_sums_run_in_float32_under_autocast(name: str, num_logits: int) -> None:
 
     assert value.dtype == torch.float32
     assert value.item() == pytest.approx(build(name)(half.double(), label, valid).item(), abs=1e-5)
+
+
+@pytest.mark.parametrize("num_logits", [BINARY, SOFTMAX])
+@pytest.mark.parametrize("name", NAMES)
+def test_no_value_decides_the_shapes_so_that_the_cost_of_a_step_can_be_computed(
+    name: str, num_logits: int
+) -> None:
+    with FakeTensorMode():
+        logits = torch.zeros(2, num_logits, 6, 7, 8, requires_grad=True)
+        label = torch.zeros(2, 6, 7, 8, dtype=torch.uint8)
+
+        (gradient,) = torch.autograd.grad(build(name)(logits, label, label != IGNORE), logits)
+
+    assert gradient.shape == logits.shape
 
 
 @pytest.mark.parametrize("form", ["separation", "ccc", "original"])
