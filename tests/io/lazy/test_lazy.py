@@ -207,8 +207,11 @@ def test_http(tmp_path: Path, server: str, version: str) -> None:
         open_lazy(f"{server}/b.zarr")
 
 
-def test_a_request_that_fails_is_repeated(tmp_path: Path, server: str) -> None:
+def test_a_request_that_fails_is_repeated(
+    tmp_path: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("aiohttp")
+    monkeypatch.setattr("vesuv.io.lazy.remote._FIRST_PAUSE", 0.001)
     ome_zarr(tmp_path / "a.zarr", "0.5")
     _Quiet.failures = ["c/0/0/1/1/2"] * 2
 
