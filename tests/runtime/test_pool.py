@@ -16,7 +16,7 @@ import torch
 from vesuv.errors import InputError
 from vesuv.io.atomic import atomic_replace
 from vesuv.runtime import pool
-from vesuv.runtime.pool import parallel_map
+from vesuv.runtime.pool import ProcessPool, parallel_map
 
 ITEMS = ["0", "1", "2", "3"]
 
@@ -87,6 +87,14 @@ def test_a_process_has_one_thread_and_ignores_interrupts(
     assert [rest for _, (_, *rest) in process_facts] == [[1, True]] * 4
 
 
+def test_a_pool_keeps_its_processes_for_the_next_call() -> None:
+    with ProcessPool(2) as processes:
+        used = [{process for _, process in processes.map(process_of, ITEMS)} for _ in range(3)]
+
+    assert len(set().union(*used)) <= 2
+    assert os.getpid() not in used[0]
+
+
 def test_one_worker_is_this_process() -> None:
     assert {process for _, process in parallel_map(process_of, ITEMS, workers=1)} == {os.getpid()}
 
@@ -111,7 +119,7 @@ class FirstItemLast:
         self.workers: list[int] = []
 
     def __call__(
-        self, work: Any, items: Sequence[str], _name: Any, workers: int
+        self, _pool: Any, work: Any, items: Sequence[str], _name: Any, workers: int
     ) -> Iterator[tuple[int, Any]]:
         self.workers.append(workers)
         for index in [*range(1, len(items)), 0]:

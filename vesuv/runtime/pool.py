@@ -52,33 +52,77 @@ def parallel_map(
         InputError: A process was ended from outside; the message names the items in progress.
         Exception: The first exception of `work`, with a note that names the item.
     """
-    remaining = list(items)
-    if workers is None and remaining:
-        item = remaining.pop(0)
-        start = time.monotonic()
-        with _note_item(name(item)):
-            result = work(item)
-        seconds = (time.monotonic() - start) * len(remaining)
-        yield item, result
-        workers = min(usable_cores(), _MAX_WORKERS) if seconds > _MIN_SECONDS else 1
-    workers = min(workers or 1, len(remaining))
-    if workers <= 1:
-        for item in remaining:
-            with _note_item(name(item)):
-                result = work(item)
+    with ProcessPool(workers) as pool:
+        yield from pool.map(work, items, name=name, ordered=ordered)
+
+
+class ProcessPool:
+    """Processes that are started once, by the first call of `map` that is long enough.
+
+    Args:
+        workers: As for `parallel_map`.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        self._workers = workers
+        self._executor: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> ProcessPool:
+        return self
+
+    def __exit__(self, *_fault: object) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def map(
+        self,
+        work: Callable[[Item], Result],
+        items: Sequence[Item],
+        /,
+        *,
+        name: Callable[[Item], str] = str,
+        ordered: bool = False,
+    ) -> Iterator[tuple[Item, Result]]:
+        """Yield every item with its result; arguments and errors are those of `parallel_map`."""
+        remaining = list(items)
+        if self._workers is None and remaining:
+            item = remaining.pop(0)
+            start = time.monotonic()
+            result = _work_here(work, item, name)
+            seconds = (time.monotonic() - start) * len(remaining)
             yield item, result
-        return
-    results = _in_processes(work, remaining, name, workers)
-    for index, result in _in_order(results) if ordered else results:
-        yield remaining[index], result
+            if seconds > _MIN_SECONDS:
+                self._workers = min(usable_cores(), _MAX_WORKERS)
+        workers = self._workers or 1
+        if self._executor is None:
+            workers = min(workers, len(remaining))
+        if workers <= 1:
+            for item in remaining:
+                yield item, _work_here(work, item, name)
+            return
+        if self._executor is None:  # spawn, because a fork of a process with threads may hang
+            self._workers = workers
+            self._executor = ProcessPoolExecutor(
+                workers, get_context("spawn"), initializer=_start_worker
+            )
+        results = _in_processes(self._executor, work, remaining, name, workers)
+        for index, result in _in_order(results) if ordered else results:
+            yield remaining[index], result
+
+
+def _work_here(work: Callable[[Item], Result], item: Item, name: Callable[[Item], str]) -> Result:
+    with _note_item(name(item)):
+        return work(item)
 
 
 def _in_processes(
-    work: Callable[[Item], Result], items: Sequence[Item], name: Callable[[Item], str], workers: int
+    pool: ProcessPoolExecutor,
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    name: Callable[[Item], str],
+    workers: int,
 ) -> Iterator[tuple[int, Result]]:
     """Yield the index of an item and its result, in the order of completion."""
-    # spawn, because a fork of a process with threads may hang
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start_worker)
     call = partial(_call, work)
     waiting = deque(enumerate(items))
     running: dict[Future[Result], int] = {}
@@ -102,8 +146,6 @@ def _in_processes(
         for process in list((pool._processes or {}).values()):
             process.terminate()
         raise
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _in_order(results: Iterator[tuple[int, Result]]) -> Iterator[tuple[int, Result]]:
