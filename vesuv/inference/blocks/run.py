@@ -30,12 +30,19 @@ from vesuv.inference.domain_shift import DomainShift, InputGrid
 from vesuv.inference.engines.local import OnRecord, predict_blocks
 from vesuv.inference.image import check_spacing
 from vesuv.inference.members import Member
-from vesuv.inference.postprocess.blockwise import Block, BlockRun, segment_blocks
+from vesuv.inference.postprocess.blockwise import (
+    CHAIN_BLOCK,
+    Block,
+    BlockGrid,
+    BlockRun,
+    segment_blocks,
+)
 from vesuv.inference.predictor import Predictor
 from vesuv.inference.provenance import PROVENANCE, provenance
 from vesuv.inference.uncertainty import largest_uncertainty
 from vesuv.io.lazy import LazyVolume
 from vesuv.io.tables import write_json
+from vesuv.runtime.pool import ProcessPool
 from vesuv.types import Say, ShowProgress, Spacing, no_shown_progress, silent
 
 
@@ -285,6 +292,12 @@ class BlockPrediction:
 
         predict_blocks_on_ray(work, blocks, on_remote_record, self.settings.workers, self.say)
 
+    @property
+    def _chain_grid(self) -> BlockGrid:
+        """Blocks of the post-processing, which holds several values of each voxel in memory."""
+        z, y, x = (min(edge, CHAIN_BLOCK) for edge in self.plan.grid.block)
+        return BlockGrid(self.plan.shape, (z, y, x))
+
     def _finish(self, work: BlockWork, journal: Journal, records: list[BlockRecord]) -> None:
         """Post-process, write the coarser levels, and make the output an image."""
         output, like = work.output, self.volume.header
@@ -293,8 +306,9 @@ class BlockPrediction:
             scratch = journal.folder / "scratch"
             scratch.mkdir(exist_ok=True)
             writer = ClassWriter(output)
-            run = BlockRun(self.plan.grid, scratch, show_progress=self.show_progress)
-            segment_blocks(output.levels(), self.mask.settings, self.spacing, writer, run)
+            with ProcessPool() as pool:
+                run = BlockRun(self._chain_grid, scratch, pool.map, self.show_progress)
+                segment_blocks(output.levels(), self.mask.settings, self.spacing, writer, run)
         with self.show_progress(f"{self.source.id}, coarser levels", "levels") as progress:
             if self.settings.keep_probabilities:
                 output.finish_levels(like, self.settings.calibrated, progress)
