@@ -32,7 +32,7 @@ class BettiMatching(Loss):
 
     Source:
         Stucki et al. 2023, Topologically Faithful Image Segmentation via Induced Matching of
-        Persistence Barcodes, equation 5; the features are matched by the package `topolosses`.
+        Persistence Barcodes; the features are matched by the package `topolosses`.
     """
 
     uses_global_sums: ClassVar[bool] = True

@@ -24,7 +24,7 @@ class Lovasz(Loss):
     without valid voxels.
 
     Source:
-        Berman et al. 2018, The Lovász-Softmax Loss, equations 8 to 11 and algorithm 1.
+        Berman et al. 2018, The Lovász-Softmax Loss, algorithm 1.
     """
 
     uses_global_sums: ClassVar[bool] = False

@@ -24,8 +24,7 @@ class SurfaceRecall(Loss):
 
     Source:
         Kirchhoff et al. 2024, Skeleton Recall Loss for Connectivity Conserving and Resource
-        Efficient Segmentation of Thin Tubular Structures, equation 3, with a surface in place of
-        the skeleton.
+        Efficient Segmentation of Thin Tubular Structures, with a surface in place of the skeleton.
     """
 
     uses_global_sums: ClassVar[bool] = True

@@ -23,7 +23,7 @@ class SymmetricCrossEntropy(Loss):
     voxels 0.
 
     Source:
-        Wang et al. 2019, Symmetric Cross Entropy for Robust Learning with Noisy Labels, equation 7.
+        Wang et al. 2019, Symmetric Cross Entropy for Robust Learning with Noisy Labels.
     """
 
     uses_global_sums: ClassVar[bool] = True

@@ -21,7 +21,7 @@ class Tversky(Loss):
 
     Source:
         Salehi et al. 2017, Tversky Loss Function for Image Segmentation Using 3D Fully
-        Convolutional Deep Networks, equation 4.
+        Convolutional Deep Networks.
     """
 
     uses_global_sums: ClassVar[bool] = True
