@@ -1,6 +1,6 @@
 """torch.compile of networks for predictions: only where it is measured to be faster.
 
-With one thread of a CPU it computes windows of 64³ 1.9 times as fast in float32 and 1.3 times in
+With one thread of a CPU it computes windows of 64³ 1.8 times as fast in float32 and 1.3 times in
 bfloat16 (bench/RESULTS.md), after 10 to 20 seconds of compiling for each network.
 """
 
