@@ -21,8 +21,8 @@ import numpy as np
 from vesuv.config.labels import LabelsConfig
 from vesuv.data.array_files import ArrayFile, new_array_file, write_array
 from vesuv.data.blocks import BLOCK_SIZE, count_blocks
-from vesuv.data.case_files import LazyCase, read_voxels
-from vesuv.data.labels import encode_and_count
+from vesuv.data.case_files import LazyCase
+from vesuv.data.case_parts import read_image, read_label
 from vesuv.data.moments import ChannelMoments
 from vesuv.data.part_grid import part_regions
 from vesuv.data.preparation import (
@@ -30,7 +30,6 @@ from vesuv.data.preparation import (
     checked_spacing,
     prefix_message,
     storable_part_type,
-    to_storable_part,
 )
 from vesuv.data.resample import resampled_shape
 from vesuv.data.resample_region import RegionResampling, resample_label_region
@@ -116,8 +115,8 @@ def check_large_case(
     native = checked_spacing(volumes.case)
     grids = _Grids.of(volumes, native, spacing or native)
     for region in grids.native_parts():
-        _read_image(volumes, region)
-        _read_label(volumes, region, labels)
+        read_image(volumes, region)
+        read_label(volumes, region, labels)
         on_part()
     for _ in range(grids.num_parts - len(grids.native_parts())):
         on_part()
@@ -218,8 +217,8 @@ class _Work:
         """Write image, label and counts of blocks; return the voxels of each label value."""
         values: Counter[int] = Counter()
         for region in self.grids.native_parts():
-            self.image.write(region, _read_image(self.volumes, region))
-            classes, counts = _read_label(self.volumes, region, self.labels)
+            self.image.write(region, read_image(self.volumes, region))
+            classes, counts = read_label(self.volumes, region, self.labels)
             values.update(counts)
             self._write_label(region, classes)
             self._finish_part()
@@ -230,9 +229,9 @@ class _Work:
         values: Counter[int] = Counter()
         moments = [ChannelMoments() for _ in range(self.grids.num_channels)]
         for region in self.grids.native_parts():
-            for one, channel in zip(moments, _read_image(self.volumes, region), strict=True):
+            for one, channel in zip(moments, read_image(self.volumes, region), strict=True):
                 one.add(channel)
-            classes, counts = _read_label(self.volumes, region, self.labels)
+            classes, counts = read_label(self.volumes, region, self.labels)
             values.update(counts)
             self.native_label.write(region, classes[np.newaxis])
             self._finish_part()
@@ -240,7 +239,7 @@ class _Work:
         image_grids = RegionResampling(self.grids.native, self.grids.working, "cubic")
         label_grids = RegionResampling(self.grids.native, self.grids.working, "linear")
         for region in self.grids.working_parts():
-            image = _read_image(self.volumes, image_grids.source_region(region))
+            image = read_image(self.volumes, image_grids.source_region(region))
             self.image.write(region, image_grids.apply_to_image(image, region, limits))
             label = self.native_label.read(label_grids.source_region(region))[0]
             num_classes = self.labels.num_classes
@@ -258,45 +257,6 @@ class _Work:
         self.label.write(region, classes[np.newaxis])
         z, y, x = (slice(part.start // BLOCK_SIZE, -(-part.stop // BLOCK_SIZE)) for part in region)
         self.blocks[:, z, y, x] = count_blocks(classes, self.labels.num_classes)
-
-
-def _read_image(volumes: LazyCase, region: Region) -> Array:
-    """Return the voxels of a region in a storable type.
-
-    Raises:
-        InputError: They cannot be read, or are NaN or infinite.
-    """
-    name = volumes.names[0]
-    image = read_voxels(volumes.image, region, name)
-    with prefix_message(name):
-        image = to_storable_part(image)
-        if image.dtype.kind == "f" and not all(_is_finite(channel) for channel in image):
-            invalid = ChannelMoments()
-            invalid.add(image)
-            with prefix_message(_place(region)):
-                invalid.check_finite()
-        return image
-
-
-def _read_label(
-    volumes: LazyCase, region: Region, labels: LabelsConfig
-) -> tuple[ClassArray, dict[int, int]]:
-    """Return the classes of a region, and the voxels of each label value in it.
-
-    Raises:
-        InputError: They cannot be read, or a value is not declared.
-    """
-    label = read_voxels(volumes.label, region, volumes.names[1])[0]
-    with prefix_message(volumes.names[1]), prefix_message(_place(region)):
-        return encode_and_count(label, labels)
-
-
-def _is_finite(channel: Array) -> bool:
-    return bool(np.isfinite(channel.min()) and np.isfinite(channel.max()))
-
-
-def _place(region: Region) -> str:
-    return f"in the part of voxels {', '.join(f'{part.start}:{part.stop}' for part in region)}"
 
 
 def _sorted(values: Counter[int]) -> dict[int, int]:
