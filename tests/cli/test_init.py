@@ -22,7 +22,7 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     """Small steps and few seconds, in a folder of the test's own."""
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.setattr(sizing, "_SIZES", ((16, 16), (8, 16)))
+    monkeypatch.setattr(sizing, "_SIZES", ((16, 16, False), (8, 16, False)))
     monkeypatch.setattr(speed, "_MAX_SECONDS", 0.0)
     monkeypatch.setattr(survey, "_MAX_SECONDS", 1.0)
 

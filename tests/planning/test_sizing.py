@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -49,9 +50,10 @@ def test_time_limits_the_size_so_that_enough_steps_fit() -> None:
     steps = 30 * 60 * DUTY / (fitting.cost.flops / 3e11)
     assert steps >= MIN_STEPS
     assert "fewer than 1500 steps in 30 minutes" in fitting.limit
-    # what two CPU cores do: 64³ patches, 16 filters, three levels down, as configs/fib25.yaml
-    assert (fitting.shape.patch_size, fitting.filters) == ((64, 64, 64), 16)
-    assert (fitting.shape.depth, fitting.batch_size) == (3, 2)
+    # 32 filters on blocks of voxels, three levels down, as configs/fib25.yaml
+    assert (fitting.shape.patch_size, fitting.filters) == ((96, 96, 96), 32)
+    assert fitting.config.model.space_to_depth == (2, 2, 2)
+    assert (fitting.config.model.depth, fitting.batch_size) == (3, 2)
 
 
 def test_the_smallest_size_is_proposed_where_none_fits() -> None:
@@ -89,6 +91,25 @@ def test_the_budget_is_what_the_user_allows_else_less_than_what_is_free(
 
     assert memory_budget(torch.device("cpu"), 3e9) == 3 * 10**9
     assert memory_budget(torch.device("cpu")) == 8 * 10**9
+
+
+def test_blocks_of_voxels_follow_the_spacing() -> None:
+    spacing = (3.0, 1.0, 1.0)
+    fitting = size(
+        replace(Resources(CPU, 10**12), minutes=30.0, flops_per_second=3e11),
+        spacing=spacing,
+        spacing_low=spacing,
+        spacing_high=spacing,
+    )
+
+    model = fitting.config.model
+    assert model.space_to_depth == fitting.shape.strides[0] == (1, 2, 2)
+    assert model.strides == fitting.shape.strides[1:]
+    assert fitting.shape.kernels[0] == (1, 3, 3)
+    assert model.kernels is None  # a block of (1, 2, 2) voxels is as long along z as along y and x
+    assert tuple(2**h for h in model.halvings) == tuple(
+        math.prod(stride[axis] for stride in fitting.shape.strides) for axis in range(3)
+    )
 
 
 def test_anisotropic_voxels_give_strides_and_kernels() -> None:

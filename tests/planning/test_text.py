@@ -37,7 +37,7 @@ SURVEYS: dict[str, dict[str, Any]] = {
 @pytest.fixture(autouse=True)
 def _few_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sizes that are planned within a moment."""
-    monkeypatch.setattr(sizing, "_SIZES", ((32, 16), (16, 16)))
+    monkeypatch.setattr(sizing, "_SIZES", ((32, 16, False), (16, 16, False)))
 
 
 def proposal(minutes: float | None, root: str = "/data/x", **changes: Any) -> Proposal:
@@ -72,7 +72,7 @@ def test_the_file_holds_only_keys_that_differ_and_every_line_fits(
     written = {f"{section}.{key}" for section, keys in sections.items() for key in keys}
     for key in written - {"data.root"}:
         assert any(other == key or other.startswith(f"{key}.") for other in differing) or (
-            key in ("scheduler.name",)
+            key in ("scheduler.name", "optimizer.name")
         ), key
     assert max(map(len, text.splitlines())) <= 100
     assert len(text.splitlines()) <= 70

@@ -41,11 +41,6 @@ class NetworkShape:
         """Voxels of the patch."""
         return math.prod(self.patch_size)
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether all strides are 2 and all kernels 3."""
-        return set(self.strides) == {(2, 2, 2)} and set(self.kernels) == {(3, 3, 3)}
-
 
 def shape_network(num_voxels: int, shape: Shape, spacing: Spacing, max_depth: int) -> NetworkShape:
     """Choose a patch that is as cubic in space as the volumes allow, and the poolings for it.

@@ -128,7 +128,9 @@ def size_choices(size: Size, survey: DatasetSurvey, machine: Machine) -> tuple[C
     patch = "x".join(map(str, size.shape.patch_size))
     extent = "x".join(map(str, survey.shape))
     levels = {
-        key: value for key, value in keys.items() if key in ("model.strides", "model.kernels")
+        key: value
+        for key, value in keys.items()
+        if key in ("model.strides", "model.kernels", "model.space_to_depth")
     }
     foreground = [value for _, group in size.config.labels.values()[1:] for value in group]
     labels = [survey.values[value] for value in foreground if value in survey.values]
@@ -152,7 +154,7 @@ def size_choices(size: Size, survey: DatasetSurvey, machine: Machine) -> tuple[C
         ),
         Choice(
             "network",
-            {"model.filters": size.filters, "model.depth": size.shape.depth},
+            {"model.filters": size.filters, "model.depth": keys["model.depth"]},
             f"plain U-Net, {size.cost.num_parameters / 1e6:.1f} million weights, in "
             f"{machine.precision}; deep levels are cheap, the top level takes most of the time",
         ),
@@ -163,8 +165,10 @@ def size_choices(size: Size, survey: DatasetSurvey, machine: Machine) -> tuple[C
 def _levels_reason(levels: Mapping[str, Any]) -> str:
     if "model.kernels" in levels:
         return "voxels are longer along one axis: it is divided later, with kernels of 1 until then"
-    if levels:
+    if "model.strides" in levels:
         return "an axis with few voxels is divided less often"
+    if levels:
+        return "blocks of voxels become channels, so that the time is enough for more steps"
     return "every level halves all three axes"
 
 
