@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""vesuv import-nnunet: see --help."""
+"""vesuv import_nnunet: see --help."""
 
 import sys
 
 from vesuv.cli import main
 
 if __name__ == "__main__":
-    main(["import-nnunet", *sys.argv[1:]])
+    main(["import_nnunet", *sys.argv[1:]])

@@ -166,7 +166,7 @@ def short_runs(cases: list[vesuv.Case]) -> None:
         {"model": {"name": "mednext"}, "sampling__patch_size": [32, 32, 32]},
         {
             "model": {"name": "plain_conv_unet", "features_per_stage": [2, 4]},
-            "data__normalize": {"name": "by_channel", "channels": [{"name": "minmax"}]},
+            "data__normalize": {"name": "by_channel", "channels": [{"name": "fixed"}]},
         },
         {
             "model": {"name": "residual_encoder_unet", "features_per_stage": [2, 4]},

@@ -132,5 +132,5 @@ def test_one_network_of_a_bundle_is_named_by_its_file(source: RunFolder, tmp_pat
 def test_other_paths_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is no bundle, no run and no checkpoint file"):
         read_pretrained(tmp_path / "none")
-    with pytest.raises(InputError, match="import a model of nnU-Net with vesuv import-nnunet"):
+    with pytest.raises(InputError, match="import a model of nnU-Net with vesuv import_nnunet"):
         read_pretrained(tmp_path / "checkpoint_final.pth")

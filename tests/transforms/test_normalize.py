@@ -141,7 +141,9 @@ def test_minmax_maps_each_case_to_0_and_1() -> None:
 
 def test_by_channel_normalises_each_channel_in_its_own_way() -> None:
     image = np.concatenate([RAMP, RAMP, RAMP])
-    config = ByChannel(channels=(MinMax(), Fixed(scale=50.0), ZScore()))
+    config = ByChannel.model_validate(
+        {"channels": [{"name": "minmax"}, {"name": "fixed", "scale": 50.0}, {"name": "zscore"}]}
+    )
     normalizer = build_normalizer(config, NO_STATISTICS)
     restored = Normalizer.of(NormalizerRecord.model_validate(normalizer.model_dump(mode="json")))
 
@@ -151,7 +153,7 @@ def test_by_channel_normalises_each_channel_in_its_own_way() -> None:
 
 
 def test_by_channel_needs_the_channels_of_training() -> None:
-    normalizer = build_normalizer(ByChannel(channels=(ZScore(), ZScore())), NO_STATISTICS)
+    normalizer = build_normalizer(ByChannel.model_validate({"channels": [{}, {}]}), NO_STATISTICS)
 
     with pytest.raises(InputError, match="image has 1 channels, the normalisation was made for 2"):
         normalizer.for_case(CASE)

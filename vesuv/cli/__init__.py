@@ -37,7 +37,7 @@ _VERBS = {
     "find_best": "Choose among configurations and their ensembles on held-out volumes.",
     "predict": "Predict volumes with one run, or with several averaged.",
     "export": "Write runs as a bundle: one folder with all that predictions need.",
-    "import-nnunet": "Write a trained nnU-Net as a bundle.",
+    "import_nnunet": "Write a trained nnU-Net as a bundle.",
     "evaluate": "Score predictions against labels; compare folders of predictions.",
     "diagnose": "Say what is the matter with runs and what to do about it.",
     "study": "Compare configurations on the same folds, seeds and budget.",
@@ -45,6 +45,8 @@ _VERBS = {
     "phantom": "Make a data set of rolled sheets in the Kaggle layout.",
 }
 """Verb -> its help in the list of verbs; a verb's module is imported when it is called."""
+_SECOND_NAMES = {"import_nnunet": "import-nnunet"}
+"""Verb -> its other name on the command line."""
 _PREDICTS = "set inference.batch_size=1 with --set, or cut large volumes up"
 _LESS_MEMORY = {
     "train": "go on with --resume and a higher runtime.accumulate or runtime.recompute_levels, or "
@@ -73,8 +75,8 @@ def make_app() -> App:
         suppress_keyboard_interrupt=False,
     )
     for verb, summary in _VERBS.items():
-        module = _module(verb)
-        app.command(f"vesuv.cli.{module}:{module}", name=verb, help=summary)
+        names = [verb, *([_SECOND_NAMES[verb]] if verb in _SECOND_NAMES else [])]
+        app.command(f"vesuv.cli.{verb}:{verb}", name=names, help=summary)
     app.register_install_completion_command(help="Let the shell complete verbs and options.")
     return app
 
@@ -149,14 +151,9 @@ def _sentence_of_system(fault: BaseException, verb: str) -> str | None:
     return None
 
 
-def _module(verb: str) -> str:
-    """Return the name of a verb's module, function and script."""
-    return verb.replace("-", "_")
-
-
 def _program(called: Path) -> str:
     """Return how the user calls a verb: through the script in bin/ of that name, or `vesuv`."""
-    if called.suffix == ".py" and called.stem in map(_module, _VERBS):
+    if called.suffix == ".py" and called.stem in _VERBS:
         return f"python {called.with_name('{verb}.py')}"
     return "vesuv {verb}"
 

@@ -1,4 +1,4 @@
-"""vesuv import-nnunet: a trained nnU-Net as a bundle."""
+"""vesuv import_nnunet: a trained nnU-Net as a bundle."""
 
 from __future__ import annotations
 

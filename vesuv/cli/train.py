@@ -70,8 +70,7 @@ def train(
         fold: Fold numbers …, or all.
         changes: Changes to the configuration: section.key=value …
         output: Folder of the run (default log/<config>/fold_<k>).
-        pretrained: Start from the weights of a bundle, a run or a checkpoint file:
-            --set train.pretrained=…
+        pretrained: Start from a bundle, run or checkpoint file: --set train.pretrained=…
         resume: Go on from checkpoints/last.pt with the run's own --set; train.epochs,
             train.non_finite, phases, early_stopping, checkpoint, diagnosis, runtime, data.root and
             data.store may change, nothing else.

@@ -116,7 +116,7 @@ def _checkpoint(path: Path) -> Checkpoint:
     if path.suffix == ".pth":
         raise InputError(
             f"train.pretrained: {path} is no checkpoint of vesuv; import a model of nnU-Net with "
-            f"{command('import-nnunet')} first"
+            f"{command('import_nnunet')} first"
         )
     if not path.is_file():
         raise InputError(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
 from vesuv.config.data import NormalizeConfig, PositiveFloat
+from vesuv.config.section import Section
 from vesuv.data.statistics import CaseStatistics, DatasetStatistics, Floats
 from vesuv.errors import InputError
 from vesuv.runs.records import NormalizerRecord
@@ -186,9 +187,24 @@ class MinMax(Normalization):
         return Normalizer(name="minmax")
 
 
-ChannelNormalization = Annotated[
-    ZScore | Percentile | FixedRange | Fixed | MinMax, Field(discriminator="name")
-]
+class ChannelNormalization(Section):
+    """Normalization of one channel."""
+
+    name: Literal["zscore", "minmax", "fixed"] = "zscore"
+    """Normalization."""
+    low: float | None = None
+    """Of fixed: lower bound, in the files' unit; null: none."""
+    high: float | None = None
+    """Of fixed: upper bound, in the files' unit; null: none."""
+    shift: float = 0.0
+    """Of fixed: intensity that becomes 0."""
+    scale: PositiveFloat = 1.0
+    """Of fixed: difference of intensities that becomes 1."""
+
+    def build(self, dataset: DatasetStatistics) -> Normalizer:
+        """Build the normalizer of this channel."""
+        fixed = Fixed(low=self.low, high=self.high, shift=self.shift, scale=self.scale)
+        return fixed.build(dataset) if self.name == "fixed" else Normalizer(name=self.name)
 
 
 class ByChannel(Normalization):
