@@ -168,6 +168,7 @@ def test_a_whole_volume_is_compiled_where_that_is_set(compiles_to) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # of PyTorch itself
 def test_torch_compile_itself_is_exact() -> None:
     image = smooth_image((10, 9, 8))
 
