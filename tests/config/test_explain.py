@@ -45,7 +45,7 @@ def test_a_key_is_explained_by_meaning_type_range_and_default() -> None:
         ("runtime.compile", "true or false", "false"),
         ("labels.ignore", "whole number or null", "null"),
         ("train.non_finite", "stop or rollback", '"stop"'),
-        ("optimizer.name", "adamw or sgd", '"adamw"'),
+        ("optimizer.name", "adamw or sgd or muon", '"adamw"'),
         ("data.root", "text", ""),
         ("phases.2.ramp", "whole number, at least 0", "0"),
     ],
@@ -59,7 +59,7 @@ def test_types_and_ranges_are_words(key: str, kind: str, default: str) -> None:
 def test_a_key_of_several_kinds_of_section_is_explained_for_each() -> None:
     defaults = {meaning.owner: meaning.default for meaning in explain("optimizer.lr")}
 
-    assert defaults == {"name: adamw": "0.0005", "name: sgd": "0.01"}
+    assert defaults == {"name: adamw": "0.0005", "name: sgd": "0.01", "name: muon": "0.05"}
 
 
 def test_a_section_is_explained_by_its_keys() -> None:

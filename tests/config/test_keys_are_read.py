@@ -162,7 +162,10 @@ def short_runs(cases: list[vesuv.Case]) -> None:
             "scheduler": {"name": "cosine", "warmup_epochs": 0},
             "data__normalize": {"name": "range", "low": 0.0, "high": 255.0},
         },
-        {"model": {"name": "segresnet", "filters": 8, "blocks_down": [1, 1], "blocks_up": [1]}},
+        {
+            "model": {"name": "segresnet", "filters": 8, "blocks_down": [1, 1], "blocks_up": [1]},
+            "optimizer": {"name": "muon"},
+        },
         {"model": {"name": "mednext"}, "sampling__patch_size": [32, 32, 32]},
         {
             "model": {"name": "plain_conv_unet", "features_per_stage": [2, 4]},

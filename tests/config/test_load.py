@@ -3,10 +3,11 @@ from pathlib import Path
 import pytest
 
 from vesuv.config import check, dump_config, load_config, parse_yaml
+from vesuv.config.shipped import shipped_files
 from vesuv.errors import InputError, InputErrors
 
 REPOSITORY = Path(__file__).parents[2]
-SHIPPED = sorted((REPOSITORY / "configs").rglob("*.yaml"))
+SHIPPED = sorted(shipped_files().values())
 V9 = REPOSITORY / "configs/v9_progressive.yaml"
 
 MINIMAL = """

@@ -10,7 +10,7 @@ from jsonschema.exceptions import best_match
 
 from vesuv.config import load_config, parse_yaml
 from vesuv.config.schema import config_schema
-from vesuv.config.shipped import shipped_files, shipped_folder
+from vesuv.config.shipped import shipped_files
 
 SCHEMA = config_schema()
 VALIDATOR = Draft202012Validator(SCHEMA)
@@ -25,7 +25,7 @@ def test_the_schema_is_valid_against_its_draft() -> None:
     Draft202012Validator.check_schema(SCHEMA)
 
 
-@pytest.mark.parametrize("path", sorted(shipped_folder().rglob("*.yaml")), ids=str)
+@pytest.mark.parametrize("path", sorted(shipped_files().values()), ids=str)
 def test_every_shipped_file_and_its_resolved_values_are_valid(path: Any) -> None:
     assert messages(path.read_text()) == []
 
