@@ -117,3 +117,25 @@ def test_a_run_records_absolute_paths_and_goes_on_with_its_own_changes(
     run(*train[:-1], "../run", "--resume", "--set", "train.epochs=3", "data.store=../moved")
     assert RunFolder(Path()).config.data.store == str(mine.parent / "moved")
     assert load_config("config.yaml").train.epochs == 3
+
+
+def test_minutes_give_the_run_its_length_and_resume_keeps_it(
+    mine: Path, run: Run, capsys: Output
+) -> None:
+    words = ("train", "--config", mine, "--fold", 0, "--output", "run")
+
+    run(*words, "--minutes", 0.05)
+
+    config = RunFolder(Path("run")).config
+    assert config.train.epochs >= 10
+    assert "steps take about 0.05 minutes here" in capsys.readouterr().out
+    run(*words, "--resume")
+    assert RunFolder(Path("run")).config == config
+
+
+def test_minutes_are_for_new_runs(mine: Path, run: Run, refused: Refused) -> None:
+    run("train", "--config", mine, "--fold", 0, "--set", *SHORT)
+
+    error = refused("train", "--config", mine, "--fold", 0, "--minutes", 1, "--resume")
+
+    assert error.startswith("error: --minutes: a run that goes on keeps its length")

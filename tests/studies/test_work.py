@@ -16,8 +16,7 @@ from vesuv.studies.records import Job
 from vesuv.studies.work import (
     curve_column,
     read_curve,
-    seconds_per_step,
-    time_step,
+    time_step_of,
     train_and_score,
 )
 from vesuv.training.reporting import Listener, StepProgress
@@ -49,14 +48,8 @@ def test_an_interrupted_run_goes_on_to_the_same_result(job: Job, tmp_path: Path)
     assert [point[1:] for point in record.curve] == [point[1:] for point in whole.curve]
 
 
-def test_a_step_is_timed_without_the_first_ones() -> None:
-    assert seconds_per_step([10.0, 11.0, 11.5, 12.0, 12.5], 99.0) == pytest.approx(0.5)
-    assert seconds_per_step([10.0, 12.0, 13.0], 99.0) == pytest.approx(1.0)
-    assert seconds_per_step([10.0], 4.0) == 4.0
-
-
 def test_timing_leaves_no_run_behind(job: Job) -> None:
-    seconds = time_step(job, 0.3)
+    seconds = time_step_of(job, 0.3)
 
     assert 0 < seconds < 5
     assert not job.run.exists()

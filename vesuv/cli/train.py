@@ -12,6 +12,8 @@ from statistics import median
 from typing import Annotated
 
 import torch
+from cyclopts import Parameter
+from cyclopts.validators import Number
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -33,12 +35,13 @@ from vesuv.data.store import store_path
 from vesuv.errors import InputError
 from vesuv.report.page import NAME as PAGE
 from vesuv.runs.folder import RunFolder
-from vesuv.runtime.distributed import join_processes
+from vesuv.runtime.distributed import Group, join_processes
 from vesuv.runtime.machine import for_training, resolve
 from vesuv.training.fold_data import FoldName, TrainingData
 from vesuv.training.log_lines import epoch_line
 from vesuv.training.reporting import Listener, MetricsRow, StepProgress
 from vesuv.training.resumption import resumed_config
+from vesuv.training.run_length import minutes_changes
 from vesuv.training.train import (
     check_apart,
     check_folder,
@@ -57,6 +60,7 @@ def train(
     changes: Changes = (),
     output: Path | None = None,
     pretrained: str | None = None,
+    minutes: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
     resume: Switch = False,
     overwrite: Switch = False,
     dry_run: DryRun = False,
@@ -71,6 +75,8 @@ def train(
         changes: Changes to the configuration: section.key=value …
         output: Folder of the run (default log/<config>/fold_<k>).
         pretrained: Start from a bundle, run or checkpoint file: --set train.pretrained=…
+        minutes: Train each fold for so long on this machine: steps are timed first, and epochs,
+            phases and warm-up are scaled, so that the learning rate reaches its end.
         resume: Go on from checkpoints/last.pt with the run's own --set; train.epochs,
             train.non_finite, phases, early_stopping, checkpoint, diagnosis, runtime, data.root and
             data.store may change, nothing else.
@@ -87,6 +93,8 @@ def train(
         )
     with join_processes() as group:
         settings = load_config(config, changes)
+        if minutes is not None:
+            _check_can_time(group, resume=resume)
         runs = [RunFolder(output or default_folder(settings, one)) for one in folds]
         if group.is_main:
             for run in runs:
@@ -108,6 +116,10 @@ def train(
             else:
                 _print_number_of_differences(config, settings)
             store = open_or_prepare(settings)
+        if minutes is not None:
+            changes = (*changes, *minutes_changes(config, changes, folds[0], minutes))
+            settings = load_config(config, changes)
+            _print_length(settings, minutes)
         group.wait()
         data = TrainingData.of_store(store or open_matching_store(settings), settings)
         origin = {
@@ -130,6 +142,21 @@ def train(
                 )
             if group.is_main:
                 console().print(f"page: {run.path / PAGE}")
+
+
+def _check_can_time(group: Group, *, resume: bool) -> None:
+    if resume:
+        raise InputError("--minutes: a run that goes on keeps its length; leave --minutes out")
+    if group.size > 1:
+        raise InputError(
+            f"--minutes: steps are timed in one process, found {group.size}; set train.epochs and "
+            "runtime.max_minutes instead"
+        )
+
+
+def _print_length(settings: Config, minutes: float) -> None:
+    epochs, steps = settings.train.epochs, settings.train.steps_per_epoch
+    console().print(f"{epochs} epochs of {steps} steps take about {minutes:g} minutes here")
 
 
 def _print_differences(run: RunFolder | None, settings: Config) -> None:

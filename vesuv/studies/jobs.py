@@ -12,8 +12,8 @@ from vesuv.data.splits import splits_file
 from vesuv.data.store import store_path
 from vesuv.errors import InputError, InputErrors
 from vesuv.studies.records import Job, run_name
-from vesuv.studies.run_length import length_changes
 from vesuv.studies.study_file import Arm, Study
+from vesuv.training.run_length import length_changes
 
 _STORED_KEYS = ("data.spacing", "labels.")
 """Keys that the prepared data depend on: an arm that changes one has a store of its own."""

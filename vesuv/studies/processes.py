@@ -16,7 +16,7 @@ from vesuv.errors import RESUME, InputError, Interrupted
 from vesuv.io.atomic import write_text
 from vesuv.io.tables import read_json_or_none, write_json
 from vesuv.studies.records import Job, Record, read_record
-from vesuv.studies.work import time_step, train_and_score
+from vesuv.studies.work import time_step_of, train_and_score
 
 SetUp = Callable[[Config], None]
 """Called first in each process; it can be pickled."""
@@ -116,7 +116,7 @@ def _train(job: Job, set_up: SetUp) -> None:
 def _time(job: Job, set_up: SetUp, seconds: float, file: Path) -> None:
     try:
         set_up(load_config(job.base, job.changes))
-        write_json(file, {"seconds": time_step(job, seconds)})
+        write_json(file, {"seconds": time_step_of(job, seconds)})
     except (Interrupted, KeyboardInterrupt):
         sys.exit(RESUME)
     except Exception as fault:

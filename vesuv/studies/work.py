@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import math
-import tempfile
-import time
-from collections.abc import Sequence
-from pathlib import Path
 
 from vesuv.config import Config, load_config
 from vesuv.models import build_model
@@ -14,13 +10,8 @@ from vesuv.runs.folder import RunFolder
 from vesuv.runs.history import RunHistory
 from vesuv.studies.records import CurvePoint, Job, Record
 from vesuv.studies.scores import score_run
-from vesuv.training.reporting import Listener, StepProgress
+from vesuv.training.run_length import time_step, timing_changes
 from vesuv.training.train import train
-
-_NUM_FIRST_STEPS = 2
-"""Steps that are not timed: caches and memory are empty."""
-_STEPS_WHILE_TIMED = 100_000
-"""Steps of the only epoch; the time limit ends it."""
 
 
 def train_and_score(job: Job) -> Record:
@@ -54,44 +45,14 @@ def train_and_score(job: Job) -> Record:
     )
 
 
-def time_step(job: Job, seconds: float) -> float:
-    """Return the seconds of a training step, waiting for data included.
+def time_step_of(job: Job, seconds: float) -> float:
+    """Return the seconds of a training step of a job without length.
 
     Args:
-        job: A job without length.
+        job: The job.
         seconds: How long to train for it.
     """
-    changes = (
-        *job.changes,
-        f"train.steps_per_epoch={_STEPS_WHILE_TIMED}",
-        "validation.tiles=1",
-        f"runtime.max_minutes={seconds / 60}",
-    )
-    config = load_config(job.base, changes)
-    times: list[float] = []
-
-    def note_time(_progress: StepProgress) -> None:
-        times.append(time.monotonic())
-
-    with tempfile.TemporaryDirectory(prefix="vesuv-") as folder:
-        run = Path(folder) / "run"
-        train(config, fold=job.fold, output=run, listener=Listener(step=note_time))
-        whole_epoch = RunHistory.read(run).metrics.value_at("seconds", 0)
-    return seconds_per_step(times, whole_epoch or seconds)
-
-
-def seconds_per_step(times: Sequence[float], whole_epoch: float) -> float:
-    """Return the mean time between steps.
-
-    Args:
-        times: When each step ended, in seconds.
-        whole_epoch: Seconds of all steps, for a network so slow that one step was made.
-    """
-    first = min(_NUM_FIRST_STEPS, len(times)) - 1
-    timed = times[max(first, 0) :]
-    if len(timed) < 2:
-        return whole_epoch / max(len(times), 1)
-    return (timed[-1] - timed[0]) / (len(timed) - 1)
+    return time_step(load_config(job.base, [*job.changes, *timing_changes(seconds)]), job.fold)
 
 
 def curve_column(config: Config, checkpoint: str) -> tuple[str, str]:

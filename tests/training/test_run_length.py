@@ -9,7 +9,7 @@ import yaml
 
 from tests.conftest import tiny_tree
 from vesuv.config import Config, load_config
-from vesuv.studies.run_length import length_changes
+from vesuv.training.run_length import length_changes, minutes_changes, seconds_per_step
 
 
 @pytest.fixture
@@ -63,3 +63,29 @@ def test_a_phase_that_would_be_empty_is_left_out(base: Path) -> None:
     config = of_length(base, 1)
 
     assert [dict(phase.weights) for phase in config.phases] == [{"dice": 0.5, "focal": 0.5}]
+
+
+def test_a_step_is_timed_without_the_first_ones() -> None:
+    assert seconds_per_step([10.0, 11.0, 11.5, 12.0, 12.5], 99.0) == pytest.approx(0.5)
+    assert seconds_per_step([10.0, 12.0, 13.0], 99.0) == pytest.approx(1.0)
+    assert seconds_per_step([10.0], 4.0) == 4.0
+
+
+def test_a_run_of_minutes_fills_them_with_steps_but_for_validation(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed: list[Config] = []
+
+    def time_step(config: Config, fold: object) -> float:
+        timed.append(config)
+        return 0.25
+
+    monkeypatch.setattr("vesuv.training.run_length.time_step", time_step)
+    changes = minutes_changes(base, ["optimizer.lr=0.01"], 0, 10.0)
+
+    config = load_config(base, changes)
+    # 600 s, less the moment of timing, of which 85 % are steps of 0.25 s: 2039, in 41 epochs
+    assert (config.train.epochs, config.train.steps_per_epoch) == (41, 49)
+    assert config.runtime.max_minutes == pytest.approx(10.0, abs=0.1)
+    assert timed[0].optimizer.lr == 0.01
+    assert timed[0].runtime.max_minutes == pytest.approx(0.2)
