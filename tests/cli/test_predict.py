@@ -277,11 +277,15 @@ def test_an_output_in_zarr_is_repeated_to_the_bit(
         {
             str(file.relative_to(folder)): file.read_bytes()
             for file in folder.rglob("*")
-            if file.is_file() and file.name != "provenance.json"
+            if file.is_file() and file.name not in ("provenance.json", "job.json")
         }
         for folder in (first, second)
     ]
     assert contents[0] == contents[1]
+    jobs = [json.loads((folder / ".vesuv/job.json").read_text()) for folder in (first, second)]
+    reasons = [job["compile"].pop("reason") for job in jobs]
+    assert reasons == ["the prediction is short", "inference.compile is off"]  # as recorded
+    assert jobs[0] == jobs[1]
     records = [json.loads((folder / "provenance.json").read_text()) for folder in (first, second)]
     assert records[0]["blocks"] == records[1]["blocks"]
     assert records[0]["blocks"]["size"] == 32

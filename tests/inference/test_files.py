@@ -210,6 +210,7 @@ def test_every_setting_is_written_down(make_run, volumes: Path, tmp_path: Path) 
         "overlap": 0.25,
         "batch_size": 1,
         "views": "mirror",
+        "average": "probabilities",
         "window": "gaussian",
         "precision": "float32",
         "device": "cpu",
