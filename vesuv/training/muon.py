@@ -8,9 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from vesuv.runtime.torch_internals import cpu_has_bfloat16
+
 ITERATIONS = 5
 _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _EPSILON = 1e-8
+_ROUNDING = 2.0**-9
+"""Largest relative error of a number rounded to bfloat16."""
 
 
 class Muon(Optimizer):
@@ -112,10 +116,11 @@ def is_matrix(parameter: Tensor) -> bool:
 def orthogonalise(matrix: Tensor) -> Tensor:
     """Return about U V^T of the singular value decomposition U S V^T of a matrix (rows, columns).
 
-    Its singular values lie between about 0.7 and 1.2; those below a thousandth of the largest ones
-    stay smaller. Newton-Schulz iterations run on the Gram matrix of the shorter edge, so that only
-    two products contain the longer one. In bfloat16 the Gram matrix of a gradient of low rank would
-    have negative eigenvalues, which the iterations enlarge: all is in float32.
+    Its singular values lie between about 0.7 and 1.2; those of directions below a hundredth of the
+    largest one stay smaller. Newton-Schulz iterations run on the Gram matrix of the shorter edge,
+    so that only two products contain the longer one. These are in bfloat16 where the device
+    multiplies it. Its rounding could give the Gram matrix negative eigenvalues, which iterations
+    would enlarge, so the bound of the rounding error is added to its diagonal.
 
     Source:
         Jordan et al. 2024, the quintic iteration and its coefficients.
@@ -123,13 +128,25 @@ def orthogonalise(matrix: Tensor) -> Tensor:
     if matrix.shape[0] > matrix.shape[1]:
         return orthogonalise(matrix.T).T
     scaled = matrix.float() / (torch.linalg.vector_norm(matrix.float()) + _EPSILON)
-    gram = scaled @ scaled.T
-    product = torch.eye(len(gram), device=gram.device)
-    first, third, fifth = _COEFFICIENTS
-    for _ in range(ITERATIONS):
-        factor = third * gram + fifth * gram @ gram
-        factor.diagonal().add_(first)
-        product = factor @ product
-        gram = factor @ gram @ factor
-    result: Tensor = (product @ scaled).to(matrix.dtype)
+    if matrix.is_cuda or (matrix.device.type == "cpu" and cpu_has_bfloat16()):
+        scaled = scaled.bfloat16()
+        gram = (scaled @ scaled.T).float()
+        gram.diagonal().add_(_ROUNDING * torch.linalg.vector_norm(gram))
+    else:
+        gram = scaled @ scaled.T
+    result: Tensor = (_polynomial(gram).to(scaled.dtype) @ scaled).to(matrix.dtype)
     return result
+
+
+def _polynomial(gram: Tensor) -> Tensor:
+    """Return the matrix that multiplies the one of this Gram matrix in all iterations."""
+    first, third, fifth = _COEFFICIENTS
+    product = None
+    for number in range(ITERATIONS):
+        factor = torch.addmm(gram, gram, gram, beta=third, alpha=fifth)
+        factor.diagonal().add_(first)
+        product = factor if product is None else factor @ product
+        if number < ITERATIONS - 1:
+            gram = factor @ gram @ factor
+    assert product is not None
+    return product
