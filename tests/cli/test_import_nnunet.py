@@ -7,14 +7,18 @@ import pytest
 import tifffile
 
 from tests.cli.conftest import Refused, Run
-from tests.inference.nnunet_results import write_results
+from tests.inference.nnunet_results import balanced_network, checkpoint, write_results
+from vesuv.io.formats import read
 
 
 def test_a_model_of_nnunet_becomes_a_bundle_that_predicts(
-    run: Run, refused: Refused, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    results = write_results(tmp_path / "nnUNetTrainer__nnUNetPlans__3d_fullres")
-    image = np.random.default_rng(0).integers(0, 255, (8, 16, 16)).astype(np.uint8)
+    results = write_results(
+        tmp_path / "nnUNetTrainer__nnUNetPlans__3d_fullres",
+        folds={"0": checkpoint(balanced_network())},
+    )
+    image = np.random.default_rng(0).integers(0, 255, (18, 20, 33)).astype(np.uint8)
     (tmp_path / "in").mkdir()
     tifffile.imwrite(tmp_path / "in/a.tif", image)
     bundle = tmp_path / "bundle"
@@ -24,20 +28,14 @@ def test_a_model_of_nnunet_becomes_a_bundle_that_predicts(
 
     said = capsys.readouterr().out
     assert "checkpoint_final.pth: epoch 3" in said
-    assert "need --set inference.average=probabilities" in said
     assert (
         "trainer nnUNetTrainer, configuration 3d_fullres" in (bundle / "model_card.md").read_text()
     )
-    assert tifffile.imread(tmp_path / "out/a.tif").shape == (8, 16, 16)
-    assert "inference.average: logits are not averaged block by block" in refused(
-        "predict",
-        "--model",
-        bundle,
-        "--input",
-        tmp_path / "in/a.tif",
-        "--output",
-        tmp_path / "a.zarr",
-    )
+    mask = tifffile.imread(tmp_path / "out/a.tif")
+    assert (mask.shape, len(np.unique(mask))) == ((18, 20, 33), 2)
+    words = ("--input", tmp_path / "in/a.tif", "--block-size", "16", "--output")
+    run("predict", "--model", bundle, *words, tmp_path / "a.zarr")
+    assert (read(tmp_path / "a.zarr").array != mask).mean() <= 1e-3
 
 
 def test_an_existing_bundle_is_replaced_on_request_only(

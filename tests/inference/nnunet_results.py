@@ -53,6 +53,16 @@ def nnunet_network(name: str = "PlainConvUNet", channels: int = 1, outputs: int 
     return network.eval()
 
 
+def balanced_network() -> nn.Module:
+    """Return a network that predicts either of two classes in half of the voxels of noise."""
+    network = nnunet_network()
+    noise = torch.randn(1, 1, 8, 16, 16, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        logits = network(noise)[0]
+        network.decoder.seg_layers[-1].bias[0] += (logits[1] - logits[0]).median()  # type: ignore[union-attr, operator, index]
+    return network
+
+
 def plans(name: str = "PlainConvUNet", **changes: Any) -> dict[str, Any]:
     """Return plans.json; `changes` are those of the configuration 3d_fullres."""
     configuration = {

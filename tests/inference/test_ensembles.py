@@ -23,6 +23,19 @@ def test_weights_move_the_mean_towards_the_heavier_network(make_run) -> None:
     assert np.allclose(load(runs, weights=[0.1, 0.3]).predict(ZEROS), 0.875)
 
 
+def test_averages_of_logits_are_activated_after_the_mean_of_the_networks(make_run) -> None:
+    runs = [make_run("a", logits=[0.0]).path, make_run("b", logits=[2.0]).path]
+    changes = ["inference.average=logits"]
+
+    even = load(runs, changes=changes).predict(ZEROS)
+    weighted = load(runs, weights=[3, 1], changes=changes).predict(ZEROS)
+
+    assert np.allclose(even, 1 / (1 + np.exp(-1.0)), atol=1e-6)
+    assert np.allclose(weighted, 1 / (1 + np.exp(-0.5)), atol=1e-6)
+    # the mean of probabilities is another one
+    assert np.allclose(load(runs).predict(ZEROS), (0.5 + 1 / (1 + np.exp(-2.0))) / 2, atol=1e-6)
+
+
 def test_equal_weights_give_the_bits_of_the_plain_mean(make_run) -> None:
     runs = [make_run(name, seed=seed).path for seed, name in enumerate("abc")]
 

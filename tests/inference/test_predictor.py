@@ -89,19 +89,22 @@ def test_the_mean_is_summed_up_in_the_order_of_the_networks(make_run) -> None:
 
 
 @pytest.mark.parametrize("spacing", [None, [2.0, 1.5, 0.8]], ids=["as it came", "resampled"])
-def test_ensembles_of_a_case_are_those_that_predict_makes_of_them_alone(make_run, spacing) -> None:
+@pytest.mark.parametrize("average", ["probabilities", "logits"])
+def test_ensembles_of_a_case_are_those_that_predict_makes_of_them_alone(
+    make_run, average, spacing
+) -> None:
     runs = [
         make_run(name, seed=seed, model=RESIDUAL, data__spacing=spacing)
         for seed, name in enumerate("abc")
     ]
     image, voxels = _image(11, 16, 18, dtype="uint16"), (2.5, 1.0, 1.0)
     case = _prepared(runs[0], image, voxels)
-    subsets = [(0, 1), (1, 2), (0, 1, 2), (2,)]
+    subsets, changes = [(2,), (0, 1), (1, 2), (0, 1, 2)], [f"inference.average={average}"]
 
-    means = load([run.path for run in runs]).ensemble_probs(case, subsets)
+    means = load([run.path for run in runs], changes=changes).ensemble_probs(case, subsets)
 
     for subset, mean in zip(subsets, means, strict=True):
-        alone = load([runs[number].path for number in subset])
+        alone = load([runs[number].path for number in subset], changes=changes)
         assert np.array_equal(mean.numpy(), alone.predict(image, voxels))
         assert torch.equal(alone.predict_case(case), mean)
 

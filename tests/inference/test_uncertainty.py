@@ -64,6 +64,18 @@ def test_networks_that_differ_are_uncertain_by_their_weights(make_run) -> None:
     assert np.allclose(weighted, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+def test_the_uncertainty_is_the_same_where_logits_are_averaged(make_run, channels: int) -> None:
+    runs = [
+        make_run(name, logits=[0.0, value][-channels:], model__out_channels=channels).path
+        for name, value in (("a", 0.0), ("b", 100.0))
+    ]
+
+    bits = load(runs, changes=["inference.average=logits"]).uncertainty(ZEROS)
+
+    assert np.allclose(bits, QUARTER - 0.5, atol=1e-6)
+
+
 def test_the_uncertainty_of_regions_is_the_sum_over_them(make_run) -> None:
     regions = {
         "labels__classes": {"air": 0, "a": 1, "b": 3},
@@ -97,10 +109,14 @@ def test_views_that_differ_are_uncertain() -> None:
 
 @pytest.mark.parametrize("views", ["none", "mirror"])
 @pytest.mark.parametrize("spacing", [None, [2.0, 1.5, 0.8]], ids=["as it came", "resampled"])
-def test_probabilities_are_the_same_to_the_bit_with_uncertainty(make_run, views, spacing) -> None:
+@pytest.mark.parametrize("average", ["probabilities", "logits"])
+def test_probabilities_are_the_same_to_the_bit_with_uncertainty(
+    make_run, views, spacing, average
+) -> None:
     runs = [make_run(name, seed=seed, data__spacing=spacing) for seed, name in enumerate("ab")]
     image = np.random.default_rng(0).integers(0, 255, (11, 18, 20)).astype(np.uint8)
-    predictor = load([run.path for run in runs], changes=[f"inference.views={views}"])
+    changes = [f"inference.views={views}", f"inference.average={average}"]
+    predictor = load([run.path for run in runs], changes=changes)
 
     with_it = predictor.predict_on_grid(image, InputGrid((2.5, 1.0, 1.0)), uncertainty=True)
     without = predictor.predict_on_grid(image, InputGrid((2.5, 1.0, 1.0)))

@@ -68,24 +68,24 @@ def test_averages_of_logits_agree_with_monai_and_nnunets_weights() -> None:
     weights = 1e14 * bell[:, None, None] * bell[:, None] * bell
     network = _convolution()
 
-    logits = sliding_window_inference(
+    expected = sliding_window_inference(
         image[None], (8, 8, 8), 4, network, overlap=0.5, roi_weight_map=weights
     )
 
-    probs = _predict(network, image, average="logits")
-    assert torch.allclose(probs, logits[0].softmax(dim=0), atol=1e-5)
-    assert not torch.allclose(probs, _predict(network, image), atol=1e-3)
+    logits = _predict(network, image, average="logits")
+    assert torch.allclose(logits, expected[0], atol=1e-5)
+    assert not torch.allclose(logits.softmax(dim=0), _predict(network, image), atol=1e-3)
 
 
-def test_uncertainty_of_averaged_logits_is_zero_where_one_window_predicts() -> None:
+def test_averages_of_logits_hold_probabilities_and_entropy_for_the_uncertainty() -> None:
     network, image = _convolution(), torch.randn(1, 8, 8, 8)
 
-    *probs, bits = _predict(network, image, average="logits", entropy=True)
+    channels = _predict(network, image, average="logits", entropy=True)
 
-    two = torch.stack(probs)
-    expected = -(two * two.log2()).sum(dim=0)
-    assert torch.allclose(two, _predict(network, image), atol=1e-6)
-    assert torch.allclose(bits, expected, atol=1e-5)
+    probs = network(image[None])[0].softmax(dim=0)
+    assert torch.allclose(channels[:2], network(image[None])[0], atol=1e-6)
+    assert torch.allclose(channels[2:4], probs, atol=1e-6)
+    assert torch.allclose(channels[4], -(probs * probs.log2()).sum(dim=0), atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(11, 9, 17), (8, 23, 8), (5, 13, 3), (2, 3, 4)])

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vesuv.inference.windows import WindowGrid, cover_axis
+from vesuv.inference.windows import WindowGrid, cover_axis, weight_centre
 
 
 def test_windows_are_evenly_spread_and_end_at_the_last_voxel() -> None:
@@ -41,6 +41,14 @@ def test_a_window_weighs_most_at_its_centre() -> None:
     near, far = 0.6065306597, 0.0111089965
     assert weights[0, 2].item() == pytest.approx(near / (near + far), rel=1e-5)
     assert weights[1, 0].item() == pytest.approx(far / (near + far), rel=1e-5)
+
+
+def test_the_largest_weight_lies_in_the_middle_or_where_nnunet_has_it() -> None:
+    assert [weight_centre(patch, "probabilities") for patch in (4, 5)] == [1.5, 2.0]
+    assert [weight_centre(patch, "logits") for patch in (4, 5)] == [2.0, 2.0]
+    # voxel 2 of windows at 0 and 2: offsets 0 and 2 from 2; sigma is half a voxel
+    weights = cover_axis(12, 4, 0.5, "logits").weights
+    assert weights[0, 2].item() == pytest.approx(1 / (1 + 0.0003354626), rel=1e-6)
 
 
 def test_a_row_is_cut_into_batches_of_all_its_windows() -> None:

@@ -225,8 +225,8 @@ class InferenceConfig(Section):
     """Average over views of each window. mirror: its 8 flips, 8 times the work; all: with axis
     exchanges up to 48, of axes along which window edges and spacing are equal."""
     average: Average = "probabilities"
-    """What windows and views are averaged in. logits: as nnU-Net does, with its weights; volumes
-    that are predicted in blocks need probabilities."""
+    """What windows, views and networks are averaged in. logits: as nnU-Net does, with its weights
+    of windows."""
     compile: Compile = "auto"
     """torch.compile. auto: where a prediction in blocks takes more than ten minutes and measures it
     to be faster; on: always; off: never. Probabilities change by less than 0.001."""
@@ -259,7 +259,8 @@ class RuntimeConfig(Section):
     """Parts that a batch is split into: less memory, one more forward pass. Loss and gradient are
     those of the whole batch."""
     recompute_levels: int = Field(default=0, ge=0)
-    """Levels of the plain U-Net, from the top, whose activations are recomputed in backward."""
+    """Levels of plain_unet, plain_conv_unet or residual_encoder_unet, from the top, whose
+    activations backward recomputes: less memory, up to one more forward pass."""
     channels_last: bool = False
     """channels_last_3d memory layout."""
     compile: bool = False

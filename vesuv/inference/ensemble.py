@@ -1,4 +1,4 @@
-"""Mean of the probabilities of several networks."""
+"""Mean of the predictions of several networks."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from collections.abc import Iterable, Sequence
 
 from torch import Tensor
 
+from vesuv.config.training import Average
 from vesuv.errors import InputError
 from vesuv.inference.members import Member
+from vesuv.inference.uncertainty import mutual_information
+from vesuv.models.heads import activate
 
 
 def check_weights(weights: Sequence[float], members: Sequence[Member]) -> None:
@@ -28,6 +31,46 @@ def check_weights(weights: Sequence[float], members: Sequence[Member]) -> None:
             raise InputError(
                 f"--weights: must be finite and above 0, found {weight}; leave a run out instead"
             )
+
+
+def mean_prediction(
+    members: Iterable[Tensor],
+    weights: Sequence[float] | None,
+    *,
+    average: Average,
+    overlap: bool,
+    entropy: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """Return the probabilities (k, z, y, x) of an ensemble and, with `entropy`, its uncertainty.
+
+    Args:
+        members: Predictions of the networks, see `vesuv.inference.volume.predict_windows`. One that
+            holds logits may be overwritten.
+        weights: Weight of each; None: equal ones.
+        average: What is averaged. logits: the activation follows on the mean, as in nnU-Net.
+        overlap: Whether the channels are regions.
+        entropy: Whether the predictions hold what the uncertainty needs.
+
+    Returns:
+        Probabilities, and mutual information in bits (z, y, x) or None.
+    """
+    mean = mean_of_members(members, weights)
+    probs = mean
+    bits = None
+    if entropy:
+        start = len(mean) // 2 if average == "logits" else 0
+        bits = mutual_information(mean[start:], overlap=overlap)
+        probs = mean[:start] if average == "logits" else mean[:-1]
+    if average == "logits":
+        _activate_slices(probs, overlap)
+    return probs, bits
+
+
+def _activate_slices(logits: Tensor, overlap: bool) -> None:
+    """Turn logits (k, z, y, x) into probabilities in place, slice by slice."""
+    for z in range(logits.shape[1]):
+        part = logits[:, z : z + 1]
+        part.copy_(activate(part[None], overlap=overlap)[0])
 
 
 def mean_of_members(members: Iterable[Tensor], weights: Sequence[float] | None = None) -> Tensor:

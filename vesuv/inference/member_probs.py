@@ -1,4 +1,4 @@
-"""Probabilities of one volume by each network of an ensemble, one after the other."""
+"""Prediction of one volume by each network of an ensemble, one after the other."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ class VolumeSettings:
         inference: Windows and views.
         spacing: Voxel edges at which the networks work.
         overlapping_regions: Whether the networks' channels are regions.
-        entropy: Return one more channel, see `vesuv.inference.uncertainty.append_entropy`.
+        entropy: Return what the uncertainty needs too, see
+            `vesuv.inference.volume.predict_windows`.
     """
 
     machine: Machine
@@ -45,7 +46,7 @@ def predict_members(
     settings: VolumeSettings,
     progress: Progress,
 ) -> Iterator[Tensor]:
-    """Yield the probabilities (k, z, y, x) of each network at the networks' spacing.
+    """Yield the prediction (k, z, y, x) of each network at the networks' spacing.
 
     Args:
         networks: Each network with the function that computes it.
@@ -64,7 +65,7 @@ def predict_members(
         if network_intensity != intensity:
             intensity = network_intensity
             normalised = intensity.apply(source)
-        probs = predict_volume(
+        prediction = predict_volume(
             function,
             normalised,
             settings.machine,
@@ -75,11 +76,11 @@ def predict_members(
             entropy=settings.entropy,
             progress=_shared_progress(progress, number, len(networks)),
         )
-        if not bool(torch.isfinite(probs).all()):
+        if not bool(torch.isfinite(prediction).all()):
             raise InputError(
                 f"{one.source}: gives NaN or infinite probabilities; use another checkpoint"
             )
-        yield probs
+        yield prediction
 
 
 def _shared_progress(progress: Progress, part: int, parts: int) -> Progress:

@@ -9,7 +9,7 @@ post-processing work there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -28,14 +28,13 @@ from vesuv.inference.case_memory import check_whole_case
 from vesuv.inference.chosen_mask import choose_mask, configured_threshold
 from vesuv.inference.compilation import compiled
 from vesuv.inference.domain_shift import DomainCheck, DomainShift, InputGrid, domain_check
-from vesuv.inference.ensemble import check_weights, mean_of_members
+from vesuv.inference.ensemble import check_weights, mean_prediction
 from vesuv.inference.image import check_spacing, checked_channels
 from vesuv.inference.masks import MaskSettings
 from vesuv.inference.member_probs import VolumeSettings, predict_members
 from vesuv.inference.members import Member
 from vesuv.inference.networks import TrainedNetwork
 from vesuv.inference.temperature import calibrate, selected_temperatures
-from vesuv.inference.uncertainty import mutual_information
 from vesuv.inference.views import enumerate_views
 from vesuv.inference.volume import Network
 from vesuv.runtime.machine import Machine, resolve
@@ -223,11 +222,10 @@ class Predictor:
         members = self._member_probs(
             resampled, image_statistics, spacing, progress, entropy=uncertainty
         )
-        mean, bits = mean_of_members(members, self.weights), None
+        mean, bits = self._mean(members, self.weights, entropy=uncertainty)
         z, y, x = channels.shape[1:]
-        if uncertainty:
-            bits = mutual_information(mean, overlap=self.targets.overlap)
-            mean, bits = mean[:-1], resample_probs(bits[None], (z, y, x))[0]
+        if bits is not None:
+            bits = resample_probs(bits[None], (z, y, x))[0]
         shifts = []
         if self.domain is not None:
             shifts = self.domain.shifts(grid, image_statistics, channels.dtype)
@@ -331,19 +329,33 @@ class Predictor:
             InputError: The case takes too much memory as a whole.
         """
         check_whole_case(case, self.config.model.out_channels, len(self.networks))
+        is_overwritten = self.inference.average == "logits"
         members = list(
             self._member_probs(
                 np.asarray(case.image), case.statistics, case.native_spacing, progress
             )
         )
         means = (
-            mean_of_members(
-                [members[number] for number in ensemble],
+            self._mean(
+                (members[number].clone() if is_overwritten else members[number]
+                 for number in ensemble),
                 self.weights and [self.weights[number] for number in ensemble],
             )
             for ensemble in ensembles
+        )  # fmt: skip
+        return [resample_probs(mean, case.native_shape) for mean, _ in means]
+
+    def _mean(
+        self, members: Iterable[Tensor], weights: Sequence[float] | None, *, entropy: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the probabilities of networks and, with `entropy`, their uncertainty."""
+        return mean_prediction(
+            members,
+            weights,
+            average=self.inference.average,
+            overlap=self.targets.overlap,
+            entropy=entropy,
         )
-        return [resample_probs(mean, case.native_shape) for mean in means]
 
     def _predict_and_warn(
         self, image: Array, spacing: Spacing, progress: Progress, *, uncertainty: bool = False
@@ -369,7 +381,7 @@ class Predictor:
         *,
         entropy: bool = False,
     ) -> Iterator[Tensor]:
-        """Yield the probabilities of each network at the networks' spacing."""
+        """Yield the probabilities or logits of each network at the networks' spacing."""
         settings = VolumeSettings(
             self.machine,
             self.inference,

@@ -38,7 +38,7 @@ def predict_volume(
     entropy: bool = False,
     progress: Progress = no_progress,
 ) -> Tensor:
-    """Return the probabilities of a whole volume, blended from Gaussian-weighted windows.
+    """Return the prediction of a whole volume, blended from Gaussian-weighted windows.
 
     Args:
         network: Network on the machine's device.
@@ -46,19 +46,19 @@ def predict_volume(
             patch is centred in zeros.
         machine: Device and precision; sums are float32 in any precision.
         patch_size: Edges of a window.
-        inference: Overlap, windows in one forward pass, and views.
+        inference: Overlap, windows in one forward pass, views, and what is averaged.
         spacing: Voxel edges of the image, which decide what axes views may exchange.
         overlapping_regions: Whether the network's channels are regions, see `activate`.
-        entropy: Return one more channel, see `vesuv.inference.uncertainty.append_entropy`.
+        entropy: Return what the uncertainty needs too, see `predict_windows`.
         progress: Called with the numbers of finished and of all windows.
 
     Returns:
-        Probabilities (k, z, y, x), float32, on the host.
+        Weighted mean of the result of `predict_windows`, (k, z, y, x), float32, on the host.
     """
     device = machine.device
     padded, image_region = centre_in_box(image, patch_size)
     depth, height, width = padded.shape[1:]
-    grid = _windows((depth, height, width), patch_size, inference)
+    grid = WindowGrid.over((depth, height, width), patch_size, inference.overlap, inference.average)
     views = ViewMean(enumerate_views(inference.views, patch_size, spacing), device)
     weights_y, weights_x = grid.y.weights.to(device), grid.x.weights.to(device)
     result, slab, num_done = torch.empty(0), torch.empty(0), 0
@@ -68,7 +68,7 @@ def predict_volume(
         for batch in grid.row(inference.batch_size):
             corners = [(grid.y.corners[j], grid.x.corners[i]) for j, i in batch]
             windows = torch.stack([_window(source, at, patch_size) for at in corners])
-            probs = window_probabilities(
+            channels = predict_windows(
                 network,
                 windows,
                 machine,
@@ -78,32 +78,15 @@ def predict_volume(
                 average=inference.average,
             )
             if num_done == 0:
-                result = torch.zeros((probs.shape[1], depth, height, width))
+                result = torch.zeros((channels.shape[1], depth, height, width))
                 slab = _first_slab(result, patch_size[0], device)
-            for window, at, (j, i) in zip(probs, corners, batch, strict=True):
+            for window, at, (j, i) in zip(channels, corners, batch, strict=True):
                 plane = weights_y[j, :, None] * weights_x[i]
                 _window(slab, at, patch_size).addcmul_(window, weight_z[:, None, None] * plane)
             num_done += len(batch)
             progress(num_done, len(grid))
         slab = _next_slab(slab, result, top, end, device)
-    if inference.average == "logits":
-        _activate_slices(result[:-1] if entropy else result, overlapping_regions)
     return result[(slice(None), *image_region)]
-
-
-def _windows(shape: Shape, patch_size: Shape, inference: InferenceConfig) -> WindowGrid:
-    """Return the windows; with averages of logits nnU-Net's, whose weights are off the middle."""
-    if inference.average == "probabilities":
-        return WindowGrid.over(shape, patch_size, inference.overlap)
-    z, y, x = (edge // 2 for edge in patch_size)
-    return WindowGrid.over(shape, patch_size, inference.overlap, (z, y, x))
-
-
-def _activate_slices(logits: Tensor, overlapping_regions: bool) -> None:
-    """Turn logits (k, z, y, x) into probabilities in place, slice by slice."""
-    for z in range(logits.shape[1]):
-        part = logits[:, z : z + 1]
-        part.copy_(activate(part[None], overlap=overlapping_regions)[0])
 
 
 def _window(slab: Tensor, corner: tuple[int, int], patch_size: Shape) -> Tensor:
@@ -134,7 +117,7 @@ def _on_host(device: torch.device) -> bool:
 
 
 @torch.inference_mode()
-def window_probabilities(
+def predict_windows(
     network: Network,
     images: Tensor,
     machine: Machine,
@@ -144,7 +127,10 @@ def window_probabilities(
     entropy: bool = False,
     average: Average = "probabilities",
 ) -> Tensor:
-    """Return the mean over views of the probabilities (b, k, z, y, x) of a batch of windows.
+    """Return the mean over views of the prediction (b, k, z, y, x) of a batch of windows.
+
+    Its channels are probabilities or logits, which `vesuv.inference.ensemble.mean_prediction`
+    turns into probabilities.
 
     Args:
         network: Network on the machine's device.
@@ -152,17 +138,21 @@ def window_probabilities(
         machine: Device and precision.
         views: Views.
         overlapping_regions: Whether the network's channels are regions.
-        entropy: Return one more channel, see `vesuv.inference.uncertainty.append_entropy`.
-        average: logits: return the mean of logits in place of probabilities.
+        entropy: Return the entropy of the probabilities as one more channel, see
+            `vesuv.inference.uncertainty.append_entropy`.
+        average: logits: return logits in place of probabilities; with `entropy` they come first,
+            probabilities and their entropy follow.
     """
 
     def predict(batch: Tensor) -> Tensor:
         logits = machine.forward(network, batch).float()
+        if average == "logits" and not entropy:
+            return logits
         probs = activate(logits, overlap=overlapping_regions)
         if entropy:
             probs = append_entropy(probs, overlap=overlapping_regions)
         if average == "logits":
-            return torch.cat([logits, probs[:, logits.shape[1] :]], dim=1)
+            return torch.cat([logits, probs], dim=1)
         return probs
 
     return views(predict, images)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vesuv.config.training import Average
 from vesuv.types import Shape
 
 SIGMA = 1 / 8
@@ -32,22 +33,34 @@ class AxisWindows:
     """Weight of each window at each of its voxels, (window, patch); weights at a voxel sum to 1."""
 
 
-def cover_axis(length: int, patch: int, overlap: float, centre: float | None = None) -> AxisWindows:
+def weight_centre(patch: int, average: Average) -> float:
+    """Return the position in a window of its largest weight.
+
+    Args:
+        patch: Voxels of a window.
+        average: What windows are averaged in. probabilities: the middle of the window; logits: as
+            nnU-Net, voxel patch // 2.
+    """
+    return float(patch // 2) if average == "logits" else (patch - 1) / 2
+
+
+def cover_axis(
+    length: int, patch: int, overlap: float, average: Average = "probabilities"
+) -> AxisWindows:
     """Cover an axis evenly with the fewest windows that have at least the given overlap.
 
     Args:
         length: Voxels along the axis, at least `patch`.
         patch: Voxels of a window.
         overlap: Share of a window that its neighbour covers, in [0, 1).
-        centre: Position of the largest weight in a window; None: its middle.
+        average: What windows are averaged in, see `weight_centre`.
     """
     assert length >= patch, (length, patch)
     free_length = length - patch
     step = patch * (1.0 - overlap)
     num_windows = math.ceil(free_length / step - 1e-9) + 1 if free_length else 1
     corners = tuple(round(free_length * i / max(num_windows - 1, 1)) for i in range(num_windows))
-    middle = (patch - 1) / 2 if centre is None else centre
-    offset = torch.arange(patch, dtype=torch.float64) - middle
+    offset = torch.arange(patch, dtype=torch.float64) - weight_centre(patch, average)
     gaussian = torch.exp(-0.5 * (offset / (SIGMA * patch)) ** 2)
     total = torch.zeros(length, dtype=torch.float64)
     for corner in corners:
@@ -66,15 +79,11 @@ class WindowGrid:
 
     @classmethod
     def over(
-        cls,
-        shape: Shape,
-        patch_size: Shape,
-        overlap: float,
-        centre: Shape | tuple[None, None, None] = (None, None, None),
+        cls, shape: Shape, patch_size: Shape, overlap: float, average: Average = "probabilities"
     ) -> WindowGrid:
         """Return the windows over a volume whose edges are at least those of the patch."""
-        axes = zip(shape, patch_size, centre, strict=True)
-        return cls(*(cover_axis(length, patch, overlap, at) for length, patch, at in axes))
+        axes = zip(shape, patch_size, strict=True)
+        return cls(*(cover_axis(length, patch, overlap, average) for length, patch in axes))
 
     def __len__(self) -> int:
         """Return the number of windows."""

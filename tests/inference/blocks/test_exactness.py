@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,15 @@ from vesuv.io.lazy.volume import ArrayVoxels
 from vesuv.types import Array
 
 ONE = (1.0, 1.0, 1.0)
+
+
+def label_settings(kind: str) -> dict[str, Any]:
+    """Return the labels of one class, of several classes or of regions."""
+    classes = {"background": 0, "thin": 3, "thick": 7}
+    regions = {"all": ["thin", "thick"], "core": ["thick"]}
+    if kind == "one":
+        return {}
+    return {"classes": classes, "regions": regions if kind == "regions" else None}
 
 
 def in_blocks(
@@ -79,6 +89,27 @@ def test_a_volume_shorter_than_a_window_is_padded_alike(shape) -> None:
     assert compare(networks, smooth_image(shape), ONE, (3, 7, 8)) == (0.0, 0.0)
 
 
+@pytest.mark.parametrize("kind", ["one", "classes", "regions"])
+@pytest.mark.parametrize("spacing", [ONE, (1.7, 0.6, 1.1)])
+def test_averages_of_logits_equal_those_of_the_whole_volume(kind: str, spacing) -> None:
+    labels = label_settings(kind)
+    options = {"views": "mirror", "average": "logits", "spacing": ONE, **labels}
+    networks = predictor(
+        network(0, patch_size=(8, 8, 8), **options), network(1, patch_size=(12, 8, 10), **options)
+    )
+    networks.weights = (1.0, 3.0)
+    image = smooth_image((15, 9, 17), empty=9)
+
+    difference, unequal = compare(networks, image, spacing, (9, 4, 9))
+    blocks = in_blocks(networks, image, spacing, (9, 4, 9), uncertainty=True)
+
+    assert difference <= (1e-6 if spacing == ONE else 1e-5)
+    assert unequal == 0.0
+    assert np.abs(blocks[-1].numpy() - networks.uncertainty(image, spacing)).max() <= 1e-5
+    networks.inference = networks.inference.model_copy(update={"average": "probabilities"})
+    assert np.abs(blocks[:-1].numpy() - networks.predict(image, spacing)).max() > 0.01
+
+
 def test_views_and_members_with_other_windows_and_weights_are_averaged_alike() -> None:
     one = network(0, views="mirror", patch_size=(8, 8, 8))
     other = network(1, views="mirror", patch_size=(12, 8, 10))
@@ -91,15 +122,13 @@ def test_views_and_members_with_other_windows_and_weights_are_averaged_alike() -
 @pytest.mark.parametrize("spacing", [ONE, (1.7, 0.6, 1.1)])
 @pytest.mark.parametrize("kind", ["one", "classes", "regions"])
 def test_the_uncertainty_of_blocks_is_that_of_the_whole_volume(kind: str, spacing) -> None:
-    classes = {} if kind == "one" else {"classes": {"background": 0, "thin": 3, "thick": 7}}
-    regions = {"all": ["thin", "thick"], "core": ["thick"]} if kind == "regions" else None
+    labels = label_settings(kind)
     networks = predictor(
         *(
-            network(seed, views="mirror", patch_size=(8, 10, 8), spacing=ONE, regions=regions,
-                    **classes)
+            network(seed, views="mirror", patch_size=(8, 10, 8), spacing=ONE, **labels)
             for seed in (0, 1)
         )
-    )  # fmt: skip
+    )
     image = smooth_image((17, 15, 13))
 
     blocks = in_blocks(networks, image, spacing, (9, 7, 8), uncertainty=True)
@@ -118,15 +147,14 @@ def test_resampling_block_by_block_has_no_seam(data: st.DataObject) -> None:
     spacing = tuple(data.draw(st.floats(0.5, 2.2)) for _ in range(3))
     block = tuple(data.draw(st.integers(5, 26)) for _ in range(3))
     dtype = data.draw(st.sampled_from([np.uint8, np.int16, np.uint16, np.float32]))
-    classes = {"background": 0, "thin": 3, "thick": 7}
     kind = data.draw(st.sampled_from(["one", "classes", "regions"]))
     networks = predictor(
         network(
             spacing=(1.0, 1.3, 0.9),
             overlap=data.draw(st.sampled_from([0.0, 0.5, 0.7])),
             channels=2 if kind == "classes" else 1,
-            **({} if kind == "one" else {"classes": classes}),
-            regions={"all": ["thin", "thick"], "core": ["thick"]} if kind == "regions" else None,
+            average=data.draw(st.sampled_from(["probabilities", "logits"])),
+            **label_settings(kind),
         )
     )
     image = smooth_image((2, *shape) if kind == "classes" else shape, dtype)

@@ -1,4 +1,4 @@
-"""Probabilities of a region, blended from the windows of the whole volume's grid."""
+"""Prediction of a region, blended from the windows of the whole volume's grid."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from vesuv.config.training import Average
 from vesuv.errors import InputError
 from vesuv.inference.blocks.window_range import VolumeWindows
 from vesuv.inference.networks import TrainedNetwork
 from vesuv.inference.views import ViewMean
-from vesuv.inference.volume import Network, window_probabilities
+from vesuv.inference.volume import Network, predict_windows
 from vesuv.runtime.machine import Machine
 from vesuv.transforms.normalize import IntensityMap
 from vesuv.transforms.padding import pad_to_box
@@ -43,7 +44,7 @@ class WindowCounts:
 
 @dataclass
 class RegionNetwork:
-    """A network as a function from a part of a volume to the probabilities of a smaller part.
+    """A network as a function from a part of a volume to the prediction of a smaller part.
 
     Sums are formed in the order of `vesuv.inference.volume.predict_volume`, so that they are equal
     to those of the whole volume as far as the network gives equal values in batches of other
@@ -58,7 +59,9 @@ class RegionNetwork:
         views: Views of each window.
         batch_size: Windows in one forward pass.
         overlapping_regions: Whether the network's channels are regions.
-        entropy: Return one more channel, see `vesuv.inference.uncertainty.append_entropy`.
+        entropy: Return what the uncertainty needs too, see
+            `vesuv.inference.volume.predict_windows`.
+        average: Whether probabilities or logits are blended.
     """
 
     trained: TrainedNetwork
@@ -70,10 +73,13 @@ class RegionNetwork:
     batch_size: int
     overlapping_regions: bool
     entropy: bool = False
+    average: Average = "probabilities"
     _of_empty: Tensor | None = field(default=None, init=False)
 
     def predict(self, image: Tensor, extent: Region, core: Region, counts: WindowCounts) -> Tensor:
-        """Return the probabilities (k, z, y, x) of a region, on the machine's device.
+        """Return the prediction (k, z, y, x) of a region, on the machine's device.
+
+        Its channels are those of `vesuv.inference.volume.predict_windows`.
 
         Args:
             image: Voxels (c, z, y, x) of `extent` on the device, not normalised.
@@ -136,13 +142,14 @@ class RegionNetwork:
             yield number, self._probs_of_empty() if image is None else next(probs)
 
     def _forward(self, batch: Tensor) -> Tensor:
-        return window_probabilities(
+        return predict_windows(
             self.network,
             batch,
             self.machine,
             self.views,
             self.overlapping_regions,
             entropy=self.entropy,
+            average=self.average,
         )
 
     def _probs_of_empty(self) -> Tensor:

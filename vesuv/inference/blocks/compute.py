@@ -11,16 +11,14 @@ from torch import Tensor
 from vesuv.data.preparation import to_storable_part
 from vesuv.data.resample import resampled_shape
 from vesuv.data.resample_region import RegionResampling
-from vesuv.errors import InputError
 from vesuv.inference.blocks.blending import RegionNetwork, WindowCounts
 from vesuv.inference.blocks.statistics import ImageStatistics
 from vesuv.inference.blocks.window_range import VolumeWindows
 from vesuv.inference.compilation import compiled as compiled_network
-from vesuv.inference.ensemble import mean_of_members
+from vesuv.inference.ensemble import mean_prediction
 from vesuv.inference.image import to_native_byte_order
 from vesuv.inference.networks import TrainedNetwork
 from vesuv.inference.predictor import Predictor
-from vesuv.inference.uncertainty import mutual_information
 from vesuv.inference.views import ViewMean, enumerate_views
 from vesuv.io.lazy import Voxels
 from vesuv.types import Array, Region, Shape, Spacing
@@ -94,6 +92,7 @@ class BlockPredictor:
         self.weights = predictor.weights
         self.device = predictor.machine.device
         self.overlapping_regions = predictor.targets.overlap
+        self.average = predictor.inference.average
         self.uncertainty = uncertainty
         self.networks = [
             _region_network(
@@ -125,12 +124,16 @@ class BlockPredictor:
         core, extent = self.grids.to_native.source_region(block), self.extent(block)
         source = torch.from_numpy(to_native_byte_order(image)).to(self.device)
         members = (one.predict(source, extent, core, counts) for one in self.networks)
-        mean = mean_of_members(members, self.weights)
-        if not self.uncertainty:
-            return BlockProbs(self._on_file_grid(mean, block))
-        bits = mutual_information(mean, overlap=self.overlapping_regions)
+        probs, bits = mean_prediction(
+            members,
+            self.weights,
+            average=self.average,
+            overlap=self.overlapping_regions,
+            entropy=self.uncertainty,
+        )
         return BlockProbs(
-            self._on_file_grid(mean[:-1], block), self._on_file_grid(bits[None], block)[0]
+            self._on_file_grid(probs, block),
+            None if bits is None else self._on_file_grid(bits[None], block)[0],
         )
 
     def _on_file_grid(self, channels: Tensor, block: Region) -> Tensor:
@@ -152,22 +155,18 @@ def _region_network(
     compiled: bool,
 ) -> RegionNetwork:
     patch_size, inference = trained.config.sampling.patch_size, predictor.inference
-    if inference.average == "logits":
-        raise InputError(
-            "inference.average: logits are not averaged block by block; set it to probabilities "
-            "with --set"
-        )
     views = enumerate_views(inference.views, patch_size, grids.spacing)
     return RegionNetwork(
         trained,
         compiled_network(trained.network) if compiled else trained.network,
-        VolumeWindows.over(grids.working, patch_size, inference.overlap),
+        VolumeWindows.over(grids.working, patch_size, inference.overlap, inference.average),
         trained.normalizer.for_case(statistics.working),
         predictor.machine,
         ViewMean(views, predictor.machine.device),
         inference.batch_size,
         predictor.targets.overlap,
         entropy,
+        inference.average,
     )
 
 

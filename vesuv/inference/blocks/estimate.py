@@ -204,7 +204,10 @@ def _memory(prediction: BlockPrediction, computer: BlockPredictor, block: Block)
     volume = prediction.volume.voxels
     image = _num_voxels(extent) * volume.shape[0] * volume.dtype.itemsize  # the next is read too
     core = _num_voxels(prediction.grids.to_native.source_region(region))
-    num_sums = channels + prediction.settings.uncertainty  # entropy is one more channel
+    num_sums = channels
+    if prediction.settings.uncertainty:  # entropy, and beside logits the probabilities
+        averages_logits = prediction.predictor.inference.average == "logits"
+        num_sums += 1 + channels * averages_logits
     sums = 4 * num_sums * core * min(2, len(computer.networks))
     resampled = 0
     if not prediction.grids.to_working.is_identity:

@@ -7,6 +7,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from vesuv.config.training import Average
 from vesuv.inference.windows import AxisWindows, cover_axis
 from vesuv.types import Region, Shape
 
@@ -28,9 +29,9 @@ class AxisRange:
     windows: AxisWindows
 
     @classmethod
-    def over(cls, length: int, patch: int, overlap: float) -> AxisRange:
+    def over(cls, length: int, patch: int, overlap: float, average: Average) -> AxisRange:
         """Return the windows that `vesuv.inference.volume.predict_volume` places."""
-        windows = cover_axis(max(length, patch), patch, overlap)
+        windows = cover_axis(max(length, patch), patch, overlap, average)
         return cls(length, patch, max(patch - length, 0) // 2, windows)
 
     def touching(self, part: slice) -> range:
@@ -57,10 +58,12 @@ class VolumeWindows:
     axes: tuple[AxisRange, AxisRange, AxisRange]
 
     @classmethod
-    def over(cls, shape: Shape, patch_size: Shape, overlap: float) -> VolumeWindows:
+    def over(
+        cls, shape: Shape, patch_size: Shape, overlap: float, average: Average
+    ) -> VolumeWindows:
         """Return the windows of a volume of any shape."""
         z, y, x = (
-            AxisRange.over(length, patch, overlap)
+            AxisRange.over(length, patch, overlap, average)
             for length, patch in zip(shape, patch_size, strict=True)
         )
         return cls((z, y, x))

@@ -167,12 +167,8 @@ def _member(
 
 
 def _notes(plans: Plans, checkpoints: Sequence[NnunetCheckpoint]) -> list[str]:
-    checkpoint, notes = checkpoints[0], []
-    if len(checkpoints) > 1:
-        notes.append("Probabilities of folds are averaged, where nnU-Net averages logits.")
-    notes += [
-        "Volumes that are predicted block by block need --set inference.average=probabilities; "
-        "nnU-Net averages logits.",
+    checkpoint = checkpoints[0]
+    notes = [
         "Images of another spacing are resampled before they are normalised and with another "
         "interpolation than nnU-Net's.",
         "Images are not cropped to their nonzero voxels, which changes predictions of images with "
