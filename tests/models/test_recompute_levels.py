@@ -5,7 +5,10 @@ import torch
 from torch import nn
 
 from vesuv.errors import InputError
-from vesuv.models import PlainUNet, recompute_levels
+from vesuv.models import PlainUNet, build_model, recompute_levels
+from vesuv.models.plain_conv_unet import PlainConvUNetConfig
+from vesuv.models.residual_encoder_unet import ResidualEncoderUNetConfig
+from vesuv.models.stages import StagesConfig
 
 
 def gradients(network: nn.Module, image: torch.Tensor) -> tuple[list[torch.Tensor], int]:
@@ -36,6 +39,27 @@ def test_recomputing_gives_the_same_gradients_and_keeps_less(levels: int) -> Non
 
     assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
     assert kept_again < 0.7 * kept
+
+
+@pytest.mark.parametrize("levels", [1, 9])
+@pytest.mark.parametrize("section", [PlainConvUNetConfig, ResidualEncoderUNetConfig])
+def test_stages_are_recomputed_with_the_same_gradients_and_keep_less(
+    section: type[StagesConfig], levels: int
+) -> None:
+    plain = build_model(section(features_per_stage=(4, 6, 8))).train()
+    again = copy.deepcopy(plain)
+    image = torch.randn(2, 1, 16, 16, 16)
+
+    recompute_levels(again, levels)
+    again = copy.deepcopy(again)  # as averages of weights do
+    expected, kept = gradients(plain, image)
+    found, kept_again = gradients(again, image)
+
+    assert all(torch.equal(a, b) for a, b in zip(expected, found, strict=True))
+    assert kept_again < 0.7 * kept
+    assert list(again.state_dict()) == list(plain.state_dict())
+    with torch.no_grad():
+        assert torch.equal(again.eval()(image), plain.eval()(image))
 
 
 def test_other_networks_refuse() -> None:

@@ -50,6 +50,7 @@ class Step:
     accumulate: int = 1
     ignored: tuple[int, ...] = ()
     recompute: int = 0
+    deep_supervision: bool = False
     memory_format: torch.memory_format = torch.contiguous_format
 
 
@@ -73,6 +74,7 @@ STEPS = {
     "three classes": Step(ALL, {}, outputs=3),
     "recomputed": Step(("dice", "focal"), {}, recompute=1),
     "recomputed in parts": Step(("dice", "focal"), {}, accumulate=2, recompute=1),
+    "deep supervision": Step(ALL, {}, deep_supervision=True),
     "channels last": Step(("dice",), {}, memory_format=torch.channels_last_3d),
 }
 
@@ -106,6 +108,9 @@ def step_results(step: Step, group: Group) -> dict[str, Any]:
     """Take the step twice; return loss, terms, norm and gradient of the second."""
     torch.manual_seed(0)
     config = PlainUNetConfig(filters=2, depth=1, out_channels=step.outputs)
+    if step.deep_supervision:
+        strides = ((2, 1, 1), (1, 2, 1), (1, 1, 2))
+        config = PlainUNetConfig(filters=2, depth=3, strides=strides, deep_supervision=True)
     network = build_model(config).to(memory_format=step.memory_format)  # type: ignore[call-overload]
     recompute_levels(network, step.recompute)
     built = [term for term in step.terms if term in LOSSES]

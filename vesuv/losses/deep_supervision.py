@@ -22,8 +22,8 @@ def deep_supervision(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the weighted mean of the compound loss over the scales, and the terms of the finest.
 
-    Scale i weighs 1/2**i, normalised to a sum of 1; the lowest one of several is left out. Radii
-    and other lengths of the losses are voxels of each scale.
+    Scale i weighs 1/2**i, normalised to a sum of 1. Networks with `deep_supervision` leave out
+    their lowest scale. Radii and other lengths of the losses are voxels of each scale.
 
     Args:
         compound: The losses.
@@ -38,14 +38,14 @@ def deep_supervision(
         lose sheets of one or two voxels.
     """
     label = compound.target_label(label)
+    sum_of_shares = 2.0 - 0.5 ** (len(scales) - 1)
     totals, terms = [], []
-    for logits in scales[: max(1, len(scales) - 1)]:
-        coarse = downsample_label(label, valid, logits.shape[2:])
-        total, values = compound(logits, *coarse, weights, processes)
-        totals.append(total)
+    for number, logits in enumerate(scales):
+        scaled = downsample_label(label, valid, logits.shape[2:])
+        total, values = compound(logits, *scaled, weights, processes)
+        totals.append(total * (0.5**number / sum_of_shares))
         terms.append(values)
-    shares = torch.tensor([0.5**scale for scale in range(len(totals))], device=label.device)
-    return (torch.stack(totals) * shares).sum() / shares.sum(), terms[0]
+    return torch.stack(totals).sum(), terms[0]
 
 
 def downsample_label(label: Tensor, valid: Tensor, shape: Sequence[int]) -> tuple[Tensor, Tensor]:

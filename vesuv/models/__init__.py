@@ -12,6 +12,7 @@ from vesuv.models.plain_conv_unet import PlainConvUNetConfig
 from vesuv.models.plain_unet import PlainUNet, PlainUNetConfig
 from vesuv.models.residual_encoder_unet import ResidualEncoderUNetConfig
 from vesuv.models.segresnet import SegResNetConfig
+from vesuv.models.stages import recompute_stages
 
 NETWORKS: dict[str, type[NetworkConfig]] = {
     "plain_unet": PlainUNetConfig,
@@ -47,14 +48,15 @@ def recompute_levels(network: nn.Module, levels: int) -> None:
         levels: Levels from the top, where activations are largest; 0 recomputes none.
 
     Raises:
-        InputError: The network is not a plain U-Net.
+        InputError: The network can recompute none.
     """
     if isinstance(network, PlainUNet):
         network.recomputed_levels = levels
-    elif levels:
+    elif levels and not recompute_stages(network, levels):
         raise InputError(
-            f"runtime.recompute_levels: only model.name=plain_unet can, found "
-            f"{type(network).__name__}; set it to 0 and try runtime.accumulate"
+            "runtime.recompute_levels: only model.name=plain_unet, plain_conv_unet and "
+            f"residual_encoder_unet can, found {type(network).__name__}; set it to 0 and try "
+            "runtime.accumulate"
         )
 
 

@@ -13,6 +13,8 @@ from vesuv.models.plain_unet import PlainUNet
 
 SMALLEST_FRACTION = 1e-4
 """Lower bound of a class's fraction in the initial bias, which would be infinite at 0."""
+_COARSE_OUTPUTS = ("coarse_outputs.", "decoder.seg_layers.")
+"""Names of the output layers of deep supervision, in the plain U-Net and in nnU-Net's networks."""
 
 
 def activate(logits: Tensor, *, overlap: bool = False) -> Tensor:
@@ -61,7 +63,7 @@ def foreground_probability(probs: Tensor, *, overlap: bool = False) -> Tensor:
 def initialise_output_bias(
     network: nn.Module, class_fractions: Sequence[float], targets: Targets | None = None
 ) -> None:
-    """Set the output layer's bias so that the initial prediction has the labels' class fractions.
+    """Set the output layers' bias so that the initial prediction has the labels' class fractions.
 
     Args:
         network: One of the networks of this package.
@@ -71,9 +73,8 @@ def initialise_output_bias(
     Source:
         Lin et al. 2017, Focal Loss for Dense Object Detection, section 3.3.
     """
-    bias = output_layer(network).bias
-    assert bias is not None, "the output layer has no bias"
-    out_channels = len(bias) // _voxels_per_output(network)
+    biases = [layer.bias for layer in (output_layer(network), *coarse_output_layers(network))]
+    out_channels = output_layer(network).out_channels // _voxels_per_output(network)
     fractions = [_bounded(fraction) for fraction in class_fractions]
     if targets is not None and targets.overlap:
         shares = [sum(class_fractions[k] for k in members) for members in targets.members]
@@ -84,7 +85,9 @@ def initialise_output_bias(
         assert out_channels == len(fractions), f"{out_channels} logits, {len(fractions)} fractions"
         start = [math.log(fraction) for fraction in fractions]
     with torch.no_grad():
-        bias.copy_(torch.tensor(start).repeat_interleave(len(bias) // len(start)))
+        for bias in biases:
+            assert bias is not None, "an output layer has no bias"
+            bias.copy_(torch.tensor(start).repeat_interleave(len(bias) // len(start)))
 
 
 def _voxels_per_output(network: nn.Module) -> int:
@@ -109,3 +112,13 @@ def output_layer(network: nn.Module) -> nn.Conv3d | nn.ConvTranspose3d:
         and tuple(module.kernel_size) == (1, 1, 1)
     ]
     return layers[-1]
+
+
+def coarse_output_layers(network: nn.Module) -> list[nn.Conv3d]:
+    """Return the 1x1x1 convolutions of the coarser scales, which deep supervision adds."""
+    last = output_layer(network)
+    return [
+        module
+        for name, module in network.named_modules()
+        if name.startswith(_COARSE_OUTPUTS) and isinstance(module, nn.Conv3d) and module is not last
+    ]

@@ -34,6 +34,9 @@ class PlainUNet(nn.Module):
     (an eighth of the voxels for blocks of 2x2x2), and each output holds the logits of all voxels of
     its block, so that the resolution of the logits stays that of the image.
 
+    With `deep_supervision`, it returns in training the logits of all levels of the decoder but the
+    lowest, finest first.
+
     Args:
         in_channels: Image channels.
         out_channels: Logits a voxel.
@@ -44,6 +47,7 @@ class PlainUNet(nn.Module):
         kernels: (z, y, x) edges of the convolution kernels of each level, from the top, one entry
             more than poolings; None: 3x3x3 everywhere.
         space_to_depth: (z, y, x) edges of the blocks of voxels.
+        deep_supervision: Whether coarser levels have 1x1x1 convolutions of their own.
 
     Source:
         Shi et al. 2016, Real-Time Single Image and Video Super-Resolution Using an Efficient
@@ -59,6 +63,8 @@ class PlainUNet(nn.Module):
         strides: Sequence[Shape] | None = None,
         kernels: Sequence[Shape] | None = None,
         space_to_depth: Shape = (1, 1, 1),
+        *,
+        deep_supervision: bool = False,
     ) -> None:
         super().__init__()
         self.block = space_to_depth
@@ -77,13 +83,16 @@ class PlainUNet(nn.Module):
             _UpBlock(widths[level], self.strides[level], edges[level])
             for level in reversed(range(depth))
         )
-        self.output = nn.Conv3d(filters, out_channels * block_voxels, kernel_size=1)
+        outputs = out_channels * block_voxels
+        coarse_widths = widths[1 : depth - 1][::-1] if deep_supervision else []
+        self.coarse_outputs = nn.ModuleList(nn.Conv3d(width, outputs, 1) for width in coarse_widths)
+        self.output = nn.Conv3d(filters, outputs, kernel_size=1)
         self.recomputed_levels = 0
         """Levels from the top whose activations backward recomputes."""
         initialise_weights(self)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Map images (b, c, z, y, x) to logits (b, k, z, y, x)."""
+    def forward(self, image: Tensor) -> Tensor | list[Tensor]:
+        """Map images (b, c, z, y, x) to logits (b, k, z, y, x), or to those of several scales."""
         skips: list[Tensor] = []
         features = fold_blocks(image, self.block)
         for level, convolutions in enumerate(self.encoder):
@@ -91,10 +100,15 @@ class PlainUNet(nn.Module):
             skips.append(features)
             features = F.max_pool3d(features, self.strides[level])
         features = self._run_level(len(skips), self.bottleneck, features)
-        for up in self.decoder:
+        scales: list[Tensor] = []
+        for number, up in enumerate(self.decoder):
             skip = skips.pop()
             features = self._run_level(len(skips), up, features, skip)
-        return unfold_blocks(self.output(features), self.block)
+            if self.training and 0 < number <= len(self.coarse_outputs):
+                coarse = self.coarse_outputs[number - 1](features)
+                scales.append(unfold_blocks(coarse, self.block))
+        logits = unfold_blocks(self.output(features), self.block)
+        return [logits, *reversed(scales)] if scales else logits
 
     def _run_level(self, level: int, module: nn.Module, *features: Tensor) -> Tensor:
         if self.training and level < self.recomputed_levels:
@@ -186,6 +200,9 @@ class PlainUNetConfig(NetworkConfig):
     space_to_depth: tuple[StrideEdge, StrideEdge, StrideEdge] = (1, 1, 1)
     """Edges (z, y, x), 1 or 2, of the blocks of voxels that become channels of the first level.
     [2, 2, 2]: an eighth of the work at the same filters, and logits at full resolution."""
+    deep_supervision: bool = False
+    """Train also with the loss of the decoder's coarser levels but the lowest, each of half the
+    weight of the level above it. It needs a depth of 3 or more."""
 
     @model_validator(mode="after")
     def _levels(self) -> PlainUNetConfig:
@@ -203,6 +220,11 @@ class PlainUNetConfig(NetworkConfig):
                     f"{key} needs an edge above 1 in each entry, found [1, 1, 1] at position "
                     f"{entries.index((1, 1, 1))}"
                 )
+        if self.deep_supervision and self.depth < 3:
+            raise ValueError(
+                "deep_supervision needs a level between the finest and the lowest of the decoder, "
+                f"found depth {self.depth}; set depth to 3 or more"
+            )
         return self
 
     @property
@@ -220,4 +242,5 @@ class PlainUNetConfig(NetworkConfig):
             self.strides,
             self.kernels,
             self.space_to_depth,
+            deep_supervision=self.deep_supervision,
         )

@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
-from torch import nn
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from vesuv.config.data import PositiveInt
 from vesuv.config.model import NetworkConfig
@@ -19,6 +20,8 @@ from vesuv.types import Shape
 StrideEdge = Literal[1, 2]
 KernelEdge = Literal[1, 3, 5, 7]
 _ARCHITECTURES = "dynamic_network_architectures.architectures.unet"
+_CLASSES = ("PlainConvUNet", "ResidualEncoderUNet")
+"""Classes of the package that this one builds."""
 _OPERATIONS = {"conv", "norm", "nonlin"}
 """Attributes of a block, whose operations are also the entries of its `all_modules`."""
 
@@ -43,6 +46,9 @@ class StagesConfig(NetworkConfig):
     n_conv_per_stage_decoder: tuple[PositiveInt, ...] | None = None
     """Convolutions of each decoder stage, from the bottom, one entry less than stages; null: as
     nnU-Net plans them."""
+    deep_supervision: bool = False
+    """Train also with the loss of the decoder's coarser stages but the lowest, each of half the
+    weight of the stage above it, as nnU-Net does. It needs four stages or more."""
 
     @model_validator(mode="after")
     def _one_entry_a_stage(self) -> StagesConfig:
@@ -53,6 +59,11 @@ class StagesConfig(NetworkConfig):
                     f"{key} needs {expected} entries for {self.num_stages} features_per_stage, "
                     f"found {len(entries)}"
                 )
+        if self.deep_supervision and self.num_stages < 4:
+            raise ValueError(
+                "deep_supervision needs a stage between the finest and the lowest of the decoder, "
+                f"found {self.num_stages} features_per_stage; set 4 or more"
+            )
         return self
 
     def _lengths(self) -> dict[str, int]:
@@ -112,30 +123,69 @@ class StagesConfig(NetworkConfig):
             norm_op_kwargs={"eps": 1e-5, "affine": True},
             nonlin=nn.LeakyReLU,
             nonlin_kwargs={"inplace": True},
+            deep_supervision=self.deep_supervision,
             **arguments,
         )
         network.apply(network.initialize)  # type: ignore[arg-type]
         name_parameters_once(network)
+        drop_outputs(network, 1 if self.deep_supervision else self.num_stages - 2)
+        if self.deep_supervision:
+            network.register_forward_hook(_supervised_scales)
         return network
 
 
-def name_parameters_once(network: nn.Module) -> None:
-    """Leave each parameter of nnU-Net's networks one name, and drop those without a gradient.
+def _supervised_scales(
+    network: nn.Module, _: tuple[Any, ...], scales: list[Tensor]
+) -> Tensor | list[Tensor]:
+    """Return all scales but the lowest in training, else the finest."""
+    return scales[:-1] if network.training else scales[0]
 
-    The package registers each convolution twice, and the encoder also in the decoder. Its decoder
-    has output layers for deep supervision, which compute nothing without it.
+
+def drop_outputs(network: nn.Module, number: int) -> None:
+    """Remove the output layers of a number of lowest stages, whose logits nothing uses."""
+    for index in range(number):
+        network.set_submodule(f"decoder.seg_layers.{index}", nn.Identity())
+
+
+def recompute_stages(network: nn.Module, levels: int) -> bool:
+    """Recompute the top stages of encoder and decoder in backward; return whether it can.
+
+    Args:
+        network: A network of any kind; only nnU-Net's have such stages.
+        levels: Stages from the top.
+    """
+    if type(network).__name__ not in _CLASSES:
+        return False
+    down = list(network.get_submodule("encoder.stages").children())[:levels]
+    up = list(network.get_submodule("decoder.stages").children())[::-1][:levels]
+    stem = dict(network.get_submodule("encoder").named_children()).get("stem")
+    for stage in (*down, *up) if stem is None else (stem, *down, *up):
+        kind = type(stage)
+        stage.__class__ = type(f"Recomputed{kind.__name__}", (_Recomputed, kind), {})
+    return True
+
+
+class _Recomputed(nn.Module):
+    """First base of a stage that keeps its parameters' names and whose activations are not kept."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(features)  # type: ignore[no-any-return]
+        output: Tensor = checkpoint(super().forward, features, use_reentrant=False)
+        return output
+
+
+def name_parameters_once(network: nn.Module) -> None:
+    """Leave each parameter of nnU-Net's networks one name.
+
+    The package registers each convolution twice, and the encoder also in the decoder.
     """
     for block in list(network.modules()):
         children = dict(block.named_children())
         if "all_modules" in children:
             for name in children.keys() & _OPERATIONS:
                 _unregister(block, name)
-    decoder = network.get_submodule("decoder")
-    _unregister(decoder, "encoder")
-    outputs = decoder.get_submodule("seg_layers")
-    assert isinstance(outputs, nn.ModuleList)
-    for index in range(len(outputs) - 1):
-        outputs[index] = nn.Identity()
+    _unregister(network.get_submodule("decoder"), "encoder")
 
 
 def _unregister(parent: nn.Module, name: str) -> None:

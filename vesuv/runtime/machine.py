@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,6 +17,8 @@ from vesuv.runtime.distributed import SINGLE_PROCESS, Group
 from vesuv.runtime.torch_internals import cpu_has_bfloat16
 
 Precision = Literal["float32", "bfloat16"]
+Logits = TypeVar("Logits")
+"""Logits of one scale, or of several."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Machine:
         """Return the same machine without exchange between processes."""
         return replace(self, group=SINGLE_PROCESS)
 
-    def forward(self, network: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+    def forward(self, network: Callable[[Tensor], Logits], image: Tensor) -> Logits:
         """Return a network's logits of a batch, computed in this precision."""
         with torch.autocast(
             self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bfloat16"

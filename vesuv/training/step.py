@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from vesuv.data.labels import IGNORE
 from vesuv.losses.compound import Compound
+from vesuv.losses.deep_supervision import deep_supervision
 from vesuv.runtime.machine import Machine
 from vesuv.runtime.torch_internals import skip_step
 from vesuv.transforms.collate import Batch
@@ -47,6 +48,8 @@ class TrainingStep:
     runs forward again, and backward from its part of that gradient. This costs one more forward
     pass.
 
+    A network with deep supervision returns the logits of several scales, finest first.
+
     Source:
         Gao et al. 2021, Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup,
         section 3.
@@ -54,7 +57,7 @@ class TrainingStep:
 
     def __init__(
         self,
-        network: Callable[[Tensor], Tensor],
+        network: Callable[[Tensor], Tensor | list[Tensor]],
         parameters: list[nn.Parameter],
         optimizer: Optimizer,
         compound: Compound,
@@ -86,45 +89,50 @@ class TrainingStep:
             self._warm_up_ddp(images[0])
         self.optimizer.zero_grad(set_to_none=True)
         if len(images) == 1:
-            logits = self.machine.forward(self.network, images[0])
-            loss, components = self._loss(logits, batch.label, weights)
+            scales = self._forward(images[0])
+            loss, components = self._loss(scales, batch.label, weights)
             loss.backward()  # type: ignore[no-untyped-call]
         else:
-            logits, loss, components = self._accumulate_gradient(images, batch.label, weights)
+            scales, loss, components = self._accumulate_gradient(images, batch.label, weights)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.max_norm)
         skipped = 1.0 - (torch.isfinite(loss.detach()) & torch.isfinite(norm)).float()
         skip_step(self.optimizer, skipped)
         self.optimizer.step()
-        finite = _is_finite(batch.image), _is_finite(logits.detach())
+        finite = _is_finite(batch.image), _is_finite(scales[0].detach())
         return StepResult(loss.detach(), components, norm.detach(), skipped, *finite)
 
+    def _forward(self, image: Tensor) -> list[Tensor]:
+        logits = self.machine.forward(self.network, image)
+        return [logits] if isinstance(logits, Tensor) else logits
+
     def _loss(
-        self, logits: Tensor, label: Tensor, weights: Mapping[str, float]
+        self, scales: list[Tensor], label: Tensor, weights: Mapping[str, float]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        return self.compound(logits, label, label != IGNORE, weights, self.machine.group)
+        valid = label != IGNORE
+        return deep_supervision(self.compound, scales, label, valid, weights, self.machine.group)
 
     def _accumulate_gradient(
         self, images: list[Tensor], label: Tensor, weights: Mapping[str, float]
-    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    ) -> tuple[list[Tensor], Tensor, dict[str, Tensor]]:
         """Compute the gradient of the whole batch by parts; return logits, loss and components."""
         device, random_states, parts = self.machine.device, [], []
         with torch.no_grad():
             for image in images:
                 random_states.append(random_state(device))
-                parts.append(self.machine.forward(self.network, image))
+                parts.append(self._forward(image))
         final_state = random_state(device)
-        logits = torch.cat(parts).requires_grad_()
-        loss, components = self._loss(logits, label, weights)
-        (gradient,) = torch.autograd.grad(loss, logits)
-        gradients = torch.split(gradient, [len(image) for image in images])
-        for number, (image, part_gradient, state) in enumerate(
-            zip(images, gradients, random_states, strict=True), 1
+        scales = [torch.cat(scale).requires_grad_() for scale in zip(*parts, strict=True)]
+        loss, components = self._loss(scales, label, weights)
+        sizes = [len(image) for image in images]
+        gradients = [torch.split(grad, sizes) for grad in torch.autograd.grad(loss, scales)]
+        for number, (image, state, *part_gradients) in enumerate(
+            zip(images, random_states, *gradients, strict=True), 1
         ):
             set_random_state(device, state)  # dropout repeats its masks of the first pass
             with nullcontext() if number == len(images) else self.no_gradient_sync():
-                self.machine.forward(self.network, image).backward(part_gradient)  # type: ignore[no-untyped-call]
+                torch.autograd.backward(self._forward(image), part_gradients)
         set_random_state(device, final_state)
-        return logits, loss, components
+        return scales, loss, components
 
     def _warm_up_ddp(self, image: Tensor) -> None:
         """Run one backward pass whose gradient is discarded.
@@ -133,8 +141,8 @@ class TrainingStep:
         than two numbers depends on the groups. With this pass, the first step of a resumed run has
         the same groups as the same step of an uninterrupted run.
         """
-        logits = self.machine.forward(self.network, image)
-        logits.sum().backward()  # type: ignore[no-untyped-call]
+        scales = self._forward(image)
+        torch.autograd.backward([logits.sum() for logits in scales])
         self.ddp_is_warm = True
 
 
