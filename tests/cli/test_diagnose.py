@@ -3,8 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from vesuv.cli import main
+from tests.studies.conftest import FakeWorker
+from vesuv.cli import diagnose, main
 from vesuv.config import Config, check
+from vesuv.runs.folder import RunFolder
+from vesuv.studies.records import Job, Record
+from vesuv.studies.work import train_and_score
 from vesuv.training.train import train
 
 
@@ -100,3 +104,93 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(
 
     assert called("--run", path) == 2
     assert "cannot be written" in capsys.readouterr().err
+
+
+class WorkerInThisProcess:
+    """Trains and scores a job without a process of its own."""
+
+    def train(self, job: Job) -> Record:
+        record = train_and_score(job)
+        record.write(job.record_file)
+        return record
+
+    def time(self, job: Job, _seconds: float) -> float:
+        raise AssertionError(f"{job}: a budget of steps needs no times")
+
+
+@pytest.mark.slow
+def test_remedies_are_trained_and_compared(
+    tiny_config: Config,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = run_of(tiny_config, tmp_path / "run", optimizer={"lr": 1e-9})
+    monkeypatch.setattr(diagnose, "ProcessWorker", lambda _set_up: WorkerInThisProcess())
+    capsys.readouterr()
+
+    assert called("--run", path, "--steps", 4, "--seeds", 1) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert "as it is: the configuration of the run" in lines
+    assert "still_weights: optimizer.lr=3e-08" in lines
+    assert f"page: {path}/remedies/study.html" in lines
+    assert any(line.startswith("1/3 as it is, fold 0, seed 1: dice 0.") for line in lines)
+    assert "one pair of runs gives no interval" in "".join(lines[-2:])
+    config = RunFolder(path / "remedies/still_weights/fold_0_seed_1").config
+    assert (config.optimizer.lr, config.train.epochs, config.runtime.seed) == (3e-8, 4, 1)
+
+
+def test_failed_trainings_are_an_error_at_the_end(
+    tiny_config: Config,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = run_of(tiny_config, tmp_path / "run", optimizer={"lr": 1e-9})
+    worker = FakeWorker(failing="still_weights, fold 0, seed 0")
+    monkeypatch.setattr(diagnose, "ProcessWorker", lambda _set_up: worker)
+
+    assert called("--run", path, "--steps", 4, "--output", tmp_path / "out") == 2
+
+    assert f"{tmp_path}/out: 1 of 6 runs failed, study.md names them;" in capsys.readouterr().err
+
+
+def test_without_a_remedy_nothing_is_trained(
+    tiny_config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = run_of(tiny_config, tmp_path / "run")
+    for name in ("metrics.csv", "evidence.jsonl", "events.jsonl"):
+        (path / name).unlink()
+    capsys.readouterr()
+
+    assert called("--run", path, "--try", 1) == 0
+
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "Nothing is trained: there is no remedy that can be tried."
+    assert not (path / "remedies").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--try", "1", "--steps", "4"], "--steps: --try gives the length of the trainings alr"),
+        (["--resume"], "--seeds, --output, --resume: belong to the trial of remedies; give --try"),
+        (["--try", "1", "--run", "other"], "--run: remedies are tried for one run, found 2"),
+        (["--try", "0"], "--try"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    words: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert called("--run", tmp_path, *words) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_seed_is_named_once(
+    tiny_config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = run_of(tiny_config, tmp_path / "run")
+
+    assert called("--run", path, "--steps", 4, "--seeds", 1, 1) == 2
+    assert "--seeds: names each number once, found 1 1" in capsys.readouterr().err

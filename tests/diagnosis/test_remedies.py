@@ -16,7 +16,12 @@ from vesuv.config import Config, load_config
 from vesuv.config.keys import all_keys
 from vesuv.diagnosis import FINDINGS, Finding, diagnose
 from vesuv.diagnosis.findings import extra_label_as_foreground as extra_label
-from vesuv.diagnosis.remedies import direction, proposed_settings, without_contradictions
+from vesuv.diagnosis.remedies import (
+    alternatives,
+    direction,
+    proposed_settings,
+    without_contradictions,
+)
 from vesuv.errors import InputError
 from vesuv.runs.observation import LabelShares
 
@@ -177,3 +182,25 @@ def test_settings_are_read_from_a_sentence() -> None:
         "sampling.foreground_share": "0.35",
         "optimizer.lr": "3e-05",
     }
+
+
+@pytest.mark.parametrize(
+    ("remedy", "changes"),
+    [
+        ("--set plateau.cap=2, or plateau=null.", [{"plateau.cap": "2"}, {"plateau": "null"}]),
+        ("--set optimizer.lr=1 noise=null.", [{"optimizer.lr": "1", "noise": "null"}]),
+        (
+            "--set 'phases=[{epochs: [0, null]}]', and optimizer.lr=3e-08.",
+            [{"phases": "[{epochs: [0, null]}]", "optimizer.lr": "3e-08"}],
+        ),
+        (
+            "try --set optimizer.lr=1, then a larger network (model.filters=32).",
+            [{"optimizer.lr": "1"}, {"model.filters": "32"}],
+        ),
+        ("Label more foreground.", []),
+    ],
+)
+def test_settings_next_to_each_other_are_one_change(
+    remedy: str, changes: list[dict[str, str]]
+) -> None:
+    assert alternatives(remedy) == changes

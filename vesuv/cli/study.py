@@ -54,7 +54,7 @@ def study(
         dry_run: Check the configurations, say what would be trained, and write nothing.
     """
     lists = [
-        f"study.{key}=[{', '.join(_whole_numbers(key, words))}]"
+        f"study.{key}=[{', '.join(whole_numbers(key, words))}]"
         for key, words in {"folds": folds, "seeds": seeds}.items()
         if words
     ]
@@ -67,14 +67,9 @@ def study(
         return
     worker = ProcessWorker(use_threads)
     result = run_study(settings, folder, worker, resume=resume, say=lambda line: out.print(line))
-    _print_result(out, settings, result.records)
+    print_result(out, settings, result.records)
     out.print(f"written: study.csv, study.md and curves.png in {folder}; page: {folder / PAGE}")
-    failed = [record for record in result.records if not record.is_finished]
-    if failed:
-        raise InputError(
-            f"{folder}: {len(failed)} of {len(result.records)} runs failed, study.md names them; "
-            "correct the cause, then --resume trains them again"
-        )
+    check_finished(folder, result.records)
 
 
 def use_threads(config: Config) -> None:
@@ -82,14 +77,34 @@ def use_threads(config: Config) -> None:
     torch.set_num_threads(for_training(resolve(config.runtime), config).threads)
 
 
-def _whole_numbers(key: str, words: tuple[str, ...]) -> tuple[str, ...]:
+def whole_numbers(key: str, words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the words of --`key`.
+
+    Raises:
+        InputError: One is no whole number.
+    """
     for word in words:
         if not (word.isascii() and word.isdigit()):
             raise InputError(f"--{key}: must be whole numbers from 0, found {word!r:.60}")
     return words
 
 
-def _print_result(out: Console, settings: Study, records: Sequence[Record]) -> None:
+def check_finished(folder: Path, records: Sequence[Record]) -> None:
+    """Refuse records of failed runs.
+
+    Raises:
+        InputError: There are some.
+    """
+    failed = [record for record in records if not record.is_finished]
+    if failed:
+        raise InputError(
+            f"{folder}: {len(failed)} of {len(records)} runs failed, study.md names them; correct "
+            "the cause, then --resume trains them again"
+        )
+
+
+def print_result(out: Console, settings: Study, records: Sequence[Record]) -> None:
+    """Print the table of the arms, and the runs that failed."""
     names = [arm.name for arm in settings.arms]
     if any(record.is_finished for record in records):
         out.print(rich_table(overview_table(names, records)))

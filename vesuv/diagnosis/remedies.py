@@ -11,6 +11,8 @@ from vesuv.runs.records import Finding
 _SECTIONS = "|".join(Config.model_fields)
 _KEY = rf"(?:{_SECTIONS})(?:\.\w+)*"
 _SETTING = re.compile(rf"'({_KEY})=([^']*)'|(?<![\w./'])({_KEY})=([^\s,;']+)")
+_SAME_CHANGE = re.compile(r"\s+|,? and ")
+"""Text between two settings of one change."""
 
 
 def proposed_settings(remedy: str) -> dict[str, str]:
@@ -19,13 +21,30 @@ def proposed_settings(remedy: str) -> dict[str, str]:
     Of several values for one key the first counts.
     """
     settings: dict[str, str] = {}
+    for change in alternatives(remedy):
+        for key, value in change.items():
+            settings.setdefault(key, value)
+    return settings
+
+
+def alternatives(remedy: str) -> list[dict[str, str]]:
+    """Return the changes that a remedy proposes, in their order, each key -> value as written.
+
+    Settings with only a space or "and" between them are one change; those after any other words
+    are another one: `--set plateau.cap=2, or plateau=null` has two.
+    """
+    changes: list[dict[str, str]] = []
+    end = 0
     for match in _SETTING.finditer(remedy):
+        if not changes or not _SAME_CHANGE.fullmatch(remedy[end : match.start()]):
+            changes.append({})
+        end = match.end()
         quoted_key, quoted_value, key, value = match.groups()
         if quoted_key is not None:
-            settings.setdefault(quoted_key, quoted_value)
+            changes[-1].setdefault(quoted_key, quoted_value)
         else:
-            settings.setdefault(key, value.rstrip(".:)"))
-    return settings
+            changes[-1].setdefault(key, value.rstrip(".:)"))
+    return changes
 
 
 def direction(config: Config, key: str, value: str) -> int | None:

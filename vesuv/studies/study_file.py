@@ -131,6 +131,8 @@ class Study:
     arms: tuple[Arm, ...]
     changes: tuple[str, ...] = field(default=())
     """Changes of the base for all arms."""
+    notes: tuple[str, ...] = field(default=())
+    """Further sentences for study.md and the page."""
 
     @property
     def name(self) -> str:
@@ -218,14 +220,24 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]
             yield f"{prefix}{key}", value
 
 
+def is_shared(key: str, *, in_arm: bool = True) -> bool:
+    """Return whether a key is the same in all arms.
+
+    Args:
+        key: Dotted key of the configuration.
+        in_arm: False asks for the keys that the base must leave to the study too.
+    """
+    fixed_keys = _STUDY_SETS + (_SAME_DATA if in_arm else ())
+    return any(key == fixed or key.startswith(f"{fixed}.") for fixed in fixed_keys)
+
+
 def _check_free(place: str, key: str, *, in_arm: bool = True) -> None:
     """Refuse a key that the study sets itself, or that must be equal in all arms."""
-    for fixed in _STUDY_SETS + (_SAME_DATA if in_arm else ()):
-        if key == fixed or key.startswith(f"{fixed}."):
-            raise InputError(
-                f"{place}: {key} is the same in all arms; leave it out, and set study.budget, "
-                "study.seeds, study.folds or the base configuration"
-            )
+    if is_shared(key, in_arm=in_arm):
+        raise InputError(
+            f"{place}: {key} is the same in all arms; leave it out, and set study.budget, "
+            "study.seeds, study.folds or the base configuration"
+        )
 
 
 def _check_folders(path: Path, arms: Sequence[Arm]) -> None:

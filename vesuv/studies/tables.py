@@ -150,7 +150,7 @@ def describe(study: Study, records: Sequence[Record]) -> list[str]:
             "and its schedule ends with them."
         )
         lines += _off_budget(study, records, budget.minutes)
-    return lines
+    return [*lines, *study.notes]
 
 
 def _off_budget(study: Study, records: Sequence[Record], minutes: float) -> list[str]:

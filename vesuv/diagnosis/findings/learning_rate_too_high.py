@@ -58,7 +58,7 @@ def _remedy_of_jumps(evidence: Evidence, jumps: list[Jump]) -> str:
         )
     rate_text = f"--set optimizer.lr={lower_rate(evidence):.2g}"
     if cause == CAUSES["noise"]:
-        return f"{rate_text}; --set noise=null."
+        return f"{rate_text} noise=null."
     return f"{rate_text} scheduler.warmup_epochs={evidence.config.scheduler.warmup_epochs + 2}."
 
 
