@@ -40,12 +40,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int)
     parser.add_argument("--cases", nargs="+", help="ids of the cubes to predict")
     arguments = parser.parse_args()
+    processes = arguments.processes
+    if arguments.action == "plan":
+        processes = max(processes, 1)  # nnU-Net plans with so many threads
     results = arguments.output or arguments.home / "nnUNet_results"
     os.environ.update(
         nnUNet_raw=str(arguments.home / "nnUNet_raw"),
         nnUNet_preprocessed=str(arguments.home / "nnUNet_preprocessed"),
         nnUNet_results=str(results),
-        nnUNet_n_proc_DA=str(arguments.processes),
+        nnUNet_n_proc_DA=str(processes),
         nnUNet_def_n_proc=str(arguments.threads),
         nnUNet_compile="f",
     )
