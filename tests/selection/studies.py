@@ -31,7 +31,10 @@ NETWORKS = {
         {"name": "segresnet", "filters": 8, "blocks_down": [1, 1], "blocks_up": [1]},
         [16, 16, 16],
     ),
-    "mednext": ({"name": "mednext"}, [32, 16, 16]),
+    "residual_encoder_unet": (
+        {"name": "residual_encoder_unet", "features_per_stage": [4, 8]},
+        [32, 16, 16],
+    ),
     "dynunet": ({"name": "dynunet", "filters": 4, "depth": 2}, [16, 16, 16]),
 }
 """Name -> its section and a patch size."""
