@@ -15,13 +15,11 @@ def normalise(one, low, high, shift, scale):
     return (np.clip(one, low, high) - own.get(shift, shift)) / (own.get(scale, scale) or 1)
 
 
-def windows(length, patch, overlap, sigma):
-    free, offset = length - patch, np.arange(patch) - (patch - 1) / 2
-    count = math.ceil(free / (patch * (1 - overlap)) - 1e-9) + 1 if free else 1
-    corners = [round(free * i / max(count - 1, 1)) for i in range(count)]
-    gaussian, total = np.exp(-0.5 * (offset / (sigma * patch)) ** 2), np.zeros(length)
-    for corner in corners:
-        total[corner : corner + patch] += gaussian
+def windows(length, patch, centre, overlap, sigma):
+    steps = math.ceil((free := length - patch) / (patch * (1 - overlap)) - 1e-9)
+    corners = [round(free * i / max(steps, 1)) for i in range(steps + 1)]
+    gaussian = np.exp(-0.5 * ((np.arange(patch) - centre) / (sigma * patch)) ** 2)
+    total = sum(np.pad(gaussian, (corner, free - corner)) for corner in corners)
     return [(slice(c, c + patch), gaussian / total[c : c + patch]) for c in corners]
 
 
@@ -29,9 +27,10 @@ def predict(folder, network, spec, image):
     session, patch = onnxruntime.InferenceSession(folder / network["file"]), network["patch_size"]
     pads = [((m := max(e - n, 0)) // 2, m - m // 2) for e, n in zip(patch, image.shape[1:])]
     image = [normalise(one, **rule) for one, rule in zip(image, network["normalisation"])]
-    padded = np.pad(np.stack(image), [(0, 0), *pads]).astype(np.float32)
+    padded = np.pad(image, [(0, 0), *pads]).astype(np.float32)
     probs = np.zeros((len(spec["outputs"]), *padded.shape[1:]), np.float32)
-    axes = [windows(n, edge, **spec["windows"]) for n, edge in zip(padded.shape[1:], patch)]
+    rows, rule = zip(padded.shape[1:], patch, network["centre"]), spec["windows"]
+    axes = [windows(*row, **rule) for row in rows]
     for (z, wz), (y, wy), (x, wx) in itertools.product(*axes):
         weight = wz[:, None, None] * wy[:, None] * wx * network["share"] / len(network["views"])
         for view in network["views"]:
@@ -43,15 +42,16 @@ def predict(folder, network, spec, image):
 
 folder, source, output = map(Path, sys.argv[1:])
 spec = json.loads((folder / "processing.json").read_text())
-image = np.array(np.load(source), np.float32, ndmin=4)
+image, softmax = np.array(np.load(source), np.float32, ndmin=4), spec["activation"] == "softmax"
 probs = sum(predict(folder, network, spec, image) for network in spec["networks"])
-if spec["activation"] == "softmax":
-    levels, best = np.floor(probs * spec["probability_steps"]), probs.argmax(0)[None]
-    top = np.take_along_axis(levels, best, 0)
-    np.put_along_axis(levels, best, top + ((levels == top).sum(0) > 1), 0)
-    weights = np.reshape([one["weight"] for one in spec["outputs"]], (-1, 1, 1, 1))
-    likeliest = len(levels) - 1 - ((levels + 0.5) * weights)[::-1].argmax(0)
-    mask = np.array([one["value"] for one in spec["outputs"]])[likeliest]
+if spec["average"] == "logits":
+    probs = np.exp(probs - (np.logaddexp.reduce(probs) if softmax else np.logaddexp(probs, 0)))
+if softmax:
+    top = (levels := np.floor(probs * spec["probability_steps"])).max(0)
+    np.put_along_axis(levels, probs.argmax(0)[None], top + ((levels == top).sum(0) > 1), 0)
+    weights, values = np.transpose([(one["weight"], one["value"]) for one in spec["outputs"]])
+    likeliest = ((levels + 0.5) * weights[:, None, None, None])[::-1].argmax(0)
+    mask = values[::-1][likeliest].astype(int)
 else:
     mask = np.full(probs.shape[1:], spec["background"])
     for channel, one in zip(probs, spec["outputs"]):

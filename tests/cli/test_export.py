@@ -151,6 +151,65 @@ def test_a_best_json_is_exported_with_its_threshold(
     assert [one.threshold("sheet") for one in members] == [0.35, 0.35]
 
 
+def test_a_bundle_is_written_again_with_another_licence_in_its_place(
+    runs: list[RunFolder], volume: Path, tmp_path: Path, run: Run
+) -> None:
+    bundle = tmp_path / "bundle"
+    run("export", "--run", *(one.path for one in runs), "--weights", "2", "1", "--output", bundle)
+    card = (bundle / "model_card.md").read_text()
+    (bundle / "model_card.md").write_text(
+        card.replace("## Scores\n\n", "## Scores\n\nMore. ") + "\n## Own\n\nText\n"
+    )
+    weights = [file_digest(path) for path in sorted(bundle.glob("*.safetensors"))]
+
+    run("export", "--model", bundle, "--output", bundle, "--licence", "CC0-1.0", "--overwrite")
+
+    members = open_bundle(bundle)
+    assert [(one.name, one.weight) for one in members] == [("a_best", 2.0), ("b_best", 1.0)]
+    assert [one.sha256 for one in members] == weights
+    assert [one.threshold("sheet") for one in members] == [MIDDLE, MIDDLE]
+    assert json.loads((bundle / "bundle.json").read_text())["licence"] == "CC0-1.0"
+    expected = card.replace("The author states none.", "CC0-1.0").replace(
+        "## Scores\n\n", "## Scores\n\nMore. "
+    )
+    assert (bundle / "model_card.md").read_text() == expected + "\n## Own\n\nText\n"
+
+
+def test_bundles_become_one_ensemble_that_names_the_scores_of_each(
+    runs: list[RunFolder], tmp_path: Path, run: Run, refused: Refused
+) -> None:
+    bundles = [tmp_path / "one", tmp_path / "two"]
+    for number, (one, bundle) in enumerate(zip(runs, bundles, strict=True)):
+        _select(one, dice=0.7 + number / 10)
+        run("export", "--run", one.path, "--output", bundle, "--licence", f"L{number}")
+    words = ("export", "--model", *bundles, "--output", tmp_path / "both")
+
+    assert refused(*words) == (
+        "error: --licence: must be named where bundles state different licences, found L0, L1\n"
+    )
+    run(*words, "--licence", "L0")
+
+    assert [one.name for one in open_bundle(tmp_path / "both")] == ["a_best", "b_best"]
+    card = (tmp_path / "both/model_card.md").read_text()
+    scores = card.partition("## Scores")[2].partition("## ")[0]
+    assert scores.startswith("\n\nThe mean of the bundles was not measured.\n\nBundle 1:\n\n- Dice")
+    assert "0.7000" in scores and "Bundle 2:" in scores and "0.8000" in scores
+    assert card.count("## Limits") == 1
+
+
+def test_a_bundle_without_a_card_gets_one_and_keeps_its_licence(
+    runs: list[RunFolder], tmp_path: Path, run: Run
+) -> None:
+    run("export", "--run", runs[0].path, "--output", tmp_path / "one", "--licence", "CC0-1.0")
+    (tmp_path / "one/model_card.md").unlink()
+
+    run("export", "--model", tmp_path / "one", "--output", tmp_path / "two")
+
+    card = (tmp_path / "two/model_card.md").read_text()
+    assert "## Scores\n\nNot measured.\n" in card
+    assert "## Licence\n\nCC0-1.0\n" in card
+
+
 def test_what_is_written_is_said(
     runs: list[RunFolder], tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:

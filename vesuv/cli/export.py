@@ -1,4 +1,4 @@
-"""vesuv export: runs as a bundle."""
+"""vesuv export: runs or bundles as a bundle."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from typing import Annotated
 from vesuv.cli.console import console
 from vesuv.cli.networks import open_networks
 from vesuv.cli.options import Checkpoints, Switch, several
-from vesuv.inference.bundle import model_card, training_facts, write_bundle
+from vesuv.inference.bundle import (
+    common_licence,
+    model_card,
+    training_facts,
+    with_text_of,
+    write_bundle,
+)
 from vesuv.inference.bundle.writing import check_output
 from vesuv.inference.ensemble import check_weights
 
@@ -18,6 +24,7 @@ def export(
     *,
     run: Annotated[tuple[Path, ...] | None, several("--run")] = None,
     best: Path | None = None,
+    model: Annotated[tuple[Path, ...] | None, several("--model")] = None,
     checkpoint: Checkpoints = None,
     weights: Annotated[tuple[float, ...] | None, several("--weights")] = None,
     output: Path,
@@ -32,8 +39,10 @@ def export(
     Args:
         run: Run folders, log/<config>/fold_<k> …; several are averaged.
         best: best.json of find_best, in place of --run.
+        model: Bundles, in place of --run; their texts and licence are kept.
         checkpoint: Checkpoints of each run, averaged … (default: the selected one).
-        weights: Weight in the mean of each run or, by run, of each checkpoint … (default: equal).
+        weights: Weight in the mean of each run or, by run, of each checkpoint … (default: equal;
+            of bundles their own).
         output: Folder to write.
         licence: Licence of the weights, for bundle.json and the model card.
         onnx: Write <name>.onnx and processing.json too, for programs without vesuv.
@@ -41,7 +50,9 @@ def export(
     """
     out = console()
     check_output(output, overwrite=overwrite)
-    members = open_networks(run, best, None, checkpoint)
+    members = open_networks(run, best, model, checkpoint)
+    if model and licence is None:
+        licence = common_licence(model)
     if weights is not None:
         check_weights(weights, members)
         pairs = zip(members, weights, strict=True)
@@ -49,7 +60,10 @@ def export(
     for one in members:
         note = ", trained on since it was selected" if one.is_outdated else ""
         out.print(f"{one.folder}: {one.name}, epoch {one.checkpoint.epoch}{note}")
-    card = model_card(members, training_facts(members, best), licence, onnx=onnx)
+    facts = None if model else training_facts(members, best)
+    card = model_card(members, facts, licence, onnx=onnx)
+    if model:
+        card = with_text_of(model, card)
     write_bundle(output, members, card, licence=licence, onnx=onnx, overwrite=overwrite)
     out.print(f"written: {output}")
     if licence is None:

@@ -118,6 +118,36 @@ def test_an_ensemble_of_several_targets_is_averaged_with_its_weights(
     assert (mask == ours).mean() >= 0.9999
 
 
+@pytest.mark.parametrize("labels", [{}], ids=["one"])
+def test_averages_of_logits_are_activated_by_the_example(
+    make_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labels: dict[str, Any]
+) -> None:
+    settings = {"inference__average": "logits", **labels}
+    runs = [make_run(name, seed=seed, **settings) for seed, name in enumerate("ab")]
+    members = [
+        replace(member, weight=weight)
+        for member, weight in zip(open_members([run.path for run in runs]), (3.0, 1.0), strict=True)
+    ]
+    write_bundle(tmp_path / "bundle", members, "", onnx=True)
+    image = _membranes()[:20, :24]
+    (median, *_) = np.median(vesuv.load(tmp_path / "bundle").predict(image), axis=(1, 2, 3))
+    if labels != CLASSES:
+        for run in runs:
+            _select(run, threshold=round(float(median), 3))
+        members = [replace(one, selected=RunFolder(one.folder).selected_model()) for one in members]
+        write_bundle(tmp_path / "bundle", members, "", onnx=True, overwrite=True)
+
+    mask = _mask_of_example(tmp_path / "bundle", image, tmp_path, monkeypatch)
+
+    ours = vesuv.load(tmp_path / "bundle").segment(image)
+    spec = json.loads((tmp_path / "bundle/processing.json").read_text())
+    assert (spec["average"], spec["networks"][0]["centre"]) == ("logits", [8.0, 8.0, 8.0])
+    assert len(np.unique(ours)) > 1
+    assert (mask == ours).mean() >= 0.9999
+    changes = ["inference.average=probabilities"]
+    assert (vesuv.load(tmp_path / "bundle", changes=changes).segment(image) != ours).any()
+
+
 def test_post_processing_is_named_as_left_out(
     make_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,13 +14,16 @@ Reading a bundle executes no code of its files.
 from vesuv.inference.bundle.card import model_card
 from vesuv.inference.bundle.facts import training_facts
 from vesuv.inference.bundle.reading import is_bundle, open_bundle, open_bundles
+from vesuv.inference.bundle.reuse import common_licence, with_text_of
 from vesuv.inference.bundle.writing import write_bundle
 
 __all__ = [
+    "common_licence",
     "is_bundle",
     "model_card",
     "open_bundle",
     "open_bundles",
     "training_facts",
+    "with_text_of",
     "write_bundle",
 ]

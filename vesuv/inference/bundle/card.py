@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from vesuv.config import Config
+from vesuv.config.training import Average
 from vesuv.inference.bundle.facts import SelectionScores, TrainingFacts
 from vesuv.inference.bundle.processing import normalisation
 from vesuv.inference.bundle.writing import network_names
@@ -42,7 +43,7 @@ def model_card(
         "Settings": _settings(members),
         "Limits": _limits(members),
         "Licence": [markdown_text(licence) if licence else "The author states none."],
-        "How to run": _commands(onnx=onnx),
+        "How to run": _commands(members[0].inference.average if onnx else None),
     }
     lines = [f"# {markdown_text(config.name)}"]
     for title, content in sections.items():
@@ -142,7 +143,11 @@ def _settings(members: Sequence[Member]) -> Iterable[str]:
     yield ""
     yield f"- Resampling: {f'to {_times(target)}' if target else 'none'}"
     yield from _normalisation(first)
-    yield f"- Windows: overlap {first.inference.overlap:g}, views {first.inference.views}"
+    inference = first.inference
+    yield (
+        f"- Windows: overlap {inference.overlap:g}, views {inference.views}, averaged as "
+        f"{inference.average}"
+    )
     for name, cut in zip(mask.targets.names, mask.cuts, strict=True):
         yield f"- Mask of {markdown_text(name)}: {str(cut) or 'the likeliest class'}"
     temperature = "none chosen"
@@ -188,7 +193,7 @@ def _limits(members: Sequence[Member]) -> Iterable[str]:
     )
 
 
-def _commands(*, onnx: bool) -> Iterable[str]:
+def _commands(onnx_output: Average | None) -> Iterable[str]:
     yield "```"
     yield "vesuv predict --model FOLDER_OF_THIS_FILE --input VOLUMES --output MASKS"
     yield "```"
@@ -197,10 +202,10 @@ def _commands(*, onnx: bool) -> Iterable[str]:
     yield "import vesuv"
     yield 'mask = vesuv.load("FOLDER_OF_THIS_FILE").segment(array, spacing=(1.0, 1.0, 1.0))'
     yield "```"
-    if onnx:
+    if onnx_output is not None:
         yield ""
         yield (
-            "Without vesuv: each .onnx file maps an image (b, c, z, y, x) to probabilities "
+            f"Without vesuv: each .onnx file maps an image (b, c, z, y, x) to {onnx_output} "
             "(b, k, z, y, x); processing.json states what to do before and after. They compute in "
             "float32, as predict does with --set runtime.precision=float32."
         )

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vesuv.config.training import Average
 from vesuv.errors import InputError
 from vesuv.inference.networks import TrainedNetwork
 from vesuv.models.heads import activate
@@ -53,12 +54,13 @@ def check_onnx() -> None:
         raise InputError("--onnx: needs the package onnx; install it with pip install vesuv[onnx]")
 
 
-def write_onnx(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a network from image (b, c, z, y, x) to probabilities (b, k, z, y, x), in float32.
+def write_onnx(path: Path, checkpoint: Checkpoint, average: Average) -> None:
+    """Write a network from image (b, c, z, y, x) to what is averaged, (b, k, z, y, x), in float32.
 
     Args:
         path: File to write.
         checkpoint: The network.
+        average: Name of its output: probabilities, or logits, which are activated after averaging.
 
     Raises:
         InputError: The weights do not fit, or the network has an operator that ONNX lacks.
@@ -67,7 +69,9 @@ def write_onnx(path: Path, checkpoint: Checkpoint) -> None:
 
     config = checkpoint.config
     trained = TrainedNetwork.from_checkpoint(checkpoint, torch.device("cpu"))
-    network = _WithActivation(_with_plain_modules(trained.network), config.labels.targets.overlap)
+    network = _with_plain_modules(trained.network)
+    if average == "probabilities":
+        network = _WithActivation(network, config.labels.targets.overlap)
     image = torch.zeros(1, config.model.in_channels, *config.sampling.patch_size)
     try:
         with warnings.catch_warnings():
@@ -78,8 +82,8 @@ def write_onnx(path: Path, checkpoint: Checkpoint) -> None:
                 (image,),
                 path,
                 input_names=["image"],
-                output_names=["probabilities"],
-                dynamic_axes={"image": _AXES, "probabilities": _AXES},
+                output_names=[average],
+                dynamic_axes={"image": _AXES, average: _AXES},
                 opset_version=OPSET,
                 dynamo=False,
             )

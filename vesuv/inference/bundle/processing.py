@@ -14,25 +14,28 @@ from vesuv.inference.chosen_mask import choose_mask
 from vesuv.inference.masks import ClassCut, MaskSettings, class_weight
 from vesuv.inference.members import Member
 from vesuv.inference.views import enumerate_views
-from vesuv.inference.windows import SIGMA
+from vesuv.inference.windows import SIGMA, weight_centre
 from vesuv.runs.records import NormalizerRecord
 
 PROCESSING = "processing.json"
 _RULES = {
     "order": "resample the image to spacing; normalise; pad; predict windows; blend; crop; average "
-    "the networks; resample the probabilities back; cut; post-process",
+    "the networks; activate averages of logits; resample the probabilities back; cut; "
+    "post-process",
     "normalisation": "of each channel (clip(channel, low, high) - shift) / scale; null: no clip; "
     "mean, deviation, minimum and span are those of the channel's own voxels, a scale of 0 is 1",
     "padding": "zeros on both sides of axes shorter than the patch, after normalisation; before "
     "the volume half of them, rounded down",
     "windows": "along an axis ceil((length - patch) / (patch * (1 - overlap))) + 1 windows, at "
     "round((length - patch) * i / (number - 1)); weight: product over the axes of a Gaussian of "
-    "the distance to the window's centre with standard deviation sigma * patch, divided by the "
+    "the distance to the voxel at centre with standard deviation sigma * patch, divided by the "
     "sum over the windows of the axis",
     "views": "of (c, z, y, x): axes in this order, then flipped; undone: flipped, then in inverse "
-    "order; mean of the probabilities",
-    "average": "sum of share * probabilities of each network",
-    "activation": "is part of the ONNX networks, whose output are probabilities",
+    "order; mean of the results",
+    "average": "what windows, views and networks are averaged in, the output of the ONNX networks; "
+    "of the networks it is the sum of share * result",
+    "activation": "average probabilities: is part of the ONNX networks; average logits: is applied "
+    "to the average of the networks",
     "cut": "sigmoid: value where probability >= threshold, later outputs replace earlier ones, "
     "background elsewhere; softmax: value of the highest probability * weight, of equal ones "
     "the last, where probabilities are the middles of probability_steps equal steps from 0 to 1, "
@@ -62,6 +65,7 @@ def processing(members: Sequence[Member], files: Sequence[str]) -> dict[str, Any
         "spacing_unit": images.unit if images else None,
         "networks": [_network(members, number, file) for number, file in enumerate(files)],
         "windows": {"overlap": first.inference.overlap, "sigma": SIGMA},
+        "average": first.inference.average,
         "activation": activation(config),
         "probability_steps": PROBABILITY_STEPS,
         "background": config.labels.values()[0][1][0],
@@ -77,12 +81,13 @@ def activation(config: Config) -> Literal["sigmoid", "softmax"]:
 
 def _network(members: Sequence[Member], number: int, file: str) -> dict[str, Any]:
     config, normalizer = members[number].checkpoint.config, members[number].checkpoint.normalizer
-    patch_size, kind = config.sampling.patch_size, members[0].inference.views
-    views = enumerate_views(kind, patch_size, config.data.spacing or (1.0, 1.0, 1.0))
+    patch_size, inference = config.sampling.patch_size, members[0].inference
+    views = enumerate_views(inference.views, patch_size, config.data.spacing or (1.0, 1.0, 1.0))
     return {
         "file": file,
         "share": members[number].weight / math.fsum(one.weight for one in members),
         "patch_size": patch_size,
+        "centre": [weight_centre(edge, inference.average) for edge in patch_size],
         "normalisation": normalisation(normalizer, config.model.in_channels),
         "views": [
             {

@@ -119,7 +119,7 @@ def _write_network(folder: Path, name: str, member: Member) -> NetworkRecord:
 def _write_onnx(folder: Path, names: Sequence[str], members: Sequence[Member]) -> None:
     files = [f"{name}.onnx" for name in names]
     for file, member in zip(files, members, strict=True):
-        write_onnx(folder / file, member.checkpoint)
+        write_onnx(folder / file, member.checkpoint, members[0].inference.average)
     _write_json(folder / PROCESSING, processing(members, files))
 
 
@@ -147,8 +147,14 @@ def _selection_of(member: Member, name: str, digest: str) -> SelectedModel | Non
 
 
 def network_names(members: Sequence[Member]) -> list[str]:
-    """Return a file name for each network, of run and checkpoint; all numbered where two agree."""
-    words = [f"{member.folder.resolve().name}_{member.name}" for member in members]
+    """Return a file name for each network, of run and checkpoint; all numbered where two agree.
+
+    A network of a bundle keeps its name.
+    """
+    words = [
+        one.name if one.bundle_files else f"{one.folder.resolve().name}_{one.name}"
+        for one in members
+    ]
     names = [re.sub(r"[^A-Za-z0-9_]+", "_", word)[:100] for word in words]
     if len(set(names)) == len(names):
         return names
