@@ -17,10 +17,17 @@ import torch
 
 import vesuv
 from tests.inference.conftest import network_of
+from tests.inference.nnunet_results import (
+    balanced_network,
+    checkpoint,
+    nnunet_network,
+    write_results,
+)
 from vesuv.errors import InputError
 from vesuv.inference.bundle import write_bundle
 from vesuv.inference.bundle.processing import normalisation, processing
 from vesuv.inference.members import open_members
+from vesuv.inference.nnunet import read_results
 from vesuv.runs.folder import RunFolder
 from vesuv.transforms.normalize import Normalizer
 
@@ -118,7 +125,7 @@ def test_an_ensemble_of_several_targets_is_averaged_with_its_weights(
     assert (mask == ours).mean() >= 0.9999
 
 
-@pytest.mark.parametrize("labels", [{}], ids=["one"])
+@pytest.mark.parametrize("labels", [{}, CLASSES, REGIONS], ids=["one", "classes", "regions"])
 def test_averages_of_logits_are_activated_by_the_example(
     make_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, labels: dict[str, Any]
 ) -> None:
@@ -146,6 +153,21 @@ def test_averages_of_logits_are_activated_by_the_example(
     assert (mask == ours).mean() >= 0.9999
     changes = ["inference.average=probabilities"]
     assert (vesuv.load(tmp_path / "bundle", changes=changes).segment(image) != ours).any()
+
+
+def test_a_model_of_nnunet_keeps_its_masks_as_onnx(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folds = {"0": checkpoint(balanced_network()), "1": checkpoint(nnunet_network())}
+    members = read_results(write_results(tmp_path / "results", folds=folds)).members
+    write_bundle(tmp_path / "bundle", members, "", onnx=True)
+    image = _membranes()[:20, :24]
+
+    mask = _mask_of_example(tmp_path / "bundle", image, tmp_path, monkeypatch)
+
+    ours = vesuv.load(tmp_path / "bundle").segment(image, spacing=(2.0, 1.0, 1.0))
+    assert 0.01 < ours.mean() < 0.99
+    assert (mask == ours).mean() >= 0.9999
 
 
 def test_post_processing_is_named_as_left_out(
