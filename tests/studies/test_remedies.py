@@ -19,7 +19,10 @@ from vesuv.studies.remedies import default_seeds, remedy_study, try_remedies
 from vesuv.studies.study_file import Budget, Study
 
 RATE = ("still_weights", "--set optimizer.lr=0.03; the defaults are 5e-4 (adamw).")
-DICE = ("rare_foreground", "--set sampling.foreground_share=0.67 loss.dice.batch=true, and more.")
+DICE = (
+    "rare_foreground",
+    "--set sampling.foreground_share=0.67 train.gradient_clip=0.5, and more.",
+)
 
 
 def finding(name: str, remedy: str) -> Finding:
@@ -62,12 +65,12 @@ def study_of(
 def test_the_arms_are_the_run_as_it_is_each_remedy_and_all_together(run: RunFolder) -> None:
     study = study_of(run, RATE, DICE)
 
-    batch = ("sampling.foreground_share=0.67", "loss.dice.batch=true")
+    clip = ("sampling.foreground_share=0.67", "train.gradient_clip=0.5")
     assert [(arm.name, arm.changes) for arm in study.arms] == [
         ("as it is", ()),
         ("still_weights", ("optimizer.lr=0.03",)),
-        ("rare_foreground", batch),
-        ("all together", ("optimizer.lr=0.03", *batch)),
+        ("rare_foreground", clip),
+        ("all together", ("optimizer.lr=0.03", *clip)),
     ]
     assert (study.settings.folds, study.notes) == ((1,), ())
     assert default_seeds(run) == (7, 8)
@@ -86,8 +89,8 @@ def test_of_two_values_the_first_finding_decides(run: RunFolder) -> None:
 
 
 def test_a_section_and_a_key_of_it_are_one_conflict(run: RunFolder) -> None:
-    off = ("learning_rate_too_high", "--set averaging.ema=null optimizer.lr=0.03.")
-    decay = ("threshold_instability", "--set averaging.ema.decay=0.99 optimizer.weight_decay=0.")
+    off = ("learning_rate_too_high", "--set 'averaging.ema={decay: 0.9}' optimizer.lr=0.03.")
+    decay = ("threshold_instability", "--set averaging.ema.decay=0.99 optimizer.weight_decay=0.03.")
 
     study = study_of(run, off, decay)
 
@@ -147,6 +150,12 @@ def test_equal_remedies_are_one_arm(run: RunFolder) -> None:
 
     assert [arm.name for arm in study.arms] == ["as it is", "still_weights"]
     assert study.notes == ("under_fitting: not tried, its change is that of still_weights.",)
+
+
+def test_settings_that_the_run_has_are_left_out(run: RunFolder) -> None:
+    remedy = ("collapse", "--set sampling.batch_size=2, and optimizer.lr=0.03.")
+
+    assert study_of(run, remedy).arms[1].changes == ("optimizer.lr=0.03",)
 
 
 def test_two_values_of_one_key_make_no_joint_arm(run: RunFolder) -> None:

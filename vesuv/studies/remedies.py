@@ -233,9 +233,21 @@ def _first_that_can_be_tried(base: _Base, proposals: Sequence[Settings]) -> tupl
         reason = _reason_against(base, settings)
         if reason is None:
             left_out = ", ".join(key for key in proposal if key not in settings)
-            return settings, f"tried without {left_out}, {_SAME_LENGTH}" if left_out else ""
+            note = f"tried without {left_out}, {_SAME_LENGTH}" if left_out else ""
+            return _new_settings(base, settings), note
         reasons.append(reason)
     return {}, f"not tried, {reasons[0]}"
+
+
+def _new_settings(base: _Base, settings: Settings) -> Settings:
+    """Return the settings without those that the configuration has already."""
+    config = base.config_with({})
+    needed = dict(settings)
+    for key in settings:
+        with suppress(InputError):  # it may be valid only with the others
+            if base.config_with({key: settings[key]}) == config:
+                del needed[key]
+    return needed
 
 
 def _reason_against(base: _Base, settings: Settings) -> str | None:
@@ -249,7 +261,8 @@ def _reason_against(base: _Base, settings: Settings) -> str | None:
             return f"{key} changes what the scores count"
         if is_shared(key):
             return f"{key} is the same in all arms"
-        if key == "runtime.augment_on" and _is_on_cpu(base):
+        runtime = base.config_with({}).runtime
+        if key == "runtime.augment_on" and resolve(runtime).device.type == "cpu":
             return f"{key} needs a GPU"
     try:
         changed = base.config_with(settings)
@@ -273,10 +286,6 @@ def _joint(remedies: Mapping[str, Settings]) -> tuple[Settings, list[str]]:
                     f"{TOGETHER}: {earlier} is that of {sources[earlier]}, not {key} of {name}."
                 )
     return joint, conflicts
-
-
-def _is_on_cpu(base: _Base) -> bool:
-    return resolve(base.config_with({}).runtime).device.type == "cpu"
 
 
 def _overlap(one: str, other: str) -> bool:
