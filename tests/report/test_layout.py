@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+from tests.report.chromium import dump_dom
+
 STYLE = (files("vesuv.report") / "templates/page.css").read_text(encoding="utf-8")
 SCRIPT = """
 const rows = [...document.querySelectorAll("main > div")].map(grid => {
@@ -29,23 +28,11 @@ document.title = "rows:" + JSON.stringify(rows);
 
 def rows(folder: Path, width: int, grids: list[str]) -> list[list[int]]:
     """Return the number of boxes in each row of each grid; negative where a row is not filled."""
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium")
     frame = folder / "frame.html"
     body = f"<main>{''.join(grids)}</main><script>{SCRIPT}</script>"
     frame.write_text(f"<!DOCTYPE html><style>{STYLE}</style>{body}", encoding="utf-8")
-    done = subprocess.run(
-        [
-            CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-            f"--window-size={width},3000", f"--user-data-dir={folder / 'profile'}", "--dump-dom",
-            frame.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-    )  # fmt: skip
-    found = re.search("<title>rows:(.*?)</title>", done.stdout)
+    flags = ("--hide-scrollbars", f"--window-size={width},3000")
+    found = re.search("<title>rows:(.*?)</title>", dump_dom(frame, folder / "profile", *flags))
     assert found is not None
     result: list[list[int]] = json.loads(found[1])
     return result
