@@ -31,7 +31,7 @@ demo: setup
 	$(BIN)/python bin/train.py --config configs/demo.yaml --fold 0 --overwrite
 	$(BIN)/python bin/validate_distribution.py --run $(DEMO)/fold_0
 	$(BIN)/python bin/predict.py --run $(DEMO)/fold_0 --input $(DEMO)/data/test_images --output $(DEMO)/predictions --overwrite
-	$(BIN)/python bin/evaluate.py --predictions $(DEMO)/predictions --labels $(DEMO)/data/test_labels --images $(DEMO)/data/test_images --output $(DEMO)/scores --require-dice 0.80
+	$(BIN)/python bin/evaluate.py --predictions $(DEMO)/predictions --labels $(DEMO)/data/test_labels --images $(DEMO)/data/test_images --output $(DEMO)/scores --require-dice 0.90
 	@echo "Run:          $(DEMO)/fold_0 (train.log, metrics.csv, checkpoints/, distribution/)"
 	@echo "Page:         $(DEMO)/fold_0/report.html"
 	@echo "Prediction:   $(DEMO)/predictions"

@@ -9,6 +9,7 @@ import yaml
 
 from tests.conftest import tiny_tree
 from vesuv.config import Config, load_config
+from vesuv.errors import InputError
 from vesuv.training.run_length import length_changes, minutes_changes, seconds_per_step
 
 
@@ -89,3 +90,12 @@ def test_a_run_of_minutes_fills_them_with_steps_but_for_validation(
     assert config.runtime.max_minutes == pytest.approx(10.0, abs=0.1)
     assert timed[0].optimizer.lr == 0.01
     assert timed[0].runtime.max_minutes == pytest.approx(0.2)
+
+
+def test_minutes_that_timing_uses_up_are_refused(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vesuv.training.run_length.time_step", lambda config, fold: 7.0)
+
+    with pytest.raises(InputError, match=r"7 s a step, found 0\.1; give more"):
+        minutes_changes(base, [], 0, 0.1)

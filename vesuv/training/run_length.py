@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vesuv.config import Config, load_config
+from vesuv.errors import InputError
 from vesuv.runs.history import RunHistory
 from vesuv.training.fold_data import FoldName
 from vesuv.training.reporting import Listener, StepProgress
@@ -89,14 +90,22 @@ def minutes_changes(
         changes: Changes of it, each `section.key=value`.
         fold: Fold to time.
         minutes: Duration of the whole run, this timing and validation included.
+
+    Raises:
+        InputError: The minutes are over after timing, or as in `train`.
     """
     start = time.monotonic()
     timing = timing_changes(60 * minutes * _TIMED_SHARE)
     step_seconds = time_step(load_config(file, [*changes, *timing]), fold)
-    seconds = max(60 * minutes - (time.monotonic() - start), 0.0)
-    num_steps = max(1, int(seconds * _STEP_SHARE / step_seconds))
-    length = length_changes(load_config(file, changes), num_steps)
-    return [*length, f"runtime.max_minutes={round(seconds / 60, 2)}"]
+    seconds = 60 * minutes - (time.monotonic() - start)
+    if seconds * _STEP_SHARE < step_seconds:
+        raise InputError(
+            f"--minutes: must leave time for a step after timing, which took "
+            f"{60 * minutes - seconds:.0f} s with {step_seconds:.2g} s a step, found {minutes:g}; "
+            "give more"
+        )
+    length = length_changes(load_config(file, changes), int(seconds * _STEP_SHARE / step_seconds))
+    return [*length, f"runtime.max_minutes={seconds / 60:.3g}"]
 
 
 def timing_changes(seconds: float) -> list[str]:
