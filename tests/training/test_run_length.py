@@ -95,7 +95,7 @@ def test_a_run_of_minutes_fills_them_with_steps_but_for_validation(
 def test_minutes_that_timing_uses_up_are_refused(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vesuv.training.run_length.time_step", lambda config, fold: 7.0)
+    monkeypatch.setattr("vesuv.training.run_length.time_step", lambda *_: 7.0)
 
     with pytest.raises(InputError, match=r"7 s a step, found 0\.1; give more"):
         minutes_changes(base, [], 0, 0.1)
