@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := log/demo
+PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
-.PHONY: setup demo test check format clean
+.PHONY: setup demo test test-slow check format clean
 
 setup: $(VENV)/installed
 
@@ -14,7 +15,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 test: setup
-	OMP_WAIT_POLICY=passive $(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist worksteal
+	OMP_WAIT_POLICY=passive $(PYTEST) -m "not slow"
+
+test-slow: setup
+	OMP_WAIT_POLICY=passive $(PYTEST) -m slow
 
 check: setup
 	$(BIN)/ruff check .

@@ -41,7 +41,7 @@ def test_diff_names_both_values(tmp_path: Path, run: Run, capsys: Output) -> Non
 
     run("config", "diff", "demo", tmp_path / "mine.yaml")
 
-    assert lines(capsys) == ["train.epochs: 6 -> 9"]
+    assert lines(capsys) == ["train.epochs: 16 -> 9"]
 
 
 def test_diff_of_one_file_is_against_the_defaults(run: Run, capsys: Output) -> None:

@@ -74,6 +74,7 @@ def test_blocks_of_files_give_the_same_files(make_run, tmp_path: Path, run: Run,
     )
 
 
+@pytest.mark.slow
 def test_uncertainty_of_blocks_is_written_planned_and_repeated(
     make_run, volume: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -110,6 +111,7 @@ def test_large_volumes_are_predicted_in_blocks(
     assert re.search(r"1/1 a: [\d.]+ s, in blocks", capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_a_dry_run_plans_a_virtual_volume_of_4096_voxels(
     make_run, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:

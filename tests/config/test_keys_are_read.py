@@ -209,6 +209,7 @@ def prepared_folders(data: Path) -> None:
     vesuv.prepare(config_of(tiny_tree(data, Path("store")), **changes))
 
 
+@pytest.mark.slow
 def test_every_key_is_read_by_what_it_is_for(
     recorder: Recorder, tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

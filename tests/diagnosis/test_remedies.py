@@ -108,6 +108,7 @@ def both(first: FaultyRun, second: FaultyRun) -> dict[str, Any]:
     return joint | merged(sections(first), sections(second))
 
 
+@pytest.mark.slow
 def test_no_two_findings_of_a_run_tell_opposite_remedies(make: MakeEvidence) -> None:
     pairs = 0
     for first, second in itertools.combinations(RUNS, 2):

@@ -214,6 +214,7 @@ def _images(tmp_path: Path, **shapes: tuple[int, int, int]) -> PictureSource:
     return PictureSource(folder, draw_title)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_each_case_is_drawn_by_the_callers_function(tmp_path: Path, workers: int) -> None:
     predictions, labels = _folders(tmp_path, a=GOOD, b=POOR)

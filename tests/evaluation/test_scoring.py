@@ -117,6 +117,7 @@ def no_picture(*_: object) -> None:
     raise AttributeError("no picture")
 
 
+@pytest.mark.slow
 def test_a_process_says_the_same_and_names_the_case_that_breaks(tmp_path: Path) -> None:
     tasks = _tasks(tmp_path, "good", "bad", "broken")
     np.save(tasks[1].files.prediction, np.full((6, 6, 6), 3, dtype=np.uint8))

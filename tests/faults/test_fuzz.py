@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -30,6 +31,7 @@ NEVER_REFUSE = ("run page", "run history", "run diagnosed", "cached probabilitie
 """They leave out what they cannot read."""
 
 
+@pytest.mark.slow
 def test_spoilt_files_are_read_or_refused() -> None:
     assert set(INPUTS) == {target.name for target in all_targets()}
 

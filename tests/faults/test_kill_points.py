@@ -24,6 +24,7 @@ def arguments(config: Path, run: Path) -> list[str]:
     return ["train", "--config", str(config), "--fold", "0", "--output", str(run), *resume]
 
 
+@pytest.mark.slow
 def test_killed_at_its_renames_a_run_ends_as_one_that_was_not(config_file: Path) -> None:
     whole, parts = config_file.parent / "whole", config_file.parent / "parts"
     errors = config_file.parent / "errors.txt"

@@ -48,6 +48,7 @@ def rows(run: Path) -> list[dict[str, str]]:
         return [{k: v for k, v in row.items() if k not in TIMED} for row in csv.DictReader(file)]
 
 
+@pytest.mark.slow
 def test_a_run_killed_again_and_again_ends_as_one_that_was_not(config_file: Path) -> None:
     whole, parts = config_file.parent / "whole", config_file.parent / "parts"
     assert begin(config_file, "whole").status() == 0
@@ -90,6 +91,7 @@ def test_sigterm_saves_and_says_how_to_go_on(config_file: Path) -> None:
     assert (state["progress"]["epoch"], state["progress"]["step"]) == (int(found[1]), int(found[2]))
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_leaves_what_was_saved(config_file: Path) -> None:
     run = config_file.parent / "run"
     assert begin(config_file, "run", "--set", "train.epochs=2").status() == 0
@@ -141,6 +143,7 @@ def test_a_folder_that_is_a_file_is_one_sentence(config_file: Path) -> None:
     assert (config_file.parent / "run").read_text() == "not a folder"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_store_cut_while_training_is_one_sentence(config_file: Path, workers: int) -> None:
     run = config_file.parent / "run"
@@ -157,6 +160,7 @@ def test_a_store_cut_while_training_is_one_sentence(config_file: Path, workers: 
     assert read_checkpoint(run / "checkpoints/last.pt").training is not None
 
 
+@pytest.mark.slow
 def test_a_loader_process_that_is_killed_is_a_sentence_and_not_a_hang(config_file: Path) -> None:
     running = begin(config_file, "run", "--set", "runtime.workers=1", "train.epochs=200")
     children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children")

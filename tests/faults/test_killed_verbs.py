@@ -50,6 +50,7 @@ def end_after_kills(work: Path, words: list[str], moments: list[Moment]) -> None
     assert leftovers(work) == []
 
 
+@pytest.mark.slow
 def test_selection(work: Path) -> None:
     words = ["validate_distribution", "--run", str(work / "run"), "--checkpoint", "last", "ema"]
     end_after_kills(

@@ -175,6 +175,7 @@ def two(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     return in_two_processes(tmp_path_factory.mktemp("two"), exchange_results)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STEPS)
 def test_two_processes_have_the_loss_and_the_gradient_of_one(
     name: str, two: list[dict[str, Any]]

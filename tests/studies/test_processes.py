@@ -35,6 +35,7 @@ def be_interrupted(_config: Config) -> None:
     raise Interrupted("SIGTERM")
 
 
+@pytest.mark.slow
 def test_a_run_is_trained_and_scored_as_evaluate_scores_it(
     study_tree: dict[str, Any], tiny_data: Path, tmp_path: Path
 ) -> None:
@@ -93,6 +94,7 @@ def test_a_process_that_ends_without_a_result_has_failed(
         worker.time(job, 1.0)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_interrupts_the_study(
     study_tree: dict[str, Any], tmp_path: Path
 ) -> None:

@@ -15,8 +15,9 @@ from vesuv.config import check, load_config
 from vesuv.errors import InputError
 from vesuv.runs.folder import RunFolder
 from vesuv.runs.records import Finding
-from vesuv.studies.remedies import default_seeds, remedy_study, try_remedies
+from vesuv.studies.remedies import default_seeds, next_command, remedy_study, try_remedies
 from vesuv.studies.study_file import Budget, Study
+from vesuv.training.train import with_absolute_paths
 
 RATE = ("still_weights", "--set optimizer.lr=0.03; the defaults are 5e-4 (adamw).")
 DICE = (
@@ -278,6 +279,23 @@ def test_more_seeds_go_on_with_the_finished_runs(run: RunFolder) -> None:
     assert [str(job) for job in worker.jobs] == [
         "as it is, fold 1, seed 9", "still_weights, fold 1, seed 9",
     ]  # fmt: skip
+
+
+def test_a_file_with_relative_paths_is_still_the_runs(
+    tiny_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tree = tiny_tree(Path(tiny_data.name), Path("unused"))
+    del tree["data"]["store"]
+    (tmp_path / tiny_data.name).symlink_to(tiny_data)
+    file = tmp_path / "tiny.yaml"
+    file.write_text(yaml.safe_dump(tree))
+    config = with_absolute_paths(load_config(file))
+    facts = {"config_file": str(file), "overrides": [], "store": str(config.data.store)}
+    run = made(tmp_path / "run", config, facts)
+
+    assert f"--config {file} --fold 1 --set a=1" in next_command(run, "x", ["a=1"])
+    assert study_of(run, RATE).changes == ()
 
 
 def test_the_data_are_those_that_the_run_recorded(tiny_data: Path, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ def job(study_tree: dict[str, Any], tmp_path: Path) -> Job:
     return first_job(study_tree, tmp_path)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_to_the_same_result(job: Job, tmp_path: Path) -> None:
     def stop(at: StepProgress) -> None:
         if at.epoch == 2:

@@ -143,6 +143,7 @@ def distance(first: Path, second: Path, name: str) -> float:
     return float((off / sum(value.double().square().sum() for value in one.values())) ** 0.5)
 
 
+@pytest.mark.slow
 def test_two_processes_end_where_one_does_also_when_resumed(
     tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,6 +217,7 @@ def torchrun(tree: dict[str, Any], folder: Path, *options: str) -> subprocess.Co
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.slow
 def test_under_torchrun_one_process_prepares_writes_and_speaks(
     tiny_data: Path, tmp_path: Path
 ) -> None:
@@ -233,6 +235,7 @@ def test_under_torchrun_one_process_prepares_writes_and_speaks(
     assert '"processes": 2' in (tmp_path / "run/run.json").read_text()
 
 
+@pytest.mark.slow
 def test_under_torchrun_a_users_mistake_is_one_sentence(tiny_data: Path, tmp_path: Path) -> None:
     tree = tiny_tree(tiny_data, tmp_path / "store")
     tree["sampling"]["batch_size"] = 3

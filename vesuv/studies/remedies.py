@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vesuv.config import Config, load_config
-from vesuv.data.store import store_path
 from vesuv.diagnosis.remedies import alternatives
 from vesuv.errors import InputError, command
 from vesuv.runs.folder import RunFolder
@@ -23,6 +22,7 @@ from vesuv.studies.records import Record
 from vesuv.studies.run_study import run_study
 from vesuv.studies.study_file import Arm, Budget, Study, StudySettings, is_shared
 from vesuv.studies.tables import write_tables
+from vesuv.training.train import with_absolute_paths
 from vesuv.types import Say, silent
 
 AS_IT_IS = "as it is"
@@ -32,8 +32,6 @@ _NO_TRAINING = ("validation", "selection", "inference", "checkpoint", "diagnosis
 _SPEED = ("runtime.workers", "runtime.augment_on")
 """Keys that change the time of a step alone."""
 _SAME_LENGTH = "all arms train equally long"
-
-
 _LENGTH = re.compile(r"train\.(epochs|steps_per_epoch)|runtime\.max_minutes|phases\.\d+\.epochs.*")
 """Keys of the length of a run, which the budget sets."""
 
@@ -155,7 +153,8 @@ def next_command(run: RunFolder, arm: str, changes: Sequence[str]) -> str:
     file, earlier = str(run.config_file), _store_changes(run)
     if facts.config_file is not None:
         with suppress(InputError):
-            if load_config(facts.config_file, facts.overrides) == run.config:
+            started_with = load_config(facts.config_file, facts.overrides)
+            if with_absolute_paths(started_with) == run.config:
                 file, earlier = facts.config_file, facts.overrides
     keys = {_key(change) for change in changes}
     kept = [change for change in earlier if _key(change) not in keys]
@@ -201,7 +200,7 @@ def _store_changes(run: RunFolder) -> tuple[str, ...]:
             f"{run.path}: its cases were in memory, so its remedies cannot be tried; train it from "
             "a folder of data"
         )
-    return () if store_path(run.config).resolve() == Path(store) else (f"data.store={store}",)
+    return () if run.config.data.store is not None else (f"data.store={Path(store).resolve()}",)
 
 
 def _remedies(base: _Base, findings: Sequence[Finding]) -> tuple[dict[str, Settings], list[str]]:

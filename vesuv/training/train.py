@@ -168,7 +168,7 @@ def train_fold(
                     run.clear()
             facts = {**_run_facts(trainer, data, fold), "started": started, **(origin or {})}
             facts["pretrained"] = run.facts.pretrained if resume else loaded and loaded.record()
-            run.create(_with_absolute_paths(config) if data.store else config, facts)
+            run.create(with_absolute_paths(config) if data.store else config, facts)
         group.wait()
         trainer.fit()
     return trainer
@@ -221,7 +221,7 @@ def _with_memory_root(config: Config | Mapping[str, Any] | str | Path) -> Any:
     return {"name": "in_memory", **config, "data": {"root": _IN_MEMORY, **section}}
 
 
-def _with_absolute_paths(config: Config) -> Config:
+def with_absolute_paths(config: Config) -> Config:
     """Return the configuration as a run records it: its data are found from any folder."""
     root, store = Path(config.data.root).absolute(), store_path(config).absolute()
     data = config.data.model_copy(update={"root": str(root), "store": str(store)})

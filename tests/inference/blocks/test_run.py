@@ -95,6 +95,7 @@ def test_the_image_holds_mask_levels_and_pyramid(volume: Path, tmp_path: Path) -
     assert record["windows"]["empty"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_chain", [False, True])
 def test_calibrated_probabilities_and_uncertainty_lie_beside_the_mask(
     with_chain: bool, volume: Path, tmp_path: Path
@@ -140,6 +141,7 @@ def test_uncertainty_and_calibration_need_what_whole_volumes_need(
     assert not output.exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_while_it_finishes_goes_on(
     volume: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
