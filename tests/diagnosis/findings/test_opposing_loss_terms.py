@@ -45,3 +45,15 @@ def test_a_quarrel_that_is_over_or_a_weak_term_is_no_finding(make: MakeEvidence)
 
 def test_nothing_is_said_without_gradients(make: MakeEvidence) -> None:
     assert find(make(observations=[{}] * 4)) is None
+
+
+def test_terms_that_cancel_next_to_the_loss_of_a_converged_run_are_fine(
+    make: MakeEvidence,
+) -> None:
+    lines = [look(encoder=-0.01, bottleneck=0.25, decoder=-0.65, output=-0.9)] * 3
+
+    assert find(make(observations=lines)) is None
+
+
+def test_a_network_without_an_encoder_is_judged_by_its_groups(make: MakeEvidence) -> None:
+    assert find(make(observations=[look(down_layers=-0.6, up_layers=-0.5)])) is not None
