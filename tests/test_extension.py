@@ -131,6 +131,7 @@ def test_a_package_that_cannot_be_imported_is_named(config_file: Path, tmp_path:
     assert "of package thin-parts 1.0: cannot be loaded" in trained.stderr
 
 
+@pytest.mark.slow
 def test_without_the_package_its_names_are_refused(config_file: Path) -> None:
     done = called(dict(os.environ), ("train", "--config", config_file, "--fold", 0))
 

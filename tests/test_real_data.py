@@ -35,6 +35,7 @@ def configuration(folder: str, store: Path, patch: list[int], **data: Any) -> Co
     )
 
 
+@pytest.mark.slow
 def test_a_ct_comes_back_in_its_own_space(tmp_path: Path) -> None:
     config = configuration(
         "nifti_ct",

@@ -37,6 +37,7 @@ def test_options_of_a_verb_are_completed() -> None:
     assert "--fold" not in completions("vesuv", "predict", "--")
 
 
+@pytest.mark.slow
 def test_it_is_installed_for_the_shell_of_the_user(tmp_path: Path) -> None:
     environment = {**os.environ, "HOME": str(tmp_path), "SHELL": str(BASH)}
     code = "from vesuv.cli import main; main(['--install-completion', '--shell', 'bash'])"

@@ -89,6 +89,7 @@ def ome_zarr(root: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [kaggle, nnunet, folders, pairs, ome_zarr])
 def test_what_is_written_trains_as_it_is(
     make: Callable[[Path], Path],

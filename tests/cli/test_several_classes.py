@@ -47,6 +47,7 @@ def configuration(phantom: Path, folder: Path, labels: dict[str, Any]) -> Path:
     return file
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("labels", "judged"),
     [

@@ -119,6 +119,7 @@ def test_a_run_records_absolute_paths_and_goes_on_with_its_own_changes(
     assert load_config("config.yaml").train.epochs == 3
 
 
+@pytest.mark.slow
 def test_minutes_give_the_run_its_length_and_resume_keeps_it(
     mine: Path, run: Run, capsys: Output
 ) -> None:

@@ -7,6 +7,8 @@ import re
 import shutil
 from pathlib import Path
 
+import pytest
+
 from vesuv.config import Config
 from vesuv.diagnosis import Evidence, compare, diagnose, finding_lines
 from vesuv.training.train import train
@@ -35,6 +37,7 @@ def mutated(content: bytes, rng: random.Random) -> bytes:
     return content[: rng.randrange(len(content) + 1)] if rng.random() < 0.1 else content
 
 
+@pytest.mark.slow
 def test_a_hundred_mutated_runs_are_read_without_a_fault(
     tiny_config: Config, tmp_path: Path
 ) -> None:

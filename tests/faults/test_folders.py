@@ -50,6 +50,7 @@ def fill(disk: Path) -> None:
                     file.write(bytes(size))
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_while_training_costs_nothing_that_was_saved(
     config_file: Path, small_disk: Path
 ) -> None:

@@ -60,6 +60,7 @@ def test_selection(work: Path) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("over_earlier_masks", [False, True])
 def test_prediction(work: Path, over_earlier_masks: bool) -> None:
     words = ["predict", "--run", str(work / "run"), "--input", str(work / "inputs")]

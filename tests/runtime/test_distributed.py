@@ -238,6 +238,7 @@ def resumed_equals_uninterrupted(group: Group) -> bool:
     )
 
 
+@pytest.mark.slow
 def test_three_processes_continue_bit_for_bit(tmp_path: Path) -> None:
     """The sum of three numbers depends on their order, that of two does not."""
     assert in_processes(3, tmp_path, resumed_equals_uninterrupted) == [True, True, True]

@@ -87,6 +87,7 @@ def test_a_process_has_one_thread_and_ignores_interrupts(
     assert [rest for _, (_, *rest) in process_facts] == [[1, True]] * 4
 
 
+@pytest.mark.slow
 def test_a_pool_keeps_its_processes_for_the_next_call() -> None:
     with ProcessPool(2) as processes:
         used = [{process for _, process in processes.map(process_of, ITEMS)} for _ in range(3)]
@@ -103,6 +104,7 @@ def test_no_items_give_no_results() -> None:
     assert list(parallel_map(process_of, [])) == list(parallel_map(process_of, [], workers=2)) == []
 
 
+@pytest.mark.slow
 def test_results_come_in_the_order_of_completion(tmp_path: Path) -> None:
     work = partial(wait_for_last_item, tmp_path / "last")
 
@@ -161,6 +163,7 @@ def test_a_killed_process_gives_an_error_that_names_the_items() -> None:
         list(parallel_map(kill_own_process, ITEMS, name="case {}".format, workers=2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [None, 1, 2])
 def test_an_exception_names_its_item(workers: int | None) -> None:
     with pytest.raises(KeyError, match="absent") as caught:

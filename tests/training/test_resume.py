@@ -45,6 +45,7 @@ def test_out_of_time_a_run_ends_in_good_order_and_goes_on(
     assert same(weights(run, "last"), weights(whole, "last"))
 
 
+@pytest.mark.slow
 def test_a_run_stopped_at_any_step_goes_on_as_if_it_had_not(
     tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,6 +90,7 @@ def test_a_finished_run_is_extended_on_the_curve_of_its_new_length(
     assert "train.epochs is 4, was 2: the poly schedule follows the curve of the new number" in log
 
 
+@pytest.mark.slow
 def test_a_damaged_last_checkpoint_costs_the_steps_since_the_one_before(
     tiny_config: Config, tmp_path: Path
 ) -> None:

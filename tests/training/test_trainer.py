@@ -70,6 +70,7 @@ def test_a_run_learns_and_leaves_everything_behind(tiny_config: Config, tmp_path
     assert list(run.path.glob("events.out.tfevents.*"))
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_weights_and_others_do_not(
     tiny_config: Config, tmp_path: Path
 ) -> None:
@@ -81,6 +82,7 @@ def test_equal_seeds_give_equal_weights_and_others_do_not(
     assert not same(weights(first, "last"), weights(third, "last"))
 
 
+@pytest.mark.slow
 def test_loader_processes_change_nothing(tiny_config: Config, tmp_path: Path) -> None:
     alone = train(tiny_config, output=tmp_path / "a").folder
     helped = train(changed(tiny_config, runtime={"workers": 2}), output=tmp_path / "b").folder

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.inference.blocks.conftest import block_prediction, network, predictor
 from vesuv.inference.blocks.file_output import predict_to_files
 
 
+@pytest.mark.slow
 def test_calibrated_probabilities_and_uncertainty_are_those_of_the_whole_volume(
     volume: Path, tmp_path: Path
 ) -> None:

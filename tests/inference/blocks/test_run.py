@@ -171,6 +171,7 @@ def test_a_chain_runs_over_all_blocks(volume: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "p.zarr/probabilities").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chosen", [{"keep_probabilities": True}, ALL_OUTPUTS])
 def test_a_killed_run_goes_on_and_gives_the_same_bytes(
     chosen: dict[str, bool], volume: Path, tmp_path: Path
@@ -250,6 +251,7 @@ def test_a_block_size_does_not_change_the_mask(volume: Path, tmp_path: Path) -> 
     assert np.array_equal(*masks)
 
 
+@pytest.mark.slow
 def test_another_prediction_is_not_continued(volume: Path, tmp_path: Path) -> None:
     output = tmp_path / "p.zarr"
     block_prediction(predictor(network()), volume, output).run()
