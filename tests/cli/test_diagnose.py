@@ -78,12 +78,18 @@ def test_equal_objectives_may_be_compared(
     assert "their losses may be compared" in capsys.readouterr().out
 
 
+def unfinished_run(config: Config, path: Path) -> Path:
+    """A run without a finished epoch."""
+    made = run_of(config, path)
+    for name in ("metrics.csv", "evidence.jsonl", "events.jsonl"):
+        (made / name).unlink()
+    return made
+
+
 def test_a_run_without_a_finished_epoch_is_no_fault(
     tiny_config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = run_of(tiny_config, tmp_path / "run")
-    for name in ("metrics.csv", "evidence.jsonl", "events.jsonl"):
-        (path / name).unlink()
+    path = unfinished_run(tiny_config, tmp_path / "run")
     capsys.readouterr()
 
     assert called("--run", path) == 0
@@ -159,9 +165,7 @@ def test_failed_trainings_are_an_error_at_the_end(
 def test_without_a_remedy_nothing_is_trained(
     tiny_config: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = run_of(tiny_config, tmp_path / "run")
-    for name in ("metrics.csv", "evidence.jsonl", "events.jsonl"):
-        (path / name).unlink()
+    path = unfinished_run(tiny_config, tmp_path / "run")
     capsys.readouterr()
 
     assert called("--run", path, "--try", 1) == 0

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -93,16 +95,23 @@ def test_the_cube_keeps_a_thin_oblique_sheet_whole_and_the_cross_a_third() -> No
     assert kept_by_cross == pytest.approx(1 / 3, abs=0.01)
 
 
-def test_only_the_input_is_kept_for_backward() -> None:
+def kept_for_backward(compute: Callable[[], Tensor]) -> list[Tensor]:
+    """Return the tensors that autograd saves."""
     kept: list[Tensor] = []
 
     def pack(tensor: Tensor) -> Tensor:
         kept.append(tensor)
         return tensor
 
-    probs = random_probs().requires_grad_()
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        soft_skeleton(probs, 3, cube=True)
+        compute()
+    return kept
+
+
+def test_only_the_input_is_kept_for_backward() -> None:
+    probs = random_probs().requires_grad_()
+
+    kept = kept_for_backward(lambda: soft_skeleton(probs, 3, cube=True))
 
     assert [tensor.data_ptr() for tensor in kept] == [probs.data_ptr()]
 
@@ -151,14 +160,8 @@ def test_soft_dilation_and_its_gradient_equal_torchs_max_pooling(times: int) -> 
 
 
 def test_dilation_keeps_its_input_alone_for_backward() -> None:
-    kept: list[Tensor] = []
-
-    def pack(tensor: Tensor) -> Tensor:
-        kept.append(tensor)
-        return tensor
-
     probs = random_probs().requires_grad_()
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        soft_dilation(probs, 2)
+
+    kept = kept_for_backward(lambda: soft_dilation(probs, 2))
 
     assert [tensor.data_ptr() for tensor in kept] == [probs.data_ptr()]

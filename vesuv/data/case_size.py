@@ -13,7 +13,7 @@ from vesuv.io.memory import memory_limit
 from vesuv.types import Spacing
 
 LARGE_VOXELS = 2**30
-"""Cases with more voxels are prepared part by part, whatever the memory."""
+"""Volumes of more voxels are prepared in parts and predicted in blocks, whatever the memory."""
 _BYTES_RESAMPLED = 24
 """Bytes that resampling a whole case takes for a voxel, besides image and label."""
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,6 +11,7 @@ import numpy as np
 import pytest
 import zarr
 
+from tests.http_server import serving
 from tests.inference.blocks.conftest import (
     block_prediction,
     network,
@@ -42,13 +41,8 @@ class Server(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
-    handler = partial(Server, directory=str(tmp_path))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
-        thread.join()
+    with serving(Server, tmp_path) as url:
+        yield url
 
 
 def test_a_prediction_goes_on_when_the_network_is_back(

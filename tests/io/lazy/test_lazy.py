@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,6 +13,7 @@ import pytest
 import tifffile
 import zarr
 
+from tests.http_server import serving
 from vesuv.errors import InputError
 from vesuv.io.formats import read, write
 from vesuv.io.lazy import open_lazy
@@ -184,13 +183,8 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
-    handler = partial(_Quiet, directory=str(tmp_path))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        thread = threading.Thread(target=running.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
-        thread.join()
+    with serving(_Quiet, tmp_path) as url:
+        yield url
 
 
 def read_remote(url: str, **options) -> Array:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from vesuv.data.case_size import LARGE_VOXELS
 from vesuv.errors import InputError
 from vesuv.inference.blocks.arrays import LEVELS_LEVEL, MASK_LEVEL, UNCERTAINTY_LEVEL
 from vesuv.inference.blocks.run import BlockPrediction
@@ -24,9 +25,6 @@ from vesuv.io.lazy import LAZY_SUFFIXES
 from vesuv.io.sharded import ShardedArray
 from vesuv.io.slabs import write_slabs
 from vesuv.types import Array
-
-LARGE_VOXELS = 2**30
-"""Volumes with more voxels are predicted in blocks."""
 
 
 def is_large(volume: InputVolume) -> bool:
