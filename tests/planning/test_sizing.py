@@ -11,8 +11,9 @@ from tests.planning.surveys import survey
 from vesuv.planning.memory import estimate_memory, memory_budget
 from vesuv.planning.proposal import DataSource, Planner
 from vesuv.planning.recognition import Recognition
-from vesuv.planning.sizing import DUTY, MIN_STEPS, Resources, Size
+from vesuv.planning.sizing import MIN_STEPS, Resources, Size
 from vesuv.runtime.machine import Machine
+from vesuv.training.run_length import STEP_SHARE
 
 CPU = Machine(torch.device("cpu"), "float32", 0, 2, "worker")
 CUDA = Machine(torch.device("cuda"), "bfloat16", 8, 8, "device")
@@ -47,7 +48,7 @@ def test_time_limits_the_size_so_that_enough_steps_fit() -> None:
 
     fitting = size(resources)
 
-    steps = 30 * 60 * DUTY / (fitting.cost.flops / 3e11)
+    steps = 30 * 60 * STEP_SHARE / (fitting.cost.flops / 3e11)
     assert steps >= MIN_STEPS
     assert "fewer than 1500 steps in 30 minutes" in fitting.limit
     # 32 filters on blocks of voxels, three levels down, as configs/fib25.yaml

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from vesuv.planning.choices import Choice
-from vesuv.planning.sizing import DUTY, MIN_STEPS
+from vesuv.planning.sizing import MIN_STEPS
 from vesuv.runtime.machine import Machine
+from vesuv.training.run_length import STEP_SHARE
 
 _SHORT_RUN = 5000
 """Steps below which a run counts as short."""
@@ -39,7 +40,7 @@ class Schedule:
         """Return as many epochs as fit into the minutes; a fixed number without them."""
         if minutes is None or step_seconds is None:
             return cls(_LONG_EPOCHS, _LONG_STEPS, step_seconds, minutes)
-        steps = max(1, int(60 * minutes * DUTY / step_seconds))
+        steps = max(1, int(60 * minutes * STEP_SHARE / step_seconds))
         per_epoch = min(steps, _SHORT_STEPS if steps < _SHORT_RUN else _LONG_STEPS)
         return cls(max(1, steps // per_epoch), per_epoch, step_seconds, minutes)
 

@@ -12,12 +12,11 @@ from vesuv.planning.memory import MemoryEstimate, estimate_memory
 from vesuv.planning.network_shape import NetworkShape, shape_network
 from vesuv.planning.survey import DatasetSurvey
 from vesuv.runtime.machine import Machine
+from vesuv.training.run_length import STEP_SHARE
 from vesuv.types import Spacing
 
 MIN_STEPS = 1500
 """Steps that a run of the wanted duration shall have at least."""
-DUTY = 0.85
-"""Share of a run's time that is spent on steps; the rest reads, augments, validates and saves."""
 _SIZES = (
     (256, 32, False),
     (224, 32, False),
@@ -61,7 +60,7 @@ class Resources:
     @property
     def step_seconds(self) -> float | None:
         """Longest duration of a step that leaves enough of them; None: any."""
-        return None if self.minutes is None else 60 * self.minutes * DUTY / MIN_STEPS
+        return None if self.minutes is None else 60 * self.minutes * STEP_SHARE / MIN_STEPS
 
 
 @dataclass(frozen=True)

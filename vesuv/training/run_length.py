@@ -24,7 +24,7 @@ _STEPS_WHILE_TIMED = 100_000
 """Steps of the only epoch; the time limit ends it."""
 _TIMED_SHARE = 0.02
 """Duration of the timing as a share of the minutes."""
-_STEP_SHARE = 0.85
+STEP_SHARE = 0.85
 """Share of a run's time that is spent on steps; the rest validates, averages and saves."""
 
 
@@ -98,13 +98,13 @@ def minutes_changes(
     timing = timing_changes(60 * minutes * _TIMED_SHARE)
     step_seconds = time_step(load_config(file, [*changes, *timing]), fold)
     seconds = 60 * minutes - (time.monotonic() - start)
-    if seconds * _STEP_SHARE < step_seconds:
+    if seconds * STEP_SHARE < step_seconds:
         raise InputError(
             f"--minutes: must leave time for a step after timing, which took "
             f"{60 * minutes - seconds:.0f} s with {step_seconds:.2g} s a step, found {minutes:g}; "
             "give more"
         )
-    length = length_changes(load_config(file, changes), int(seconds * _STEP_SHARE / step_seconds))
+    length = length_changes(load_config(file, changes), int(seconds * STEP_SHARE / step_seconds))
     return [*length, f"runtime.max_minutes={seconds / 60:.3g}"]
 
 
