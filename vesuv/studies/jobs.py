@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from vesuv.config import Config, load_config
+from vesuv.config.labels import LabelsConfig
 from vesuv.data.builder import open_or_prepare_store
 from vesuv.data.folds import load_folds
 from vesuv.data.splits import splits_file
@@ -15,7 +16,8 @@ from vesuv.studies.records import Job, run_name
 from vesuv.studies.study_file import Arm, Study
 from vesuv.training.run_length import length_changes
 
-_STORED_KEYS = ("data.spacing", "labels.")
+_LABELS = "labels."
+_STORED_KEYS = ("data.spacing", _LABELS)
 """Keys that the prepared data depend on: an arm that changes one has a store of its own."""
 
 
@@ -32,6 +34,7 @@ def arm_configs(study: Study) -> dict[str, Config]:
         try:
             configs[arm.name] = load_config(study.base, _own_changes(study, arm))
             scored_checkpoint(study, configs[arm.name])
+            _check_labels(study, configs[arm.name])
         except InputError as fault:
             sentences = fault.faults if isinstance(fault, InputErrors) else [str(fault)]
             faults += [f"{study.path}: arms.{arm.name}: {text}" for text in sentences]
@@ -126,7 +129,36 @@ def make_job(
         measures=score.measures,
         selection=score.selection,
         held_out=held_out,
+        labels=labels_of_scores(study),
     )
+
+
+def labels_of_scores(study: Study) -> LabelsConfig | None:
+    """Return how the first arm reads labels, if an arm reads them otherwise."""
+    if not any(change.startswith(_LABELS) for arm in study.arms for change in arm.changes):
+        return None
+    return load_config(study.base, _own_changes(study, study.arms[0])).labels
+
+
+def _check_labels(study: Study, config: Config) -> None:
+    """Refuse arms whose scores would be those of different labels.
+
+    Raises:
+        InputError: There are no further cases, or the arm has other targets.
+    """
+    labels = labels_of_scores(study)
+    if labels is None or labels == config.labels:
+        return
+    if study.settings.held_out is None:
+        raise InputError(
+            "labels: differ from the first arm's, and scores of validation cases would be those of "
+            "different labels; give study.held_out, whose labels are read as the first arm does"
+        )
+    if labels.targets != config.labels.targets:
+        raise InputError(
+            f"labels: must have the first arm's targets {labels.targets.names}, found "
+            f"{config.labels.targets.names}; rename the classes"
+        )
 
 
 def _own_changes(study: Study, arm: Arm) -> tuple[str, ...]:

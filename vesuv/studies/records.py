@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from vesuv.config.labels import LabelsConfig
 from vesuv.io.tables import read_json_or_none, write_json
 
 CurvePoint = tuple[float, int, float]
@@ -34,6 +35,9 @@ class Job:
     """Whether the threshold is selected as well."""
     held_out: tuple[Path, Path] | None
     """Folders of images and labels of further cases."""
+    labels: LabelsConfig | None = field(default=None, hash=False)
+    """How labels are read where arms read them differently: only the further cases are scored, all
+    with these classes. None: as the run reads them."""
 
     @property
     def record_file(self) -> Path:

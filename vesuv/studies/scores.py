@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from vesuv.config.labels import LabelsConfig
 from vesuv.data.labels import encode
 from vesuv.errors import InputError
 from vesuv.evaluation.class_scores import Row, measure_rows, overlap_row
@@ -34,18 +35,25 @@ SELECTED = "selected/"
 def score_run(job: Job) -> tuple[Row, dict[str, Row]]:
     """Score a trained run with the threshold of its configuration.
 
+    Where arms read labels differently, its validation cases are not scored: they are labelled as
+    this arm reads them.
+
     Returns:
         Column -> mean over the cases, and the scores of each case.
     """
     (one,) = open_held_out([job.run])
     predictor = Predictor([one.network(job.checkpoint, one.machine.device)], one.machine)
-    cases = _score_validation_cases(job, one, predictor)
-    scores = _means(cases)
-    if job.selection and len(one.cases) > 1:
-        scores |= _score_selection(job)
+    cases: dict[str, Row] = {}
+    scores: Row = {}
+    if job.labels is None:
+        cases = _score_validation_cases(job, one, predictor)
+        scores = _means(cases)
+        if job.selection and len(one.cases) > 1:
+            scores |= _score_selection(job)
     if job.held_out is not None:
+        labels = job.labels or predictor.config.labels
         held_out = {
-            f"{HELD_OUT}{files.id}": _score_files(files, predictor, job.measures)
+            f"{HELD_OUT}{files.id}": _score_files(files, predictor, labels, job.measures)
             for files in _files(*job.held_out)
         }
         scores |= {f"{HELD_OUT}{column}": value for column, value in _means(held_out).items()}
@@ -81,12 +89,14 @@ def _files(images: Path, labels: Path) -> list[CaseFiles]:
     return pairs
 
 
-def _score_files(files: CaseFiles, predictor: Predictor, measures: Sequence[str]) -> Row:
+def _score_files(
+    files: CaseFiles, predictor: Predictor, labels: LabelsConfig, measures: Sequence[str]
+) -> Row:
     """Predict an image and score it against its label's file."""
     image, label = read(files.prediction), read(files.label)
     probs = predictor.predict(image.channels, image.spacing)
     mask = predictor.classes(torch.from_numpy(probs), image.spacing)
-    labelled = encode(label.channels[0], predictor.config.labels)
+    labelled = encode(label.channels[0], labels)
     if labelled.shape != mask.shape:
         raise InputError(
             f"{files.label}: a label has the shape of its image {mask.shape}, found "

@@ -22,6 +22,7 @@ from vesuv.studies.comparison import (
     paired_difference,
     spread,
 )
+from vesuv.studies.jobs import labels_of_scores
 from vesuv.studies.records import Record, finished, run_name
 from vesuv.studies.study_file import Study
 
@@ -142,6 +143,10 @@ def describe(study: Study, records: Sequence[Record]) -> list[str]:
         "scored on it; ↓: lower is better.",
         "Differences are paired by fold and seed; intervals are 95 % by Student's t.",
     ]
+    if labels_of_scores(study) is not None:
+        lines.append(
+            "Arms read labels differently: only held_out/ is scored, with the first arm's labels."
+        )
     if settings.held_out is not None:
         lines.append(f"held_out/: the further cases of {settings.held_out.labels}.")
     if budget.minutes is not None:
