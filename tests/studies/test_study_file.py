@@ -15,6 +15,10 @@ from vesuv.studies.study_file import read_study
 REPOSITORY = Path(__file__).parents[2]
 
 
+def test_a_shipped_study_has_a_name() -> None:
+    assert read_study(Path("terms")).path == REPOSITORY / "configs/studies/terms.yaml"
+
+
 @pytest.mark.parametrize("file", sorted((REPOSITORY / "configs/studies").glob("*.yaml")), ids=str)
 def test_every_shipped_study_loads(file: Path) -> None:
     study = read_study(file)

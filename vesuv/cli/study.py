@@ -42,7 +42,7 @@ def study(
     its fold. A run that fails is recorded, and the study goes on.
 
     Args:
-        file: Study file (YAML), as configs/studies/terms.yaml.
+        file: Study file (YAML), or the name of one in configs/studies, as terms.
         changes: Changes to the base for all arms, section.key=value …, or to the study:
             study.budget.minutes=1 …
         folds: Folds … (default: those of the file).

@@ -1,4 +1,4 @@
-"""The configurations that come with vesuv: `--config v9_progressive`, `base: base`."""
+"""Configurations and studies that come with vesuv: `--config v9_progressive`, `base: base`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,16 @@ def config_path(word: str | Path, folder: Path = Path()) -> Path:
         folder: Folder that a relative path counts from.
     """
     text = str(word)
-    is_name = os.sep not in text and "/" not in text and not text.endswith(_SUFFIXES)
-    if is_name and text in shipped_files():
+    if _is_name(text) and text in shipped_files():
         return shipped_files()[text]
     return folder / text
+
+
+def study_path(word: str | Path) -> Path:
+    """Return the file that `vesuv study` names: a path, or the name of a shipped study."""
+    shipped = shipped_folder() / _STUDIES / f"{word}.yaml"
+    return shipped if _is_name(str(word)) and shipped.is_file() else Path(word)
+
+
+def _is_name(word: str) -> bool:
+    return os.sep not in word and "/" not in word and not word.endswith(_SUFFIXES)

@@ -112,7 +112,7 @@ def make_job(
     score, folders = study.settings.score, study.settings.held_out
     held_out = None
     if folders is not None:
-        held_out = (study.folder_of(folders.images), study.folder_of(folders.labels))
+        held_out = (Path(folders.images), Path(folders.labels))
     return Job(
         arm=arm.name,
         fold=fold,

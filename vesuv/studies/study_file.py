@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from vesuv.config.data import PositiveFloat, PositiveInt
 from vesuv.config.section import Section
 from vesuv.config.sentences import fault_sentences
-from vesuv.config.shipped import config_path
+from vesuv.config.shipped import config_path, study_path
 from vesuv.config.text import parse_yaml, read_text
 from vesuv.errors import InputError, InputErrors
 from vesuv.evaluation.measures import parse_measures
@@ -74,7 +74,7 @@ class HeldOutFolders(Section):
     """Further cases, which the user keeps out of the training data."""
 
     images: str
-    """Folder of volumes, from the folder of the study file."""
+    """Folder of volumes, from the current folder as data.root."""
     labels: str
     """Folder of their labels, matched by name."""
 
@@ -148,22 +148,19 @@ class Study:
         """The base configuration."""
         return config_path(self.settings.base, self.path.parent)
 
-    def folder_of(self, folder: str) -> Path:
-        """Return a folder that the file names."""
-        return self.path.parent / folder
-
 
 def read_study(path: Path, changes: Sequence[str] = (), arms: Sequence[str] | None = None) -> Study:
     """Read a study file.
 
     Args:
-        path: YAML file.
+        path: YAML file, or the name of a shipped study.
         changes: `section.key=value` of the base, or of the study, as in study.budget.minutes=1.
         arms: Names of the arms to keep; the first one is what the others are compared with.
 
     Raises:
         InputError: The file or a change is wrong, one sentence for each fault.
     """
+    path = study_path(path)
     tree = parse_yaml(read_text(path), str(path))
     if not isinstance(tree, dict):
         raise InputError(f"{path}: a study is a mapping of study and arms, found {tree!r:.60}")
