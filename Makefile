@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := log/demo
 PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
-.PHONY: setup demo test test-slow check format clean
+.PHONY: setup demo test test-slow check format docs gallery clean
 
 setup: $(VENV)/installed
 
@@ -29,6 +29,13 @@ check: setup
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: setup
+	$(BIN)/mkdocs build --strict --quiet
+	@echo "Pages: site/index.html"
+
+gallery: setup  # draw the pictures of docs/gallery/*.py anew that are older than their script
+	$(BIN)/python -m docs.gallery
 
 demo: setup
 	$(BIN)/python bin/phantom.py --output $(DEMO)/data --overwrite
