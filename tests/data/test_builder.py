@@ -169,7 +169,7 @@ def test_all_bad_cases_are_listed_and_no_store_is_left(own_data: Config, tmp_pat
     assert "c2.tif: an image holds finite values" in sentences
     assert "c3.tif: label value 7 (100.00% of the voxels) is not declared" in sentences
     assert "case c4 has no file in train_labels" in sentences
-    assert "c5.tif: a volume has 3 dimensions" in sentences
+    assert "c5.tif: image and label of a case have one shape, found label (1, 32, 32)" in sentences
     assert sorted(path.name for path in tmp_path.iterdir()) == ["raw"]
 
 

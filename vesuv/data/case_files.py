@@ -10,7 +10,7 @@ from vesuv.data.case import Case
 from vesuv.data.case_paths import CasePaths
 from vesuv.data.parts import PartVoxels, cut_part, part_of_voxels
 from vesuv.errors import InputError, command
-from vesuv.io.formats import read, suffix
+from vesuv.io.formats import check_lossless, read, suffix
 from vesuv.io.formats.volume import FormatError, Volume, check_claimed_size
 from vesuv.io.grid import VolumeFile, check_same_grid, read_channels
 from vesuv.io.lazy import LAZY_SUFFIXES, LazyVolume, Voxels, open_lazy
@@ -119,6 +119,7 @@ def _reads_slices(voxels: Voxels) -> bool:
 def _label_file(files: CasePaths) -> Path:
     if files.label is None:
         raise InputError(f"case {files.id}: has no label; training cases need one")
+    check_lossless(files.label, "label")
     return files.label
 
 

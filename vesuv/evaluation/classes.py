@@ -16,7 +16,7 @@ from vesuv.errors import InputError
 from vesuv.evaluation.measure import IgnoredVoxels, Pair
 from vesuv.evaluation.overlap import confusion, one_against_rest, scores
 from vesuv.evaluation.units import VOXEL, convert_spacing, length_unit
-from vesuv.io.formats import Volume, read
+from vesuv.io.formats import Volume, check_lossless, read
 from vesuv.io.grid import check_same_grid
 from vesuv.types import Array, ClassArray, Mask, Spacing
 
@@ -74,6 +74,8 @@ def read_classes(prediction: Path, label: Path, schema: LabelsConfig) -> Classes
     Raises:
         InputError: They cannot be read, are no masks, or cannot be compared.
     """
+    check_lossless(label, "label")
+    check_lossless(prediction, "mask")
     label_volume, volume = read(label), read(prediction)
     labelled = _encode(label_volume, schema, str(label))
     predicted = _encode(volume, schema, str(prediction))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vesuv.data.pairs import pairs_in
 from vesuv.errors import InputError
-from vesuv.io.formats import stem, suffix, volumes_in
+from vesuv.io.formats import mask_suffix, probability_suffix, stem, suffix, volumes_in
 
 _CHANNEL = re.compile(r"(?P<id>.+)_(?P<channel>\d{4})")
 
@@ -27,8 +27,13 @@ class InputVolume:
 
     @property
     def output_name(self) -> str:
-        """File name of the mask, in the format of the input."""
-        return self.id + suffix(self.files[0])
+        """File name of the mask, in the format of the input; PNG for a JPEG."""
+        return self.id + mask_suffix(self.files[0])
+
+    @property
+    def probabilities_name(self) -> str:
+        """File name of what is float32, in the format of the input; TIFF for a PNG or JPEG."""
+        return self.id + probability_suffix(self.files[0])
 
 
 def find_inputs(path: Path, *, channel_files: bool) -> list[InputVolume]:

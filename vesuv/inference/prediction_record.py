@@ -17,7 +17,7 @@ from vesuv.inference.blocks.settings import BlockSettings
 from vesuv.inference.domain_shift import DomainShift
 from vesuv.inference.inputs import InputVolume
 from vesuv.inference.provenance import PROVENANCE, file_record
-from vesuv.io.formats import suffix
+from vesuv.io.formats import mask_suffix, stem
 from vesuv.io.tables import read_json_or_none, write_json
 from vesuv.runs.fields import Record
 
@@ -54,7 +54,7 @@ class InputRecord(Record):
     @property
     def output_name(self) -> str:
         """File name of the mask."""
-        return self.id + (suffix(self.files[0].path) if self.files else "")
+        return self.id + (mask_suffix(self.files[0].path) if self.files else "")
 
     def has_same_files(self, other: InputRecord) -> bool:
         """Return whether the contents are equal, wherever the files lie."""
@@ -256,12 +256,9 @@ def output_files(
     folder: Path, volume: InputVolume, *, probabilities: bool, uncertainty: bool = False
 ) -> list[Path]:
     """Return the files of a volume: mask, then probabilities, then uncertainty."""
-    folders = [folder]
-    if probabilities:
-        folders.append(folder / PROBABILITIES)
-    if uncertainty:
-        folders.append(folder / UNCERTAINTY)
-    return [one / volume.output_name for one in folders]
+    folders = [PROBABILITIES] * probabilities + [UNCERTAINTY] * uncertainty
+    others = [folder / name / volume.probabilities_name for name in folders]
+    return [folder / volume.output_name, *others]
 
 
 def _is_done(
@@ -285,10 +282,10 @@ def _refusal(
     finished: Mapping[str, InputRecord],
     volumes: Sequence[InputVolume],
 ) -> InputError:
-    names = {volume.output_name: volume.id for volume in volumes}
+    names = {stem(volume.output_name): volume.id for volume in volumes}
     if difference is not None:
         reason = f"predicted with {difference}"
-    elif names[in_the_way[0].name] in finished:
+    elif names[stem(in_the_way[0])] in finished:
         reason = "predicted from an input that has changed since"
     else:
         reason = f"not recorded in {PROVENANCE}"

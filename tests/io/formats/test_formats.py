@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from vesuv.errors import InputError
-from vesuv.io.formats import SUFFIXES, read, stem, suffix, volumes_in, write
+from vesuv.io.formats import SUFFIXES, VOLUME_SUFFIXES, read, stem, suffix, volumes_in, write
 from vesuv.io.formats.volume import Volume
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(0, 250, (5, 6, 7), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("ending", SUFFIXES)
+@pytest.mark.parametrize("ending", VOLUME_SUFFIXES)
 @pytest.mark.parametrize("kind", ["uint8", "int16", "float32"])
 def test_voxels_and_type_survive_a_round_trip(tmp_path: Path, ending: str, kind: str) -> None:
     path = tmp_path / f"a{ending}"
@@ -32,7 +32,7 @@ def test_voxels_and_type_survive_a_round_trip(tmp_path: Path, ending: str, kind:
     assert back.spacing == (1.0, 1.0, 1.0)
 
 
-@pytest.mark.parametrize("ending", SUFFIXES)
+@pytest.mark.parametrize("ending", VOLUME_SUFFIXES)
 def test_channels_survive_a_round_trip(tmp_path: Path, ending: str) -> None:
     image = RNG.integers(0, 250, (2, 5, 6, 7), dtype=np.uint8)
     path = tmp_path / f"a{ending}"
@@ -42,7 +42,7 @@ def test_channels_survive_a_round_trip(tmp_path: Path, ending: str) -> None:
     assert np.array_equal(read(path).channels, image)
 
 
-@pytest.mark.parametrize("ending", [end for end in SUFFIXES if end != ".npy"])
+@pytest.mark.parametrize("ending", [end for end in VOLUME_SUFFIXES if end != ".npy"])
 def test_spacing_is_carried_over_from_another_format(tmp_path: Path, ending: str) -> None:
     like = Volume(IMAGE, (6.5, 0.75, 0.5), None)
 
@@ -51,7 +51,7 @@ def test_spacing_is_carried_over_from_another_format(tmp_path: Path, ending: str
     assert read(tmp_path / f"a{ending}").spacing == (6.5, 0.75, 0.5)
 
 
-@pytest.mark.parametrize("ending", SUFFIXES)
+@pytest.mark.parametrize("ending", VOLUME_SUFFIXES)
 def test_a_mask_written_like_its_image_has_the_image_s_geometry(
     tmp_path: Path, ending: str
 ) -> None:
@@ -67,7 +67,7 @@ def test_a_mask_written_like_its_image_has_the_image_s_geometry(
     assert np.array_equal(mask.array, IMAGE > 100)
 
 
-@pytest.mark.parametrize("ending", SUFFIXES)
+@pytest.mark.parametrize("ending", VOLUME_SUFFIXES)
 def test_an_existing_file_is_replaced_and_nothing_else_is_left(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"a{ending}"
     write(path, IMAGE)
@@ -78,7 +78,7 @@ def test_an_existing_file_is_replaced_and_nothing_else_is_left(tmp_path: Path, e
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
-@pytest.mark.parametrize("ending", [end for end in SUFFIXES if end != ".zarr"])
+@pytest.mark.parametrize("ending", [end for end in VOLUME_SUFFIXES if end != ".zarr"])
 def test_a_file_cut_in_half_is_named_as_damaged(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"a{ending}"
     write(path, RNG.integers(0, 255, (8, 20, 20), dtype=np.uint8))
@@ -88,7 +88,7 @@ def test_a_file_cut_in_half_is_named_as_damaged(tmp_path: Path, ending: str) -> 
         read(path)
 
 
-@pytest.mark.parametrize("ending", [end for end in SUFFIXES if end != ".zarr"])
+@pytest.mark.parametrize("ending", [end for end in VOLUME_SUFFIXES if end != ".zarr"])
 def test_an_empty_file_is_named_as_empty(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"a{ending}"
     path.touch()
@@ -103,8 +103,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_an_unknown_ending_lists_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"files end in one of \.tif.*found '\.jpg'"):
-        read(tmp_path / "a.jpg")
+    with pytest.raises(InputError, match=r"files end in one of \.tif.*found '\.gif'"):
+        read(tmp_path / "a.gif")
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         volumes_in(tmp_path / "gone")
 
 
-@pytest.mark.parametrize("ending", [".npy", ".tif", ".zarr", ".nii", ".nrrd"])
+@pytest.mark.parametrize("ending", [".npy", ".zarr", ".nii", ".nrrd"])
 def test_a_picture_is_not_a_volume(tmp_path: Path, ending: str) -> None:
     path = tmp_path / f"a{ending}"
     _write_picture(path)
@@ -147,14 +147,11 @@ def test_a_picture_is_not_a_volume(tmp_path: Path, ending: str) -> None:
 def _write_picture(path: Path) -> None:
     import nibabel
     import SimpleITK
-    import tifffile
     import zarr
 
     picture = np.zeros((6, 7), np.uint8)
     if path.suffix == ".npy":
         np.save(path, picture)
-    elif path.suffix == ".tif":
-        tifffile.imwrite(path, picture)
     elif path.suffix == ".zarr":
         zarr.create_array(str(path), data=picture)
     elif path.suffix == ".nii":
@@ -190,7 +187,7 @@ def test_a_pipe_is_refused_at_once(tmp_path: Path, ending: str) -> None:
         read(tmp_path / f"a{ending}")
 
 
-@pytest.mark.parametrize("ending", SUFFIXES)
+@pytest.mark.parametrize("ending", VOLUME_SUFFIXES)
 @pytest.mark.parametrize("closed", ["file", "folder"])
 def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, ending: str, closed: str) -> None:
     path = tmp_path / "in" / f"a{ending}"
@@ -214,7 +211,7 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, ending: str, close
     assert "may not be read by this user; change the permissions" in done.stdout, done.stderr
 
 
-@pytest.mark.parametrize("ending", [end for end in SUFFIXES if end not in (".nrrd", ".mha")])
+@pytest.mark.parametrize("ending", [end for end in VOLUME_SUFFIXES if end not in (".nrrd", ".mha")])
 def test_a_name_that_is_no_utf8_is_read_and_written(tmp_path: Path, ending: str) -> None:
     path = tmp_path / os.fsdecode(b"\xff\xe9" + ending.encode())
 
@@ -223,7 +220,7 @@ def test_a_name_that_is_no_utf8_is_read_and_written(tmp_path: Path, ending: str)
     assert np.array_equal(read(path).array, IMAGE)
 
 
-@pytest.mark.parametrize("ending", SUFFIXES)
+@pytest.mark.parametrize("ending", VOLUME_SUFFIXES)
 def test_values_beyond_int64_survive_a_round_trip(tmp_path: Path, ending: str) -> None:
     array = np.full((3, 4, 5), 2**63 + 5, np.uint64)
 

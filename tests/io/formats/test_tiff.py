@@ -9,6 +9,7 @@ import tifffile
 
 from vesuv.errors import InputError
 from vesuv.io.formats import Volume, read, write
+from vesuv.io.lazy import open_lazy
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (6, 30, 20), dtype=np.uint8)
 
@@ -193,10 +194,37 @@ def test_colour_samples_are_channels(tmp_path: Path) -> None:
     assert np.array_equal(read(tmp_path / "a.tif").array, np.moveaxis(image, -1, 0))
 
 
-def test_a_colour_picture_is_not_a_volume(tmp_path: Path) -> None:
-    tifffile.imwrite(tmp_path / "a.tif", np.zeros((30, 20, 3), np.uint8), photometric="rgb")
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_a_colour_image_is_one_slice_of_three_channels(tmp_path: Path, planar: str) -> None:
+    image = np.stack([IMAGE[0], 255 - IMAGE[0], IMAGE[0] // 2])
+    samples = image if planar == "separate" else np.moveaxis(image, 0, -1)
+    tifffile.imwrite(tmp_path / "a.tif", samples, photometric="rgb", planarconfig=planar)
 
-    with pytest.raises(InputError, match=r"found one colour picture \(30, 20, 3\)"):
+    volume = read(tmp_path / "a.tif")
+
+    assert np.array_equal(volume.array, image[:, np.newaxis])
+    assert np.array_equal(open_lazy(tmp_path / "a.tif").voxels.array, image[:, np.newaxis])
+
+
+def test_one_grey_page_is_one_slice(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", IMAGE[0], compression="lzw")
+
+    assert np.array_equal(read(tmp_path / "a.tif").array, IMAGE[:1])
+    assert open_lazy(tmp_path / "a.tif").shape == IMAGE[:1].shape
+
+
+def test_channels_of_one_slice_are_no_slices(tmp_path: Path) -> None:
+    image = np.stack([IMAGE[0], 255 - IMAGE[0], IMAGE[0] // 2])
+    tifffile.imwrite(tmp_path / "a.tif", image, imagej=True, metadata={"axes": "CYX"})
+
+    assert np.array_equal(read(tmp_path / "a.tif").array, image[:, np.newaxis])
+
+
+def test_an_image_with_transparency_is_refused(tmp_path: Path) -> None:
+    image = np.zeros((30, 20, 4), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="rgb", extrasamples=["unassalpha"])
+
+    with pytest.raises(InputError, match=r"a\.tif: an image has no alpha channel, found one; save"):
         read(tmp_path / "a.tif")
 
 

@@ -15,11 +15,24 @@ import numpy as np
 from vesuv.errors import InputError
 from vesuv.files import NotRegularError, kind_of
 from vesuv.io.atomic import atomic_replace, catch_write_errors
-from vesuv.io.formats import itk, nifti, npy, tiff, zarr_
+from vesuv.io.formats import image_2d, itk, nifti, npy, tiff, zarr_
 from vesuv.io.formats.volume import FormatError, Volume
 from vesuv.types import Array
 
-__all__ = ["SUFFIXES", "Volume", "read", "stem", "suffix", "volumes_in", "write"]
+__all__ = [
+    "IMAGE_2D_SUFFIXES",
+    "SUFFIXES",
+    "VOLUME_SUFFIXES",
+    "Volume",
+    "check_lossless",
+    "mask_suffix",
+    "probability_suffix",
+    "read",
+    "stem",
+    "suffix",
+    "volumes_in",
+    "write",
+]
 
 
 @dataclass(frozen=True)
@@ -32,7 +45,8 @@ class _Format:
 _TIFF = _Format("TIFF", tiff.read, tiff.write)
 _NIFTI = _Format("NIfTI", nifti.read, nifti.write)
 _ZARR = _Format("Zarr", zarr_.read, zarr_.write)
-_FORMATS = {
+_JPEG = _Format("JPEG", image_2d.read_jpeg, image_2d.write_jpeg)
+_VOLUME_FORMATS = {
     ".tif": _TIFF,
     ".tiff": _TIFF,
     ".nii": _NIFTI,
@@ -42,6 +56,12 @@ _FORMATS = {
     ".zarr": _ZARR,
     ".npy": _Format("NPY", npy.read, npy.write),
 }
+_IMAGE_2D_FORMATS = {
+    ".png": _Format("PNG", image_2d.read_png, image_2d.write_png),
+    ".jpg": _JPEG,
+    ".jpeg": _JPEG,
+}
+_FORMATS = {**_VOLUME_FORMATS, **_IMAGE_2D_FORMATS}
 _ACCESS_FAULTS = {
     errno.ENOENT: "no such file; check the path",
     errno.ENOTDIR: "no such file; check the path",
@@ -54,7 +74,12 @@ _ACCESS_FAULTS = {
 _MAX_NAME = 300
 """Characters of a path in a message."""
 SUFFIXES = tuple(_FORMATS)
-"""Endings of the files that can be read and written."""
+"""Endings of the files that can be read."""
+VOLUME_SUFFIXES = tuple(_VOLUME_FORMATS)
+"""Endings of the formats of volumes, which can all be written."""
+IMAGE_2D_SUFFIXES = tuple(_IMAGE_2D_FORMATS)
+"""Endings of two-dimensional images, which are volumes of one slice."""
+_TIFF_SUFFIXES = (".tif", ".tiff")
 
 
 def read(path: str | Path) -> Volume:
@@ -105,7 +130,10 @@ def write(path: str | Path, array: Array, like: Volume | None = None) -> None:
     path = Path(path)
     file_format = _format_of(path)
     with catch_write_errors(path), atomic_replace(path, ending=suffix(path)) as temporary:
-        file_format.write(temporary, np.asarray(array), like)
+        try:
+            file_format.write(temporary, np.asarray(array), like)
+        except FormatError as fault:
+            raise InputError(f"{path}: {fault}") from None
 
 
 def suffix(path: str | Path) -> str:
@@ -120,8 +148,37 @@ def stem(path: str | Path) -> str:
     return name[: len(name) - len(suffix(path))]
 
 
+def mask_suffix(path: str | Path) -> str:
+    """Return the ending of an input's mask: the input's own, .png for JPEG, which is lossy."""
+    return ".png" if _FORMATS.get(suffix(path)) is _JPEG else suffix(path)
+
+
+def probability_suffix(path: str | Path) -> str:
+    """Return the ending of an input's probabilities: the input's own, .tif for PNG and JPEG."""
+    return ".tif" if suffix(path) in IMAGE_2D_SUFFIXES else suffix(path)
+
+
+def check_lossless(path: Path, role: str) -> None:
+    """Refuse a file of classes in a format that does not keep values.
+
+    Args:
+        path: The file.
+        role: What it is, for the message: "label".
+
+    Raises:
+        InputError: It is a JPEG.
+    """
+    if _FORMATS.get(suffix(path)) is _JPEG:
+        raise InputError(
+            f"{path}: a {role} needs a lossless format, JPEG changes class values; export it anew "
+            "as PNG or TIFF"
+        )
+
+
 def volumes_in(folder: str | Path) -> list[Path]:
     """Return the volumes of a folder, sorted: files and .zarr folders that are not hidden.
+
+    PNG and JPEG beside volumes of other formats than TIFF are previews, and left out.
 
     Raises:
         InputError: There is no such folder.
@@ -130,7 +187,10 @@ def volumes_in(folder: str | Path) -> list[Path]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; check the path")
     candidates = (p for p in folder.iterdir() if suffix(p) and not p.name.startswith("."))
-    return sorted(path for path in candidates if path.is_dir() == (suffix(path) == ".zarr"))
+    paths = sorted(path for path in candidates if path.is_dir() == (suffix(path) == ".zarr"))
+    if all(suffix(path) in (*_TIFF_SUFFIXES, *IMAGE_2D_SUFFIXES) for path in paths):
+        return paths
+    return [path for path in paths if suffix(path) in VOLUME_SUFFIXES]
 
 
 def _check_kind(path: Path, file_format: _Format) -> None:

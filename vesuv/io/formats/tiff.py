@@ -34,6 +34,8 @@ from vesuv.io.formats.volume import (
 from vesuv.types import Array, Spacing
 
 _CHANNEL_AXES = "CS"
+_ALPHA = (1, 2)
+"""Values of the tag ExtraSamples for a channel of transparency."""
 _IMAGEJ_TYPES = (np.uint8, np.uint16, np.float32)
 _IMAGEJ_KEYS = ("spacing", "unit", "yunit", "zunit")
 _OME_DEFAULT_UNIT = "µm"
@@ -71,6 +73,7 @@ def read(path: Path) -> Volume:
         _refuse_logged(faults)
         series = checked_series(tif, path)
         check_claimed_size(series.shape, series.dtype.itemsize if series.dtype else 1)
+        _refuse_alpha(tif, series)
         array = series.asarray()
         _refuse_logged(faults)
         return header_of(tif, _reorder(array, series.axes))
@@ -214,14 +217,24 @@ def _reorder(array: Array, axes: str) -> Array:
     for place in reversed(range(len(axes))):
         if array.shape[place] == 1 and axes[place] not in "ZYX" and array.ndim > 3:
             array, axes = array.squeeze(place), axes[:place] + axes[place + 1 :]
+    if is_image_2d(axes):
+        array, axes = array[np.newaxis], f"Z{axes}"
     channel = next((place for place, code in enumerate(axes) if code in _CHANNEL_AXES), None)
     if array.ndim == 4 and channel is not None:
         array = np.moveaxis(array, channel, 0)
-    elif array.ndim == 3 and "S" in axes:
-        raise FormatError(
-            f"a volume has 3 dimensions, found one colour picture {array.shape}; give a 3-D volume"
-        )
     return require_volume(array, axes)
+
+
+def is_image_2d(axes: str) -> bool:
+    """Return whether axes are those of one slice: y and x, and channels or samples."""
+    return len(axes) == 2 or (len(axes) == 3 and any(code in _CHANNEL_AXES for code in axes))
+
+
+def _refuse_alpha(tif: Any, series: Any) -> None:
+    """Refuse a two-dimensional image with transparency."""
+    samples = tif.pages[0].extrasamples
+    if is_image_2d(series.axes) and any(sample in _ALPHA for sample in samples):
+        raise FormatError("an image has no alpha channel, found one; save it without transparency")
 
 
 def _spacing(tif: Any, geometry: TiffGeometry) -> tuple[Spacing, str | None]:

@@ -9,11 +9,17 @@ from typing import Any
 import numpy as np
 
 from vesuv.files import open_regular
-from vesuv.io.formats.tiff import checked_series, header_of, refuse_codecs_and_other_files
+from vesuv.io.formats.tiff import (
+    checked_series,
+    header_of,
+    is_image_2d,
+    read,
+    refuse_codecs_and_other_files,
+)
 from vesuv.io.formats.tiff_checks import SingleFile
 from vesuv.io.formats.volume import FormatError, require_volume
 from vesuv.io.lazy.raw import RawVoxels
-from vesuv.io.lazy.volume import LazyVolume, Voxels, empty_array
+from vesuv.io.lazy.volume import ArrayVoxels, LazyVolume, Voxels, empty_array
 from vesuv.types import Array, Region
 
 _CHANNEL_AXES = "CS"
@@ -30,6 +36,9 @@ def open_tiff(path: Path) -> LazyVolume:
     with SingleFile(open_regular(path).detach()) as file, tifffile.TiffFile(file) as tif:
         refuse_codecs_and_other_files(tif, path)
         series = checked_series(tif, path)
+        if is_image_2d(series.axes):
+            image = read(path)
+            return LazyVolume(ArrayVoxels(image.channels), image)
         axes, shape = _without_single_axes(series.axes, series.shape)
         stored, channels_first = _stored_shape(axes, shape)
         dtype = np.dtype(series.dtype)
