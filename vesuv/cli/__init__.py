@@ -42,7 +42,7 @@ _VERBS = {
     "diagnose": "Say what is the matter with runs and what to do about it.",
     "study": "Compare configurations on the same folds, seeds and budget.",
     "config": "Show, compare and explain configurations; write their JSON schema.",
-    "phantom": "Make a data set of rolled sheets in the Kaggle layout.",
+    "phantom": "Make a synthetic data set: scroll volumes, or scans of well logs.",
 }
 """Verb -> its help in the list of verbs; a verb's module is imported when it is called."""
 _SECOND_NAMES = {"import_nnunet": "import-nnunet"}

@@ -16,18 +16,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from vesuv.errors import InputError
+from vesuv.data.phantom_folder import CaseFolder, PhantomLayout, case_ids, start_phantom
 from vesuv.io import formats
 from vesuv.io.atomic import catch_write_errors
-from vesuv.io.places import check_no_links
-from vesuv.io.tables import Cell, read_json_or_none, write_csv, write_json
+from vesuv.io.tables import Cell, write_csv
 
 BACKGROUND, SURFACE, UNLABELLED, OUTER_LAYER = 0, 1, 2, 3
 
-_FOLDERS = ("train_images", "train_labels", "test_images", "test_labels")
-_FILES = ("train.csv", "test.csv")
-_LIST = "phantom.json"
-"""File with the ids of a phantom's cases, so that only these are replaced."""
+_LAYOUT = PhantomLayout(
+    {f"{part}_{kind}": CaseFolder(part, ".tif") for part in ("train", "test")
+     for kind in ("images", "labels")},
+    ("train.csv", "test.csv"),
+)  # fmt: skip
 
 Field = NDArray[np.float32]
 
@@ -121,37 +121,15 @@ def make_phantom(
             cannot be written.
     """
     folder = Path(folder)
-    names = (*_FOLDERS, *_FILES)
-    check_no_links(folder / name for name in names)
-    existing = [name for name in names if (folder / name).exists()]
-    if existing and not overwrite:
-        raise InputError(f"{folder}: holds {existing[0]} already; --overwrite replaces it")
-    if existing and not (folder / _LIST).is_file():
-        raise InputError(
-            f"{folder}: {existing[0]} is not of a phantom (no {_LIST} beside it); give another "
-            "--output"
-        )
     with catch_write_errors(folder):
-        _remove_volumes(folder)
-        parts = {"train": range(num_cases), "test": range(num_cases, num_cases + num_test)}
-        ids = {part: [f"{1000 * (seed + 1) + i}" for i in parts[part]] for part in parts}
-        write_json(folder / _LIST, {"cases": ids})
+        ids = case_ids(num_cases, num_test, seed)
+        start_phantom(folder, _LAYOUT, ids, overwrite=overwrite)
         first = 0
         for part, num in (("train", num_cases), ("test", num_test)):
             if num:
                 numbers = range(first, first + num)
                 _write_part(folder, part, numbers, size, seed, scrolls, layers=layers)
             first += num
-
-
-def _remove_volumes(folder: Path) -> None:
-    """Remove the volumes of an earlier phantom, and no others."""
-    listed_ids = (read_json_or_none(folder / _LIST) or {}).get("cases")
-    for name in _FOLDERS:
-        ids = listed_ids.get(name.split("_")[0]) if isinstance(listed_ids, dict) else None
-        for case in ids if isinstance(ids, list) else []:
-            if isinstance(case, str) and case.isascii() and case.isdigit():
-                (folder / name / f"{case}.tif").unlink(missing_ok=True)
 
 
 def _write_part(
