@@ -43,7 +43,7 @@ from vesuv.runs.history import RunHistory
 
 ROOT = Path(__file__).resolve().parents[1]
 TOOLS = ("nnU-Net", "vesuv")
-VIEWS = ("none", "mirror")
+VIEWS = ["none", "mirror"]
 SCORES = "scores.json"
 """File of a finished run, written last."""
 
@@ -117,7 +117,9 @@ class Yardstick:
             training = (self._vesuv_run if job.tool == "vesuv" else self._nnunet_run)(
                 job, run, cases
             )
-            scores = {views: dict(self._scores(run, views, cases)) for views in VIEWS}
+            scores = {
+                views: dict(self._scores(run, views, cases)) for views in self.arguments.views
+            }
             content = {**asdict(job), **training, "cases": scores}
             (run / SCORES).write_text(json.dumps(content, indent=1), encoding="utf-8")
         content = json.loads((run / SCORES).read_text(encoding="utf-8"))
@@ -126,7 +128,7 @@ class Yardstick:
 
     def _check_settings(self) -> None:
         """Refuse a working folder with runs of other settings."""
-        names = ("config", "set", "threads", "processes", "nnunet_memory")
+        names = ("config", "set", "threads", "processes", "nnunet_memory", "views")
         settings = {name: getattr(self.arguments, name) for name in names}
         settings["data"] = str(self.raw.resolve())
         if self.raw.resolve() != self.arguments.data.resolve():
@@ -145,7 +147,7 @@ class Yardstick:
         start = time.perf_counter()
         quiet(command)
         seconds = time.perf_counter() - start
-        for views in VIEWS:
+        for views in self.arguments.views:
             predictor = vesuv.load(folder, checkpoint="ema", changes=[f"inference.views={views}"])
             for case in cases:
                 mask = predictor.segment(self._volume("train_images", case))
@@ -164,7 +166,8 @@ class Yardstick:
 
     def _nnunet_run(self, job: Job, run: Path, cases: Sequence[str]) -> dict[str, Any]:
         words = ["--output", str(run), "--minutes", str(job.minutes), "--fold", str(job.fold)]
-        self._nnunet("train", [*words, "--seed", str(job.seed), "--cases", *cases])
+        words += ["--seed", str(job.seed), "--views", *self.arguments.views]
+        self._nnunet("train", [*words, "--cases", *cases])
         training: dict[str, Any] = json.loads((run / "training.json").read_text(encoding="utf-8"))
         return training
 
@@ -198,6 +201,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--fold", type=int, nargs="+", help="folds (default: all)")
     parser.add_argument("--tools", nargs="+", choices=TOOLS, default=TOOLS)
+    parser.add_argument("--views", nargs="+", choices=VIEWS, default=VIEWS, help="of both tools")
     parser.add_argument("--config", default=str(ROOT / "configs" / "fib25.yaml"))
     parser.add_argument("--set", nargs="+", default=[], help="changes of vesuv's configuration")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of both tools")
@@ -220,7 +224,7 @@ def main() -> None:
     for job in yardstick.jobs():
         run = yardstick.finish(job)
         runs.append(run)
-        dice = [round(scores["dice"], 4) for scores in run.cases["none"].values()]
+        dice = [round(scores["dice"], 4) for scores in run.cases[arguments.views[0]].values()]
         print(f"{job.name}: {run.steps} steps, Dice {dice}", file=sys.stderr, flush=True)
     rows = summarise(runs)
     facts = {

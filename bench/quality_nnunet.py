@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--fold", type=int)
     parser.add_argument("--seed", type=int)
+    parser.add_argument("--views", nargs="+", default=["none", "mirror"])
     parser.add_argument("--cases", nargs="+", help="ids of the cubes to predict")
     arguments = parser.parse_args()
     processes = arguments.processes
@@ -86,7 +87,7 @@ def _train(arguments: argparse.Namespace) -> None:
     trainer.run_training()
     trainer.set_deep_supervision_enabled(False)
     prediction_seconds = {}
-    for views in ("none", "mirror"):
+    for views in arguments.views:
         start = time.perf_counter()
         _predict(trainer, arguments, views)
         prediction_seconds[views] = time.perf_counter() - start
