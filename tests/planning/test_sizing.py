@@ -21,7 +21,7 @@ CUDA = Machine(torch.device("cuda"), "bfloat16", 8, 8, "device")
 
 def size(resources: Resources, **changes: Any) -> Size:
     source = DataSource("x", "x", Recognition({"layout": "kaggle"}, "r"), survey(**changes))
-    return Planner(source, resources).size()
+    return Planner(source, resources, "plain_unet").size()
 
 
 def test_with_memory_and_time_the_patch_is_the_volume() -> None:

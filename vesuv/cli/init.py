@@ -15,6 +15,7 @@ from vesuv.cli.progress import shown_progress
 from vesuv.config.training import RuntimeConfig
 from vesuv.errors import InputError, command
 from vesuv.io.atomic import write_text
+from vesuv.planning.residual_sizing import NetworkName
 from vesuv.planning.start import plan, read_source
 from vesuv.planning.text import proposal_text
 from vesuv.runtime.machine import resolve
@@ -27,6 +28,7 @@ def init(
     output: Path | None = None,
     minutes: Annotated[float, Parameter(validator=Number(gt=0))] = 30.0,
     memory: Annotated[float | None, Parameter(validator=Number(gt=0))] = None,
+    network: NetworkName = "auto",
     overwrite: Switch = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -41,6 +43,8 @@ def init(
         output: Configuration file (default: <folder>.yaml in the current folder).
         minutes: Duration of a training run.
         memory: GB that training may take (default: most of what is available).
+        network: Network to propose. auto: nnU-Net's residual encoder where memory and minutes are
+            enough for one of its presets, else the plain U-Net.
         overwrite: Replace an existing file.
         dry_run: Print the choices and write nothing.
     """
@@ -50,7 +54,7 @@ def init(
     out = console()
     with shown_progress(out, "Reading", "cases") as progress:
         source = read_source(data, progress)
-    proposal = plan(source, minutes, None if memory is None else memory * 1e9)
+    proposal = plan(source, minutes, None if memory is None else memory * 1e9, network)
     for choice in proposal.choices:
         out.print(f"{choice.topic + ':':<15}{choice.reason}")
     if proposal.schedule.warning:

@@ -15,6 +15,11 @@ _FURTHER_BLOCKS = 6
 """Blocks of each further stage."""
 
 
+def stage_blocks(num_stages: int) -> tuple[int, ...]:
+    """Return nnU-Net's number of residual blocks of each encoder stage."""
+    return (*_BLOCKS, *(_FURTHER_BLOCKS,) * num_stages)[:num_stages]
+
+
 class ResidualEncoderUNetConfig(StagesConfig):
     """`model: {name: residual_encoder_unet}`: nnU-Net's ResidualEncoderUNet."""
 
@@ -26,6 +31,5 @@ class ResidualEncoderUNetConfig(StagesConfig):
         return {**super()._lengths(), "n_blocks_per_stage": self.num_stages}
 
     def build(self) -> nn.Module:
-        further = (_FURTHER_BLOCKS,) * self.num_stages
-        blocks = self.n_blocks_per_stage or (*_BLOCKS, *further)[: self.num_stages]
+        blocks = self.n_blocks_per_stage or stage_blocks(self.num_stages)
         return self._build("ResidualEncoderUNet", decoder=1, n_blocks_per_stage=list(blocks))

@@ -92,8 +92,14 @@ def _cpu_work_space(config: Config, machine: Machine) -> float:
     itemsize = 2 if for_training(machine, config).precision == "bfloat16" else 4
     voxels = math.prod(config.sampling.patch_size) * config.sampling.batch_size
     block = math.prod(getattr(config.model, "space_to_depth", (1, 1, 1)))
-    top_level = voxels // block * config.model.filters * itemsize
+    top_level = voxels // block * _first_features(config) * itemsize
     return _COPIES + (_FRAGMENTS if top_level < _MAPPED_BYTES else _FRAGMENTS_MAPPED)
+
+
+def _first_features(config: Config) -> int:
+    """Channels of the top level."""
+    stages = getattr(config.model, "features_per_stage", None)
+    return int(stages[0] if stages else config.model.filters)
 
 
 def data_bytes(survey: DatasetSurvey) -> int:

@@ -10,11 +10,15 @@ from vesuv.config import Config, check
 from vesuv.planning.choices import Choice, data_choices, label_choices
 from vesuv.planning.label_roles import label_roles
 from vesuv.planning.recognition import Recognition
+from vesuv.planning.residual_sizing import NetworkName, choose_network
 from vesuv.planning.schedule import Schedule, schedule_choices
-from vesuv.planning.sizing import Resources, Size, choose_size, size_keys
+from vesuv.planning.sizing import Resources, Size, network_keys
 from vesuv.planning.survey import DatasetSurvey
 from vesuv.runtime.machine import Machine
 from vesuv.types import Spacing
+
+_LEVEL_KEYS = {"model.strides", "model.kernels", "model.kernel_sizes", "model.space_to_depth"}
+"""Keys of the levels, which are one choice."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,14 @@ class Planner:
     Args:
         source: The data set.
         resources: What training may use.
+        network: Network to propose; auto: nnU-Net's residual encoder where memory and time are
+            enough for a preset, else the plain U-Net.
     """
 
-    def __init__(self, source: DataSource, resources: Resources) -> None:
-        self.source, self.resources = source, resources
+    def __init__(
+        self, source: DataSource, resources: Resources, network: NetworkName = "auto"
+    ) -> None:
+        self.source, self.resources, self.network = source, resources, network
         roles = label_roles(
             source.survey, source.recognition.data["layout"], source.declared_labels
         )
@@ -96,7 +104,8 @@ class Planner:
 
     def size(self) -> Size:
         """Return the largest patch and network that memory and speed allow."""
-        return choose_size(self.source.survey, self.spacing, self.resources, self._configure)
+        survey, resources = self.source.survey, self.resources
+        return choose_network(self.network, survey, self.spacing, resources, self._configure)
 
     def propose(self, size: Size, step_seconds: float | None) -> Proposal:
         """Return the proposal for a size and the measured duration of its step; None: unknown."""
@@ -106,7 +115,7 @@ class Planner:
 
     def _choices(self, size: Size, schedule: Schedule) -> tuple[Choice, ...]:
         sizes = size_choices(size, self.source.survey, self.resources.machine)
-        lengths = schedule_choices(schedule, self.resources.machine)
+        lengths = schedule_choices(schedule, self.resources.machine, size.config.model.name)
         choices = (*self.data_choices, *self.label_choices, *sizes, *lengths)
         sections = list(Config.model_fields)
         return tuple(sorted(choices, key=lambda choice: sections.index(choice.section)))
@@ -124,14 +133,12 @@ class Planner:
 
 def size_choices(size: Size, survey: DatasetSurvey, machine: Machine) -> tuple[Choice, ...]:
     """Return patch, batch, channels, network and levels with their reasons."""
-    keys = size_keys(size.config)
+    keys = network_keys(size.config)
     patch = "x".join(map(str, size.shape.patch_size))
-    extent = "x".join(map(str, survey.shape))
-    levels = {
-        key: value
-        for key, value in keys.items()
-        if key in ("model.strides", "model.kernels", "model.space_to_depth")
-    }
+    extent = f"volume of {'x'.join(map(str, survey.shape))}"
+    is_flat = 1 in survey.shape
+    form = "flat, about square in the plane" if is_flat else "about cubic in space"
+    levels = {key: value for key, value in keys.items() if key in _LEVEL_KEYS}
     foreground = [value for _, group in size.config.labels.values()[1:] for value in group]
     labels = [survey.values[value] for value in foreground if value in survey.values]
     thicknesses = [label.thickness for label in labels if label.thickness is not None]
@@ -139,8 +146,8 @@ def size_choices(size: Size, survey: DatasetSurvey, machine: Machine) -> tuple[C
     return (
         Choice(
             "patch",
-            {"sampling.patch_size": keys["sampling.patch_size"]},
-            f"{patch} of a median volume of {extent}, about cubic in space; {size.limit}{thin}",
+            {"sampling.patch_size": list(size.shape.patch_size)},
+            f"{patch} of a median {extent}, {form}; {size.limit}{thin}",
         ),
         Choice(
             "batch",
@@ -154,16 +161,18 @@ def size_choices(size: Size, survey: DatasetSurvey, machine: Machine) -> tuple[C
         ),
         Choice(
             "network",
-            {"model.filters": size.filters, "model.depth": keys["model.depth"]},
-            f"plain U-Net, {size.cost.num_parameters / 1e6:.1f} million weights, in "
-            f"{machine.precision}; deep levels are cheap, the top level takes most of the time",
+            {key: value for key, value in keys.items() if key not in levels},
+            f"{size.network}; {size.cost.num_parameters / 1e6:.1f} million weights, in "
+            f"{machine.precision}",
         ),
-        Choice("levels", levels, _levels_reason(levels)),
+        Choice("levels", levels, _levels_reason(levels, is_flat=is_flat)),
     )
 
 
-def _levels_reason(levels: Mapping[str, Any]) -> str:
-    if "model.kernels" in levels:
+def _levels_reason(levels: Mapping[str, Any], *, is_flat: bool) -> str:
+    if is_flat:
+        return "volumes of one slice: kernels and poolings act in the plane alone"
+    if "model.kernels" in levels or "model.kernel_sizes" in levels:
         return "voxels are longer along one axis: it is divided later, with kernels of 1 until then"
     if "model.strides" in levels:
         return "an axis with few voxels is divided less often"

@@ -65,8 +65,10 @@ class Schedule:
         )
 
 
-def schedule_choices(schedule: Schedule, machine: Machine) -> tuple[Choice, ...]:
-    """Return all choices that depend on the length of the run."""
+def schedule_choices(
+    schedule: Schedule, machine: Machine, network: str = "plain_unet"
+) -> tuple[Choice, ...]:
+    """Return all choices that depend on the length of the run, and the network's optimiser."""
     return (
         _augmentation(schedule),
         Choice(
@@ -75,7 +77,7 @@ def schedule_choices(schedule: Schedule, machine: Machine) -> tuple[Choice, ...]
             "Dice for the overlap, cross-entropy for a gradient at every voxel",
         ),
         _epochs(schedule, machine),
-        _optimizer(schedule),
+        _optimizer(schedule, network),
         Choice(
             "schedule",
             {"scheduler": {"name": "poly", "warmup_epochs": min(1, schedule.epochs - 1)}},
@@ -122,7 +124,9 @@ def _epochs(schedule: Schedule, machine: Machine) -> Choice:
     )
 
 
-def _optimizer(schedule: Schedule) -> Choice:
+def _optimizer(schedule: Schedule, network: str) -> Choice:
+    if network == "residual_encoder_unet" and not schedule.is_short:
+        return Choice("optimizer", {"optimizer": {"name": "sgd"}}, "SGD, as nnU-Net trains it")
     if not schedule.is_short:
         return Choice("optimizer", {}, "AdamW with its default rate of 5e-4", of="optimizer")
     return Choice(

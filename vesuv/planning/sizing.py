@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vesuv.config import Config
@@ -37,6 +37,17 @@ _SIZES = (
 works on blocks of voxels; largest first. With little time, 32 filters on blocks segment thin sheets
 better than 16 filters on voxels, at a third of the work."""
 _BATCH_SIZE, _MAX_BATCH_SIZE = 2, 8
+_NETWORK_KEYS = {
+    "plain_unet": ("filters", "depth", "strides", "kernels", "space_to_depth"),
+    "residual_encoder_unet": (
+        "name",
+        "features_per_stage",
+        "strides",
+        "kernel_sizes",
+        "deep_supervision",
+    ),
+}
+"""Network -> its keys that a proposal sets."""
 _MAX_DEPTH_CPU, _MAX_DEPTH = 3, 4
 """A fifth level would have four times the weights of all others together."""
 
@@ -57,10 +68,9 @@ class Resources:
     minutes: float | None = None
     flops_per_second: float | None = None
 
-    @property
-    def step_seconds(self) -> float | None:
-        """Longest duration of a step that leaves enough of them; None: any."""
-        return None if self.minutes is None else 60 * self.minutes * STEP_SHARE / MIN_STEPS
+    def step_seconds(self, num_steps: int) -> float | None:
+        """Longest duration of a step that leaves so many of them; None: any."""
+        return None if self.minutes is None else 60 * self.minutes * STEP_SHARE / num_steps
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,8 @@ class Size:
         cost: Cost of its step.
         memory: Memory of its training.
         limit: What keeps the next larger size out: memory, time, or the volumes.
+        network: Kind of network in words, with the reason.
+        min_steps: Steps that a run needs for it.
     """
 
     shape: NetworkShape
@@ -84,7 +96,9 @@ class Size:
     config: Config
     cost: StepCost
     memory: MemoryEstimate
-    limit: str
+    limit: str = ""
+    network: str = ""
+    min_steps: int = MIN_STEPS
 
 
 Configure = Callable[[dict[str, Any]], Config]
@@ -108,13 +122,13 @@ def choose_size(
         shape = shape_network(edge**3, survey.shape, spacing, max_depth + on_blocks)
         keys = {"model.filters": filters, **_level_keys(shape, on_blocks=on_blocks)}
         size = _size(shape, keys, edge**3, survey, resources, configure)
-        fault = _fault(size, resources)
+        fault = size_fault(size, resources)
         if fault is None or middle == len(sizes) - 1:
             fitting, high = size, middle - 1
         else:
-            limit, low = fault, middle + 1
+            limit, low = f"the next larger size {fault}", middle + 1
     assert fitting is not None
-    return Size(**{**vars(fitting), "limit": limit})
+    return replace(fitting, limit=limit)
 
 
 def _level_keys(shape: NetworkShape, *, on_blocks: bool) -> dict[str, Any]:
@@ -151,31 +165,30 @@ def _size(
     config = configure(keys)
     cost = step_cost(config, resources.machine)
     memory = estimate_memory(config, cost, survey, resources.machine)
-    return Size(shape, model_keys["model.filters"], batch_size, config, cost, memory, "")
+    filters = model_keys["model.filters"]
+    return Size(shape, filters, batch_size, config, cost, memory)
 
 
-def _fault(size: Size, resources: Resources) -> str | None:
-    """What forbids a size; None: it fits."""
+def size_fault(size: Size, resources: Resources) -> str | None:
+    """What forbids a size, as the predicate of a sentence; None: it fits."""
     if size.memory.needed > resources.memory:
-        return f"the next larger size would take {size.memory.needed / 1e9:.1f} GB"
-    allowed, speed = resources.step_seconds, resources.flops_per_second
-    if allowed is not None and speed is not None and size.cost.flops / speed > allowed:
-        return (
-            f"the next larger size would leave fewer than {MIN_STEPS} steps in "
-            f"{resources.minutes:g} minutes"
-        )
-    return None
+        return f"would take {size.memory.needed / 1e9:.1f} GB"
+    return time_fault(size.cost.flops, size.min_steps, resources)
 
 
-def size_keys(config: Config) -> dict[str, Any]:
-    """Return the keys of a configuration that `choose_size` has chosen."""
+def time_fault(flops: int, min_steps: int, resources: Resources) -> str | None:
+    """Say what forbids steps of this work, as the predicate of a sentence; None: they fit."""
+    allowed, speed = resources.step_seconds(min_steps), resources.flops_per_second
+    if allowed is None or speed is None or flops / speed <= allowed:
+        return None
+    return f"would leave fewer than {min_steps} steps in {resources.minutes:g} minutes"
+
+
+def network_keys(config: Config) -> dict[str, Any]:
+    """Return the keys of the network that was chosen; those of plain axes are left out."""
     model = config.model.model_dump(mode="json")
     return {
-        "sampling.patch_size": list(config.sampling.patch_size),
-        "sampling.batch_size": config.sampling.batch_size,
-        **{
-            f"model.{key}": model[key]
-            for key in ("filters", "depth", "strides", "kernels", "space_to_depth")
-            if model[key] not in (None, [1, 1, 1])
-        },
+        f"model.{key}": model[key]
+        for key in _NETWORK_KEYS[config.model.name]
+        if model[key] not in (None, [1, 1, 1])
     }

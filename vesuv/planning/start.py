@@ -15,6 +15,7 @@ from vesuv.io.formats import stem
 from vesuv.planning.memory import memory_budget
 from vesuv.planning.proposal import DataSource, Planner, Proposal
 from vesuv.planning.recognition import Recognition, recognise
+from vesuv.planning.residual_sizing import NetworkName
 from vesuv.planning.sizing import Resources
 from vesuv.planning.speed import flops_per_second, seconds_per_step
 from vesuv.planning.survey import survey_cases
@@ -55,27 +56,33 @@ def _section(root: Path, recognition: Recognition) -> DataConfig:
     return DataConfig.model_validate({"root": str(root), **recognition.data})
 
 
-def plan(source: DataSource, minutes: float, memory: float | None = None) -> Proposal:
+def plan(
+    source: DataSource,
+    minutes: float,
+    memory: float | None = None,
+    network: NetworkName = "auto",
+) -> Proposal:
     """Measure the machine and propose a configuration that trains for some minutes.
 
     Args:
         source: The data set.
         minutes: Duration of a run.
         memory: Bytes that training may take; None: most of what is available.
+        network: Network to propose, see `Planner`.
 
     Raises:
-        InputError: The memory is too small for the smallest network.
+        InputError: The memory is too small for the smallest network, or a package is missing.
     """
     start, machine = time.monotonic(), resolve(RuntimeConfig())
     resources = Resources(machine, memory_budget(machine.device, memory), minutes)
-    planner = Planner(source, resources)
+    planner = Planner(source, resources, network)
     speed = flops_per_second(planner.trial_config(), machine)
     for _ in range(_MAX_TRIALS):
-        planner = Planner(source, replace(resources, flops_per_second=speed))
+        planner = Planner(source, replace(resources, flops_per_second=speed), network)
         size = planner.size()
         seconds = seconds_per_step(size.config, machine)
         speed = size.cost.flops / seconds
-        is_fast = seconds <= (resources.step_seconds or seconds)
+        is_fast = seconds <= (resources.step_seconds(size.min_steps) or seconds)
         if is_fast or time.monotonic() - start > _MAX_SECONDS:
             break
     if size.memory.needed > resources.memory:

@@ -69,7 +69,7 @@ def _block(choice: Choice, defaults: Mapping[str, Any], section: str) -> list[st
     """The lines of one choice: a comment behind a single short line, else above."""
     is_needed = section in ("labels", "phases")
     keys = {
-        key: value if is_needed else _differing(key, value, defaults)
+        key: value if is_needed or key.endswith(".name") else _differing(key, value, defaults)
         for key, value in choice.values.items()
     }
     keys = {key: value for key, value in keys.items() if value is not _EQUAL}
