@@ -1,7 +1,8 @@
 """Distances between two surfaces: the 95th percentile Hausdorff distance and the average.
 
 The surface of a mask is its foreground voxels with a background 6-neighbour; what lies outside the
-volume is background. Distances run between voxel centres, and every surface voxel counts alike.
+volume is background. In a volume of one slice it is the outline in the plane. Distances run between
+voxel centres, and every surface voxel counts alike.
 """
 
 from __future__ import annotations
@@ -12,7 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from vesuv.evaluation.measure import Column, Measure, Pair
-from vesuv.evaluation.nearest import VOXELS, bounding_box, nearest_distances, surface_voxels
+from vesuv.evaluation.nearest import (
+    VOXELS,
+    bounding_box,
+    extended_axes,
+    nearest_distances,
+    surface_voxels,
+)
 from vesuv.types import Mask, Spacing
 
 
@@ -39,7 +46,8 @@ def surface_distances(prediction: Mask, label: Mask, spacing: Spacing = VOXELS) 
         return SurfaceDistances(0.0, 0.0)
     if not prediction.any() or not label.any():
         return SurfaceDistances(math.inf, math.inf)
-    surfaces = [surface_voxels(mask[box]) for mask in (prediction, label)]
+    axes = extended_axes(label.shape)
+    surfaces = [surface_voxels(mask[box], axes) for mask in (prediction, label)]
     to_label = nearest_distances(surfaces[0], surfaces[1], spacing)
     to_prediction = nearest_distances(surfaces[1], surfaces[0], spacing)
     both = np.concatenate([to_label, to_prediction])

@@ -8,6 +8,7 @@ distance. The others ask a k-d tree, or the transform where they are many.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,11 +98,25 @@ def _far_distances(
     return np.asarray(tree.query(places.T * spacing, distance_upper_bound=limit)[0])
 
 
-def surface_voxels(mask: Mask) -> Mask:
-    """Mark the voxels with a background 6-neighbour; outside the volume is background."""
+def extended_axes(shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the axes along which a volume has more than one voxel.
+
+    A volume of one slice is an image: its masks have outlines in the plane, and no faces towards
+    the missing slices.
+    """
+    return tuple(axis for axis, edge in enumerate(shape) if edge > 1)
+
+
+def surface_voxels(mask: Mask, axes: Sequence[int] = (0, 1, 2)) -> Mask:
+    """Mark the voxels with a background neighbour; outside the volume is background.
+
+    Args:
+        mask: Foreground (z, y, x).
+        axes: Axes along which voxels are neighbours, see `extended_axes`.
+    """
     padded = np.pad(mask, 1)
     inner = padded[1:-1, 1:-1, 1:-1].copy()
-    for axis in range(3):
+    for axis in axes:
         for shift in (slice(None, -2), slice(2, None)):
             neighbour = [slice(1, -1)] * 3
             neighbour[axis] = shift

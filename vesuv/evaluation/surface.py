@@ -1,7 +1,8 @@
 """Surface Dice: the share of both surfaces that lies near the other one.
 
 A surface element sits at a corner where eight voxels meet; its area is that of the marching-cubes
-polygons through them, on voxels of any edge lengths. What lies outside the volume is background.
+polygons through them, on voxels of any edge lengths. What lies outside the volume is background. In
+a volume of one slice the surface is the outline in the plane.
 
 Source:
     Nikolov et al., Clinically applicable segmentation of head and neck anatomy for radiotherapy,
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesuv.evaluation.measure import Column, Measure, Pair
-from vesuv.evaluation.nearest import VOXELS, bounding_box, nearest_distances
+from vesuv.evaluation.nearest import VOXELS, bounding_box, extended_axes, nearest_distances
 from vesuv.types import Mask, Spacing
 
 CornerCodes = NDArray[np.uint8]
@@ -68,9 +69,10 @@ def surface_dice(
     box = bounding_box(prediction | label)
     if box is None:
         return (1.0,) * len(tolerances)
-    parts = [_codes(mask[box]) for mask in (prediction, label)]
+    axes = extended_axes(label.shape)
+    parts = [_codes(mask[box], axes) for mask in (prediction, label)]
     if valid is not None:
-        judged = _codes(valid[box], outside=True) == 255
+        judged = _codes(valid[box], axes, outside=True) == 255
         parts = [np.where(judged, part, 0).astype(np.uint8) for part in parts]
     borders = [(part != 0) & (part != 255) for part in parts]
     table = _areas(spacing)
@@ -88,9 +90,14 @@ def surface_dice(
     return tuple((near / total).tolist())
 
 
-def _codes(mask: Mask, *, outside: bool = False) -> CornerCodes:
-    """Return one bit for each of the eight voxels that meet at a corner, (z+1, y+1, x+1)."""
-    voxels = np.pad(mask, 1, constant_values=outside).view(np.uint8)
+def _codes(mask: Mask, axes: Sequence[int], *, outside: bool = False) -> CornerCodes:
+    """Return one bit for each of the eight voxels that meet at a corner, (z+1, y+1, x+1).
+
+    Along other axes than `axes` a slice is its own neighbour, so that it has no faces there.
+    """
+    pads = [(int(axis in axes),) * 2 for axis in range(3)]
+    mask = np.pad(mask, pads, constant_values=outside)
+    voxels = np.pad(mask, [(1 - pad, 1 - pad) for pad, _ in pads], mode="edge").view(np.uint8)
     codes = voxels[:-1] | (voxels[1:] << 4)
     codes = codes[:, :-1] | (codes[:, 1:] << 2)
     codes = codes[:, :, :-1] | (codes[:, :, 1:] << 1)

@@ -18,11 +18,12 @@ Source:
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vesuv.evaluation.nearest import extended_axes
 from vesuv.types import Mask, Shape
 
 Neighbourhoods = NDArray[np.uint32]
@@ -39,7 +40,6 @@ def _bits(condition: Callable[[int], bool]) -> np.uint32:
 
 
 _FACES = _bits(lambda steps: steps == 1)
-_FACE_BITS = [bit for bit in range(27) if int(_FACES) >> bit & 1]
 _FACES_AND_EDGES = _bits(lambda steps: steps in (1, 2))
 
 
@@ -76,8 +76,10 @@ def curve_skeleton(mask: Mask) -> Mask:
     voxels = volume.reshape(-1)
     steps = [(z * height + y) * width + x for z, y, x in _CUBE]
     candidates = np.flatnonzero(voxels)
+    axes = extended_axes(mask.shape)
+    face_steps = [step for step, place in zip(steps, _CUBE, strict=True) if _is_face(place, axes)]
     while len(candidates):
-        layer = _layer(voxels, candidates, steps)
+        layer = _layer(voxels, candidates, steps, face_steps)
         deleted = _delete_simple(voxels, layer, steps, (depth, height, width))
         # only beside a deleted voxel may a voxel have become simple
         beside = np.zeros_like(voxels)
@@ -87,11 +89,16 @@ def curve_skeleton(mask: Mask) -> Mask:
     return volume[1:-1, 1:-1, 1:-1]
 
 
-def _layer(voxels: Mask, candidates: Places, steps: list[int]) -> Places:
+def _is_face(place: tuple[int, ...], axes: Sequence[int]) -> bool:
+    """Return whether a neighbour shares a face, along one of some axes."""
+    return sum(map(abs, place)) == 1 and any(place[axis] for axis in axes)
+
+
+def _layer(voxels: Mask, candidates: Places, steps: list[int], face_steps: list[int]) -> Places:
     """Return the candidates with a background face neighbour and more than one neighbour."""
     inner = np.ones(len(candidates), bool)
-    for bit in _FACE_BITS:
-        inner &= voxels[candidates + steps[bit]]
+    for step in face_steps:
+        inner &= voxels[candidates + step]
     border: Places = candidates[~inner]
     codes = _neighbourhoods(voxels, border, steps)
     several: Mask = (codes & (codes - np.uint32(1))) != 0

@@ -45,14 +45,15 @@ def enumerate_views(kind: Views, patch_size: Shape, spacing: Spacing) -> tuple[V
     """Return the views of a kind, the unchanged window first.
 
     Axes are exchanged only where window edges and spacing along them are equal: 48 views where all
-    three are, 16 where two are, and the 8 flips where none are.
+    three are, 16 where two are, and the 8 flips where none are. Along an axis of one voxel nothing
+    is flipped: a flat window has 4 flips.
 
     Args:
         kind: none: the window itself; mirror: the 8 flips; all: flips and axis exchanges.
         patch_size: Edges of a window.
         spacing: Voxel edges of the grid on which the network works.
     """
-    flips = _FLIPS[:1] if kind == "none" else _FLIPS
+    flips = _FLIPS[:1] if kind == "none" else _flips_of(patch_size)
     orders = exchangeable_orders(patch_size, spacing) if kind == "all" else [_SAME_ORDER]
     return tuple(View(order, axes) for order in orders for axes in flips)
 
@@ -107,6 +108,11 @@ class ViewMean:
                 total = unturned if total is None else total + unturned
         assert total is not None, "no views"
         return total if len(self.views) == 1 else total / len(self.views)
+
+
+def _flips_of(patch_size: Shape) -> tuple[tuple[int, ...], ...]:
+    """Return the flips along axes of more than one voxel."""
+    return tuple(axes for axes in _FLIPS if all(patch_size[axis] > 1 for axis in axes))
 
 
 def _permuted(batch: Tensor, order: Shape) -> Tensor:

@@ -47,7 +47,8 @@ def shape_network(num_voxels: int, shape: Shape, spacing: Spacing, max_depth: in
 
     A pooling divides an axis if at least `SMALLEST_EDGE` voxels remain, and if its voxels are at
     most `COARSE_RATIO` times as long as those of the other axes that can be divided. Kernels are 1
-    along an axis of longer voxels, down to the level where the others are about as long.
+    along an axis of longer voxels, down to the level where the others are about as long, and along
+    an axis of one voxel, so that the network of flat volumes is two-dimensional.
 
     Args:
         num_voxels: Wanted number of voxels of the patch.
@@ -68,7 +69,7 @@ def shape_network(num_voxels: int, shape: Shape, spacing: Spacing, max_depth: in
 def _cubic_edges(num_voxels: int, shape: Shape, spacing: Spacing) -> tuple[float, float, float]:
     """Edges of equal length in space; axes with too few voxels are whole, the others longer."""
     edges = [float(edge) for edge in shape]
-    free = [0, 1, 2]
+    free = [axis for axis in range(3) if shape[axis] > 1]
     while free:
         fixed = math.prod(edges[axis] for axis in range(3) if axis not in free)
         volume = math.prod(spacing[axis] for axis in free)
@@ -85,7 +86,9 @@ def _cubic_edges(num_voxels: int, shape: Shape, spacing: Spacing) -> tuple[float
 def _levels(
     edges: tuple[float, float, float], spacing: Spacing, max_depth: int
 ) -> tuple[tuple[Shape, ...], tuple[Shape, ...]]:
-    sizes, lengths = list(edges), list(spacing)
+    sizes = list(edges)
+    # an axis of one voxel is coarser than all others: kernels of 1, never divided
+    lengths = [s if edge > 1 else math.inf for s, edge in zip(spacing, edges, strict=True)]
     strides: list[Shape] = []
     kernels = [_axes(1 if _is_coarse(length, lengths) else 3 for length in lengths)]
     while len(strides) < max_depth:

@@ -147,7 +147,8 @@ def _survey_case(case: Case, measure_thickness: bool) -> _CaseSurvey:
             f"case {case.id}: labels of classes have at most {MAX_VALUES} values, found "
             f"{len(values)}, as of instances; write one value for each class"
         )
-    faces = [np.take(label, [0, -1], axis=axis).reshape(1, -1) for axis in range(3)]
+    axes = [axis for axis in range(3) if label.shape[axis] > 1]
+    faces = [np.take(label, [0, -1], axis=axis).reshape(1, -1) for axis in axes or [0]]
     sample = image.reshape(-1)[:: max(1, image.size // _SAMPLE_SIZE)].astype(np.float64)
     low, high = np.percentile(sample, (0.5, 99.5)).tolist()
     return _CaseSurvey(

@@ -93,6 +93,8 @@ def blur(image: Tensor, sigma: float) -> Tensor:
     weights = [math.exp(-0.5 * (i / sigma) ** 2) for i in range(radius + 1)]
     norm = weights[0] + 2 * sum(weights[1:])
     for dim in range(1, 4):
+        if image.shape[dim] == 1:
+            continue  # its only voxel is repeated outside
         pad = [0, 0, 0, 0, 0, 0]
         pad[2 * (3 - dim)] = pad[2 * (3 - dim) + 1] = radius
         length = image.shape[dim]

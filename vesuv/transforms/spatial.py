@@ -66,13 +66,16 @@ def draw_spatial(
     """Draw flips and quarter turns and, for some patches, a rotation and a zoom.
 
     The logarithm of the zoom is uniform, so that enlarging and shrinking are equally likely for a
-    range [1 / a, a]. The rotation is rigid in the unit of `spacing`.
+    range [1 / a, a]. The rotation is rigid in the unit of `spacing`. A patch of one slice is turned
+    and flipped in its plane alone.
     """
-    flips = rng.random(3) < 0.5 if config.flips else np.zeros(3, dtype=bool)
+    has_several = np.array(patch_size) > 1
+    flips = (rng.random(3) < 0.5) & has_several if config.flips else np.zeros(3, dtype=bool)
     order = _draw_order(rng, patch_size, spacing) if config.quarter_turns else (0, 1, 2)
     angles = np.zeros(3)
     if rng.random() < config.rotation.p:
         angles = np.deg2rad(rng.uniform(-config.rotation.degrees, config.rotation.degrees, 3))
+        angles *= [has_several[[1, 2]].all(), has_several[[0, 2]].all(), has_several[:2].all()]
     zoom = 1.0
     if rng.random() < config.scaling.p:
         zoom = float(np.exp(rng.uniform(*np.log(config.scaling.range))))

@@ -65,7 +65,8 @@ def _measure_target(labels: Sequence[ClassArray], members: Sequence[int]) -> Str
     for label in labels:
         foreground = np.isin(label, list(members))
         for axis in range(3):
-            distances[axis].extend(repeat_distances(foreground, label == IGNORE, axis))
+            repeats = repeat_distances(foreground, label == IGNORE, axis)
+            distances[axis].extend(repeats if label.shape[axis] > 1 else [1])
         if foreground.any():
             thicknesses.append(thickness(foreground))
     spacing = tuple(
@@ -106,8 +107,12 @@ def run_lengths(mask: Mask, axis: int) -> NDArray[np.int32]:
 
 
 def thickness(mask: Mask) -> float:
-    """Return the median over the mask's voxels of the shortest run along any axis."""
-    shortest = np.minimum.reduce([run_lengths(mask, axis) for axis in range(3)])
+    """Return the median over the mask's voxels of the shortest run along any axis.
+
+    An axis of one voxel has no runs, as in a volume of one slice.
+    """
+    axes = [axis for axis in range(3) if mask.shape[axis] > 1] or [0]
+    shortest = np.minimum.reduce([run_lengths(mask, axis) for axis in axes])
     return float(np.median(shortest[mask]))
 
 
