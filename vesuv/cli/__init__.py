@@ -40,6 +40,7 @@ _VERBS = {
     "import_nnunet": "Write a trained nnU-Net as a bundle.",
     "evaluate": "Score predictions against labels; compare folders of predictions.",
     "diagnose": "Say what is the matter with runs and what to do about it.",
+    "digitize": "Turn masks of a log's curves into calibrated values at even depths.",
     "study": "Compare configurations on the same folds, seeds and budget.",
     "config": "Show, compare and explain configurations; write their JSON schema.",
     "phantom": "Make a synthetic data set: scroll volumes, or scans of well logs.",

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from vesuv.errors import InputError
 from vesuv.evaluation.betti import BETTI
 from vesuv.evaluation.centerline import CLDICE, SURFACE_CLDICE
+from vesuv.evaluation.digitization import CURVE
 from vesuv.evaluation.distances import ASSD, HD95
 from vesuv.evaluation.fraction import FRACTION
 from vesuv.evaluation.leaderboard import leaderboard_measure
@@ -36,7 +37,7 @@ _OVERLAP_COLUMNS = (
     Column("labelled_fraction", style="share", short_name="label"),
 )
 _LEADERBOARD = (leaderboard_measure("exact"), leaderboard_measure("bounds"))
-_BY_NAME = {one.name: one for one in (*_LEADERBOARD, *_MEASURES)}
+_BY_NAME = {one.name: one for one in (*_LEADERBOARD, *_MEASURES, CURVE)}
 _COLUMNS = {
     column.name: column
     for columns in (_OVERLAP_COLUMNS, *(one.columns for one in _BY_NAME.values()))
@@ -73,7 +74,7 @@ def parse_measures(
 
     Args:
         names: Overlap scores, `CHOICES`, surface_dice with any tolerances, leaderboard (exact) or
-            leaderboard:bounds, or `all` for all choices.
+            leaderboard:bounds, curve, or `all` for all choices.
         leaderboard: exact, bounds or none: asks for the leaderboard score as well.
         argument: What messages call the names.
 
@@ -100,7 +101,7 @@ def _full_names(name: str, argument: str) -> list[str]:
     base, _, tolerances = name.partition("@")
     if base != "surface_dice":
         raise InputError(
-            f"{argument}: must be of {', '.join((*OVERLAP, *CHOICES))}, leaderboard or all; "
+            f"{argument}: must be of {', '.join((*OVERLAP, *CHOICES))}, curve, leaderboard or all; "
             f"found {name!r}{_nearest(name)}"
         )
     values = tolerances.split(",") if "@" in name else [_TOLERANCE]
