@@ -27,7 +27,7 @@ def predict(folder, network, spec, image):
     session, patch = onnxruntime.InferenceSession(folder / network["file"]), network["patch_size"]
     pads = [((m := max(e - n, 0)) // 2, m - m // 2) for e, n in zip(patch, image.shape[1:])]
     image = [normalise(one, **rule) for one, rule in zip(image, network["normalisation"])]
-    padded = np.pad(image, [(0, 0), *pads]).astype(np.float32)
+    padded = np.pad(image, [(0, 0), *pads], mode=spec["padding"]).astype(np.float32)
     probs = np.zeros((len(spec["outputs"]), *padded.shape[1:]), np.float32)
     rows, rule = zip(padded.shape[1:], patch, network["centre"]), spec["windows"]
     axes = [windows(*row, **rule) for row in rows]

@@ -7,7 +7,7 @@ import torch
 from monai.inferers import sliding_window_inference
 from torch import Tensor, nn
 
-from vesuv.config.training import InferenceConfig, RuntimeConfig
+from vesuv.config.training import Average, InferenceConfig, RuntimeConfig
 from vesuv.inference import volume
 from vesuv.inference.volume import predict_volume
 from vesuv.runtime.machine import resolve
@@ -107,17 +107,23 @@ def test_windows_of_unequal_edges_and_rows_that_do_not_touch() -> None:
     assert torch.allclose(probs, torch.sigmoid(torch.tanh(image)), atol=1e-6)
 
 
-def test_a_small_volume_is_centred_in_zeros() -> None:
-    image = torch.ones(1, 3, 8, 8)
+@pytest.mark.parametrize(
+    ("average", "expected"),
+    [("probabilities", [1, 1, 1, 2, 3, 3, 3, 3]), ("logits", [0, 0, 1, 2, 3, 0, 0, 0])],
+)
+def test_around_a_small_volume_its_faces_are_repeated_or_as_in_nnunet_zeros(
+    average: Average, expected: list[float]
+) -> None:
+    image = torch.tensor([1.0, 2.0, 3.0])[:, None, None].expand(1, 3, 8, 8)
     seen = []
 
     def network(batch: Tensor) -> Tensor:
         seen.append(batch.clone())
         return batch
 
-    _predict(network, image)
+    _predict(network, image, average=average)
 
-    assert seen[0][0, 0, :, 4, 4].tolist() == [0, 0, 1, 1, 1, 0, 0, 0]
+    assert seen[0][0, 0, :, 4, 4].tolist() == expected
 
 
 def test_mirroring_averages_the_eight_flips() -> None:

@@ -30,3 +30,14 @@ def test_only_short_axes_are_padded_on_both_sides() -> None:
     assert inside == (slice(1, 4), slice(2, 6), slice(0, 9))
     assert torch.equal(padded[:, *inside], image)
     assert padded.sum() == image.sum()
+
+
+def test_edges_are_repeated_on_request() -> None:
+    volume = torch.tensor([[[1, 2], [3, 4]]], dtype=torch.uint8)
+
+    box = pad_to_box(volume, (1, 0, 1), (2, 2, 5), "edge")
+
+    rows = [[1, 1, 2, 2, 2], [3, 3, 4, 4, 4]]
+    assert box.tolist() == [rows, rows]
+    assert box.dtype == torch.uint8
+    assert pad_to_box(volume, (0, 0, 0), (1, 2, 2), "edge") is volume

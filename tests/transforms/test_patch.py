@@ -68,7 +68,7 @@ def test_turning_and_warping_agree_where_the_warp_does_nothing(
     padded = np.pad(case.label, 8, constant_values=IGNORE)
     box = tuple(slice(c + 8, c + 16) for c in corner)
     expected = padded[box].transpose(2, 0, 1)[::-1, :, ::-1]
-    grey = np.pad(case.image[0].astype(np.float32), 8, constant_values=100.0)[box]
+    grey = np.pad(case.image[0].astype(np.float32), 8, mode="edge")[box]
 
     transform = Transform(SIZE, SpatialTransform((2, 0, 1), (True, False, True), matrix))
     image, label = apply_transform(read_patch(case, cast("Any", corner), transform), PLAIN, 2)

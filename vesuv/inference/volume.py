@@ -19,7 +19,7 @@ from vesuv.inference.views import ViewMean, enumerate_views
 from vesuv.inference.windows import WindowGrid
 from vesuv.models.heads import activate
 from vesuv.runtime.machine import Machine
-from vesuv.transforms.padding import centre_in_box
+from vesuv.transforms.padding import Fill, centre_in_box
 from vesuv.types import Progress, Shape, Spacing, no_progress
 
 Network = Callable[[Tensor], Tensor]
@@ -43,7 +43,7 @@ def predict_volume(
     Args:
         network: Network on the machine's device.
         image: Normalised image (c, z, y, x) on the host, of any size; an image smaller than the
-            patch is centred in zeros.
+            patch is centred in a larger one, see `padding`.
         machine: Device and precision; sums are float32 in any precision.
         patch_size: Edges of a window.
         inference: Overlap, windows in one forward pass, views, and what is averaged.
@@ -56,7 +56,7 @@ def predict_volume(
         Weighted mean of the result of `predict_windows`, (k, z, y, x), float32, on the host.
     """
     device = machine.device
-    padded, image_region = centre_in_box(image, patch_size)
+    padded, image_region = centre_in_box(image, patch_size, padding(inference.average))
     depth, height, width = padded.shape[1:]
     grid = WindowGrid.over((depth, height, width), patch_size, inference.overlap, inference.average)
     views = ViewMean(enumerate_views(inference.views, patch_size, spacing), device)
@@ -87,6 +87,15 @@ def predict_volume(
             progress(num_done, len(grid))
         slab = _next_slab(slab, result, top, end, device)
     return result[(slice(None), *image_region)]
+
+
+def padding(average: Average) -> Fill:
+    """Return what surrounds an image smaller than the patch.
+
+    Repeated voxels of its faces, which look like the image: beside zeros the network sees a border
+    of its own. With averages of logits, zeros as in nnU-Net, whose networks are averaged so.
+    """
+    return 0.0 if average == "logits" else "edge"
 
 
 def _window(slab: Tensor, corner: tuple[int, int], patch_size: Shape) -> Tensor:

@@ -97,20 +97,18 @@ def apply_transform(
     padded or warped.
 
     Returns:
-        Image (c, *patch_size) float32, 0 outside the volume before the intensity effects, and uint8
-        label (*patch_size), IGNORE outside the volume.
+        Image (c, *patch_size) float32, where voxels outside the volume repeat its nearest one, and
+        uint8 label (*patch_size), IGNORE outside the volume.
     """
     spatial, size = patch.transform.spatial, patch.transform.patch_size
     image = intensity_map.apply(permute(patch.image, spatial))
     label = permute(patch.label, spatial)
     before = _turned_offset(patch)
+    box = size if spatial.matrix is None else tuple(patch.box[axis] for axis in spatial.order)
+    image, label = pad_to_box(image, before, box, "edge"), pad_to_box(label, before, box, IGNORE)
     if spatial.matrix is not None:
-        z, y, x = (
-            (patch.box[axis] - 1) / 2 - b for axis, b in zip(spatial.order, before, strict=True)
-        )
+        z, y, x = ((edge - 1) / 2 for edge in box)
         image, label = warp(image, label, spatial.matrix, (z, y, x), size, num_classes)
-    else:
-        image, label = pad_to_box(image, before, size), pad_to_box(label, before, size, IGNORE)
     return patch.transform.intensity.apply(image), label
 
 

@@ -31,12 +31,12 @@ class Region:
     def tensors(self, intensity_map: IntensityMap) -> tuple[Tensor, Tensor]:
         """Return the whole box: normalised image (c, *size) and label (*size).
 
-        Outside the volume the normalised image is 0 and the label is IGNORE.
+        Outside the volume the image repeats its nearest voxel, and the label is IGNORE.
         """
         image = intensity_map.apply(torch.from_numpy(self.image))
         label = torch.from_numpy(self.label)
         return (
-            pad_to_box(image, self.offset, self.size),
+            pad_to_box(image, self.offset, self.size, "edge"),
             pad_to_box(label, self.offset, self.size, IGNORE),
         )
 

@@ -13,7 +13,7 @@ from vesuv.errors import InputError
 from vesuv.inference.blocks.window_range import VolumeWindows
 from vesuv.inference.networks import TrainedNetwork
 from vesuv.inference.views import ViewMean
-from vesuv.inference.volume import Network, predict_windows
+from vesuv.inference.volume import Network, padding, predict_windows
 from vesuv.runtime.machine import Machine
 from vesuv.transforms.normalize import IntensityMap
 from vesuv.transforms.padding import pad_to_box
@@ -177,12 +177,13 @@ class RegionNetwork:
         return image[:, z, y, x]
 
     def _padded(self, voxels: Tensor, number: _Number) -> Tensor:
-        """The normalised window, with zeros outside the volume."""
+        """The normalised window, padded outside the volume."""
         before = [
             max(-axis.corner(place), 0)
             for axis, place in zip(self.windows.axes, number, strict=True)
         ]
-        return pad_to_box(self.intensity.apply(voxels), before, self._patch_size)
+        image = self.intensity.apply(voxels)
+        return pad_to_box(image, before, self._patch_size, padding(self.average))
 
     def _overlap(
         self, number: _Number, core: Region

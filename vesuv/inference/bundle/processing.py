@@ -14,6 +14,7 @@ from vesuv.inference.chosen_mask import choose_mask
 from vesuv.inference.masks import ClassCut, MaskSettings, class_weight
 from vesuv.inference.members import Member
 from vesuv.inference.views import enumerate_views
+from vesuv.inference.volume import padding
 from vesuv.inference.windows import SIGMA, weight_centre
 from vesuv.runs.records import NormalizerRecord
 
@@ -24,8 +25,8 @@ _RULES = {
     "post-process",
     "normalisation": "of each channel (clip(channel, low, high) - shift) / scale; null: no clip; "
     "mean, deviation, minimum and span are those of the channel's own voxels, a scale of 0 is 1",
-    "padding": "zeros on both sides of axes shorter than the patch, after normalisation; before "
-    "the volume half of them, rounded down",
+    "padding": "on both sides of axes shorter than the patch, after normalisation; before the "
+    "volume half of it, rounded down; edge: copies of the nearest voxel, constant: zeros",
     "windows": "along an axis ceil((length - patch) / (patch * (1 - overlap))) + 1 windows, at "
     "round((length - patch) * i / (number - 1)); weight: product over the axes of a Gaussian of "
     "the distance to the voxel at centre with standard deviation sigma * patch, divided by the "
@@ -66,6 +67,7 @@ def processing(members: Sequence[Member], files: Sequence[str]) -> dict[str, Any
         "networks": [_network(members, number, file) for number, file in enumerate(files)],
         "windows": {"overlap": first.inference.overlap, "sigma": SIGMA},
         "average": first.inference.average,
+        "padding": "edge" if padding(first.inference.average) == "edge" else "constant",
         "activation": activation(config),
         "probability_steps": PROBABILITY_STEPS,
         "background": config.labels.values()[0][1][0],
