@@ -31,7 +31,7 @@ from vesuv.losses import LOSSES, Compound, build_losses
 from vesuv.models import build_model
 from vesuv.runtime.machine import Machine
 from vesuv.training.optimizers import AdamWConfig, build_optimizer
-from vesuv.training.step import TrainingStep
+from vesuv.training.step import TrainingStep, label_objective
 
 TERMS = dict.fromkeys(("dice", "focal", "variance", "boundary", "cldice"), 0.2)
 Loop = Callable[[], object]
@@ -107,7 +107,7 @@ def vesuv_loop(size: int, channels_last: bool, compiled: bool, arguments: Namesp
         torch.compile(network) if compiled else network,
         list(network.parameters()),
         build_optimizer(network, AdamWConfig()),
-        Compound(build_losses(config.loss, list(TERMS))),
+        label_objective(Compound(build_losses(config.loss, list(TERMS)))),
         Machine(device, "bfloat16", arguments.workers, arguments.threads, "device"),
         gradient_clip=2.0,
         accumulate=1,

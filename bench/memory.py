@@ -24,7 +24,7 @@ from vesuv.models import recompute_levels
 from vesuv.models.plain_unet import PlainUNetConfig
 from vesuv.runtime.machine import Machine
 from vesuv.training.optimizers import AdamWConfig, build_optimizer
-from vesuv.training.step import TrainingStep
+from vesuv.training.step import TrainingStep, label_objective
 from vesuv.transforms.collate import Batch
 
 TERMS = ("dice", "focal", "variance", "boundary", "cldice")
@@ -109,7 +109,7 @@ def peak(edge: int, levels: int, accumulate: int) -> int:
         network,
         list(network.parameters()),
         build_optimizer(network, AdamWConfig()),
-        Compound({name: LOSSES[name]() for name in TERMS}),
+        label_objective(Compound({name: LOSSES[name]() for name in TERMS})),
         Machine(torch.device("cpu"), "bfloat16", 0, 1, "worker"),
         gradient_clip=2.0,
         accumulate=accumulate,

@@ -25,7 +25,7 @@ from vesuv.models.plain_unet import PlainUNetConfig
 from vesuv.runtime.machine import Machine, Precision
 from vesuv.training.loader import PatchLoader
 from vesuv.training.optimizers import AdamWConfig, build_optimizer
-from vesuv.training.step import TrainingStep
+from vesuv.training.step import TrainingStep, label_objective
 from vesuv.transforms.collate import Batch
 from vesuv.transforms.normalize import build_normalizer
 
@@ -150,7 +150,7 @@ def our_step(network: nn.Module, precision: Precision, threads: int) -> Training
         network,
         list(network.parameters()),
         build_optimizer(network, AdamWConfig()),
-        Compound({name: LOSSES[name]() for name in TERMS}),
+        label_objective(Compound({name: LOSSES[name]() for name in TERMS})),
         Machine(torch.device("cpu"), precision, 0, threads, "worker"),
         gradient_clip=2.0,
         accumulate=1,

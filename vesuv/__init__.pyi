@@ -11,6 +11,7 @@ from .inference.load import load as load
 from .inference.predictor import Predictor as Predictor
 from .selection.find_best import find_best as find_best
 from .selection.validation import validate_distribution as validate_distribution
+from .training.pretraining import pretrain as pretrain
 from .training.reporting import Listener as Listener
 from .training.train import TrainedRun as TrainedRun
 from .training.train import train as train

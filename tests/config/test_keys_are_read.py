@@ -191,6 +191,16 @@ def short_runs(cases: list[vesuv.Case]) -> None:
     build_model(MedNeXtConfig())  # no need to train the largest
 
 
+def pretrained_runs(cases: list[vesuv.Case], folder: Path) -> None:
+    """Train the reconstruction of masked blocks, and start from its encoder."""
+    tree = tiny_tree(Path("nowhere"), Path("nowhere"))
+    short = {"epochs": 1, "steps_per_epoch": 1}
+    task = {"train": {**short, "task": "reconstruction"}, "pretrain": {"block_size": 8}}
+    source = vesuv.train(config_of(tree, **task), cases=cases, output=folder).path
+    section = {**short, "pretrained": str(source), "pretrained_layers": ["encoder"], "cases": 1}
+    vesuv.train(config_of(tree, train=section), cases=cases)
+
+
 def failing_run(cases: list[vesuv.Case]) -> None:
     """Train with a step that is not finite."""
     config = config_of(
@@ -224,6 +234,7 @@ def test_every_key_is_read_by_what_it_is_for(
 
     full_run(tiny_data, tmp_path)
     short_runs(cases)
+    pretrained_runs(cases, tmp_path / "pretrained")
     failing_run(cases)
     prepared_folders(tiny_data)
 

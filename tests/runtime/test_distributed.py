@@ -15,7 +15,7 @@ from tests.training.processes import in_processes, in_two_processes
 from vesuv.config.loss import ALL_LOSSES, read_losses
 from vesuv.config.training import RuntimeConfig
 from vesuv.errors import InputError
-from vesuv.losses import LOSSES, Compound, Loss, build_losses
+from vesuv.losses import MASK_LOSSES, Compound, Loss, build_losses
 from vesuv.losses.prediction import Prediction
 from vesuv.models import build_model, recompute_levels
 from vesuv.models.plain_unet import PlainUNetConfig
@@ -25,7 +25,7 @@ from vesuv.runtime.machine import resolve
 from vesuv.training.epoch_metrics import EpochMetrics
 from vesuv.training.nan_guard import NanGuard
 from vesuv.training.optimizers import SGDConfig, build_optimizer
-from vesuv.training.step import TrainingStep
+from vesuv.training.step import TrainingStep, label_objective
 from vesuv.transforms.collate import Batch
 
 
@@ -61,9 +61,9 @@ FORMS = {
     "original": ("variance", {"variance": {"form": "original"}}),
     "band": ("boundary", {"boundary": {"form": "band"}}),
 }
-ALL = tuple(LOSSES)
+ALL = tuple(MASK_LOSSES)
 STEPS = {
-    **{name: Step((name,), {}) for name in LOSSES},
+    **{name: Step((name,), {}) for name in MASK_LOSSES},
     **{name: Step((term,), loss) for name, (term, loss) in FORMS.items()},
     "a loss that does not pool": Step(("peak", "dice"), {}),
     "compound": Step(ALL, {}),
@@ -98,7 +98,7 @@ def step_of(
         group.share_gradients(network),
         list(network.parameters()),
         build_optimizer(network, SGDConfig(name="sgd", lr=1e-3, momentum=0.0, nesterov=False)),
-        Compound(losses),
+        label_objective(Compound(losses), group),
         replace(resolve(RuntimeConfig(device="cpu", precision="float32")), group=group),
         **{"gradient_clip": None, "accumulate": 1, **options},
     )
@@ -113,7 +113,7 @@ def step_results(step: Step, group: Group) -> dict[str, Any]:
         config = PlainUNetConfig(filters=2, depth=3, strides=strides, deep_supervision=True)
     network = build_model(config).to(memory_format=step.memory_format)  # type: ignore[call-overload]
     recompute_levels(network, step.recompute)
-    built = [term for term in step.terms if term in LOSSES]
+    built = [term for term in step.terms if term in MASK_LOSSES]
     losses = build_losses(read_losses(step.loss), built) | {"peak": Peak()}
     train_step = step_of(
         network,

@@ -18,7 +18,7 @@ from vesuv.config.loss import ALL_LOSSES
 from vesuv.losses import Compound, build_losses
 from vesuv.planning.cost import step_cost
 from vesuv.training.optimizers import SGDConfig, build_optimizer
-from vesuv.training.step import TrainingStep
+from vesuv.training.step import TrainingStep, label_objective
 from vesuv.training.train import train
 from vesuv.transforms.collate import Batch
 
@@ -52,7 +52,7 @@ def test_loss_and_update_of_two_scales_by_hand(accumulate: int) -> None:
         network,
         list(network.parameters()),
         build_optimizer(network, sgd),
-        Compound(build_losses(ALL_LOSSES(), ("cross_entropy", "dice"))),
+        label_objective(Compound(build_losses(ALL_LOSSES(), ("cross_entropy", "dice")))),
         MACHINE,
         gradient_clip=None,
         accumulate=accumulate,

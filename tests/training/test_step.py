@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vesuv.config.loss import ALL_LOSSES, read_losses
 from vesuv.config.training import OptimizerConfig, RuntimeConfig
 from vesuv.data.labels import IGNORE
-from vesuv.losses import LOSSES, Compound, build_losses
+from vesuv.losses import MASK_LOSSES, Compound, build_losses
 from vesuv.runtime.machine import resolve
 from vesuv.training.optimizers import (
     AdamWConfig,
@@ -24,7 +24,7 @@ from vesuv.training.optimizers import (
     build_optimizer,
     reset_moments,
 )
-from vesuv.training.step import TrainingStep
+from vesuv.training.step import TrainingStep, label_objective
 from vesuv.transforms.collate import Batch
 
 MACHINE = resolve(RuntimeConfig(device="cpu", precision="float32"))
@@ -51,7 +51,7 @@ def training_step(
         net,
         list(net.parameters()),
         build_optimizer(net, config),
-        compound,
+        label_objective(compound),
         MACHINE,
         gradient_clip=clip,
         accumulate=accumulate,
@@ -98,14 +98,14 @@ def test_a_non_finite_step_changes_nothing_and_is_counted(
 
 
 FORMS: dict[str, tuple[Sequence[str], dict[str, Any]]] = {
-    **{name: ((name,), {}) for name in LOSSES},
+    **{name: ((name,), {}) for name in MASK_LOSSES},
     "dice of each patch": (("dice",), {"dice": {"batch": False}}),
     "dice without smoothing": (("dice",), {"dice": {"smooth": 0.0}}),
     "weighted classes": (("cross_entropy",), {"cross_entropy": {"class_weights": (0.5, 2.0)}}),
     "ccc": (("variance",), {"variance": {"form": "ccc"}}),
     "original": (("variance",), {"variance": {"form": "original"}}),
     "band": (("boundary",), {"boundary": {"form": "band"}}),
-    "mix": (tuple(LOSSES), {}),
+    "mix": (tuple(MASK_LOSSES), {}),
 }
 """Terms and section `loss` of every loss and form, and of all losses together."""
 

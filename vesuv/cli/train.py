@@ -128,7 +128,7 @@ def train(
             "base_differences": base_differences(config_path(config), settings),
         }
         for one, run in zip(folds, runs, strict=True):
-            with _listener(console(), settings) as listener:
+            with training_listener(console(), settings) as listener:
                 train_fold(
                     settings,
                     data,
@@ -198,7 +198,7 @@ def _fold(word: str) -> FoldName:
 
 
 @contextmanager
-def _listener(out: Console, settings: Config) -> Iterator[Listener]:
+def training_listener(out: Console, settings: Config) -> Iterator[Listener]:
     """Print a line for each epoch, and notices; on a terminal show a bar for the epoch that runs.
 
     The listener raises the OSError of a standard output that cannot be written any more.

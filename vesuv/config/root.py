@@ -22,6 +22,7 @@ from vesuv.config.training import (
     InferenceConfig,
     OptimizerConfig,
     PlateauEscapeConfig,
+    PretrainConfig,
     RuntimeConfig,
     SchedulerConfig,
     SelectionConfig,
@@ -57,6 +58,8 @@ class Config(Section):
     """Weights of the losses by epoch, without gap or overlap."""
     train: TrainConfig = TrainConfig()
     """Length of the run, and what a step does with its gradient."""
+    pretrain: PretrainConfig = PretrainConfig()
+    """Masks of `train.task` reconstruction."""
     optimizer: Annotated[OptimizerConfig, _OPTIMIZER] = Field(default_factory=_OPTIMIZER)
     """Optimiser."""
     scheduler: Annotated[SchedulerConfig, _SCHEDULE] = Field(default_factory=_SCHEDULE)

@@ -25,9 +25,18 @@ Epochs = Annotated[int, Field(ge=0)]
 class TrainConfig(Section):
     epochs: PositiveInt = 300
     """Epochs of the whole run."""
+    task: Literal["segmentation", "reconstruction"] = "segmentation"
+    """What the network learns. reconstruction: the masked blocks of images, without labels, as
+    `vesuv pretrain` sets it."""
     pretrained: str | None = None
     """Weights that training starts from: a bundle, a run or a checkpoint file; a relative path
     counts from the current folder. null: random weights."""
+    pretrained_layers: tuple[str, ...] | None = None
+    """Load pretrained weights only into parameters whose name begins with one of these, as in
+    [encoder, bottleneck] of plain_unet; null: into all."""
+    cases: PositiveInt | None = None
+    """Number of the fold's training cases, drawn by `runtime.seed`; null: all. The cases of a
+    smaller number are among those of a larger one, so that runs show what further labels bring."""
     steps_per_epoch: PositiveInt | None = 250
     """Optimiser steps in one epoch; null: as many as draw one patch of each training case."""
     gradient_clip: PositiveFloat | None = 2.0
@@ -36,6 +45,13 @@ class TrainConfig(Section):
     """Steps with a non-finite loss or gradient that are skipped before `non_finite` applies."""
     non_finite: Literal["stop", "rollback"] = "stop"
     """stop: end the run; rollback: load the best weights, halve the learning rate (three times)."""
+
+
+class PretrainConfig(Section):
+    mask_share: float = Field(default=0.75, gt=0.0, lt=1.0)
+    """Share of the blocks of each patch that are masked."""
+    block_size: PositiveInt = 16
+    """Edge of a block in voxels; 8 for small patches and thin structures."""
 
 
 class OptimizerConfig(Section, ABC):
@@ -226,7 +242,8 @@ class InferenceConfig(Section):
     exchanges up to 48, of axes along which window edges and spacing are equal."""
     average: Average = "probabilities"
     """What windows, views and networks are averaged in. logits: as nnU-Net does, with its weights
-    of windows."""
+    of windows, and with zeros around volumes smaller than the patch; else their faces' voxels are
+    repeated."""
     compile: Compile = "auto"
     """torch.compile. auto: where a prediction in blocks takes more than ten minutes and measures it
     to be faster; on: always; off: never. Probabilities change by less than 0.001."""

@@ -20,6 +20,7 @@ class CasePaths:
         group: `scroll_id` of train.csv; None without one.
         part: Index of this part and number of parts, where the files are cut (`data.parts`).
         level: Level of OME-Zarr images (`data.level`); 0 is the finest.
+        fill: Label value of every voxel of a case that is prepared without a label file.
     """
 
     id: str
@@ -28,6 +29,7 @@ class CasePaths:
     group: str | None
     part: tuple[int, int] | None = None
     level: int = 0
+    fill: int | None = None
 
 
 def volumes_by_stem(folder: Path, ending: str | None = None) -> dict[str, Path]:

@@ -8,6 +8,7 @@ from vesuv.data.case_files import LazyCase, are_lazy, open_case_files
 from vesuv.data.case_paths import CasePaths
 from vesuv.data.preparation import checked_spacing
 from vesuv.data.resample import resampled_shape
+from vesuv.data.unlabelled import open_unlabelled
 from vesuv.errors import InputError
 from vesuv.io.memory import memory_limit
 from vesuv.types import Spacing
@@ -29,7 +30,7 @@ def open_if_large(files: CasePaths, spacing: Spacing | None, share: float) -> La
     if not are_lazy(files):
         return None
     try:
-        volumes = open_case_files(files)
+        volumes = open_case_files(files) if files.fill is None else open_unlabelled(files)
         native = checked_spacing(volumes.case)
     except InputError:
         return None  # reading it as a whole says what is wrong

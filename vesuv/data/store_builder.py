@@ -32,6 +32,7 @@ from vesuv.data.splits import read_splits, splits_file
 from vesuv.data.statistics import merge_statistics
 from vesuv.data.store import INDEX, SUMMARY, Store, StoredCase, case_path, write_case
 from vesuv.data.summary import summarise_cases
+from vesuv.data.unlabelled import read_unlabelled
 from vesuv.errors import InputError, InputErrors
 from vesuv.io.atomic import atomic_replace, catch_write_errors
 from vesuv.types import Array, Progress, Say
@@ -60,7 +61,38 @@ def build_store(
         InputErrors: Every case that cannot be used, one sentence each; `path` is unchanged.
     """
     files, faults = _scan(config, notes)
-    settings, sources = settings_of(config), sources_of(Path(config.data.root), files)
+    sources = sources_of(Path(config.data.root), files)
+    raw = RawData(files, settings_of(config), sources, faults)
+    return write_store(config, raw, path, workers, progress, notes)
+
+
+@dataclass(frozen=True)
+class RawData:
+    """The files of a store that is to be made.
+
+    Args:
+        files: Files of each case.
+        settings: Settings that the store depends on.
+        sources: Stamps of the files.
+        faults: Faults of incomplete cases, one sentence each.
+    """
+
+    files: Sequence[CasePaths]
+    settings: Settings
+    sources: Sources
+    faults: Sequence[str] = ()
+
+
+def write_store(
+    config: Config,
+    raw: RawData,
+    path: Path,
+    workers: int | None,
+    progress: Progress,
+    notes: Say,
+) -> Store:
+    """Prepare every case of some files, see `build_store`."""
+    files, faults = raw.files, list(raw.faults)
     workers = workers or min(_cores(), _MAX_WORKERS)
     plan = _Plan.of(files, config, min(workers, len(files) or 1), progress, notes)
     with catch_write_errors(path), atomic_replace(path.resolve()) as folder:
@@ -72,7 +104,7 @@ def build_store(
             raise InputErrors(sorted(faults))
         summary = summarise_cases(cases, config.labels, config.sampling.patch_size)
         write_record(folder / SUMMARY, summary)
-        write_record(folder / INDEX, _index(cases, settings, sources))
+        write_record(folder / INDEX, _index(cases, raw.settings, raw.sources))
         _copy_folds(path / FOLDS_FILE, folder, [case.id for case in cases], config, notes)
     return Store.open(path)
 
@@ -128,7 +160,8 @@ def _scan(config: Config, notes: Say) -> tuple[list[CasePaths], list[str]]:
 
 
 def _read_prepared(files: CasePaths, config: Config) -> tuple[CaseAttributes, dict[str, Array]]:
-    return prepare_arrays(read_case(files), config.labels, config.data.spacing, file_names(files))
+    case = read_case(files) if files.fill is None else read_unlabelled(files)
+    return prepare_arrays(case, config.labels, config.data.spacing, file_names(files))
 
 
 def _index(cases: Sequence[StoredCase], settings: Settings, sources: Sources) -> IndexRecord:

@@ -11,7 +11,7 @@ from pathlib import Path
 from vesuv.config import Config
 from vesuv.config.postprocess import Chain
 from vesuv.config.training import InferenceConfig
-from vesuv.errors import InputError
+from vesuv.errors import InputError, command
 from vesuv.inference.precision import with_judged_precision
 from vesuv.runs.checkpoints import Checkpoint, read_checkpoint
 from vesuv.runs.folder import RunFolder
@@ -125,6 +125,11 @@ def open_member(
 ) -> Member:
     """Read a checkpoint of a run, with its selection."""
     checkpoint = read_checkpoint(run.existing_checkpoint(name))
+    if checkpoint.config.train.task != "segmentation":
+        raise InputError(
+            f"{run.path}: was pre-trained without labels and predicts none; train from it: "
+            f"{command('train', '--pretrained', run.path)}"
+        )
     config, note = predicting_config(run.config_with, selected, changes)
     return Member(run.path, name, checkpoint, config, selected, note, _training_images(run))
 

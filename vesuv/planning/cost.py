@@ -21,7 +21,7 @@ from vesuv.models import build_model, recompute_levels
 from vesuv.runtime.machine import Machine, for_training
 from vesuv.training.optimizers import build_optimizer
 from vesuv.training.phases import weights_at
-from vesuv.training.step import TrainingStep
+from vesuv.training.step import TrainingStep, label_objective
 from vesuv.transforms.collate import Batch
 
 
@@ -72,7 +72,9 @@ def build_step(config: Config, machine: Machine) -> TrainingStep:
         network,
         list(network.parameters()),
         build_optimizer(network, config.optimizer),
-        Compound(build_losses(config.loss, config.terms), config.labels.targets),
+        label_objective(
+            Compound(build_losses(config.loss, config.terms), config.labels.targets), machine.group
+        ),
         machine,
         gradient_clip=config.train.gradient_clip,
         accumulate=config.runtime.accumulate,

@@ -27,7 +27,15 @@ class Overview:
     @property
     def measure(self) -> str:
         """The measure of the schedule and the best checkpoint."""
+        if self.is_reconstruction:
+            return "explained_variance"
         return self.history.config.validation.measure if self.history.config else "dice"
+
+    @property
+    def is_reconstruction(self) -> bool:
+        """Whether the network learns masked blocks of images, not labels."""
+        config = self.history.config
+        return config is not None and config.train.task == "reconstruction"
 
     @cached_property
     def class_names(self) -> list[str]:
@@ -46,6 +54,8 @@ class Overview:
     @property
     def measure_name(self) -> str:
         """The measure, named as a mean where it is one over classes."""
+        if self.is_reconstruction:
+            return "explained variance"
         is_mean = self.class_names and self.measure != "accuracy"
         return f"mean {self.measure}" if is_mean else self.measure
 

@@ -155,6 +155,15 @@ def read_slices(path: Path) -> list[Slice]:
         return []
 
 
+def read_png(path: Path) -> Image.Image | None:
+    """Read a picture; None if it is missing or damaged."""
+    try:
+        with Image.open(path, formats=("PNG",)) as picture:
+            return picture.convert("L")
+    except Exception:  # a damaged picture can raise any exception
+        return None
+
+
 def png(picture: Image.Image) -> Markup:
     """Return a picture as a data URI."""
     content = io.BytesIO()

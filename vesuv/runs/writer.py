@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from torch import Tensor
 from torch.utils.tensorboard.writer import SummaryWriter
 
@@ -126,6 +127,14 @@ class RunWriter:
             for name, part in pictures.items():
                 if part.is_floating_point():
                     self._board.add_image(f"slices/{name}", part[:1].clamp(0, 1).numpy(), epoch)
+
+    def picture(self, epoch: int, name: str, grey: Tensor) -> None:
+        """Write a picture (y, x) in [0, 1] to <name>.png and to TensorBoard."""
+        path = self.run.path / f"{name}.png"
+        with catch_write_errors(path, RESUME_HINT):
+            with atomic_replace(path, ending=".png", make_folder=False) as temporary:
+                Image.fromarray((grey * 255).round().byte().numpy()).save(temporary)
+            self._board.add_image(f"slices/{name}", grey[None].numpy(), epoch)
 
     def close(self) -> None:
         with suppress(OSError):

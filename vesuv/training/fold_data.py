@@ -91,7 +91,7 @@ def fold_data(data: TrainingData, config: Config, fold: FoldName) -> FoldData:
         InputError: No such fold, no valid voxel, or a case is too large to be judged as a whole.
     """
     train_ids, validation_ids = data.folds.split(fold)
-    train = [data.cases[name] for name in train_ids]
+    train = [data.cases[name] for name in _drawn(train_ids, config)]
     assert train[0].num_channels == config.model.in_channels, "with_channels comes first"
     counts = np.sum([case.block_counts[:-1].sum(axis=(1, 2, 3)) for case in train], axis=0)
     total = int(counts.sum())
@@ -111,6 +111,20 @@ def fold_data(data: TrainingData, config: Config, fold: FoldName) -> FoldData:
         class_fractions=tuple(float(count) / total for count in counts),
         store=data.store,
     )
+
+
+def _drawn(ids: Sequence[str], config: Config) -> list[str]:
+    """Return the `train.cases` ids of a run."""
+    num = config.train.cases
+    if num is None:
+        return list(ids)
+    if num > len(ids):
+        raise InputError(
+            f"train.cases: the fold has {len(ids)} training cases, found {num}; lower it, or set "
+            "null for all"
+        )
+    order = np.random.default_rng(config.runtime.seed % 2**64).permutation(len(ids))
+    return sorted(ids[place] for place in order[:num])
 
 
 def with_channels(config: Config, data: TrainingData) -> Config:

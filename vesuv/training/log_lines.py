@@ -70,6 +70,7 @@ def epoch_line(
     targets, measure = config.labels.targets, config.validation.measure
     named = {
         "loss": row.get("train/loss"),
+        "explained variance": row.get("val/explained_variance"),
         _measure_name(measure, targets): row.get(f"val/{measure}"),
         "precision": row.get("val/precision"),
         "recall": row.get("val/recall"),
@@ -169,6 +170,29 @@ def summary_line(
         return f"No validated epoch was completed; best.pt holds the last weights; next: {verb}"
     name = _measure_name(config.validation.measure, config.labels.targets)
     return f"Best {name} {best:.4f} at epoch {best_epoch}; next: {verb}"
+
+
+def reconstruction_summary(config: Config, run: Path, best: float | None, best_epoch: int) -> str:
+    """Return the line at the end of a pre-training: the best measure and how to train from it."""
+    if best is None:
+        return "No validation took place"
+    return (
+        f"Best explained variance {best:.4f} at epoch {best_epoch}; next: "
+        f"{command('train', '--pretrained', run)}; as a fine-tuning with a tenth of the rate and "
+        f"a long warm-up: add {' '.join(['--set', *fine_tuning_changes(config)])}"
+    )
+
+
+def fine_tuning_changes(config: Config) -> list[str]:
+    """Return changes for training from pre-trained weights: a tenth of the learning rate, and a
+    warm-up over a fifth of the epochs.
+
+    Source:
+        Wald et al. 2025, Revisiting MAE pre-training for 3D medical image segmentation, which
+        fine-tunes with a tenth of the rate after a long warm-up.
+    """
+    warmup = max(config.train.epochs // 5, 1)
+    return [f"optimizer.lr={config.optimizer.lr / 10:.3g}", f"scheduler.warmup_epochs={warmup}"]
 
 
 def _measure_name(measure: str, targets: Targets) -> str:

@@ -144,6 +144,11 @@ class Reporter:
         if self.writer is not None:
             self.writer.slices(epoch, pictures, places, threshold, class_names)
 
+    def picture(self, epoch: int, name: str, grey: Tensor) -> None:
+        """Write a picture; see `RunWriter.picture`."""
+        if self.writer is not None:
+            self.writer.picture(epoch, name, grey)
+
     def findings(self, epoch: int, findings: Sequence[Finding]) -> None:
         """Log the findings that are new in this epoch."""
         names = {finding.name for finding in findings}

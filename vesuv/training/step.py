@@ -13,9 +13,30 @@ from torch.optim import Optimizer
 from vesuv.data.labels import IGNORE
 from vesuv.losses.compound import Compound
 from vesuv.losses.deep_supervision import deep_supervision
+from vesuv.losses.prediction import SINGLE_PROCESS, Processes
 from vesuv.runtime.machine import Machine
 from vesuv.runtime.torch_internals import skip_step
 from vesuv.transforms.collate import Batch
+
+Objective = Callable[[list[Tensor], Batch, Mapping[str, float]], tuple[Tensor, dict[str, Tensor]]]
+"""Loss of the network's output on a batch with weights of the terms, see `Task.loss`."""
+
+
+def label_objective(compound: Compound, processes: Processes = SINGLE_PROCESS) -> Objective:
+    """Return the compound loss of the labels, at all scales of the network.
+
+    Args:
+        compound: The losses.
+        processes: The processes that share each batch.
+    """
+
+    def objective(
+        scales: list[Tensor], batch: Batch, weights: Mapping[str, float]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        valid = batch.label != IGNORE
+        return deep_supervision(compound, scales, batch.label, valid, weights, processes)
+
+    return objective
 
 
 @dataclass(frozen=True)
@@ -60,7 +81,7 @@ class TrainingStep:
         network: Callable[[Tensor], Tensor | list[Tensor]],
         parameters: list[nn.Parameter],
         optimizer: Optimizer,
-        compound: Compound,
+        objective: Objective,
         machine: Machine,
         *,
         gradient_clip: float | None,
@@ -72,7 +93,7 @@ class TrainingStep:
         self.no_gradient_sync = getattr(network, "no_sync", nullcontext)
         self.ddp_is_warm = machine.group.size == 1
         self.optimizer = optimizer
-        self.compound = compound
+        self.objective = objective
         self.machine = machine
         self.max_norm = gradient_clip if gradient_clip is not None else float("inf")
         self.accumulate = accumulate
@@ -90,10 +111,10 @@ class TrainingStep:
         self.optimizer.zero_grad(set_to_none=True)
         if len(images) == 1:
             scales = self._forward(images[0])
-            loss, components = self._loss(scales, batch.label, weights)
+            loss, components = self.objective(scales, batch, weights)
             loss.backward()  # type: ignore[no-untyped-call]
         else:
-            scales, loss, components = self._accumulate_gradient(images, batch.label, weights)
+            scales, loss, components = self._accumulate_gradient(images, batch, weights)
         norm = nn.utils.clip_grad_norm_(self.parameters, self.max_norm)
         skipped = 1.0 - (torch.isfinite(loss.detach()) & torch.isfinite(norm)).float()
         skip_step(self.optimizer, skipped)
@@ -105,14 +126,8 @@ class TrainingStep:
         logits = self.machine.forward(self.network, image)
         return [logits] if isinstance(logits, Tensor) else logits
 
-    def _loss(
-        self, scales: list[Tensor], label: Tensor, weights: Mapping[str, float]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        valid = label != IGNORE
-        return deep_supervision(self.compound, scales, label, valid, weights, self.machine.group)
-
     def _accumulate_gradient(
-        self, images: list[Tensor], label: Tensor, weights: Mapping[str, float]
+        self, images: list[Tensor], batch: Batch, weights: Mapping[str, float]
     ) -> tuple[list[Tensor], Tensor, dict[str, Tensor]]:
         """Compute the gradient of the whole batch by parts; return logits, loss and components."""
         device, random_states, parts = self.machine.device, [], []
@@ -122,7 +137,7 @@ class TrainingStep:
                 parts.append(self._forward(image))
         final_state = random_state(device)
         scales = [torch.cat(scale).requires_grad_() for scale in zip(*parts, strict=True)]
-        loss, components = self._loss(scales, label, weights)
+        loss, components = self.objective(scales, batch, weights)
         sizes = [len(image) for image in images]
         gradients = [torch.split(grad, sizes) for grad in torch.autograd.grad(loss, scales)]
         for number, (image, state, *part_gradients) in enumerate(

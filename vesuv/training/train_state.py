@@ -101,7 +101,12 @@ class TrainState:
         Raises:
             InputError: None fits.
         """
-        loaded = load_pretrained(self.network, pretrained)
+        loaded = load_pretrained(
+            self.network,
+            pretrained,
+            task=self.config.train.task,
+            layers=self.config.train.pretrained_layers,
+        )
         self.averages = Averages(self.network, self.config.averaging)
         self.pretrained_lines = loaded.lines(self.config)
         return loaded

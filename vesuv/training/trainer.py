@@ -16,30 +16,24 @@ import torch
 
 from vesuv.config import Config
 from vesuv.errors import InputError, Interrupted
-from vesuv.losses import build_losses
-from vesuv.losses.compound import Compound
-from vesuv.models import build_model, recompute_levels
-from vesuv.models.heads import initialise_output_bias
+from vesuv.models import recompute_levels
 from vesuv.runs.checkpoints import Checkpoint
 from vesuv.runs.folder import RunFolder
 from vesuv.runs.records import Finding
 from vesuv.runs.writer import Position
 from vesuv.runtime.interruption import StopRequest
 from vesuv.runtime.machine import Machine
-from vesuv.training.epoch_validation import EpochValidation
 from vesuv.training.fold_data import FoldData
 from vesuv.training.loader import PatchLoader, explain_killed_workers
-from vesuv.training.log_lines import start_line, summary_line, train_line
+from vesuv.training.log_lines import start_line, train_line
 from vesuv.training.nan_guard import NanGuard
-from vesuv.training.phases import phase_at, weights_at
+from vesuv.training.reconstruction import Reconstruction, spatial_augmentation
 from vesuv.training.reporting import SILENT, Listener, MetricsRow, Reporter, StepProgress
 from vesuv.training.step import TrainingStep
+from vesuv.training.task import LossWeights, Segmentation, Task
 from vesuv.training.train_state import TrainProgress, TrainState
 from vesuv.training.weight_noise import WeightNoise
 from vesuv.transforms.collate import Batch
-
-LossWeights = dict[str, float]
-"""Weight of each loss term in an epoch."""
 
 _SKIP_CHECK_STEPS = 10
 """Steps between two checks for skipped steps, in each of which the host waits for the device."""
@@ -75,14 +69,15 @@ class Trainer:
         memory_format = (
             torch.channels_last_3d if config.runtime.channels_last else torch.contiguous_format
         )
-        network = build_model(config.model)
-        initialise_output_bias(network, data.class_fractions, config.labels.targets)
+        self.is_segmentation = config.train.task == "segmentation"
+        kind = Segmentation if self.is_segmentation else Reconstruction
+        self.task: Task = kind(config, data, machine)
+        network = self.task.build_network()
         recompute_levels(network, config.runtime.recompute_levels)
         self.network = network.to(machine.device).to(memory_format=memory_format)  # type: ignore[call-overload]
         self.state = TrainState(
             config, data.normalizer, run, self.network, self.steps_per_epoch, machine
         )
-        self.compound = Compound(build_losses(config.loss, config.terms), config.labels.targets)
         seed = config.runtime.seed
         self.weight_noise = WeightNoise(config.noise, self.network, seed) if config.noise else None
         self.batch_places = self.group.batch_places(config.sampling.batch_size)
@@ -91,7 +86,7 @@ class Trainer:
             torch.compile(wrapped_network) if config.runtime.compile else wrapped_network,
             list(self.network.parameters()),
             self.state.optimizer,
-            self.compound,
+            self.task.loss,
             machine,
             gradient_clip=config.train.gradient_clip,
             accumulate=config.runtime.accumulate,
@@ -131,9 +126,7 @@ class Trainer:
             Interrupted: A signal came; the run is saved.
         """
         self.deadline = time.monotonic() + 60 * (self.config.runtime.max_minutes or float("inf"))
-        self.validation = EpochValidation(
-            self.config, self.data, self.state, self.compound, self.machine, self.stop_request.check
-        )
+        self.validation = self.task.validation(self.state, self.stop_request.check)
         loader = self._loader()
         reporter = Reporter(self.run, self.position, self.group, self.listener)
         try:
@@ -173,7 +166,7 @@ class Trainer:
             data.train,
             [data.normalizer.for_case(case.statistics) for case in data.train],
             config.sampling,
-            config.augment,
+            config.augment if self.is_segmentation else spatial_augmentation(config.augment),
             seed=config.runtime.seed,
             steps_per_epoch=self.steps_per_epoch,
             workers=machine.workers,
@@ -195,10 +188,10 @@ class Trainer:
         """Train and validate one epoch; return the reason if the run ends here, or None."""
         config, progress = self.config, self.progress
         epoch = progress.epoch
-        weights = weights_at(config.phases, epoch, config.terms)
+        weights = self.task.weights(epoch)
         self.stop_request.check()
         if progress.step == 0:
-            self._before_epoch(epoch, weights, reporter)
+            self._before_epoch(epoch, reporter)
         row = self._train_steps(loader, weights, reporter)
         seconds_left = self.deadline - time.monotonic()
         if row["patches_per_second"]:
@@ -232,11 +225,10 @@ class Trainer:
         minutes = self.config.runtime.max_minutes
         return f"Stopped after runtime.max_minutes={minutes}; --resume goes on"
 
-    def _before_epoch(self, epoch: int, weights: LossWeights, reporter: Reporter) -> None:
-        index = phase_at(self.config.phases, epoch)
-        if epoch == self.config.phases[index].epochs[0]:
-            terms = ", ".join(f"{name} {weight:g}" for name, weight in weights.items() if weight)
-            reporter.event((epoch, 0), "phase", f"Phase {index + 1} begins: {terms}")
+    def _before_epoch(self, epoch: int, reporter: Reporter) -> None:
+        line = self.task.start_line(epoch)
+        if line is not None:
+            reporter.event((epoch, 0), "phase", line)
         std = self.weight_noise.inject(self.network, epoch) if self.weight_noise else None
         if std is not None:
             line = f"Weight noise injected, relative deviation {std:.2g}"
@@ -288,9 +280,11 @@ class Trainer:
         if swa_lr is not None:
             state.lr_schedule.set_lr(swa_lr)
         lr = state.lr_schedule.lr
-        result = self.training_step(batch, self.compound.step_weights(weights, global_step))
+        batch = self.task.batch(batch, epoch, step)
+        result = self.training_step(batch, self.task.step_weights(weights, global_step))
         state.epoch_metrics.add_step(result)
-        state.epoch_metrics.add_patches(batch.label)
+        if self.is_segmentation:
+            state.epoch_metrics.add_patches(batch.label)
         self.nan_guard.record(step, batch.cases, result)
         state.lr_schedule.after_step(global_step)
         state.averages.update_ema(self.network)
@@ -380,7 +374,7 @@ class Trainer:
         if stopping is None or epoch - progress.best_epoch < stopping.patience:
             return None
         return (
-            f"Early stopping: no {self.config.validation.measure} above "
+            f"Early stopping: no {self.task.measure} above "
             f"{progress.best_measure:.4f} (epoch {progress.best_epoch}) for {stopping.patience} "
             "epochs"
         )
@@ -396,5 +390,4 @@ class Trainer:
 
     def _summary(self) -> str:
         best, best_epoch = self.progress.best_measure, self.progress.best_epoch
-        held_out = self.data.validation is not self.data.train
-        return summary_line(self.config, self.run.path, best, best_epoch, held_out=held_out)
+        return self.task.summary(self.run.path, best, best_epoch)

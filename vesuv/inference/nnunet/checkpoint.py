@@ -67,13 +67,11 @@ def read_nnunet_checkpoint(path: Path) -> NnunetCheckpoint:
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint; name a finished fold, or --checkpoint best")
     try:
-        verify_file(path, also_named=_NAMES)
-        with torch.serialization.safe_globals(_GLOBALS):
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        content = read_content(path)
         axes = content.get("inference_allowed_mirroring_axes") or ()
         return NnunetCheckpoint(
             path=path,
-            weights=_weights(content["network_weights"]),
+            weights=dense_weights(content["network_weights"]),
             configuration=str(content["init_args"]["configuration"]),
             trainer=str(content["trainer_name"]),
             epoch=max(int(content["current_epoch"]), 0),
@@ -87,7 +85,24 @@ def read_nnunet_checkpoint(path: Path) -> NnunetCheckpoint:
         ) from None
 
 
-def _weights(tensors: Mapping[str, Any]) -> dict[str, Tensor]:
+def read_content(path: Path) -> dict[str, Any]:
+    """Read a file of PyTorch with tensors, plain values and NumPy's numbers; run no code of it.
+
+    Raises:
+        Exception: Any, where it is damaged or holds other objects.
+    """
+    verify_file(path, also_named=_NAMES)
+    with torch.serialization.safe_globals(_GLOBALS):
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return content
+
+
+def dense_weights(tensors: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return tensors without the prefixes of compiled and of distributed networks.
+
+    Raises:
+        ValueError: One is no dense tensor.
+    """
     weights = {}
     for name, value in tensors.items():
         if type(value) is not Tensor or value.layout != torch.strided or not is_dense(value):
@@ -110,7 +125,7 @@ def own_weights(
     Raises:
         InputError: A tensor is missing, unknown, or of another shape.
     """
-    weights = {_own_name(name): value for name, value in checkpoint.weights.items()}
+    weights = {own_name(name): value for name, value in checkpoint.weights.items()}
     weights = {name: _transposed(value, axes) for name, value in weights.items()}
     unused = re.compile(r"^decoder\.seg_layers\.\d+\.(weight|bias)$")  # of deep supervision
     for name, tensor in expected.items():
@@ -130,7 +145,8 @@ def own_weights(
     return {name: weights[name].to(expected[name].dtype) for name in expected}
 
 
-def _own_name(name: str) -> str:
+def own_name(name: str) -> str:
+    """Return the one name that vesuv gives a tensor of nnU-Net's networks."""
     for pattern, replacement in _ALIASES:
         name = pattern.sub(replacement, name)
     return name
