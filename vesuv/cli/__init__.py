@@ -43,6 +43,7 @@ _VERBS = {
     "diagnose": "Say what is the matter with runs and what to do about it.",
     "digitize": "Turn masks of a log's curves into calibrated values at even depths.",
     "study": "Compare configurations on the same folds, seeds and budget.",
+    "curves": "Pick sinusoids in borehole image logs: train, predict, evaluate and more.",
     "config": "Show, compare and explain configurations; write their JSON schema.",
     "phantom": "Make a synthetic data set: scroll volumes, or scans of well logs.",
 }

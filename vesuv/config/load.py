@@ -5,25 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from vesuv.config.former_keys import rename_in_tree, renamed_change
 from vesuv.config.nnunet import complete, is_dataset_id
 from vesuv.config.root import Config
-from vesuv.config.section import lists_to_tuples
+from vesuv.config.section import Section, lists_to_tuples
 from vesuv.config.sentences import Origins, fault_sentences
 from vesuv.config.shipped import config_path, is_shipped
 from vesuv.config.text import check_tree_size, dump_yaml, parse_yaml, read_text
-from vesuv.errors import InputError, InputErrors
+from vesuv.errors import InputError, InputErrors, command
 
 Tree = dict[str, Any]
+Kind = TypeVar("Kind", bound=Section)
 
 _LEAF_KEYS = {("labels", "classes"), ("labels", "regions")}
 """Mappings that a file replaces, where it extends all others."""
-_PATH_KEYS = ("root", "store")
-"""Keys of `data` that are paths."""
+_PATH_KEYS = {"data": ("root", "store"), "logs": ("root",)}
+"""Section -> its keys that are paths."""
 _MAX_BASES = 20
 """Length of a chain of `base:` files."""
 
@@ -55,10 +56,7 @@ def load_with_origins(
 ) -> tuple[Config, Origins]:
     """Return a configuration as `load_config` does, and where each written value is from."""
     path = config_path(path)
-    tree, origins = _read_with_bases(path, (), "", paths_from)
-    tree.setdefault("name", path.stem)
-    for change in changes:
-        _apply_change(tree, origins, change)
+    tree, origins = _read_changed(path, changes, paths_from)
     config = check(complete(tree, origins), str(path), origins)
     origins.setdefault(("model", "in_channels"), "default; it follows from the data")
     origins.setdefault(("model", "out_channels"), "follows from labels")
@@ -80,16 +78,46 @@ def as_config(config: Config | Mapping[str, Any] | str | Path) -> Config:
 
 def check(tree: Tree, source: str, origins: Origins | None = None) -> Config:
     """Turn nested dictionaries into a `Config`; messages name `source`."""
+    if isinstance(tree, dict) and tree.get("task") == "curves":
+        verbs = command("curves", "--help")
+        raise InputError(f"{source}: is of curves in image logs (task: curves); see {verbs}")
+    return check_sections(tree, Config, source, origins)
+
+
+def read_sections(path: Path, kind: type[Kind], changes: Sequence[str] = ()) -> Kind:
+    """Read a file with its bases and changes as a configuration of another kind than `Config`.
+
+    Raises:
+        InputError: Names file, key, rule, value found and the nearest valid name.
+    """
+    tree, origins = _read_changed(path, changes)
+    return check_sections(tree, kind, str(path), origins)
+
+
+def check_sections(
+    tree: Tree, kind: type[Kind], source: str, origins: Origins | None = None
+) -> Kind:
+    """Turn nested dictionaries into a configuration of this kind; messages name `source`."""
     check_tree_size(tree, source)
     try:
-        return Config.model_validate(lists_to_tuples(tree))
+        return kind.model_validate(lists_to_tuples(tree))
     except ValidationError as fault:
-        raise InputErrors(fault_sentences(fault, Config, source, origins or {})) from None
+        raise InputErrors(fault_sentences(fault, kind, source, origins or {})) from None
 
 
-def dump_config(config: Config) -> str:
+def dump_config(config: Section) -> str:
     """Return the resolved configuration as YAML that `load_config` reads back unchanged."""
     return dump_yaml(config.model_dump(mode="json"), flow=None)
+
+
+def _read_changed(
+    path: Path, changes: Sequence[str], paths_from: Path | None = None
+) -> tuple[Tree, Origins]:
+    tree, origins = _read_with_bases(path, (), "", paths_from)
+    tree.setdefault("name", path.stem)
+    for change in changes:
+        _apply_change(tree, origins, change)
+    return tree, origins
 
 
 def _read_with_bases(
@@ -132,12 +160,13 @@ def read_tree(path: Path, referrer: str = "", paths_from: Path | None = None) ->
     rename_in_tree(tree)
     if paths_from is None:
         paths_from = Path() if is_shipped(path) else path.parent
-    section = tree.get("data")
-    paths = section if isinstance(section, dict) else {}
-    for key in _PATH_KEYS:
-        path_or_id = paths.get(key)
-        if isinstance(path_or_id, str) and not _is_dataset_id(key, path_or_id, paths_from):
-            paths[key] = os.path.normpath(paths_from / path_or_id)
+    for name, keys in _PATH_KEYS.items():
+        section = tree.get(name)
+        paths = section if isinstance(section, dict) else {}
+        for key in keys:
+            path_or_id = paths.get(key)
+            if isinstance(path_or_id, str) and not _is_dataset_id(key, path_or_id, paths_from):
+                paths[key] = os.path.normpath(paths_from / path_or_id)
     return tree
 
 

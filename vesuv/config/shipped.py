@@ -10,6 +10,8 @@ _PACKAGE = Path(__file__).parents[1]
 _SUFFIXES = (".yaml", ".yml")
 _STUDIES = "studies"
 """Folder of files that compare configurations and are none."""
+_CURVES = "curves"
+"""Folder of the configurations of `vesuv.curves`."""
 
 
 @cache
@@ -23,7 +25,11 @@ def shipped_folder() -> Path:
 def shipped_files() -> dict[str, Path]:
     """Return name -> file; of two files with one name, the one in the upper folder."""
     folder = shipped_folder()
-    files = [file for file in folder.rglob("*.yaml") if file.parent != folder / _STUDIES]
+    files = [
+        file
+        for file in folder.rglob("*.yaml")
+        if file.relative_to(folder).parts[0] not in (_STUDIES, _CURVES)
+    ]
     files.sort(key=lambda file: (len(file.parts), file))
     return {file.stem: file for file in reversed(files)}
 

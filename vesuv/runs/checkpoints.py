@@ -65,6 +65,15 @@ def write_checkpoint(
         "measure": measure,
         "training": training,
     }
+    save_content(path, content, keep_previous=keep_previous)
+
+
+def save_content(path: Path, content: dict[str, Any], *, keep_previous: bool = False) -> None:
+    """Write tensors and plain values, flushed to disk before they replace the former file.
+
+    Raises:
+        InputError: The disk is full or the folder cannot be written; `path` is unchanged.
+    """
     former = previous_path(path) if keep_previous else None
     with (
         catch_write_errors(path, RESUME_HINT),
@@ -116,6 +125,15 @@ def read_checkpoint(path: Path) -> Checkpoint:
     Raises:
         InputError: The file is missing, damaged, or not a checkpoint of vesuv.
     """
+    return _checkpoint(path, read_content(path))
+
+
+def read_content(path: Path) -> dict[str, Any]:
+    """Read what `save_content` wrote: the keys are not checked, except for `version`.
+
+    Raises:
+        InputError: The file is missing, damaged, or of another version.
+    """
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint; train first, or name one that is there")
     try:
@@ -129,11 +147,13 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if type(version) is not int or version != VERSION:
         version = version if isinstance(version, (int, NoneType)) else type(version).__name__
         raise InputError(f"{path}: checkpoint version must be {VERSION}, found {version}")
-    return _checkpoint(path, content)
+    assert isinstance(content, dict)
+    return content
 
 
 def _checkpoint(path: Path, content: dict[str, Any]) -> Checkpoint:
     """Check type and range of each entry, which a checksum does not."""
+    config = check(content.get("config", {}), str(path))
     epoch, measure = content.get("epoch"), content.get("measure", ...)
     is_valid = {
         "epoch": type(epoch) is int and 0 <= epoch <= MAX_EPOCH,
@@ -153,7 +173,6 @@ def _checkpoint(path: Path, content: dict[str, Any]) -> Checkpoint:
     except ValidationError:
         raise InputError(f"{path}: normalizer: not as vesuv writes it; use another one") from None
     fields = {key: content[key] for key in ("model", *is_valid)}
-    config = check(content.get("config", {}), str(path))
     return Checkpoint(path=path, config=config, normalizer=normalizer, **fields)
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from vesuv.config import Config, dump_config, load_config
+from vesuv.config.section import Section
 from vesuv.errors import InputError, command
 from vesuv.io.atomic import catch_write_errors, write_text
 from vesuv.io.lock import hold_lock
@@ -166,7 +167,7 @@ class RunFolder:
         """
         check_no_links(places_of_output(self.path))
 
-    def create(self, config: Config, facts: dict[str, Any]) -> None:
+    def create(self, config: Section, facts: dict[str, Any]) -> None:
         """Make the folder with run.json and config.yaml; leftovers of killed processes go."""
         with catch_write_errors(self.path, RESUME_HINT):
             (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)

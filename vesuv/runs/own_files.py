@@ -21,6 +21,7 @@ _FILES = (
     "evidence.jsonl",
     "diagnosis.json",
     "slices.npz",
+    "picks.png",
     "reconstruction.png",
     "report.html",
     "selected.json",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 
 from torch import Tensor
@@ -74,14 +75,28 @@ SILENT: Listener = Listener()
 class Reporter:
     """Writes the files of a run and calls the listener, in the main process only.
 
+    Args:
+        run: The run's folder.
+        position: Position at which the run starts or continues.
+        group: The processes of the run.
+        listener: Receives lines and metrics.
+        write_page: Writes the page of a run's folder.
+
     Raises:
         InputError: The folder cannot be written; every method may raise it.
     """
 
     def __init__(
-        self, run: RunFolder, position: Position, group: Group, listener: Listener = SILENT
+        self,
+        run: RunFolder,
+        position: Position,
+        group: Group,
+        listener: Listener = SILENT,
+        *,
+        write_page: Callable[[Path], Path] = write_page,
     ) -> None:
         self.run = run
+        self._write_page = write_page
         self.listener = listener if group.is_main else SILENT
         self.writer = RunWriter(run, position) if group.is_main else None
         self.reported_findings: set[str] = set()
@@ -176,7 +191,7 @@ class Reporter:
                 self.log_errors("Writing report.html"),
                 catch_write_errors(self.run.path, RESUME_HINT),
             ):
-                write_page(self.run.path)
+                self._write_page(self.run.path)
 
     @contextmanager
     def log_errors(self, task: str) -> Iterator[None]:

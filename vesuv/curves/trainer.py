@@ -1,0 +1,308 @@
+"""Training of a detector: steps on strips, scores on the whole logs of the fold's wells.
+
+Strips are pure functions of seed, epoch and step, so that a run that is resumed equals one that was
+not interrupted.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from vesuv.curves.checkpoint import DetectorCheckpoint, save_detector
+from vesuv.curves.config import CurvesConfig
+from vesuv.curves.detector import Detector
+from vesuv.curves.findings import find_faults
+from vesuv.curves.logs import ImageLog
+from vesuv.curves.matching import CurveLoss
+from vesuv.curves.page import write_page
+from vesuv.curves.picking import pick_log
+from vesuv.curves.pictures import write_example
+from vesuv.curves.scores import TOLERANCES, LogPicks, best_threshold, score
+from vesuv.curves.strips import StripSampler
+from vesuv.errors import InputError, Interrupted
+from vesuv.runs.checkpoints import first_difference
+from vesuv.runs.folder import RunFolder
+from vesuv.runs.records import Finding
+from vesuv.runs.writer import write_diagnosis
+from vesuv.runtime.interruption import StopRequest
+from vesuv.runtime.machine import Machine
+from vesuv.training.averaging import Averages
+from vesuv.training.optimizers import build_optimizer
+from vesuv.training.reporting import SILENT, Listener, MetricsRow, Reporter, StepProgress
+from vesuv.training.schedules.lr_schedule import LRSchedule
+
+MEASURE = f"f1@{TOLERANCES[-1]:g}"
+"""Score of the best checkpoint, at the best threshold."""
+LOWEST = 0.05
+"""Probability of the weakest picks that are scored."""
+_SUMS = ("loss", "loss_class", "loss_parameters", "strips_with_picks")
+
+
+@dataclass(frozen=True)
+class FoldLogs:
+    """Logs of a fold."""
+
+    train: tuple[ImageLog, ...]
+    validation: tuple[ImageLog, ...]
+
+
+class CurvesTrainer:
+    """Trains a detector into one run folder.
+
+    Args:
+        config: The whole configuration.
+        logs: The fold's logs.
+        run: The folder.
+        machine: Device and precision.
+        listener: Receives log lines and progress.
+    """
+
+    def __init__(
+        self,
+        config: CurvesConfig,
+        logs: FoldLogs,
+        run: RunFolder,
+        machine: Machine,
+        listener: Listener = SILENT,
+    ) -> None:
+        torch.manual_seed(config.runtime.seed)
+        self.config, self.logs, self.run = config, logs, run
+        self.machine, self.listener = machine, listener
+        self.detector = Detector(config.detector, config.strips).to(machine.device)
+        self.optimizer = build_optimizer(self.detector, config.optimizer)
+        self.schedule = LRSchedule(
+            self.optimizer,
+            config.scheduler,
+            steps_per_epoch=config.train.steps_per_epoch,
+            epochs=config.train.epochs,
+            validation_every=config.train.validate_every,
+        )
+        self.averages = Averages(self.detector, config.averaging)
+        self.sampler = StripSampler(logs.train, config.strips, config.augment, config.runtime.seed)
+        self.loss = CurveLoss(config.loss, config.strips.rows)
+        self.epoch = self.step = 0
+        self.best: float | None = None
+        self.sums = dict.fromkeys(_SUMS, 0.0)
+        self.stop_request = StopRequest(machine.group)
+
+    def resume(self, checkpoint: DetectorCheckpoint) -> None:
+        """Continue from last.pt.
+
+        Raises:
+            InputError: The checkpoint belongs to another run.
+        """
+        state = checkpoint.training
+        difference = first_difference(self.detector.state_dict(), checkpoint.model)
+        if state is None or difference is not None:
+            reason = difference or "no training state"
+            raise InputError(f"{checkpoint.path}: is not this run's ({reason}); start a new run")
+        self.detector.load_state_dict(checkpoint.model)
+        try:
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.schedule.restore(state["schedule"], new_length=state["epochs"] != self._epochs)
+            self.averages.restore(state["averages"])
+            self.epoch, self.step, self.best = state["epoch"], state["step"], state["best"]
+            self.sums = {name: float(state["sums"][name]) for name in _SUMS}
+        except (KeyError, TypeError, ValueError, RuntimeError) as fault:
+            raise InputError(
+                f"{checkpoint.path}: its training state is not this run's ({fault!s:.120}); start "
+                "a new run"
+            ) from None
+
+    def fit(self) -> float | None:
+        """Train until the last epoch or the time limit; return the best measure.
+
+        Raises:
+            InputError: The folder cannot be written, or the network has diverged.
+            Interrupted: A signal came; the run is saved.
+        """
+        minutes = self.config.runtime.max_minutes or float("inf")
+        deadline = time.monotonic() + 60 * minutes
+        position = (self.epoch, self.step)
+        reporter = Reporter(
+            self.run, position, self.machine.group, self.listener, write_page=write_page
+        )
+        with self.stop_request, reporter:
+            self._say_start(reporter, position)
+            reason = f"All {self._epochs} epochs done"
+            with self._save_on_interrupt(reporter):
+                while self.epoch < self._epochs:
+                    self._train_epoch(reporter)
+                    if time.monotonic() > deadline and self.epoch < self._epochs:
+                        reason = f"Stopped after runtime.max_minutes={minutes:g}; --resume goes on"
+                        break
+            reporter.event((self.epoch, self.step), "stop", reason)
+            reporter.conclude(self._diagnose(reporter))
+        return self.best
+
+    @property
+    def _epochs(self) -> int:
+        return self.config.train.epochs
+
+    @contextmanager
+    def _save_on_interrupt(self, reporter: Reporter) -> Iterator[None]:
+        try:
+            yield
+        except Interrupted as signal:
+            self._save_last()
+            line = f"Stopped by {signal} and saved at step {self.step}; --resume goes on"
+            reporter.event((self.epoch, self.step), "stop", line)
+            raise Interrupted(f"{self.run.path}: epoch {self.epoch}: {line}") from None
+
+    def _train_epoch(self, reporter: Reporter) -> None:
+        """Train the rest of an epoch, validate where it is due, and save."""
+        start, first = time.monotonic(), self.step
+        steps = self.config.train.steps_per_epoch
+        self.detector.train()
+        while self.step < steps:
+            self.stop_request.check()
+            norm = self._train_step()
+            rate = (self.step - first) * self.config.strips.batch_size / (time.monotonic() - start)
+            reporter.listener.step(StepProgress(self.epoch, self._epochs, self.step, steps, rate))
+        seconds = max(time.monotonic() - start, 1e-9)
+        row: MetricsRow = {f"train/{name}": value / steps for name, value in self.sums.items()}
+        row |= {"train/gradient_norm": norm, "lr": self.schedule.lr, "seconds": seconds}
+        row["strips_per_second"] = (steps - first) * self.config.strips.batch_size / seconds
+        every = self.config.train.validate_every
+        if (self.epoch + 1) % every == 0 or self.epoch + 1 == self._epochs:
+            row |= self._validate()
+        reporter.metrics(self.epoch, row)
+        reporter.log(f"Epoch {self.epoch} {epoch_text(row)}")
+        self._diagnose(reporter)
+        self.epoch, self.step = self.epoch + 1, 0
+        self.sums = dict.fromkeys(_SUMS, 0.0)
+        self._save_last()
+        reporter.page()
+
+    def _diagnose(self, reporter: Reporter) -> tuple[Finding, ...]:
+        findings = find_faults(self.run.path)
+        write_diagnosis(self.run, min(self.epoch, self._epochs - 1), findings)
+        reporter.findings(self.epoch, findings)
+        return findings
+
+    def _train_step(self) -> float:
+        """Take one step; return the norm of its gradient."""
+        number = self.epoch * self.config.train.steps_per_epoch + self.step
+        self.schedule.before_step(number)
+        batch = self.sampler.batch(self.epoch, self.step)
+        layers = self.machine.forward(self.detector, batch.images.to(self.machine.device))
+        terms = self.loss(layers, batch.picks)
+        self.optimizer.zero_grad()
+        terms["loss"].backward()  # type: ignore[no-untyped-call]
+        limit = self.config.train.gradient_clip or float("inf")
+        norm = float(nn.utils.clip_grad_norm_(self.detector.parameters(), limit))
+        if not math.isfinite(norm):
+            raise InputError(
+                f"optimizer.lr: the gradient is not finite in epoch {self.epoch}; lower it, or set "
+                "runtime.precision=float32"
+            )
+        self.optimizer.step()
+        self.schedule.after_step(number)
+        self.averages.update_ema(self.detector)
+        for name, value in terms.items():
+            self.sums[name] += float(value.detach())
+        self.sums["strips_with_picks"] += sum(map(bool, batch.picks)) / len(batch.picks)
+        self.step += 1
+        return norm
+
+    def _validate(self) -> MetricsRow:
+        """Score whole logs of validation wells, and as many rows of training wells."""
+        averaged = self.averages.started_models().get("ema", self.detector)
+        assert isinstance(averaged, Detector)
+        averaged.eval()
+        held_out = self._score(averaged, self.logs.validation, "val")
+        num_rows = sum(log.num_rows for log in self.logs.validation)
+        seen = self._score(averaged, first_rows(self.logs.train, num_rows), "train")
+        measure = held_out[f"val/best_{MEASURE}"]
+        assert measure is not None
+        if math.isfinite(measure) and (self.best is None or measure > self.best):
+            self.best = measure
+            save_detector(
+                self.run.checkpoint("best"), averaged, self.config, self.epoch, measure=measure
+            )
+        self.schedule.after_validation(
+            measure, (self.epoch + 1) * self.config.train.steps_per_epoch
+        )
+        averaged.train()
+        return {**held_out, **{key: seen[key] for key in (f"train/best_{MEASURE}",)}}
+
+    def _score(self, detector: Detector, logs: Sequence[ImageLog], part: str) -> MetricsRow:
+        config, threshold = self.config, self.config.picking.threshold
+        judged = []
+        for log in logs:
+            self.stop_request.check()
+            picks = pick_log(
+                detector, log, config.strips, config.picking, self.machine, lowest=LOWEST
+            )
+            judged.append(LogPicks(log.id, log.num_rows, picks, log.picks))
+        above = [log.above(threshold) for log in judged]
+        if part == "val":
+            write_example(self.run.path, logs, above)
+        best = best_threshold(judged, TOLERANCES[-1])
+        values = {
+            **score(above, config.strips.rows),
+            "best_threshold": best[0],
+            f"best_{MEASURE}": best[1],
+        }
+        return {f"{part}/{name}": value for name, value in values.items()}
+
+    def _save_last(self) -> None:
+        state: dict[str, Any] = {
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state(),
+            "averages": self.averages.state(),
+            "epochs": self._epochs,
+            "epoch": self.epoch,
+            "step": self.step,
+            "best": self.best,
+            "sums": self.sums,
+        }
+        save_detector(
+            self.run.checkpoint("last"), self.detector, self.config, self.epoch, training=state
+        )
+
+    def _say_start(self, reporter: Reporter, position: tuple[int, int]) -> None:
+        train, validation = self.logs.train, self.logs.validation
+        num_parameters = sum(p.numel() for p in self.detector.parameters())
+        num_picks = sum(len(log.picks) for log in train)
+        reporter.say(
+            f"{self.config.name} into {self.run.path}: {num_parameters:,} parameters; "
+            f"{len(train)} training wells with {num_picks} picks, {len(validation)} validation "
+            f"wells with {sum(len(log.picks) for log in validation)}; {self._epochs} epochs of "
+            f"{self.config.train.steps_per_epoch} steps"
+        )
+        reporter.say(str(self.machine))
+        if position != (0, 0):
+            reporter.event(position, "resume", f"Resumed at step {self.step}.")
+
+
+def epoch_text(row: MetricsRow) -> str:
+    """Return an epoch's numbers in a line."""
+    text = f"Train - Loss: {row['train/loss']:.4f}"
+    if "val/f1@1" in row:
+        names = {"f1@1": "F1 ±1", "f1@2": "F1 ±2", "false_per_strip": "false picks a strip"}
+        scores = [f"{words} {row[f'val/{name}']:.3f}" for name, words in names.items()]
+        best = f"best F1 ±2 {row[f'val/best_{MEASURE}']:.3f} at {row['val/best_threshold']:.2f}"
+        text += f"; Val - {', '.join([*scores, best])}"
+    return text
+
+
+def first_rows(logs: Sequence[ImageLog], num_rows: int) -> tuple[ImageLog, ...]:
+    """Return the first rows of logs, about `num_rows` in all."""
+    share = max(1, num_rows // max(len(logs), 1))
+    return tuple(
+        replace(
+            log,
+            image=log.image[:share],
+            picks=tuple(pick for pick in log.picks if pick.row <= share - 1),
+        )
+        for log in logs
+    )
