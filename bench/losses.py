@@ -21,7 +21,7 @@ from torch import Tensor
 
 from vesuv.config.loss import ALL_LOSSES, LossConfig, read_losses
 from vesuv.data.phantom import phantom_volume
-from vesuv.losses import LOSSES, Compound, build_losses
+from vesuv.losses import MASK_LOSSES, Compound, build_losses
 
 TERMS = ("dice", "focal", "variance", "boundary", "cldice")
 WEIGHTS = dict.fromkeys(TERMS, 1.0)
@@ -69,7 +69,7 @@ def each(
 ) -> None:
     """Add a row for each term alone, plain and ours."""
     peers = {**plain(config), **outside(config)}
-    for name in LOSSES:
+    for name in MASK_LOSSES:
         loss = build_losses(config, [name])[name]
         spellings = {f"{name}, plain": peers[name]} if name in peers else {}
         spellings[f"{name}, vesuv"] = loss

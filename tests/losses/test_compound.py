@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from vesuv.config.loss import ALL_LOSSES, read_losses
-from vesuv.losses import LOSSES, Compound, build_losses
+from vesuv.losses import MASK_LOSSES, Compound, build_losses
 
 LABEL = torch.tensor([1, 1, 0, 0, 0, 255, 0, 1]).view(2, 1, 1, 4)
 VALID = LABEL != 255
@@ -14,15 +14,15 @@ def random_logits() -> Tensor:
 
 
 def test_the_total_is_the_weighted_sum_of_losses_called_alone() -> None:
-    losses = build_losses(ALL_LOSSES(), list(LOSSES))
-    weights = {name: 0.1 * (index + 1) for index, name in enumerate(LOSSES)}
+    losses = build_losses(ALL_LOSSES(), list(MASK_LOSSES))
+    weights = {name: 0.1 * (index + 1) for index, name in enumerate(MASK_LOSSES)}
     logits = random_logits()
 
     total, components = Compound(losses)(logits, LABEL, VALID, weights)
 
-    alone = {name: losses[name](logits, LABEL, VALID).item() for name in LOSSES}
+    alone = {name: losses[name](logits, LABEL, VALID).item() for name in MASK_LOSSES}
     assert {name: value.item() for name, value in components.items()} == pytest.approx(alone)
-    assert total.item() == pytest.approx(sum(weights[name] * alone[name] for name in LOSSES))
+    assert total.item() == pytest.approx(sum(weights[name] * alone[name] for name in MASK_LOSSES))
 
 
 def test_the_gradient_is_the_weighted_sum_of_theirs() -> None:

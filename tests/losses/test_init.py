@@ -6,11 +6,11 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from vesuv.config.loss import ALL_LOSSES, read_losses
-from vesuv.losses import LOSSES, build_losses
+from vesuv.losses import MASK_LOSSES, build_losses
 from vesuv.losses.prediction import Loss
 
 IGNORE = 255
-NAMES = list(LOSSES)
+NAMES = list(MASK_LOSSES)
 BINARY, SOFTMAX = 1, 3
 
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from vesuv.config.loss import ALL_LOSSES
-from vesuv.losses import LOSSES, Boundary, Loss, Variance, build_losses
+from vesuv.losses import MASK_LOSSES, Boundary, Loss, Variance, build_losses
 
 FORMS = [
-    *(kind() for kind in LOSSES.values()),
+    *(kind() for kind in MASK_LOSSES.values()),
     Variance(form="ccc"),
     Variance(form="original"),
     Boundary(form="band"),
@@ -36,7 +36,7 @@ def test_a_constant_scores_what_is_stated(constant: float) -> None:
     logits = torch.full((1, 1, 8, 8, 8), constant)
     stated = {
         name: loss
-        for name, loss in build_losses(ALL_LOSSES(), list(LOSSES)).items()
+        for name, loss in build_losses(ALL_LOSSES(), list(MASK_LOSSES)).items()
         if loss.constant_score is not None
     }
 

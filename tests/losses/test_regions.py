@@ -7,7 +7,7 @@ import torch
 
 from vesuv.config.labels import LabelsConfig
 from vesuv.config.loss import ALL_LOSSES
-from vesuv.losses import LOSSES, build_losses
+from vesuv.losses import MASK_LOSSES, build_losses
 from vesuv.losses.compound import Compound
 from vesuv.losses.prediction import Prediction, region_label
 
@@ -38,9 +38,9 @@ def test_probabilities_are_a_sigmoid_each_and_zero_where_ignored() -> None:
     assert torch.equal(prediction.target[:, 1], (LABEL == 2) & VALID)
 
 
-@pytest.mark.parametrize("name", sorted(set(LOSSES) - {"boundary_band", "variance"}))
+@pytest.mark.parametrize("name", sorted(set(MASK_LOSSES) - {"boundary_band", "variance"}))
 def test_a_loss_of_regions_is_the_mean_of_the_regions_alone(name: str) -> None:
-    loss = LOSSES[name]()
+    loss = MASK_LOSSES[name]()
     regions = region_label(LABEL, TARGETS.members)
 
     whole = loss(LOGITS, regions, VALID)
@@ -50,13 +50,13 @@ def test_a_loss_of_regions_is_the_mean_of_the_regions_alone(name: str) -> None:
 
 
 def test_the_weight_of_a_class_is_that_inside_its_region() -> None:
-    loss = LOSSES["cross_entropy"](class_weights=(1.0, 2.0, 5.0))
+    loss = MASK_LOSSES["cross_entropy"](class_weights=(1.0, 2.0, 5.0))
     regions = region_label(LABEL, TARGETS.members)
 
     whole = loss(LOGITS, regions, VALID)
 
     alone = [
-        LOSSES["cross_entropy"](class_weights=(1.0, weight))(
+        MASK_LOSSES["cross_entropy"](class_weights=(1.0, weight))(
             LOGITS[:, k : k + 1], regions[:, k], VALID
         )
         for k, weight in enumerate((2.0, 5.0))
@@ -66,7 +66,7 @@ def test_the_weight_of_a_class_is_that_inside_its_region() -> None:
 
 def test_one_region_is_the_binary_problem() -> None:
     label = (LABEL > 0).to(torch.uint8)
-    for name, kind in LOSSES.items():
+    for name, kind in MASK_LOSSES.items():
         of_region = kind()(LOGITS[:, :1], (label == 1)[:, None], VALID)
         assert torch.equal(of_region, kind()(LOGITS[:, :1], label, VALID)), name
 
@@ -79,7 +79,7 @@ def test_the_compound_turns_classes_into_regions() -> None:
     total.backward()
 
     regions = region_label(LABEL, TARGETS.members)
-    expected = {name: LOSSES[name]()(LOGITS, regions, VALID) for name in parts}
+    expected = {name: MASK_LOSSES[name]()(LOGITS, regions, VALID) for name in parts}
     assert {n: float(v) for n, v in parts.items()} == {n: float(v) for n, v in expected.items()}
     assert float(total.detach()) == pytest.approx(
         float(expected["dice"] + 2 * expected["cross_entropy"])
@@ -92,7 +92,7 @@ def test_the_compound_turns_classes_into_regions() -> None:
 def test_the_gradient_of_the_weighted_cross_entropy_is_that_of_autograd() -> None:
     logits = LOGITS.double().requires_grad_()
     regions = region_label(LABEL, TARGETS.members)
-    loss = LOSSES["focal"](gamma=1.5, class_weights=(1.0, 2.0, 5.0))
+    loss = MASK_LOSSES["focal"](gamma=1.5, class_weights=(1.0, 2.0, 5.0))
 
     small = [part[:1, ..., :2, :2, :2] for part in (logits, regions, VALID)]
     assert torch.autograd.gradcheck(lambda x: loss(x, small[1], small[2]), [small[0].clone()])

@@ -23,7 +23,7 @@ from vesuv.config import Config
 from vesuv.data.builder import open_matching_store
 from vesuv.diagnosis import Evidence
 from vesuv.errors import InputError, Interrupted
-from vesuv.losses import LOSSES, Compound, build_losses
+from vesuv.losses import MASK_LOSSES, Compound, build_losses
 from vesuv.models import build_model
 from vesuv.runs.checkpoints import read_checkpoint
 from vesuv.runs.folder import RunFolder
@@ -83,7 +83,7 @@ def scored(config: Config, folder: Path, group: Group) -> tuple[Any, ...]:
     maps = [data.normalizer.for_case(case.statistics) for case in data.validation]
     size, classes = config.sampling.patch_size, config.labels.targets
     tiles = ValidationTiles(data.validation, maps, config.validation, size, classes)
-    compound = Compound(build_losses(config.loss, list(LOSSES)))
+    compound = Compound(build_losses(config.loss, list(MASK_LOSSES)))
     on_tiles = tiles.score(network, machine, compound, observe=True)
     observed = [
         (tile.index, tile.case, tile.confusion.tolist(), tile.probabilities.bins.tolist())

@@ -133,6 +133,12 @@ class Phase(Section):
     def _any_weight(self) -> Phase:
         if not any(self.weights.values()):
             raise ValueError("weights needs at least one loss with a weight above 0")
+        names = [name for name, weight in self.weights.items() if weight]
+        if all(getattr(LOSSES[name], "auxiliary", False) for name in names):
+            raise ValueError(
+                f"weights needs a loss of the mask beside {', '.join(names)}, which trains an "
+                "output of its own; add one, such as dice"
+            )
         return self
 
 

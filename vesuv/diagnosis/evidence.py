@@ -117,6 +117,8 @@ class Evidence:
     ) -> float | None:
         """Return the loss of an epoch under given weights; None where a term is missing.
 
+        Terms of outputs that only training has are left out.
+
         Args:
             epoch: The epoch.
             weights: Weight of each loss term.
@@ -125,6 +127,7 @@ class Evidence:
         terms = [
             (weight, self.value_at(f"{split}/loss_{term}", epoch))
             for term, weight in weights.items()
+            if not self.config.loss.term(term).auxiliary
         ]
         if any(value is None for _, value in terms):
             return None

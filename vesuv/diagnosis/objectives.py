@@ -127,10 +127,8 @@ def _objective_differences(first: Evidence, other: Evidence) -> str:
 def _lowest_loss(run: Evidence) -> float | None:
     totals = []
     for epoch in run.validation_epochs:
-        values = [
-            (weight, run.value_at(f"val/loss_{term}", epoch))
-            for term, weight in run.weights(epoch).items()
-        ]
-        if values and all(value is not None for _, value in values):
-            totals.append(sum(weight * value for weight, value in values if value is not None))
+        weights = run.weights(epoch)
+        total = run.total_loss(epoch, weights) if weights else None
+        if total is not None:
+            totals.append(total)
     return min(totals, default=None)

@@ -17,11 +17,24 @@ class Compound:
     Args:
         losses: Loss by name.
         targets: What the network predicts; None: the classes.
+        num_logits: Logits of a voxel; further channels are signed distances. None: all channels
+            are logits.
     """
 
-    def __init__(self, losses: Mapping[str, Loss], targets: Targets | None = None) -> None:
+    def __init__(
+        self,
+        losses: Mapping[str, Loss],
+        targets: Targets | None = None,
+        num_logits: int | None = None,
+    ) -> None:
         self.losses = dict(losses)
         self.targets = targets
+        self.num_logits = num_logits
+
+    @property
+    def mask_terms(self) -> list[str]:
+        """Names of the losses that judge the mask; the others need outputs of training."""
+        return [name for name, loss in self.losses.items() if not loss.auxiliary]
 
     def __call__(
         self,
@@ -34,7 +47,7 @@ class Compound:
         """Return the weighted sum and each of its terms, unweighted and detached.
 
         Args:
-            logits: (b, k, z, y, x).
+            logits: (b, k, z, y, x), with the signed distances behind them where there are any.
             label: Class index of each voxel, (b, z, y, x), or `target_label` of it.
             valid: False where the label is ignored, (b, z, y, x).
             weights: Weight by loss name; a loss that is left out has weight 0.
@@ -74,7 +87,10 @@ class Compound:
         processes: Processes = SINGLE_PROCESS,
     ) -> Prediction:
         """Return what the losses are computed of; arguments are those of a call."""
-        return Prediction(logits, self.target_label(label), valid, processes)
+        distances = None
+        if self.num_logits is not None and logits.shape[1] > self.num_logits:
+            logits, distances = logits[:, : self.num_logits], logits[:, self.num_logits :]
+        return Prediction(logits, self.target_label(label), valid, processes, distances)
 
     def target_label(self, label: Tensor) -> Tensor:
         """Return the label that the losses compare with: the regions of targets that overlap.
@@ -92,6 +108,6 @@ class Compound:
 
     @torch.no_grad()
     def components(self, logits: Tensor, label: Tensor, valid: Tensor) -> dict[str, Tensor]:
-        """Return the value of every loss, unweighted and without gradient."""
+        """Return the value of every loss of the mask, unweighted and without gradient."""
         prediction = self.prediction(logits, label, valid)
-        return {name: loss.of(prediction) for name, loss in self.losses.items()}
+        return {name: self.losses[name].of(prediction) for name in self.mask_terms}

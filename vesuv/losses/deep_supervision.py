@@ -22,8 +22,9 @@ def deep_supervision(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Return the weighted mean of the compound loss over the scales, and the terms of the finest.
 
-    Scale i weighs 1/2**i, normalised to a sum of 1. Networks with `deep_supervision` leave out
-    their lowest scale. Radii and other lengths of the losses are voxels of each scale.
+    Scale i weighs 1/2**i, normalised to a sum of 1; only the finest one has auxiliary losses.
+    Networks with `deep_supervision` leave out their lowest scale. Radii and other lengths of the
+    losses are voxels of each scale.
 
     Args:
         compound: The losses.
@@ -40,9 +41,11 @@ def deep_supervision(
     label = compound.target_label(label)
     sum_of_shares = 2.0 - 0.5 ** (len(scales) - 1)
     totals, terms = [], []
+    mask_weights = {name: weight for name, weight in weights.items() if name in compound.mask_terms}
     for number, logits in enumerate(scales):
         scaled = downsample_label(label, valid, logits.shape[2:])
-        total, values = compound(logits, *scaled, weights, processes)
+        scale_weights = mask_weights if number else weights
+        total, values = compound(logits, *scaled, scale_weights, processes)
         totals.append(total * (0.5**number / sum_of_shares))
         terms.append(values)
     return torch.stack(totals).sum(), terms[0]

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
+
+from vesuv.types import Spacing
 
 AXES = (-3, -2, -1)
 
@@ -49,6 +54,49 @@ def boundary_distance(target: Tensor, valid: Tensor, reach: int) -> Tensor:
     to_foreground = squared_distance(target, reach)
     # On every valid voxel one of the two is 0: the voxel is its own nearest site.
     return torch.maximum(to_background, to_foreground).float().sqrt_()
+
+
+def face_distance(sites: Tensor, edges: Spacing, reach: float) -> Tensor:
+    """Distance from each voxel's centre to the nearest face of a site, at most `reach`; float32.
+
+    A site is the box of its voxel. Along each axis a box k voxels away begins k - 1/2 edges away.
+
+    Args:
+        sites: Boolean, (..., z, y, x).
+        edges: Voxel edges along z, y, x.
+        reach: Largest distance, in the unit of the edges.
+
+    Returns:
+        0 on sites; `reach` where no site is nearer.
+    """
+    squared = (~sites).float().mul_(reach**2)
+    for axis, edge in zip(AXES, edges, strict=True):
+        minimum = squared.clone()
+        length = squared.shape[axis]
+        for shift in range(1, min(math.ceil(reach / edge), length - 1) + 1):
+            candidates = squared + ((shift - 0.5) * edge) ** 2
+            size = length - shift
+            for start, source_start in ((0, shift), (shift, 0)):
+                target = minimum.narrow(axis, start, size)
+                torch.minimum(target, candidates.narrow(axis, source_start, size), out=target)
+        squared = minimum
+    return squared.sqrt_()
+
+
+def distance_beyond_patch(shape: Sequence[int], edges: Spacing, device: torch.device) -> Tensor:
+    """Distance from each voxel's centre to the nearest face of the patch, (z, y, x) float32.
+
+    A patch of one slice is flat: beyond it lies nothing.
+    """
+    result = torch.full(tuple(shape), math.inf, device=device)
+    for axis, (length, edge) in enumerate(zip(shape, edges, strict=True)):
+        if length > 1:
+            index = torch.arange(length, device=device)
+            outside = (torch.minimum(index, length - 1 - index) + 0.5) * edge
+            result = torch.minimum(
+                result, outside.reshape([-1 if a == axis else 1 for a in range(3)])
+            )
+    return result
 
 
 def _min_along_axis(squared: Tensor, axis: int, reach: int) -> Tensor:

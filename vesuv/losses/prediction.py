@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from vesuv.config.section import Section
+from vesuv.types import Spacing
 
 VOXELS = (2, 3, 4)
 """Spatial dimensions of (b, c, z, y, x)."""
@@ -53,6 +54,10 @@ class Loss(Section, ABC):
     processes such a loss receives the process's own patches; any other loss receives the patches of
     all processes: the result is the same, and each process does the work of all."""
 
+    auxiliary: ClassVar[bool] = False
+    """Whether it judges an output of its own, which the network has in training only, and not the
+    mask."""
+
     @abstractmethod
     def of(self, prediction: Prediction) -> Tensor:
         """Return the loss of a prediction; tensors that other losses computed are used again."""
@@ -66,6 +71,10 @@ class Loss(Section, ABC):
     def constant_score(self) -> float | None:
         """Value of every constant prediction; None where it depends on the constant."""
         return None
+
+    def with_spacing(self, _spacing: Spacing) -> Loss:
+        """Return the loss for voxels of these edges along z, y, x, where it depends on them."""
+        return self
 
     @property
     def interval(self) -> int:
@@ -103,6 +112,8 @@ class Prediction:
     valid_voxels: Tensor
     processes: Processes = SINGLE_PROCESS
     """The processes that share the batch; tensors here are of this process's patches."""
+    distances: Tensor | None = None
+    """Output of signed distances, (b, c, z, y, x); None: the network has none."""
 
     def global_sum(self, values: Tensor) -> Tensor:
         """Add this process's sums over its patches to those of the others; differentiable."""
@@ -120,7 +131,9 @@ class Prediction:
         if isinstance(self.processes, SingleProcess):
             return self
         gather = self.processes.gather
-        return Prediction(gather(self.raw_logits), gather(self.label), gather(self.valid_voxels))
+        tensors = gather(self.raw_logits), gather(self.label), gather(self.valid_voxels)
+        distances = None if self.distances is None else gather(self.distances)
+        return Prediction(*tensors, distances=distances)
 
     @cached_property
     def logits(self) -> Tensor:

@@ -74,7 +74,7 @@ def initialise_output_bias(
         Lin et al. 2017, Focal Loss for Dense Object Detection, section 3.3.
     """
     biases = [layer.bias for layer in (output_layer(network), *coarse_output_layers(network))]
-    out_channels = output_layer(network).out_channels // _voxels_per_output(network)
+    out_channels = output_layer(network).out_channels // voxels_per_output(network)
     fractions = [_bounded(fraction) for fraction in class_fractions]
     if targets is not None and targets.overlap:
         shares = [sum(class_fractions[k] for k in members) for members in targets.members]
@@ -90,7 +90,7 @@ def initialise_output_bias(
             bias.copy_(torch.tensor(start).repeat_interleave(len(bias) // len(start)))
 
 
-def _voxels_per_output(network: nn.Module) -> int:
+def voxels_per_output(network: nn.Module) -> int:
     """Return the number of voxels whose logits one output of the last convolution holds."""
     return math.prod(network.block) if isinstance(network, PlainUNet) else 1
 

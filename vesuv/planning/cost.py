@@ -15,10 +15,9 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from vesuv.config import Config
-from vesuv.losses import build_losses
-from vesuv.losses.compound import Compound
-from vesuv.models import build_model, recompute_levels
+from vesuv.models import recompute_levels
 from vesuv.runtime.machine import Machine, for_training
+from vesuv.training.network import build_compound, build_training_network
 from vesuv.training.optimizers import build_optimizer
 from vesuv.training.phases import weights_at
 from vesuv.training.step import TrainingStep, label_objective
@@ -66,15 +65,13 @@ def step_cost(config: Config, machine: Machine) -> StepCost:
 def build_step(config: Config, machine: Machine) -> TrainingStep:
     """Return a training step as the trainer builds it, with new weights."""
     with machine.device:
-        network = build_model(config.model).train()
+        network = build_training_network(config).train()
     recompute_levels(network, config.runtime.recompute_levels)
     return TrainingStep(
         network,
         list(network.parameters()),
         build_optimizer(network, config.optimizer),
-        label_objective(
-            Compound(build_losses(config.loss, config.terms), config.labels.targets), machine.group
-        ),
+        label_objective(build_compound(config), machine.group),
         machine,
         gradient_clip=config.train.gradient_clip,
         accumulate=config.runtime.accumulate,

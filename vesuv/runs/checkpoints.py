@@ -21,6 +21,8 @@ from vesuv.runs.fields import MAX_EPOCH
 from vesuv.runs.folder import RESUME_HINT
 from vesuv.runs.records import NormalizerRecord
 
+_TRAINING_OUTPUTS = (".distance_weight", ".distance_bias")
+"""Names of the parameters of outputs that a network has in training only."""
 VERSION = 1
 
 
@@ -219,15 +221,23 @@ def first_difference(expected: Mapping[str, Tensor], tensors: Mapping[str, Any])
 
 
 def load_weights(network: nn.Module, checkpoint: Checkpoint, *, assign: bool = False) -> None:
-    """Load a checkpoint's weights into a network.
+    """Load a checkpoint's weights into a network; outputs of training alone may be left over.
 
     Raises:
         InputError: The weights belong to another network.
     """
-    difference = first_difference(network.state_dict(), checkpoint.model)
+    state, weights = network.state_dict(), checkpoint.model
+    if mask_weights(state).keys() == state.keys():
+        weights = mask_weights(weights)
+    difference = first_difference(state, weights)
     if difference is not None:
         raise InputError(
             f"{checkpoint.path}: its weights do not fit model.name={checkpoint.config.model.name} "
             f"of this version ({difference}); train anew or use the version that wrote it"
         )
-    network.load_state_dict(checkpoint.model, assign=assign)
+    network.load_state_dict(weights, assign=assign)
+
+
+def mask_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights that masks are predicted with, without those of training alone."""
+    return {name: value for name, value in weights.items() if not name.endswith(_TRAINING_OUTPUTS)}

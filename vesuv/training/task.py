@@ -10,14 +10,12 @@ from torch import Tensor, nn
 
 from vesuv.config import Config
 from vesuv.diagnosis import Finding
-from vesuv.losses import build_losses
-from vesuv.losses.compound import Compound
-from vesuv.models import build_model
 from vesuv.models.heads import initialise_output_bias
 from vesuv.runtime.machine import Machine
 from vesuv.training.epoch_validation import EpochValidation
 from vesuv.training.fold_data import FoldData
 from vesuv.training.log_lines import summary_line
+from vesuv.training.network import build_compound, build_training_network
 from vesuv.training.phases import phase_at, weights_at
 from vesuv.training.reporting import MetricsRow, Reporter
 from vesuv.training.step import label_objective
@@ -95,7 +93,7 @@ class Segmentation:
 
     def __init__(self, config: Config, data: FoldData, machine: Machine) -> None:
         self.config, self.data, self.machine = config, data, machine
-        self.compound = Compound(build_losses(config.loss, config.terms), config.labels.targets)
+        self.compound = build_compound(config, [case.spacing for case in data.train])
         self.objective = label_objective(self.compound, machine.group)
 
     @property
@@ -103,7 +101,7 @@ class Segmentation:
         return self.config.validation.measure
 
     def build_network(self) -> nn.Module:
-        network = build_model(self.config.model)
+        network = build_training_network(self.config)
         initialise_output_bias(network, self.data.class_fractions, self.config.labels.targets)
         return network
 

@@ -132,7 +132,7 @@ class ValidationTiles:
         was_training = network.training
         network.eval()
         group, device = machine.group, machine.device
-        names = list(compound.losses) if compound else []
+        names = compound.mask_terms if compound else []
         matrix = torch.zeros((self.num_classes,) * 2, dtype=torch.int64, device=device)
         terms = torch.zeros((len(self.valid_tiles), len(names)), device=device)
         observed: list[ObservedTile] = []

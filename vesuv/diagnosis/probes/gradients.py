@@ -33,14 +33,14 @@ def compare_gradients(
     Args:
         network: The trained network.
         compound: The losses.
-        weights: Current weights; terms of weight 0 are left out.
+        weights: Current weights; terms of weight 0 are left out, and those of auxiliary outputs.
         tiles: Images (1, c, z, y, x) and labels (1, z, y, x).
         machine: Device and precision.
 
     Returns:
         None where fewer than two terms have a weight, or a gradient is not finite.
     """
-    terms = {name: weight for name, weight in weights.items() if weight}
+    terms = {name: weights[name] for name in compound.mask_terms if weights.get(name)}
     if len(terms) < 2:
         return None
     parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}

@@ -24,6 +24,7 @@ from vesuv.inference.bundle.record import (
 )
 from vesuv.inference.members import Member, check_compatible, file_digest
 from vesuv.io.atomic import atomic_replace, catch_write_errors, write_text
+from vesuv.runs.checkpoints import mask_weights
 from vesuv.runs.records import SelectedModel
 
 _SETTINGS = ("validation", "selection", "inference", "runtime")
@@ -109,7 +110,8 @@ def _write_network(folder: Path, name: str, member: Member) -> NetworkRecord:
         training_images=member.training_images,
     )
     weights_file = folder / record.weights_file
-    tensors = {key: value.contiguous().clone() for key, value in checkpoint.model.items()}
+    weights = mask_weights(checkpoint.model)
+    tensors = {key: value.contiguous().clone() for key, value in weights.items()}
     weights_file.write_bytes(safetensors.torch.save(tensors))
     write_text(folder / record.config_file, dump_config(_portable_config(member)))
     selected = _selection_of(member, name, file_digest(weights_file))
