@@ -66,6 +66,20 @@ def test_arms_of_equal_labels_keep_their_validation_scores(
     assert jobs[0].labels is None
 
 
+def test_a_head_for_each_class_is_scored_as_one_softmax(
+    study_tree: dict[str, Any], tmp_path: Path
+) -> None:
+    study_tree["arms"] = {"softmax": {}, "heads": {"labels.regions": {"sheet": ["sheet"]}}}
+    study = read_study(written(study_tree, tmp_path))
+
+    configs = arm_configs(study)
+    jobs = jobs_in_turn(study, tmp_path, configs, {"heads": 4})
+
+    assert configs["heads"].labels.targets.overlap
+    assert jobs[0].labels is None
+    assert not any(change.startswith("data.store") for change in jobs[0].changes)
+
+
 def test_the_page_says_how_they_were_scored(tree: dict[str, Any], tmp_path: Path) -> None:
     run_study(read_study(written(tree, tmp_path)), tmp_path / "out", FakeWorker())
 

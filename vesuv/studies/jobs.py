@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from vesuv.config import Config, load_config
-from vesuv.config.labels import LabelsConfig
+from vesuv.config.labels import LabelsConfig, Targets
 from vesuv.data.builder import open_or_prepare_store
 from vesuv.data.folds import load_folds
 from vesuv.data.splits import splits_file
@@ -17,7 +18,7 @@ from vesuv.studies.study_file import Arm, Study
 from vesuv.training.run_length import length_changes
 
 _LABELS = "labels."
-_STORED_KEYS = ("data.spacing", _LABELS)
+_STORED_KEYS = ("data.spacing", "labels.classes", "labels.ignore")
 """Keys that the prepared data depend on: an arm that changes one has a store of its own."""
 
 
@@ -34,10 +35,11 @@ def arm_configs(study: Study) -> dict[str, Config]:
         try:
             configs[arm.name] = load_config(study.base, _own_changes(study, arm))
             scored_checkpoint(study, configs[arm.name])
-            _check_labels(study, configs[arm.name])
         except InputError as fault:
             sentences = fault.faults if isinstance(fault, InputErrors) else [str(fault)]
             faults += [f"{study.path}: arms.{arm.name}: {text}" for text in sentences]
+    if not faults:
+        faults = _label_faults(study, configs)
     if faults:
         raise InputErrors(faults)
     return configs
@@ -134,31 +136,47 @@ def make_job(
 
 
 def labels_of_scores(study: Study) -> LabelsConfig | None:
-    """Return how the first arm reads labels, if an arm reads them otherwise."""
+    """Return how the first arm reads labels, if an arm's scores would be those of others."""
     if not any(change.startswith(_LABELS) for arm in study.arms for change in arm.changes):
         return None
-    return load_config(study.base, _own_changes(study, study.arms[0])).labels
+    first, *others = (load_config(study.base, _own_changes(study, arm)) for arm in study.arms)
+    return None if all(_scored_alike(first.labels, o.labels) for o in others) else first.labels
 
 
-def _check_labels(study: Study, config: Config) -> None:
-    """Refuse arms whose scores would be those of different labels.
-
-    Raises:
-        InputError: There are no further cases, or the arm has other targets.
-    """
+def _label_faults(study: Study, configs: Mapping[str, Config]) -> list[str]:
+    """Return a sentence for each arm whose scores would be those of other labels or targets."""
     labels = labels_of_scores(study)
-    if labels is None or labels == config.labels:
-        return
-    if study.settings.held_out is None:
-        raise InputError(
-            "labels: differ from the first arm's, and scores of validation cases would be those of "
-            "different labels; give study.held_out, whose labels are read as the first arm does"
-        )
-    if labels.targets != config.labels.targets:
-        raise InputError(
-            f"labels: must have the first arm's targets {labels.targets.names}, found "
-            f"{config.labels.targets.names}; rename the classes"
-        )
+    faults = []
+    for name, config in configs.items():
+        if labels is None or _scored_alike(labels, config.labels):
+            continue
+        place = f"{study.path}: arms.{name}: labels:"
+        if study.settings.held_out is None:
+            faults.append(
+                f"{place} differ from the first arm's, and scores of validation cases would be "
+                "those of different labels; give study.held_out, whose labels are read as the "
+                "first arm does"
+            )
+        elif _judged(labels.targets) != _judged(config.labels.targets):
+            faults.append(
+                f"{place} must have the first arm's targets {labels.targets.names}, found "
+                f"{config.labels.targets.names}; rename the classes"
+            )
+    return faults
+
+
+def _scored_alike(labels: LabelsConfig, other: LabelsConfig) -> bool:
+    """Return whether scores by two readings of the labels can be compared.
+
+    Regions of one class each are the classes, predicted by a head each.
+    """
+    readings = [(one.values(), one.ignore, _judged(one.targets)) for one in (labels, other)]
+    return readings[0] == readings[1]
+
+
+def _judged(targets: Targets) -> Targets:
+    """Return the targets whether or not they may overlap."""
+    return replace(targets, overlap=False)
 
 
 def _own_changes(study: Study, arm: Arm) -> tuple[str, ...]:
