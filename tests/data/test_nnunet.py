@@ -208,3 +208,14 @@ def test_another_number_of_cases_than_stated_is_said(tmp_path: Path) -> None:
     assert note == (
         f"{tmp_path}/dataset.json: numTraining is 3, imagesTr holds 2 cases; all of them are used"
     )
+
+
+def test_one_png_holds_all_colours_as_nnunet_reads_natural_images(tmp_path: Path) -> None:
+    put(tmp_path, "imagesTr/a_0000.png", "labelsTr/a.png")
+    names = {"0": "R", "1": "G", "2": "B"}
+    content = {"file_ending": ".png", "labels": {"background": 0, "road": 1}}
+    (tmp_path / "dataset.json").write_text(json.dumps({**content, "channel_names": names}))
+
+    (case,) = find_cases(config(tmp_path))
+
+    assert [path.name for path in case.images] == ["a_0000.png"]

@@ -160,3 +160,11 @@ def test_a_single_view_that_does_not_fit_ends_the_prediction() -> None:
 
     with pytest.raises(torch.OutOfMemoryError, match="full"):
         ViewMean([View()], CPU)(predict, _batch(1, 1, 2, 2, 2))
+
+
+@pytest.mark.parametrize(("kind", "count"), [("none", 1), ("mirror", 4), ("all", 8)])
+def test_a_flat_window_is_not_flipped_along_its_single_voxel(kind, count) -> None:
+    views = enumerate_views(kind, (1, 4, 4), ONE)
+
+    assert len(views) == count
+    assert len({view.apply(_batch(1, 1, 1, 4, 4)).numpy().tobytes() for view in views}) == count

@@ -80,3 +80,14 @@ def test_no_pooling_leaves_fewer_voxels_than_the_smallest_edge(edge: int) -> Non
 
     divisor = math.prod(stride[0] for stride in shape.strides)
     assert shape.patch_size[0] // divisor >= SMALLEST_EDGE
+
+
+@pytest.mark.parametrize("depth_spacing", [0.01, 1.0, 100.0])
+def test_images_of_one_slice_have_a_square_patch_and_a_network_in_the_plane(
+    depth_spacing: float,
+) -> None:
+    shape = shape_network(64**3, (1, 900, 700), (depth_spacing, 1.0, 1.0), 3)
+
+    assert shape.patch_size == (1, 512, 512)
+    assert shape.strides == ((1, 2, 2),) * 3
+    assert shape.kernels == ((1, 3, 3),) * 4

@@ -282,3 +282,23 @@ def test_the_stacked_sampler_of_the_cpu_agrees_with_that_of_other_devices(num: i
 def test_a_zoom_of_zero_is_refused() -> None:
     with pytest.raises(ValueError, match="a zoom range starts above 0"):
         Scaling(range=(0.0, 1.0))
+
+
+@pytest.mark.parametrize("flat", [0, 1])
+def test_a_patch_of_one_slice_is_flipped_and_turned_in_its_plane_alone(flat: int) -> None:
+    config = AugmentConfig(rotation=Rotation(p=1.0), scaling=Scaling(p=0.0))
+    patch_size = (1, 16, 16) if flat == 0 else (16, 1, 16)
+
+    transforms = [
+        draw_spatial(rng(seed), config, patch_size, (2.0, 2.0, 2.0)) for seed in range(30)
+    ]
+
+    assert not any(transform.flips[flat] for transform in transforms)
+    assert {transform.order[flat] for transform in transforms} == {flat}
+    assert any(any(transform.flips) for transform in transforms)
+    for transform in transforms:
+        matrix = np.array(transform.matrix)
+        np.testing.assert_allclose(matrix[flat], np.eye(3)[flat])
+        np.testing.assert_allclose(matrix[:, flat], np.eye(3)[flat])
+        assert transform.margin(patch_size)[flat] == 0
+    assert np.ptp([transform.matrix[2][2] for transform in transforms]) > 0.01

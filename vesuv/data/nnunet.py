@@ -10,7 +10,7 @@ from vesuv.config.labels import LabelsConfig
 from vesuv.config.model import NetworkConfig
 from vesuv.data.case_paths import CasePaths, volumes_by_stem
 from vesuv.errors import InputError
-from vesuv.io.formats import SUFFIXES, suffix
+from vesuv.io.formats import IMAGE_2D_SUFFIXES, SUFFIXES, suffix
 
 _CHANNEL_DIGITS = 4
 
@@ -116,6 +116,8 @@ def _channel_faults(
     """Return a sentence for each missing and for each further channel of a case."""
     folder = dataset.path.parent / "imagesTr"
     names = dataset.channel_names or ()
+    if set(channels) == {0} and suffix(channels[0]) in IMAGE_2D_SUFFIXES:
+        return []  # one file holds the colours, as nnU-Net reads natural images
     return [
         f"{folder}: channel {case_id}_{index:04d}{f' ({names[index]})' if names else ''} is "
         "missing; add its file"
