@@ -31,7 +31,7 @@ format: setup
 	$(BIN)/ruff format .
 
 docs: setup
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "Pages: site/index.html"
 
 gallery: setup  # draw the pictures of docs/gallery/*.py anew that are older than their script
