@@ -53,12 +53,12 @@ def digitize(
 
 
 def _labels(masks: Path, config: Path | None) -> LabelsConfig:
-    recorded = predicted_labels(masks)
-    if recorded is None and config is None:
+    labels = load_config(config).labels if config is not None else predicted_labels(masks)
+    if labels is None:
         raise InputError(
             f"--masks: {masks} has no {PROVENANCE} that names the classes; give --config"
         )
-    return recorded if config is None and recorded is not None else load_config(config).labels
+    return labels
 
 
 def _table(curves: Sequence[DigitizedCurve]) -> TextTable:

@@ -111,13 +111,14 @@ def _curve_rows(log: RasterLog) -> list[dict[str, Cell]]:
 
 
 def _scale_rows(case: str, log: RasterLog) -> list[dict[str, Cell]]:
-    last = len(log.image) - 1
-    return [
-        {"id": case, "curve": name, "left": log.track[0], "right": log.track[1]}
-        | {"left_value": low, "right_value": high, "top": 0, "bottom": last}
-        | {"top_depth": _TOP, "bottom_depth": round(_TOP + last * _STEP, 3)}
-        for name, (low, high) in zip(CURVES, SCALES, strict=True)
-    ]
+    last, rows = len(log.image) - 1, []
+    for name, (low, high) in zip(CURVES, SCALES, strict=True):
+        row: dict[str, Cell] = {"id": case, "curve": name}
+        row |= {"left": log.track[0], "right": log.track[1], "left_value": low, "right_value": high}
+        row |= {"top": 0, "bottom": last}
+        row |= {"top_depth": _TOP, "bottom_depth": round(_TOP + last * _STEP, 3)}
+        rows.append(row)
+    return rows
 
 
 def raster_log(seed: int, height: int) -> RasterLog:

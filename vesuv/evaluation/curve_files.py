@@ -25,7 +25,7 @@ from vesuv.evaluation.pairs import by_id
 from vesuv.files import open_text
 from vesuv.io.formats import check_lossless, read
 from vesuv.io.places import contains
-from vesuv.io.tables import plain_cell, write_csv
+from vesuv.io.tables import Cell, plain_cell, write_csv
 
 _DEPTH = "depth"
 _NUMBERS = tuple(field.name for field in fields(Scale))
@@ -45,8 +45,12 @@ class DigitizedCurve:
     scale: Scale
     errors: CurveErrors | None
 
+    def row(self) -> dict[str, Cell]:
+        """Return its line of curves.csv."""
+        return {"id": self.id, "curve": self.name, **self.numbers()}
+
     def numbers(self) -> dict[str, float]:
-        """Return the numbers of its line in curves.csv."""
+        """Return the numbers of that line."""
         numbers = {"coverage": self.curve.coverage}
         if self.errors is not None:
             share = self.errors.mae / self.scale.full_value
@@ -93,8 +97,7 @@ def digitize_folder(
         rows = [dict(zip(columns, map(float, values), strict=True)) for values in by_depth]
         write_csv(output / f"{name}.csv", rows)
         curves += scan
-    lines = [{"id": one.id, "curve": one.name, **one.numbers()} for one in curves]
-    write_csv(output / _ERRORS_FILE, lines)
+    write_csv(output / _ERRORS_FILE, [one.row() for one in curves])
     return curves
 
 
