@@ -123,6 +123,50 @@ def test_sheets_up_to_the_largest_thickness_have_a_middle_and_thicker_ones_none(
         assert layers.nonzero().flatten().tolist() == expected, thickness
 
 
+def test_the_surface_goes_on_to_ignored_voxels_and_needs_both_sides_of_a_sheet() -> None:
+    mask = torch.zeros(1, 1, 14, 12, 12, dtype=torch.bool)
+    mask[:, :, 4:9] = True
+    across, along = torch.ones_like(mask), torch.ones_like(mask)
+    across[..., 7:] = False
+    along[:, :, 7:] = False
+
+    cut_across = medial_surface(mask & across, across)[0, 0]
+    cut_along = medial_surface(mask & along, along)[0, 0]
+
+    assert cut_across[6, :, :7].all()
+    assert cut_across.sum() == 12 * 7
+    assert not cut_along.any()
+
+
+@pytest.mark.parametrize("thickness", [9, 15])
+@pytest.mark.parametrize("normal", ["along x", "30 degrees", "oblique", "space diagonal"])
+def test_the_surface_of_a_thick_sheet_is_its_middle_plane(normal: str, thickness: int) -> None:
+    distance = plane_distance(NORMALS[normal])
+    mask = np.abs(distance) < thickness / 2
+    # chords along the normal's largest part begin and end within the volume
+    chord = math.ceil(thickness * math.sqrt(3) / 2) + 2
+    inner = np.zeros(mask.shape, bool)
+    inner[(slice(chord, -chord),) * 3] = True
+
+    surface = surface_of(mask)
+
+    assert np.abs(distance[surface & inner]).max() <= 1.0
+    to_surface = ndimage.distance_transform_edt(~surface)
+    assert to_surface[mask & inner].max() <= thickness / 2 + 1.0
+
+
+def test_two_sheets_that_touch_have_one_surface_there_and_two_where_they_part() -> None:
+    mask = np.zeros((20, 14, 14), bool)
+    mask[4:7] = True
+    mask[7:10, :, :7] = mask[9:12, :, 7:] = True
+
+    surface = surface_of(mask)
+
+    # six layers where they touch, three and three with two voxels between them where they do not
+    assert surface[:, 7, 2].nonzero()[0].tolist() == [6, 7]
+    assert surface[:, 7, 12].nonzero()[0].tolist() == [5, 10]
+
+
 def test_channels_and_patches_are_apart() -> None:
     mask = torch.zeros(2, 2, 8, 8, 8, dtype=torch.bool)
     mask[0, 1, 2:5] = mask[1, 0, :, 5] = True

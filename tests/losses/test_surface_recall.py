@@ -53,6 +53,18 @@ def test_a_constant_prediction_scores_as_documented() -> None:
     assert loss.item() == pytest.approx(0.7)
 
 
+def test_a_sheet_that_ignored_voxels_cut_counts_up_to_them() -> None:
+    label = sheet(5)
+    valid = torch.ones_like(label, dtype=torch.bool)
+    valid[..., 7:] = False
+    probs = torch.full((1, 1, 16, 12, 12), 0.9, dtype=torch.float64)
+    probs[..., 6] = 0.2  # the last valid column
+
+    loss = SurfaceRecall()(probs.logit(), label, valid)
+
+    assert loss.item() == pytest.approx(1 - (6 * 0.9 + 0.2) / 7)
+
+
 def test_classes_are_averaged_and_one_without_a_voxel_scores_zero() -> None:
     label = sheet(3)
     logits = torch.zeros(1, 3, 16, 12, 12, dtype=torch.float64)

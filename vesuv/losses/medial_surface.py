@@ -13,19 +13,20 @@ MAX_THICKNESS = 2 * (MAX_DISTANCE - 1) - 1
 """Thickness in voxels up to which every sheet along the axes has a medial surface."""
 
 
-def medial_surface(mask: Tensor) -> Tensor:
+def medial_surface(mask: Tensor, valid: Tensor | None = None) -> Tensor:
     """Return the ridge of the distance to the background along the dominant normal, boolean.
 
     Distances are counted along the axes, in both directions. The axis of the dominant normal is
     that of the smallest distance. A voxel is medial if no background is nearer on one side of that
     axis than on the other, up to one voxel: a sheet has one medial layer, or two if its thickness
-    is even. It ends less than half the thickness before a rim of the sheet. At the volume's edge it
-    does not end, because beyond it there is no background.
+    is even. It ends less than half the thickness before a rim of the sheet. At the volume's edge
+    and at voxels that are not valid it does not end, because beyond them no background is known.
 
     Args:
-        mask: Boolean, (..., z, y, x).
+        mask: Boolean, (..., z, y, x), False where not valid.
+        valid: Boolean, of a shape that broadcasts to the mask's; None: all are.
     """
-    foreground = mask.to(torch.uint8)
+    foreground = (mask if valid is None else mask | ~valid).to(torch.uint8)
     nearest = torch.full_like(foreground, MAX_DISTANCE)
     farther_sides = []
     for axis in AXES:

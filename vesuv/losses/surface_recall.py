@@ -20,7 +20,7 @@ class SurfaceRecall(Loss):
     of a sheet costs its area. Sums run over the batch; the mean over foreground classes. Range
     [0, 1]; perfect mask 0; constant prediction c: 1 - c; 0 without foreground. A prediction that is
     foreground everywhere scores 0: combine it with a loss that counts false foreground. Structures
-    thicker than 29 voxels have no medial surface here.
+    thicker than 29 voxels have no medial surface here, nor have those whose other side is ignored.
 
     Source:
         Kirchhoff et al. 2024, Skeleton Recall Loss for Connectivity Conserving and Resource
@@ -34,7 +34,7 @@ class SurfaceRecall(Loss):
         return 0.0, 1.0
 
     def of(self, prediction: Prediction) -> Tensor:
-        surface = dilate(medial_surface(prediction.target), 1) & prediction.target
+        surface = dilate(medial_surface(prediction.target, prediction.valid), 1) & prediction.target
         recalled = prediction.global_sum((prediction.probs * surface).sum(dim=SUM_DIMS))
         total = prediction.global_sum(surface.sum(dim=SUM_DIMS).to(recalled.dtype))
         return (1 - ratio(recalled, total, empty=1.0)).mean()
