@@ -18,6 +18,8 @@ class Pull:
     def __init__(self, direction: float, power: int = 1) -> None:
         self.direction, self.power = direction, power
 
+    auxiliary = False
+
     def of(self, prediction: Prediction) -> Tensor:
         return self.direction * prediction.logits.mean() ** self.power
 
@@ -113,3 +115,14 @@ def test_layers_are_grouped_by_the_first_part_that_tells_them_apart() -> None:
     ]  # fmt: skip
     assert layer_groups(["net.up.weight", "net.down.weight"]) == ["net.up", "net.down"]
     assert layer_groups(["weight"]) == ["all"]
+
+
+def test_losses_of_auxiliary_outputs_are_left_out() -> None:
+    """Evaluation mode, in which gradients are compared, has no such output."""
+    losses = compound(one=Pull(1.0), other=Pull(1.0), distances=Pull(1.0))
+    losses.losses["distances"].auxiliary = True  # type: ignore[misc]
+
+    found = compare_gradients(Net(), losses, dict.fromkeys(losses.losses, 1.0), [tile()], MACHINE)
+
+    assert found is not None
+    assert set(found.norms["output"]) == {"one", "other"}

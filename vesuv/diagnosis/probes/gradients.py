@@ -40,7 +40,8 @@ def compare_gradients(
     Returns:
         None where fewer than two terms have a weight, or a gradient is not finite.
     """
-    terms = {name: weights[name] for name in compound.mask_terms if weights.get(name)}
+    judged = compound.mask_terms
+    terms = {name: weight for name, weight in weights.items() if weight and name in judged}
     if len(terms) < 2:
         return None
     parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
