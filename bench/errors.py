@@ -3,8 +3,8 @@
 Predicts labelled cubes with a run or a bundle, and counts false positives and false negatives by
 kind: see `error_kinds.DESCRIPTIONS`. Each wrong voxel counts for the first kind that applies; the
 column "also" counts all that fulfil the condition. Beside the Dice of a cube stands how much its
-intensities differ from those of the training cubes. A picture shows slices with the wrong voxels
-by kind.
+intensities differ from those of the training cubes. A picture of each cube shows slices with the
+wrong voxels by kind, and worst.png the place of each kind where most of its voxels lie together.
 
 The cases are those of the run's validation, on the files' own grid; with --cases any others of the
 data set. The label has one foreground class.
@@ -22,13 +22,13 @@ from statistics import fmean
 import numpy as np
 from error_kinds import (
     DESCRIPTIONS,
-    KINDS,
     KindShare,
     conditions,
     first_kind,
     shares,
     total,
 )
+from error_pictures import Case, write_slices, write_worst_places
 
 import vesuv
 from vesuv.config import Config
@@ -37,27 +37,7 @@ from vesuv.data.case_paths import CasePaths
 from vesuv.data.layouts import find_cases
 from vesuv.io import formats
 from vesuv.runs.folder import RunFolder
-from vesuv.types import Array, Mask
-
-COLOURS = ("#e6194b", "#ffe119", "#4363d8", "#42d4f4", "#f58231", "#f032e6")
-"""Colour of each kind in pictures."""
-SLICES = 3
-"""Slices of each cube in the picture."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """One cube with its wrong voxels."""
-
-    id: str
-    image: Array
-    label: Array
-    prediction: Mask
-    valid: Mask
-    kinds: Array
-    """1 + index of the kind, 0 where the mask is right."""
-    shares: list[KindShare]
-    dice: float
+from vesuv.types import Array
 
 
 @dataclass(frozen=True)
@@ -83,7 +63,9 @@ def main() -> None:
     training = {one: Intensities.of_image(_image(paths[one])) for one in trained}
     print(_tables(cases, training))
     arguments.output.mkdir(parents=True, exist_ok=True)
-    _write_pictures(cases, arguments.output)
+    for case in cases:
+        write_slices(case, arguments.output / f"{case.id}.png")
+    write_worst_places(cases, arguments.output / "worst.png")
     content = {case.id: [asdict(one) for one in case.shares] for case in cases}
     text = json.dumps({"dice": {one.id: one.dice for one in cases}, "kinds": content}, indent=1)
     (arguments.output / "errors.json").write_text(text, encoding="utf-8")
@@ -201,43 +183,6 @@ def _shift_table(cases: Sequence[Case], training: Mapping[str, Intensities]) -> 
             f"| {(one.mean - mean) / std:+.3f} | {one.std / std:.3f} |"
         )
     return "\n".join(lines)
-
-
-def _write_pictures(cases: Sequence[Case], output: Path) -> None:
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
-    from matplotlib.colors import ListedColormap
-    from matplotlib.patches import Patch
-
-    colours = ListedColormap(COLOURS)
-    for case in cases:
-        figure, axes = plt.subplots(SLICES, 4, figsize=(16, 4 * SLICES + 0.6), squeeze=False)
-        depth = case.image.shape[0]
-        for row, part in zip(axes, range(1, SLICES + 1), strict=True):
-            z = part * depth // (SLICES + 1)
-            wrong = np.ma.masked_equal(case.kinds[z], 0)
-            label = np.where(case.valid[z], case.label[z] > 0, 0.5)
-            for axis, shown in zip(
-                row, (case.image[z], label, case.prediction[z], case.image[z]), strict=True
-            ):
-                axis.imshow(shown, cmap="gray", interpolation="nearest")
-                axis.set_axis_off()
-            row[3].imshow(
-                wrong, cmap=colours, vmin=0.5, vmax=len(KINDS) + 0.5, interpolation="nearest"
-            )
-            titles = (f"image, z = {z}", "label (grey: ignored)", "prediction", "wrong voxels")
-            for axis, title in zip(row, titles, strict=True):
-                axis.set_title(title)
-        patches = [
-            Patch(color=colour, label=kind) for colour, kind in zip(COLOURS, KINDS, strict=True)
-        ]
-        figure.legend(handles=patches, loc="lower center", ncols=len(KINDS))
-        figure.suptitle(f"{case.id}: Dice {case.dice:.4f}")
-        figure.tight_layout(rect=(0, 0.03, 1, 0.98))
-        figure.savefig(output / f"{case.id}.png", dpi=80)
-        plt.close(figure)
 
 
 if __name__ == "__main__":
