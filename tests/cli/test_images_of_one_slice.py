@@ -76,6 +76,8 @@ def test_every_verb_takes_images_of_one_slice(
     run("predict", "--run", output, "--input", data / "images", "--output", data / "out",
         "--probabilities")  # fmt: skip
     run("predict", "--run", output, "--input", data / "new", "--output", data / "from_jpeg")
+    run("predict", "--run", output, "--input", data / "images", "--output", data / "blocks",
+        "--blocks", "--block-size", 32)  # fmt: skip
     run("evaluate", "--predictions", data / "out", "--labels", data / "masks", "--measures",
         "surface_dice@1vox", "cldice", "betti", "hd95", "curve")  # fmt: skip
 
@@ -84,6 +86,8 @@ def test_every_verb_takes_images_of_one_slice(
         probs = read(data / f"out/probabilities/c{number}.tif").array
         assert probs.shape == (1, 24, width)
         assert probs.dtype == np.float32
+        in_blocks = read(data / f"blocks/c{number}.png").array
+        assert (in_blocks == read(data / f"out/c{number}.png").array).mean() > 0.99
     assert [path.name for path in (data / "from_jpeg").glob("c*")] == ["c3.png"]
     summary = json.loads((data / "out/summary.json").read_text())
     assert 0 <= summary["mean"]["surface_dice@1vox"] <= 1

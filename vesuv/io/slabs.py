@@ -11,7 +11,7 @@ import numpy as np
 
 from vesuv.errors import InputError
 from vesuv.io.atomic import atomic_replace, catch_write_errors
-from vesuv.io.formats import suffix
+from vesuv.io.formats import IMAGE_2D_SUFFIXES, suffix, write
 from vesuv.io.formats.nifti import new_image
 from vesuv.io.formats.tiff import write_pages
 from vesuv.io.formats.volume import Volume
@@ -42,6 +42,9 @@ def write_slabs(
         InputError: The format cannot be written so, or the folder cannot be written.
     """
     ending = suffix(path)
+    if ending in IMAGE_2D_SUFFIXES:  # one slice
+        write(path, np.concatenate(list(_slabs(shape, dtype, read))), like)
+        return
     if ending not in SLAB_SUFFIXES:
         raise InputError(
             f"{path}: volumes of this size are written as {', '.join(SLAB_SUFFIXES)} or .zarr, "
