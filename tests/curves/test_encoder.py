@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
 from vesuv.curves.config import CurvesConfig, DetectorConfig, StripsConfig
 from vesuv.curves.detector import Detector
-from vesuv.curves.encoder import Encoder, num_layers, position_codes
+from vesuv.curves.encoder import Encoder, harmonics, num_layers, standardised
 
-SMALL = DetectorConfig(filters=(8, 8, 16, 16), width=16, queries=3, feedforward=16)
+SMALL = DetectorConfig(filters=(8, 8, 16, 16), width=16, queries=3, feedforward=16, harmonics=1)
 
 
 @pytest.fixture
@@ -21,9 +23,9 @@ def test_a_turned_strip_gives_turned_features(strip: torch.Tensor) -> None:
     torch.manual_seed(0)
     encoder = Encoder(SMALL).eval()
 
-    features, turned = encoder(strip), encoder(strip.roll(36, dims=3))
+    features, turned = encoder(strip), encoder(strip.roll(24, dims=3))
 
-    assert features.shape == (1, 16, 10, 2)
+    assert features.shape == (1, 16, 10, 3)
     assert not torch.allclose(features, turned)
     torch.testing.assert_close(turned, features.roll(1, dims=3))
 
@@ -35,12 +37,40 @@ def test_a_strip_that_is_moved_in_depth_is_another_strip(strip: torch.Tensor) ->
     assert not torch.allclose(encoder(strip.roll(4, dims=2)), encoder(strip).roll(1, dims=2))
 
 
-def test_the_last_column_is_as_near_to_the_first_as_the_second() -> None:
-    codes = position_codes(16, 1, 12)[:, 8:]
+def test_turning_changes_the_phase_of_the_harmonics_alone(strip: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    encoder = Encoder(SMALL).eval()
+    order = 1
 
-    distance = (codes - codes[0]).norm(dim=1)
-    torch.testing.assert_close(distance[1:], distance[1:].flip(0))
-    assert distance[1:].min() > 1.0
+    waves = harmonics(encoder(strip), order)
+    turned = harmonics(encoder(strip.roll(24, dims=3)), order)
+
+    turn = torch.polar(torch.tensor(1.0), torch.tensor(2 * math.pi * 24 / 72))
+    for one, other in ((waves, turned), (standardised(waves), standardised(turned))):
+        torch.testing.assert_close(other[..., 0], one[..., 0])
+        before, after = (torch.complex(part[..., 1], part[..., 2]) for part in (one, other))
+        torch.testing.assert_close(after.abs(), before.abs())
+        torch.testing.assert_close(after, before * turn)
+
+
+def test_harmonics_are_standardised_over_the_rows() -> None:
+    waves = torch.tensor([[[[1.0, 0.0, 2.0], [3.0, 4.0, 2.0]]]])
+
+    result = standardised(waves)[0, 0]
+
+    root = 2**0.5  # mean square of cosine and sine: (4 + 0) / 2
+    expected = torch.tensor([[-1.0, -2 / root, 0.0], [1.0, 2 / root, 0.0]])
+    torch.testing.assert_close(result, expected, atol=1e-4, rtol=0)
+
+
+def test_the_harmonics_of_a_wave_are_its_cosine_and_sine() -> None:
+    angle = torch.arange(12) * (2 * math.pi / 12)
+    features = (3.0 + 2.0 * torch.cos(angle) - 5.0 * torch.sin(2 * angle))[None, None, None]
+
+    waves = harmonics(features, 2)[0, 0, 0]
+
+    expected = torch.tensor([3.0, 2 / 2**0.5, 0.0, 0.0, -5 / 2**0.5])
+    torch.testing.assert_close(waves, expected, atol=1e-5, rtol=0)
 
 
 def test_the_shipped_blocks_make_10_layers_and_the_deeper_ones_34() -> None:
@@ -78,8 +108,9 @@ def test_all_weights_get_a_gradient() -> None:
     ("changes", "sentence"),
     [
         ({"strips": {"rows": 98}}, "strips.rows: must be a multiple of 4"),
-        ({"strips": {"columns": 350}}, "strips.columns: must be a multiple of 36"),
+        ({"strips": {"columns": 350}}, "strips.columns: must be a multiple of 24"),
         ({"detector": {"filters": [12, 32, 64, 64]}}, "detector.filters: must be multiples of 8"),
+        ({"detector": {"harmonics": 8}}, "detector.harmonics: must be below half .* 15 columns"),
         ({"detector": {"heads": 3}}, "heads must divide the width 64, found 3"),
         ({"detector": {"blocks": [1, 1]}}, "one entry a stage, found 4, 2 and 4"),
         ({"augment": {"gain": [2.0, 1.0]}}, r"is \[low, high\] with 0 < low <= high"),

@@ -47,7 +47,7 @@ def test_a_good_run_has_no_findings(run: Path) -> None:
         ({"val__recall_at_2": 0.0, "val__f1_at_2": 0.0}, "no_picks", "picking.threshold=0.45"),
         ({"val__best_f1_at_2": 0.95}, "threshold_off", "picking.threshold=0.45"),
         ({"train__best_f1_at_2": 1.02}, "over_fitting", "More wells help most"),
-        ({"val__f1_at_1": 0.5}, "depth_not_sharp", "loss.scales.0=5"),
+        ({"val__f1_at_1": 0.5}, "depth_not_sharp", "loss.scales.0=2.5"),
         (
             {"val__false_per_strip": 2.0, "val__precision_at_2": 0.3},
             "false_picks",

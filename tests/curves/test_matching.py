@@ -61,8 +61,8 @@ def test_the_cost_is_the_weighted_distance_less_the_weighted_probability() -> No
 
     cost = loss.cost(logits, values, kinds, parameters)
 
-    # 10 rows and 15 degrees count as 1: a distance of 1 + 1, a probability of .7
-    assert cost.item() == pytest.approx(2.0 - 5 * 0.7, abs=1e-5)
+    # 5 rows and 15 degrees count as 1: a distance of 2 + 1, a probability of .7
+    assert cost.item() == pytest.approx(3.0 - 5 * 0.7, abs=1e-5)
 
 
 def replace_weights(classification: float, parameters: float) -> CurveLossConfig:

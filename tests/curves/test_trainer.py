@@ -17,6 +17,7 @@ from vesuv.curves.scores import LogPicks, score
 from vesuv.curves.strips import StripSampler
 from vesuv.curves.train import open_run, train_curves
 from vesuv.curves.trainer import CurvesTrainer
+from vesuv.curves.validation import FoldLogs
 from vesuv.errors import InputError, Interrupted
 from vesuv.runs.checkpoints import save_content
 from vesuv.runs.folder import RunFolder
@@ -183,9 +184,7 @@ def test_checkpoints_of_others_are_refused(run: Path, small_logs: Path, tmp_path
         trainer.resume(best)
 
 
-def trained_logs(small_logs: Path):
-    from vesuv.curves.trainer import FoldLogs
-
+def trained_logs(small_logs: Path) -> FoldLogs:
     logs = read_logs(small_logs / "logs", 72, 0.0)
     return FoldLogs(logs[:1], logs[1:])
 
@@ -196,6 +195,7 @@ def test_eight_strips_are_learned_by_heart(tmp_path: Path) -> None:
     make_phantom(tmp_path, wells=1, rows=1500, per_strip=1.5, seed=0)
     logs = read_logs(tmp_path, 72, 0.0)
     tree = {"task": "curves", "name": "a", "logs": {"root": "."}, "strips": {"columns": 72}}
+    tree["detector"] = {"harmonics": 1}
     config = CurvesConfig.model_validate(tree)
     batch = StripSampler(logs, config.strips, None, seed=0).batch(0, 0)
     detector, loss = Detector(config.detector, config.strips), CurveLoss(config.loss, 100)

@@ -87,8 +87,10 @@ class DetectorConfig(Section):
     """Channels of each stage of the encoder; the stem has those of the first."""
     blocks: tuple[PositiveInt, ...] = (1, 1, 1, 1)
     """Residual blocks of each stage: 1, 1, 1, 1 has 10 layers, 3, 4, 6, 3 has 34."""
-    strides: tuple[tuple[PositiveInt, PositiveInt], ...] = ((1, 1), (2, 3), (1, 3), (1, 1))
+    strides: tuple[tuple[PositiveInt, PositiveInt], ...] = ((1, 1), (2, 3), (1, 2), (1, 1))
     """Stride of each stage in depth and azimuth, after the stem's 2 and 4."""
+    harmonics: PositiveInt = 4
+    """Highest harmonic of the features around the hole that the transformer reads."""
     width: int = Field(default=64, ge=8, multiple_of=8)
     """Width of the transformer."""
     heads: PositiveInt = 4
@@ -114,7 +116,7 @@ class DetectorConfig(Section):
 
     @property
     def stride(self) -> tuple[int, int]:
-        """Rows and columns of a strip for one token of the transformer."""
+        """Rows and columns of a strip for one row and column of the encoder's features."""
         depth, azimuth = 2, 4
         for stage in self.strides:
             depth, azimuth = depth * stage[0], azimuth * stage[1]
@@ -136,7 +138,7 @@ class CurveLossConfig(Section):
     """Weight of the classification, in the loss and in the matching."""
     parameter_weight: PositiveFloat = 1.0
     """Weight of the L1 distance of parameters, in the loss and in the matching."""
-    scales: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (10.0, 15.0, 0.5)
+    scales: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (5.0, 15.0, 1.0)
     """Rows of depth, degrees of dip, and units of cosine and sine, that count as 1 in the L1
     distance."""
 
@@ -216,6 +218,12 @@ class CurvesConfig(Section):
                     f"strips.{key}: must be a multiple of {self.detector.stride[axis]}, the "
                     f"detector's stride, found {edge}"
                 )
+        columns = self.strips.columns // self.detector.stride[1]
+        if 2 * self.detector.harmonics >= columns:
+            raise ValueError(
+                f"detector.harmonics: must be below half of the encoder's {columns} columns, found "
+                f"{self.detector.harmonics}"
+            )
         if any(number % 8 for number in self.detector.filters):
             raise ValueError(
                 f"detector.filters: must be multiples of 8, found {list(self.detector.filters)}"

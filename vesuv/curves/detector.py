@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vesuv.curves.config import DetectorConfig, StripsConfig
-from vesuv.curves.encoder import Encoder, depth_codes, position_codes
+from vesuv.curves.encoder import Encoder, depth_codes, harmonics, standardised
 from vesuv.curves.picks import KINDS, Pick
 
 NONE = len(KINDS)
@@ -36,6 +36,8 @@ class Queries:
 class Detector(nn.Module):
     """Strips (b, 2, rows, columns) to the queries of each layer of the decoder.
 
+    A token is a few rows of the strip, with the harmonics of its features around the hole.
+
     Source:
         Carion et al. 2020, End-to-End Object Detection with Transformers. The position of a query
         is that of a learned depth, as in Liu et al. 2022 (DAB-DETR), which converges sooner.
@@ -45,8 +47,12 @@ class Detector(nn.Module):
         super().__init__()
         width = config.width
         self.encoder = Encoder(config)
-        rows, columns = strips.rows // config.stride[0], strips.columns // config.stride[1]
-        self.register_buffer("codes", position_codes(width, rows, columns), persistent=False)
+        self.order = config.harmonics
+        num_values = config.filters[-1] * (1 + 2 * self.order)
+        self.project = nn.Linear(num_values, width)
+        rows = strips.rows // config.stride[0]
+        codes = depth_codes((torch.arange(rows) + 0.5) / rows, width)
+        self.register_buffer("codes", codes, persistent=False)
         self.encoder_layers = nn.ModuleList(
             EncoderLayer(config) for _ in range(config.encoder_layers)
         )
@@ -73,7 +79,8 @@ class Detector(nn.Module):
             last.bias.zero_()
 
     def forward(self, strips: Tensor) -> list[Queries]:
-        tokens = self.encoder(strips).flatten(2).transpose(1, 2)
+        waves = standardised(harmonics(self.encoder(strips).float(), self.order))
+        tokens = self.project(waves.transpose(1, 2).flatten(2))
         codes = self.get_buffer("codes").to(tokens.dtype)
         tokens = tokens + codes
         for layer in self.encoder_layers:

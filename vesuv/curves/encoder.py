@@ -1,7 +1,8 @@
-"""Residual encoder of strips, circular in azimuth.
+"""Residual encoder of strips, circular in azimuth, and the harmonics of its features.
 
-A strip that is turned by a multiple of the stride gives features that are turned by as many tokens:
-convolutions wrap around the hole, and group norms do not know the azimuth.
+A strip that is turned by a multiple of the stride gives features that are turned by as many
+columns: convolutions wrap around the hole, and group norms do not know the azimuth. So each row's
+harmonics around the hole keep their size, and only their phase turns.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class ResidualBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Strips (b, 2, rows, columns) to features (b, width, rows / stride, columns / stride)."""
+    """Strips (b, 2, rows, columns) to features (b, c, rows / stride, columns / stride)."""
 
     def __init__(self, config: DetectorConfig) -> None:
         super().__init__()
@@ -74,32 +75,46 @@ class Encoder(nn.Module):
                 stages.append(ResidualBlock(channels, outputs, step))
                 channels = outputs
         self.stages = nn.Sequential(*stages)
-        self.project = nn.Conv2d(channels, config.width, 1)
 
     def forward(self, strips: Tensor) -> Tensor:
-        features = F.relu(self.stem_norm(self.stem(strips)))
-        tokens: Tensor = self.project(self.stages(features))
-        return tokens
+        features: Tensor = self.stages(F.relu(self.stem_norm(self.stem(strips))))
+        return features
 
 
 def num_layers(config: DetectorConfig) -> int:
-    """Return the number of convolutions with weights along the longest path, with the last."""
+    """Return the number of layers with weights along the longest path to a token."""
     return 2 + 2 * sum(config.blocks)
 
 
-def position_codes(width: int, rows: int, columns: int) -> Tensor:
-    """Return codes of the places of tokens, (rows * columns, width).
+def harmonics(features: Tensor, order: int) -> Tensor:
+    """Return mean, cosines and sines of features around the hole, (b, c, rows, 1 + 2 * order).
 
-    The first half codes the depth by sines of growing period; the second half codes the azimuth by
-    harmonics of the circle, so that the last column is the neighbour of the first.
+    Args:
+        features: (b, c, rows, columns).
+        order: Highest harmonic, below half the columns.
     """
-    half = width // 2
-    depth = depth_codes((torch.arange(rows) + 0.5) / rows, half)
-    angle = torch.arange(columns) * (2 * math.pi / columns)
-    order = torch.arange(1, half // 2 + 1)
-    azimuth = torch.cat([torch.cos(angle[:, None] * order), torch.sin(angle[:, None] * order)], 1)
-    both = [depth[:, None].expand(-1, columns, -1), azimuth[None].expand(rows, -1, -1)]
-    return torch.cat(both, dim=-1).reshape(rows * columns, width)
+    columns = features.shape[-1]
+    angle = torch.arange(columns, device=features.device) * (2 * math.pi / columns)
+    angles = angle[:, None] * torch.arange(1, order + 1, device=features.device)
+    waves = math.sqrt(2.0) * torch.cat([torch.cos(angles), torch.sin(angles)], dim=1)
+    basis = torch.cat([torch.ones_like(angle)[:, None], waves], dim=1)
+    return features @ (basis / columns).to(features.dtype)
+
+
+def standardised(waves: Tensor) -> Tensor:
+    """Return harmonics less their mean over the rows, with a deviation of 1 over the rows.
+
+    Cosine and sine of one order share their deviation, so that turning a strip still turns the
+    phase alone. What all rows have in common, as the gaps between pads, goes.
+
+    Args:
+        waves: As `harmonics` returns them, (b, c, rows, 1 + 2 * order).
+    """
+    centred = waves - waves.mean(dim=2, keepdim=True)
+    power = centred.square().mean(dim=2, keepdim=True)
+    mean, cosine, sine = power.split([1, *2 * [power.shape[-1] // 2]], dim=-1)
+    pairs = (cosine + sine) / 2
+    return centred * torch.rsqrt(torch.cat([mean, pairs, pairs], dim=-1) + 1e-5)
 
 
 def depth_codes(depth: Tensor, width: int) -> Tensor:

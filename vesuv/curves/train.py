@@ -11,7 +11,8 @@ from typing import Any
 from vesuv.curves.checkpoint import read_detector
 from vesuv.curves.config import CurvesConfig, load_curves_config
 from vesuv.curves.logs import ImageLog, folds_of, read_logs
-from vesuv.curves.trainer import CurvesTrainer, FoldLogs
+from vesuv.curves.trainer import CurvesTrainer
+from vesuv.curves.validation import FoldLogs
 from vesuv.errors import InputError
 from vesuv.io.places import contains
 from vesuv.runs.folder import RunFolder

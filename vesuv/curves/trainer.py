@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,13 +19,10 @@ from vesuv.curves.checkpoint import DetectorCheckpoint, save_detector
 from vesuv.curves.config import CurvesConfig
 from vesuv.curves.detector import Detector
 from vesuv.curves.findings import find_faults
-from vesuv.curves.logs import ImageLog
 from vesuv.curves.matching import CurveLoss
 from vesuv.curves.page import write_page
-from vesuv.curves.picking import pick_log
-from vesuv.curves.pictures import write_example
-from vesuv.curves.scores import TOLERANCES, LogPicks, best_threshold, score
 from vesuv.curves.strips import StripSampler
+from vesuv.curves.validation import MEASURE, FoldLogs, LogValidation, epoch_text
 from vesuv.errors import InputError, Interrupted
 from vesuv.runs.checkpoints import first_difference
 from vesuv.runs.folder import RunFolder
@@ -39,19 +35,7 @@ from vesuv.training.optimizers import build_optimizer
 from vesuv.training.reporting import SILENT, Listener, MetricsRow, Reporter, StepProgress
 from vesuv.training.schedules.lr_schedule import LRSchedule
 
-MEASURE = f"f1@{TOLERANCES[-1]:g}"
-"""Score of the best checkpoint, at the best threshold."""
-LOWEST = 0.05
-"""Probability of the weakest picks that are scored."""
 _SUMS = ("loss", "loss_class", "loss_parameters", "strips_with_picks")
-
-
-@dataclass(frozen=True)
-class FoldLogs:
-    """Logs of a fold."""
-
-    train: tuple[ImageLog, ...]
-    validation: tuple[ImageLog, ...]
 
 
 class CurvesTrainer:
@@ -92,6 +76,7 @@ class CurvesTrainer:
         self.best: float | None = None
         self.sums = dict.fromkeys(_SUMS, 0.0)
         self.stop_request = StopRequest(machine.group)
+        self.validation = LogValidation(config, logs, machine, run.path, self.stop_request.check)
 
     def resume(self, checkpoint: DetectorCheckpoint) -> None:
         """Continue from last.pt.
@@ -214,45 +199,19 @@ class CurvesTrainer:
         return norm
 
     def _validate(self) -> MetricsRow:
-        """Score whole logs of validation wells, and as many rows of training wells."""
+        """Score the wells with the averaged weights where there are any; save the best."""
         averaged = self.averages.started_models().get("ema", self.detector)
         assert isinstance(averaged, Detector)
-        averaged.eval()
-        held_out = self._score(averaged, self.logs.validation, "val")
-        num_rows = sum(log.num_rows for log in self.logs.validation)
-        seen = self._score(averaged, first_rows(self.logs.train, num_rows), "train")
-        measure = held_out[f"val/best_{MEASURE}"]
+        row = self.validation(averaged)
+        measure = row[f"val/{MEASURE}"]
         assert measure is not None
         if math.isfinite(measure) and (self.best is None or measure > self.best):
             self.best = measure
-            save_detector(
-                self.run.checkpoint("best"), averaged, self.config, self.epoch, measure=measure
-            )
-        self.schedule.after_validation(
-            measure, (self.epoch + 1) * self.config.train.steps_per_epoch
-        )
-        averaged.train()
-        return {**held_out, **{key: seen[key] for key in (f"train/best_{MEASURE}",)}}
-
-    def _score(self, detector: Detector, logs: Sequence[ImageLog], part: str) -> MetricsRow:
-        config, threshold = self.config, self.config.picking.threshold
-        judged = []
-        for log in logs:
-            self.stop_request.check()
-            picks = pick_log(
-                detector, log, config.strips, config.picking, self.machine, lowest=LOWEST
-            )
-            judged.append(LogPicks(log.id, log.num_rows, picks, log.picks))
-        above = [log.above(threshold) for log in judged]
-        if part == "val":
-            write_example(self.run.path, logs, above)
-        best = best_threshold(judged, TOLERANCES[-1])
-        values = {
-            **score(above, config.strips.rows),
-            "best_threshold": best[0],
-            f"best_{MEASURE}": best[1],
-        }
-        return {f"{part}/{name}": value for name, value in values.items()}
+            path = self.run.checkpoint("best")
+            save_detector(path, averaged, self.config, self.epoch, measure=measure)
+        num_steps = (self.epoch + 1) * self.config.train.steps_per_epoch
+        self.schedule.after_validation(measure, num_steps)
+        return row
 
     def _save_last(self) -> None:
         state: dict[str, Any] = {
@@ -282,27 +241,3 @@ class CurvesTrainer:
         reporter.say(str(self.machine))
         if position != (0, 0):
             reporter.event(position, "resume", f"Resumed at step {self.step}.")
-
-
-def epoch_text(row: MetricsRow) -> str:
-    """Return an epoch's numbers in a line."""
-    text = f"Train - Loss: {row['train/loss']:.4f}"
-    if "val/f1@1" in row:
-        names = {"f1@1": "F1 ±1", "f1@2": "F1 ±2", "false_per_strip": "false picks a strip"}
-        scores = [f"{words} {row[f'val/{name}']:.3f}" for name, words in names.items()]
-        best = f"best F1 ±2 {row[f'val/best_{MEASURE}']:.3f} at {row['val/best_threshold']:.2f}"
-        text += f"; Val - {', '.join([*scores, best])}"
-    return text
-
-
-def first_rows(logs: Sequence[ImageLog], num_rows: int) -> tuple[ImageLog, ...]:
-    """Return the first rows of logs, about `num_rows` in all."""
-    share = max(1, num_rows // max(len(logs), 1))
-    return tuple(
-        replace(
-            log,
-            image=log.image[:share],
-            picks=tuple(pick for pick in log.picks if pick.row <= share - 1),
-        )
-        for log in logs
-    )

@@ -13,7 +13,7 @@ from vesuv.cli.console import console
 from vesuv.cli.options import Changes, ConfigFile, DryRun, Switch
 from vesuv.curves.config import load_curves_config
 from vesuv.curves.train import default_folder, fold_logs, train_curves
-from vesuv.curves.trainer import epoch_text
+from vesuv.curves.validation import epoch_text
 from vesuv.report.page import NAME as PAGE
 from vesuv.runs.folder import RunFolder
 from vesuv.runtime.machine import resolve
