@@ -9,6 +9,7 @@ import pytest
 import tifffile
 
 from vesuv.config import load_config
+from vesuv.errors import InputError
 from vesuv.io import formats
 from vesuv.planning import sizing, speed, survey
 
@@ -162,3 +163,18 @@ def test_bad_input_is_refused_in_a_sentence(tmp_path: Path, refused: Refused) ->
     assert "folder.yaml is a folder" in refused("init", root, "--output", "folder.yaml")
     assert "--memory: the smallest proposal takes" in refused("init", root, "--memory", "0.1")
     assert "--minutes" in refused("init", root, "--minutes", "0")
+
+
+def test_the_network_that_is_asked_for_is_planned(
+    tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def planned(_source: object, _minutes: float, _memory: float | None, network: str) -> None:
+        raise InputError(f"planned: {network}")
+
+    monkeypatch.setattr("vesuv.cli.init.plan", planned)
+    root = folders(tmp_path / "data")
+
+    assert "planned: auto" in refused("init", root)
+    asked = refused("init", root, "--network", "residual_encoder_unet")
+    assert "planned: residual_encoder_unet" in asked
+    assert "--network" in refused("init", root, "--network", "unet")
