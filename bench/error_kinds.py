@@ -25,13 +25,15 @@ TOUCHING, BREAK, IGNORED, FACE, DISPLACED, REST = (
 KINDS = (TOUCHING, BREAK, IGNORED, FACE, DISPLACED, REST)
 """A voxel of several kinds counts for the first of them."""
 DESCRIPTIONS = {
-    TOUCHING: "background within 2 voxels of two different objects",
+    TOUCHING: "background within 2 voxels of two objects; with --layers, 2 voxels around a contact",
     BREAK: "missed foreground that joins two separate parts of the background",
     IGNORED: "within 3 voxels of an ignored voxel",
     FACE: "within 4 voxels of a face of the cube",
     DISPLACED: "within 1 voxel of the true border",
     REST: "all others",
 }
+_FACE_DEPTH = 3
+"""Voxels of the thickest face of a sheet in the phantom."""
 _MARGIN = 3
 """Voxels around a missed part in which the background is looked at."""
 _LONGEST_WAY = 12
@@ -75,6 +77,18 @@ def near_two_objects(objects: ComponentLabels, distance: float) -> Mask:
         close = near(objects[around] == number, distance)
         num_near[around] += close & (num_near[around] < 2)
     return num_near >= 2
+
+
+def contacts(surface: Mask, air: Mask) -> Mask:
+    """Return the voxels within 2 of a sheet's face that touches the sheet before it.
+
+    There, no air is as near to the face as to one that lies free.
+
+    Args:
+        surface: The faces of the sheets, `_FACE_DEPTH` voxels deep at most.
+        air: Everything between the sheets, and what is not labelled.
+    """
+    return near(surface & ~near(air, _FACE_DEPTH), 2)
 
 
 def breaks(missed: Mask, background: Mask) -> Mask:
@@ -152,7 +166,13 @@ def without_specks(mask: Mask, smallest: int) -> tuple[Mask, ComponentLabels]:
 
 
 def conditions(
-    prediction: Mask, foreground: Mask, valid: Mask, *, objects: str, smallest: int
+    prediction: Mask,
+    foreground: Mask,
+    valid: Mask,
+    *,
+    objects: str,
+    smallest: int,
+    touching: Mask | None = None,
 ) -> dict[str, Mask]:
     """Return kind -> the wrong voxels that fulfil its condition.
 
@@ -163,14 +183,17 @@ def conditions(
         objects: What is told apart in touching zones: components of the label's background
             ("background": cells between membranes) or foreground ("foreground": sheets).
         smallest: Voxels from which a component is an object or a part of the background.
+        touching: The touching zones where they are known; None: background near two objects.
     """
     wrong = (prediction != foreground) & valid
     background = ~foreground & valid
     cells, numbers = without_specks(background, smallest)
-    if objects == "foreground":
-        _, numbers = without_specks(foreground & valid, smallest)
+    if touching is None:
+        if objects == "foreground":
+            _, numbers = without_specks(foreground & valid, smallest)
+        touching = background & near_two_objects(numbers, 2)
     kinds = {
-        TOUCHING: background & near_two_objects(numbers, 2),
+        TOUCHING: touching,
         BREAK: breaks(foreground & ~prediction & valid, cells),
         IGNORED: near(~valid, 3),
         FACE: near_faces(wrong.shape, 4),

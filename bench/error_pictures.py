@@ -82,7 +82,7 @@ def write_worst_places(cases: Sequence[Case], path: Path) -> None:
     places = {kind: place for kind, place in places.items() if place.num_wrong}
     figure, axes = plt.subplots(len(places), 4, figsize=(16, 4.4 * len(places)), squeeze=False)
     for row, (kind, place) in zip(axes, places.items(), strict=True):
-        _draw_row(row, place, f"{kind}: {place.num_wrong} voxels\n{place.case.id}, z = {place.z}")
+        _draw_row(row, place, f"{kind}: {place.num_wrong} in {place.case.id}, z = {place.z}")
     _finish(figure, "The worst place of each kind of wrong voxels", path)
 
 
@@ -132,6 +132,6 @@ def _finish(figure: Any, title: str, path: Path) -> None:
     patches = [Patch(color=colour, label=kind) for colour, kind in zip(COLOURS, KINDS, strict=True)]
     figure.suptitle(title)
     figure.legend(handles=patches, loc="lower center", ncols=len(KINDS))
-    figure.tight_layout(rect=(0, 0.03, 1, 0.98))
+    figure.tight_layout(rect=(0, 0.03, 1, 0.98), h_pad=2.0)
     figure.savefig(path, dpi=80)
     plt.close(figure)

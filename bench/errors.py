@@ -24,6 +24,7 @@ from error_kinds import (
     DESCRIPTIONS,
     KindShare,
     conditions,
+    contacts,
     first_kind,
     shares,
     total,
@@ -35,9 +36,10 @@ from vesuv.config import Config
 from vesuv.config.data import DataConfig
 from vesuv.data.case_paths import CasePaths
 from vesuv.data.layouts import find_cases
+from vesuv.data.phantom import BACKGROUND, SURFACE, UNLABELLED
 from vesuv.io import formats
 from vesuv.runs.folder import RunFolder
-from vesuv.types import Array
+from vesuv.types import Array, Mask
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,11 @@ def _arguments() -> argparse.Namespace:
         default="background",
         help="what touches: parts of the background (cells) or of the foreground (sheets)",
     )
+    parser.add_argument(
+        "--layers",
+        type=Path,
+        help="the same phantom made with `vesuv phantom --layers`, which tells where sheets touch",
+    )
     parser.add_argument("--smallest", type=int, default=200, help="voxels of an object, at least")
     parser.add_argument("--output", type=Path, required=True, help="folder for the pictures")
     return parser.parse_args()
@@ -122,7 +129,12 @@ def _analyse(paths: CasePaths, predictor: vesuv.Predictor, arguments: argparse.N
     valid = np.ones(label.shape, bool) if labels.ignore is None else label != labels.ignore
     prediction, foreground = (mask != background) & valid, (label != background) & valid
     masks = conditions(
-        prediction, foreground, valid, objects=arguments.objects, smallest=arguments.smallest
+        prediction,
+        foreground,
+        valid,
+        objects=arguments.objects,
+        smallest=arguments.smallest,
+        touching=_contacts(arguments.layers, paths, image) if arguments.layers else None,
     )
     dice = vesuv.evaluate(mask, label, ["dice"], ignore=labels.ignore)["dice"]
     return Case(
@@ -135,6 +147,19 @@ def _analyse(paths: CasePaths, predictor: vesuv.Predictor, arguments: argparse.N
         shares(masks, prediction),
         dice,
     )
+
+
+def _contacts(layers: Path, paths: CasePaths, image: Array) -> Mask:
+    """Return where sheets of a case of the phantom touch."""
+    other, label = (
+        formats.read(layers / folder / f"{paths.id}.tif").array
+        for folder in ("train_images", "train_labels")
+    )
+    if not np.array_equal(other, image):
+        raise SystemExit(
+            f"--layers: {paths.id} is another volume there; make it with equal options"
+        )
+    return contacts(label == SURFACE, (label == BACKGROUND) | (label == UNLABELLED))
 
 
 def _tables(cases: Sequence[Case], training: Mapping[str, Intensities]) -> str:

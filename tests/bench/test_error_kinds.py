@@ -12,6 +12,7 @@ from bench.error_kinds import (
     KindShare,
     breaks,
     conditions,
+    contacts,
     first_kind,
     near,
     near_border,
@@ -192,3 +193,32 @@ def test_counts_of_cases_are_added(num_cases: int) -> None:
         KindShare(BREAK, 0, 2 * num_cases, 3 * num_cases),
         KindShare(REST, 4 * num_cases, 5 * num_cases, 6 * num_cases),
     ]
+
+
+def test_contacts_lie_where_a_face_has_no_air_before_it() -> None:
+    face, air = np.zeros((20, 8, 30), bool), np.zeros((20, 8, 30), bool)
+    face[10:13] = True
+    air[6:10, :, :15] = True  # free up to 15, behind it the sheet before reaches the face
+
+    zone = contacts(face, air)
+
+    # the first voxel further than 3 from the air is at 15, in the last layer; 2 more lie around it
+    assert not zone[:, :, :13].any()
+    assert zone[12, 4, 13]
+    assert zone[8:15, 4, 22:].all()
+    assert not zone[:8].any()
+    assert not zone[15:].any()
+
+
+def test_known_contacts_take_the_place_of_two_objects() -> None:
+    foreground = np.zeros((12, 12, 12), bool)
+    foreground[5] = True
+    known = np.zeros_like(foreground)
+    known[6, 3, 3] = True
+    everywhere = np.ones_like(foreground)
+
+    masks = conditions(
+        everywhere, foreground, everywhere, objects="background", smallest=1, touching=known
+    )
+
+    assert np.array_equal(masks[TOUCHING], known)
