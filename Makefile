@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DEMO := log/demo
 PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
-.PHONY: setup demo test test-slow check format docs gallery clean
+.PHONY: setup demo test test-slow check format docs gallery package clean
 
 setup: $(VENV)/installed
 
@@ -36,6 +36,17 @@ docs: setup
 
 gallery: setup  # draw the pictures of docs/gallery/*.py anew that are older than their script
 	$(BIN)/python -m docs.gallery
+
+package: setup  # sdist, the wheel made of it, and its installation into an empty environment
+	rm -rf dist
+	mkdir dist
+	$(BIN)/python -c "from setuptools.build_meta import build_sdist; build_sdist('dist')" >/dev/null
+	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist dist/vesuv-*.tar.gz
+	$(PYTHON) -m venv dist/venv
+	dist/venv/bin/pip install --quiet --constraint constraints.txt dist/vesuv-*.whl
+	cd dist && venv/bin/vesuv phantom --output phantom --size 32
+	cd dist && venv/bin/vesuv train --config demo --fold 0 --dry-run --set data.root=phantom
+	@ls dist/*.whl dist/*.tar.gz
 
 demo: setup
 	$(BIN)/python bin/phantom.py --output $(DEMO)/data --overwrite
