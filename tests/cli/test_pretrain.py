@@ -43,6 +43,18 @@ def test_a_pretraining_goes_on_and_a_run_starts_from_it(
     assert record["task"] == "reconstruction"
     assert record["left_out"] == ["output.weight", "output.bias"]
 
+    capsys.readouterr()
+    run("probe", "--config", mine, "--pretrained", "log/tiny/pretrain", "--output", "probe.json")
+    printed = capsys.readouterr().out
+    content = json.loads(Path("probe.json").read_text())
+    assert [score["families"] for score in content["scores"]][:4] == [
+        "geometric",
+        "textural",
+        "contextual",
+        "contextual, random weights",
+    ]
+    assert " ".join(content["sentence"].split()) in " ".join(printed.split())
+
 
 def test_a_dry_run_reads_and_writes_nothing(
     mine: Path, tiny_data: Path, run: Run, capsys: Output

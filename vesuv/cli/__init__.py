@@ -33,6 +33,7 @@ _VERBS = {
     "init": "Look at a folder of volumes and write a configuration that trains as it is.",
     "prepare": "Read the raw data, check every case, write the store and its summary.",
     "pretrain": "Pre-train a network on unlabelled volumes by masked reconstruction.",
+    "probe": "Read labels out of frozen features: geometric, textural or contextual ones.",
     "train": "Train one fold or several in sequence; on several GPUs by torchrun.",
     "validate_distribution": "Choose checkpoint, cut and post-processing on held-out volumes.",
     "find_best": "Choose among configurations and their ensembles on held-out volumes.",
