@@ -12,9 +12,9 @@ from vesuv.models.heads import output_layer, voxels_per_output
 def add_distance_output(network: nn.Module, channels: int) -> None:
     """Let a network return signed distances behind its logits while it is in training mode.
 
-    They come from the features that the output layer reads, by a 1x1x1 convolution whose parameters
-    belong to that layer: `distance_weight` and `distance_bias`, zeros at first. In evaluation mode
-    the network is the same as without them.
+    They come from the features that the output layer reads, by a convolution of the same kernel
+    edges whose parameters belong to that layer: `distance_weight` and `distance_bias`, zeros at
+    first. In evaluation mode the network is the same as without them.
 
     Args:
         network: One of the networks of this package.
@@ -22,7 +22,7 @@ def add_distance_output(network: nn.Module, channels: int) -> None:
     """
     layer = output_layer(network)
     outputs = channels * voxels_per_output(network)
-    weight = layer.weight.new_zeros((outputs, layer.in_channels, 1, 1, 1))
+    weight = layer.weight.new_zeros((outputs, layer.in_channels, *layer.kernel_size))
     layer.distance_weight = nn.Parameter(weight)
     layer.distance_bias = nn.Parameter(layer.weight.new_zeros(outputs))
     kind = type(layer)
@@ -39,5 +39,6 @@ class _WithDistances(nn.Module):
         logits: Tensor = super().forward(features)
         if not self.training:
             return logits
-        distances = F.conv3d(features, self.distance_weight, self.distance_bias)
+        padding = [edge // 2 for edge in self.distance_weight.shape[2:]]
+        distances = F.conv3d(features, self.distance_weight, self.distance_bias, padding=padding)
         return torch.cat([logits, distances], dim=1)
