@@ -154,6 +154,18 @@ def test_a_short_run_of_a_residual_encoder_keeps_the_recipe_of_short_runs() -> N
     assert proposed(resources, 1.0, "residual_encoder_unet").config.optimizer.name == "muon"
 
 
+def test_images_of_one_slice_are_proposed_with_the_plain_network_unless_asked() -> None:
+    resources, flat = Resources(CUDA, 140 * GB), {"shape": (1, 1000, 700), "num_cases": 50}
+
+    assert planner(resources, **flat).size().network == (
+        "plain U-Net; the presets of nnU-Net's residual encoder are for volumes, not for single "
+        "slices"
+    )
+    asked = planner(resources, "residual_encoder_unet", **flat).size()
+    assert asked.shape.patch_size[0] == 1
+    assert {edge for edge, *_ in asked.config.model.kernel_sizes} == {1}
+
+
 def test_without_the_extra_the_plain_network_is_proposed_and_the_extra_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

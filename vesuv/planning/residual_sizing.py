@@ -50,7 +50,7 @@ def choose_network(
 
     Args:
         network: auto: a preset of nnU-Net's residual encoder where memory is enough, and time for
-            `RESIDUAL_STEPS` steps; else the plain U-Net.
+            `RESIDUAL_STEPS` steps; else, and for images of one slice, the plain U-Net.
         survey: The data set.
         spacing: Voxel edges along z, y, x.
         resources: What training may use.
@@ -68,6 +68,8 @@ def choose_network(
     reason = "as --network asks for"
     if network == "auto" and find_spec(_PACKAGE) is None:
         reason = f"{_RESIDUAL} needs the extra: pip install 'vesuv[nnunet]'"
+    elif network == "auto" and 1 in survey.shape:
+        reason = f"the presets of {_RESIDUAL} are for volumes, not for single slices"
     elif network == "auto":
         size, fault = search.largest(PRESETS, RESIDUAL_STEPS)
         if size is not None:
