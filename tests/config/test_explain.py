@@ -86,5 +86,7 @@ def test_a_wrong_key_is_answered_by_the_nearest_one(key: str, hint: str) -> None
 def test_the_shipped_files_that_set_a_key_are_named_with_their_values() -> None:
     values = {"demo": 0.99, "fib25": 0.995, "surface": 0.999}
     assert shipped_values("averaging.ema.decay") == values
-    assert shipped_values("model.filters") == {"base": 32, "demo": 32, "fib25": 32}
+    assert shipped_values("model.filters") == dict.fromkeys(
+        ("base", "demo", "fib25", "image_log", "raster_log"), 32
+    )
     assert shipped_values("runtime.compile") == {}

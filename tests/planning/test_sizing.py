@@ -52,7 +52,7 @@ def test_time_limits_the_size_so_that_enough_steps_fit() -> None:
     assert steps >= MIN_STEPS
     assert "fewer than 1500 steps in 30 minutes" in fitting.limit
     # 32 filters on blocks of voxels, three levels down, as configs/fib25.yaml
-    assert (fitting.shape.patch_size, fitting.filters) == ((96, 96, 96), 32)
+    assert (fitting.shape.patch_size, fitting.filters) == ((80, 80, 80), 32)
     assert fitting.config.model.space_to_depth == (2, 2, 2)
     assert (fitting.config.model.depth, fitting.batch_size) == (3, 2)
 

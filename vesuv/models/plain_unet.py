@@ -34,6 +34,9 @@ class PlainUNet(nn.Module):
     (an eighth of the voxels for blocks of 2x2x2), and each output holds the logits of all voxels of
     its block, so that the resolution of the logits stays that of the image.
 
+    With `refinement`, the logits are computed from the decoder's features and the image's own
+    voxels, by a 3x3x3 convolution of `filters` channels and LeakyReLU before the 1x1x1 convolution.
+
     With `deep_supervision`, it returns in training the logits of all levels of the decoder but the
     lowest, finest first.
 
@@ -47,6 +50,7 @@ class PlainUNet(nn.Module):
         kernels: (z, y, x) edges of the convolution kernels of each level, from the top, one entry
             more than poolings; None: 3x3x3 everywhere.
         space_to_depth: (z, y, x) edges of the blocks of voxels.
+        refinement: Whether a convolution sees features and image before the last one.
         deep_supervision: Whether coarser levels have 1x1x1 convolutions of their own.
 
     Source:
@@ -64,6 +68,7 @@ class PlainUNet(nn.Module):
         kernels: Sequence[Shape] | None = None,
         space_to_depth: Shape = (1, 1, 1),
         *,
+        refinement: bool = False,
         deep_supervision: bool = False,
     ) -> None:
         super().__init__()
@@ -86,6 +91,10 @@ class PlainUNet(nn.Module):
         outputs = out_channels * block_voxels
         coarse_widths = widths[1 : depth - 1][::-1] if deep_supervision else []
         self.coarse_outputs = nn.ModuleList(nn.Conv3d(width, outputs, 1) for width in coarse_widths)
+        self.output_refinement: nn.Conv3d | None = None
+        if refinement:
+            in_width = filters + in_channels * block_voxels
+            self.output_refinement = nn.Conv3d(in_width, filters, edges[0], padding=_same(edges[0]))
         self.output = nn.Conv3d(filters, outputs, kernel_size=1)
         self.recomputed_levels = 0
         """Levels from the top whose activations backward recomputes."""
@@ -94,7 +103,7 @@ class PlainUNet(nn.Module):
     def forward(self, image: Tensor) -> Tensor | list[Tensor]:
         """Map images (b, c, z, y, x) to logits (b, k, z, y, x), or to those of several scales."""
         skips: list[Tensor] = []
-        features = fold_blocks(image, self.block)
+        features = blocks = fold_blocks(image, self.block)
         for level, convolutions in enumerate(self.encoder):
             features = self._run_level(level, convolutions, features)
             skips.append(features)
@@ -107,6 +116,9 @@ class PlainUNet(nn.Module):
             if self.training and 0 < number <= len(self.coarse_outputs):
                 coarse = self.coarse_outputs[number - 1](features)
                 scales.append(unfold_blocks(coarse, self.block))
+        if self.output_refinement is not None:
+            both = torch.cat([features, blocks.to(features.dtype)], dim=1)
+            features = F.leaky_relu(self.output_refinement(both), SLOPE)
         logits = unfold_blocks(self.output(features), self.block)
         return [logits, *reversed(scales)] if scales else logits
 
@@ -157,13 +169,17 @@ def unfold_blocks(folded: Tensor, block: Shape) -> Tensor:
 
 
 def _two_convolutions(in_channels: int, width: int, kernel: Shape) -> nn.Sequential:
-    padding = (kernel[0] // 2, kernel[1] // 2, kernel[2] // 2)
     return nn.Sequential(
-        nn.Conv3d(in_channels, width, kernel, padding=padding),
+        nn.Conv3d(in_channels, width, kernel, padding=_same(kernel)),
         NormActivation(SLOPE),
-        nn.Conv3d(width, width, kernel, padding=padding),
+        nn.Conv3d(width, width, kernel, padding=_same(kernel)),
         NormActivation(SLOPE),
     )
+
+
+def _same(kernel: Shape) -> Shape:
+    """Return the padding that keeps the shape."""
+    return kernel[0] // 2, kernel[1] // 2, kernel[2] // 2
 
 
 def initialise_weights(network: nn.Module) -> None:
@@ -200,6 +216,9 @@ class PlainUNetConfig(NetworkConfig):
     space_to_depth: tuple[StrideEdge, StrideEdge, StrideEdge] = (1, 1, 1)
     """Edges (z, y, x), 1 or 2, of the blocks of voxels that become channels of the first level.
     [2, 2, 2]: an eighth of the work at the same filters, and logits at full resolution."""
+    refinement: bool = False
+    """Compute the logits from the decoder's features and the image's own voxels, by a further 3x3x3
+    convolution of `filters` channels: finer borders, above all on blocks of voxels."""
     deep_supervision: bool = False
     """Train also with the loss of the decoder's coarser levels but the lowest, each of half the
     weight of the level above it. It needs a depth of 3 or more."""
@@ -242,5 +261,6 @@ class PlainUNetConfig(NetworkConfig):
             self.strides,
             self.kernels,
             self.space_to_depth,
+            refinement=self.refinement,
             deep_supervision=self.deep_supervision,
         )

@@ -38,7 +38,7 @@ works on blocks of voxels; largest first. With little time, 32 filters on blocks
 better than 16 filters on voxels, at a third of the work."""
 _BATCH_SIZE, _MAX_BATCH_SIZE = 2, 8
 _NETWORK_KEYS = {
-    "plain_unet": ("filters", "depth", "strides", "kernels", "space_to_depth"),
+    "plain_unet": ("filters", "depth", "strides", "kernels", "space_to_depth", "refinement"),
     "residual_encoder_unet": (
         "name",
         "features_per_stage",
@@ -137,6 +137,7 @@ def _level_keys(shape: NetworkShape, *, on_blocks: bool) -> dict[str, Any]:
     keys: dict[str, Any] = {}
     if on_blocks and len(strides) > 1:
         keys["model.space_to_depth"] = list(strides[0])
+        keys["model.refinement"] = True
         strides, kernels = strides[1:], kernels[1:]
     keys["model.depth"] = len(strides)
     if set(strides) != {(2, 2, 2)} or set(kernels) != {(3, 3, 3)}:
@@ -185,10 +186,10 @@ def time_fault(flops: int, min_steps: int, resources: Resources) -> str | None:
 
 
 def network_keys(config: Config) -> dict[str, Any]:
-    """Return the keys of the network that was chosen; those of plain axes are left out."""
+    """Return the keys of the network that was chosen; those at their defaults are left out."""
     model = config.model.model_dump(mode="json")
     return {
         f"model.{key}": model[key]
         for key in _NETWORK_KEYS[config.model.name]
-        if model[key] not in (None, [1, 1, 1])
+        if model[key] not in (None, False, [1, 1, 1])
     }

@@ -63,7 +63,7 @@ class MuonConfig(OptimizerConfig):
 
     name: Literal["muon"] = "muon"
     lr: PositiveFloat = 5e-2
-    weight_decay: float = Field(default=1e-4, ge=0.0)
+    weight_decay: float = Field(default=0.05, ge=0.0)
     momentum: Probability = 0.95
     """Decay of the running mean of a convolution's gradient, per step."""
     other_rate: PositiveFloat = 0.1
