@@ -77,7 +77,7 @@ def test_logs_are_trained_picked_scored_and_judged(
 def test_the_hough_transform_of_the_masks_themselves_finds_most_picks(
     folder: Path, run: Run, refused: Refused, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run("curves", "masks", "--input", "logs", "--output", "flat")
+    run("curves", "masks", "--config", "c.yaml", "--output", "flat")
     said = capsys.readouterr().out
     assert "2 cases, 2 of them with foreground" in said
     with Image.open("flat/train_labels/well_00.png") as label:
@@ -89,7 +89,7 @@ def test_the_hough_transform_of_the_masks_themselves_finds_most_picks(
     assert json.loads(Path("baseline/summary.json").read_text())["pooled"]["f1@2"] > 0.7
 
     assert "must not lie in the logs" in refused(
-        "curves", "masks", "--input", "logs", "--output", "logs/flat"
+        "curves", "masks", "--config", "c.yaml", "--output", "logs/flat"
     )
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from vesuv.curves.config import CurvesConfig, DetectorConfig, StripsConfig
-from vesuv.curves.detector import Detector
-from vesuv.curves.encoder import Encoder, harmonics, num_layers, standardised
+from vesuv.curves.detector import Detector, PlaceAttention
+from vesuv.curves.encoder import Encoder, depth_codes, harmonics, num_layers, standardised
 
 SMALL = DetectorConfig(filters=(8, 8, 16, 16), width=16, queries=3, feedforward=16, harmonics=1)
 
@@ -121,3 +121,14 @@ def test_a_configuration_that_fits_no_network_is_refused(changes: dict, sentence
 
     with pytest.raises(ValueError, match=sentence):
         CurvesConfig.model_validate(tree)
+
+
+def test_a_query_begins_with_the_tokens_near_its_depth() -> None:
+    torch.manual_seed(0)
+    depths = (torch.arange(25) + 0.5) / 25
+    nearness = PlaceAttention(64, 4)(depth_codes(depths[[4, 20]], 64), depth_codes(depths, 64))
+
+    weights = nearness.softmax(-1)
+
+    assert weights.argmax(-1).tolist() == [[4, 20]] * 4
+    assert weights[:, 0, 2:7].sum(-1).mean() > 0.6

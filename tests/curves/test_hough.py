@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -67,9 +68,10 @@ def log() -> ImageLog:
 
 
 def test_pieces_of_a_log_are_counted_and_written(log: ImageLog, tmp_path: Path) -> None:
-    assert write_masks(tmp_path / "whole", [log]) == {"cases": 1, "with_picks": 1, "picks": 4}
-    assert write_masks(tmp_path / "cut", [log], rows=50) == {
-        "cases": 3,
+    other = ImageLog("other", log.image[:60], HOLE, group="h")
+    assert write_masks(tmp_path / "whole", [[log]]) == {"cases": 1, "with_picks": 1, "picks": 4}
+    assert write_masks(tmp_path / "cut", [[log], [other]], rows=50) == {
+        "cases": 4,
         "with_picks": 3,
         "picks": 4,
     }
@@ -80,8 +82,13 @@ def test_pieces_of_a_log_are_counted_and_written(log: ImageLog, tmp_path: Path) 
     assert image[0, 0, :6].tolist() == [0, 0, 0, 0, 0, 100]
     np.testing.assert_array_equal(label[0], draw_mask(PICKS, HOLE, (150, 180))[50:100])
     assert (tmp_path / "cut/train.csv").read_text().splitlines()[1] == "well_0000,g"
+    pieces = [f"well_{number:04d}" for number in range(3)]
+    assert json.loads((tmp_path / "cut/splits_final.json").read_text()) == [
+        {"train": ["other_0000"], "val": pieces},
+        {"train": pieces, "val": ["other_0000"]},
+    ]
     with pytest.raises(InputError, match=r"holds train.csv already"):
-        write_masks(tmp_path / "cut", [log])
+        write_masks(tmp_path / "cut", [[log]])
 
 
 def test_other_numbers_than_bytes_are_stretched() -> None:

@@ -15,6 +15,8 @@ from vesuv.curves.picks import KINDS, Pick
 NONE = len(KINDS)
 """Class of queries without a curve."""
 _MAX_DIP = 90.0
+_NEARNESS_GAIN = 1.5
+"""Scale of the initial projections of depths: the larger, the nearer tokens a query reads."""
 _PRIOR = 0.1
 """Share of queries with a curve that the initial biases assume."""
 
@@ -39,8 +41,9 @@ class Detector(nn.Module):
     A token is a few rows of the strip, with the harmonics of its features around the hole.
 
     Source:
-        Carion et al. 2020, End-to-End Object Detection with Transformers. The position of a query
-        is that of a learned depth, as in Liu et al. 2022 (DAB-DETR), which converges sooner.
+        Carion et al. 2020, End-to-End Object Detection with Transformers. Two changes of later
+        work let it converge sooner: the position of a query is a learned depth (DAB-DETR, Liu et
+        al. 2022), and content and position attend apart (Conditional DETR, Meng et al. 2021).
     """
 
     def __init__(self, config: DetectorConfig, strips: StripsConfig) -> None:
@@ -62,7 +65,6 @@ class Detector(nn.Module):
         self.content = nn.Parameter(0.02 * torch.randn(config.queries, width))
         depths = (torch.arange(config.queries) + 0.5) / config.queries
         self.reference = nn.Parameter(torch.logit(depths))
-        self.place = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
         self.norm = nn.LayerNorm(width)
         self.classify = nn.Linear(width, len(KINDS) + 1)
         self.locate = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 4))
@@ -86,7 +88,7 @@ class Detector(nn.Module):
         for layer in self.encoder_layers:
             tokens = layer(tokens, codes)
         batch = len(strips)
-        place = self.place(depth_codes(self.reference.sigmoid(), codes.shape[1]))
+        place = depth_codes(self.reference.sigmoid(), codes.shape[1])
         queries = self.content.expand(batch, -1, -1)
         results = []
         for layer in self.decoder_layers:
@@ -127,6 +129,7 @@ class DecoderLayer(nn.Module):
         super().__init__()
         self.self_attention = Attention(config.width, config.heads)
         self.cross_attention = Attention(config.width, config.heads)
+        self.places = PlaceAttention(config.width, config.heads)
         self.norms = nn.ModuleList(nn.LayerNorm(config.width) for _ in range(3))
         self.feedforward = _feedforward(config)
 
@@ -134,7 +137,8 @@ class DecoderLayer(nn.Module):
         inner = self.norms[0](queries)
         queries = queries + self.self_attention(inner + place, inner + place, inner)
         inner = self.norms[1](queries)
-        queries = queries + self.cross_attention(inner + place, tokens + codes, tokens)
+        nearness = self.places(place, codes)
+        queries = queries + self.cross_attention(inner, tokens, tokens, nearness)
         result: Tensor = queries + self.feedforward(self.norms[2](queries))
         return result
 
@@ -147,14 +151,43 @@ class Attention(nn.Module):
         self.heads = heads
         self.project = nn.ModuleList(nn.Linear(width, width) for _ in range(4))
 
-    def forward(self, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    def forward(
+        self, queries: Tensor, keys: Tensor, values: Tensor, nearness: Tensor | None = None
+    ) -> Tensor:
         parts = [
             project(part).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for project, part in zip(self.project, (queries, keys, values), strict=False)
         ]
-        mixed = nn.functional.scaled_dot_product_attention(*parts)
+        if nearness is not None:
+            nearness = nearness.to(parts[0].dtype)
+        mixed = nn.functional.scaled_dot_product_attention(*parts, attn_mask=nearness)
         result: Tensor = self.project[3](mixed.transpose(1, 2).flatten(2))
         return result
+
+
+class PlaceAttention(nn.Module):
+    """What the depths of queries and tokens add to the logits of attention, for each head.
+
+    It begins with one projection for both, so that a query reads the tokens near its depth.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        first = nn.Linear(width, width, bias=False)
+        second = nn.Linear(width, width, bias=False)
+        nn.init.orthogonal_(first.weight, gain=_NEARNESS_GAIN)
+        second.weight.data.copy_(first.weight.data)
+        self.project = nn.ModuleList([first, second])
+
+    def forward(self, queries: Tensor, tokens: Tensor) -> Tensor:
+        """Return (heads, queries, tokens)."""
+        one, other = (
+            project(place).unflatten(-1, (self.heads, -1)).transpose(0, 1)
+            for project, place in zip(self.project, (queries, tokens), strict=True)
+        )
+        nearness: Tensor = one @ other.transpose(1, 2) / math.sqrt(one.shape[-1])
+        return nearness
 
 
 def _feedforward(config: DetectorConfig) -> nn.Sequential:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,9 +15,9 @@ from vesuv.curves.logs import ImageLog
 from vesuv.curves.picks import KINDS, Pick
 from vesuv.errors import InputError
 from vesuv.io import formats
-from vesuv.io.tables import Cell, write_csv
+from vesuv.io.tables import Cell, write_csv, write_text
 
-IMAGES, LABELS, LIST = "train_images", "train_labels", "train.csv"
+IMAGES, LABELS, LIST, FOLDS = "train_images", "train_labels", "train.csv", "splits_final.json"
 THICKNESS = 3
 """Rows of a sinusoid in a mask."""
 
@@ -35,12 +36,14 @@ def draw_mask(
     return mask
 
 
-def write_masks(output: Path, logs: Sequence[ImageLog], rows: int | None = None) -> dict[str, int]:
-    """Write train_images/, train_labels/ and train.csv, each log a case or cut into pieces.
+def write_masks(
+    output: Path, folds: Sequence[Sequence[ImageLog]], rows: int | None = None
+) -> dict[str, int]:
+    """Write train_images/, train_labels/, train.csv and the folds, each log a case or in pieces.
 
     Args:
         output: Folder of the data set.
-        logs: The logs; their groups are the column `scroll_id`.
+        folds: The logs of each fold; their groups are the column `scroll_id`.
         rows: Rows of a piece; None: whole logs. A rest of less than half a piece is left out.
 
     Returns:
@@ -51,7 +54,9 @@ def write_masks(output: Path, logs: Sequence[ImageLog], rows: int | None = None)
     """
     if (output / LIST).exists():
         raise InputError(f"{output}: holds {LIST} already; give another --output")
+    logs = [log for fold in folds for log in fold]
     lines: list[dict[str, Cell]] = []
+    cases: dict[str, list[str]] = {log.id: [] for log in logs}
     num_with_picks = 0
     for log in logs:
         shape = (log.num_rows, int(log.image.shape[1]))
@@ -63,7 +68,14 @@ def write_masks(output: Path, logs: Sequence[ImageLog], rows: int | None = None)
             formats.write(output / IMAGES / f"{name}.png", grey(log.image[part])[None])
             formats.write(output / LABELS / f"{name}.png", mask[part][None])
             lines.append({"id": name, "scroll_id": log.group})
+            cases[log.id].append(name)
     write_csv(output / LIST, lines)
+    held_out = [[name for log in fold for name in cases[log.id]] for fold in folds]
+    splits = [
+        {"train": [name for other in held_out if other is not fold for name in other], "val": fold}
+        for fold in held_out
+    ]
+    write_text(output / FOLDS, json.dumps(splits, indent=1) + "\n")
     num_picks = sum(len(log.picks) for log in logs)
     return {"cases": len(lines), "with_picks": num_with_picks, "picks": num_picks}
 

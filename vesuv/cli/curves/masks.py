@@ -9,8 +9,9 @@ from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from vesuv.cli.console import console
-from vesuv.curves.folders import COLUMNS
-from vesuv.curves.logs import read_logs
+from vesuv.cli.options import Changes, ConfigFile
+from vesuv.curves.config import load_curves_config
+from vesuv.curves.logs import folds_of, read_logs
 from vesuv.curves.masks import write_masks
 from vesuv.errors import InputError
 from vesuv.io.places import contains
@@ -18,24 +19,27 @@ from vesuv.io.places import contains
 
 def masks(
     *,
-    input: Path,  # noqa: A002 - the option's name
+    config: ConfigFile,
     output: Path,
     rows: Annotated[int | None, Parameter(validator=Number(gte=8))] = None,
-    missing: float = 0.0,
+    changes: Changes = (),
 ) -> None:
     """Write logs as flat images and masks in the Kaggle layout, and say how many hold a pick.
 
-    Classes: background 0, bedding 1, fracture 2; the wells are the groups.
+    Classes: background 0, bedding 1, fracture 2. The folds are those of `curves train`.
 
     Args:
-        input: Folder of logs.
+        config: Configuration of curves (YAML), or the name of a shipped one: geobfdt.
         output: Folder of the data set.
         rows: Cut logs into pieces of so many rows (default: whole logs).
-        missing: Grey value of pixels without a measurement.
+        changes: Changes to the configuration: logs.root=log/curves/data …
     """
-    if contains(input, output):
+    settings = load_curves_config(config, changes)
+    root = Path(settings.logs.root)
+    if contains(root, output):
         raise InputError(f"--output: {output} must not lie in the logs; name another folder")
-    census = write_masks(output, read_logs(input, COLUMNS, missing), rows)
+    logs = read_logs(root, settings.strips.columns, settings.logs.missing)
+    census = write_masks(output, folds_of(logs, settings.logs.folds, settings.logs.seed), rows)
     console().print(
         f"{output}: {census['cases']} cases, {census['with_picks']} of them with foreground, "
         f"{census['picks']} picks"
