@@ -156,9 +156,17 @@ RUNS = [
         "collapse",
         {
             "observations": [FLAT, SHARP, FLAT, FLAT],
-            "optimizer": {"name": "adamw", "weight_decay": 150.0},
+            "optimizer": {"name": "adamw", "weight_decay": 5.0},
         },
         {"optimizer.lr": DOWN, "optimizer.weight_decay": DOWN, "phases": ""},
+    ),
+    FaultyRun(
+        "collapse",
+        {
+            "observations": [FLAT, SHARP, FLAT, FLAT],
+            "optimizer": {"name": "adamw", "lr": 1e-3, "weight_decay": 150.0},
+        },
+        {"optimizer.weight_decay": DOWN},
     ),
     FaultyRun(
         "still_weights",

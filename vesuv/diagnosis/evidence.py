@@ -127,7 +127,7 @@ class Evidence:
         terms = [
             (weight, self.value_at(f"{split}/loss_{term}", epoch))
             for term, weight in weights.items()
-            if not self.config.loss.term(term).auxiliary
+            if not getattr(getattr(self.config.loss, term, None), "auxiliary", False)
         ]
         if any(value is None for _, value in terms):
             return None

@@ -49,3 +49,19 @@ def test_a_gap_that_widens_is_left_alone_until_it_is_late(
 def test_nothing_is_said_without_histograms(make: MakeEvidence) -> None:
     assert find(make(observations=[{}] * 4)) is None
     assert find(make()) is None
+
+
+def test_a_weight_decay_that_takes_the_weights_away_is_named_first(
+    make: MakeEvidence, bins: MakeHistogram
+) -> None:
+    sharp, flat = {"histogram": bins({90: 100}, {10: 900})}, {"histogram": bins({0: 10}, {0: 90})}
+    heavy = {"name": "adamw", "lr": 2e-3, "weight_decay": 150.0}
+
+    for lines in ([flat] * 3, [flat, sharp, flat, flat]):
+        finding = find(make(observations=lines, optimizer=heavy))
+
+        assert finding is not None
+        assert "takes away 30 % of every weight in a step" in finding.remedy
+        assert finding.remedy.endswith("--set optimizer.weight_decay=0.0001.")
+        usual = find(make(observations=lines, optimizer={**heavy, "weight_decay": 10.0}))
+        assert usual is not None and "takes away" not in usual.remedy
