@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import cache
 
 from vesuv.config import Config
 from vesuv.config.explain import KeyMeaning, explain
@@ -17,11 +18,16 @@ is not on this page is refused. A section with a `name` has the keys of that nam
 _COLUMNS = "| key | value | default | meaning |\n|---|---|---|---|"
 
 
+@cache
+def section_meanings() -> dict[str, KeyMeaning]:
+    """Return the meaning of each section, with its keys."""
+    return {key: explain(key)[0] for key in Config.model_fields}
+
+
 def configuration_page() -> str:
     """Return the page: a heading and a table of keys for each section."""
     parts = [_HEAD]
-    for key in Config.model_fields:
-        (meaning,) = explain(key)
+    for key, meaning in section_meanings().items():
         parts.append(f"## {key}\n\n{_text(meaning.meaning)}\n")
         if meaning.keys:
             parts += _tables(meaning)
