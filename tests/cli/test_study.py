@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -79,3 +80,21 @@ def test_folds_are_whole_numbers(study_file: Path, capsys: pytest.CaptureFixture
 
     assert end.value.code == 2
     assert "error: --folds: must be whole numbers from 0, found 'all'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--engine", "ray", "--set", "study.budget.minutes=1"], "--engine ray: .*budget.steps=N"),
+        (["--workers", "2"], "--workers: .*found 2 with --engine local"),
+        (["--engine", "ray", "--workers", "0"], "--workers: .*found 0"),
+    ],
+)
+def test_runs_side_by_side_need_steps_and_a_cluster(
+    study_file: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["study", str(study_file), *words])
+
+    assert end.value.code == 2
+    assert re.search(message, capsys.readouterr().err.replace("\n", " "))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,10 @@ class FakeWorker:
     jobs: list[Job] = field(default_factory=list)
     timed: list[str] = field(default_factory=list)
 
-    def train(self, job: Job) -> Record:
+    def train_all(self, jobs: Sequence[Job]) -> Iterator[Record]:
+        return map(self._train, jobs)
+
+    def _train(self, job: Job) -> Record:
         if str(job) == self.stops_at:
             raise Interrupted("stopped by a signal; go on with --resume")
         self.jobs.append(job)

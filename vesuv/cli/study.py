@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import torch
 from rich.console import Console
@@ -17,7 +17,8 @@ from vesuv.errors import InputError
 from vesuv.report.study import NAME as PAGE
 from vesuv.runtime.machine import for_training, resolve
 from vesuv.studies.jobs import arm_configs
-from vesuv.studies.processes import ProcessWorker
+from vesuv.studies.processes import ProcessWorker, Worker
+from vesuv.studies.ray_worker import RayWorker
 from vesuv.studies.records import Record
 from vesuv.studies.run_study import check_output, default_folder, run_study
 from vesuv.studies.study_file import Study, read_study
@@ -33,6 +34,8 @@ def study(
     seeds: Annotated[tuple[str, ...], several("--seeds")] = (),
     arms: Annotated[tuple[str, ...] | None, several("--arms")] = None,
     output: Path | None = None,
+    engine: Literal["local", "ray"] = "local",
+    workers: int | None = None,
     resume: Switch = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -49,6 +52,9 @@ def study(
         seeds: Seeds … (default: those of the file).
         arms: Names of arms … (default: all); the others are compared with the first one.
         output: Folder of the study (default log/studies/<name>).
+        engine: local: one run after the other; ray: side by side on the workers of a Ray cluster,
+            for a budget in steps.
+        workers: Runs at a time of --engine ray (default: one for each GPU, else for each CPU).
         resume: Go on with a study, with the same options; finished runs are not repeated, failed
             ones are.
         dry_run: Check the configurations, say what would be trained, and write nothing.
@@ -61,11 +67,14 @@ def study(
     settings = read_study(file, [*changes, *lists], arms)
     folder = output or default_folder(settings)
     out = console()
+    check_engine(engine, workers, settings)
     if dry_run:
         check_output(settings, folder, resume=resume)
         _print_plan(out, settings, folder)
         return
-    worker = ProcessWorker(use_threads)
+    worker: Worker = ProcessWorker(use_threads)
+    if engine == "ray":
+        worker = RayWorker(use_cpus, workers)
     result = run_study(settings, folder, worker, resume=resume, say=lambda line: out.print(line))
     print_result(out, settings, result.records)
     out.print(f"written: study.csv, study.md and curves.png in {folder}; page: {folder / PAGE}")
@@ -75,6 +84,29 @@ def study(
 def use_threads(config: Config) -> None:
     """Set the number of PyTorch threads of a process that trains."""
     torch.set_num_threads(for_training(resolve(config.runtime), config).threads)
+
+
+def use_cpus(_config: Config, cpus: int) -> None:
+    """Set the number of PyTorch threads of a process that shares its machine."""
+    torch.set_num_threads(cpus)
+
+
+def check_engine(engine: str, workers: int | None, settings: Study) -> None:
+    """Refuse workers without a cluster, and minutes of runs that disturb each other.
+
+    Raises:
+        InputError: Names the option.
+    """
+    if workers is not None and (engine == "local" or workers < 1):
+        raise InputError(
+            f"--workers: runs at a time of --engine ray, 1 or more, found {workers} with --engine "
+            f"{engine}; leave it out"
+        )
+    if engine == "ray" and settings.settings.budget.steps is None:
+        raise InputError(
+            "--engine ray: runs side by side are not equally fast, so that minutes are no equal "
+            "budget; give --set study.budget.steps=N"
+        )
 
 
 def whole_numbers(key: str, words: tuple[str, ...]) -> tuple[str, ...]:

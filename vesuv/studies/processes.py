@@ -6,7 +6,7 @@ import multiprocessing
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -29,8 +29,8 @@ class JobFailed(Exception):  # noqa: N818 - it is recorded, the study goes on
 class Worker(Protocol):
     """What runs the jobs of a study."""
 
-    def train(self, job: Job) -> Record:
-        """Train and score a job; failures are records too.
+    def train_all(self, jobs: Sequence[Job]) -> Iterator[Record]:
+        """Train and score jobs; yield their records, of failures too, as they finish.
 
         Raises:
             Interrupted: A signal came; the run is saved.
@@ -50,6 +50,9 @@ class ProcessWorker:
     """Runs each job in a process of its own, one after the other."""
 
     set_up: SetUp
+
+    def train_all(self, jobs: Sequence[Job]) -> Iterator[Record]:
+        return map(self.train, jobs)
 
     def train(self, job: Job) -> Record:
         job.record_file.unlink(missing_ok=True)
@@ -102,15 +105,28 @@ def _reason(status: int) -> str:
 
 def _train(job: Job, set_up: SetUp) -> None:
     try:
-        set_up(load_config(job.base, job.changes))
-        record = train_and_score(job)
+        job_record(job, set_up)
     except (Interrupted, KeyboardInterrupt):
         sys.exit(RESUME)
+
+
+def job_record(job: Job, set_up: SetUp) -> Record:
+    """Train and score a job in this process; write and return its record, of a failure too.
+
+    Raises:
+        Interrupted: A signal came; the run is saved.
+    """
+    try:
+        set_up(load_config(job.base, job.changes))
+        record = train_and_score(job)
+    except Interrupted:
+        raise
     except Exception as fault:
         record = Record.failure(job, _message(fault))
         if not isinstance(fault, InputError):
             write_text(job.run.with_name(f"{job.run.name}.error.txt"), traceback.format_exc())
     record.write(job.record_file)
+    return record
 
 
 def _time(job: Job, set_up: SetUp, seconds: float, file: Path) -> None:

@@ -45,7 +45,7 @@ class Job:
         return self.run.with_name(f"{self.run.name}.json")
 
     def __str__(self) -> str:
-        return f"{self.arm}, fold {self.fold}, seed {self.seed}"
+        return _name(self.arm, self.fold, self.seed)
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,11 @@ class Record:
     @classmethod
     def failure(cls, job: Job, message: str) -> Record:
         return cls(job.arm, job.fold, job.seed, "failed", job.changes, message)
+
+    @property
+    def name(self) -> str:
+        """The job in words."""
+        return _name(self.arm, self.fold, self.seed)
 
     @property
     def is_finished(self) -> bool:
@@ -109,6 +114,10 @@ def run_name(fold: int, seed: int) -> str:
 def finished(records: Sequence[Record]) -> list[Record]:
     """Return the records with scores."""
     return [record for record in records if record.is_finished]
+
+
+def _name(arm: str, fold: int, seed: int) -> str:
+    return f"{arm}, fold {fold}, seed {seed}"
 
 
 def _numbers(row: Mapping[str, float | None]) -> dict[str, float]:

@@ -79,14 +79,19 @@ def _run(
     failed = _untimed(study, output, configs, faults)
     records = {str(job): Record.failure(job, faults[job.arm]) for job in failed}
     earlier = _finished_records(jobs)
-    for number, job in enumerate(jobs, start=1):
-        record = earlier.get(job) or worker.train(job)
+    for number, (job, record) in enumerate(earlier.items(), start=1):
         records[str(job)] = record
-        say(f"{number}/{len(jobs)} {_line(job, record, is_earlier=job in earlier)}")
-        if job not in earlier:
-            write_tables(study, output, list(records.values()))
-    write_tables(study, output, list(records.values()))
-    return list(records.values())
+        say(f"{number}/{len(jobs)} {_line(job, record, is_earlier=True)}")
+    missing = {str(job): job for job in jobs if job not in earlier}
+    order = [*map(str, failed), *map(str, jobs)]
+    for number, record in enumerate(worker.train_all(list(missing.values())), len(earlier) + 1):
+        job = missing[record.name]
+        records[record.name] = record
+        say(f"{number}/{len(jobs)} {_line(job, record, is_earlier=False)}")
+        write_tables(study, output, [records[name] for name in order if name in records])
+    in_order = [records[name] for name in order]
+    write_tables(study, output, in_order)
+    return in_order
 
 
 def check_output(study: Study, output: Path, *, resume: bool) -> None:
