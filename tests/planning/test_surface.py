@@ -31,7 +31,7 @@ def surface_proposal() -> Proposal:
         Recognition({"layout": "kaggle"}, "Kaggle: train_images, train_labels and train.csv"),
         DatasetSurvey.model_validate_json(SURVEY.read_text()),
     )
-    planner = Planner(source, Resources(gpu, 24 * 10**9))
+    planner = Planner(source, Resources(gpu, 24 * 10**9), network="plain_unet")
     return planner.propose(planner.size(), step_seconds=None)
 
 

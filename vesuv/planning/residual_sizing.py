@@ -65,19 +65,19 @@ def choose_network(
         size, _ = search.largest(budgets, MIN_STEPS)
         size = size or search.smallest(budgets, MIN_STEPS)
         return replace(size, network=f"{size.network}, as --network asks for")
-    reason = "as --network asks for"
+    reason = ", as --network asks for"
     if network == "auto" and find_spec(_PACKAGE) is None:
-        reason = f"{_RESIDUAL} needs the extra: pip install 'vesuv[nnunet]'"
+        reason = f"; {_RESIDUAL} needs the extra: pip install 'vesuv[nnunet]'"
     elif network == "auto" and 1 in survey.shape:
-        reason = f"the presets of {_RESIDUAL} are for volumes, not for single slices"
+        reason = f"; the presets of {_RESIDUAL} are for volumes, not for single slices"
     elif network == "auto":
         size, fault = search.largest(PRESETS, RESIDUAL_STEPS)
         if size is not None:
             why = f"memory and time are enough for {RESIDUAL_STEPS} steps of it"
             return replace(size, network=f"{size.network}: {why}")
-        reason = f"{_RESIDUAL} {next(iter(PRESETS))} {fault}"
+        reason = f"; {_RESIDUAL} {next(iter(PRESETS))} {fault}"
     plain = choose_size(survey, spacing, resources, configure)
-    return replace(plain, network=f"plain U-Net; {reason}")
+    return replace(plain, network=f"plain U-Net{reason}")
 
 
 @dataclass(frozen=True)
