@@ -154,13 +154,13 @@ class Attention(nn.Module):
     def forward(
         self, queries: Tensor, keys: Tensor, values: Tensor, nearness: Tensor | None = None
     ) -> Tensor:
-        parts = [
+        query, key, value = (
             project(part).unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for project, part in zip(self.project, (queries, keys, values), strict=False)
-        ]
+        )
         if nearness is not None:
-            nearness = nearness.to(parts[0].dtype)
-        mixed = nn.functional.scaled_dot_product_attention(*parts, attn_mask=nearness)
+            nearness = nearness.to(query.dtype)
+        mixed = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=nearness)
         result: Tensor = self.project[3](mixed.transpose(1, 2).flatten(2))
         return result
 

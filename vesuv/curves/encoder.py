@@ -112,9 +112,9 @@ def standardised(waves: Tensor) -> Tensor:
     """
     centred = waves - waves.mean(dim=2, keepdim=True)
     power = centred.square().mean(dim=2, keepdim=True)
-    mean, cosine, sine = power.split([1, *2 * [power.shape[-1] // 2]], dim=-1)
-    pairs = (cosine + sine) / 2
-    return centred * torch.rsqrt(torch.cat([mean, pairs, pairs], dim=-1) + 1e-5)
+    order = power.shape[-1] // 2
+    pairs = (power[..., 1 : 1 + order] + power[..., 1 + order :]) / 2
+    return centred * torch.rsqrt(torch.cat([power[..., :1], pairs, pairs], dim=-1) + 1e-5)
 
 
 def depth_codes(depth: Tensor, width: int) -> Tensor:
