@@ -42,7 +42,12 @@ def test_a_script_in_bin_is_its_verb() -> None:
         assert f'main(["{path.stem}", *sys.argv[1:]])' in path.read_text()
 
 
-VERBS = {path.stem for path in (REPOSITORY / "bin").glob("*.py")} - {"config"} | {"config show"}
+GROUPS = {
+    "config": ["show"],
+    "curves": ["evaluate", "hough", "masks", "phantom", "predict", "train"],
+}
+VERBS = {path.stem for path in (REPOSITORY / "bin").glob("*.py")} - set(GROUPS)
+VERBS |= {f"{group} {verb}" for group, verbs in GROUPS.items() for verb in verbs}
 
 
 @pytest.mark.parametrize("verb", sorted(VERBS))
