@@ -27,7 +27,7 @@ def completions(*words: str) -> set[str]:
 
 
 def test_verbs_are_completed() -> None:
-    assert completions("vesuv", "pre") == {"prepare", "predict"}
+    assert completions("vesuv", "pre") == {"prepare", "predict", "pretrain"}
     assert completions("vesuv", "config", "s") == {"show", "schema"}
 
 

@@ -195,8 +195,8 @@ def test_a_wrong_ending_of_the_labels_is_named_once(tmp_path: Path) -> None:
 
 
 def test_an_ending_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"file_ending \.png cannot be read, only \.tif"):
-        find_cases(config(nnunet(tmp_path, file_ending=".png")))
+    with pytest.raises(InputError, match=r"file_ending \.bmp cannot be read, only \.tif"):
+        find_cases(config(nnunet(tmp_path, file_ending=".bmp")))
 
 
 def test_another_number_of_cases_than_stated_is_said(tmp_path: Path) -> None:
