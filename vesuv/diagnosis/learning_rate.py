@@ -82,13 +82,16 @@ def lower_rate(evidence: Evidence, divisor: float = 3.0) -> float:
 
 
 def higher_rate(evidence: Evidence, factor: float) -> float | None:
-    """Return the rate multiplied, up to the usual limit; None where anything speaks against it."""
+    """Return the rate multiplied, at least the optimiser's default and at most the usual limit.
+
+    None where anything speaks against it.
+    """
     optimizer = evidence.config.optimizer
     default = default_rate(optimizer)
     limit = factor * optimizer.lr if default is None else MAX_DEFAULT_RATIO * default
     if optimizer.lr >= limit or signs_of_excess(evidence):
         return None
-    return min(factor * optimizer.lr, limit)
+    return min(max(factor * optimizer.lr, default or 0.0), limit)
 
 
 def erratic_jumps(evidence: Evidence) -> list[Jump]:

@@ -9,7 +9,7 @@ def test_weights_that_stand_still_are_named(make: MakeEvidence) -> None:
 
     assert finding is not None and finding.epochs == (1, 3)
     assert "changed the weights by 2.0e-05 of their size at most" in finding.evidence
-    assert "optimizer.lr=3e-05" in finding.remedy
+    assert "optimizer.lr=0.0005" in finding.remedy
 
 
 def test_the_movement_between_rare_validations_is_shared_out(make: MakeEvidence) -> None:
