@@ -1,10 +1,11 @@
 # The command vesuv in a container.
-#   docker build -t vesuv .                                                            CPU
-#   docker build -t vesuv:cuda --build-arg TORCH_INDEX=https://download.pytorch.org/whl/cu128 .
-#   docker run --rm --gpus all -v "$PWD:/work" vesuv:cuda train --config my.yaml --fold 0
+#   docker build -t vesuv .                                          PyTorch's default build (CUDA)
+#   docker build -t vesuv:cpu --build-arg TORCH_INDEX=ADDRESS .      another one: PyTorch's installation
+#                                                                    page names the addresses
+#   docker run --rm --gpus all -v "$PWD:/work" vesuv train --config my.yaml --fold 0
 FROM python:3.11-slim
 
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+ARG TORCH_INDEX=
 
 # The wheels of PyTorch and of OpenCV-free packages need no compiler; libgomp is PyTorch's.
 RUN apt-get update \
@@ -16,10 +17,10 @@ COPY constraints.txt pyproject.toml setup.py MANIFEST.in README.md LICENSE ./
 COPY configs configs
 COPY vesuv vesuv
 
-# PyTorch first, from its own index, in the version of constraints.txt.
+# PyTorch first, in the version of constraints.txt.
 RUN torch=$(grep -E '^torch==' constraints.txt) \
- && pip install --no-cache-dir --index-url "$TORCH_INDEX" "$torch" \
- && pip install --no-cache-dir --constraint constraints.txt ".[nnunet,remote]"
+ && pip install --no-cache-dir ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "$torch" \
+ && pip install --no-cache-dir --constraint constraints.txt ".[nnunet]"
 
 RUN useradd --create-home vesuv && mkdir /work && chown vesuv /work
 USER vesuv
