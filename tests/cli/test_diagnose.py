@@ -45,7 +45,7 @@ def test_a_run_that_never_learnt_is_diagnosed_from_its_folder(
     said = capsys.readouterr().out
     assert f"{path} (as of epoch 3): " in said
     assert "Trouble: The weights hardly move (still_weights)." in said
-    assert "optimizer.lr=3e-08" in said
+    assert "optimizer.lr=0.0005" in said
     written = json.loads((path / "diagnosis.json").read_text())
     assert written["epoch"] == 3
     assert "still_weights" in [finding["name"] for finding in written["findings"]]
