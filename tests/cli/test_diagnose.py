@@ -141,12 +141,12 @@ def test_remedies_are_trained_and_compared(
 
     lines = capsys.readouterr().out.splitlines()
     assert "as it is: the configuration of the run" in lines
-    assert "still_weights: optimizer.lr=3e-08" in lines
+    assert "still_weights: optimizer.lr=0.0005" in lines
     assert f"page: {path}/remedies/study.html" in lines
     assert any(line.startswith("1/3 as it is, fold 0, seed 1: dice 0.") for line in lines)
     assert "one pair of runs gives no interval" in "".join(lines[-2:])
     config = RunFolder(path / "remedies/still_weights/fold_0_seed_1").config
-    assert (config.optimizer.lr, config.train.epochs, config.runtime.seed) == (3e-8, 4, 1)
+    assert (config.optimizer.lr, config.train.epochs, config.runtime.seed) == (5e-4, 4, 1)
 
 
 def test_failed_trainings_are_an_error_at_the_end(
