@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
@@ -22,6 +22,7 @@ from rich.progress import (
 from rich.text import Text
 
 from vesuv.io.printable import printable
+from vesuv.training.reporting import Listener, MetricsRow, StepProgress
 from vesuv.types import Progress, ShowProgress
 
 _LINE_SECONDS = 30.0
@@ -82,3 +83,45 @@ class _Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         return Text("" if task.speed is None else f"{task.speed:.2f} {self.unit}/s")
+
+
+@contextmanager
+def epoch_progress(
+    out: Console,
+    notice: Callable[[str], None],
+    epoch: Callable[[int, MetricsRow], None],
+    rate: Callable[[float], str],
+) -> Iterator[Listener]:
+    """Report a training; on a terminal show a bar for the steps of the epoch that runs.
+
+    Args:
+        out: Where the bar is shown.
+        notice: Called with each notice.
+        epoch: Called after each epoch.
+        rate: Returns the patches a second in words.
+    """
+    if not out.is_terminal:
+        yield Listener(notice=notice, epoch=epoch)
+        return
+    columns = (
+        TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=out, transient=True) as bar:
+        task = bar.add_task("", total=None, visible=False, epoch=0, epochs=0, rate="")
+
+        def step(at: StepProgress) -> None:
+            bar.update(
+                task,
+                completed=at.step,
+                total=at.steps,
+                visible=at.step < at.steps,
+                epoch=at.epoch,
+                epochs=at.epochs,
+                rate=rate(at.patches_per_second),
+            )
+
+        yield Listener(notice=notice, epoch=epoch, step=step)

@@ -15,11 +15,11 @@ import torch
 from cyclopts import Parameter
 from cyclopts.validators import Number
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vesuv.cli.console import console
 from vesuv.cli.options import Changes, ConfigFile, DryRun, Switch, several
 from vesuv.cli.prepare import open_or_prepare
+from vesuv.cli.progress import epoch_progress
 from vesuv.cli.streams import output_fault
 from vesuv.cli.tables import difference_lines
 from vesuv.config import Config, load_config
@@ -39,7 +39,7 @@ from vesuv.runtime.distributed import Group, join_processes
 from vesuv.runtime.machine import for_training, resolve
 from vesuv.training.fold_data import FoldName, TrainingData
 from vesuv.training.log_lines import epoch_line
-from vesuv.training.reporting import Listener, MetricsRow, StepProgress
+from vesuv.training.reporting import Listener, MetricsRow
 from vesuv.training.resumption import resumed_config
 from vesuv.training.run_length import minutes_changes
 from vesuv.training.train import (
@@ -215,31 +215,11 @@ def training_listener(out: Console, settings: Config) -> Iterator[Listener]:
     def epoch(number: int, row: MetricsRow) -> None:
         line(epoch_line(settings, number, row, clock.seconds_left(number)))
 
-    if not out.is_terminal:
-        yield Listener(notice=line, epoch=epoch)
-        return
-    columns = (
-        TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=out, transient=True) as bar:
-        task = bar.add_task("", total=None, visible=False, epoch=0, epochs=0, rate="")
+    def rate(patches_per_second: float) -> str:
+        return f"{patches_per_second:.2f} patches/s"
 
-        def step(at: StepProgress) -> None:
-            bar.update(
-                task,
-                completed=at.step,
-                total=at.steps,
-                visible=at.step < at.steps,
-                epoch=at.epoch,
-                epochs=at.epochs,
-                rate=f"{at.patches_per_second:.2f} patches/s",
-            )
-
-        yield Listener(notice=line, epoch=epoch, step=step)
+    with epoch_progress(out, line, epoch, rate) as listener:
+        yield listener
 
 
 class EpochClock:

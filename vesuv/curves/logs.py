@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -11,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from vesuv.curves.csv_lines import csv_lines
 from vesuv.curves.geometry import Borehole
 from vesuv.curves.picks import Pick, read_picks
 from vesuv.errors import InputError, InputErrors
-from vesuv.files import check_regular, open_text
-from vesuv.io.tables import plain_cell
+from vesuv.files import check_regular
 
 LogImage = npt.NDArray[np.float32]
 """Grey values (row, column); NaN where nothing was measured."""
@@ -192,23 +191,8 @@ def _image_file(folder: Path, name: str) -> Path:
 
 
 def _read_list(path: Path) -> list[_Entry]:
-    try:
-        with open_text(path, newline="") as file:
-            reader = csv.DictReader(file, skipinitialspace=True, restval="")
-            missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise InputError(
-                    f"{path}: needs the columns {', '.join(_COLUMNS)}, found no {missing[0]}; "
-                    "name it in the first line"
-                )
-            lines = [{k: plain_cell(v) for k, v in line.items() if k} for line in reader]
-    except FileNotFoundError:
-        raise InputError(
-            f"{path}: no such file; it lists the wells: {', '.join(_COLUMNS)}, top_m, group"
-        ) from None
-    except (OSError, UnicodeDecodeError, csv.Error, AttributeError) as fault:
-        raise InputError(f"{path}: cannot be read as CSV ({fault}); save it as UTF-8") from None
-    entries = [_entry(path, line) for line in lines if any(line.values())]
+    hint = f"it lists the wells: {', '.join(_COLUMNS)}, top_m, group"
+    entries = [_entry(path, line) for _, line in csv_lines(path, _COLUMNS, hint)]
     names = [entry.id for entry in entries]
     doubled = next((name for name in names if names.count(name) > 1), None)
     if doubled is not None or not entries:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vesuv.errors import InputError, InputErrors
-from vesuv.files import open_text
-from vesuv.io.tables import Cell, plain_cell, write_csv
+from vesuv.curves.csv_lines import csv_lines
+from vesuv.errors import InputErrors
+from vesuv.io.tables import Cell, write_csv
 
 KINDS = ("bedding", "fracture")
 _COLUMNS = ("depth", "dip", "azimuth", "kind")
@@ -74,7 +73,7 @@ def read_picks(path: Path, top: float, pixel_mm: float, num_rows: int) -> tuple[
         InputErrors: One sentence for each fault.
     """
     picks, faults = [], []
-    for number, line in _lines(path):
+    for number, line in csv_lines(path, _COLUMNS, "check the path"):
         try:
             picks.append(_pick(line, top, pixel_mm, num_rows))
         except ValueError as fault:
@@ -82,28 +81,6 @@ def read_picks(path: Path, top: float, pixel_mm: float, num_rows: int) -> tuple[
     if faults:
         raise InputErrors(faults)
     return tuple(sorted(picks, key=lambda pick: pick.row))
-
-
-def _lines(path: Path) -> Sequence[tuple[int, dict[str, str]]]:
-    """Return number and cells of each line that is not empty."""
-    try:
-        with open_text(path, newline="") as file:
-            reader = csv.DictReader(file, skipinitialspace=True, restval="")
-            missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
-            if missing:
-                raise InputError(
-                    f"{path}: needs the columns {', '.join(_COLUMNS)}, found no {missing[0]}; "
-                    "name it in the first line"
-                )
-            lines = [
-                (reader.line_num, {name: plain_cell(cell) for name, cell in line.items() if name})
-                for line in reader
-            ]
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; check the path") from None
-    except (OSError, UnicodeDecodeError, csv.Error, AttributeError) as fault:
-        raise InputError(f"{path}: cannot be read as CSV ({fault}); save it as UTF-8") from None
-    return [(number, line) for number, line in lines if any(line.values())]
 
 
 def _pick(line: dict[str, str], top: float, pixel_mm: float, num_rows: int) -> Pick:

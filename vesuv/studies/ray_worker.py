@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from vesuv.config import Config
-from vesuv.errors import InputError, Interrupted
+from vesuv.errors import Interrupted
+from vesuv.runtime.ray_cluster import ray_cluster
 from vesuv.studies.processes import JobFailed, job_record
 from vesuv.studies.records import Job, Record
 
@@ -39,17 +40,11 @@ class RayWorker:
         """
         if not jobs:
             return
-        ray = _ray()
-        is_mine = not ray.is_initialized()
-        if is_mine:
-            ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
-        try:
-            yield from self._run(ray, jobs)
-        except KeyboardInterrupt:
-            raise Interrupted("stopped by a signal; go on with --resume") from None
-        finally:
-            if is_mine:
-                ray.shutdown()
+        with ray_cluster() as ray:
+            try:
+                yield from self._run(ray, jobs)
+            except KeyboardInterrupt:
+                raise Interrupted("stopped by a signal; go on with --resume") from None
 
     def time(self, job: Job, _seconds: float) -> float:
         """Refuse to time steps: those of jobs side by side disturb each other.
@@ -87,13 +82,3 @@ def _failure(job: Job, fault: Exception) -> Record:
     record = Record.failure(job, f"its worker ended (killed, or out of memory): {last_line:.200}")
     record.write(job.record_file)
     return record
-
-
-def _ray() -> Any:
-    try:
-        import ray
-    except ImportError:
-        raise InputError(
-            "--engine ray: needs the package ray, found none; install vesuv[ray]"
-        ) from None
-    return ray

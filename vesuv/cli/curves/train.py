@@ -7,17 +7,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vesuv.cli.console import console
 from vesuv.cli.options import Changes, ConfigFile, DryRun, Switch
+from vesuv.cli.progress import epoch_progress
 from vesuv.curves.config import load_curves_config
 from vesuv.curves.train import default_folder, fold_logs, train_curves
 from vesuv.curves.validation import epoch_text
 from vesuv.report.page import NAME as PAGE
 from vesuv.runs.folder import RunFolder
 from vesuv.runtime.machine import resolve
-from vesuv.training.reporting import Listener, MetricsRow, StepProgress
+from vesuv.training.reporting import Listener, MetricsRow
 from vesuv.training.train import check_folder
 
 
@@ -82,28 +82,8 @@ def _listener() -> Iterator[Listener]:
     def epoch(number: int, row: MetricsRow) -> None:
         out.print(f"Epoch {number} {epoch_text(row)}, {row['seconds']:.0f} s")
 
-    if not out.is_terminal:
-        yield Listener(notice=out.print, epoch=epoch)
-        return
-    columns = (
-        TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=out, transient=True) as bar:
-        task = bar.add_task("", total=None, visible=False, epoch=0, epochs=0, rate="")
+    def rate(strips_per_second: float) -> str:
+        return f"{strips_per_second:.1f} strips/s"
 
-        def step(at: StepProgress) -> None:
-            bar.update(
-                task,
-                completed=at.step,
-                total=at.steps,
-                visible=at.step < at.steps,
-                epoch=at.epoch,
-                epochs=at.epochs,
-                rate=f"{at.patches_per_second:.1f} strips/s",
-            )
-
-        yield Listener(notice=out.print, epoch=epoch, step=step)
+    with epoch_progress(out, out.print, epoch, rate) as listener:
+        yield listener

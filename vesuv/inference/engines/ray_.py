@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vesuv.errors import InputError, InputErrors
+from vesuv.errors import InputErrors
 from vesuv.inference.blocks.journal import BlockRecord
 from vesuv.inference.blocks.plan import block_name
 from vesuv.inference.blocks.work import BlockWork
 from vesuv.inference.engines.local import OnRecord
 from vesuv.inference.postprocess.blockwise import Block
+from vesuv.runtime.ray_cluster import ray_cluster
 from vesuv.types import Say
 
 IN_FLIGHT = 2
@@ -66,15 +67,8 @@ def predict_blocks_on_ray(
     """
     if not blocks:
         return
-    ray = _ray()
-    is_mine = not ray.is_initialized()
-    if is_mine:
-        ray.init(include_dashboard=False, log_to_driver=False, configure_logging=False)
-    try:
+    with ray_cluster() as ray:
         faults = _Scheduler(ray, work, blocks, on_record, say).run(workers)
-    finally:
-        if is_mine:
-            ray.shutdown()
     if faults:
         raise InputErrors(faults)
 
@@ -157,13 +151,3 @@ class _Scheduler:
             f"block {name} failed {MAX_TRIES} times and was set aside: {reason:.300}; correct it "
             "and start the same command again"
         )
-
-
-def _ray() -> Any:
-    try:
-        import ray
-    except ImportError:
-        raise InputError(
-            "--engine ray: needs the package ray, found none; install vesuv[ray]"
-        ) from None
-    return ray
