@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
+from statistics import median
 
 from pydantic_core import PydanticUndefined
 
@@ -30,8 +32,29 @@ MIN_EXPLAINED_RISE = 1.15
 rolled back to their best weights."""
 MIN_JUMPS = 2
 """Jumps from which the loss is erratic; one jump with a cause is enough."""
+MIN_FALL = 0.03
+"""Fall of the validation Dice between two validations that is a swing; tiles of a run that learns
+at a falling rate have 0.01."""
+MIN_FALLS = 2
+"""Swings, after the first quarter of the validations, from which Dice is said to swing."""
+MIN_GAIN_OF_AVERAGE = 0.02
+"""Dice, the median of three validations, by which averaged weights are better than the last ones
+where these circle around a minimum."""
 EXPLANATION_EPOCHS = 2
 CAUSES = {"phase": "the change of phase", "escape": "the escape", "noise": "the weight noise"}
+
+
+@dataclass(frozen=True)
+class Swings:
+    """Falls of the validation Dice, after the first quarter, in a run whose rate is constant."""
+
+    first_epoch: int
+    num_falls: int
+    largest_fall: float
+    lr: float
+    gain_of_average: float | None
+    """Median Dice of the averaged weights minus that of the last ones; None without averages."""
+
 
 Jump = tuple[float, int, int, str]
 """Factor, epoch before, epoch after, and cause ("" where no event explains it)."""
@@ -98,6 +121,37 @@ def erratic_jumps(evidence: Evidence) -> list[Jump]:
     """Return the jumps of the validation loss; none where they are too few to count."""
     jumps = _loss_jumps(evidence)
     return jumps if len(jumps) >= MIN_JUMPS or (jumps and jumps[0][3]) else []
+
+
+def dice_swings(evidence: Evidence) -> Swings | None:
+    """Return the swings of Dice; None where they are few, or the rate falls.
+
+    Averaged weights that are no better than the last ones speak against too high a rate; without
+    averages, only a rate far above the usual is suspected.
+    """
+    points = evidence.points("val/dice")
+    later = points[len(points) // 4 :]
+    rates = [rate for _, rate in evidence.points("lr")]
+    if len(points) < 2 * NUM_MOVEMENTS or not rates or rates[-1] < max(rates):
+        return None
+    falls = [old - new for (_, old), (_, new) in itertools.pairwise(later)]
+    num_falls = sum(fall >= MIN_FALL for fall in falls)
+    gain = _gain_of_average(evidence)
+    is_suspected = (
+        is_above_usual(evidence.config.optimizer) if gain is None else gain >= MIN_GAIN_OF_AVERAGE
+    )
+    if num_falls < MIN_FALLS or not is_suspected:
+        return None
+    return Swings(later[0][0], num_falls, max(falls), rates[-1], gain)
+
+
+def _gain_of_average(evidence: Evidence) -> float | None:
+    gains = [
+        averaged - last
+        for epoch, averaged in evidence.points("val/ema_dice")[-NUM_MOVEMENTS:]
+        if (last := evidence.value_at("val/dice", epoch)) is not None
+    ]
+    return median(gains) if gains else None
 
 
 def _loss_jumps(evidence: Evidence) -> list[Jump]:

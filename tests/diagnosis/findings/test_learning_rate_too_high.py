@@ -66,3 +66,40 @@ def test_a_change_of_weights_is_no_jump(make: MakeEvidence) -> None:
 
 def test_nothing_is_said_without_losses(make: MakeEvidence) -> None:
     assert find(make({"val/dice": [0.6, 0.1, 0.6, 0.1]})) is None
+
+
+SWINGING = {
+    "val/dice": [0.1, 0.3, 0.5, 0.45, 0.46, 0.40, 0.52, 0.50],
+    "val/ema_dice": [0.1, 0.3, 0.4, 0.45, 0.50, 0.52, 0.53, 0.55],
+    "lr": [0.1] * 8,
+}
+
+
+def test_swings_of_dice_at_a_constant_rate_are_named(make: MakeEvidence) -> None:
+    finding = find(make(SWINGING, optimizer={"name": "sgd", "lr": 0.1}))
+
+    assert finding is not None and finding.severity == "warning"
+    assert "fell by 0.03 or more 2 times, by 0.060 at most" in finding.evidence
+    assert "score +0.050 against the last ones" in finding.evidence  # of +.12, +.01, +.05
+    assert "'scheduler={name: poly, warmup_epochs: 1}'" in finding.remedy
+    assert "optimizer.lr=0.033" in finding.remedy
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lr": [0.1] * 7 + [0.05]},
+        {"val/ema_dice": [value - 0.05 for value in SWINGING["val/ema_dice"]]},
+        {"val/dice": [0.1, 0.3, 0.5, 0.45, 0.46, 0.45, 0.46, 0.50]},
+    ],
+    ids=["the rate falls", "averages are no better", "one fall"],
+)
+def test_dice_may_move_under_a_fitting_rate(make: MakeEvidence, change: dict[str, Any]) -> None:
+    assert find(make(SWINGING | change, optimizer={"name": "sgd", "lr": 0.1})) is None
+
+
+def test_without_averages_only_an_unusual_rate_is_suspected(make: MakeEvidence) -> None:
+    alone = {name: values for name, values in SWINGING.items() if name != "val/ema_dice"}
+
+    assert find(make(alone, optimizer={"name": "sgd", "lr": 0.1})) is None
+    assert find(make(alone, optimizer={"name": "sgd", "lr": 0.3})) is not None

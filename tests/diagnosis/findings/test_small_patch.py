@@ -28,3 +28,23 @@ def test_nothing_is_said_where_nothing_repeats(make: MakeEvidence) -> None:
 
     assert find(make(observations=[{"structure": Structure()}], sampling=tiny)) is None
     assert find(make(observations=[{}], sampling=tiny)) is None
+
+
+def test_a_patch_of_two_voxels_at_the_lowest_level_is_named(make: MakeEvidence) -> None:
+    fine = {"structure": Structure(spacing=(8.0, 8.0, 8.0), thickness=2.0, extent=(100, 64, 20))}
+    deep = {"name": "plain_unet", "filters": 8, "depth": 4}
+
+    finding = find(make(observations=[fine], model=deep))
+
+    assert finding is not None
+    assert "the patch of [32, 32, 32] has 2 voxels along its longest edge" in finding.evidence
+    assert "sampling.patch_size=[64, 64, 32]" in finding.remedy
+
+
+def test_four_voxels_at_the_lowest_level_are_enough(make: MakeEvidence) -> None:
+    fine = {"structure": Structure(spacing=(8.0, 8.0, 8.0), extent=(100, 100, 100))}
+    deep = {"name": "plain_unet", "filters": 8, "depth": 3}
+    small = {"structure": Structure(spacing=(8.0, 8.0, 8.0), extent=(40, 40, 40))}
+
+    assert find(make(observations=[fine], model=deep)) is None
+    assert find(make(observations=[small], model={**deep, "depth": 4})) is None, "cases are small"

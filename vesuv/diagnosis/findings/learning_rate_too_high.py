@@ -1,4 +1,4 @@
-"""The validation loss jumps, or nothing is learnt, because the learning rate is too high."""
+"""The validation loss jumps, nothing is learnt, or Dice swings: the learning rate is too high."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from vesuv.diagnosis.evidence import Evidence
 from vesuv.diagnosis.fit import class_fit_histories, is_under_fitted
 from vesuv.diagnosis.learning_rate import (
     CAUSES,
+    MIN_FALL,
     MIN_JUMPS,
     Jump,
+    dice_swings,
     erratic_jumps,
     lower_rate,
     signs_of_excess,
@@ -18,9 +20,11 @@ from vesuv.runs.records import Finding
 
 
 def find(evidence: Evidence) -> Finding | None:
-    """Find jumps of the loss, or a run that does not learn and shows signs of too high a rate."""
+    """Find jumps of the loss, a run that learns nothing at too high a rate, or swings of Dice."""
     jumps = erratic_jumps(evidence)
-    return _finding_of_jumps(evidence, jumps) if jumps else _finding_of_unlearnt(evidence)
+    if jumps:
+        return _finding_of_jumps(evidence, jumps)
+    return _finding_of_unlearnt(evidence) or _finding_of_swings(evidence)
 
 
 def _finding_of_jumps(evidence: Evidence, jumps: list[Jump]) -> Finding:
@@ -87,4 +91,32 @@ def _finding_of_unlearnt(evidence: Evidence) -> Finding | None:
         severity="trouble",
         epochs=(first.epoch, last.epoch),
         numbers={"train_dice": last.train, "validation_dice": last.validation, "lr": lr},
+    )
+
+
+def _finding_of_swings(evidence: Evidence) -> Finding | None:
+    swings = dice_swings(evidence)
+    if swings is None:
+        return None
+    lr = evidence.config.optimizer.lr
+    average_text = (
+        ""
+        if swings.gain_of_average is None
+        else f"; the averaged weights score {swings.gain_of_average:+.3f} against the last ones"
+    )
+    return Finding(
+        name="learning_rate_too_high",
+        title="Dice swings from validation to validation: the learning rate is too high",
+        evidence=(
+            f"In {epochs(swings.first_epoch, evidence.epoch)} Dice on validation tiles fell by "
+            f"{MIN_FALL:g} or more {swings.num_falls} times, by {swings.largest_fall:.3f} at most, "
+            f"and the rate of {swings.lr:.2g} was never lowered{average_text}."
+        ),
+        remedy=(
+            "--set 'scheduler={name: poly, warmup_epochs: 1}', which lowers the rate to zero by "
+            f"the end, or optimizer.lr={lr / 3:.2g}."
+        ),
+        severity="warning",
+        epochs=(swings.first_epoch, evidence.epoch),
+        numbers={"falls": swings.num_falls, "largest_fall": swings.largest_fall, "lr": lr},
     )

@@ -1,4 +1,4 @@
-"""The patch is smaller than two spacings of the structure."""
+"""The patch is too small for the spacing of the structure, or for the depth of the network."""
 
 from __future__ import annotations
 
@@ -10,13 +10,20 @@ from vesuv.runs.records import Finding
 
 MIN_SPACINGS = 2.0
 """Spacings that a patch spans along some axis, so that it holds one whole piece and the next."""
+MIN_LOWEST_EDGE = 4
+"""Voxels of the patch's longest edge at the network's lowest level (nnU-Net plans the same): with
+fewer, hardly any voxel has its surroundings within the patch."""
 
 
 def find(evidence: Evidence) -> Finding | None:
-    """Find a patch that spans too few spacings of the foreground along every axis.
+    """Find a patch of too few spacings of the foreground, or of too few voxels at the lowest level.
 
-    Of several classes the one with the fewest is described.
+    Of several classes the one with the fewest spacings is described.
     """
+    return _finding_of_spacing(evidence) or _finding_of_depth(evidence)
+
+
+def _finding_of_spacing(evidence: Evidence) -> Finding | None:
     structures = evidence.structures
     spans = {
         name: _largest_span(evidence.config, structure.spacing)
@@ -54,6 +61,41 @@ def find(evidence: Evidence) -> Finding | None:
     )
 
 
+def _finding_of_depth(evidence: Evidence) -> Finding | None:
+    extent = next((s.extent for s in evidence.structures.values() if s.extent is not None), None)
+    patch_size, divisors = evidence.config.sampling.patch_size, _divisors(evidence.config)
+    lowest = max(edge // divisor for edge, divisor in zip(patch_size, divisors, strict=True))
+    if extent is None or lowest >= MIN_LOWEST_EDGE:
+        return None
+    wanted = [
+        min(MIN_LOWEST_EDGE, length // d) * d for d, length in zip(divisors, extent, strict=True)
+    ]
+    larger_patch = [max(old, edge) for old, edge in zip(patch_size, wanted, strict=True)]
+    if larger_patch == list(patch_size):
+        return None
+    return Finding(
+        name="small_patch",
+        title="The patch is too small for the depth of the network",
+        evidence=(
+            f"At the network's lowest level the patch of {list(patch_size)} has {lowest} voxels "
+            f"along its longest edge, fewer than {MIN_LOWEST_EDGE}, while the smallest training "
+            f"case has {list(extent)}: most of what the network could see of a voxel's "
+            "surroundings lies outside the patch."
+        ),
+        remedy=(
+            f"--set 'sampling.patch_size={larger_patch}'; if memory forbids, a smaller model.depth."
+        ),
+        severity="warning",
+        epochs=(0, max(0, evidence.epoch)),
+        numbers={"lowest_edge": lowest},
+    )
+
+
+def _divisors(config: Config) -> list[int]:
+    """Voxels of the patch along each axis that are one voxel of the lowest level."""
+    return [2**halvings for halvings in config.model.halvings]
+
+
 def _largest_span(config: Config, spacing: tuple[float, float, float]) -> float:
     edges = config.sampling.patch_size
     return max(edge / max(distance, 1e-6) for edge, distance in zip(edges, spacing, strict=True))
@@ -74,7 +116,7 @@ def _remedy(config: Config, structure: Structure) -> str:
 
 def _larger_patch(config: Config, structure: Structure) -> list[int]:
     """Two spacings along each axis, as far as they fit into the smallest training case."""
-    divisors = [2**halvings for halvings in config.model.halvings]
+    divisors = _divisors(config)
     patch_size = config.sampling.patch_size
     spacing, extent = structure.spacing or patch_size, structure.extent or (None,) * 3
     wanted = []
