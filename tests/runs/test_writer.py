@@ -149,3 +149,12 @@ def test_findings_come_back_as_they_were_written(tmp_path: Path) -> None:
             }
         ],
     }
+
+
+def test_probabilities_that_are_nan_become_zero(tmp_path: Path) -> None:
+    opened = writer(tmp_path)
+    opened.slices(0, {"probability": torch.tensor([[[float("nan"), 1.0]]])}, [("a", 7)], 0.5)
+    opened.close()
+
+    with np.load(tmp_path / "slices.npz", allow_pickle=False) as arrays:
+        assert arrays["probability"].tolist() == [[[0, 255]]]

@@ -103,12 +103,14 @@ class RunWriter:
         Args:
             epoch: Epoch that was validated.
             pictures: image, label and probability, (n, y, x) in [0, 1]; with several classes also
-                class indices, uint8, which are not for TensorBoard.
+                class indices, uint8, which are not for TensorBoard. NaN, as of a network that has
+                diverged, becomes 0.
             places: Case and slice number of each picture.
             threshold: Probability from which a voxel counts as foreground.
             class_names: Names of the class indices, background first.
         """
         path = self.run.path / "slices.npz"
+        pictures = {name: part.nan_to_num() for name, part in pictures.items()}
         arrays: dict[str, Any] = {
             name: (part * 255).round().byte().numpy() if part.is_floating_point() else part.numpy()
             for name, part in pictures.items()
