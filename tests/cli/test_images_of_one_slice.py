@@ -1,11 +1,13 @@
-"""PNG images of different widths go through every verb; masks come out as PNG."""
+"""Images of one slice, of different widths, go through every verb; masks come out as they are."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
+import SimpleITK
 import yaml
 from PIL import Image
 
@@ -93,6 +95,46 @@ def test_every_verb_takes_images_of_one_slice(
     assert 0 <= summary["mean"]["surface_dice@1vox"] <= 1
     assert (output / "report.html").is_file()
     assert "4 views of each window" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("images", "labels"), [(".nii", ".npy"), (".npy", ".nrrd")])
+def test_files_of_two_axes_go_through_every_verb(
+    data: Path, config: Path, run: Run, images: str, labels: str
+) -> None:
+    for folder, ending in (("images", images), ("masks", labels)):
+        for path in (data / folder).glob("*.png"):
+            _write_two_axes(path.with_suffix(ending), read(path).channels[0, 0])
+            path.unlink()
+    output = data / "run"
+    run("prepare", "--config", config)
+    run("train", "--config", config, "--fold", 0, "--output", output)
+    run("predict", "--run", output, "--input", data / "images", "--output", data / "out",
+        "--probabilities")  # fmt: skip
+    run("predict", "--run", output, "--input", data / "images", "--output", data / "blocks",
+        "--blocks", "--block-size", 32)  # fmt: skip
+    run("evaluate", "--predictions", data / "out", "--labels", data / "masks")
+
+    for number, width in enumerate(WIDTHS):
+        image = data / f"images/c{number}{images}"
+        for mask in (data / f"out/c{number}{images}", data / f"blocks/c{number}{images}"):
+            assert _axes_of(mask) == _axes_of(image)
+            assert read(mask).shape == (1, 24, width)
+        assert read(data / f"out/probabilities/c{number}{images}").shape == (1, 24, width)
+    assert 0 <= json.loads((data / "out/summary.json").read_text())["mean"]["dice"] <= 1
+
+
+def _write_two_axes(path: Path, pixels: np.ndarray) -> None:
+    if path.suffix == ".npy":
+        np.save(path, pixels)
+    elif path.suffix == ".nii":
+        nibabel.save(nibabel.Nifti1Image(pixels.T, np.eye(4)), path)
+    else:
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(pixels), str(path))
+
+
+def _axes_of(path: Path) -> tuple[int, ...]:
+    loaded = np.load(path) if path.suffix == ".npy" else nibabel.load(path)
+    return tuple(loaded.shape)
 
 
 @pytest.mark.parametrize(

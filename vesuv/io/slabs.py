@@ -13,6 +13,7 @@ from vesuv.errors import InputError
 from vesuv.io.atomic import atomic_replace, catch_write_errors
 from vesuv.io.formats import IMAGE_2D_SUFFIXES, suffix, write
 from vesuv.io.formats.nifti import new_image
+from vesuv.io.formats.npy import is_image_2d
 from vesuv.io.formats.tiff import write_pages
 from vesuv.io.formats.volume import Volume
 from vesuv.io.lazy.volume import empty_array
@@ -42,7 +43,7 @@ def write_slabs(
         InputError: The format cannot be written so, or the folder cannot be written.
     """
     ending = suffix(path)
-    if ending in IMAGE_2D_SUFFIXES:  # one slice
+    if ending in IMAGE_2D_SUFFIXES or (ending == ".npy" and is_image_2d(like)):  # one slice
         write(path, np.concatenate(list(_slabs(shape, dtype, read))), like)
         return
     if ending not in SLAB_SUFFIXES:

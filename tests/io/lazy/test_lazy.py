@@ -146,7 +146,7 @@ def test_compressed_files_are_read_whole(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_opened_is_a_sentence(tmp_path: Path) -> None:
-    np.save(tmp_path / "flat.npy", IMAGE[0])
+    np.save(tmp_path / "flat.npy", IMAGE[0, 0])
     np.save(tmp_path / "fortran.npy", np.asfortranarray(IMAGE))
     (tmp_path / "junk.npy").write_bytes(b"junk")
     zarr.open_group(str(tmp_path / "empty.zarr"), mode="w")

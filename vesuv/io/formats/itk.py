@@ -13,13 +13,22 @@ import numpy as np
 
 from vesuv.errors import InputError
 from vesuv.io.formats.itk_header import read_header
-from vesuv.io.formats.volume import FormatError, Volume, check_claimed_size, require_volume
+from vesuv.io.formats.volume import (
+    IMAGE_2D_NDIM,
+    FormatError,
+    Volume,
+    check_claimed_size,
+    require_volume,
+)
 from vesuv.types import Array
 
 
 @dataclass(frozen=True)
 class ItkGeometry:
-    """Spacing, origin and direction in ITK's order, (x, y, z), and the header's other entries."""
+    """Spacing, origin and direction in ITK's order, and the header's other entries.
+
+    They have two axes, (x, y), for an image of one slice, and (x, y, z) for a volume.
+    """
 
     spacing: tuple[float, ...]
     origin: tuple[float, ...]
@@ -28,7 +37,10 @@ class ItkGeometry:
 
 
 def read(path: Path) -> Volume:
-    """Read a file whose vector components, or whose fourth axis, become channels."""
+    """Read a file whose vector components, or whose fourth axis, become channels.
+
+    A file of two axes is one slice.
+    """
     import SimpleITK
 
     sitk: Any = SimpleITK
@@ -45,20 +57,40 @@ def read(path: Path) -> Volume:
     array = sitk.GetArrayFromImage(image)
     if image.GetNumberOfComponentsPerPixel() > 1:
         array = np.moveaxis(array, -1, 0)
-    if image.GetDimension() not in (3, 4):
+    num_axes = image.GetDimension()
+    if num_axes not in (IMAGE_2D_NDIM, 3, 4):
         raise FormatError(
-            f"a volume has 3 dimensions (and channels), found {image.GetDimension()} "
-            f"{image.GetSize()}; give a 3-D volume"
+            f"a volume has 3 dimensions (and channels), found {num_axes} {image.GetSize()}; give "
+            "a 3-D volume"
         )
-    spacing, origin, direction = image.GetSpacing(), image.GetOrigin(), image.GetDirection()
-    if image.GetDimension() == 4:
-        spacing, origin = spacing[:3], origin[:3]
-        direction = tuple(np.reshape(direction, (4, 4))[:3, :3].ravel().tolist())
-    metadata = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
-    geometry = ItkGeometry(spacing, origin, direction, metadata)
+    geometry = _geometry(image)
+    if num_axes == IMAGE_2D_NDIM:
+        array = np.expand_dims(array, -3)
     array = require_volume(array, "channels, z, y, x")
-    axes = tuple(np.flip(np.reshape(direction, (3, 3)).T).ravel().tolist())
-    return Volume(array, spacing[::-1], geometry, axes, origin[::-1])
+    (dx, dy, dz), (ox, oy, oz), directions = _in_space(geometry)
+    axes = tuple(np.flip(directions.T).ravel().tolist())
+    return Volume(array, (dz, dy, dx), geometry, axes, (oz, oy, ox))
+
+
+def _geometry(image: Any) -> ItkGeometry:
+    """Geometry of a SimpleITK image, of a fourth axis none."""
+    num_axes = min(image.GetDimension(), 3)
+    direction = np.reshape(image.GetDirection(), (image.GetDimension(), -1))[:num_axes, :num_axes]
+    return ItkGeometry(
+        spacing=image.GetSpacing()[:num_axes],
+        origin=image.GetOrigin()[:num_axes],
+        direction=tuple(direction.ravel().tolist()),
+        metadata={key: image.GetMetaData(key) for key in image.GetMetaDataKeys()},
+    )
+
+
+def _in_space(geometry: ItkGeometry) -> tuple[tuple[float, ...], tuple[float, ...], Array]:
+    """Spacing, origin and direction (3 x 3) along x, y, z; one slice lies at z = 0, edge 1."""
+    num_axes = len(geometry.spacing)
+    direction = np.eye(3)
+    direction[:num_axes, :num_axes] = np.reshape(geometry.direction, (num_axes, num_axes))
+    others = 3 - num_axes
+    return geometry.spacing + (1.0,) * others, geometry.origin + (0.0,) * others, direction
 
 
 def write(path: Path, array: Array, like: Volume | None) -> None:
@@ -71,11 +103,14 @@ def write(path: Path, array: Array, like: Volume | None) -> None:
     array = array.astype(np.float32) if array.dtype == np.float16 else array
     vector = array.ndim == 4
     voxels = np.ascontiguousarray(np.moveaxis(array, 0, -1) if vector else array)
+    geometry = like.geometry if like is not None else None
+    if isinstance(geometry, ItkGeometry) and len(geometry.spacing) == IMAGE_2D_NDIM:
+        voxels = voxels[0]
     image = sitk.GetImageFromArray(voxels, isVector=vector)
-    if like is not None and isinstance(like.geometry, ItkGeometry):
-        image.SetSpacing(like.geometry.spacing)
-        image.SetOrigin(like.geometry.origin)
-        image.SetDirection(like.geometry.direction)
+    if isinstance(geometry, ItkGeometry):
+        image.SetSpacing(geometry.spacing)
+        image.SetOrigin(geometry.origin)
+        image.SetDirection(geometry.direction)
     elif like is not None:
         image.SetSpacing(like.spacing[::-1])
     sitk.WriteImage(image, str(path), useCompression=True)

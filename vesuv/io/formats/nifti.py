@@ -15,12 +15,14 @@ from vesuv.files import open_regular
 from vesuv.io.formats.units import convert
 from vesuv.io.formats.unpacked import DEFLATE_RATIO
 from vesuv.io.formats.volume import (
+    IMAGE_2D_NDIM,
     NO_SPACING,
     FormatError,
     Origin,
     Volume,
     check_claimed_size,
     require_volume,
+    without_slice_axis,
 )
 from vesuv.types import Array
 
@@ -64,12 +66,14 @@ def read(path: Path) -> Volume:
     while raw.ndim > _CHANNEL_AXIS and raw.shape[-1] == 1:
         raw = raw[..., 0]
     raw = raw.astype(np.float32) if raw.dtype == np.float64 else raw
-    return header_of(image, require_volume(raw.T, "channels, z, y, x"))
+    array = raw.T[np.newaxis] if raw.ndim == IMAGE_2D_NDIM else raw.T
+    return header_of(image, require_volume(array, "channels, z, y, x"))
 
 
 def header_of(image: Any, array: Array) -> Volume:
     """Return an array with the geometry of a nibabel image."""
-    dx, dy, dz = (float(edge) for edge in image.header.get_zooms()[:3])
+    dx, dy, *others = (float(edge) for edge in image.header.get_zooms())
+    dz = others[0] if others else 1.0  # one slice
     geometry = NiftiGeometry(image.affine, image.header.copy())
     unit = _UNITS.get(int(image.header["xyzt_units"]) & 7)
     return Volume(array, (dz, dy, dx), geometry, *_placement(image), unit)
@@ -149,6 +153,8 @@ def new_image(array: Array, like: Volume | None) -> Any:
     if like is None or not isinstance(like.geometry, NiftiGeometry):
         return _with_spacing(library, array, like)
     header = like.geometry.header.copy()
+    if header["dim"][0] == IMAGE_2D_NDIM:
+        array = without_slice_axis(array)
     header.set_data_dtype(array.dtype)
     header.set_slope_inter(1, 0)
     header["cal_min"] = header["cal_max"] = 0

@@ -14,6 +14,8 @@ from vesuv.types import Array, Shape, Spacing
 Origin = tuple[float, float, float]
 NO_SPACING: Spacing = (1.0, 1.0, 1.0)
 """Spacing of a file that states none."""
+IMAGE_2D_NDIM = 2
+"""Axes of a file that holds one slice (y, x)."""
 
 
 class FormatError(Exception):
@@ -81,6 +83,11 @@ def require_volume(array: Array, layout: str) -> Array:
     if array.dtype.kind not in "biuf":
         raise FormatError(f"voxels are real numbers, found type {array.dtype}; convert the file")
     return array
+
+
+def without_slice_axis(array: Array) -> Array:
+    """Return a mask (1, y, x) as (y, x); probabilities (c, 1, y, x) keep their axes."""
+    return array[0] if array.ndim == 3 and len(array) == 1 else array
 
 
 def refuse_time_points(number: int) -> None:

@@ -12,7 +12,7 @@ from vesuv.io.lazy.nifti import open_nifti
 from vesuv.io.lazy.volume import ArrayVoxels, LazyVolume, Voxels
 from vesuv.io.urls import is_url
 
-__all__ = ["LAZY_SUFFIXES", "LazyVolume", "Voxels", "open_lazy"]
+__all__ = ["LAZY_SUFFIXES", "LazyVolume", "Voxels", "count_levels", "open_lazy"]
 
 LAZY_SUFFIXES = (".zarr", ".npy", ".nii", ".tif", ".tiff")
 """Endings of the files that are read region by region; others are read whole."""
@@ -29,10 +29,9 @@ def open_lazy(path: str | Path, *, level: int = 0, anonymous: bool = False) -> L
     Raises:
         InputError: It cannot be read, or has no such level.
     """
-    ending = suffix(path) if not is_url(path) else ".zarr"
-    inside_zarr = any(suffix(folder) == ".zarr" for folder in Path(path).parents)
+    ending = suffix(path)
     try:
-        if ending == ".zarr" or inside_zarr:
+        if _is_zarr(path):
             return zarr_.open_zarr_volume(path, level, anonymous=anonymous)
         if level != 0:
             raise FormatError(f"--level: only OME-Zarr images have levels, found {level}; leave it")
@@ -55,3 +54,13 @@ def open_lazy(path: str | Path, *, level: int = 0, anonymous: bool = False) -> L
         ) from None
     volume = read(path)
     return LazyVolume(ArrayVoxels(volume.channels), volume)
+
+
+def count_levels(path: str | Path, *, anonymous: bool = False) -> int:
+    """Return the number of levels of a volume that `open_lazy` opens: 1 for all but OME-Zarr."""
+    return zarr_.count_zarr_levels(path, anonymous=anonymous) if _is_zarr(path) else 1
+
+
+def _is_zarr(path: str | Path) -> bool:
+    inside_zarr = any(suffix(folder) == ".zarr" for folder in Path(path).parents)
+    return is_url(path) or suffix(path) == ".zarr" or inside_zarr

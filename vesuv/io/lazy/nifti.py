@@ -8,7 +8,7 @@ import numpy as np
 
 from vesuv.files import open_regular
 from vesuv.io.formats.nifti import header_of, open_image
-from vesuv.io.formats.volume import FormatError, require_volume
+from vesuv.io.formats.volume import IMAGE_2D_NDIM, FormatError, require_volume
 from vesuv.io.lazy.raw import RawVoxels
 from vesuv.io.lazy.volume import LazyVolume, empty_array
 
@@ -27,6 +27,7 @@ def open_nifti(path: Path) -> LazyVolume:
     shape = tuple(int(edge) for edge in image.shape[::-1])
     while len(shape) > 3 and shape[0] == 1:
         shape = shape[1:]
+    shape = (1, *shape) if len(shape) == IMAGE_2D_NDIM else shape
     if int(np.prod(shape, dtype=object)) * dtype.itemsize + offset > size:
         raise FormatError("truncated: its header claims more voxels than it holds; copy it again")
     is_scaled = (slope, intercept) != (1.0, 0.0)

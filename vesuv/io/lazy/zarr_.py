@@ -36,14 +36,7 @@ def open_zarr_volume(path: str | Path, level: int, *, anonymous: bool) -> LazyVo
     """
     import zarr
 
-    from vesuv.io.formats.zarr_store import open_zarr
-    from vesuv.io.lazy.remote import open_remote_zarr
-
-    node: Any
-    if is_url(path):
-        node = open_remote_zarr(str(path), anonymous=anonymous)
-    else:
-        node = open_zarr(Path(path))
+    node = _open_node(path, anonymous=anonymous)
     if not isinstance(node, zarr.Array):
         return _open_level(node, multiscale_of(node), level)
     if level != 0:
@@ -52,6 +45,23 @@ def open_zarr_volume(path: str | Path, level: int, *, anonymous: bool) -> LazyVo
     voxels = _voxels(node, names)
     geometry = ZarrGeometry(None, dict(node.attrs))
     return LazyVolume(voxels, Volume(_header_array(voxels), NO_SPACING, geometry))
+
+
+def count_zarr_levels(path: str | Path, *, anonymous: bool) -> int:
+    """Return the number of levels of an OME-Zarr image; 1 for an array."""
+    import zarr
+
+    node = _open_node(path, anonymous=anonymous)
+    return 1 if isinstance(node, zarr.Array) else len(multiscale_of(node)["datasets"])
+
+
+def _open_node(path: str | Path, *, anonymous: bool) -> Any:
+    from vesuv.io.formats.zarr_store import open_zarr
+    from vesuv.io.lazy.remote import open_remote_zarr
+
+    if is_url(path):
+        return open_remote_zarr(str(path), anonymous=anonymous)
+    return open_zarr(Path(path))
 
 
 def _open_level(group: Any, image: dict[str, Any], level: int) -> LazyVolume:
