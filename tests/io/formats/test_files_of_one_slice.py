@@ -9,6 +9,7 @@ import pytest
 import SimpleITK
 
 from vesuv.io.formats import read, write
+from vesuv.io.formats.crop import cropped
 from vesuv.io.lazy import open_lazy
 from vesuv.io.slabs import write_slabs
 
@@ -60,6 +61,17 @@ def test_one_slice_lies_in_the_plane_z_0(tmp_path: Path, ending: str) -> None:
 
     assert volume.origin == (0.0, 4.0, 3.0)
     assert volume.direction == (1, 0, 0, 0, 1, 0, 0, 0, 1)
+
+
+@pytest.mark.parametrize("ending", [".nrrd", ".mha"])
+def test_the_origin_of_a_box_of_one_slice_moves(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"a{ending}"
+    write_image(path)
+
+    box = cropped(read(path), PIXELS[np.newaxis, 1:4, 2:5], (0, 1, 2))
+    write(path, box.array, like=box)
+
+    assert read(path).origin == (0.0, 4.0 + 1 * 2.0, 3.0 + 2 * 0.5)
 
 
 def _whole(path: Path) -> None:

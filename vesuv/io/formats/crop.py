@@ -31,9 +31,9 @@ def cropped(volume: Volume, array: Array, start: Shape) -> Volume:
     elif isinstance(geometry, ItkGeometry):
         geometry = _cropped_itk(geometry, start)
     elif isinstance(geometry, ZarrGeometry) and geometry.ome is not None:
-        geometry = replace(geometry, ome=_cropped_ome(geometry.ome, start))
-        _, origin, _ = placement(geometry.ome["names"], geometry.ome)
-        return replace(volume, array=array, geometry=geometry, origin=origin)
+        ome = _cropped_ome(geometry.ome, start)
+        _, origin, _ = placement(ome["names"], ome)
+        return replace(volume, array=array, geometry=replace(geometry, ome=ome), origin=origin)
     return replace(volume, array=array, geometry=geometry, origin=_moved_origin(volume, start))
 
 
@@ -68,8 +68,9 @@ def _moved(matrix: Array, place: Array) -> Array:
 
 
 def _cropped_itk(geometry: ItkGeometry, start: Shape) -> ItkGeometry:
-    axes = np.reshape(geometry.direction, (3, 3))
-    offset = axes @ np.multiply(start[::-1], geometry.spacing)
+    num_axes = len(geometry.spacing)  # two for one slice
+    axes = np.reshape(geometry.direction, (num_axes, num_axes))
+    offset = axes @ np.multiply(start[: -num_axes - 1 : -1], geometry.spacing)
     return replace(geometry, origin=tuple((np.asarray(geometry.origin) + offset).tolist()))
 
 
