@@ -69,7 +69,4 @@ class EpochMetrics:
         """Continue from `state()`."""
         totals = {name: value.to(self.device) for name, value in state.items()}
         self.num_steps = totals.pop("taken")
-        for name in [name for name in totals if name.startswith("loss_")]:
-            # a checkpoint of an earlier version, in which every loss was computed in every step
-            totals.setdefault(f"steps_{name[5:]}", self.num_steps)
         self.totals = totals

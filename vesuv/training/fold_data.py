@@ -100,7 +100,8 @@ def fold_data(data: TrainingData, config: Config, fold: FoldName) -> FoldData:
             f"{data}: every voxel of the training cases is ignored; check labels.ignore"
         )
     statistics = merge_statistics(case.statistics for case in train)
-    validation = [data.cases[name] for name in validation_ids] or train
+    validation = [data.cases[name] for name in validation_ids]
+    validation = validation or [case for case in train if case.attributes.cut_from is None]
     if config.validation.full_every is not None:
         for case in validation:
             check_whole_case(case, config.model.out_channels, num_networks=1)

@@ -25,6 +25,7 @@ _CHANGEABLE_KEYS = (
     "data.root",
     "data.source",
     "data.store",
+    "data.cubes",
 )
 """Keys that may change when a run is resumed."""
 
@@ -49,7 +50,7 @@ def resumed_config(run: RunFolder, file: str | Path, changes: Sequence[str]) -> 
         channels = {"in_channels": recorded.model.in_channels}
         model = config.model.model_copy(update=channels)
         config = config.model_copy(update={"model": model})
-    paths = {"root": recorded.data.root, "store": recorded.data.store}
+    paths = {key: getattr(recorded.data, key) for key in ("root", "store", "cubes")}
     own = {key: value for key, value in paths.items() if not _is_changed(f"data.{key}", changes)}
     config = config.model_copy(update={"data": config.data.model_copy(update=own)})
     if "store" in own:

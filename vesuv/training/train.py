@@ -224,7 +224,9 @@ def _with_memory_root(config: Config | Mapping[str, Any] | str | Path) -> Any:
 def with_absolute_paths(config: Config) -> Config:
     """Return the configuration as a run records it: its data are found from any folder."""
     root, store = Path(config.data.root).absolute(), store_path(config).absolute()
-    data = config.data.model_copy(update={"root": str(root), "store": str(store)})
+    cubes = tuple(str(Path(folder).absolute()) for folder in config.data.cubes)
+    paths = {"root": str(root), "store": str(store), "cubes": cubes}
+    data = config.data.model_copy(update=paths)
     return config.model_copy(update={"data": data})
 
 

@@ -19,6 +19,7 @@ from vesuv.runs.checkpoints import (
     write_checkpoint,
 )
 from vesuv.runs.folder import RunFolder
+from vesuv.runs.writer import Position
 from vesuv.runtime.machine import Machine
 from vesuv.training.averaging import Averages
 from vesuv.training.epoch_metrics import EpochMetrics
@@ -47,6 +48,11 @@ class TrainProgress:
     skipped_before_rollback: int = 0
     """Skipped steps before the last rollback, which no longer count for the limit."""
     rollbacks: int = 0
+
+    @property
+    def position(self) -> Position:
+        """Epoch, and number of its finished steps."""
+        return self.epoch, self.step
 
     def state(self) -> dict[str, Any]:
         """Return the state for a checkpoint."""

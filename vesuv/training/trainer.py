@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import torch
 
 from vesuv.config import Config
-from vesuv.errors import InputError, Interrupted
+from vesuv.errors import Interrupted
 from vesuv.models import recompute_levels
 from vesuv.runs.checkpoints import Checkpoint
 from vesuv.runs.folder import RunFolder
@@ -27,6 +27,7 @@ from vesuv.training.fold_data import FoldData
 from vesuv.training.loader import PatchLoader, explain_killed_workers
 from vesuv.training.log_lines import start_line, train_line
 from vesuv.training.nan_guard import NanGuard
+from vesuv.training.policies import Policies
 from vesuv.training.reconstruction import Reconstruction, spatial_augmentation
 from vesuv.training.reporting import SILENT, Listener, MetricsRow, Reporter, StepProgress
 from vesuv.training.step import TrainingStep
@@ -37,8 +38,6 @@ from vesuv.transforms.collate import Batch
 
 _SKIP_CHECK_STEPS = 10
 """Steps between two checks for skipped steps, in each of which the host waits for the device."""
-_MAX_ROLLBACKS = 3
-"""Maximum number of rollbacks of a run after too many non-finite steps."""
 
 
 class Trainer:
@@ -92,6 +91,7 @@ class Trainer:
             accumulate=config.runtime.accumulate,
             memory_format=memory_format,
         )
+        self.policies = Policies(config, self.state, run, self.task.measure, self.steps_per_epoch)
         self.nan_guard = NanGuard(self.group)
         self.stop_request = StopRequest(self.group)
         self.resume_notes: list[str] = []
@@ -108,7 +108,7 @@ class Trainer:
     @property
     def position(self) -> Position:
         """Epoch, and number of its finished steps."""
-        return self.progress.epoch, self.progress.step
+        return self.progress.position
 
     def resume(self, checkpoint: Checkpoint, *notes: str) -> None:
         """Continue from last.pt, and log the notes at the start.
@@ -209,8 +209,8 @@ class Trainer:
             self.validation.diagnose(epoch, scores, weights, reporter)
             stop_reason = self._time_limit_reason(finished)
             if validation_due:
-                self._apply_policies(epoch, scores.measure, reporter)
-                stop_reason = self._early_stopping_reason(epoch) or stop_reason
+                self.policies.after_validation(scores.measure, reporter)
+                stop_reason = self.policies.early_stopping_reason() or stop_reason
             elif progress.best_measure is None:
                 self.state.save("best", self.network, measure=scores.measure)
             reporter.page()
@@ -298,7 +298,7 @@ class Trainer:
         step = self.progress.step
         if step % _SKIP_CHECK_STEPS == 0 or step == self.steps_per_epoch:
             self._report_skipped_steps(reporter)
-            self._apply_non_finite_limit(reporter)
+            self.policies.limit_non_finite(reporter)
         minutes = (time.monotonic() - self.state.saved_at) / 60
         if self._any_process(minutes > self.config.checkpoint.every_minutes):
             self._report_skipped_steps(reporter)
@@ -312,72 +312,6 @@ class Trainer:
         for skipped in self.nan_guard.pop_skipped_steps():
             self.progress.skipped_steps += 1
             reporter.event((self.progress.epoch, skipped.step), "non_finite", skipped.line)
-
-    def _apply_non_finite_limit(self, reporter: Reporter) -> None:
-        """Stop the run or roll back to the best weights if too many steps were skipped.
-
-        It is called at fixed steps only, so that the time of a save has no effect on the run.
-        """
-        progress, limit = self.progress, self.config.train.non_finite_limit
-        count = progress.skipped_steps - progress.skipped_before_rollback
-        if count < limit:
-            return
-        has_best = progress.best_measure is not None
-        hint = f" ({self.run.checkpoint('best')} holds the best weights)" if has_best else ""
-        can_roll_back = has_best and progress.rollbacks < _MAX_ROLLBACKS
-        if self.config.train.non_finite == "stop" or not can_roll_back:
-            raise InputError(
-                f"train.non_finite_limit: {count} steps had a non-finite loss or gradient, the "
-                f"last in epoch {progress.epoch} ({self.run.path / 'train.log'} names step and "
-                f"case of each); lower optimizer.lr, or try runtime.precision=float32{hint}"
-            )
-        progress.skipped_before_rollback = progress.skipped_steps
-        progress.rollbacks += 1
-        best_epoch, lr = self._roll_back(0.5, 1.0, reporter)
-        line = (
-            f"{count} steps skipped; rolled back to epoch {best_epoch}, learning rate now {lr:.3g}"
-        )
-        reporter.event((progress.epoch, progress.step - 1), "rollback", line)
-
-    def _roll_back(self, factor: float, cap: float, reporter: Reporter) -> tuple[int, float]:
-        """Load the best weights and multiply the learning rate; return their epoch and the rate."""
-        best_epoch, faults = self.state.roll_back()
-        for fault in faults:
-            reporter.say(fault)
-        return best_epoch, self.state.lr_schedule.multiply(factor, cap)
-
-    def _apply_policies(self, epoch: int, measure: float, reporter: Reporter) -> None:
-        """Update best checkpoint, plateau scheduler and plateau escape, in this order."""
-        progress, state = self.progress, self.state
-        if progress.best_measure is None or measure > progress.best_measure:
-            progress.best_measure, progress.best_epoch = measure, epoch
-            state.save("best", self.network, measure=measure)
-        lr = state.lr_schedule.lr
-        state.lr_schedule.after_validation(measure, (epoch + 1) * self.steps_per_epoch)
-        if state.lr_schedule.lr < lr:
-            line = f"Learning rate cut from {lr:.3g} to {state.lr_schedule.lr:.3g} on a plateau"
-            reporter.event(self.position, "learning_rate", line)
-        escape = state.plateau_escape.observe(measure) if state.plateau_escape else None
-        if escape is None:
-            return
-        assert self.config.plateau is not None
-        best_epoch, lr = self._roll_back(escape.multiplier, self.config.plateau.cap, reporter)
-        reporter.event(
-            self.position,
-            "escape",
-            f"Adaptive intervention {escape.number}: {escape.reason}; rolled back to epoch "
-            f"{best_epoch}, learning rate now {lr:.3g}",
-        )
-
-    def _early_stopping_reason(self, epoch: int) -> str | None:
-        stopping, progress = self.config.early_stopping, self.progress
-        if stopping is None or epoch - progress.best_epoch < stopping.patience:
-            return None
-        return (
-            f"Early stopping: no {self.task.measure} above "
-            f"{progress.best_measure:.4f} (epoch {progress.best_epoch}) for {stopping.patience} "
-            "epochs"
-        )
 
     def _log_start(self, reporter: Reporter) -> None:
         config, steps = self.config, self.steps_per_epoch
