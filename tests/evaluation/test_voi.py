@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.metrics import variation_of_information as by_scikit_image
 
-from vesuv.evaluation import voi
+from vesuv.evaluation import contingency
 from vesuv.evaluation.voi import component_voi, variation_of_information
 
 GALA = Path(__file__).parents[1] / "data/voi_gala/segmentations.npz"
@@ -41,7 +41,7 @@ def test_two_segments_run_together_cost_one_bit_of_merge() -> None:
 
 @pytest.mark.parametrize("dense", [0, 1 << 20])
 def test_it_agrees_with_scikit_image(dense: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(voi, "_DENSE", dense)
+    monkeypatch.setattr(contingency, "_DENSE", dense)
     rng = np.random.default_rng(0)
     prediction, truth = rng.integers(0, 30, (2, 2000))
 

@@ -69,7 +69,7 @@ def evaluate(
             more labels than predictions are fine.
         measures: Beside the overlap: surface_dice@1,2 (tolerances in the files' unit; in voxels:
             surface_dice@1vox) hd95 assd cldice surface_cldice betti voi fraction …, or all; curve
-            for images of curves that run down, as on logs.
+            for images of curves that run down, as on logs; cells between boundaries.
         leaderboard: Leaderboard score: exact, bounds (cheaper in noise) or none.
         ignored_voxels: What ignored voxels are to leaderboard score, surface Dice and VOI.
         run: Run whose configuration names the label values, where no provenance.json beside the

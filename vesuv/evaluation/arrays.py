@@ -37,7 +37,7 @@ def evaluate(
         measures: Overlap scores (dice, iou, precision, recall, f1, accuracy, predicted_fraction,
             labelled_fraction), surface_dice@1 with the tolerance in the unit of the spacing,
             surface_dice@1vox in voxels, hd95, assd, cldice, surface_cldice, betti, voi, fraction,
-            leaderboard, leaderboard:bounds; or all.
+            cells (of a boundary's mask), leaderboard, leaderboard:bounds; or all.
         ignore: Label value of voxels that are not judged; None: there is none.
         spacing: Voxel edges along z, y, x; hd95, assd and the tolerances of surface Dice are in
             their unit, by default in voxels.
@@ -46,7 +46,7 @@ def evaluate(
 
     Returns:
         Column -> value; NaN for one that is not defined. Most measures have one column of their own
-        name, betti, voi, fraction and leaderboard have several.
+        name, betti, voi, fraction, cells and leaderboard have several.
 
     Raises:
         InputError: An unknown name, arrays that cannot be compared, or a measure that needs an

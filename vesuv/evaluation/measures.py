@@ -18,6 +18,7 @@ from vesuv.evaluation.centerline import CLDICE, SURFACE_CLDICE
 from vesuv.evaluation.digitization import CURVE
 from vesuv.evaluation.distances import ASSD, HD95
 from vesuv.evaluation.fraction import FRACTION
+from vesuv.evaluation.instances import CELLS
 from vesuv.evaluation.leaderboard import leaderboard_measure
 from vesuv.evaluation.measure import Column, Measure, split_column
 from vesuv.evaluation.surface import surface_dice_measure
@@ -37,7 +38,7 @@ _OVERLAP_COLUMNS = (
     Column("labelled_fraction", style="share", short_name="label"),
 )
 _LEADERBOARD = (leaderboard_measure("exact"), leaderboard_measure("bounds"))
-_BY_NAME = {one.name: one for one in (*_LEADERBOARD, *_MEASURES, CURVE)}
+_BY_NAME = {one.name: one for one in (*_LEADERBOARD, *_MEASURES, CURVE, CELLS)}
 _COLUMNS = {
     column.name: column
     for columns in (_OVERLAP_COLUMNS, *(one.columns for one in _BY_NAME.values()))
@@ -74,7 +75,7 @@ def parse_measures(
 
     Args:
         names: Overlap scores, `CHOICES`, surface_dice with any tolerances, leaderboard (exact) or
-            leaderboard:bounds, curve, or `all` for all choices.
+            leaderboard:bounds, curve, cells, or `all` for all choices.
         leaderboard: exact, bounds or none: asks for the leaderboard score as well.
         argument: What messages call the names.
 
@@ -101,8 +102,8 @@ def _full_names(name: str, argument: str) -> list[str]:
     base, _, tolerances = name.partition("@")
     if base != "surface_dice":
         raise InputError(
-            f"{argument}: must be of {', '.join((*OVERLAP, *CHOICES))}, curve, leaderboard or all; "
-            f"found {name!r}{_nearest(name)}"
+            f"{argument}: must be of {', '.join((*OVERLAP, *CHOICES))}, curve, cells, leaderboard "
+            f"or all; found {name!r}{_nearest(name)}"
         )
     values = tolerances.split(",") if "@" in name else [_TOLERANCE]
     parts = [re.fullmatch(r"(\d+(?:\.\d+)?)(vox)?", value) for value in values]

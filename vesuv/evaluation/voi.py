@@ -13,11 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesuv.data.components import label_components
+from vesuv.evaluation.contingency import Contingency
 from vesuv.evaluation.measure import Column, Measure, Pair
 from vesuv.types import Mask
-
-_DENSE = 1 << 22
-"""Pairs of segments up to which they are counted in a table of all possible ones."""
 
 
 class Voi(NamedTuple):
@@ -42,23 +40,17 @@ def variation_of_information(
     Returns:
         Split and merge, each at least 0; both 0 when no voxel is compared.
     """
-    compared = np.ones(prediction.shape, bool) if valid is None else valid
-    predicted, true = prediction[compared], truth[compared]
-    if len(predicted) == 0:
+    return voi_of(Contingency.of(prediction, truth, valid))
+
+
+def voi_of(table: Contingency) -> Voi:
+    """Return the variation of information of a contingency table; both 0 for an empty one."""
+    if len(table.counts) == 0:
         return Voi(0.0, 0.0)
-    width = int(true.max()) + 1
-    pairs = predicted.astype(np.int64) * width + true
-    if (int(predicted.max()) + 1) * width <= _DENSE:
-        counts = np.bincount(pairs)
-        names = np.flatnonzero(counts)
-        counts = counts[names]
-    else:
-        names, counts = np.unique(pairs, return_counts=True)
-    joint = _entropy(counts)
-    rows, columns = np.divmod(names, width)
+    joint = _entropy(table.counts)
     return Voi(
-        split=max(joint - _entropy(_sum_by(columns, counts)), 0.0),
-        merge=max(joint - _entropy(_sum_by(rows, counts)), 0.0),
+        split=max(joint - _entropy(table.true_sizes), 0.0),
+        merge=max(joint - _entropy(table.predicted_sizes), 0.0),
     )
 
 
@@ -82,13 +74,6 @@ def component_voi(prediction: Mask, label: Mask, valid: Mask | None = None) -> V
         label_components(label, 26)[0],
         either if valid is None else either & valid,
     )
-
-
-def _sum_by(names: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    _, dense = np.unique(names, return_inverse=True)
-    sums = np.zeros(int(dense.max()) + 1, np.int64)
-    np.add.at(sums, dense, counts)
-    return sums
 
 
 def _entropy(counts: NDArray[np.int64]) -> float:
