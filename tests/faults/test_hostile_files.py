@@ -102,7 +102,7 @@ def test_a_record_with_a_path_for_a_name_is_written_nowhere(last: Path, name: st
 @pytest.mark.parametrize(
     ("part", "value", "sentence"),
     [
-        ("version", laughs(), "checkpoint version must be 1, found list"),
+        ("version", laughs(), "checkpoint version must be 1 to 2, found list"),
         ("version", torch.zeros(1).expand(10**5, 10**5, 100), "version must be a dense tensor"),
         ("config", laughs(), "stands for more than 100000 values"),
         ("config", {}, "data: missing"),
@@ -219,7 +219,7 @@ def test_a_checkpoint_that_was_written_by_torch_alone_is_told_apart(tmp_path: Pa
     torch.save([1, 2], file)
     (tmp_path / "a.pt").write_bytes(file.getvalue())
 
-    with pytest.raises(InputError, match=r"a\.pt: checkpoint version must be 1, found list"):
+    with pytest.raises(InputError, match=r"a\.pt: checkpoint version must be 1 to 2, found list"):
         read_checkpoint(tmp_path / "a.pt")
 
 

@@ -37,7 +37,6 @@ def test_every_member_has_the_threshold_and_the_steps_of_the_whole(make_run, tmp
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": 2}, r"version 2\); write it anew with vesuv find_best"),
         ({"members": []}, r"members: Tuple should have at least 1 item.*, found \[\]\)"),
         ({"members": [{"run": "a"}]}, r"members\.0\.checkpoint: Field required\)"),
         ({"threshold": 1.5}, r"threshold: .* less than or equal to 1, found 1\.5\)"),
@@ -48,6 +47,15 @@ def test_a_file_that_says_something_else_is_refused(make_run, tmp_path, changes,
     path = _write(tmp_path / "best.json", [make_run("a")], **changes)
 
     with pytest.raises(InputError, match=r"best\.json is not what find_best writes.*" + message):
+        open_best(path)
+
+
+def test_a_file_of_a_newer_version_is_refused(make_run, tmp_path) -> None:
+    path = _write(tmp_path / "best.json", [make_run("a")], version=2)
+
+    with pytest.raises(
+        InputError, match=r"best\.json: record version must be 1, found 2 of a newer"
+    ):
         open_best(path)
 
 

@@ -141,7 +141,7 @@ def _edited(folder: Path, **changes: object) -> Path:
     ("changes", "sentence"),
     [
         ({"runs": []}, r"--from: .* is not what predict writes \(runs: "),
-        ({"version": 2}, r"--from: .* is not what predict writes \(version: "),
+        ({"version": 2}, r"provenance\.json: record version must be 1, found 2 of a newer vesuv"),
         ({"threshold": {"value": "high", "why": ""}}, r"is not what predict writes"),
         ({"spacing": [1.0, 2.0, 3.0]}, r"--from: .* was predicted with spacing \(1\.0, 2\.0, 3"),
         ({"spacing_unit": "mm"}, r"--from: .* was predicted with spacing_unit 'mm', now None"),

@@ -88,7 +88,7 @@ def test_a_truncated_checkpoint_is_refused(tmp_path: Path, kept: int) -> None:
 def test_another_file_is_refused(tmp_path: Path) -> None:
     torch.save({"version": 99}, tmp_path / "a.pt")
 
-    with pytest.raises(InputError, match="checkpoint version must be 1, found 99"):
+    with pytest.raises(InputError, match="checkpoint version must be 1 to 2, found 99"):
         read_checkpoint(tmp_path / "a.pt")
 
 

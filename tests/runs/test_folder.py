@@ -52,7 +52,7 @@ def test_the_selected_checkpoint_and_threshold_are_read(tmp_path: Path) -> None:
     ("text", "sentence"),
     [
         ("{", "cannot be read as JSON"),
-        ('{"version": 7}', "version must be 1"),
+        ('{"version": 7}', "version must be 1, found 7"),
         ('{"version": 1, "threshold": 0.5}', "checkpoint: Field required"),
         (
             '{"version": 1, "checkpoint": "../../x", "threshold": 0.5}',
@@ -85,7 +85,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     [
         ('{"version": 1, "fold": "first"}', r"run\.json: fold\.int: .*found 'first'"),
         ('{"version": 1, "fold": 0}', r"run\.json: data_fingerprint: Field required"),
-        ('{"version": 2, "fold": 0}', r"run\.json: version must be 1"),
+        ('{"version": 2, "fold": 0}', r"run\.json: record version must be 1, found 2"),
     ],
 )
 def test_facts_that_training_did_not_write_are_refused(

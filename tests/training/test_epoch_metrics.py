@@ -37,14 +37,6 @@ def test_a_loss_that_is_computed_in_some_steps_is_averaged_over_those() -> None:
     assert metrics.row()["train/loss_betti_matching"] == (6.0 + 8.0) / 2
 
 
-def test_an_epoch_continues_from_sums_without_the_number_of_steps_of_each_loss() -> None:
-    metrics = EpochMetrics(torch.device("cpu"))
-    metrics.restore({"taken": torch.tensor(2.0), "loss_dice": torch.tensor(1.0)})
-    metrics.add_step(result(1.0))
-
-    assert metrics.row()["train/loss_dice"] == pytest.approx((1.0 + 0.5) / 3)
-
-
 def test_patch_contents_are_counted_over_valid_voxels() -> None:
     metrics = EpochMetrics(torch.device("cpu"))
     label = torch.zeros((2, 2, 2, 2), dtype=torch.uint8)

@@ -12,7 +12,8 @@ from vesuv.config.load import check_sections
 from vesuv.curves.config import CurvesConfig
 from vesuv.curves.detector import Detector
 from vesuv.errors import InputError
-from vesuv.runs.checkpoints import VERSION, first_difference, read_content, save_content
+from vesuv.migrations import CHECKPOINT
+from vesuv.runs.checkpoints import first_difference, read_content, save_content
 from vesuv.runs.folder import RunFolder
 
 _TASK = "curves"
@@ -46,7 +47,7 @@ def save_detector(
     """
     weights = detector.state_dict()
     content = {
-        "version": VERSION,
+        "version": CHECKPOINT.version,
         "task": _TASK,
         "model": {name: value.detach().cpu().contiguous() for name, value in weights.items()},
         "config": config.model_dump(mode="json"),

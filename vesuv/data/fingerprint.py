@@ -83,7 +83,6 @@ def check_fits(store: Path, settings: Settings, sources: Sources, config: Config
         InputErrors: Each differing setting with both values, or the file that changed.
     """
     current = settings_of(config)
-    settings = {"data.parts": 1, "data.level": 0, **settings}  # older stores lack them
     faults = [
         f"{store}: was prepared with {key} {json.dumps(settings[key])}, the configuration says "
         f"{json.dumps(current[key])}; {_REMEDY}"

@@ -21,7 +21,6 @@ from vesuv.config import Config
 from vesuv.data.array_files import chunk_file, write_array, write_json
 from vesuv.data.case import PreparedCase
 from vesuv.data.records import (
-    VERSION,
     CaseAttributes,
     CaseRecord,
     DatasetSummary,
@@ -32,6 +31,7 @@ from vesuv.data.records import (
 from vesuv.data.statistics import DatasetStatistics
 from vesuv.errors import InputError, command
 from vesuv.io.atomic import atomic_replace, is_temporary
+from vesuv.migrations import STORE
 from vesuv.types import Array, ClassArray
 
 INDEX = "store.json"
@@ -150,9 +150,9 @@ class Store:
         """Open a prepared store without reading a voxel.
 
         Raises:
-            InputError: `path` holds no complete store, or a store of another version.
+            InputError: `path` holds no complete store, or a store of a newer version.
         """
-        index = read_record(path / INDEX, IndexRecord, VERSION)
+        index = read_record(path / INDEX, IndexRecord, STORE)
         cases = {case_id: open_case(case_path(path, case_id)) for case_id in index.cases}
         has_former_name = not (path / SUMMARY).is_file() and (path / FORMER_SUMMARY).is_file()
         return cls(

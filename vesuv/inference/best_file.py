@@ -9,7 +9,8 @@ from pydantic import Field, ValidationError
 
 from vesuv.errors import InputError, command
 from vesuv.inference.members import Member, check_compatible, open_member
-from vesuv.io.tables import VERSION, read_json
+from vesuv.io.tables import read_json
+from vesuv.migrations import RECORD
 from vesuv.runs.fields import Record, Share, first_fault
 from vesuv.runs.folder import RunFolder
 from vesuv.runs.records import (
@@ -68,14 +69,11 @@ def open_best(path: Path, changes: Sequence[str] = ()) -> list[Member]:
 
 
 def _read(path: Path) -> BestFile:
-    content = read_json(path)
+    content = RECORD.migrated(read_json(path), path)
     try:
-        if content.get("version") != VERSION:
-            raise ValueError(f"version {content.get('version')!r:.60}")
         return BestFile.model_validate(content)
-    except (ValidationError, ValueError) as fault:
-        reason = first_fault(fault) if isinstance(fault, ValidationError) else fault
+    except ValidationError as fault:
         raise InputError(
-            f"--best: {path} is not what find_best writes ({reason}); write it anew with "
-            f"{command('find_best')}"
+            f"--best: {path} is not what find_best writes ({first_fault(fault)}); write it "
+            f"anew with {command('find_best')}"
         ) from None

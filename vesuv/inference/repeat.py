@@ -27,6 +27,7 @@ from vesuv.inference.prediction_record import (
 from vesuv.inference.predictor import Predictor
 from vesuv.inference.provenance import provenance
 from vesuv.io.tables import read_json
+from vesuv.migrations import RECORD
 from vesuv.runs.fields import first_fault
 from vesuv.runs.folder import RunFolder
 from vesuv.runs.software import software
@@ -124,7 +125,7 @@ def open_recorded(path: Path) -> RecordedPrediction:
 
 
 def _read(path: Path) -> _Recorded:
-    content = read_json(path)
+    content = RECORD.migrated(read_json(path), path)
     try:
         return _Recorded.model_validate(content)
     except ValidationError as fault:

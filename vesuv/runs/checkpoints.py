@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from vesuv.config import Config, check
 from vesuv.errors import InputError
 from vesuv.io.atomic import atomic_replace, catch_write_errors
+from vesuv.migrations import CHECKPOINT
 from vesuv.runs.checkpoint_file import FileFault, is_dense, verify_file
 from vesuv.runs.fields import MAX_EPOCH
 from vesuv.runs.folder import RESUME_HINT
@@ -23,7 +24,6 @@ from vesuv.runs.records import NormalizerRecord
 
 _TRAINING_OUTPUTS = (".distance_weight", ".distance_bias")
 """Names of the parameters of outputs that a network has in training only."""
-VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def write_checkpoint(
         InputError: The disk is full or the folder cannot be written; `path` is unchanged.
     """
     content = {
-        "version": VERSION,
+        "version": CHECKPOINT.version,
         "model": {name: value.detach().cpu().contiguous() for name, value in model.items()},
         "config": config.model_dump(mode="json"),
         "normalizer": normalizer.model_dump(mode="json"),
@@ -131,10 +131,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 
 def read_content(path: Path) -> dict[str, Any]:
-    """Read what `save_content` wrote: the keys are not checked, except for `version`.
+    """Read what `save_content` wrote, in the present version; other keys are not checked.
 
     Raises:
-        InputError: The file is missing, damaged, or of another version.
+        InputError: The file is missing, damaged, or of a newer version.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such checkpoint; train first, or name one that is there")
@@ -145,12 +145,7 @@ def read_content(path: Path) -> dict[str, Any]:
     except Exception as fault:  # a damaged file can raise any exception
         reason = str(fault).splitlines()[0] if str(fault) else type(fault).__name__
         raise InputError(f"{path}: damaged or no checkpoint ({reason}); use another one") from None
-    version = content.get("version") if isinstance(content, dict) else content
-    if type(version) is not int or version != VERSION:
-        version = version if isinstance(version, (int, NoneType)) else type(version).__name__
-        raise InputError(f"{path}: checkpoint version must be {VERSION}, found {version}")
-    assert isinstance(content, dict)
-    return content
+    return CHECKPOINT.migrated(content, path)
 
 
 def _checkpoint(path: Path, content: dict[str, Any]) -> Checkpoint:

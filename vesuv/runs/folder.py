@@ -17,6 +17,7 @@ from vesuv.io.atomic import catch_write_errors, write_text
 from vesuv.io.lock import hold_lock
 from vesuv.io.places import check_no_links
 from vesuv.io.tables import read_json, write_json
+from vesuv.migrations import RECORD
 from vesuv.runs.fields import Record, first_fault
 from vesuv.runs.own_files import (
     clear_temporary_files,
@@ -28,7 +29,6 @@ from vesuv.runs.own_files import (
 from vesuv.runs.records import RunFacts, SelectedModel
 from vesuv.runs.software import software
 
-VERSION = 1
 RESUME_HINT = (
     "what was saved before is whole: make room or give the permission, then go on with --resume"
 )
@@ -228,9 +228,7 @@ def _locked(path: Path, message: str) -> Iterator[None]:
 
 def _read_record(path: Path, kind: type[Kind]) -> Kind:
     """Read and check a JSON file, which a user may have edited."""
-    content = read_json(path)
-    if content.get("version") != VERSION:
-        raise InputError(f"{path}: version must be {VERSION}; it was not written by this vesuv")
+    content = RECORD.migrated(read_json(path), path)
     try:
         return kind.model_validate(content)
     except ValidationError as fault:

@@ -11,10 +11,11 @@ from pydantic import ValidationError
 from safetensors import SafetensorError
 from torch import Tensor
 
+from vesuv import migrations
 from vesuv.config import load_config
 from vesuv.errors import InputError, command
 from vesuv.files import check_regular, read_json
-from vesuv.inference.bundle.record import BUNDLE, FORMAT_VERSION, BundleRecord, NetworkRecord
+from vesuv.inference.bundle.record import BUNDLE, BundleRecord, NetworkRecord
 from vesuv.inference.members import Member, check_compatible, file_digest, predicting_config
 from vesuv.runs.checkpoints import Checkpoint
 from vesuv.runs.fields import first_fault
@@ -64,13 +65,7 @@ def read_record(folder: Path) -> BundleRecord:
             f"{folder!s:.200}: is no bundle (no {BUNDLE}); name a folder that {command('export')} "
             "wrote"
         )
-    content = read_json(path)
-    version = content.get("format_version")
-    if type(version) is not int or version != FORMAT_VERSION:
-        raise InputError(
-            f"{path}: format_version must be {FORMAT_VERSION}, found {version!r:.60}; use the "
-            "version of vesuv that wrote it"
-        )
+    content = migrations.BUNDLE.migrated(read_json(path), path)
     try:
         return BundleRecord.model_validate(content)
     except ValidationError as fault:

@@ -6,13 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from vesuv import migrations
 from vesuv.config.labels import LabelsConfig
 from vesuv.runs.fields import Epoch, PositiveNumber, Record
 from vesuv.runs.records import NormalizerRecord, SelectedModel, TrainingImages
 
 BUNDLE = "bundle.json"
 MODEL_CARD = "model_card.md"
-FORMAT_VERSION = 1
+FORMAT_VERSION: int = migrations.BUNDLE.version
 
 FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", max_length=200)]
 """Name of a file in the bundle's folder, never a path."""
