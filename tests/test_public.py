@@ -15,7 +15,7 @@ README = Path(__file__).parents[1] / "README.md"
 PUBLIC = {
     "Case", "Config", "InputError", "Interrupted", "Listener", "Predictor", "TrainedRun",
     "diagnose", "evaluate", "find_best", "load", "load_config", "losses", "prepare",
-    "pretrain", "train", "validate_distribution",
+    "pretrain", "suggest", "train", "validate_distribution",
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from .errors import Interrupted as Interrupted
 from .evaluation import evaluate as evaluate
 from .inference.load import load as load
 from .inference.predictor import Predictor as Predictor
+from .inference.suggestion.cubes import suggest as suggest
 from .selection.find_best import find_best as find_best
 from .selection.validation import validate_distribution as validate_distribution
 from .training.pretraining import pretrain as pretrain

@@ -80,6 +80,10 @@ class DataConfig(Section):
     labels: str = "train_labels"
     """Label folder inside root (layouts kaggle and folders); last word of the names of labels
     (layout pairs); name of the label image (layout ome_zarr)."""
+    cubes: tuple[str, ...] = ()
+    """Folders of further labelled cubes, as `vesuv suggest` writes them: images/ and labels/, files
+    matched by name. They train every fold that none of their own voxels validates, and validate
+    none."""
     parts: PositiveInt = 1
     """Parts along its longest axis that each volume is cut into, each a case of its own: 2 lets one
     volume alone be trained on and judged, on other voxels of the same volume."""

@@ -23,8 +23,8 @@ Kind = TypeVar("Kind", bound=Section)
 
 _LEAF_KEYS = {("labels", "classes"), ("labels", "regions")}
 """Mappings that a file replaces, where it extends all others."""
-_PATH_KEYS = {"data": ("root", "store"), "logs": ("root",)}
-"""Section -> its keys that are paths."""
+_PATH_KEYS = {"data": ("root", "store", "cubes"), "logs": ("root",)}
+"""Section -> its keys that are paths, or lists of paths."""
 _MAX_BASES = 20
 """Length of a chain of `base:` files."""
 
@@ -36,8 +36,8 @@ def load_config(
 
     In layout nnunet, labels that are left out are those of the data's dataset.json.
 
-    Relative paths in a file (data.root, data.store) count from the file's folder; those in a
-    shipped configuration and in `changes` count from the current folder.
+    Relative paths in a file (data.root, data.store, data.cubes) count from the file's folder; those
+    in a shipped configuration and in `changes` count from the current folder.
 
     Args:
         path: YAML file, or the name of a shipped configuration: v9_progressive. `base:` inside it
@@ -167,6 +167,11 @@ def read_tree(path: Path, referrer: str = "", paths_from: Path | None = None) ->
             path_or_id = paths.get(key)
             if isinstance(path_or_id, str) and not _is_dataset_id(key, path_or_id, paths_from):
                 paths[key] = os.path.normpath(paths_from / path_or_id)
+            elif isinstance(path_or_id, list):
+                paths[key] = [
+                    os.path.normpath(paths_from / one) if isinstance(one, str) else one
+                    for one in path_or_id
+                ]
     return tree
 
 

@@ -18,6 +18,7 @@ Settings = dict[str, Any]
 Sources = dict[str, Stamp]
 
 _ROOT_KEY = "data.root"
+_CUBES_KEY = "data.cubes"
 _LIST_FILES = ("train.csv", "dataset.json")
 _REMEDY = "prepare again with --overwrite, or give this configuration its own data.store"
 
@@ -38,10 +39,20 @@ def settings_of(config: Config) -> Settings:
 
 
 def sources_of(root: Path, cases: Iterable[CasePaths]) -> Sources:
-    """Return path below root -> stamp of every file or folder that preparation reads."""
-    files = [path for case in cases for path in (*case.images, case.label) if path is not None]
-    files += [root / name for name in _LIST_FILES if (root / name).is_file()]
-    return {path.relative_to(root).as_posix(): stamp(path) for path in sorted(files)}
+    """Return name of each file or folder that preparation reads -> stamp."""
+    files = {root / name: name for name in _LIST_FILES if (root / name).is_file()}
+    for case in cases:
+        for path in (*case.images, case.label):
+            if path is not None:
+                files[path] = _source_name(path, root, case)
+    return {files[path]: stamp(path) for path in sorted(files)}
+
+
+def _source_name(path: Path, root: Path, case: CasePaths) -> str:
+    """Return the name of a raw file, which does not change where the data are moved."""
+    if case.cube is None:
+        return path.relative_to(root).as_posix()
+    return f"{_CUBES_KEY}/{path.relative_to(case.cube.folder.parent).as_posix()}"
 
 
 def stamp(path: Path) -> Stamp:

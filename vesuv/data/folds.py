@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,11 +36,12 @@ class Folds:
     """Training and validation cases of each fold; a case validates one fold at most.
 
     Args:
-        ids: Every case.
+        ids: Every case without the cubes of `data.cubes`.
         validation: Validation cases of each fold; empty when there are too few cases to split.
         num: Number of folds.
         training: Training cases of each fold; empty: all that do not validate it.
         file: File that they were read from; None: they were drawn.
+        cubes: Id of a cube -> cases with voxels of it. It trains folds that none of them validates.
     """
 
     ids: tuple[str, ...]
@@ -48,6 +49,7 @@ class Folds:
     num: int
     training: tuple[tuple[str, ...], ...] = ()
     file: str | None = None
+    cubes: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def split(self, fold: int | Literal["all"]) -> tuple[list[str], list[str]]:
         """Return (training ids, validation ids); "all" trains on every case and validates none.
@@ -56,7 +58,7 @@ class Folds:
             InputError: There is no such fold.
         """
         if fold == "all":
-            return list(self.ids), []
+            return [*self.ids, *self.cubes], []
         if not self.validation:
             raise InputError(_too_few_cases(len(self.ids), self.num))
         if not 0 <= fold < len(self.validation):
@@ -64,10 +66,11 @@ class Folds:
                 f"--fold {fold}: folds go from 0 to {len(self.validation) - 1} "
                 f"({self.file or 'data.folds.num'}); give one of them, or all"
             )
-        if self.training:
-            return list(self.training[fold]), list(self.validation[fold])
         validation = set(self.validation[fold])
-        return [name for name in self.ids if name not in validation], list(self.validation[fold])
+        others = [name for name in self.ids if name not in validation]
+        training = [*(self.training[fold] if self.training else others)]
+        training += [name for name, cases in self.cubes.items() if not validation & set(cases)]
+        return training, list(self.validation[fold])
 
 
 def make_folds(cases: Sequence[PreparedCase], config: FoldsConfig) -> Folds:
@@ -103,17 +106,26 @@ def load_folds(store: Store, config: FoldsConfig, file: Path | None = None) -> F
     Raises:
         InputErrors: The file was made for other settings, or its folds do not fit the cases.
     """
-    path = store.path / FILE
-    cases = list(store.cases.values())
+    origins = {name: case.attributes.cut_from for name, case in store.cases.items()}
+    cases = {name: store.cases[name] for name, origin in origins.items() if origin is None}
+    cubes = {name: origin for name, origin in origins.items() if origin is not None}
+    return replace(_load_folds(store.path / FILE, cases, config, file), cubes=cubes)
+
+
+def _load_folds(
+    path: Path, cases: Mapping[str, PreparedCase], config: FoldsConfig, file: Path | None
+) -> Folds:
+    """Return the folds of cases that are no cubes; write the file when it is missing."""
+    ids = list(cases)
     if path.is_file():
-        return read_folds(path, list(store.cases), config, file)
+        return read_folds(path, ids, config, file)
     if file is not None:
-        folds = folds_of_file(file, list(store.cases))
+        folds = folds_of_file(file, ids)
         _write(path, {"file": str(file.absolute()), "digest": digest(file)}, folds)
         return folds
     if len(cases) < config.num:
-        return Folds(tuple(sorted(store.cases)), (), config.num)
-    folds = make_folds(cases, config)
+        return Folds(tuple(sorted(ids)), (), config.num)
+    folds = make_folds(list(cases.values()), config)
     _write(path, {"num": config.num, "seed": config.seed, "by": config.by}, folds)
     return folds
 

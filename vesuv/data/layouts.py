@@ -8,7 +8,8 @@ from pathlib import Path
 
 from vesuv.config.data import DataConfig
 from vesuv.config.nnunet import missing_root
-from vesuv.data.case_paths import CasePaths, volumes_by_stem
+from vesuv.data.case_paths import CasePaths, matched_cases, volumes_by_stem
+from vesuv.data.cubes import cube_cases
 from vesuv.data.nnunet import nnunet_cases
 from vesuv.data.ome_zarr import ome_zarr_cases, zarr_images
 from vesuv.data.pairs import pair_cases
@@ -34,7 +35,7 @@ def find_cases(config: DataConfig) -> list[CasePaths]:
 
 
 def scan_cases(config: DataConfig) -> tuple[list[CasePaths], list[str]]:
-    """List the training cases of a data set, and the faults of incomplete ones.
+    """List the training cases of a data set, its cubes too, and the faults of incomplete ones.
 
     Returns:
         Complete cases, sorted by id, and one sentence for each fault of the others.
@@ -57,11 +58,13 @@ def scan_cases(config: DataConfig) -> tuple[list[CasePaths], list[str]]:
     elif config.layout == "ome_zarr":
         cases, faults = ome_zarr_cases(root, config.labels, read_groups(root / _LIST) or {})
     else:
-        cases, faults = _folders(root, config)
+        groups = read_groups(root / _LIST) or {}
+        cases, faults = matched_cases(root / config.images, root / config.labels, groups)
     if not cases and not faults:
         raise InputError(f"{root}: no case found in layout {config.layout}; see data.layout")
     cases = [replace(case, level=config.level) for case in split_cases(cases, config.parts)]
-    return sorted(cases, key=lambda case: case.id), faults
+    cubes, cube_faults = cube_cases(config, [case.id for case in cases])
+    return sorted([*cases, *cubes], key=lambda case: case.id), [*faults, *cube_faults]
 
 
 def check_root(config: DataConfig) -> None:
@@ -125,22 +128,6 @@ def _kaggle(root: Path, config: DataConfig) -> tuple[list[CasePaths], list[str]]
             )
         else:
             cases.append(CasePaths(case_id, (images[case_id],), labels[case_id], group))
-    return cases, faults
-
-
-def _folders(root: Path, config: DataConfig) -> tuple[list[CasePaths], list[str]]:
-    images, labels = volumes_by_stem(root / config.images), volumes_by_stem(root / config.labels)
-    groups = read_groups(root / _LIST) or {}
-    faults = [
-        f"{files[name]}: no file of this name in {root / folder}; add it or take this one out"
-        for files, partners, folder in (
-            (images, labels, config.labels),
-            (labels, images, config.images),
-        )
-        for name in sorted(set(files) - set(partners))
-    ]
-    names = sorted(set(images) & set(labels))
-    cases = [CasePaths(name, (images[name],), labels[name], groups.get(name)) for name in names]
     return cases, faults
 
 

@@ -12,7 +12,7 @@ from vesuv.data.case import Case
 from vesuv.data.case_paths import CasePaths
 from vesuv.errors import InputError
 from vesuv.io.lazy import Voxels
-from vesuv.types import Array, Region
+from vesuv.types import Array, Region, Shape
 
 
 def split_cases(cases: Sequence[CasePaths], num_parts: int) -> list[CasePaths]:
@@ -20,10 +20,15 @@ def split_cases(cases: Sequence[CasePaths], num_parts: int) -> list[CasePaths]:
     if num_parts == 1:
         return list(cases)
     return [
-        replace(case, id=f"{case.id}_part{index + 1}", part=(index, num_parts))
+        replace(case, id=part_name(case.id, index), part=(index, num_parts))
         for case in cases
         for index in range(num_parts)
     ]
+
+
+def part_name(case_id: str, index: int) -> str:
+    """Return the id of a part of a case."""
+    return f"{case_id}_part{index + 1}"
 
 
 def cut_part(case: Case, index: int, num_parts: int) -> Case:
@@ -39,6 +44,19 @@ def cut_part(case: Case, index: int, num_parts: int) -> Case:
         image=np.moveaxis(np.moveaxis(case.image, first + axis, 0)[start:stop], 0, first + axis),
         label=np.moveaxis(np.moveaxis(case.label, axis, 0)[start:stop], 0, axis),
     )
+
+
+def part_region(shape: Shape, name: str, index: int, num_parts: int) -> Region:
+    """Return the voxels of a volume that one of its parts holds.
+
+    Raises:
+        InputError: As `cut_part`.
+    """
+    axis, start, stop = _part_range(shape, name, index, num_parts)
+    z, y, x = (
+        slice(start, stop) if one == axis else slice(0, edge) for one, edge in enumerate(shape)
+    )
+    return z, y, x
 
 
 def part_of_voxels(voxels: Voxels, name: str, index: int, num_parts: int) -> PartVoxels:

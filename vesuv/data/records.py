@@ -14,9 +14,8 @@ from vesuv.data.statistics import CaseStatistics, Count, DatasetStatistics
 from vesuv.errors import InputError, command
 from vesuv.files import read_text
 from vesuv.io.atomic import write_text
-from vesuv.migrations import STORE, Format
 
-VERSION: int = STORE.version
+VERSION = 1
 """Version of the store's format."""
 _SETTINGS = ("data.root", "data.layout", "data.spacing", "labels.classes", "labels.ignore")
 
@@ -69,7 +68,8 @@ class CaseAttributes(Record):
         num_classes: Classes, background counted, ignore not.
         dtype: Number type of the image.
         values: Label value in the file -> voxels in the file.
-        statistics: Intensities of the image.
+        statistics: Intensities of the image; of a cube, those of the volume that it was cut out of.
+        cut_from: Cases that hold voxels of a cube of `data.cubes`; None for all other cases.
     """
 
     version: int | None = None
@@ -86,6 +86,7 @@ class CaseAttributes(Record):
     dtype: Literal["uint8", "int8", "uint16", "int16", "uint32", "int32", "float16", "float32"]
     values: dict[LabelValue, Count]
     statistics: CaseStatistics
+    cut_from: tuple[CaseId, ...] | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> CaseAttributes:
@@ -200,21 +201,21 @@ def write_record(path: Path, record: Record) -> None:
     write_text(path, json.dumps(record.content(), indent=1, allow_nan=False))
 
 
-def read_record(path: Path, kind: type[AnyRecord], form: Format | None = None) -> AnyRecord:
+def read_record(path: Path, kind: type[AnyRecord], version: int | None = None) -> AnyRecord:
     """Read a file of a store.
 
     Args:
         path: The file.
         kind: Class of the record.
-        form: Versions that can be read; None: any, as another file states it.
+        version: Version that can be read; None: the file states none.
 
     Raises:
-        InputError: It is missing, of a newer version, or damaged.
+        InputError: It is missing, of another version, or damaged.
     """
     try:
         text = read_text(path)
-        if form is not None:
-            text = json.dumps(form.migrated(json.loads(text), path))
+        if version is not None:
+            _check_version(path, json.loads(text), version)
         return kind.model_validate_json(text)
     except FileNotFoundError:
         prepare_command = command("prepare")
@@ -226,6 +227,15 @@ def read_record(path: Path, kind: type[AnyRecord], form: Format | None = None) -
         raise InputError(
             f"{path}: a damaged store ({reason}); prepare again with --overwrite"
         ) from None
+
+
+def _check_version(path: Path, content: Any, version: int) -> None:
+    file_version = content.get("version") if isinstance(content, dict) else None
+    if file_version != version:
+        raise InputError(
+            f"{path}: this vesuv reads stores of version {version}, found {file_version!r:.60}; "
+            "prepare again with --overwrite"
+        )
 
 
 def first_fault(fault: ValidationError) -> str:

@@ -14,6 +14,7 @@ from vesuv.config import Config
 from vesuv.data.case_files import LazyCase, file_names, read_case
 from vesuv.data.case_paths import CasePaths
 from vesuv.data.case_size import open_if_large
+from vesuv.data.cubes import cube_notes, with_origin
 from vesuv.data.fingerprint import Settings, Sources, fingerprint, settings_of, sources_of
 from vesuv.data.folds import FILE as FOLDS_FILE
 from vesuv.data.folds import FORMER_FILE as FORMER_FOLDS_FILE
@@ -99,13 +100,16 @@ def write_store(
         folder.mkdir()
         cases, case_faults = _prepare_cases(files, config, folder, workers, plan)
         attributes = [case.attributes for case in cases]
+        for note in cube_notes(attributes, config.labels.ignore):
+            notes(note)
         faults += case_faults + _faults_of_all(attributes, config)
         if faults:
             raise InputErrors(sorted(faults))
         summary = summarise_cases(cases, config.labels, config.sampling.patch_size)
         write_record(folder / SUMMARY, summary)
         write_record(folder / INDEX, _index(cases, raw.settings, raw.sources))
-        _copy_folds(path / FOLDS_FILE, folder, [case.id for case in cases], config, notes)
+        ids = [case.id for case in attributes if case.cut_from is None]
+        _copy_folds(path / FOLDS_FILE, folder, ids, config, notes)
     return Store.open(path)
 
 
@@ -151,17 +155,18 @@ def _scan(config: Config, notes: Say) -> tuple[list[CasePaths], list[str]]:
         check_dataset_json(root, config.labels, config.model)
     files, faults = scan_cases(config.data)
     if config.data.layout == "nnunet":
-        for note in dataset_notes(root, len(files)):
+        for note in dataset_notes(root, sum(case.cube is None for case in files)):
             notes(note)
     splits = splits_file(config.data)
     if splits is not None and not faults:
-        read_splits(splits, [case.id for case in files])
+        read_splits(splits, [case.id for case in files if case.cube is None])
     return files, faults
 
 
 def _read_prepared(files: CasePaths, config: Config) -> tuple[CaseAttributes, dict[str, Array]]:
     case = read_case(files) if files.fill is None else read_unlabelled(files)
-    return prepare_arrays(case, config.labels, config.data.spacing, file_names(files))
+    attributes, arrays = prepare_arrays(case, config.labels, config.data.spacing, file_names(files))
+    return (with_origin(attributes, files.cube) if files.cube else attributes), arrays
 
 
 def _index(cases: Sequence[StoredCase], settings: Settings, sources: Sources) -> IndexRecord:
@@ -214,7 +219,7 @@ class _Plan:
         spacing = config.data.spacing
         large, num_parts = {}, 0
         for one in files:
-            volumes = open_if_large(one, spacing, 1 / num_workers)
+            volumes = None if one.cube else open_if_large(one, spacing, 1 / num_workers)
             if volumes is None:
                 num_parts += 1
                 continue

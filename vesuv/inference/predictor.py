@@ -49,12 +49,14 @@ class Prediction:
         probs: Probabilities (k, z, y, x), see `Predictor.predict`.
         shifts: How the image differs from the training cases.
         num_views: Number of views that were averaged for each network.
+        statistics: Intensities of the image at the networks' spacing.
         uncertainty: Result of `Predictor.uncertainty`; None where it was not asked for.
     """
 
     probs: Tensor
     shifts: list[DomainShift]
     num_views: tuple[int, ...]
+    statistics: CaseStatistics
     uncertainty: Tensor | None = None
 
 
@@ -230,7 +232,7 @@ class Predictor:
         if self.domain is not None:
             shifts = self.domain.shifts(grid, image_statistics, channels.dtype)
         probs = resample_probs(mean, (z, y, x))
-        return Prediction(probs, shifts, self.num_views(spacing), bits)
+        return Prediction(probs, shifts, self.num_views(spacing), image_statistics, bits)
 
     def calibrate(self, probs: Tensor) -> Tensor:
         """Return the calibrated probabilities of the result of `predict`, (k, z, y, x).
@@ -303,6 +305,12 @@ class Predictor:
         """
         return self.mask.classes(probs, spacing)
 
+    def input_grid(self, spacing: Spacing) -> InputGrid:
+        """Return the grid of an image whose spacing is in the unit of training."""
+        if self.domain is None:
+            return InputGrid(spacing)
+        return self.domain.grid_in_training_unit(spacing)
+
     def spacing_of(self, grid: InputGrid) -> Spacing:
         """Return the spacing of an input in the unit of training, where both are known."""
         return grid.spacing if self.domain is None else self.domain.spacing_of(grid)
@@ -360,9 +368,7 @@ class Predictor:
     def _predict_and_warn(
         self, image: Array, spacing: Spacing, progress: Progress, *, uncertainty: bool = False
     ) -> Prediction:
-        grid = InputGrid(spacing)
-        if self.domain is not None:
-            grid = self.domain.grid_in_training_unit(spacing)
+        grid = self.input_grid(spacing)
         prediction = self.predict_on_grid(image, grid, progress, uncertainty=uncertainty)
         for shift in prediction.shifts:
             self.say(f"warning: {shift.message}")

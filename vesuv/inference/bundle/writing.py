@@ -132,7 +132,7 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 def _portable_config(member: Member) -> Config:
     """Return the configuration of the network, without the paths of its training data."""
     trained = member.checkpoint.config
-    data = trained.data.model_copy(update={"root": "data", "store": None})
+    data = trained.data.model_copy(update={"root": "data", "store": None, "cubes": ()})
     settings = {key: getattr(member.config, key) for key in _SETTINGS}
     train = trained.train.model_copy(update={"pretrained": None})
     return trained.model_copy(update={"data": data, "train": train, **settings})

@@ -1,0 +1,1 @@
+"""Cubes that are worth labelling next: where networks and views disagree most."""

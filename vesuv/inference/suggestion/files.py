@@ -1,0 +1,229 @@
+"""Suggested cubes as files: images, labels to paint, a table, and a configuration that trains them.
+
+Labels that a person painted cannot be made again, so a folder that exists is never written to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vesuv.config import Config
+from vesuv.config.labels import LabelsConfig
+from vesuv.config.text import dump_yaml
+from vesuv.data.cubes import IMAGES, LABELS, RECORD, CubePlace, CubesRecord, VolumeRecord
+from vesuv.data.labels import IGNORE, decode, encode
+from vesuv.data.preparation import prefix_message
+from vesuv.data.records import write_record
+from vesuv.data.store import store_path
+from vesuv.errors import InputError, InputErrors, command
+from vesuv.inference.domain_shift import DomainShift, InputGrid, shift_lines
+from vesuv.inference.members import Member
+from vesuv.inference.predictor import Predictor
+from vesuv.inference.suggestion.cubes import (
+    SuggestedCube,
+    VolumeScores,
+    choose_cubes,
+    score_places,
+    volumes_with_room,
+)
+from vesuv.inference.suggestion.volumes import SourceVolume
+from vesuv.io.atomic import atomic_replace, catch_write_errors
+from vesuv.io.formats import mask_suffix, write
+from vesuv.io.formats.crop import cropped
+from vesuv.io.tables import write_csv, write_text
+from vesuv.runs.folder import RunFolder
+from vesuv.types import Array, Say, Shape, ShowProgress, no_shown_progress, silent
+
+VERSION = 1
+TABLE = "suggestions.csv"
+TRAIN = "train.yaml"
+"""Configuration that trains on the data of a run and on the cubes."""
+_PNG_CHANNELS, _PNG_TYPES = (1, 3), (np.uint8, np.uint16)
+
+
+@dataclass(frozen=True)
+class _ScoredVolume:
+    source: SourceVolume
+    scores: VolumeScores
+    record: VolumeRecord
+    shifts: list[DomainShift]
+
+
+@dataclass(frozen=True)
+class FileSuggestion:
+    """Suggestion of cubes of volumes on disk, into a new folder.
+
+    Args:
+        members: Checkpoints of the predictor.
+        predictor: Several networks, or one with views.
+        output: Folder to write.
+        number: Number of cubes.
+        size: Edges of a cube in voxels of the files.
+        say: Called with each message.
+        show_progress: Shows the progress of each volume.
+    """
+
+    members: Sequence[Member]
+    predictor: Predictor
+    output: Path
+    number: int
+    size: Shape
+    say: Say = silent
+    show_progress: ShowProgress = no_shown_progress
+
+    @property
+    def labels(self) -> LabelsConfig:
+        """Labels of the cubes: those of the networks, with a value to ignore."""
+        labels = self.members[0].config.labels
+        if labels.ignore is not None:
+            return labels
+        values = [value for _, group in labels.values() for value in group]
+        return labels.model_copy(update={"ignore": max(values) + 1})
+
+    def check(self, volumes: Sequence[SourceVolume]) -> list[SourceVolume]:
+        """Return the volumes that hold a cube; nothing is predicted or written.
+
+        Raises:
+            InputError: The folder exists, the cubes have no room, or nothing can disagree.
+        """
+        if self.output.exists() or self.output.is_symlink():
+            raise InputError(
+                f"--output: {self.output} exists, and painted labels are never replaced; name a "
+                "new folder"
+            )
+        self.predictor.check_has_several_predictions()
+        names = volumes_with_room({one.id: one.shape() for one in volumes}, self.size, self.number)
+        left_out = len(volumes) - len(names)
+        if left_out:
+            self.say(f"{left_out} of {len(volumes)} volumes are smaller than a cube; left out")
+        return [one for one in volumes if one.id in names]
+
+    def run(self, volumes: Sequence[SourceVolume]) -> list[SuggestedCube]:
+        """Predict the volumes, choose cubes, and write them.
+
+        Raises:
+            InputErrors: As `check`, or volumes cannot be used; nothing is written.
+        """
+        volumes = self.check(volumes)
+        scored: dict[str, _ScoredVolume] = {}
+        faults: list[str] = []
+        for number, volume in enumerate(volumes, start=1):
+            try:
+                scored[volume.id] = self._score(volume, f"{number}/{len(volumes)} {volume.id}")
+            except InputError as fault:
+                faults += fault.faults if isinstance(fault, InputErrors) else [str(fault)]
+        if faults:
+            raise InputErrors(faults)
+        for line in shift_lines({name: one.shifts for name, one in scored.items()}):
+            self.say(line)
+        cubes = choose_cubes({name: one.scores for name, one in scored.items()}, self.number)
+        self._write(cubes, {one.volume: scored[one.volume] for one in cubes})
+        return cubes
+
+    def _score(self, volume: SourceVolume, title: str) -> _ScoredVolume:
+        header, image = volume.read()
+        label = volume.read_label(header)
+        grid = InputGrid(header.spacing, header.unit, header.direction)
+        with (
+            self.show_progress(title, "windows") as progress,
+            prefix_message(str(volume.images[0])),
+        ):
+            prediction = self.predictor.predict_on_grid(image, grid, progress, uncertainty=True)
+        scores = score_places(
+            self.predictor,
+            prediction,
+            self.size,
+            labelled=None if label is None else encode(label, self.labels) != IGNORE,
+            closed=volume.closed_regions(header.shape),
+        )
+        self.say(f"{title}: networks and views disagree by {scores.mean:.3g} bits a voxel")
+        record = VolumeRecord(shape=header.shape, statistics=prediction.statistics)
+        return _ScoredVolume(volume, scores, record, prediction.shifts)
+
+    def _write(self, cubes: Sequence[SuggestedCube], volumes: Mapping[str, _ScoredVolume]) -> None:
+        places = {
+            one.id: CubePlace(volume=one.volume, start=one.start, stop=one.stop) for one in cubes
+        }
+        records = {name: one.record for name, one in volumes.items()}
+        with catch_write_errors(self.output), atomic_replace(self.output.absolute()) as folder:
+            for name, volume in volumes.items():
+                self._cut(volume.source, [one for one in cubes if one.volume == name], folder)
+            write_csv(folder / TABLE, [_row(one) for one in cubes])
+            record = CubesRecord(version=VERSION, cubes=places, volumes=records)
+            write_record(folder / RECORD, record)
+            if self.members[0].bundle_files is None:
+                write_text(folder / TRAIN, self._training_file())
+
+    def _cut(self, volume: SourceVolume, cubes: Sequence[SuggestedCube], folder: Path) -> None:
+        """Write image and label of each cube of a volume, which is read again."""
+        header, image = volume.read()
+        label = volume.read_label(header)
+        for cube in cubes:
+            box = image[(slice(None), *cube.region)]
+            box = box[0] if len(box) == 1 else box
+            like = cropped(header, box, cube.start)
+            write(folder / IMAGES / (cube.id + _suffix(volume, box)), box, like)
+            target = self._empty_label(cube) if label is None else label[cube.region]
+            write(folder / LABELS / (cube.id + _suffix(volume, target)), target, like)
+
+    def _empty_label(self, cube: SuggestedCube) -> Array:
+        shape = [part.stop - part.start for part in cube.region]
+        return decode(np.full(shape, IGNORE, np.uint8), self.labels)
+
+    def _training_file(self) -> str:
+        """Return a configuration: that of the first run, with the cubes."""
+        member = self.members[0]
+        run = RunFolder(member.folder)
+        trained = member.checkpoint.config
+        name = self.output.absolute().name
+        store = Path(trained.data.store or store_path(trained)).absolute().with_name(name)
+        data = {"store": str(store), "cubes": [*_absolute_cubes(trained), "."]}
+        content = {"base": str(run.config_file.absolute()), "name": name, "data": data}
+        if trained.labels.ignore is None:
+            content["labels"] = {"ignore": self.labels.ignore}
+        return (
+            "# Trains on the data of a run and on the cubes beside this file; paint labels first.\n"
+            f"#   {self.training_command()}\n{dump_yaml(content)}"
+        )
+
+    def training_command(self) -> str:
+        """Return the command that trains on the data of the first run and on the cubes."""
+        member = self.members[0]
+        pretrained = ("--pretrained", member.folder)
+        if member.bundle_files is not None:
+            cubes = ("--set", f"data.cubes=[{self.output}]")
+            return command("train", "--config", "…", "--fold", "…", *pretrained, *cubes)
+        fold = RunFolder(member.folder).facts.fold
+        return command("train", "--config", self.output / TRAIN, "--fold", fold, *pretrained)
+
+
+def _row(cube: SuggestedCube) -> dict[str, str | int | float | None]:
+    ends = [
+        (f"{name}_{axis}", value)
+        for name, corner in (("start", cube.start), ("stop", cube.stop))
+        for axis, value in zip("zyx", corner, strict=True)
+    ]
+    return {
+        "id": cube.id,
+        "volume": cube.volume,
+        **dict(ends),
+        "score_bits": cube.score,
+        "volume_mean_bits": cube.volume_mean,
+        "foreground": cube.foreground,
+        "reason": cube.reason,
+    }
+
+
+def _suffix(volume: SourceVolume, box: Array) -> str:
+    """Return the ending of the source; PNG for JPEG, and TIFF for what PNG does not hold."""
+    ending = mask_suffix(volume.images[0])
+    is_png = box.dtype in _PNG_TYPES and (box.ndim == 3 or len(box) in _PNG_CHANNELS)
+    return ".tif" if ending == ".png" and not is_png else ending
+
+
+def _absolute_cubes(config: Config) -> list[str]:
+    return [str(Path(folder).absolute()) for folder in config.data.cubes]

@@ -1,0 +1,150 @@
+"""Volumes that cubes are cut out of: unlabelled files, or partly labelled cases of the data set."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vesuv.config import Config
+from vesuv.config.data import DataConfig
+from vesuv.data.cubes import places_by_volume
+from vesuv.data.layouts import find_cases
+from vesuv.data.parts import part_name, part_region
+from vesuv.errors import InputError
+from vesuv.inference.inputs import find_inputs
+from vesuv.inference.members import Member
+from vesuv.io.formats import Volume, read, suffix
+from vesuv.io.grid import check_same_grid, read_channels
+from vesuv.io.lazy import open_lazy
+from vesuv.runs.folder import RunFolder
+from vesuv.types import Array, Region, Shape
+
+
+@dataclass(frozen=True)
+class SourceVolume:
+    """A volume on disk.
+
+    Args:
+        id: Its name.
+        images: One file for each channel, or one file with all channels.
+        label: Label file; None for an unlabelled volume.
+        level: Level of an OME-Zarr image.
+        cubes: Places of cubes that were cut out of it before.
+        held_out: Parts of it (index, number of parts) that the networks were not trained on.
+    """
+
+    id: str
+    images: tuple[Path, ...]
+    label: Path | None = None
+    level: int = 0
+    cubes: tuple[Region, ...] = ()
+    held_out: tuple[tuple[int, int], ...] = ()
+
+    def shape(self) -> Shape:
+        """Return the voxels along z, y, x."""
+        return open_lazy(self.images[0], level=self.level).shape
+
+    def read(self) -> tuple[Volume, Array]:
+        """Return the volume of the first file, and all channels, (c, z, y, x).
+
+        Raises:
+            InputError: A file cannot be read, or lies on another grid than the first.
+        """
+        if suffix(self.images[0]) != ".zarr":
+            return read_channels(self.images)
+        return _read_level(self.images[0], self.level)
+
+    def read_label(self, image: Volume) -> Array | None:
+        """Return the label values of the file, (z, y, x); None for an unlabelled volume.
+
+        Raises:
+            InputError: The file cannot be read, or lies on another grid than the image.
+        """
+        if self.label is None:
+            return None
+        if self.level:
+            _, channels = _read_level(self.label, self.level)
+        else:
+            label = read(self.label)
+            check_same_grid((self.label, label), (self.images[0], image))
+            channels = label.channels
+        values: Array = channels[0]
+        return values
+
+    def closed_regions(self, shape: Shape) -> list[Region]:
+        """Return the regions that no cube may touch."""
+        parts = [part_region(shape, self.id, index, number) for index, number in self.held_out]
+        return [*self.cubes, *parts]
+
+
+def unlabelled_volumes(path: Path, config: Config) -> list[SourceVolume]:
+    """List the volumes of --input.
+
+    Args:
+        path: A volume, or a folder of volumes.
+        config: Configuration of the networks.
+
+    Raises:
+        InputError: There is none.
+    """
+    places = places_by_volume(config.data)
+    level = config.data.level
+    return [
+        SourceVolume(
+            id=one.id,
+            images=one.files,
+            level=level if suffix(one.files[0]) == ".zarr" else 0,
+            cubes=tuple(places.get(one.id, ())),
+        )
+        for one in find_inputs(path, channel_files=config.model.in_channels > 1)
+    ]
+
+
+def partly_labelled_cases(members: Sequence[Member]) -> list[SourceVolume]:
+    """List the cases that runs were trained on.
+
+    Raises:
+        InputError: Bundles do not say where their data lie; every voxel has a class; or the data
+            are gone.
+    """
+    config = members[0].config
+    if any(one.bundle_files is not None for one in members):
+        raise InputError("--input: bundles do not name their data; give volumes to label")
+    if config.labels.ignore is None:
+        raise InputError(
+            f"--input: {members[0].folder} has no labels.ignore, so that all voxels of its data "
+            "are labelled; give volumes that are not"
+        )
+    trained = {name for one in members for name in RunFolder(one.folder).facts.train_cases}
+    places = places_by_volume(config.data)
+    data = config.data.model_copy(update={"parts": 1, "cubes": ()})
+    return [
+        SourceVolume(
+            id=case.id,
+            images=case.images,
+            label=case.label,
+            level=case.level,
+            cubes=tuple(places.get(case.id, ())),
+            held_out=_held_out(case.id, config.data, trained),
+        )
+        for case in find_cases(data)
+        if trained & {case.id, *_part_names(case.id, config.data)}
+    ]
+
+
+def _held_out(name: str, data: DataConfig, trained: Collection[str]) -> tuple[tuple[int, int], ...]:
+    parts = enumerate(_part_names(name, data))
+    return tuple((index, data.parts) for index, part in parts if part not in trained)
+
+
+def _part_names(name: str, data: DataConfig) -> list[str]:
+    return [part_name(name, index) for index in range(data.parts)] if data.parts > 1 else []
+
+
+def _read_level(path: Path, level: int) -> tuple[Volume, Array]:
+    volume = open_lazy(path, level=level)
+    z, y, x = (slice(0, edge) for edge in volume.shape)
+    return volume.header, np.asarray(volume.voxels.read((z, y, x)))
