@@ -14,8 +14,9 @@ from vesuv.data.statistics import CaseStatistics, Count, DatasetStatistics
 from vesuv.errors import InputError, command
 from vesuv.files import read_text
 from vesuv.io.atomic import write_text
+from vesuv.migrations import STORE, Format
 
-VERSION = 1
+VERSION: int = STORE.version
 """Version of the store's format."""
 _SETTINGS = ("data.root", "data.layout", "data.spacing", "labels.classes", "labels.ignore")
 
@@ -201,21 +202,21 @@ def write_record(path: Path, record: Record) -> None:
     write_text(path, json.dumps(record.content(), indent=1, allow_nan=False))
 
 
-def read_record(path: Path, kind: type[AnyRecord], version: int | None = None) -> AnyRecord:
+def read_record(path: Path, kind: type[AnyRecord], form: Format | None = None) -> AnyRecord:
     """Read a file of a store.
 
     Args:
         path: The file.
         kind: Class of the record.
-        version: Version that can be read; None: the file states none.
+        form: Versions that can be read; None: any, as another file states it.
 
     Raises:
-        InputError: It is missing, of another version, or damaged.
+        InputError: It is missing, of a newer version, or damaged.
     """
     try:
         text = read_text(path)
-        if version is not None:
-            _check_version(path, json.loads(text), version)
+        if form is not None:
+            text = json.dumps(form.migrated(json.loads(text), path))
         return kind.model_validate_json(text)
     except FileNotFoundError:
         prepare_command = command("prepare")
@@ -227,15 +228,6 @@ def read_record(path: Path, kind: type[AnyRecord], version: int | None = None) -
         raise InputError(
             f"{path}: a damaged store ({reason}); prepare again with --overwrite"
         ) from None
-
-
-def _check_version(path: Path, content: Any, version: int) -> None:
-    file_version = content.get("version") if isinstance(content, dict) else None
-    if file_version != version:
-        raise InputError(
-            f"{path}: this vesuv reads stores of version {version}, found {file_version!r:.60}; "
-            "prepare again with --overwrite"
-        )
 
 
 def first_fault(fault: ValidationError) -> str:
