@@ -27,6 +27,14 @@ def test_each_bin_counts_by_its_share() -> None:
     assert expected_calibration_error(probs, label, ALL) == pytest.approx(expected)
 
 
+def test_a_bin_that_is_too_low_does_not_make_up_for_one_that_is_too_high() -> None:
+    probs, label = np.array([0.9, 0.1]), np.array([True, False])
+
+    # 0.9 against 1, and 0.1 against 0
+    error = expected_calibration_error(probs, label, np.ones(2, bool))
+    assert error == pytest.approx(0.5 * 0.1 + 0.5 * 0.1)
+
+
 def test_a_sure_mistake_is_an_error_of_one() -> None:
     assert expected_calibration_error(np.ones(4), np.zeros(4, bool), ALL) == 1.0
 
