@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tomllib
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,10 @@ def test_a_citation_without_authors_is_not_valid(citation: dict[str, Any]) -> No
 
 
 def test_the_citation_names_the_version_and_licence_of_the_package(
-    citation: dict[str, Any], pytestconfig: pytest.Config
+    citation: dict[str, Any],
 ) -> None:
-    assert citation["version"] == vesuv.__version__
-    assert f'license = "{citation["license"]}"' in (ROOT / "pyproject.toml").read_text()
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert citation["version"] == vesuv.__version__ == version("vesuv")
+    assert "version" in project["project"]["dynamic"]  # stated nowhere else
+    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "vesuv.__version__"}
+    assert citation["license"] == project["project"]["license"]
