@@ -48,6 +48,17 @@ def test_a_run_that_climbs_is_left_alone_until_it_is_late(
     assert find(make(observations=climbing, train={"epochs": 6})) is not None
 
 
+def test_a_short_run_that_climbed_to_its_end_is_told_of_muon_first(
+    make: MakeEvidence, lines: Callable[..., Any]
+) -> None:
+    finding = find(make(observations=lines(0.1, 0.2, 0.3, 0.35, 0.4), train={"epochs": 5}))
+
+    assert finding is not None
+    assert "--set 'optimizer={name: muon}', whose steps are larger, or train.epochs=10" in (
+        finding.remedy
+    )
+
+
 def test_a_rate_that_is_too_high_is_another_matter(
     make: MakeEvidence, lines: Callable[..., Any]
 ) -> None:

@@ -22,6 +22,8 @@ MAX_GAP_GROWTH = 0.02
 """Growth of the gap between training and validation tiles meanwhile, below which nothing was
 learnt by heart."""
 
+_MUON = "--set 'optimizer={name: muon}', whose steps are larger"
+
 
 def find(evidence: Evidence) -> Finding | None:
     """Find a low Dice of training cases, or a short run that more steps would have helped."""
@@ -69,6 +71,8 @@ def _remedy_of_climbing(evidence: Evidence) -> str:
     rate = higher_rate(evidence, 2)
     rate_text = "" if rate is None else f" or optimizer.lr={rate:.2g}"
     longer_run = more_epochs(evidence.config, 2 * evidence.config.train.epochs)
+    if _has_ended(evidence) and _short_run_steps(evidence) is not None:
+        return f"It is still climbing: {_MUON}, or {longer_run}{rate_text}."
     return f"It is still climbing: --set {longer_run}{rate_text}."
 
 
@@ -96,12 +100,8 @@ def _larger(evidence: Evidence) -> str:
 
 def _finding_of_slow_optimizer(evidence: Evidence) -> Finding | None:
     """Find a short run of another optimiser than Muon whose Dice rose on all tiles to the end."""
-    config = evidence.config
-    steps_per_epoch = config.train.steps_per_epoch
-    if config.optimizer.name == "muon" or steps_per_epoch is None:
-        return None
-    steps = config.train.epochs * steps_per_epoch
-    if steps > MAX_SHORT_STEPS or evidence.epoch + 1 < END_SHARE * config.train.epochs:
+    steps = _short_run_steps(evidence)
+    if steps is None or not _has_ended(evidence):
         return None
     for name, history in class_fit_histories(evidence).items():
         if len(history) < NUM_VALIDATIONS:
@@ -111,6 +111,19 @@ def _finding_of_slow_optimizer(evidence: Evidence) -> Finding | None:
         if gain >= MIN_LATE_GAIN and last.gap - middle.gap < MAX_GAP_GROWTH:
             return _slow_optimizer(evidence, name, middle, last, steps)
     return None
+
+
+def _short_run_steps(evidence: Evidence) -> int | None:
+    """Return the steps of a short run that another optimiser than Muon trains; else None."""
+    train = evidence.config.train
+    if evidence.config.optimizer.name == "muon" or train.steps_per_epoch is None:
+        return None
+    steps = train.epochs * train.steps_per_epoch
+    return steps if steps <= MAX_SHORT_STEPS else None
+
+
+def _has_ended(evidence: Evidence) -> bool:
+    return evidence.epoch + 1 >= END_SHARE * evidence.config.train.epochs
 
 
 def _slow_optimizer(evidence: Evidence, name: str, middle: Fit, last: Fit, steps: int) -> Finding:
@@ -124,10 +137,7 @@ def _slow_optimizer(evidence: Evidence, name: str, middle: Fit, last: Fit, steps
             f"{middle.train:.3f} to {last.train:.3f} on tiles of training cases: nothing was "
             "learnt by heart, and the steps ended first."
         ),
-        remedy=(
-            "--set 'optimizer={name: muon}', whose steps are larger, or "
-            f"{more_epochs(evidence.config, 2 * evidence.config.train.epochs)}."
-        ),
+        remedy=(f"{_MUON}, or {more_epochs(evidence.config, 2 * evidence.config.train.epochs)}."),
         severity="warning",
         epochs=(middle.epoch, last.epoch),
         numbers={"train_dice": last.train, "validation_dice": last.validation, "steps": steps},
