@@ -15,6 +15,7 @@ from vesuv.config.postprocess import read_chain
 from vesuv.data.labels import IGNORE
 from vesuv.evaluation.overlap import confusion
 from vesuv.inference.masks import ClassCut, MaskSettings
+from vesuv.selection.candidate_scores import case_score
 from vesuv.selection.class_search import _ClassSearch, search_classes
 from vesuv.selection.search import SearchProblem
 from vesuv.selection.summary import selection_summary
@@ -212,3 +213,31 @@ def test_the_curves_of_each_class_pass_through_the_choice(problem: SearchProblem
         index = curves[0].thresholds.index(cut.threshold)
         dice = [curve.overlaps()[index].dice for curve in curves]
         assert np.mean(dice) == pytest.approx(one.dice, abs=1e-12)
+
+
+def test_each_case_is_scored_once_for_all_parts(
+    make_problem: Callable[..., SearchProblem], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    num_scored = 0
+
+    def counted(*args: Any) -> Any:
+        nonlocal num_scored
+        num_scored += 1
+        return case_score(*args)
+
+    monkeypatch.setattr("vesuv.selection.class_search.case_score", counted)
+    names = "ABCDEFGHIJ"
+    cases = {name: noisy(0, THREE) for name in names}
+    problem = make_problem(
+        {name: label for name, (label, _) in cases.items()},
+        {"best": {name: probs for name, (_, probs) in cases.items()}},
+        thresholds=CUTS,
+        tolerance=1.0,
+        targets=THREE,
+    )
+
+    search_classes(problem)
+
+    # Equal cases: every part of them makes the same passes, two classes in at most three rounds.
+    assert len(problem.parts) == len(names)
+    assert num_scored <= len(names) * len(CUTS) * 2 * 3

@@ -82,14 +82,9 @@ class CandidateScores:
     def _class_choices(self, used_cases: Part) -> tuple[ClassChoice, ...]:
         """Return the scores of each of several classes over a part of the cases."""
         voxels = self._num_valid[used_cases]
-        cases = [case for case, is_used in zip(self.cases, used_cases, strict=True) if is_used]
         choices = []
-        for index, (name, _) in enumerate(self.candidate.classes):
-            rows = [case.classes[index] for case in cases]
-            predicted, labelled, dice = (
-                np.array([row[column] for row in rows])
-                for column in ("predicted_fraction", "labelled_fraction", "dice")
-            )
+        for (name, _), columns in zip(self.candidate.classes, self._class_columns, strict=True):
+            predicted, labelled, dice = columns[:, used_cases]
             present = dice[~np.isnan(dice)]
             choices.append(
                 ClassChoice(
@@ -105,6 +100,15 @@ class CandidateScores:
     @cached_property
     def _num_valid(self) -> NDArray[np.int64]:
         return np.array([case.num_valid for case in self.cases])
+
+    @cached_property
+    def _class_columns(self) -> list[NDArray[np.float64]]:
+        """Predicted fraction, labelled fraction and Dice of each class, (3, cases)."""
+        names = ("predicted_fraction", "labelled_fraction", "dice")
+        return [
+            np.array([[case.classes[index][name] for case in self.cases] for name in names])
+            for index in range(len(self.candidate.classes))
+        ]
 
     @cached_property
     def _columns(self) -> NDArray[np.float64]:

@@ -76,6 +76,10 @@ class _ClassSearch:
     progress: Progress
     counts: dict[tuple[str, int, Thresholds], list[Tensor]] = field(default_factory=dict)
     """Predictions, class and the others' thresholds -> matrices (threshold, C, C) of each case."""
+    step_scores: dict[tuple[str, int, Thresholds], list[CandidateScores]] = field(
+        default_factory=dict
+    )
+    """The same -> scores at every threshold of the class; each part of the cases ranks them."""
     scores: dict[Candidate, CandidateScores] = field(default_factory=dict)
 
     @cached_property
@@ -134,27 +138,34 @@ class _ClassSearch:
 
     def _best_thresholds(self, one: OofPredictions, part: Part) -> Thresholds:
         """Choose the threshold of one class after another, given those of the others."""
-        targets, config = self.problem.targets, without_leaderboard(self.problem.config)
-        thresholds = (EVEN_THRESHOLD,) * len(targets.names)
+        config, num = without_leaderboard(self.problem.config), len(self.problem.targets.names)
+        thresholds = (EVEN_THRESHOLD,) * num
         for _ in range(ROUNDS):
             before = thresholds
-            for target in range(len(targets.names)):
-                matrices = self._matrices(one, target, thresholds)
-                candidates = {
-                    self._candidate(one.name, _replaced(thresholds, target, cut)): index
-                    for index, cut in enumerate(self.cuts)
-                }
-                scored = [
-                    CandidateScores(
-                        candidate, tuple(case_score(case[index], targets) for case in matrices)
-                    )
-                    for candidate, index in candidates.items()
-                ]
+            for target in range(num):
+                scored = self._step_scores(one, target, thresholds)
                 best = rank(choices(scored, part), config)[0].candidate
-                thresholds = _replaced(thresholds, target, self.cuts[candidates[best]])
+                thresholds = tuple(cut.effective_threshold for cut in best.cuts)
             if thresholds == before:
                 break
         return thresholds
+
+    def _step_scores(
+        self, one: OofPredictions, target: int, thresholds: Thresholds
+    ) -> list[CandidateScores]:
+        """Return the scores of all cases at every threshold of one class."""
+        key = (one.name, target, _replaced(thresholds, target, EVEN_THRESHOLD))
+        if key not in self.step_scores:
+            matrices = self._matrices(one, target, thresholds)
+            targets = self.problem.targets
+            self.step_scores[key] = [
+                CandidateScores(
+                    self._candidate(one.name, _replaced(thresholds, target, cut)),
+                    tuple(case_score(case[index], targets) for case in matrices),
+                )
+                for index, cut in enumerate(self.cuts)
+            ]
+        return self.step_scores[key]
 
     def _matrices(self, one: OofPredictions, target: int, thresholds: Thresholds) -> list[Tensor]:
         """Return each case's confusion matrices at every threshold of one class."""
