@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 DEMO := log/demo
-PYTEST := $(BIN)/pytest --numprocesses auto --maxprocesses 8 --dist worksteal
+PROCESSES := --numprocesses auto --maxprocesses 8 --dist worksteal
+PYTEST := OMP_WAIT_POLICY=passive $(BIN)/pytest $(PROCESSES)
 
-.PHONY: setup demo test test-slow check format docs gallery package clean
+.PHONY: setup demo test test-slow coverage check format docs gallery package clean
 
 setup: $(VENV)/installed
 
@@ -15,10 +16,15 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@touch $@
 
 test: setup
-	OMP_WAIT_POLICY=passive $(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-slow: setup
-	OMP_WAIT_POLICY=passive $(PYTEST) -m slow
+	$(PYTEST) -m slow
+
+coverage: setup  # of vesuv/ by all tests, the slow ones too; takes twice their time
+	OMP_WAIT_POLICY=passive $(BIN)/coverage run -m pytest $(PROCESSES)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 check: setup
 	$(BIN)/ruff check .
@@ -37,15 +43,12 @@ docs: setup
 gallery: setup  # draw the pictures of docs/gallery/*.py anew that are older than their script
 	$(BIN)/python -m docs.gallery
 
-package: setup  # sdist, the wheel made of it, and its installation into an empty environment
+package: setup  # sdist, the wheel made of it, and its use in an empty environment
 	rm -rf dist
 	mkdir dist
 	$(BIN)/python -c "from setuptools.build_meta import build_sdist; build_sdist('dist')" >/dev/null
 	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist dist/vesuv-*.tar.gz
-	$(PYTHON) -m venv dist/venv
-	dist/venv/bin/pip install --quiet --constraint constraints.txt dist/vesuv-*.whl
-	cd dist && venv/bin/vesuv phantom --output phantom --size 32
-	cd dist && venv/bin/vesuv train --config demo --fold 0 --dry-run --set data.root=phantom
+	PYTHON=$(PYTHON) .ci/package dist/vesuv-*.whl
 	@ls dist/*.whl dist/*.tar.gz
 
 demo: setup

@@ -36,6 +36,7 @@ ROOMS: dict[str, tuple[Mutant, ...]] = {
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rooms", nargs="+", choices=list(ROOMS), default=list(ROOMS))
+    parser.add_argument("--near", action="store_true", help="no test of the folder's other modules")
     options = parser.parse_args()
     os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
     mutants = [mutant for room in options.rooms for mutant in ROOMS[room]]
@@ -45,7 +46,7 @@ def main() -> int:
         copy = Copy(Path(folder))
         for mutant in mutants:
             start = time.monotonic()
-            test = copy.catching_test(mutant)
+            test = copy.catching_test(mutant, near=options.near)
             caught += [] if test is None else [test]
             caught_by = "**survives**" if test is None else f"`{test.removeprefix('tests/')}`"
             print(f"| {mutant.name} | `{mutant.module}` | {caught_by} |", flush=True)

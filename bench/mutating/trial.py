@@ -45,19 +45,25 @@ class Mutant:
         """Return the file in a copy of the tree."""
         return repository / "vesuv" / self.module
 
-    def tests(self) -> list[tuple[str, ...]]:
-        """Return what is tried in turn: tests of the module, tests that import it, its folder."""
+    def tests(self, *, near: bool = False) -> list[tuple[str, ...]]:
+        """Return what is tried in turn: tests of the module, tests that import it, its folder.
+
+        Args:
+            near: Leave the folder out, unless there is nothing else.
+        """
         folder = (REPOSITORY / "tests" / self.module).parent
         own = folder / f"test_{Path(self.module).name}"
         name = ".".join(("vesuv", *Path(self.module).with_suffix("").parts))
         imports = re.compile(rf"\b{re.escape(name)}\b")
-        near = [
+        importing = [
             path
             for path in sorted(folder.rglob("test_*.py"))
             if path != own and imports.search(path.read_text())
         ]
-        turns = [[own] if own.is_file() else [], near, [folder]]
-        return [tuple(str(p.relative_to(REPOSITORY)) for p in turn) for turn in turns if turn]
+        turns = [turn for turn in ([own] if own.is_file() else [], importing) if turn]
+        if not near or not turns:
+            turns.append([folder])
+        return [tuple(str(path.relative_to(REPOSITORY)) for path in turn) for turn in turns]
 
 
 class Copy:
@@ -75,8 +81,12 @@ class Copy:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(_PRELOADED)
 
-    def catching_test(self, mutant: Mutant) -> str | None:
+    def catching_test(self, mutant: Mutant, *, near: bool = False) -> str | None:
         """Return the first test that fails with the bug; None: all pass.
+
+        Args:
+            mutant: The bug.
+            near: As for `Mutant.tests`.
 
         Raises:
             ValueError: The text is not in the file exactly once.
@@ -87,7 +97,7 @@ class Copy:
             raise ValueError(f"{mutant.name}: {mutant.before!r} must stand once in {source}")
         self._write(source, text.replace(mutant.before, mutant.after))
         try:
-            failures = (self.first_failure(*places) for places in mutant.tests())
+            failures = (self.first_failure(*places) for places in mutant.tests(near=near))
             return next(filter(None, failures), None)
         finally:
             self._write(source, text)

@@ -33,6 +33,15 @@ def test_the_best_dice_wins_among_choices_within_the_tolerance() -> None:
     )
 
 
+def test_a_gap_that_equals_the_tolerance_is_within_it() -> None:
+    candidates = [_choice("best", 0.5, gap=0.01, dice=0.7), _choice("last", 0.5, 0.02, 0.9)]
+
+    chosen, why = _select(candidates, SelectionConfig(tolerance=0.02))
+
+    assert chosen.checkpoint == "last"
+    assert "(2 of 2) whose foreground fraction is off by at most 2.00%" in why
+
+
 def test_the_smallest_gap_wins_when_none_is_within_the_tolerance() -> None:
     candidates = [_choice("best", 0.5, 0.30, 0.9), _choice("last", 0.9, 0.10, 0.5)]
 
