@@ -43,6 +43,7 @@ _VERBS = {
     "import_nnunet": "Write a trained nnU-Net as a bundle.",
     "evaluate": "Score predictions against labels; compare folders of predictions.",
     "diagnose": "Say what is the matter with runs and what to do about it.",
+    "view": "Draw volumes with labels and predictions, or open them in a browser.",
     "digitize": "Turn masks of a log's curves into calibrated values at even depths.",
     "study": "Compare configurations on the same folds, seeds and budget.",
     "curves": "Pick sinusoids in borehole image logs: train, predict, evaluate and more.",

@@ -11,10 +11,9 @@ from cyclopts.validators import Number
 from rich.console import Console
 
 from vesuv.cli.console import console
-from vesuv.cli.options import DryRun, Switch, several
+from vesuv.cli.options import DryRun, Switch, named_labels, several
 from vesuv.cli.progress import shown_progress
 from vesuv.cli.tables import rich_table
-from vesuv.config import load_config
 from vesuv.config.labels import LabelsConfig
 from vesuv.errors import InputError, InputErrors
 from vesuv.evaluation.folders import (
@@ -24,13 +23,12 @@ from vesuv.evaluation.folders import (
     score_folders,
     write_scores,
 )
-from vesuv.evaluation.label_values import common_labels, parse_classes
+from vesuv.evaluation.label_values import common_labels
 from vesuv.evaluation.pictures import PictureSource
 from vesuv.evaluation.score_tables import cases_table
 from vesuv.inference.provenance import PROVENANCE, predicted_labels
 from vesuv.io.formats import suffix, volumes_in
 from vesuv.report.figures import triptych
-from vesuv.runs.folder import RunFolder
 
 _MAX_TABLE_CASES = 40
 """Largest number of cases in the printed table; scores.csv lists all."""
@@ -91,7 +89,7 @@ def evaluate(
             "name it"
         )
     target = output or predictions[0]
-    schema = _labels(predictions, _named_labels(run, config, classes, ignore))
+    schema = _labels(predictions, named_labels(run, config, classes, ignore))
     options = ScoreOptions(
         schema, measures, leaderboard, ignored_voxels, groups, workers, overwrite
     )
@@ -135,23 +133,6 @@ def _recorded_labels(folder: Path) -> dict[str, LabelsConfig]:
     places = [folder, *(path for path in volumes_in(folder) if path.is_dir())]
     records = {str(place / PROVENANCE): predicted_labels(place) for place in places}
     return {file: labels for file, labels in records.items() if labels is not None}
-
-
-def _named_labels(
-    run: Path | None, config: Path | None, classes: Sequence[str], ignore: int | None
-) -> dict[str, LabelsConfig]:
-    """Return the label values that the call names, with the option that does; at most one."""
-    given = {"--run": run is not None, "--config": config is not None, "--classes": bool(classes)}
-    options = [option for option, is_given in given.items() if is_given]
-    if len(options) > 1:
-        raise InputError(f"{', '.join(options)}: all name label values; give one of them")
-    if ignore is not None and not classes:
-        raise InputError("--ignore: belongs to --classes; give both or neither")
-    if run is not None:
-        return {f"--run {run}": RunFolder.open(run).config.labels}
-    if config is not None:
-        return {f"--config {config}": load_config(config).labels}
-    return {"--classes": parse_classes(classes, ignore)} if classes else {}
 
 
 def _show(out: Console, scores: FolderScores, files: Sequence[Path]) -> None:

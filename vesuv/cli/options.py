@@ -9,9 +9,12 @@ from typing import Annotated
 import torch
 from cyclopts import Parameter
 
+from vesuv.config import load_config
 from vesuv.config.former_keys import renamed_change
+from vesuv.config.labels import LabelsConfig
 from vesuv.config.training import Views
 from vesuv.errors import InputError
+from vesuv.evaluation.label_values import parse_classes
 from vesuv.inference.members import trained_config
 from vesuv.runs.folder import RunFolder
 from vesuv.runtime.machine import resolve
@@ -68,3 +71,24 @@ def use_threads(runs: Sequence[Path], changes: Sequence[str]) -> None:
     for path in runs[:1]:
         runtime = trained_config(RunFolder.open(path), changes).runtime
         torch.set_num_threads(resolve(runtime).threads)
+
+
+def named_labels(
+    run: Path | None, config: Path | None, classes: Sequence[str], ignore: int | None
+) -> dict[str, LabelsConfig]:
+    """Return the label values that the call names, with the option that does; at most one.
+
+    Raises:
+        InputError: Several options name label values, or --ignore stands without --classes.
+    """
+    given = {"--run": run is not None, "--config": config is not None, "--classes": bool(classes)}
+    options = [option for option, is_given in given.items() if is_given]
+    if len(options) > 1:
+        raise InputError(f"{', '.join(options)}: all name label values; give one of them")
+    if ignore is not None and not classes:
+        raise InputError("--ignore: belongs to --classes; give both or neither")
+    if run is not None:
+        return {f"--run {run}": RunFolder.open(run).config.labels}
+    if config is not None:
+        return {f"--config {config}": load_config(config).labels}
+    return {"--classes": parse_classes(classes, ignore)} if classes else {}

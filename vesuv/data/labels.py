@@ -38,7 +38,7 @@ def encode_and_count(label: Array, config: LabelsConfig) -> tuple[ClassArray, Va
     Raises:
         InputError: A value is not declared, not a whole number, or not finite.
     """
-    integers = _whole_numbers(label)
+    integers = whole_numbers(label)
     counts = count_values(integers)
     _refuse_undeclared(counts, config)
     values = sorted(counts)
@@ -104,8 +104,12 @@ def _offsets(plane: Array, lowest: int) -> Array:
     return offsets
 
 
-def _whole_numbers(label: Array) -> Array:
-    """Convert a label to an integer type; NIfTI labels are often stored as floats."""
+def whole_numbers(label: Array) -> Array:
+    """Convert a label to an integer type; NIfTI labels are often stored as floats.
+
+    Raises:
+        InputError: A value is not a whole number, or not finite.
+    """
     if label.dtype.kind == "b":
         return label.view(np.uint8)
     if label.dtype.kind in "iu":

@@ -17,10 +17,10 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from vesuv.io.printable import printable
-from vesuv.report.pictures import class_colours
+from vesuv.report.pictures import FOREGROUND, class_colours
 from vesuv.report.study import ArmCurve
 
-_BACKGROUND, _FOREGROUND, _CHOSEN = "#9aa5b1", "#c8553d", "#1f4e79"
+_BACKGROUND, _CHOSEN = "#9aa5b1", "#1f4e79"
 _TRANSPARENT = "#00000000"
 _IGNORED = "#b8b8b8"
 _OPACITY = 0.65
@@ -133,7 +133,7 @@ def calibration(
     mean_probability = probability[filled] / voxels[filled]
     frequency = foreground[filled] / voxels[filled]
     curve_axes.plot([0, 1], [0, 1], color="black", linestyle=":", label="calibrated")
-    curve_axes.plot(mean_probability, frequency, marker="o", color=_FOREGROUND)
+    curve_axes.plot(mean_probability, frequency, marker="o", color=FOREGROUND)
     curve_axes.set(ylabel="frequency of labelled foreground", xlim=(0, 1), ylim=(0, 1))
     curve_axes.legend(fontsize="small")
     count_axes.stairs(voxels, np.linspace(0, 1, len(voxels) + 1), fill=True, color=_BACKGROUND)
@@ -199,7 +199,7 @@ def triptych(
     figure = Figure(figsize=(12, 4.4), layout="constrained")
     axes = figure.subplots(1, 3)
     foreground_names = class_names[1:]
-    colours = class_colours(len(foreground_names)) if len(class_names) > 2 else [_FOREGROUND]
+    colours = class_colours(len(foreground_names)) if len(class_names) > 2 else [FOREGROUND]
     names = (f"image, slice {index}", "label (grey: ignored)", "prediction")
     for axis, name, classes in zip(axes, names, (None, label, prediction), strict=True):
         axis.imshow(grey, cmap="gray", vmin=low, vmax=max(high, low + 1e-6))
@@ -227,7 +227,7 @@ def _draw_histogram(axis: Axes, histogram: NDArray[np.int64], class_name: str | 
     if class_name is not None:
         labels = ("otherwise", _plain(class_name))
     edges = np.linspace(0, 1, histogram.shape[1] + 1)
-    for counts, name, colour in zip(histogram, labels, (_BACKGROUND, _FOREGROUND), strict=True):
+    for counts, name, colour in zip(histogram, labels, (_BACKGROUND, FOREGROUND), strict=True):
         share = counts / max(int(counts.sum()), 1)
         axis.stairs(share, edges, fill=True, alpha=0.6, color=colour, label=f"labelled {name}")
     xlabel = "foreground probability" if class_name is None else "score that the threshold cuts"

@@ -34,6 +34,8 @@ COLOURS = {
 """Colours that people with any kind of colour vision can distinguish."""
 _CLASS_COLOURS = ("#f0e442", "#d55e00", "#0072b2", "#cc79a7", "#56b4e9", "#009e73")
 """Okabe and Ito's colours; those that resemble the colours of errors are last."""
+FOREGROUND = "#c8553d"
+"""Colour of a single foreground class."""
 _SHADES = (1.0, 0.6, 0.35)
 """Brightness of the first six classes, the next six, and the six after those."""
 BACKGROUND = "#181b20"
@@ -44,8 +46,30 @@ RAMP = {0: "#0a0e20", 25: "#263e80", 50: "#787a80", 75: "#d6b04a", 100: "#fff4be
 """Probability in per cent -> colour."""
 
 
-def _rgb(*colours: str) -> Array:
+def rgb(*colours: str) -> Array:
+    """Return colours such as "#f09600" as numbers 0 to 255, (n, 3), or (3,) of a single one."""
     return np.array([ImageColor.getrgb(colour) for colour in colours]).squeeze()
+
+
+def error_masks(label: Array, prediction: Array, *, several_classes: bool) -> dict[str, Mask]:
+    """Return the masks of true positives, false positives and false negatives.
+
+    With several classes also of foreground that is predicted as another foreground class, which is
+    no true positive.
+
+    Args:
+        label: Class indices.
+        prediction: Class indices, of the same shape.
+        several_classes: Whether there is more than one foreground class.
+    """
+    foreground, predicted = label > 0, prediction > 0
+    wrong_class = foreground & predicted & (label != prediction)
+    masks = {
+        "true_positive": predicted & foreground & ~wrong_class,
+        "false_positive": predicted & ~foreground,
+        "false_negative": ~predicted & foreground,
+    }
+    return masks | ({"wrong_class": wrong_class} if several_classes else {})
 
 
 def class_colours(num: int) -> list[str]:
@@ -54,16 +78,17 @@ def class_colours(num: int) -> list[str]:
     colours = []
     for index in range(num):
         shade = _SHADES[index // num_colours % num_shades]
-        red, green, blue = (shade * _rgb(_CLASS_COLOURS[index % num_colours])).astype(int)
+        red, green, blue = (shade * rgb(_CLASS_COLOURS[index % num_colours])).astype(int)
         colours.append(f"#{red:02x}{green:02x}{blue:02x}")
     return colours
 
 
-_LABEL = _rgb(BACKGROUND, "#e8ecf1")
-_STRIPES = _rgb(*HATCH)
-_PALETTE = np.stack(
-    [np.interp(np.arange(256) / 2.55, list(RAMP), c) for c in _rgb(*RAMP.values()).T], axis=1
+_LABEL = rgb(BACKGROUND, "#e8ecf1")
+_STRIPES = rgb(*HATCH)
+PROBABILITY_PALETTE = np.stack(
+    [np.interp(np.arange(256) / 2.55, list(RAMP), c) for c in rgb(*RAMP.values()).T], axis=1
 )
+"""Colours of the probabilities 0/255 to 255/255, (256, 3)."""
 
 
 @dataclass(frozen=True)
@@ -88,19 +113,8 @@ class Slice:
 
     @property
     def errors(self) -> dict[str, Mask]:
-        """Masks of true positives, false positives and false negatives among the valid voxels.
-
-        With several classes also of foreground that is predicted as another foreground class,
-        which is no true positive.
-        """
-        foreground, predicted = self.label > 0, self.prediction > 0
-        wrong_class = foreground & predicted & (self.label != self.prediction)
-        masks = {
-            "true_positive": predicted & foreground & ~wrong_class,
-            "false_positive": predicted & ~foreground,
-            "false_negative": ~predicted & foreground,
-        }
-        return masks | ({"wrong_class": wrong_class} if self.class_names else {})
+        """Masks of the kinds of right and wrong voxels among the valid ones."""
+        return error_masks(self.label, self.prediction, several_classes=bool(self.class_names))
 
     @property
     def counts(self) -> dict[str, int]:
@@ -127,22 +141,22 @@ class Slice:
         """Pictures by name, as data URIs."""
         errors = 0.6 * np.repeat(self.image[..., None], 3, axis=2)
         for name, mask in self.errors.items():
-            errors[mask] = 0.25 * errors[mask] + 0.85 * _rgb(COLOURS[name])
+            errors[mask] = 0.25 * errors[mask] + 0.85 * rgb(COLOURS[name])
         panels = {
             "image": Image.fromarray(self.image),
-            "label": Image.fromarray(_hatch(self._colour_classes(self.label), self.ignored)),
+            "label": Image.fromarray(hatch(self._colour_classes(self.label), self.ignored)),
         }
         if self.class_names:
             prediction = self._colour_classes(self.prediction)
-            panels["prediction"] = Image.fromarray(_hatch(prediction, self.ignored))
+            panels["prediction"] = Image.fromarray(hatch(prediction, self.ignored))
         panels["probability"] = _colour_probability(self.probability)
-        panels["errors"] = Image.fromarray(_hatch(errors, self.ignored))
+        panels["errors"] = Image.fromarray(hatch(errors, self.ignored))
         return {name: png(picture) for name, picture in panels.items()}
 
     def _colour_classes(self, classes: ClassArray) -> Array:
         if not self.class_names:
             return _LABEL[classes]
-        palette = _rgb(BACKGROUND, *class_colours(len(self.class_names)))
+        palette = rgb(BACKGROUND, *class_colours(len(self.class_names)))
         return palette[classes]
 
 
@@ -212,8 +226,8 @@ def _class_names(arrays: Mapping[str, Array], shape: tuple[int, ...]) -> tuple[s
     return tuple(map(printable, names[1:])) if len(names) > 2 else ()
 
 
-def _hatch(colours: Array, mask: Mask) -> Array:
-    """Draw stripes over the voxels of a mask."""
+def hatch(colours: Array, mask: Mask) -> Array:
+    """Return colours (y, x, 3) as uint8, with stripes over the voxels of a mask."""
     y, x = np.indices(mask.shape)
     width = max(2, max(mask.shape) // 48)
     stripes = _STRIPES[((x + y) // width) % 2]
@@ -222,5 +236,5 @@ def _hatch(colours: Array, mask: Mask) -> Array:
 
 def _colour_probability(probability: Array) -> Image.Image:
     picture = Image.fromarray(probability)
-    picture.putpalette(_PALETTE.round().astype(np.uint8).tobytes())
+    picture.putpalette(PROBABILITY_PALETTE.round().astype(np.uint8).tobytes())
     return picture

@@ -1,0 +1,149 @@
+"""Neuroglancer, and what a browser shows of it."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.report.chromium import CHROMIUM
+from tests.visualization.scenes import SHEET, ball
+from tests.visualization.test_scene import write_image
+from vesuv.errors import InputError
+from vesuv.visualization.browser import open_browser_view
+from vesuv.visualization.scene import open_levels, scene_of
+
+pytest.importorskip("neuroglancer")
+
+NO_INTERNET = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+FLAGS = ("--headless", "--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
+         "--window-size=900,700", "--remote-debugging-port=0", NO_INTERNET)  # fmt: skip
+
+
+def source(view, layer: str):
+    """Return the volume of a layer."""
+    url = view.viewer.state.layers[layer].layer.source[0].url
+    volumes = view.viewer.volume_manager.volumes.values()
+    return next(volume for volume in volumes if volume.token == url.rpartition(".")[2])
+
+
+def test_the_page_is_on_this_computer_alone_and_holds_all_layers() -> None:
+    volume = ball().astype(np.float32)
+    scene = scene_of(
+        {"image": volume, "label": ball(), "mask": ball(), "probability": volume,
+         "uncertainty": volume}, labels=SHEET,
+    )  # fmt: skip
+
+    view = open_browser_view([scene])
+
+    assert view.url.startswith("http://127.0.0.1:")
+    layers = {layer.name: layer.visible for layer in view.viewer.state.layers}
+    assert layers == {
+        "image": True,
+        "label": False,
+        "mask": False,
+        "errors: 1 true positive, 2 false positive, 3 false negative": True,
+        "probability": False,
+        "uncertainty": False,
+    }
+
+
+def test_segments_have_the_colours_of_the_report() -> None:
+    view = open_browser_view([scene_of({"label": ball() + ball(radius=2.0)})])
+
+    layer = view.viewer.state.layers["label: 1 1, 2 2"].layer
+    assert dict(layer.segment_colors) == {1: "#f0e442", 2: "#d55e00"}
+    assert set(layer.segments) == {1, 2}
+
+
+def test_voxels_have_their_lengths() -> None:
+    view = open_browser_view([scene_of({"mask": ball()}, (3.0, 1.0, 0.5))])
+
+    assert view.viewer.state.dimensions.names == ("x", "y", "z")
+    assert list(view.viewer.state.dimensions.scales) == [0.5, 1.0, 3.0]
+
+
+def test_a_coarser_scale_is_read_from_its_level(tmp_path: Path) -> None:
+    array = np.random.default_rng(0).integers(0, 9, (16, 8, 8)).astype(np.uint16)
+    levels = open_levels({"image": write_image(tmp_path / "a.zarr", array)})
+    volume = source(open_browser_view(levels), "image")
+    start, end = np.array([1, 0, 2]), np.array([5, 3, 4])
+
+    for factors, scene in zip(("1,1,1", "2,2,2"), levels, strict=False):
+        content, _ = volume.get_encoded_subvolume("raw", start, end, factors)
+        expected = scene.image((slice(1, 5), slice(0, 3), slice(2, 4)))
+        read = np.frombuffer(content, np.uint16).reshape((4, 3, 2), order="F")
+        assert np.array_equal(read, expected)
+    content, _ = volume.get_encoded_subvolume("raw", start * 0, np.array([4, 4, 4]), "2,1,1")
+    pairs = (array[:8:2, :4, :4].astype(float) + array[1:8:2, :4, :4]) / 2
+    read = np.frombuffer(content, np.uint16).reshape((4, 4, 4), order="F")
+    assert np.abs(read - pairs).max() <= 0.5
+
+
+def test_errors_are_computed_for_the_region_that_is_shown() -> None:
+    label, mask = np.zeros((2, 2, 3), np.uint8), np.zeros((2, 2, 3), np.uint8)
+    label[0, 0], mask[0, 0] = [1, 0, 1], [1, 1, 0]
+    view = open_browser_view([scene_of({"label": label, "mask": mask}, labels=SHEET)])
+    volume = source(view, "errors: 1 true positive, 2 false positive, 3 false negative")
+
+    content, _ = volume.get_encoded_subvolume("raw", np.zeros(3, int), np.array([1, 1, 3]), "1,1,1")
+
+    assert np.frombuffer(content, np.uint32).tolist() == [1, 2, 3]
+
+
+def test_large_volumes_have_no_surfaces(monkeypatch: pytest.MonkeyPatch) -> None:
+    from neuroglancer.local_volume import MeshesNotSupportedForVolume
+
+    from vesuv.visualization import pyramid_volume
+
+    volume = source(open_browser_view([scene_of({"mask": ball()})]), "mask")
+    assert len(volume.get_object_mesh(1)) > 1000
+
+    monkeypatch.setattr(pyramid_volume, "_MOST_MESH_VOXELS", 1000)
+    with pytest.raises(MeshesNotSupportedForVolume):
+        volume.get_object_mesh(1)
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "neuroglancer", None)
+
+    with pytest.raises(InputError, match=r"needs the package neuroglancer, .*vesuv\[view\]"):
+        open_browser_view([scene_of({"mask": ball()})])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+def test_a_browser_without_internet_shows_image_and_errors(tmp_path: Path) -> None:
+    assert CHROMIUM is not None
+    image = 50.0 + 150.0 * ball(32, 8.0)
+    label, mask = ball(32, 8.0), ball(32, 8.0)
+    label[:, :, :12], mask[:, :, 20:] = 0, 0
+    scene = scene_of({"image": image, "label": label, "mask": mask}, labels=SHEET)
+    view = open_browser_view([scene])
+
+    browser = subprocess.Popen(
+        [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path}", view.url], stderr=subprocess.DEVNULL
+    )
+    try:
+        shown = view.viewer.screenshot(size=(600, 450)).screenshot.image
+    finally:
+        browser.terminate()
+        browser.wait()
+
+    pixels = np.asarray(Image.open(io.BytesIO(shown)).convert("RGB")).astype(int)
+    red, green, blue = np.moveaxis(pixels[: 450 // 2, : 600 // 2], -1, 0)  # the slice z = 16
+    grey = (abs(red - green) < 5) & (abs(green - blue) < 5)
+    kinds = {
+        "right": (green - red > 40) & (green - blue > 15),
+        "wrong": (red - blue > 60) & (red > green),
+        "missed": (blue - red > 40) & (blue > green),
+        "black": grey & (red < 20),
+    }
+    shares = {kind: float(mask.mean()) for kind, mask in kinds.items()}
+    assert all(value > 0.01 for value in shares.values()), shares
+    assert shares["right"] < 0.5

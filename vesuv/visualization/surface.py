@@ -1,0 +1,281 @@
+"""Surfaces of classes or errors, drawn without a screen by VTK (extra `view`)."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from vesuv.errors import InputError
+from vesuv.report.pictures import COLOURS, PROBABILITY_PALETTE
+from vesuv.types import Array, ClassArray, Region, Shape
+from vesuv.visualization.layout import Legend, Tile, sheet
+from vesuv.visualization.panels import (
+    ERRORS,
+    ClassPalette,
+    Style,
+    check_panels,
+    error_classes,
+    palette_of,
+)
+from vesuv.visualization.scene import CLASS_LAYERS, VALUE_LAYERS, Scene
+from vesuv.visualization.slices import legend_of, main_panel
+
+LARGEST_EDGE = 400
+"""Edge of the level that a surface is made of, where an image has levels."""
+_MOST_VOXELS = 320**3
+"""Voxels that a surface is made of; larger volumes are reduced by a whole factor."""
+_ELEVATION, _START = 25.0, 35.0
+"""Degrees above the slices, and of the first view around the axis z."""
+_VIEW_ANGLE = 15.0
+"""Degrees that a picture covers."""
+_SLAB = 1 << 25
+"""Voxels that are read at once."""
+_OSMESA = ("libOSMesa.so.8", "libOSMesa.so.6", "libOSMesa.so")
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Surface of one class or kind of error."""
+
+    mesh: Any
+    colour: str | None
+    """None: the mesh holds values."""
+
+
+def surface_frames(
+    scene: Scene, *, panel: str | None = None, size: int = 480, num_frames: int = 1
+) -> Iterator[Image.Image]:
+    """Yield views of a surface that turns once around the axis z, whose first slice is on top.
+
+    Large volumes are reduced: a voxel then stands for a cube of voxels, and holds a class if one of
+    them does.
+
+    Args:
+        scene: The volumes.
+        panel: label, mask, errors; or probability, uncertainty: the surface of the mask (or label)
+            in the colours of these. None: errors, or the first that is given of mask and label.
+        size: Edge of a picture in pixels.
+        num_frames: Views.
+
+    Raises:
+        InputError: A package is missing, a volume is not given, or there is no foreground.
+    """
+    pyvista = load_pyvista()
+    panel = panel or main_panel(scene)
+    check_panels(scene, [panel])
+    layer = next((layer for layer in ("mask", "label") if layer in scene.volumes), None)
+    if panel == "image" or layer is None:
+        raise InputError("--surface: needs the classes of a --mask or --label; give one of them")
+    step = math.ceil((math.prod(scene.shape) / _MOST_VOXELS) ** (1 / 3))
+    slabs = _slabs(scene.shape, step)
+    palette = palette_of(scene, slabs)
+    source = panel if panel in (ERRORS, *CLASS_LAYERS) else layer
+    classes = _reduced(slabs, step, _class_reader(scene, source, palette))
+    if not classes.any():
+        where = "label and mask hold" if source == ERRORS else f"{scene.names[source]} holds"
+        raise InputError(f"--surface: needs foreground voxels, {where} none; give another volume")
+    spacing = [step * edge for edge in scene.spacing]
+    largest = 1.0
+    if panel in VALUE_LAYERS:
+        values = _reduced(slabs, step, lambda region: scene.values(panel, region))
+        largest = 1.0 if panel == "probability" else max(float(values.max()), 1e-9)
+        parts = [_Part(_mesh_with_values(pyvista, classes, values, spacing), None)]
+    else:
+        parts = _class_parts(pyvista, classes, _colours(source, palette), spacing)
+    style = Style(palette, 0.0, 1.0, largest)
+    legend = legend_of(scene, [panel], style)
+    box = [edge * count for edge, count in zip(spacing, classes.shape, strict=True)]
+    for view in _views(pyvista, parts, box, size, num_frames, largest):
+        yield sheet([[Tile(view, panel)]], Legend(_shown(legend, parts), legend.ramps))
+
+
+def load_pyvista() -> Any:
+    """Return the module pyvista.
+
+    Raises:
+        InputError: It is not installed, or the computer has no library of OpenGL to draw with.
+    """
+    try:
+        import pyvista
+        from vtkmodules.vtkCommonCore import vtkLogger
+        from vtkmodules.vtkRenderingCore import vtkRenderWindow
+        from vtkmodules.vtkRenderingOpenGL2 import vtkOSOpenGLRenderWindow
+    except ImportError as fault:
+        raise InputError(
+            f"--surface: needs the package pyvista, found none ({fault}); install vesuv[view]"
+        ) from None
+    vtkLogger.SetStderrVerbosity(vtkLogger.VERBOSITY_OFF)  # it tells which of them are not there
+    # Without a library VTK ends the process, so the one of its last resort is tried first.
+    if isinstance(vtkRenderWindow(), vtkOSOpenGLRenderWindow) and not _has_osmesa():
+        raise InputError(
+            "--surface: needs OpenGL, found no libEGL and no libOSMesa; install Mesa (Debian and "
+            "Ubuntu: libegl1 libgl1-mesa-dri)"
+        )
+    return pyvista
+
+
+def _has_osmesa() -> bool:
+    for name in _OSMESA:
+        with suppress(OSError):
+            ctypes.CDLL(name)
+            return True
+    return False
+
+
+def _slabs(shape: Shape, step: int) -> list[Region]:
+    """Return slabs of slices that make up a volume, of a multiple of `step` slices each."""
+    z, y, x = shape
+    depth = max(1, _SLAB // (y * x * step)) * step
+    return [
+        (slice(start, min(start + depth, z)), slice(0, y), slice(0, x))
+        for start in range(0, z, depth)
+    ]
+
+
+def _class_reader(
+    scene: Scene, source: str, palette: ClassPalette
+) -> Callable[[Region], ClassArray]:
+    """Return the function that reads the place of each voxel's class among the colours, from 1."""
+
+    def read_errors(region: Region) -> ClassArray:
+        masks = error_classes(scene, palette, region)
+        places: ClassArray = np.zeros(masks["ignored"].shape, np.uint8)
+        for place, kind in enumerate(_colours(ERRORS, palette), start=1):
+            places[masks[kind]] = place
+        return places
+
+    def read_classes(region: Region) -> ClassArray:
+        classes = scene.classes(source, region)
+        values = np.array([*palette.values, np.iinfo(np.int64).max])
+        index = np.searchsorted(values, classes).clip(0, len(values) - 1)
+        is_foreground = (values[index] == classes) & (classes != 0) & ~palette.ignored(classes)
+        return np.where(is_foreground, index % 254 + 1, 0).astype(np.uint8)
+
+    return read_errors if source == ERRORS else read_classes
+
+
+def _colours(source: str, palette: ClassPalette) -> dict[str, str]:
+    """Return name -> colour of the surfaces."""
+    if source == ERRORS:
+        kinds = [kind for kind in COLOURS if kind != "wrong_class" or palette.has_several]
+        return {kind: COLOURS[kind] for kind in kinds}
+    return dict(zip(palette.names, palette.colours, strict=True))
+
+
+def _reduced(slabs: Sequence[Region], step: int, read: Callable[[Region], Array]) -> Array:
+    """Return the largest value of each cube of step³ voxels."""
+    parts = []
+    for region in slabs:
+        voxels = read(region)
+        padding = [(0, -edge % step) for edge in voxels.shape]
+        padded = np.pad(voxels, padding, mode="edge") if step > 1 else voxels
+        z, y, x = (edge // step for edge in padded.shape)
+        parts.append(padded.reshape(z, step, y, step, x, step).max(axis=(1, 3, 5)))
+    return np.concatenate(parts)
+
+
+def _class_parts(
+    pyvista: Any, classes: ClassArray, colours: dict[str, str], spacing: Sequence[float]
+) -> list[_Part]:
+    parts = []
+    for place, colour in enumerate(colours.values(), start=1):
+        if (classes == place).any():
+            parts.append(_Part(_mesh(pyvista, classes == place, spacing), colour))
+    return parts
+
+
+def _mesh(pyvista: Any, mask: Array, spacing: Sequence[float]) -> Any:
+    """Return the smoothed surface of a mask by surface nets, in (x, y, z)."""
+    grid = pyvista.ImageData(dimensions=mask.shape[::-1], spacing=spacing[::-1])
+    grid.point_data["mask"] = mask.astype(np.uint8).ravel()
+    return grid.contour_labels(scalars="mask", smoothing=True)
+
+
+def _mesh_with_values(
+    pyvista: Any, classes: ClassArray, values: Array, spacing: Sequence[float]
+) -> Any:
+    """Return the surface of all classes with the largest value of the class's voxels beside it.
+
+    Voxels outside are left out: there a probability is below the threshold for any class.
+    """
+    mesh = _mesh(pyvista, classes > 0, spacing)
+    inside = ndimage.maximum_filter(np.where(classes > 0, values, 0), size=3)
+    coordinates = np.asarray(mesh.points)[:, ::-1] / spacing
+    mesh.clear_data()
+    mesh.point_data["value"] = ndimage.map_coordinates(
+        inside, coordinates.T, order=1, mode="nearest"
+    )
+    return mesh
+
+
+def _views(
+    pyvista: Any,
+    parts: Sequence[_Part],
+    box: Sequence[float],
+    size: int,
+    num_frames: int,
+    largest: float,
+) -> Iterator[Image.Image]:
+    """Yield views of surfaces in a box of this size (z, y, x)."""
+    plotter = pyvista.Plotter(off_screen=True, window_size=(2 * size, 2 * size))
+    try:
+        plotter.set_background("white")
+        for part in parts:
+            _add(plotter, part, largest)
+        extent = [limit for edge in box[::-1] for limit in (0.0, edge)]
+        plotter.add_mesh(pyvista.Box(bounds=extent).outline(), color="#9aa0a8", line_width=2)
+        plotter.camera.view_angle = _VIEW_ANGLE
+        centre, distance = np.array(box[::-1]) / 2, _distance(box)
+        for frame in range(num_frames):
+            _turn(plotter.camera, centre, distance, _START + 360.0 * frame / num_frames)
+            plotter.renderer.ResetCameraClippingRange()
+            plotter.render()
+            view = Image.fromarray(plotter.screenshot(return_img=True))
+            yield view.resize((size, size), Image.Resampling.BOX)  # smooths the edges
+    finally:
+        plotter.close()
+
+
+def _add(plotter: Any, part: _Part, largest: float) -> None:
+    shine = {"smooth_shading": True, "ambient": 0.25, "show_scalar_bar": False}
+    if part.colour is not None:
+        plotter.add_mesh(part.mesh, color=part.colour, **shine)
+        return
+    from matplotlib.colors import ListedColormap
+
+    colours = ListedColormap(PROBABILITY_PALETTE / 255)
+    plotter.add_mesh(part.mesh, scalars="value", cmap=colours, clim=(0.0, largest), **shine)
+
+
+def _distance(box: Sequence[float]) -> float:
+    """Return how far a box that turns around z must be to be seen whole."""
+    z, y, x = box
+    above = math.radians(_ELEVATION)
+    radius = math.hypot(y, x) / 2
+    half_height = z / 2 * math.cos(above) + radius * math.sin(above)
+    return radius + 1.06 * max(radius, half_height) / math.tan(math.radians(_VIEW_ANGLE / 2))
+
+
+def _turn(camera: Any, centre: Array, distance: float, degrees: float) -> None:
+    """Place the camera; the axis z points down, so that the first slice is on top."""
+    around, above = math.radians(degrees), math.radians(_ELEVATION)
+    direction = np.array(
+        [math.cos(above) * math.cos(around), math.cos(above) * math.sin(around), -math.sin(above)]
+    )
+    camera.focal_point = tuple(centre)
+    camera.position = tuple(centre + distance * direction)
+    camera.up = (0.0, 0.0, -1.0)
+
+
+def _shown(legend: Legend, parts: Sequence[_Part]) -> list[tuple[str, str]]:
+    """Return the entries of the legend whose colour is drawn."""
+    colours = {part.colour for part in parts}
+    return [entry for entry in legend.colours if entry[0] in colours]
