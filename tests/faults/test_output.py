@@ -12,7 +12,9 @@ import pytest
 import yaml
 
 from tests.conftest import tiny_tree
+from tests.curves.conftest import SMALL as SMALL_CURVES
 from tests.faults.runs import start
+from vesuv.curves.phantom import make_phantom
 from vesuv.runs.checkpoints import read_checkpoint
 
 pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux")
@@ -95,6 +97,25 @@ def test_a_run_goes_on_and_its_log_says_that_nothing_is_printed(
     assert log.count(f"Nothing more is printed ({reason}); training and this log go on\n") == 1
     assert re.search(r"Epoch 0 Val - Loss", log)
     assert read_checkpoint(tmp_path / "run/checkpoints/last.pt").epoch == 1
+
+
+def test_a_run_of_curves_goes_on_and_its_log_says_that_nothing_is_printed(tmp_path: Path) -> None:
+    make_phantom(tmp_path / "logs", wells=2, rows=120, per_strip=6.0, seed=3)
+    (tmp_path / "small.yaml").write_text(SMALL_CURVES)
+    words = ["curves", "train", "--config", str(tmp_path / "small.yaml"), "--fold", "0"]
+    words += ["--set", f"logs.root={tmp_path / 'logs'}", "train.epochs=1"]
+
+    running = start(
+        [*words, "--output", str(tmp_path / "run")],
+        tmp_path / "errors.txt",
+        before=print_to_full_device,
+    )
+
+    assert (running.status(), running.said) == (2, NO_ROOM)
+    log = (tmp_path / "run/train.log").read_text()
+    reason = "No space left on device"
+    assert log.count(f"Nothing more is printed ({reason}); training and this log go on\n") == 1
+    assert "Epoch 0 Train - Loss" in log
 
 
 def test_help_and_version_end_well_in_a_shell_with_a_short_or_closed_output() -> None:

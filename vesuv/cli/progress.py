@@ -21,6 +21,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from vesuv.cli.streams import output_fault
 from vesuv.io.printable import printable
 from vesuv.training.reporting import Listener, MetricsRow, StepProgress
 from vesuv.types import Progress, ShowProgress
@@ -83,6 +84,21 @@ class _Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         return Text("" if task.speed is None else f"{task.speed:.2f} {self.unit}/s")
+
+
+def line_printer(out: Console) -> Callable[[str], None]:
+    """Return a function that prints a line.
+
+    It raises the OSError of a standard output that cannot be written any more.
+    """
+
+    def line(text: str) -> None:
+        out.print(text)
+        fault = output_fault()
+        if fault is not None:
+            raise fault
+
+    return line
 
 
 @contextmanager

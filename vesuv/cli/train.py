@@ -19,8 +19,7 @@ from rich.console import Console
 from vesuv.cli.console import console
 from vesuv.cli.options import Changes, ConfigFile, DryRun, Switch, several
 from vesuv.cli.prepare import open_or_prepare
-from vesuv.cli.progress import epoch_progress
-from vesuv.cli.streams import output_fault
+from vesuv.cli.progress import epoch_progress, line_printer
 from vesuv.cli.tables import difference_lines
 from vesuv.config import Config, load_config
 from vesuv.config.differences import (
@@ -204,12 +203,7 @@ def training_listener(out: Console, settings: Config) -> Iterator[Listener]:
     The listener raises the OSError of a standard output that cannot be written any more.
     """
 
-    def line(text: str) -> None:
-        out.print(text)
-        fault = output_fault()
-        if fault is not None:
-            raise fault
-
+    line = line_printer(out)
     clock = EpochClock(settings)
 
     def epoch(number: int, row: MetricsRow) -> None:

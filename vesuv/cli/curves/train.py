@@ -10,7 +10,7 @@ import torch
 
 from vesuv.cli.console import console
 from vesuv.cli.options import Changes, ConfigFile, DryRun, Switch
-from vesuv.cli.progress import epoch_progress
+from vesuv.cli.progress import epoch_progress, line_printer
 from vesuv.curves.config import load_curves_config
 from vesuv.curves.train import default_folder, fold_logs, train_curves
 from vesuv.curves.validation import epoch_text
@@ -76,14 +76,18 @@ def train(
 
 @contextmanager
 def _listener() -> Iterator[Listener]:
-    """Print a line for each epoch, and notices; on a terminal show a bar for the steps."""
+    """Print a line for each epoch, and notices; on a terminal show a bar for the steps.
+
+    The listener raises the OSError of a standard output that cannot be written any more.
+    """
     out = console()
+    line = line_printer(out)
 
     def epoch(number: int, row: MetricsRow) -> None:
-        out.print(f"Epoch {number} {epoch_text(row)}, {row['seconds']:.0f} s")
+        line(f"Epoch {number} {epoch_text(row)}, {row['seconds']:.0f} s")
 
     def rate(strips_per_second: float) -> str:
         return f"{strips_per_second:.1f} strips/s"
 
-    with epoch_progress(out, out.print, epoch, rate) as listener:
+    with epoch_progress(out, line, epoch, rate) as listener:
         yield listener
