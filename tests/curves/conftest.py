@@ -13,7 +13,7 @@ task: curves
 logs: {root: logs, folds: 2}
 strips: {rows: 40, columns: 72, batch_size: 2}
 detector: {filters: [8, 8, 8, 8], width: 16, heads: 2, encoder_layers: 1, decoder_layers: 2,
-  feedforward: 16, queries: 4, harmonics: 1}
+  feedforward: 16, queries: 4, harmonics: 3, amplitudes: 4, phases: 6}
 train: {epochs: 2, steps_per_epoch: 3, validate_every: 1}
 scheduler: {name: poly, warmup_epochs: 1}
 averaging: {ema: {decay: 0.9}}

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from vesuv.curves.config import CurveLossConfig
-from vesuv.curves.detector import NONE, Queries, picks_of, targets_of
-from vesuv.curves.matching import CurveLoss, assignment
+from vesuv.curves.detector import NONE, Detection, Queries, picks_of, targets_of
+from vesuv.curves.matching import CurveLoss, assignment, mask_loss
 from vesuv.curves.picks import Pick
 from vesuv.errors import InputError
 
@@ -22,6 +22,12 @@ CONFIG = CurveLossConfig()
 
 def queries(logits: Tensor, depth: Tensor, dip: Tensor, direction: Tensor) -> Queries:
     return Queries(logits=logits, depth=depth, dip=dip, direction=direction)
+
+
+def losses(loss: CurveLoss, layers: list[Queries], picks: tuple) -> dict[str, Tensor]:
+    """Terms of the loss where the masks are right."""
+    masks = torch.zeros(1, 2, 4, 4, dtype=torch.bool)
+    return loss(Detection(tuple(layers), torch.full((1, 2, 2, 2), -20.0)), picks, masks)
 
 
 def random_queries(num: int, seed: int, dtype: torch.dtype = torch.float32) -> Queries:
@@ -92,9 +98,9 @@ def test_queries_beyond_the_picks_are_trained_to_be_none() -> None:
     some = random_queries(4, seed=1)
     sure = replace(some, logits=torch.tensor([[[-9.0, -9.0, 9.0]] * 4]))
 
-    assert loss([sure], [()])["loss"].item() == pytest.approx(0.0, abs=1e-6)
-    assert loss([some], [()])["loss"].item() > 0.1
-    assert loss([some], [()])["loss_parameters"].item() == 0.0
+    assert losses(loss, [sure], [()])["loss"].item() == pytest.approx(0.0, abs=1e-6)
+    assert losses(loss, [some], [()])["loss"].item() > 0.1
+    assert losses(loss, [some], [()])["loss_parameters"].item() == 0.0
 
 
 def test_a_perfect_output_has_no_loss_and_gives_the_picks_back() -> None:
@@ -106,7 +112,9 @@ def test_a_perfect_output_has_no_loss_and_gives_the_picks_back() -> None:
         logits, parameters[None, :, 0], parameters[None, :, 1], parameters[None, :, 2:]
     )
 
-    assert CurveLoss(CONFIG, rows=100)([perfect], [picks])["loss"].item() == pytest.approx(0.0)
+    assert losses(CurveLoss(CONFIG, rows=100), [perfect], [picks])["loss"].item() == pytest.approx(
+        0.0
+    )
     found = picks_of(perfect, 0, rows=100, lowest=0.5)
     for one, other in zip(found, picks, strict=True):
         assert (one.row, one.dip, one.azimuth) == pytest.approx(
@@ -122,7 +130,7 @@ def test_the_gradient_is_that_of_finite_differences() -> None:
     parts = (some.logits, some.depth, some.dip, some.direction)
 
     def total(*inputs: Tensor) -> Tensor:
-        return loss([queries(*inputs)], picks)["loss"]
+        return losses(loss, [queries(*inputs)], picks)["loss"]
 
     assert torch.autograd.gradcheck(total, [part.clone().requires_grad_() for part in parts])
 
@@ -132,12 +140,39 @@ def test_the_terms_are_weighted_5_to_1_and_averaged_over_layers() -> None:
     picks = ((Pick(20.0, 30.0, 200.0, kind=1),),)
     layers = [random_queries(4, seed) for seed in (0, 1)]
 
-    terms = loss(layers, picks)
+    terms = losses(loss, layers, picks)
 
-    parts = [loss([layer], picks) for layer in layers]
+    parts = [losses(loss, [layer], picks) for layer in layers]
     assert terms["loss_class"] == pytest.approx(
         sum(float(part["loss_class"]) for part in parts) / 2
     )
     assert terms["loss"].item() == pytest.approx(
         5 * terms["loss_class"].item() + terms["loss_parameters"].item()
+    )
+
+
+def test_the_loss_of_masks_is_weighted_cross_entropy_and_dice_of_each_kind() -> None:
+    probs = torch.tensor([[[[0.8, 0.1]], [[0.3, 0.5]]]])  # (b, kinds, rows, columns)
+    masks = torch.zeros(1, 2, 2, 4, dtype=torch.bool)
+    masks[0, 0, 0, 0] = True  # the first pixel of the first feature
+    masks[0, 1, 1, 1] = True  # between the features' centres
+
+    loss = mask_loss(torch.logit(probs), masks)
+
+    entropy = -(5 * math.log(0.8) + math.log(0.9) + math.log(0.7) + math.log(0.5)) / 4
+    dice = ((2 * 0.8 + 1) / (0.9 + 1 + 1) + 1 / (0.8 + 1)) / 2
+    assert loss.item() == pytest.approx(entropy + 1 - dice)
+
+
+def test_the_loss_of_masks_is_added_with_its_weight() -> None:
+    loss = CurveLoss(CONFIG.model_copy(update={"mask_weight": 3.0}), rows=100)
+    masks = torch.ones(1, 2, 4, 4, dtype=torch.bool)
+
+    terms = loss(Detection((random_queries(4, 0),), torch.zeros(1, 2, 2, 2)), [()], masks)
+
+    assert terms["loss_mask"].item() == pytest.approx(
+        5 * math.log(2) + 1 - (2 * 2 + 1) / (2 + 4 + 1)
+    )
+    assert terms["loss"].item() == pytest.approx(
+        5 * terms["loss_class"].item() + 3 * terms["loss_mask"].item(), rel=1e-5
     )

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from vesuv.curves.config import PickingConfig, StripsConfig
-from vesuv.curves.detector import Queries
+from vesuv.curves.detector import Detection, Queries
 from vesuv.curves.geometry import Borehole
 from vesuv.curves.logs import ImageLog
 from vesuv.curves.picking import owned_edges, pick_log, strip_starts, without_doubles
@@ -21,7 +21,7 @@ MACHINE = Machine(torch.device("cpu"), "float32", 0, 1, "worker")
 class BrightRows(nn.Module):
     """Finds the brightest row of the strip, of which it is sure when it is bright."""
 
-    def forward(self, strips: torch.Tensor) -> list[Queries]:
+    def forward(self, strips: torch.Tensor) -> Detection:
         brightness = strips[:, 0].mean(dim=2)
         row = brightness.argmax(dim=1)
         is_bright = brightness.amax(dim=1) > 3
@@ -30,7 +30,8 @@ class BrightRows(nn.Module):
         )
         depth = (row[:, None] + 0.5) / strips.shape[2]
         direction = torch.zeros(len(strips), 1, 2)
-        return [Queries(logits[:, None], depth, torch.full_like(depth, 0.1), direction)]
+        queries = Queries(logits[:, None], depth, torch.full_like(depth, 0.5), direction)
+        return Detection((queries,), torch.zeros(len(strips), 2, 1, 1))
 
 
 @pytest.mark.parametrize("num_rows", [10, 20, 25, 60, 61])
@@ -46,6 +47,17 @@ def test_each_row_of_a_log_is_picked_once(num_rows: int) -> None:
         )
 
         assert [pick.row for pick in picks] == pytest.approx([row], abs=1e-4)
+
+
+def test_a_dip_is_that_of_the_amplitude_in_the_hole_of_the_log() -> None:
+    image = np.random.default_rng(0).normal(size=(20, 8)).astype(np.float32) * 0.1
+    image[7] = 9.0
+    log = ImageLog("a", image, Borehole(400.0, 5.0))
+
+    picks = pick_log(BrightRows(), log, StripsConfig(rows=20, columns=8), PickingConfig(), MACHINE)
+
+    # 45 degrees in a hole of 200 mm: an amplitude of its radius, half that of the log's hole
+    assert [pick.dip for pick in picks] == pytest.approx([np.degrees(np.arctan(0.5))])
 
 
 def test_strips_cover_the_log_and_own_the_rows_nearest_to_them() -> None:

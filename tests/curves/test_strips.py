@@ -47,6 +47,33 @@ def test_the_pick_follows_the_image(change: Callable[[Strip], Strip]) -> None:
     assert strip.picks != (PICK,)
 
 
+def test_the_masks_hold_curves_whose_depth_lies_beside_the_strip() -> None:
+    log = np.zeros((200, 72), dtype=np.float32)
+    near, far = Pick(58.0, 45.0, 90.0, kind=1), Pick(58.0, 5.0, 90.0, kind=0)
+
+    strip = cut_strip(log, [near, far], 60, 40)
+
+    assert strip.picks == ()
+    assert strip.curves == (Pick(-2.0, 45.0, 90.0, kind=1),)
+    masks = strip.masks()
+    assert masks.shape == (2, 40, 72)
+    # An amplitude of 20 rows: the deepest point is at 90 degrees, in row 18.
+    assert masks[1, 18, 18]
+    assert not masks[1, 21:].any()
+    assert not masks[0].any()
+
+
+def test_picks_lie_in_the_reference_hole() -> None:
+    rng = np.random.default_rng(0)
+    picks = (Pick(20.0, 45.0, 70.0, 1),)
+    image = rng.normal(size=(40, 72)).astype(np.float32)
+    log = ImageLog("a", image, Borehole(400.0, 5.0), picks=picks)
+    strips = StripSampler([log], StripsConfig(rows=40, columns=72), None, 0).batch(0, 0)
+
+    # the amplitude of 40 rows is twice the radius of the reference hole
+    assert strips.picks[0][0].dip == pytest.approx(np.degrees(np.arctan(2.0)))
+
+
 def test_a_strip_beyond_the_log_is_missing_there() -> None:
     strip = cut_strip(np.ones((50, 8), dtype=np.float32), [Pick(45.0, 0, 0, 0)], 40, 20)
 

@@ -83,14 +83,24 @@ class CurveAugmentConfig(Section):
 class DetectorConfig(Section):
     """Network."""
 
-    filters: tuple[PositiveInt, ...] = (16, 32, 64, 64)
+    filters: tuple[PositiveInt, ...] = (16, 16, 24, 24)
     """Channels of each stage of the encoder; the stem has those of the first."""
     blocks: tuple[PositiveInt, ...] = (1, 1, 1, 1)
     """Residual blocks of each stage: 1, 1, 1, 1 has 10 layers, 3, 4, 6, 3 has 34."""
-    strides: tuple[tuple[PositiveInt, PositiveInt], ...] = ((1, 1), (2, 3), (1, 2), (1, 1))
+    strides: tuple[tuple[PositiveInt, PositiveInt], ...] = ((1, 1), (1, 1), (1, 1), (1, 1))
     """Stride of each stage in depth and azimuth, after the stem's 2 and 4."""
-    harmonics: PositiveInt = 4
-    """Highest harmonic of the features around the hole that the transformer reads."""
+    evidence: int = Field(default=6, ge=2)
+    """Channels of evidence, the first of which draw the curves of each kind."""
+    harmonics: PositiveInt = 16
+    """Highest harmonic of the evidence around the hole that the Hough transform reads."""
+    amplitudes: int = Field(default=16, ge=2)
+    """Amplitudes of the sinusoids that evidence is averaged along."""
+    max_amplitude: PositiveFloat = 56.0
+    """Rows of the largest amplitude; it should not be below that of the steepest picks."""
+    phases: int = Field(default=24, ge=4)
+    """Phases of the sinusoids."""
+    hough_channels: PositiveInt = 8
+    """Channels of the averages that a token is made of."""
     width: int = Field(default=64, ge=8, multiple_of=8)
     """Width of the transformer."""
     heads: PositiveInt = 4
@@ -100,7 +110,7 @@ class DetectorConfig(Section):
     feedforward: PositiveInt = 128
     """Width of the layers between attention."""
     queries: PositiveInt = 12
-    """Learned queries, which is the most picks of a strip."""
+    """Best proposals that the decoder refines, which is the most picks of a strip."""
 
     @model_validator(mode="after")
     def _stages_agree(self) -> DetectorConfig:
@@ -138,6 +148,8 @@ class CurveLossConfig(Section):
     """Weight of the classification, in the loss and in the matching."""
     parameter_weight: PositiveFloat = 1.0
     """Weight of the L1 distance of parameters, in the loss and in the matching."""
+    mask_weight: float = Field(default=1.0, ge=0.0)
+    """Weight of the loss of curves that the evidence draws; 0: none."""
     scales: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (5.0, 15.0, 1.0)
     """Rows of depth, degrees of dip, and units of cosine and sine, that count as 1 in the L1
     distance."""

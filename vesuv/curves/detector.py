@@ -1,4 +1,4 @@
-"""The detector: encoder, transformer, and learned queries that each become a pick or none."""
+"""The detector: encoder, Hough transform, transformer, and queries, each a pick or none."""
 
 from __future__ import annotations
 
@@ -6,195 +6,160 @@ import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vesuv.curves.attention import DecoderLayer, EncoderLayer, depth_codes
 from vesuv.curves.config import DetectorConfig, StripsConfig
-from vesuv.curves.encoder import Encoder, depth_codes, harmonics, standardised
+from vesuv.curves.encoder import Encoder
+from vesuv.curves.hough_layer import HoughLayer, parameter_grid
 from vesuv.curves.picks import KINDS, Pick
 
 NONE = len(KINDS)
 """Class of queries without a curve."""
 _MAX_DIP = 90.0
-_NEARNESS_GAIN = 1.5
-"""Scale of the initial projections of depths: the larger, the nearer tokens a query reads."""
 _PRIOR = 0.1
 """Share of queries with a curve that the initial biases assume."""
+_FEW = -2.0
+"""Initial logit of the evidence: little of a strip lies on a curve."""
 
 
 @dataclass(frozen=True)
 class Queries:
-    """Output of one layer of the decoder."""
+    """Proposals of the tokens, or output of one layer of the decoder."""
 
     logits: Tensor
     """(b, queries, kinds + 1), the last of no curve."""
     depth: Tensor
     """Share of the strip's rows, (b, queries), from 0 to 1."""
     dip: Tensor
-    """Share of 90 degrees, (b, queries), from 0 to 1."""
+    """Share of 90 degrees, in the reference hole, (b, queries), from 0 to 1."""
     direction: Tensor
     """Cosine and sine of the azimuth, (b, queries, 2)."""
 
 
-class Detector(nn.Module):
-    """Strips (b, 2, rows, columns) to the queries of each layer of the decoder.
+@dataclass(frozen=True)
+class Detection:
+    """Output of the detector."""
 
-    A token is a few rows of the strip, with the harmonics of its features around the hole.
+    layers: tuple[Queries, ...]
+    """The tokens' proposals, then the queries of each layer of the decoder."""
+    masks: Tensor
+    """Logits of the curves of each kind, (b, kinds, rows, columns of the features)."""
+
+
+class Head(nn.Module):
+    """Kind and parameters of tokens or queries; it begins without curves, at their reference."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.classify = nn.Linear(width, len(KINDS) + 1)
+        self.hidden = nn.Linear(width, width)
+        self.locate = nn.Linear(width, 4)
+        with torch.no_grad():
+            self.classify.bias.zero_()
+            self.classify.bias[NONE] = math.log(len(KINDS) * (1 - _PRIOR) / _PRIOR)
+            self.locate.weight.mul_(0.1)
+            self.locate.bias.zero_()
+
+    def forward(self, tokens: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits (b, n, kinds + 1), and the reference (b, n, 4) moved."""
+        inner = self.norm(tokens)
+        return self.classify(inner), reference + self.locate(F.relu(self.hidden(inner)))
+
+
+class Detector(nn.Module):
+    """Strips (b, 2, rows, columns) to picks.
+
+    The encoder draws evidence of curves, which is averaged along every sinusoid. A token is a row
+    of features, with these averages for all amplitudes and phases. Each token proposes a curve, and
+    the best proposals become the queries of the decoder, which moves them.
 
     Source:
-        Carion et al. 2020, End-to-End Object Detection with Transformers. Two changes of later
-        work let it converge sooner: the position of a query is a learned depth (DAB-DETR, Liu et
-        al. 2022), and content and position attend apart (Conditional DETR, Meng et al. 2021).
+        Carion et al. 2020, End-to-End Object Detection with Transformers. Queries that begin as the
+        encoder's proposals are those of Deformable DETR (Zhu et al. 2021), and content and position
+        attend apart as in Conditional DETR (Meng et al. 2021): both let it converge sooner.
     """
 
     def __init__(self, config: DetectorConfig, strips: StripsConfig) -> None:
         super().__init__()
-        width = config.width
+        width, rows = config.width, strips.rows // config.stride[0]
+        self.queries = min(config.queries, rows)
         self.encoder = Encoder(config)
-        self.order = config.harmonics
-        num_values = config.filters[-1] * (1 + 2 * self.order)
+        self.evidence = nn.Conv2d(config.filters[-1], config.evidence, 1)
+        nn.init.constant_(self.evidence.bias, _FEW)  # type: ignore[arg-type]
+        self.hough = HoughLayer(config, rows, config.stride[0])
+        self.mix = nn.Conv3d(config.evidence + 1, config.hough_channels, 1)
+        self.peak = nn.Conv3d(config.hough_channels, 1, 1)
+        self.register_buffer("grid", parameter_grid(config), persistent=False)
+        num_values = config.hough_channels * config.amplitudes * config.phases
         self.project = nn.Linear(num_values, width)
-        rows = strips.rows // config.stride[0]
-        codes = depth_codes((torch.arange(rows) + 0.5) / rows, width)
-        self.register_buffer("codes", codes, persistent=False)
-        self.encoder_layers = nn.ModuleList(
-            EncoderLayer(config) for _ in range(config.encoder_layers)
-        )
-        self.decoder_layers = nn.ModuleList(
-            DecoderLayer(config) for _ in range(config.decoder_layers)
-        )
-        self.content = nn.Parameter(0.02 * torch.randn(config.queries, width))
-        depths = (torch.arange(config.queries) + 0.5) / config.queries
-        self.reference = nn.Parameter(torch.logit(depths))
         self.norm = nn.LayerNorm(width)
-        self.classify = nn.Linear(width, len(KINDS) + 1)
-        self.locate = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 4))
-        self._initialise()
+        depths = (torch.arange(rows) * config.stride[0] + 0.5) / strips.rows
+        self.register_buffer("depths", torch.logit(depths), persistent=False)
+        self.register_buffer("codes", depth_codes(depths, width), persistent=False)
+        layers = range(config.encoder_layers)
+        self.encoder_layers = nn.ModuleList(EncoderLayer(config) for _ in layers)
+        self.propose = Head(width)
+        self.begin = nn.Linear(width, width)
+        layers = range(config.decoder_layers)
+        self.decoder_layers = nn.ModuleList(DecoderLayer(config) for _ in layers)
+        self.refine = Head(width)
 
-    def _initialise(self) -> None:
-        """Begin without curves, at the queries' own depths."""
-        with torch.no_grad():
-            self.classify.bias.zero_()
-            self.classify.bias[NONE] = math.log(len(KINDS) * (1 - _PRIOR) / _PRIOR)
-            last = self.locate[2]
-            assert isinstance(last, nn.Linear)
-            last.weight.mul_(0.1)
-            last.bias.zero_()
-
-    def forward(self, strips: Tensor) -> list[Queries]:
-        waves = standardised(harmonics(self.encoder(strips).float(), self.order))
-        tokens = self.project(waves.transpose(1, 2).flatten(2))
+    def forward(self, strips: Tensor) -> Detection:
+        evidence = self.evidence(self.encoder(strips)).float()
+        with torch.autocast(strips.device.type, enabled=False):
+            tokens, reference = self._tokens(evidence, strips[:, 1:].float())
         codes = self.get_buffer("codes").to(tokens.dtype)
         tokens = tokens + codes
         for layer in self.encoder_layers:
             tokens = layer(tokens, codes)
-        batch = len(strips)
-        place = depth_codes(self.reference.sigmoid(), codes.shape[1])
-        queries = self.content.expand(batch, -1, -1)
-        results = []
+        logits, values = self.propose(tokens, reference)
+        best = (1 - logits.softmax(-1)[..., NONE]).topk(self.queries, dim=1).indices[..., None]
+        queries = self.begin(_taken(self.propose.norm(tokens), best).detach())
+        begin = _taken(values, best).detach()
+        place = depth_codes(begin[..., 0].sigmoid(), codes.shape[1]).to(codes.dtype)
+        layers = [_queries(logits, values)]
         for layer in self.decoder_layers:
             queries = layer(queries, place, tokens, codes)
-            results.append(self._read(self.norm(queries)))
-        return results
+            layers.append(_queries(*self.refine(queries, begin)))
+        return Detection(tuple(layers), evidence[:, : len(KINDS)])
 
-    def _read(self, queries: Tensor) -> Queries:
-        parameters = self.locate(queries).float()
-        return Queries(
-            logits=self.classify(queries).float(),
-            depth=(parameters[..., 0] + self.reference).sigmoid(),
-            dip=parameters[..., 1].sigmoid(),
-            direction=parameters[..., 2:],
-        )
+    def _tokens(self, evidence: Tensor, measured: Tensor) -> tuple[Tensor, Tensor]:
+        """Return tokens (b, rows, width), and the depth and peak of each as logits, (b, rows, 4).
 
-
-class EncoderLayer(nn.Module):
-    """Self-attention over the tokens of a strip, norms first."""
-
-    def __init__(self, config: DetectorConfig) -> None:
-        super().__init__()
-        self.attention = Attention(config.width, config.heads)
-        self.norms = nn.ModuleList(nn.LayerNorm(config.width) for _ in range(2))
-        self.feedforward = _feedforward(config)
-
-    def forward(self, tokens: Tensor, codes: Tensor) -> Tensor:
-        inner = self.norms[0](tokens)
-        tokens = tokens + self.attention(inner + codes, inner + codes, inner)
-        result: Tensor = tokens + self.feedforward(self.norms[1](tokens))
-        return result
+        Args:
+            evidence: Logits, (b, c, rows, columns of the features).
+            measured: 1 where the strip was measured, (b, 1, rows, columns).
+        """
+        rows, columns = evidence.shape[-2:]
+        share = F.adaptive_avg_pool2d(measured, (rows, columns))
+        means = self.hough(torch.cat([evidence.sigmoid(), share], dim=1))
+        axes = (2, 3, 4)
+        means = means - means.mean(axes, keepdim=True)
+        means = means / (means.std(axes, keepdim=True) + 1e-3)
+        mixed = F.relu(self.mix(means))
+        weights = self.peak(mixed)[:, 0].flatten(2).softmax(-1)
+        dip, direction = (weights @ self.get_buffer("grid")).split([1, 2], dim=-1)
+        depths = self.get_buffer("depths")[:, None].expand(len(dip), -1, -1)
+        reference = torch.cat([depths, torch.logit(dip, eps=0.01), direction], dim=-1)
+        values = mixed.transpose(1, 2).flatten(2)
+        return self.norm(self.project(values)), reference
 
 
-class DecoderLayer(nn.Module):
-    """Self-attention among queries, then attention to the tokens, norms first."""
-
-    def __init__(self, config: DetectorConfig) -> None:
-        super().__init__()
-        self.self_attention = Attention(config.width, config.heads)
-        self.cross_attention = Attention(config.width, config.heads)
-        self.places = PlaceAttention(config.width, config.heads)
-        self.norms = nn.ModuleList(nn.LayerNorm(config.width) for _ in range(3))
-        self.feedforward = _feedforward(config)
-
-    def forward(self, queries: Tensor, place: Tensor, tokens: Tensor, codes: Tensor) -> Tensor:
-        inner = self.norms[0](queries)
-        queries = queries + self.self_attention(inner + place, inner + place, inner)
-        inner = self.norms[1](queries)
-        nearness = self.places(place, codes)
-        queries = queries + self.cross_attention(inner, tokens, tokens, nearness)
-        result: Tensor = queries + self.feedforward(self.norms[2](queries))
-        return result
+def _taken(values: Tensor, index: Tensor) -> Tensor:
+    """Return the rows (b, n, c) of values (b, tokens, c) at an index (b, n, 1)."""
+    return values.gather(1, index.expand(-1, -1, values.shape[-1]))
 
 
-class Attention(nn.Module):
-    """Multi-head attention with keys and values of different places."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.project = nn.ModuleList(nn.Linear(width, width) for _ in range(4))
-
-    def forward(
-        self, queries: Tensor, keys: Tensor, values: Tensor, nearness: Tensor | None = None
-    ) -> Tensor:
-        query, key, value = (
-            project(part).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-            for project, part in zip(self.project, (queries, keys, values), strict=False)
-        )
-        if nearness is not None:
-            nearness = nearness.to(query.dtype)
-        mixed = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=nearness)
-        result: Tensor = self.project[3](mixed.transpose(1, 2).flatten(2))
-        return result
-
-
-class PlaceAttention(nn.Module):
-    """What the depths of queries and tokens add to the logits of attention, for each head.
-
-    It begins with one projection for both, so that a query reads the tokens near its depth.
-    """
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        first = nn.Linear(width, width, bias=False)
-        second = nn.Linear(width, width, bias=False)
-        nn.init.orthogonal_(first.weight, gain=_NEARNESS_GAIN)
-        second.weight.data.copy_(first.weight.data)
-        self.project = nn.ModuleList([first, second])
-
-    def forward(self, queries: Tensor, tokens: Tensor) -> Tensor:
-        """Return (heads, queries, tokens)."""
-        one, other = (
-            project(place).unflatten(-1, (self.heads, -1)).transpose(0, 1)
-            for project, place in zip(self.project, (queries, tokens), strict=True)
-        )
-        nearness: Tensor = one @ other.transpose(1, 2) / math.sqrt(one.shape[-1])
-        return nearness
-
-
-def _feedforward(config: DetectorConfig) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(config.width, config.feedforward),
-        nn.ReLU(),
-        nn.Linear(config.feedforward, config.width),
+def _queries(logits: Tensor, values: Tensor) -> Queries:
+    values = values.float()
+    return Queries(
+        logits=logits.float(),
+        depth=values[..., 0].sigmoid(),
+        dip=values[..., 1].sigmoid(),
+        direction=values[..., 2:],
     )
 
 

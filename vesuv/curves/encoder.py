@@ -1,15 +1,11 @@
-"""Residual encoder of strips, circular in azimuth, and the harmonics of its features.
+"""Residual encoder of strips, circular in azimuth.
 
 A strip that is turned by a multiple of the stride gives features that are turned by as many
-columns: convolutions wrap around the hole, and group norms do not know the azimuth. So each row's
-harmonics around the hole keep their size, and only their phase turns.
+columns: convolutions wrap around the hole, and group norms do not know the azimuth.
 """
 
 from __future__ import annotations
 
-import math
-
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -84,41 +80,3 @@ class Encoder(nn.Module):
 def num_layers(config: DetectorConfig) -> int:
     """Return the number of layers with weights along the longest path to a token."""
     return 2 + 2 * sum(config.blocks)
-
-
-def harmonics(features: Tensor, order: int) -> Tensor:
-    """Return mean, cosines and sines of features around the hole, (b, c, rows, 1 + 2 * order).
-
-    Args:
-        features: (b, c, rows, columns).
-        order: Highest harmonic, below half the columns.
-    """
-    columns = features.shape[-1]
-    angle = torch.arange(columns, device=features.device) * (2 * math.pi / columns)
-    angles = angle[:, None] * torch.arange(1, order + 1, device=features.device)
-    waves = math.sqrt(2.0) * torch.cat([torch.cos(angles), torch.sin(angles)], dim=1)
-    basis = torch.cat([torch.ones_like(angle)[:, None], waves], dim=1)
-    return features @ (basis / columns).to(features.dtype)
-
-
-def standardised(waves: Tensor) -> Tensor:
-    """Return harmonics less their mean over the rows, with a deviation of 1 over the rows.
-
-    Cosine and sine of one order share their deviation, so that turning a strip still turns the
-    phase alone. What all rows have in common, as the gaps between pads, goes.
-
-    Args:
-        waves: As `harmonics` returns them, (b, c, rows, 1 + 2 * order).
-    """
-    centred = waves - waves.mean(dim=2, keepdim=True)
-    power = centred.square().mean(dim=2, keepdim=True)
-    order = power.shape[-1] // 2
-    pairs = (power[..., 1 : 1 + order] + power[..., 1 + order :]) / 2
-    return centred * torch.rsqrt(torch.cat([power[..., :1], pairs, pairs], dim=-1) + 1e-5)
-
-
-def depth_codes(depth: Tensor, width: int) -> Tensor:
-    """Return sines and cosines of depths from 0 to 1, (..., width)."""
-    frequency = math.pi * 40.0 ** (torch.arange(width // 2, device=depth.device) / (width // 2))
-    angle = depth[..., None] * frequency
-    return torch.cat([torch.sin(angle), torch.cos(angle)], dim=-1)

@@ -56,6 +56,10 @@ class Borehole:
         return self.diameter_mm / 2 / self.pixel_mm
 
 
+REFERENCE_HOLE = Borehole(200.0, 5.0)
+"""Hole in which the detector states dips: it sees amplitudes in rows, and no size of the hole."""
+
+
 def phase(azimuth: npt.ArrayLike) -> Angles:
     """Return φ in radians of planes that dip towards an azimuth in degrees."""
     return np.asarray(np.radians(90.0 - np.asarray(azimuth, dtype=np.float64)))

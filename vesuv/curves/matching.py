@@ -12,19 +12,23 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from vesuv.curves.config import CurveLossConfig
-from vesuv.curves.detector import NONE, Queries, stacked, targets_of
+from vesuv.curves.detector import NONE, Detection, Queries, stacked, targets_of
 from vesuv.curves.picks import Pick
 from vesuv.errors import InputError
 
 _MAX_DIP = 90.0
+_CURVE_WEIGHT = 5.0
+"""Weight of pixels on a curve in the masks' cross-entropy."""
 
 
 @dataclass(frozen=True)
 class CurveLoss:
-    """Loss of the queries of a batch, the mean over the decoder's layers.
+    """Loss of the proposals and queries of a batch, the mean over layers, and of the masks.
 
     Queries that no pick is assigned to are of no curve. The classification is summed over all
-    queries and divided by the number of picks; the parameters' distance is its mean over picks.
+    queries and divided by the number of picks; the parameters' distance is its mean over picks. The
+    masks' loss is weighted cross-entropy and Dice of the kinds' sinusoids: it shows the encoder
+    what a curve is long before an assignment does.
 
     Args:
         config: Its section.
@@ -35,15 +39,28 @@ class CurveLoss:
     rows: int
 
     def __call__(
-        self, layers: Sequence[Queries], picks: Sequence[tuple[Pick, ...]]
+        self, detection: Detection, picks: Sequence[tuple[Pick, ...]], masks: Tensor
     ) -> dict[str, Tensor]:
-        """Return `loss`, and its terms `loss_class` and `loss_parameters` before weighting."""
-        terms = [self._layer(queries, picks) for queries in layers]
+        """Return `loss`, and `loss_class`, `loss_parameters` and `loss_mask` before weighting.
+
+        Args:
+            detection: Output of the detector.
+            picks: Picks of each strip, in the reference hole.
+            masks: Their sinusoids, (b, kinds, rows, columns).
+        """
+        terms = [self._layer(queries, picks) for queries in detection.layers]
         classification = torch.stack([term[0] for term in terms]).mean()
         parameters = torch.stack([term[1] for term in terms]).mean()
         total = self.config.class_weight * classification
         total = total + self.config.parameter_weight * parameters
-        return {"loss": total, "loss_class": classification, "loss_parameters": parameters}
+        of_masks = mask_loss(detection.masks, masks)
+        total = total + self.config.mask_weight * of_masks
+        return {
+            "loss": total,
+            "loss_class": classification,
+            "loss_parameters": parameters,
+            "loss_mask": of_masks,
+        }
 
     def _layer(self, queries: Queries, picks: Sequence[tuple[Pick, ...]]) -> tuple[Tensor, Tensor]:
         device, num = queries.logits.device, queries.logits.shape[1]
@@ -89,6 +106,23 @@ class CurveLoss:
         return torch.tensor(
             [depth / self.rows, dip / _MAX_DIP, direction, direction], device=device
         )
+
+
+def mask_loss(logits: Tensor, masks: Tensor) -> Tensor:
+    """Return cross-entropy, curves weighted, plus one minus the mean Dice of the kinds.
+
+    Args:
+        logits: (b, kinds, rows, columns of the features).
+        masks: (b, kinds, rows, columns of the strip); the pixels in the centres of the features'
+            fields are taken.
+    """
+    down, right = (masks.shape[axis] // logits.shape[axis] for axis in (-2, -1))
+    target = masks[..., ::down, ::right].to(logits.device, logits.dtype)
+    weight = logits.new_tensor(_CURVE_WEIGHT)
+    entropy = F.binary_cross_entropy_with_logits(logits, target, pos_weight=weight)
+    probs, axes = logits.sigmoid(), (0, 2, 3)
+    overlap = 2 * (probs * target).sum(axes) + 1
+    return entropy + 1 - (overlap / (probs.sum(axes) + target.sum(axes) + 1)).mean()
 
 
 def assignment(cost: Tensor) -> tuple[Tensor, Tensor]:

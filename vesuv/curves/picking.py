@@ -10,9 +10,9 @@ import torch
 
 from vesuv.curves.config import PickingConfig, StripsConfig
 from vesuv.curves.detector import Detector, picks_of
-from vesuv.curves.geometry import angle_difference
+from vesuv.curves.geometry import REFERENCE_HOLE, angle_difference
 from vesuv.curves.logs import ImageLog
-from vesuv.curves.picks import Pick
+from vesuv.curves.picks import Pick, in_hole
 from vesuv.curves.strips import cut_strip, normalised
 from vesuv.runtime.machine import Machine
 from vesuv.types import Progress, no_progress
@@ -53,13 +53,14 @@ def pick_log(
     for first in range(0, len(starts), strips.batch_size):
         part = starts[first : first + strips.batch_size]
         batch = torch.stack([cut_strip(image, (), start, rows).tensor() for start in part])
-        queries = machine.forward(detector, batch.to(machine.device))[-1]
+        queries = machine.forward(detector, batch.to(machine.device)).layers[-1]
         for index, start in enumerate(part):
             low, high = edges[first + index], edges[first + index + 1]
             for pick in picks_of(queries, index, rows, lowest):
                 row = min(max(pick.row + start, 0.0), log.num_rows - 1.0)
                 if low <= row < high:
-                    picks.append(replace(pick, row=row))
+                    seen = replace(pick, row=row)
+                    picks.append(in_hole(seen, REFERENCE_HOLE, log.hole))
         progress(first + len(part), len(starts))
     return without_doubles(picks, picking.min_distance)
 

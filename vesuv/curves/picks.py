@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vesuv.curves.csv_lines import csv_lines
+from vesuv.curves.geometry import Borehole
 from vesuv.errors import InputErrors
 from vesuv.io.tables import Cell, write_csv
 
@@ -29,6 +30,11 @@ class Pick:
     """Position in `KINDS`."""
     score: float = 1.0
     """Probability of the kind; 1 for a reference."""
+
+
+def in_hole(pick: Pick, hole: Borehole, other: Borehole) -> Pick:
+    """Return the pick that draws the same sinusoid in another hole."""
+    return replace(pick, dip=float(other.dip(hole.amplitude(pick.dip))))
 
 
 def write_picks(

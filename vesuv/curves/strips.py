@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 
 from vesuv.curves.config import CurveAugmentConfig, StripsConfig
+from vesuv.curves.geometry import REFERENCE_HOLE
 from vesuv.curves.logs import ImageLog, LogImage
-from vesuv.curves.picks import Pick
+from vesuv.curves.masks import draw_mask
+from vesuv.curves.picks import KINDS, Pick, in_hole
 
 CHANNELS = 2
 """Channels of a strip: normalised grey values, 0 where missing, and where they were measured."""
@@ -24,8 +26,21 @@ class Strip:
 
     image: npt.NDArray[np.float32]
     """Normalised grey values (row, column); NaN where missing."""
-    picks: tuple[Pick, ...]
-    """Those whose depth lies in the strip; rows count from its top."""
+    curves: tuple[Pick, ...]
+    """Picks whose sinusoids may cross the strip; rows count from its top."""
+
+    @property
+    def picks(self) -> tuple[Pick, ...]:
+        """Those whose depth lies in the strip."""
+        return tuple(pick for pick in self.curves if 0 <= pick.row <= len(self.image) - 1)
+
+    def masks(self) -> Tensor:
+        """Return the sinusoids of each kind, (kinds, rows, columns)."""
+        masks = [
+            draw_mask([p for p in self.curves if p.kind == kind], REFERENCE_HOLE, self.image.shape)
+            for kind in range(len(KINDS))
+        ]
+        return torch.from_numpy(np.stack(masks) > 0)
 
     def tensor(self) -> Tensor:
         """Return the network's input, (2, rows, columns)."""
@@ -39,6 +54,8 @@ class StripBatch:
     images: Tensor
     """(b, 2, rows, columns)."""
     picks: tuple[tuple[Pick, ...], ...]
+    masks: Tensor
+    """Sinusoids of each kind, (b, kinds, rows, columns)."""
 
 
 def normalised(log: ImageLog) -> LogImage:
@@ -55,13 +72,25 @@ def strip_tensor(image: LogImage) -> Tensor:
 
 
 def cut_strip(image: LogImage, picks: Sequence[Pick], first: int, rows: int) -> Strip:
-    """Cut rows out of a log; rows beside the log are missing."""
+    """Cut rows out of a log; rows beside the log are missing.
+
+    Args:
+        image: The log.
+        picks: Its picks, as they lie in the reference hole.
+        first: First row; it may lie above the log.
+        rows: Rows of the strip.
+    """
     strip = np.full((rows, image.shape[1]), np.nan, dtype=np.float32)
     low, high = max(first, 0), min(first + rows, len(image))
     if high > low:
         strip[low - first : high - first] = image[low:high]
-    inside = (replace(p, row=p.row - first) for p in picks if 0 <= p.row - first <= rows - 1)
-    return Strip(strip, tuple(inside))
+    moved = (replace(pick, row=pick.row - first) for pick in picks)
+    return Strip(strip, tuple(pick for pick in moved if _crosses(pick, rows)))
+
+
+def _crosses(pick: Pick, rows: int) -> bool:
+    reach = float(REFERENCE_HOLE.amplitude(pick.dip))
+    return -reach <= pick.row <= rows - 1 + reach
 
 
 class StripSampler:
@@ -85,7 +114,9 @@ class StripSampler:
     ) -> None:
         self.config, self.augment, self.seed = config, augment, seed
         self.images = [normalised(log) for log in logs]
-        self.picks = [log.picks for log in logs]
+        self.picks = [
+            tuple(in_hole(pick, log.hole, REFERENCE_HOLE) for pick in log.picks) for log in logs
+        ]
         rows = np.array([log.num_rows for log in logs], dtype=np.float64)
         self.shares = rows / rows.sum()
         self.all_picks = [(k, pick.row) for k, picks in enumerate(self.picks) for pick in picks]
@@ -95,7 +126,8 @@ class StripSampler:
         rng = np.random.default_rng([self.seed, epoch, step])
         strips = [self._strip(rng) for _ in range(self.config.batch_size)]
         images = torch.stack([strip.tensor() for strip in strips])
-        return StripBatch(images, tuple(strip.picks for strip in strips))
+        masks = torch.stack([strip.masks() for strip in strips])
+        return StripBatch(images, tuple(strip.picks for strip in strips), masks)
 
     def _strip(self, rng: np.random.Generator) -> Strip:
         rows = self.config.rows
@@ -127,20 +159,20 @@ def augmented(strip: Strip, config: CurveAugmentConfig, rng: np.random.Generator
     if rng.random() < config.gaps:
         width, first = int(rng.integers(1, columns // 10 + 1)), int(rng.integers(columns))
         image[:, (first + np.arange(width)) % columns] = np.nan
-    return Strip(image, strip.picks)
+    return Strip(image, strip.curves)
 
 
 def turned(strip: Strip, columns: int) -> Strip:
     """Turn a strip around the hole by so many columns, clockwise."""
     turn = 360.0 * columns / strip.image.shape[1]
-    picks = (replace(pick, azimuth=(pick.azimuth + turn) % 360) for pick in strip.picks)
+    picks = (replace(pick, azimuth=(pick.azimuth + turn) % 360) for pick in strip.curves)
     return Strip(np.roll(strip.image, columns, axis=1), tuple(picks))
 
 
 def mirrored(strip: Strip) -> Strip:
     """Mirror a strip in azimuth; north stays where it is."""
     image = np.roll(strip.image[:, ::-1], 1, axis=1)
-    picks = (replace(pick, azimuth=-pick.azimuth % 360) for pick in strip.picks)
+    picks = (replace(pick, azimuth=-pick.azimuth % 360) for pick in strip.curves)
     return Strip(image, tuple(picks))
 
 
@@ -149,6 +181,6 @@ def upside_down(strip: Strip) -> Strip:
     last = len(strip.image) - 1
     picks = (
         replace(pick, row=last - pick.row, azimuth=(pick.azimuth + 180) % 360)
-        for pick in reversed(strip.picks)
+        for pick in reversed(strip.curves)
     )
     return Strip(strip.image[::-1].copy(), tuple(picks))

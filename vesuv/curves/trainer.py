@@ -35,7 +35,7 @@ from vesuv.training.optimizers import build_optimizer
 from vesuv.training.reporting import SILENT, Listener, MetricsRow, Reporter, StepProgress
 from vesuv.training.schedules.lr_schedule import LRSchedule
 
-_SUMS = ("loss", "loss_class", "loss_parameters", "strips_with_picks")
+_SUMS = ("loss", "loss_class", "loss_parameters", "loss_mask", "strips_with_picks")
 
 
 class CurvesTrainer:
@@ -178,8 +178,8 @@ class CurvesTrainer:
         number = self.epoch * self.config.train.steps_per_epoch + self.step
         self.schedule.before_step(number)
         batch = self.sampler.batch(self.epoch, self.step)
-        layers = self.machine.forward(self.detector, batch.images.to(self.machine.device))
-        terms = self.loss(layers, batch.picks)
+        detection = self.machine.forward(self.detector, batch.images.to(self.machine.device))
+        terms = self.loss(detection, batch.picks, batch.masks)
         self.optimizer.zero_grad()
         terms["loss"].backward()  # type: ignore[no-untyped-call]
         limit = self.config.train.gradient_clip or float("inf")
