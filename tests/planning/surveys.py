@@ -26,6 +26,7 @@ def survey(**changes: Any) -> DatasetSurvey:
         "spacing_high": (1.0, 1.0, 1.0),
         "dtype": "uint8",
         "intensity_low": 20.0,
+        "intensity_low_max": 30.0,
         "intensity_high": 200.0,
         "values": values(v0=0.9, v1=0.1),
     }

@@ -84,6 +84,15 @@ def test_an_unknown_layout_is_refused_with_what_was_found(tmp_path: Path) -> Non
         recognise(tmp_path)
 
 
+def test_dicom_is_refused_with_the_way_to_convert_it(tmp_path: Path) -> None:
+    put(tmp_path, "scans/a/0001.DCM", "masks/a/0001.dcm")
+
+    with pytest.raises(
+        InputError, match=r"0001\.(DCM|dcm): DICOM is not read; convert each"
+    ):
+        recognise(tmp_path)
+
+
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone: no such folder; name the folder of the raw data"):
         recognise(tmp_path / "gone")

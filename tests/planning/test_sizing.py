@@ -61,6 +61,7 @@ def test_the_smallest_size_is_proposed_where_none_fits() -> None:
     smallest = size(Resources(CPU, 10**12, minutes=0.01, flops_per_second=1e9))
 
     assert smallest.shape.patch_size == (32, 32, 32)
+    assert smallest.limit == "the smallest size that is proposed"
 
 
 def test_a_gpu_of_24_gb_trains_large_patches_with_four_levels() -> None:

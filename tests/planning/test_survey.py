@@ -46,6 +46,7 @@ def test_shares_shape_and_thickness_are_those_of_the_volumes(tmp_path: Path) -> 
     faces = 2 * 1100 + 2 * 2 * 1200
     assert survey.values[2].border_share == pytest.approx((200 + 2 * 10 + 2 * 20) / faces)
     assert -50 <= survey.intensity_low <= -49
+    assert survey.intensity_low_max == 0
     assert 48 <= survey.intensity_high <= 49
 
 

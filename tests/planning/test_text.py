@@ -28,7 +28,7 @@ SURVEYS: dict[str, dict[str, Any]] = {
         "spacing_high": (5.0, 1.5, 1.5),
         "unit": "mm",
     },
-    "ct": {"dtype": "int16", "intensity_low": -1000.0, "intensity_high": 900.0},
+    "ct": {"dtype": "int16", "intensity_low": -1000.0, "intensity_low_max": -990.0},
     "channels": {"num_channels": 3, "values": values(v0=0.5, v1=0.2, v3=0.2, v7=0.1)},
     "single": {"num_cases": 1, "num_read": 1, "shape": (30, 101, 122)},
 }
@@ -98,9 +98,33 @@ def test_spacings_that_differ_are_resampled_to_their_median() -> None:
     assert proposal(30.0).config.data.spacing is None
 
 
+def test_the_axis_of_long_voxels_is_resampled_to_its_smallest_spacing() -> None:
+    """The median would be 5 along z, where one volume has 2."""
+    proposed = proposal(30.0, **SURVEYS["coarse"] | {"spacing_low": (2.0, 1.0, 1.0)})
+
+    assert proposed.config.data.spacing == (2.0, 1.0, 1.0)
+    reasons = {choice.topic: choice.reason for choice in proposed.choices}
+    assert reasons["spacing"] == (
+        "from 2x1x1 to 5x1.5x1.5 mm: every case is resampled to the median, and along z, where "
+        "voxels are longest, to the smallest"
+    )
+
+
 def test_ct_is_normalised_by_percentiles() -> None:
     assert proposal(30.0, **SURVEYS["ct"]).config.data.normalize.name == "percentile"
     assert proposal(30.0).config.data.normalize.name == "zscore"
+
+
+def test_ct_beside_mr_is_not_normalised_as_ct() -> None:
+    """One case reaches down to -1000, another one only to 0."""
+    mixed = proposal(30.0, dtype="int16", intensity_low=-1000.0, intensity_low_max=0.0)
+
+    assert mixed.config.data.normalize.name == "zscore"
+    reasons = {choice.topic: choice.reason for choice in mixed.choices}
+    assert reasons["normalisation"].endswith(
+        "; some cases hold values below -200, as CT does, others do not"
+    )
+    assert "below -200" not in proposal_text(proposal(30.0), "vesuv train")
 
 
 def test_one_volume_alone_is_cut_in_two() -> None:

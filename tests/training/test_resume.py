@@ -35,7 +35,9 @@ def test_out_of_time_a_run_ends_in_good_order_and_goes_on(
 
     log = (run.path / "train.log").read_text()
     assert "Stopped after runtime.max_minutes" in log
-    assert "No validated epoch was completed; best.pt holds the last weights" in log
+    assert (
+        "The run ended before its first regular validation; best.pt holds the last weights" in log
+    )
     assert len(rows(run)) == 1
     assert run.checkpoints() == ["best", "last"]
 

@@ -15,7 +15,7 @@ _SPREAD = 1.05
 _COARSE_RATIO = 3.0
 """Ratio of voxel edges from which the longest axis takes the smallest spacing of the cases."""
 _AIR = -200.0
-"""Intensity below which only CT in Hounsfield units has a part of its voxels."""
+"""Intensity below which only CT in Hounsfield units has a part of the voxels of each case."""
 _MAX_FOLDS = 5
 
 
@@ -94,8 +94,10 @@ def _spacing(survey: DatasetSurvey) -> Choice:
         return Choice("spacing", {}, f"{edges}{unit} in every case: not resampled", of="data")
     target = list(survey.spacing)
     longest = target.index(max(target))
+    goal = "the median"
     if target[longest] > _COARSE_RATIO * min(target):
         target[longest] = survey.spacing_low[longest]
+        goal = f"the median, and along {'zyx'[longest]}, where voxels are longest, to the smallest"
     low, high = (
         "x".join(f"{edge:.3g}" for edge in edges)
         for edges in (survey.spacing_low, survey.spacing_high)
@@ -103,14 +105,14 @@ def _spacing(survey: DatasetSurvey) -> Choice:
     return Choice(
         "spacing",
         {"data.spacing": [round(edge, 6) for edge in target]},
-        f"from {low} to {high}{unit}: every case is resampled to the median",
+        f"from {low} to {high}{unit}: every case is resampled to {goal}",
     )
 
 
 def _normalisation(survey: DatasetSurvey, channel_names: Sequence[str]) -> Choice:
     low, high = survey.intensity_low, survey.intensity_high
     says_ct = [name.upper() == "CT" for name in channel_names]
-    is_ct = all(says_ct) if says_ct else low < _AIR and survey.dtype not in ("uint8", "uint16")
+    is_ct = all(says_ct) if says_ct else survey.intensity_low_max < _AIR
     if is_ct:
         return Choice(
             "normalisation",
@@ -118,12 +120,10 @@ def _normalisation(survey: DatasetSurvey, channel_names: Sequence[str]) -> Choic
             f"CT, from {low:.0f} to {high:.0f}: grey values have a physical meaning, so all cases "
             "are scaled alike",
         )
-    return Choice(
-        "normalisation",
-        {},
-        f"{survey.dtype} from {low:.4g} to {high:.4g}: each case by its own mean and deviation",
-        of="data",
-    )
+    own = f"{survey.dtype} from {low:.4g} to {high:.4g}: each case by its own mean and deviation"
+    some_ct = "; some cases hold values below -200, as CT does, others do not"
+    reason = own + (some_ct if not says_ct and low < _AIR else "")
+    return Choice("normalisation", {}, reason, of="data")
 
 
 def _folds(survey: DatasetSurvey) -> Choice:

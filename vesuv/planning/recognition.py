@@ -13,6 +13,7 @@ from vesuv.io.formats import stem, volumes_in
 
 _LABEL_WORDS = ("label", "mask", "seg", "truth", "gt", "annotation", "target")
 """Parts of the names of folders that hold labels."""
+_DICOM = (".dcm", ".ima")
 _KNOWN = (
     "train_images/, train_labels/ and train.csv (Kaggle); imagesTr/, labelsTr/ and dataset.json "
     "(nnU-Net); two folders of images and labels with files of one name; files x_image.nrrd and "
@@ -44,6 +45,7 @@ def recognise(root: Path) -> Recognition:
     recognition = _nnunet(root) or _kaggle(root) or _ome_zarr(root) or _folders(root)
     recognition = recognition or _pairs(root)
     if recognition is None:
+        _refuse_dicom(root)
         names = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
         found = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
         raise InputError(
@@ -51,6 +53,15 @@ def recognise(root: Path) -> Recognition:
             f"{found or 'nothing'}: rename or move the files"
         )
     return recognition
+
+
+def _refuse_dicom(root: Path) -> None:
+    file = next((path for path in root.rglob("*") if path.suffix.lower() in _DICOM), None)
+    if file is not None:
+        raise InputError(
+            f"{file}: DICOM is not read; convert each series, with dcm2niix for example, to one "
+            "NIfTI file"
+        )
 
 
 def _nnunet(root: Path) -> Recognition | None:

@@ -125,6 +125,7 @@ def choose_size(
         fault = size_fault(size, resources)
         if fault is None or middle == len(sizes) - 1:
             fitting, high = size, middle - 1
+            limit = limit if fault is None else "the smallest size that is proposed"
         else:
             limit, low = f"the next larger size {fault}", middle + 1
     assert fitting is not None

@@ -69,6 +69,7 @@ class DatasetSurvey(Record):
         num_channels: Channels of the images.
         dtype: Number type of the images.
         intensity_low: Smallest 0.5th percentile of a case.
+        intensity_low_max: Largest 0.5th percentile of a case.
         intensity_high: Largest 99.5th percentile of a case.
         values: Label value -> what was counted of it.
     """
@@ -84,6 +85,7 @@ class DatasetSurvey(Record):
     num_channels: PositiveCount = 1
     dtype: str
     intensity_low: float
+    intensity_low_max: float
     intensity_high: float
     values: dict[LabelValue, ValueSurvey]
 
@@ -199,6 +201,7 @@ def _merge(cases: Sequence[_CaseSurvey], num_cases: int, num_groups: int) -> Dat
         num_channels=cases[0].num_channels,
         dtype=cases[0].dtype,
         intensity_low=min(case.extent[0] for case in cases),
+        intensity_low_max=max(case.extent[0] for case in cases),
         intensity_high=max(case.extent[1] for case in cases),
         values={value: _merge_value(value, cases) for value in values},
     )

@@ -159,7 +159,7 @@ def summary_line(
     Args:
         config: The run's configuration.
         run: The run's folder.
-        best: Best validation measure; None: no epoch that is validated was completed.
+        best: Best validation measure; None: it ended before its first regular validation.
         best_epoch: Epoch of the best measure.
         held_out: Whether the fold has held-out cases.
     """
@@ -167,7 +167,10 @@ def summary_line(
         return "No validation took place"
     verb = command("validate_distribution" if held_out else "predict", "--run", run)
     if best is None:
-        return f"No validated epoch was completed; best.pt holds the last weights; next: {verb}"
+        return (
+            "The run ended before its first regular validation; best.pt holds the last weights; "
+            f"next: {verb}"
+        )
     name = _measure_name(config.validation.measure, config.labels.targets)
     return f"Best {name} {best:.4f} at epoch {best_epoch}; next: {verb}"
 
