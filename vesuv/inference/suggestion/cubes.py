@@ -65,11 +65,16 @@ class SuggestedCube:
     @property
     def reason(self) -> str:
         """What was measured, in a sentence."""
-        mean = f", {self.score / self.volume_mean:.1f} times the volume's mean"
+        ratio = "" if self.ratio is None else f", {self.ratio:.1f} times the volume's mean"
         return (
-            f"networks and views disagree by {self.score:.3g} bits a voxel"
-            f"{mean if self.volume_mean else ''}; predicted foreground {self.foreground:.0%}"
+            f"networks and views disagree by {self.score:.3g} bits a voxel{ratio}; predicted "
+            f"foreground {self.foreground:.0%}"
         )
+
+    @property
+    def ratio(self) -> float | None:
+        """Score in means of the volume; None where nothing disagrees in it."""
+        return self.score / self.volume_mean if self.volume_mean else None
 
 
 @dataclass(frozen=True)
@@ -233,7 +238,7 @@ def table_of(cubes: Sequence[SuggestedCube]) -> TextTable:
             one.volume,
             ", ".join(map(str, one.start)),
             f"{one.score:.4f}",
-            f"{one.score / one.volume_mean:.1f}" if one.volume_mean else "",
+            "" if one.ratio is None else f"{one.ratio:.1f}",
             f"{one.foreground:.0%}",
         ]
         for one in cubes

@@ -46,7 +46,16 @@ _PNG_CHANNELS, _PNG_TYPES = (1, 3), (np.uint8, np.uint16)
 
 
 @dataclass(frozen=True)
-class _ScoredVolume:
+class ScoredVolume:
+    """Scores of a volume's places, and what is recorded beside the cubes.
+
+    Args:
+        source: The volume.
+        scores: Scores of the places in it.
+        record: Shape and intensities.
+        shifts: How it differs from the training cases.
+    """
+
     source: SourceVolume
     scores: VolumeScores
     record: VolumeRecord
@@ -109,11 +118,11 @@ class FileSuggestion:
             InputErrors: As `check`, or volumes cannot be used; nothing is written.
         """
         volumes = self.check(volumes)
-        scored: dict[str, _ScoredVolume] = {}
+        scored: dict[str, ScoredVolume] = {}
         faults: list[str] = []
         for number, volume in enumerate(volumes, start=1):
             try:
-                scored[volume.id] = self._score(volume, f"{number}/{len(volumes)} {volume.id}")
+                scored[volume.id] = self.score(volume, f"{number}/{len(volumes)} {volume.id}")
             except InputError as fault:
                 faults += fault.faults if isinstance(fault, InputErrors) else [str(fault)]
         if faults:
@@ -124,7 +133,12 @@ class FileSuggestion:
         self._write(cubes, {one.volume: scored[one.volume] for one in cubes})
         return cubes
 
-    def _score(self, volume: SourceVolume, title: str) -> _ScoredVolume:
+    def score(self, volume: SourceVolume, title: str) -> ScoredVolume:
+        """Predict a volume and return the scores of its places.
+
+        Raises:
+            InputError: A file cannot be used.
+        """
         header, image = volume.read()
         label = volume.read_label(header)
         grid = InputGrid(header.spacing, header.unit, header.direction)
@@ -142,9 +156,9 @@ class FileSuggestion:
         )
         self.say(f"{title}: networks and views disagree by {scores.mean:.3g} bits a voxel")
         record = VolumeRecord(shape=header.shape, statistics=prediction.statistics)
-        return _ScoredVolume(volume, scores, record, prediction.shifts)
+        return ScoredVolume(volume, scores, record, prediction.shifts)
 
-    def _write(self, cubes: Sequence[SuggestedCube], volumes: Mapping[str, _ScoredVolume]) -> None:
+    def _write(self, cubes: Sequence[SuggestedCube], volumes: Mapping[str, ScoredVolume]) -> None:
         places = {
             one.id: CubePlace(volume=one.volume, start=one.start, stop=one.stop) for one in cubes
         }
