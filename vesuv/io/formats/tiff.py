@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import html
-import logging
 import re
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +14,9 @@ import numpy as np
 from vesuv.files import open_regular
 from vesuv.io.formats.tiff_checks import (
     SingleFile,
+    collected_faults,
     refuse_codecs,
+    refuse_faults,
     refuse_missing_pages,
     refuse_other_files,
     refuse_truncated_pages,
@@ -30,6 +30,7 @@ from vesuv.io.formats.volume import (
     check_claimed_size,
     refuse_time_points,
     require_volume,
+    without_slice_axis,
 )
 from vesuv.types import Array, Spacing
 
@@ -59,23 +60,23 @@ class TiffGeometry:
     resolution_unit: int | None
     metadata: dict[str, Any]
     """ImageJ's spacing and units, or OME's PhysicalSize attributes, with the file's values."""
+    is_slice: bool = False
+    """Whether the file has no axis z, so that masks have none."""
 
 
 def read(path: Path) -> Volume:
     """Read all pages as one volume; refuse truncated files, which decoders fill with zeros."""
     import tifffile
 
-    faults = _COLLECTOR.messages()
-    faults.clear()
-    logging.getLogger("tifffile").addHandler(_COLLECTOR)
+    faults = collected_faults()
     with SingleFile(open_regular(path).detach()) as file, tifffile.TiffFile(file) as tif:
         refuse_codecs_and_other_files(tif, path)
-        _refuse_logged(faults)
+        refuse_faults(faults)
         series = checked_series(tif, path)
         check_claimed_size(series.shape, series.dtype.itemsize if series.dtype else 1)
         _refuse_alpha(tif, series)
         array = series.asarray()
-        _refuse_logged(faults)
+        refuse_faults(faults)
         return header_of(tif, _reorder(array, series.axes))
 
 
@@ -121,6 +122,7 @@ def write(path: Path, array: Array, like: Volume | None) -> None:
     import tifffile
 
     array = array.view(np.uint8) if array.dtype == np.bool_ else array
+    array = without_slice_axis(array) if _is_slice(like) else array
     options, is_zcyx = _options(array.ndim, array.dtype, like)
     array = array.swapaxes(0, 1) if is_zcyx else array
     tifffile.imwrite(path, array, **options)
@@ -144,10 +146,15 @@ def write_pages(
     """
     import tifffile
 
+    shape = shape[1:] if _is_slice(like) and len(shape) == 3 and shape[0] == 1 else shape
     options, is_zcyx = _options(len(shape), dtype, like)
     if is_zcyx and like is not None:
         options, _ = _options(len(shape), dtype, replace(like, geometry=None))
     tifffile.imwrite(path, iter(pages), shape=shape, dtype=dtype, **options)
+
+
+def _is_slice(like: Volume | None) -> bool:
+    return like is not None and isinstance(like.geometry, TiffGeometry) and like.geometry.is_slice
 
 
 def _options(ndim: int, dtype: np.dtype[Any], like: Volume | None) -> tuple[dict[str, Any], bool]:
@@ -158,7 +165,7 @@ def _options(ndim: int, dtype: np.dtype[Any], like: Volume | None) -> tuple[dict
         geometry = TiffGeometry(kind, _LZW, None, None, _ome_sizes(like))
     imagej = geometry.kind == "imagej" and dtype.type in _IMAGEJ_TYPES
     is_zcyx = imagej and ndim == 4
-    axes = "ZYX" if ndim == 3 else "ZCYX" if imagej else "CZYX"
+    axes = {2: "YX", 3: "ZYX", 4: "ZCYX" if imagej else "CZYX"}[ndim]
     options: dict[str, Any] = {"metadata": {"axes": axes}}
     if imagej:
         options = {"imagej": True, "metadata": {"axes": axes, **geometry.metadata}}
@@ -181,35 +188,6 @@ def _ome_sizes(like: Volume | None) -> dict[str, Any]:
     for name, edge in zip("ZYX", like.spacing, strict=True):
         sizes |= {f"PhysicalSize{name}": edge, f"PhysicalSize{name}Unit": like.unit or _OME_NO_UNIT}
     return sizes
-
-
-class _Collector(logging.Handler):
-    """Collects tifffile's log messages about broken pages, separately for each thread."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.thread_data = threading.local()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.messages().append(record.getMessage())
-
-    def messages(self) -> list[str]:
-        """Return the messages of the calling thread; the caller may clear the list."""
-        if not hasattr(self.thread_data, "messages"):
-            self.thread_data.messages = []
-        messages: list[str] = self.thread_data.messages
-        return messages
-
-
-_COLLECTOR = _Collector()
-
-
-def _refuse_logged(faults: list[str]) -> None:
-    """Refuse a damaged page, which tifffile only logs; an unreadable tag is harmless."""
-    for fault in faults:
-        if "TiffTag" not in fault:
-            reason = fault.rpartition("> ")[2]
-            raise FormatError(f"the TIFF is truncated or damaged ({reason:.200}); copy it again")
 
 
 def _reorder(array: Array, axes: str) -> Array:
@@ -287,6 +265,7 @@ def _geometry(tif: Any) -> TiffGeometry:
         resolution=None if None in tags else (tags[0].value, tags[1].value),
         resolution_unit=None if unit is None else int(unit.value),
         metadata=metadata,
+        is_slice=is_image_2d(tif.series[0].axes),
     )
 
 

@@ -7,6 +7,8 @@ find with zeros, and decodes pictures (JPEG, PNG, ...) at the size that their ow
 from __future__ import annotations
 
 import io
+import logging
+import threading
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -113,3 +115,40 @@ def refuse_truncated_series(series: Any, size: int) -> None:
             f"the TIFF is truncated: its volume reaches to byte {end}, the file has {size}; "
             "copy it again"
         )
+
+
+class _FaultCollector(logging.Handler):
+    """Collects tifffile's log messages about broken pages, separately for each thread."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.thread_data = threading.local()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages().append(record.getMessage())
+
+    def messages(self) -> list[str]:
+        """Return the messages of the calling thread; the caller may clear the list."""
+        if not hasattr(self.thread_data, "messages"):
+            self.thread_data.messages = []
+        messages: list[str] = self.thread_data.messages
+        return messages
+
+
+_COLLECTOR = _FaultCollector()
+
+
+def collected_faults() -> list[str]:
+    """Return an empty list that tifffile's errors of this thread are added to from now on."""
+    faults = _COLLECTOR.messages()
+    faults.clear()
+    logging.getLogger("tifffile").addHandler(_COLLECTOR)
+    return faults
+
+
+def refuse_faults(faults: list[str]) -> None:
+    """Refuse a damaged page, which tifffile only logs; an unreadable tag is harmless."""
+    for fault in faults:
+        if "TiffTag" not in fault:
+            reason = fault.rpartition("> ")[2]
+            raise FormatError(f"the TIFF is truncated or damaged ({reason:.200}); copy it again")
