@@ -13,9 +13,10 @@ import vesuv
 README = Path(__file__).parents[1] / "README.md"
 
 PUBLIC = {
-    "Case", "Config", "InputError", "Interrupted", "Listener", "Predictor", "TrainedRun",
-    "diagnose", "evaluate", "find_best", "load", "load_config", "losses", "prepare",
-    "pretrain", "suggest", "train", "validate_distribution",
+    "Case", "Config", "InputError", "InstanceParameters", "Interrupted", "Listener", "Predictor",
+    "TrainedRun", "diagnose", "evaluate", "find_best", "load", "load_config", "losses", "prepare",
+    "pretrain", "segment_instances", "select_instances", "suggest", "train",
+    "validate_distribution",
 }  # fmt: skip
 
 

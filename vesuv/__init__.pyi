@@ -7,10 +7,13 @@ from .diagnosis import diagnose as diagnose
 from .errors import InputError as InputError
 from .errors import Interrupted as Interrupted
 from .evaluation import evaluate as evaluate
+from .inference.instances.arrays import segment_instances as segment_instances
+from .inference.instances.parameters import InstanceParameters as InstanceParameters
 from .inference.load import load as load
 from .inference.predictor import Predictor as Predictor
 from .inference.suggestion.cubes import suggest as suggest
 from .selection.find_best import find_best as find_best
+from .selection.instances import select_instances as select_instances
 from .selection.validation import validate_distribution as validate_distribution
 from .training.pretraining import pretrain as pretrain
 from .training.reporting import Listener as Listener

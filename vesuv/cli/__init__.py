@@ -39,6 +39,7 @@ _VERBS = {
     "find_best": "Choose among configurations and their ensembles on held-out volumes.",
     "predict": "Predict volumes with one run, or with several averaged.",
     "suggest": "Suggest cubes to label next: where networks and views disagree most.",
+    "instances": "Segment cells between membranes, with parameters chosen on held-out volumes.",
     "export": "Write runs as a bundle: one folder with all that predictions need.",
     "import_nnunet": "Write a trained nnU-Net as a bundle.",
     "evaluate": "Score predictions against labels; compare folders of predictions.",
@@ -60,6 +61,7 @@ _LESS_MEMORY = {
     "validate_distribution": _PREDICTS,
     "find_best": _PREDICTS,
     "predict": _PREDICTS,
+    "instances": _PREDICTS,
     "suggest": _PREDICTS,
     "evaluate": "start fewer processes with --workers",
 }

@@ -102,6 +102,11 @@ class RunFolder:
         return self.path / "selected.json"
 
     @property
+    def instances_file(self) -> Path:
+        """The chosen parameters of instances, instances.json."""
+        return self.path / "instances.json"
+
+    @property
     def distribution(self) -> Path:
         """Folder of the selection's measurements."""
         return self.path / "distribution"

@@ -25,6 +25,7 @@ _FILES = (
     "reconstruction.png",
     "report.html",
     "selected.json",
+    "instances.json",
     "run.json",
 )
 """In the run's folder; run.json is deleted last, because it shows that the others are a run's."""

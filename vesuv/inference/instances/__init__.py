@@ -1,0 +1,1 @@
+"""From boundary probabilities to instances: watershed fragments, and their agglomeration."""

@@ -1,0 +1,84 @@
+"""Fragments of one block: watershed basins of the boundary probability around seeds.
+
+The seeds are the maxima of the smoothed distance to the boundary. There are more of them than
+instances; `vesuv.inference.instances.agglomeration` unites fragments of one instance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from vesuv.config.data import PROBABILITY_STEPS
+from vesuv.data.components import label_components
+from vesuv.errors import InputError
+from vesuv.inference.instances.parameters import InstanceParameters
+from vesuv.types import Array, Mask, Spacing
+
+_SEED_WINDOW = 5
+"""Edge in voxels of the cube in which a seed has the largest distance."""
+
+FragmentLabels = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class FragmentMethod:
+    """How a block of boundary levels is divided into fragments."""
+
+    parameters: InstanceParameters
+    spacing: Spacing
+
+    def is_inside(self, levels: Array) -> Mask:
+        """Return the voxels whose boundary probability is below the seed threshold."""
+        mask: Mask = levels < round(self.parameters.seed_threshold * PROBABILITY_STEPS)
+        return mask
+
+    def fragments(self, levels: Array) -> FragmentLabels:
+        """Return the fragment 1, 2, … of each voxel; every voxel belongs to one.
+
+        A block without boundary, or without inside, is one fragment.
+
+        Args:
+            levels: Boundary levels (z, y, x), see `vesuv.inference.levels`.
+
+        Raises:
+            InputError: The extra `instances` is not installed.
+        """
+        segmentation = watershed_library()
+        inside = self.is_inside(levels)
+        if inside.all() or not inside.any():
+            return np.ones(levels.shape, np.int32)
+        seeds = self._seeds(inside)
+        return np.asarray(segmentation.watershed(levels, seeds), np.int32)
+
+    def _seeds(self, inside: Mask) -> FragmentLabels:
+        shortest = min(self.spacing)
+        edges = [edge / shortest for edge in self.spacing]
+        distance = ndimage.distance_transform_edt(inside, sampling=edges).astype(np.float32)
+        sigma = [self.parameters.seed_smoothing / edge for edge in edges]
+        smooth = ndimage.gaussian_filter(distance, sigma)
+        is_peak = (smooth == ndimage.maximum_filter(smooth, _SEED_WINDOW)) & inside
+        if not is_peak.any():  # peaks that smoothing moved into the boundary
+            is_peak = inside
+        return label_components(is_peak, 26)[0].astype(np.int32)
+
+
+def watershed_library() -> ModuleType:
+    """Return `skimage.segmentation`.
+
+    Raises:
+        InputError: The extra `instances` is not installed.
+    """
+    try:
+        from skimage import segmentation
+    except ImportError:
+        raise InputError(
+            "instances need the package 'scikit-image', which is not installed; install the "
+            "extra: pip install 'vesuv[instances]'"
+        ) from None
+    module: ModuleType = segmentation
+    return module

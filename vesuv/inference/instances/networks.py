@@ -1,0 +1,44 @@
+"""Networks with which the parameters of instances were chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vesuv.errors import InputError
+from vesuv.inference.instances.parameters import InstanceSelection
+from vesuv.inference.members import Member, check_compatible, open_member
+from vesuv.runs.folder import RunFolder
+from vesuv.runs.records import SelectedModel
+
+
+def open_boundary_members(
+    runs: Sequence[Path],
+    selection: InstanceSelection,
+    checkpoint: str | None = None,
+    changes: Sequence[str] = (),
+) -> list[Member]:
+    """Read a checkpoint of each run, with the inference settings of the selection of instances.
+
+    Args:
+        runs: Run folders.
+        selection: Content of instances.json.
+        checkpoint: Name of the checkpoint; default: the one of the selection, else the best.
+        changes: `section.key=value`, see `vesuv.inference.members.trained_config`.
+
+    Raises:
+        InputError: No such run or checkpoint, runs that cannot be averaged, or networks without
+            the class of the boundary.
+    """
+    name = checkpoint or selection.checkpoint or "best"
+    judged = SelectedModel(threshold=None, checkpoint=name, inference=selection.inference)
+    members = [open_member(RunFolder.open(run), name, judged, changes) for run in runs]
+    check_compatible(members)
+    targets = members[0].config.labels.targets
+    if selection.boundary not in targets.names or targets.num_logits != selection.num_channels:
+        raise InputError(
+            f"{members[0].folder}: predicts {', '.join(targets.names)}, and the parameters are for "
+            f"the boundary {selection.boundary} of {selection.num_channels} channels; choose "
+            "parameters for this run"
+        )
+    return members

@@ -1,0 +1,96 @@
+"""Parameters of instances, and the file in which the selection writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, ValidationError
+
+from vesuv.errors import InputError, command
+from vesuv.files import read_json
+from vesuv.runs.fields import Record, Share, first_fault
+from vesuv.runs.folder import RunFolder
+from vesuv.runs.records import SelectedInference
+
+
+class InstanceParameters(Record):
+    """How boundary probabilities become instances."""
+
+    seed_threshold: Share = 0.3
+    """Boundary probability below which a voxel lies inside an instance; seeds are the places there
+    that are farthest from the boundary."""
+    seed_smoothing: Annotated[float, Field(ge=0.0, le=100.0)] = 2.0
+    """Deviation of the Gaussian that smooths the distance to the boundary, in shortest voxel edges;
+    more gives fewer and larger fragments."""
+    agglomeration_threshold: Share = 0.55
+    """Fragments are united while the mean boundary probability of their contact is below this."""
+    smallest_instance: Annotated[int, Field(ge=0, le=2**62)] = 0
+    """Instances of fewer voxels join the neighbour across the contact of the lowest mean."""
+
+    def __str__(self) -> str:
+        return (
+            f"seeds below {self.seed_threshold:g} smoothed by {self.seed_smoothing:g}, "
+            f"agglomerated below {self.agglomeration_threshold:g}, at least "
+            f"{self.smallest_instance} voxels"
+        )
+
+
+class InstanceSelection(Record):
+    """instances.json: the parameters that selection chose for a run."""
+
+    version: Literal[1]
+    parameters: InstanceParameters
+    checkpoint: str | None = None
+    """Checkpoint that they were chosen with; None in a file written by hand."""
+    checkpoint_sha256: str | None = None
+    boundary: str = "boundary"
+    """Class or region whose probability is that of the boundary."""
+    channel: Annotated[int, Field(ge=0)] = 0
+    """Channel of this class in the probabilities."""
+    num_channels: Annotated[int, Field(ge=1)] = 1
+    """Channels of the probabilities."""
+    inference: SelectedInference = SelectedInference()
+    """Inference settings that the probabilities were predicted with."""
+
+    @property
+    def judged(self) -> tuple[object, ...]:
+        """Return what runs of an ensemble must agree in."""
+        return self.parameters, self.checkpoint, self.boundary, self.channel
+
+
+def read_selection(file: Path) -> InstanceSelection:
+    """Read instances.json.
+
+    Raises:
+        InputError: It is missing or invalid.
+    """
+    advice = f"{command('instances', '--run', file.parent)} writes it"
+    content = read_json(file, advice)
+    try:
+        return InstanceSelection.model_validate(content)
+    except ValidationError as fault:
+        raise InputError(f"{file}: {first_fault(fault)}; {advice}") from None
+
+
+def selection_of_runs(runs: Sequence[Path]) -> InstanceSelection:
+    """Read the joint selection of runs.
+
+    Raises:
+        InputError: No run, a file is missing or invalid, or the runs do not have the same
+            selection.
+    """
+    if not runs:
+        raise InputError(
+            "--parameters: name an instances.json, or with --run the runs that have one"
+        )
+    first, *others = (read_selection(RunFolder(run).instances_file) for run in runs)
+    for run, other in zip(runs[1:], others, strict=True):
+        if other.judged != first.judged:
+            raise InputError(
+                f"{RunFolder(run).instances_file}: runs that predict together have one choice, "
+                f"found another than in {runs[0]}; choose jointly: "
+                f"{command('instances', '--run', *runs)}"
+            )
+    return first

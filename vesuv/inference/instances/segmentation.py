@@ -1,0 +1,263 @@
+"""Instances of a volume of any size, block by block.
+
+Every volume is divided into the same blocks, whether it is in memory or not, so that the results
+are equal to the bit. Four passes:
+
+1. Each block, grown by a halo, is divided into fragments; those of the block itself are kept. A
+   fragment ends at the border of the block.
+2. The faces between fragments are measured, within blocks and across their borders. Two halves of a
+   fragment that a border has cut touch where the boundary probability is low.
+3. The fragments of all blocks are agglomerated at once, so that such halves are united first.
+4. Instances are read box by box: those of the fragments.
+
+A volume that is not larger than a block has no borders. The tables of the third pass are in memory:
+they grow with the number of fragments and not with that of voxels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vesuv.errors import InputError
+from vesuv.inference.instances.agglomeration import Sizes, agglomerate
+from vesuv.inference.instances.fragments import FragmentLabels, FragmentMethod
+from vesuv.inference.instances.region_graph import Contacts, join_contacts, measure_contacts
+from vesuv.inference.postprocess.blockwise import Block, BlockGrid, MapFunction
+from vesuv.inference.postprocess.blockwise.grid import box_shape, intersection, within
+from vesuv.inference.postprocess.blockwise.run import map_here
+from vesuv.types import Array, Region, Shape, ShowProgress, no_shown_progress
+
+INSTANCE_BLOCK = 256
+"""Edge of a block: a smaller one takes less memory, and cuts more fragments."""
+HALO = 32
+"""Voxels that a block is grown by on each side."""
+
+
+class BoundaryLevels(Protocol):
+    """Levels of the boundary probability (z, y, x), which are read box by box."""
+
+    @property
+    def shape(self) -> Shape: ...
+
+    def read(self, box: Region) -> Array:
+        """Return the levels of a box, uint8."""
+        ...
+
+
+class FragmentStore(Protocol):
+    """Fragments of blocks, each numbered from 1 in its block."""
+
+    def save(self, number: int, fragments: FragmentLabels) -> None: ...
+
+    def load(self, number: int) -> FragmentLabels: ...
+
+
+@dataclass(frozen=True)
+class MemoryFragments:
+    """Fragments in memory."""
+
+    blocks: dict[int, FragmentLabels] = field(default_factory=dict)
+
+    def save(self, number: int, fragments: FragmentLabels) -> None:
+        self.blocks[number] = fragments
+
+    def load(self, number: int) -> FragmentLabels:
+        return self.blocks[number]
+
+
+@dataclass(frozen=True)
+class StoredFragments:
+    """Fragments in a folder, one file a block."""
+
+    folder: Path
+
+    def save(self, number: int, fragments: FragmentLabels) -> None:
+        np.save(self._file(number), fragments)
+
+    def load(self, number: int) -> FragmentLabels:
+        fragments: FragmentLabels = np.load(self._file(number))
+        return fragments
+
+    def _file(self, number: int) -> Path:
+        return self.folder / f"{number}.npy"
+
+
+@dataclass(frozen=True)
+class Fragmentation:
+    """Fragments of a volume."""
+
+    sizes: Sizes
+    """Voxels of each fragment; name 0 is none."""
+    contacts: Contacts
+    first_names: Sizes
+    """Name of the first fragment of each block."""
+
+
+@dataclass(frozen=True)
+class InstanceRun:
+    """What the passes over the blocks of one volume share.
+
+    Args:
+        levels: Boundary levels.
+        method: How a block is divided into fragments.
+        store: Where fragments are kept between the passes.
+        block_size: Edge of a block.
+        map_blocks: Runs one pass; with several processes, all of this is sent to them.
+        show_progress: Shows the progress of each pass.
+    """
+
+    levels: BoundaryLevels
+    method: FragmentMethod
+    store: FragmentStore = field(default_factory=MemoryFragments)
+    block_size: int = INSTANCE_BLOCK
+    map_blocks: MapFunction = map_here
+    show_progress: ShowProgress = no_shown_progress
+
+    @property
+    def grid(self) -> BlockGrid:
+        return BlockGrid(self.levels.shape, (self.block_size,) * 3)
+
+
+@dataclass(frozen=True)
+class _BlockSource:
+    """What one block is computed from, in any process."""
+
+    levels: BoundaryLevels
+    method: FragmentMethod
+    store: FragmentStore
+    grid: BlockGrid
+
+
+def find_fragments(run: InstanceRun) -> Fragmentation:
+    """Divide a volume into fragments, and measure where they touch.
+
+    Raises:
+        InputError: The extra is not installed, no voxel is inside, or there is no boundary at all.
+    """
+    source = _BlockSource(run.levels, run.method, run.store, run.grid)
+    blocks = run.grid.blocks()
+    sizes: list[Sizes] = [np.zeros(0, np.int64)] * len(blocks)
+    num_inside, highest = 0, 0
+    with run.show_progress("fragments", "blocks") as progress:
+        for count, (block, found) in enumerate(
+            run.map_blocks(partial(_find_in_block, source), blocks), start=1
+        ):
+            sizes[run.grid.index(block.position)] = found.sizes
+            num_inside, highest = num_inside + found.num_inside, max(highest, found.highest)
+            progress(count, len(blocks))
+    _check_boundary(num_inside, highest, run.method)
+    counts = [len(one) for one in sizes]
+    first_names = 1 + np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    contacts: list[Contacts] = []
+    with run.show_progress("contacts", "blocks") as progress:
+        measure = partial(_measure_block, source, first_names)
+        for count, (_, part) in enumerate(run.map_blocks(measure, blocks), start=1):
+            contacts.append(part)
+            progress(count, len(blocks))
+    all_sizes = np.concatenate([np.zeros(1, np.int64), *sizes])
+    return Fragmentation(all_sizes, join_contacts(contacts), first_names[:-1])
+
+
+@dataclass(frozen=True)
+class Instances:
+    """Instances of a volume, read box by box from its fragments."""
+
+    store: FragmentStore
+    grid: BlockGrid
+    names: NDArray[np.uint32]
+    """Instance of each fragment of the volume; name 0 is none."""
+    first_names: Sizes
+
+    @property
+    def num(self) -> int:
+        """Number of instances."""
+        return int(self.names.max())
+
+    def read(self, box: Region) -> NDArray[np.uint32]:
+        """Return the instance 1, 2, … of each voxel of a box."""
+        instances = np.empty(box_shape(box), np.uint32)
+        for block in self.grid.overlapping(box):
+            number = self.grid.index(block.position)
+            common = intersection(block.region, box)
+            fragments = self.store.load(number)[within(common, block.region)]
+            own = fragments + (self.first_names[number] - 1)
+            instances[within(common, box)] = self.names[own]
+        return instances
+
+
+def find_instances(run: InstanceRun) -> Instances:
+    """Segment a volume into instances.
+
+    Raises:
+        InputError: See `find_fragments`.
+    """
+    fragmentation = find_fragments(run)
+    contacts, sizes = fragmentation.contacts, fragmentation.sizes
+    names = agglomerate(contacts, sizes, run.method.parameters).astype(np.uint32)
+    return Instances(run.store, run.grid, names, fragmentation.first_names)
+
+
+def stored_fragments(run: InstanceRun, fragmentation: Fragmentation) -> Array:
+    """Return the fragments of a volume that fits into memory, (z, y, x)."""
+    volume = np.zeros(run.grid.shape, np.int64)
+    for number, block in enumerate(run.grid.blocks()):
+        volume[block.region] = run.store.load(number) + fragmentation.first_names[number] - 1
+    return volume
+
+
+@dataclass(frozen=True)
+class _BlockFragments:
+    """Fragments of a block."""
+
+    sizes: Sizes
+    num_inside: int
+    highest: int
+    """Highest boundary level of the block."""
+
+
+def _find_in_block(source: _BlockSource, block: Block) -> _BlockFragments:
+    halo = (HALO, HALO, HALO)
+    box = source.grid.grown(block, halo, halo)
+    levels = source.levels.read(box)
+    part = within(block.region, box)
+    own = source.method.fragments(levels)[part]
+    names, places = np.unique(own, return_inverse=True)
+    fragments = 1 + places.reshape(own.shape).astype(np.int32)
+    source.store.save(source.grid.index(block.position), fragments)
+    sizes = np.bincount(fragments.ravel(), minlength=len(names) + 1)[1:]
+    num_inside = int(np.count_nonzero(source.method.is_inside(levels[part])))
+    return _BlockFragments(sizes.astype(np.int64), num_inside, int(levels[part].max()))
+
+
+def _measure_block(source: _BlockSource, first_names: Sizes, block: Block) -> Contacts:
+    """Measure the contacts within a block and across its low sides."""
+    box = source.grid.grown(block, (1, 1, 1), (0, 0, 0))
+    fragments = np.zeros(box_shape(box), np.int64)
+    for part in source.grid.overlapping(box):
+        number = source.grid.index(part.position)
+        common = intersection(part.region, box)
+        own = source.store.load(number)[within(common, part.region)]
+        fragments[within(common, box)] = own + (first_names[number] - 1)
+    z, y, x = (int(start > 0) for start in block.start)
+    return measure_contacts(fragments, source.levels.read(box), (z, y, x))
+
+
+def _check_boundary(num_inside: int, highest: int, method: FragmentMethod) -> None:
+    """Refuse probabilities from which no instances can be made."""
+    if num_inside == 0:
+        raise InputError(
+            "some voxels must have a boundary probability below the seed threshold "
+            f"{method.parameters.seed_threshold:g}, found none: all of it is boundary; check that "
+            "the probability is that of the boundary"
+        )
+    if highest == 0:
+        raise InputError(
+            "some voxels must have a boundary probability above 0, found none: nothing separates "
+            "instances; check the probability"
+        )

@@ -1,0 +1,171 @@
+"""Where boundary probabilities come from: networks, or files."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from vesuv.data.case_size import LARGE_VOXELS
+from vesuv.errors import InputError
+from vesuv.inference.blocks.arrays import LEVELS_LEVEL
+from vesuv.inference.blocks.file_output import block_folder, is_large
+from vesuv.inference.blocks.run import BlockPrediction
+from vesuv.inference.blocks.settings import BlockSettings
+from vesuv.inference.blocks.source import Source
+from vesuv.inference.chosen_mask import choose_mask
+from vesuv.inference.domain_shift import InputGrid
+from vesuv.inference.inputs import InputVolume
+from vesuv.inference.instances.arrays import ArrayLevels
+from vesuv.inference.instances.parameters import InstanceSelection
+from vesuv.inference.instances.probability_files import FileLevels
+from vesuv.inference.instances.segmentation import BoundaryLevels
+from vesuv.inference.levels import quantise
+from vesuv.inference.members import Member
+from vesuv.inference.predictor import Predictor
+from vesuv.io.formats.volume import Volume
+from vesuv.io.grid import read_channels
+from vesuv.io.sharded import ShardedArray
+from vesuv.types import Array, Region, Say, Shape, ShowProgress, no_shown_progress, silent
+
+
+@dataclass(frozen=True)
+class BoundaryVolume:
+    """Boundary levels of one volume, and the header that its instances get."""
+
+    levels: BoundaryLevels
+    like: Volume
+    is_large: bool = False
+    """Whether it is held on disk, and its blocks run in several processes."""
+
+
+class BoundarySource(Protocol):
+    """Where boundary probabilities come from."""
+
+    def check(self, volume: InputVolume) -> None:
+        """Refuse a volume that cannot be read; nothing is computed."""
+        ...
+
+    def open(self, volume: InputVolume, output: Path) -> BoundaryVolume:
+        """Return the boundary levels of a volume whose instances are written to `output`."""
+        ...
+
+    def close(self, output: Path) -> None:
+        """Remove what `open` has written beside the output."""
+        ...
+
+    def record(self) -> list[dict[str, Any]]:
+        """Return the networks, for provenance.json."""
+        ...
+
+
+@dataclass(frozen=True)
+class ProbabilitySource:
+    """Files of probabilities."""
+
+    selection: InstanceSelection
+
+    def check(self, volume: InputVolume) -> None:
+        FileLevels(volume.files[0], self.selection).check()
+
+    def open(self, volume: InputVolume, output: Path) -> BoundaryVolume:  # noqa: ARG002
+        levels = FileLevels(volume.files[0], self.selection)
+        return BoundaryVolume(levels, levels.volume.header, math.prod(levels.shape) > LARGE_VOXELS)
+
+    def close(self, output: Path) -> None:
+        pass
+
+    def record(self) -> list[dict[str, Any]]:
+        return []
+
+
+@dataclass(frozen=True)
+class StoredLevels:
+    """Boundary levels that were predicted block by block; can be sent to other processes."""
+
+    folder: Path
+    channel: int
+
+    @property
+    def shape(self) -> Shape:
+        z, y, x = ShardedArray(self.folder / LEVELS_LEVEL).shape[1:]
+        return z, y, x
+
+    def read(self, box: Region) -> Array:
+        return ShardedArray(self.folder / LEVELS_LEVEL)[(self.channel, *box)]
+
+
+@dataclass(frozen=True)
+class NetworkSource:
+    """Volumes whose probabilities networks predict.
+
+    Args:
+        members: Checkpoints.
+        predictor: Their networks.
+        selection: Channel of the boundary.
+        always_blocks: Predict in blocks also volumes that fit into memory.
+        block_size: Edge of the blocks of prediction.
+        say: Called with each message.
+        show_progress: Shows the progress of each volume.
+    """
+
+    members: Sequence[Member]
+    predictor: Predictor
+    selection: InstanceSelection
+    always_blocks: bool = False
+    block_size: int = BlockSettings.block_size
+    say: Say = silent
+    show_progress: ShowProgress = no_shown_progress
+
+    def check(self, volume: InputVolume) -> None:
+        pass  # read before anything is written for it
+
+    def open(self, volume: InputVolume, output: Path) -> BoundaryVolume:
+        if self.always_blocks or is_large(volume):
+            return self._open_blocks(volume, output)
+        like, image = read_channels(volume.files)
+        grid = InputGrid(like.spacing, like.unit, like.direction)
+        with self.show_progress(volume.id, "windows") as progress:
+            try:
+                prediction = self.predictor.predict_on_grid(image, grid, progress)
+            except InputError as fault:
+                raise InputError(f"{volume.files[0]}: {fault}") from None
+        for shift in prediction.shifts:
+            self.say(f"warning: {volume.id}: {shift.message}")
+        levels = quantise(prediction.probs, overlap=self.predictor.targets.overlap)
+        return BoundaryVolume(ArrayLevels(levels[self.selection.channel].numpy()), like)
+
+    def _open_blocks(self, volume: InputVolume, output: Path) -> BoundaryVolume:
+        prediction = BlockPrediction(
+            self.members,
+            choose_mask(self.members, postprocess="none"),
+            self.predictor,
+            Source(tuple(map(str, volume.files))),
+            block_folder(output),
+            BlockSettings(
+                block_size=self.block_size, keep_probabilities=True, records_choices=False
+            ),
+            self.say,
+            self.show_progress,
+        )
+        for shift in prediction.run():
+            self.say(f"warning: {volume.id}: {shift.message}")
+        levels = StoredLevels(prediction.output, self.selection.channel)
+        return BoundaryVolume(levels, prediction.volume.header, is_large=True)
+
+    def close(self, output: Path) -> None:
+        shutil.rmtree(block_folder(output), ignore_errors=True)
+
+    def record(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "run": one.folder.resolve(),
+                "checkpoint": one.name,
+                "checkpoint_sha256": one.sha256,
+                "epoch": one.checkpoint.epoch,
+            }
+            for one in self.members
+        ]

@@ -1,0 +1,188 @@
+"""Selection of the parameters of instances on the held-out volumes of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vesuv.errors import InputError, command
+from vesuv.evaluation.instances import InstanceScores
+from vesuv.inference.instances.fragments import watershed_library
+from vesuv.inference.instances.segmentation import HALO, INSTANCE_BLOCK
+from vesuv.io.places import check_no_links
+from vesuv.io.tables import read_json_or_none, write_json
+from vesuv.runs.folder import RunFolder
+from vesuv.selection.held_out import HeldOutRun, open_held_out, predict_held_out
+from vesuv.selection.instance_search import (
+    Boundary,
+    InstanceCandidate,
+    InstanceSearch,
+    NestedInstances,
+    search_instances,
+)
+from vesuv.selection.summary import nested_parts
+from vesuv.selection.validation import lock_runs
+from vesuv.types import Say, ShowProgress, no_shown_progress, silent
+
+
+@dataclass(frozen=True)
+class InstanceChoice:
+    """The parameters of instances that were chosen for some runs, and how good they are."""
+
+    runs: tuple[RunFolder, ...]
+    """Runs whose instances.json holds the choice."""
+    boundary: Boundary
+    search: InstanceSearch
+    chosen: InstanceCandidate
+    part_kind: str
+    """What the honest estimate leaves out at a time: fold, group or case."""
+    nested: tuple[NestedInstances, ...]
+    """The honest estimate; empty for a single case."""
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Mean scores over the cases, which the choice was made on."""
+        return mean_scores(self.search.of(self.chosen))
+
+    @property
+    def honest_scores(self) -> dict[str, float] | None:
+        """Mean scores over the cases, each with parameters that were chosen without it."""
+        rows = [row for one in self.nested for row in one.scores]
+        return mean_scores(rows) if rows else None
+
+
+def select_instances(
+    runs: Sequence[str | Path],
+    *,
+    boundary: str | None = None,
+    checkpoints: Sequence[str] | None = None,
+    changes: Sequence[str] = (),
+    say: Say = silent,
+    show_progress: ShowProgress = no_shown_progress,
+) -> InstanceChoice:
+    """Choose checkpoint and parameters of instances by VOI on the held-out cases of runs.
+
+    Instances are made as `segment_instances` makes them, on the files' own grids, and compared with
+    the cells of the files' own labels: the 6-connected components of all but the boundary. Writes
+    instances.json into each run. Needs the extra `instances`.
+
+    Args:
+        runs: A run folder, or the run folders of several folds, which get one joint choice.
+        boundary: Class or region that separates instances; default: the only one.
+        checkpoints: Names of checkpoints to try; default: all that every run has.
+        changes: `section.key=value` of inference, runtime, data.root or data.store.
+        say: Called with each message.
+        show_progress: Shows the progress of prediction and search.
+
+    Raises:
+        InputError: No run, no such checkpoint or class, no validation cases or no cells in their
+            labels, other data than in training, or the extra is not installed.
+    """
+    paths = [Path(run) for run in runs]
+    if not paths:
+        raise InputError("--run: needs at least one run folder, found none; name log/<config>/fold")
+    watershed_library()
+    with lock_runs(paths):
+        for path in paths:
+            check_instances_file(RunFolder(path).instances_file)
+        opened = open_held_out(paths, changes)
+        separating = boundary_of(opened, boundary)
+        predictions, _ = predict_held_out(opened, checkpoints, say, show_progress)
+        cases = sorted((case for one in opened for case in one.cases), key=lambda case: case.id)
+        with show_progress("search", "fragmentations") as progress:
+            search = search_instances(predictions, cases, separating, progress)
+        folds = [[case.id for case in one.cases] for one in opened]
+        kind, parts = nested_parts(search.cases, folds)
+        choice = InstanceChoice(
+            tuple(one.run for one in opened),
+            separating,
+            search,
+            search.best(),
+            kind,
+            tuple(search.nested(parts)),
+        )
+        for one in opened:
+            write_json(one.run.instances_file, _content(choice, one))
+    return choice
+
+
+def boundary_of(runs: Sequence[HeldOutRun], name: str | None) -> Boundary:
+    """Return the class that separates instances, which all runs must have.
+
+    Raises:
+        InputError: There is none of this name, or runs have other classes.
+    """
+    first, *others = runs
+    for other in others:
+        if other.config.labels.targets != first.config.labels.targets:
+            raise InputError(
+                f"{other.run.path}: has other classes or regions than {first.run.path}; choose for "
+                "them separately"
+            )
+    return Boundary.of(first.config.labels.targets, name)
+
+
+def check_instances_file(file: Path) -> None:
+    """Refuse an instances.json that is a link, or not of a selection.
+
+    Raises:
+        InputError: It is.
+    """
+    check_no_links([file])
+    if file.exists() and "parameters" not in (read_json_or_none(file) or {}):
+        raise InputError(f"{file}: was not written by {command('instances')}; move it elsewhere")
+
+
+def mean_scores(rows: Sequence[InstanceScores]) -> dict[str, float]:
+    """Return the mean of each score."""
+    columns = [_plain(row) for row in rows]
+    return {name: float(np.mean([one[name] for one in columns])) for name in columns[0]}
+
+
+def _plain(scores: InstanceScores) -> dict[str, float]:
+    voi = scores.voi
+    return {
+        "voi": voi.split + voi.merge,
+        "voi_split": voi.split,
+        "voi_merge": voi.merge,
+        "rand_error": scores.rand.error,
+    }
+
+
+def _content(choice: InstanceChoice, one: HeldOutRun) -> dict[str, Any]:
+    """Return the content of a run's instances.json."""
+    chosen, boundary = choice.chosen, choice.boundary
+    rows = zip(choice.search.cases, choice.search.of(chosen), strict=True)
+    return {
+        "parameters": chosen.parameters.model_dump(mode="json"),
+        "checkpoint": chosen.checkpoint,
+        "checkpoint_sha256": one.digest(chosen.checkpoint),
+        "boundary": boundary.name,
+        "channel": boundary.channel,
+        "num_channels": boundary.num_channels,
+        **choice.scores,
+        "honest": _honest(choice),
+        "cases": [{"id": case.id, **_plain(row)} for case, row in rows],
+        "runs": [run.path for run in choice.runs],
+        "blocks": {"size": INSTANCE_BLOCK, "halo": HALO},
+        "inference": one.inference,
+    }
+
+
+def _honest(choice: InstanceChoice) -> dict[str, Any] | None:
+    if choice.honest_scores is None:
+        return None
+    rounds = [
+        {
+            "left_out": one.part,
+            "cases": len(one.scores),
+            "chosen": str(one.chosen),
+            **mean_scores(one.scores),
+        }
+        for one in choice.nested
+    ]
+    return {"left_out": choice.part_kind, **choice.honest_scores, "rounds": rounds}
