@@ -11,7 +11,7 @@ import yaml
 from docs.generate.pages import NAMES, generated_pages
 from tests.docs.pages import DOCS, anchors, links, page_names, prose, text_of
 
-MAX_PICTURE, MAX_STUDY_PICTURE, MAX_PICTURES = 60_000, 120_000, 3_000_000
+MAX_PICTURE, MAX_STUDY_PICTURE, MAX_PICTURES = 60_000, 100_000, 3_000_000
 """Bytes of one picture, of one of a study, and of all."""
 
 
