@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vesuv.io.printable import printable
+from vesuv.io.printable import number_of, printable
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,9 @@ def test_the_result_is_one_line_that_every_file_can_hold(text: str) -> None:
     assert len(shown.splitlines()) <= 1
     shown.encode("utf-8")
     assert printable(shown) == shown
+
+
+def test_one_thing_is_named_in_the_singular() -> None:
+    assert [number_of(n, "held-out case") for n in (0, 1, 2)] == [
+        "0 held-out cases", "1 held-out case", "2 held-out cases"
+    ]  # fmt: skip

@@ -18,6 +18,7 @@ def test_ticks_are_round_values_with_as_many_places_as_they_need() -> None:
     assert labels(Axis(0.0, 1.0)) == ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]
     assert labels(Axis(0.0, 0.1), 4) == ["0.000", "0.025", "0.050", "0.075", "0.100"]
     assert labels(Axis(-0.5, 2.5), 6, integers_only=True) == ["0", "1", "2"]
+    assert labels(Axis(-0.5, 0.5), 6, integers_only=True) == ["0"]
     assert labels(Axis(0.0, 3e6), 3) == ["0", "1e6", "2e6", "3e6"]
 
 

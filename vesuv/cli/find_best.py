@@ -18,6 +18,7 @@ from vesuv.cli.options import (
 )
 from vesuv.cli.progress import progress_on
 from vesuv.config.training import Views
+from vesuv.io.printable import number_of
 from vesuv.selection.find_best import BEST, Comparison, check_output, open_configurations
 from vesuv.selection.find_best import find_best as compare_configurations
 
@@ -75,7 +76,7 @@ def find_best(
 def _table(comparison: Comparison) -> Table:
     rows = comparison.rows()
     num_cases = len(comparison.ranking[0].result.problem.cases)
-    table = Table(title=f"{num_cases} held-out cases, best first")
+    table = Table(title=f"{number_of(num_cases, 'held-out case')}, best first")
     columns = [name for name in rows[0] if name not in _HIDDEN_COLUMNS]
     for column in columns:
         table.add_column(column, justify="left" if column in _TEXT_COLUMNS else "right")

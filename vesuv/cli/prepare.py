@@ -19,6 +19,7 @@ from vesuv.data.folds import load_folds
 from vesuv.data.records import LabelShares
 from vesuv.data.splits import splits_file
 from vesuv.data.store import SUMMARY, Store, store_path
+from vesuv.io.printable import number_of
 
 _TABLE_ROWS = 24
 
@@ -81,9 +82,8 @@ def _prepare(config: Config, *, overwrite: bool = False, table: bool = True) -> 
     for line in fold_lines:
         out.print(line)
     _warn_of_large_patch(store, config, out)
-    number = "1 case" if len(store.cases) == 1 else f"{len(store.cases)} cases"
     seconds = time.monotonic() - start
-    out.print(f"{store.path}: {number}, {verb} ({seconds:.1f} s)")
+    out.print(f"{store.path}: {number_of(len(store.cases), 'case')}, {verb} ({seconds:.1f} s)")
     return store
 
 

@@ -17,6 +17,7 @@ from vesuv.cli.options import (
 from vesuv.cli.progress import progress_on
 from vesuv.config.training import Views
 from vesuv.errors import command
+from vesuv.io.printable import number_of
 from vesuv.report.page import NAME as PAGE
 from vesuv.selection.choice import Choice
 from vesuv.selection.held_out import open_held_out
@@ -71,7 +72,9 @@ def validate_distribution(
         show_progress=progress_on(out),
     )
     result = validation.result
-    out.print(_table(result, f"{len(result.problem.cases)} held-out cases, whole volumes"))
+    out.print(
+        _table(result, f"{number_of(len(result.problem.cases), 'held-out case')}, whole volumes")
+    )
     for sentence in [*_sentences(result), validation.calibration.sentence()]:
         out.print(sentence)
     files = ", ".join(str(one.selected_file) for one in validation.runs)
@@ -123,7 +126,7 @@ def _sentences(result: SearchResult) -> list[str]:
     groups = sorted(group_scores(result), key=lambda row: row["dice"])
     for row in groups[:_MAX_GROUPS]:
         over = f", margin {row['margin']['dice']:+.4f}" if row["margin"] else ""
-        cases = "1 case" if row["cases"] == 1 else f"{row['cases']} cases"
+        cases = number_of(row["cases"], "case")
         sentences.append(
             f"group {row['group']}: {cases}, Dice {row['dice']:.4f}, predicted "
             f"{row['predicted_fraction']:.2%}, labelled {row['labelled_fraction']:.2%}{over}"

@@ -17,6 +17,7 @@ from vesuv.data.splits import digest, read_splits, split_faults
 from vesuv.data.store import Store
 from vesuv.errors import InputError, InputErrors
 from vesuv.io.atomic import write_text
+from vesuv.io.printable import number_of
 
 FILE = "folds.yaml"
 FORMER_FILE = "folds.former.yaml"
@@ -293,8 +294,7 @@ def _assign_groups(groups: list[list[str]], num: int) -> list[list[str]]:
 
 
 def _too_few_cases(num_cases: int, num: int) -> str:
-    cases = "1 case" if num_cases == 1 else f"{num_cases} cases"
     return (
-        f"data.folds.num: {cases} cannot be split into {num} folds; lower it, or train on every "
-        "case with --fold all"
+        f"data.folds.num: {number_of(num_cases, 'case')} cannot be split into {num} folds; "
+        "lower it, or train on every case with --fold all"
     )

@@ -33,6 +33,7 @@ from vesuv.evaluation.summary import (
 )
 from vesuv.io.formats import volumes_in
 from vesuv.io.places import check_no_links, contains
+from vesuv.io.printable import number_of
 from vesuv.io.tables import TextTable, read_json_or_none, write_csv, write_json, write_text
 from vesuv.types import Progress, no_progress
 
@@ -186,7 +187,9 @@ def write_scores(scores: FolderScores, output: Path) -> list[Path]:
     """
     several = len(scores.summaries) > 1
     rows = [{"predictions": c.folder, **c.row()} if several else c.row() for c in scores.cases]
-    facts = [f"{name}: {part['num_cases']} cases" for name, part in scores.summaries.items()]
+    facts = [
+        f"{name}: {number_of(part['num_cases'], 'case')}" for name, part in scores.summaries.items()
+    ]
     tables = [*scores.tables, cases_table(scores.cases, _CASES_IN_SUMMARY)]
     write_json(output / "summary.json", scores.summary)
     write_csv(output / "scores.csv", rows)

@@ -1,4 +1,4 @@
-"""Text from outside (names of files, cases, groups, classes) as a terminal or a log may show it."""
+"""Numbers of things, and text from outside (names of files, cases, groups), as a log shows them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else _escaped(one) for one in text)
+
+
+def number_of(number: int, noun: str) -> str:
+    """Return "1 case", "2 cases"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _escaped(character: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vesuv.io.printable import number_of
 from vesuv.planning.label_roles import LabelRoles
 from vesuv.planning.recognition import Recognition
 from vesuv.planning.survey import DatasetSurvey
@@ -46,11 +47,10 @@ def data_choices(
 ) -> tuple[Choice, ...]:
     """Return layout, spacing, normalisation and folds with their reasons."""
     num, read = survey.num_cases, survey.num_read
-    number = "1 case" if num == 1 else f"{num} cases"
     surveyed = "" if read == num else f", {read} of them read for this proposal"
     keys = {"data.root": root, **{f"data.{k}": v for k, v in recognition.data.items()}}
     return (
-        Choice("layout", keys, f"{recognition.reason}; {number}{surveyed}"),
+        Choice("layout", keys, f"{recognition.reason}; {number_of(num, 'case')}{surveyed}"),
         *_parts(survey),
         _spacing(survey),
         _normalisation(survey, channel_names),

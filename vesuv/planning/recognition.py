@@ -10,6 +10,7 @@ from vesuv.data.ome_zarr import label_names, zarr_images
 from vesuv.data.pairs import find_words
 from vesuv.errors import InputError
 from vesuv.io.formats import stem, volumes_in
+from vesuv.io.printable import number_of
 
 _LABEL_WORDS = ("label", "mask", "seg", "truth", "gt", "annotation", "target")
 """Parts of the names of folders that hold labels."""
@@ -88,7 +89,7 @@ def _ome_zarr(root: Path) -> Recognition | None:
     shared = [name for name in names if all(name in label_names(image) for image in images)]
     name = (shared or names)[0]
     others = f", of {', '.join(names)}" if len(names) > 1 else ""
-    number = "1 OME-Zarr image" if len(images) == 1 else f"{len(images)} OME-Zarr images"
+    number = number_of(len(images), "OME-Zarr image")
     return Recognition(
         {"layout": "ome_zarr", "labels": name}, f"{number} with the label {name}{others}"
     )
@@ -112,7 +113,7 @@ def _folders(root: Path) -> Recognition | None:
     if pair is None or not pairs[pair]:
         return None
     images, labels = (folder.name for folder in pair)
-    number = "1 file" if pairs[pair] == 1 else f"{pairs[pair]} files"
+    number = number_of(pairs[pair], "file")
     return Recognition(
         {"layout": "folders", "images": images, "labels": labels},
         f"two folders, {images} and {labels}, with {number} of one name",

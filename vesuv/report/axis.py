@@ -36,7 +36,11 @@ class Axis:
 
     def ticks(self, num_ticks: int = 5, *, integers_only: bool = False) -> list[Tick]:
         """Return about `num_ticks` round values, low to high."""
-        locator: Locator = MaxNLocator(num_ticks, steps=[1, 2, 2.5, 5, 10], integer=integers_only)
+        least = 1 if integers_only else 2  # for fewer whole numbers the locator gives fractions
+        steps = [1, 2, 2.5, 5, 10]
+        locator: Locator = MaxNLocator(
+            num_ticks, steps=steps, integer=integers_only, min_n_ticks=least
+        )
         if self.log:
             is_short = math.log10(self.high / self.low) < 2.2
             locator = LogLocator(subs=(1, 2, 5) if is_short else (1,), numticks=num_ticks + 1)
