@@ -103,6 +103,15 @@ def test_ignored_voxels_follow_the_nearest_voxel_and_do_not_dilute_foreground() 
     assert (found[..., 8:] == 1).all()
 
 
+def test_a_coarse_voxel_is_ignored_if_the_voxel_at_its_centre_is() -> None:
+    label = np.zeros((1, 1, 9), np.uint8)
+    label[..., [1, 3, 5]] = IGNORE  # at the centre of the first of three, and beside the others'
+
+    coarse = resample_label(label, ONE, (1.0, 1.0, 3.0), 2)
+
+    assert coarse.tolist() == [[[IGNORE, 0, 0]]]
+
+
 def test_probabilities_come_back_to_their_shape_within_bounds() -> None:
     probs = torch.rand(2, 5, 6, 7)
 

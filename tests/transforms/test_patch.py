@@ -59,7 +59,7 @@ def test_a_patch_that_is_only_turned_reads_exactly_its_own_voxels() -> None:
 
 
 @pytest.mark.parametrize("matrix", [None, ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))])
-@pytest.mark.parametrize("shape", [(20, 20, 20), (5, 20, 6)])
+@pytest.mark.parametrize("shape", [(20, 20, 20), (5, 20, 6), (20, 20, 5)])
 def test_turning_and_warping_agree_where_the_warp_does_nothing(
     matrix: Any, shape: tuple[int, int, int]
 ) -> None:
