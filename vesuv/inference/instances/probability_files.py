@@ -54,10 +54,10 @@ class FileLevels:
             return self.selection.channel
         if num == 1:
             return 0
+        others = f" or the {wanted} channels of the networks" if wanted > 1 else ""
         raise InputError(
-            f"{self.path}: must hold the probability of {self.selection.boundary} alone, or the "
-            f"{wanted} channels of the networks, found {num}; give what predict --probabilities "
-            "writes"
+            f"{self.path}: must hold the probability of {self.selection.boundary} in one channel"
+            f"{others}, found {num}; give what predict --probabilities writes"
         )
 
     @property

@@ -1,0 +1,297 @@
+"""vesuv instances, as a user calls it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+import vesuv
+from tests.cells import make_cells
+from tests.cli.conftest import Refused, Run
+from tests.selection.conftest import held_out_images
+from vesuv.evaluation.instances import compare_instances, label_cells
+from vesuv.inference.instances import sources
+from vesuv.io.formats import read, write
+from vesuv.io.lazy import open_lazy
+from vesuv.io.tables import write_json
+from vesuv.runs.folder import RunFolder
+from vesuv.selection import instance_search
+
+PHANTOM = make_cells((20, 24, 28), 6, noise=0.5)
+CHOSEN = {"seed_threshold": 0.3, "seed_smoothing": 1.0, "agglomeration_threshold": 0.5}
+
+
+@pytest.fixture
+def folder(trained_run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    """A copy of the trained run that a test may change; few parameters are tried."""
+    monkeypatch.setattr(instance_search, "SEED_THRESHOLDS", (0.3,))
+    monkeypatch.setattr(instance_search, "SEED_SMOOTHINGS", (1.0,))
+    shutil.copytree(trained_run.path, tmp_path / "run")
+    return RunFolder(tmp_path / "run")
+
+
+@pytest.fixture
+def parameters(tmp_path: Path) -> Path:
+    write_json(tmp_path / "chosen.json", {"parameters": CHOSEN, "boundary": "membrane"})
+    return tmp_path / "chosen.json"
+
+
+def _scores_of_file(path: Path, label: Path) -> float:
+    values = tifffile.imread(label)
+    truth = label_cells(values == 1, values != 2)
+    return sum(compare_instances(read(path).array, truth).voi)
+
+
+def test_what_was_judged_is_what_is_written(
+    folder: RunFolder,
+    tiny_data: Path,
+    tmp_path: Path,
+    run: Run,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run("instances", "--run", folder.path, "--checkpoint", "ema")
+    printed = " ".join(capsys.readouterr().out.split())
+    images = held_out_images(folder, tiny_data, tmp_path)
+    run("instances", "--run", folder.path, "--input", images, "--output", tmp_path / "out")
+
+    content = json.loads(folder.instances_file.read_text())
+    assert f"the lowest VOI, {content['voi']:.3f} bits" in printed
+    assert "honest estimate, chosen without and scored on each group in turn" in printed
+    for case in content["cases"]:
+        name = f"{case['id']}.tif"
+        voi = _scores_of_file(tmp_path / "out" / name, tiny_data / "train_labels" / name)
+        assert voi == pytest.approx(case["voi"], abs=1e-9)
+    record = json.loads((tmp_path / "out/provenance.json").read_text())
+    assert record["instances"]["parameters"] == content["parameters"]
+    assert [one["checkpoint"] for one in record["runs"]] == ["ema"]
+    assert [one["id"] for one in record["inputs"]] == sorted(folder.facts.validation_cases)
+
+
+def test_a_volume_in_blocks_has_the_instances_of_memory(
+    folder: RunFolder, tiny_data: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_json(folder.instances_file, {"parameters": CHOSEN, "boundary": "sheet"})
+    image = tiny_data / "train_images/c0.tif"
+    monkeypatch.setattr(sources.NetworkSource, "block_size", 16)
+    words = ("instances", "--run", folder.path, "--input", image)
+
+    run(*words, "--output", tmp_path / "whole")
+    run(*words, "--output", tmp_path / "blocks", "--blocks")
+
+    whole, blocks = (tifffile.imread(tmp_path / name / "c0.tif") for name in ("whole", "blocks"))
+    assert np.array_equal(whole, blocks)
+    assert whole.dtype == np.uint32 and whole.max() > 1
+    assert sorted(path.name for path in (tmp_path / "blocks").iterdir()) == [
+        "c0.tif",
+        "provenance.json",
+    ]
+
+
+@pytest.mark.parametrize("ending", [".tif", ".nii.gz", ".nrrd", ".npy", ".zarr"])
+def test_files_of_probabilities_become_instances_in_their_format(
+    ending: str, tmp_path: Path, parameters: Path, run: Run
+) -> None:
+    source = tmp_path / f"probs/a{ending}"
+    source.parent.mkdir()
+    write(source, PHANTOM.probs)
+
+    run("instances", "--probabilities", source, "--parameters", parameters,
+        "--output", tmp_path / "out")  # fmt: skip
+
+    cells = read(tmp_path / f"out/a{ending}").array
+    assert np.array_equal(cells, vesuv.segment_instances(PHANTOM.probs, parameters))
+    assert sum(compare_instances(cells, PHANTOM.judged).voi) < 0.1
+
+
+def test_a_large_file_of_probabilities_is_segmented_from_disk(
+    tmp_path: Path, parameters: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "LARGE_VOXELS", 1000)
+    write(tmp_path / "a.zarr", PHANTOM.probs)
+
+    run("instances", "--probabilities", tmp_path / "a.zarr", "--parameters", parameters,
+        "--output", tmp_path / "out")  # fmt: skip
+
+    volume = open_lazy(tmp_path / "out/a.zarr")
+    cells = volume.voxels.read((slice(0, 20), slice(0, 24), slice(0, 28)))[0]
+    assert np.array_equal(cells, vesuv.segment_instances(PHANTOM.probs, parameters))
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_probabilities_of_predict_in_blocks_are_read_with_their_levels(
+    folder: RunFolder, tiny_data: Path, tmp_path: Path, run: Run
+) -> None:
+    write_json(folder.instances_file, {"parameters": CHOSEN, "boundary": "sheet"})
+    image = tiny_data / "train_images/c1.tif"
+    run("predict", "--run", folder.path, "--checkpoint", "best", "--probabilities", "--input",
+        image, "--output", tmp_path / "pred.zarr")  # fmt: skip
+
+    run("instances", "--run", folder.path, "--probabilities", tmp_path / "pred.zarr",
+        "--output", tmp_path / "a")  # fmt: skip
+    run("instances", "--run", folder.path, "--input", image, "--output", tmp_path / "b")
+
+    cells = read(tmp_path / "a/pred.zarr").array
+    assert np.array_equal(cells, tifffile.imread(tmp_path / "b/c1.tif"))
+
+
+def test_a_dry_run_writes_nothing(
+    folder: RunFolder, tiny_data: Path, tmp_path: Path, run: Run, capsys: Any
+) -> None:
+    run("instances", "--run", folder.path, "--dry-run")
+    write_json(folder.instances_file, {"parameters": CHOSEN, "boundary": "sheet"})
+    image = tiny_data / "train_images/c0.tif"
+    run("instances", "--run", folder.path, "--input", image, "--output", tmp_path / "out",
+        "--dry-run")  # fmt: skip
+
+    printed = capsys.readouterr().out.replace("\n", "")
+    assert f"would write: {folder.instances_file}" in printed
+    assert f"would write: {tmp_path / 'out/c0.tif'}" in printed
+    assert not (tmp_path / "out").exists()
+
+
+def test_existing_instances_are_replaced_only_on_request(
+    tmp_path: Path, parameters: Path, run: Run, refused: Refused
+) -> None:
+    write(tmp_path / "a.npy", PHANTOM.probs)
+    words = ("instances", "--probabilities", tmp_path / "a.npy", "--parameters", parameters,
+             "--output", tmp_path / "out")  # fmt: skip
+    run(*words)
+    before = (tmp_path / "out/a.npy").stat().st_mtime_ns
+
+    assert "exists already; name another folder" in " ".join(refused(*words).split())
+    run(*words, "--overwrite")
+
+    assert (tmp_path / "out/a.npy").stat().st_mtime_ns > before
+
+
+def test_a_faulty_file_is_left_out_and_the_others_are_segmented(
+    tmp_path: Path, parameters: Path, refused: Refused
+) -> None:
+    source = tmp_path / "probs"
+    source.mkdir()
+    for name, probs in {
+        "a": np.ones((4, 4, 4), np.float32),
+        "b": PHANTOM.probs,
+        "c": np.zeros((4, 4, 4), np.float32),
+        "d": np.full((4, 4, 4), 3.0, np.float32),
+    }.items():
+        write(source / f"{name}.npy", probs)
+
+    said = " ".join(
+        refused("instances", "--probabilities", source, "--parameters", parameters,
+                "--output", tmp_path / "out").split()
+    )  # fmt: skip
+
+    for name, reason in {
+        "a": "all of it is boundary",
+        "c": "nothing separates instances",
+        "d": "probabilities lie within 0 and 1, found 3",
+    }.items():
+        (sentence,) = (one for one in said.split("error: ") if f"{name}.npy:" in one)
+        assert reason in sentence
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "b.npy",
+        "provenance.json",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--output", "o"], "--output: segments volumes; name them with --input"),
+        (["--parameters", "p"], "--parameters: segments volumes"),
+        (["--input", "i", "--probabilities", "p"], "stands in place of --input; leave one out"),
+        (["--input", "i", "--boundary", "b"], "--boundary: belongs to the choice of parameters"),
+        (["--input", "i", "--output", "o"], "--run: --input needs the runs that predict it"),
+        (["--probabilities", "p"], "--output: needs a folder for the instances"),
+        (["--probabilities", "p", "--output", "o"], "--parameters: name an instances.json"),
+        (["--probabilities", "p", "--checkpoint", "ema"], "--checkpoint: names the one that"),
+        ([], "--run: needs at least one run folder"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    words: list[str], sentence: str, refused: Refused
+) -> None:
+    assert sentence in " ".join(refused("instances", *words).split())
+
+
+def test_a_run_without_parameters_names_the_call_that_chooses_them(
+    folder: RunFolder, tmp_path: Path, refused: Refused
+) -> None:
+    said = refused("instances", "--run", folder.path, "--input", tmp_path, "--output",
+                   tmp_path / "o")  # fmt: skip
+
+    assert f"no such file; vesuv instances --run {folder.path} writes it" in " ".join(said.split())
+
+
+def test_runs_with_different_parameters_are_refused(
+    folder: RunFolder, tmp_path: Path, refused: Refused
+) -> None:
+    shutil.copytree(folder.path, tmp_path / "other")
+    write_json(folder.instances_file, {"parameters": CHOSEN})
+    write_json(tmp_path / "other/instances.json", {"parameters": {}})
+
+    said = refused("instances", "--run", folder.path, tmp_path / "other", "--input", tmp_path,
+                   "--output", tmp_path / "o")  # fmt: skip
+
+    assert "runs that predict together have one choice" in " ".join(said.split())
+
+
+def test_parameters_for_another_class_are_refused(
+    folder: RunFolder, tiny_data: Path, parameters: Path, tmp_path: Path, refused: Refused
+) -> None:
+    said = refused("instances", "--run", folder.path, "--parameters", parameters, "--input",
+                   tiny_data / "train_images", "--output", tmp_path / "o")  # fmt: skip
+
+    assert "predicts sheet, and the parameters are for the boundary membrane" in " ".join(
+        said.split()
+    )
+
+
+def test_probabilities_with_other_channels_are_refused(
+    tmp_path: Path, parameters: Path, refused: Refused
+) -> None:
+    write(tmp_path / "a.npy", np.zeros((3, 4, 5, 6), np.float32))
+
+    said = refused("instances", "--probabilities", tmp_path / "a.npy", "--parameters", parameters,
+                   "--output", tmp_path / "o")  # fmt: skip
+
+    said = " ".join(said.split())
+    assert "must hold the probability of membrane in one channel, found 3" in said
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_folder_of_masks_or_of_the_inputs_is_not_written_into(
+    tmp_path: Path, parameters: Path, refused: Refused
+) -> None:
+    write(tmp_path / "in/a.npy", PHANTOM.probs)
+    words = ("instances", "--probabilities", tmp_path / "in/a.npy", "--parameters", parameters)
+    (tmp_path / "masks").mkdir()
+    write_json(tmp_path / "masks/provenance.json", {"threshold": {}})
+
+    assert "holds the inputs; name another" in " ".join(
+        refused(*words, "--output", tmp_path / "in").split()
+    )
+    assert "holds masks of another command" in " ".join(
+        refused(*words, "--output", tmp_path / "masks").split()
+    )
+
+
+def test_a_missing_extra_is_named(
+    tmp_path: Path, parameters: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "skimage", None)
+    write(tmp_path / "a.npy", PHANTOM.probs)
+
+    said = refused("instances", "--probabilities", tmp_path / "a.npy", "--parameters", parameters,
+                   "--output", tmp_path / "o")  # fmt: skip
+
+    assert "pip install 'vesuv[instances]'" in " ".join(said.split())
+    assert not (tmp_path / "o").exists()

@@ -1,0 +1,201 @@
+"""Choice of the parameters of instances, on phantoms with known cells and on a trained run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import vesuv
+from tests.cells import CellPhantom, make_cells
+from vesuv.config.labels import TWO_CLASSES, Targets
+from vesuv.data.labels import IGNORE
+from vesuv.errors import InputError
+from vesuv.evaluation.instances import compare_instances, label_cells
+from vesuv.inference.members import file_digest
+from vesuv.runs.folder import RunFolder
+from vesuv.selection import instance_search
+from vesuv.selection.cache import ProbabilityCache
+from vesuv.selection.instance_search import Boundary, InstanceSearch, search_instances
+from vesuv.selection.oof_predictions import OofPredictions
+from vesuv.types import no_progress
+
+ONE_CLASS = Boundary.of(TWO_CLASSES, None)
+SHAPE = (16, 24, 20)
+
+
+def _phantoms(**noise: float) -> dict[str, CellPhantom]:
+    return {
+        name: make_cells(SHAPE, 5, seed=number, noise=one)
+        for number, (name, one) in enumerate(noise.items())
+    }
+
+
+@pytest.fixture
+def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., InstanceSearch]:
+    """Return a function of phantoms, by case, that searches few parameters."""
+    monkeypatch.setattr(instance_search, "SEED_THRESHOLDS", (0.3,))
+    monkeypatch.setattr(instance_search, "AGGLOMERATION_THRESHOLDS", (0.0, 0.5, 0.95))
+    monkeypatch.setattr(instance_search, "SMALLEST_INSTANCES", (0, 100))
+
+    def run(
+        phantoms: Mapping[str, CellPhantom], labels: Mapping[str, np.ndarray] | None = None
+    ) -> InstanceSearch:
+        cache = ProbabilityCache.open(tmp_path, "best", {"checkpoint_sha256": "x"})
+        cases: list[Any] = []
+        for name, phantom in phantoms.items():
+            label = (labels or {}).get(name, phantom.boundary.astype(np.uint8))
+            case: Any = SimpleNamespace(
+                id=name, native_label=label, native_shape=SHAPE, native_spacing=(1.0, 1.0, 1.0)
+            )
+            cache.store(case, torch.from_numpy(phantom.probs)[None])
+            cases.append(case)
+        predictions = OofPredictions("best", {case.id: cache for case in cases})
+        return search_instances([predictions], cases, ONE_CLASS, no_progress)
+
+    return run
+
+
+def test_the_choice_scores_what_segment_instances_scores(search: Callable[..., Any]) -> None:
+    phantoms = _phantoms(a=1.0, b=2.0)
+
+    result = search(phantoms)
+
+    best = result.best()
+    assert len(result.scores) == 2 * 3 * 2
+    for candidate in [best, *list(result.scores)[::3]]:
+        for row, (name, phantom) in zip(result.of(candidate), phantoms.items(), strict=True):
+            cells = vesuv.segment_instances(phantom.probs, candidate.parameters)
+            expected = compare_instances(cells, label_cells(phantom.boundary))
+            assert row.voi == pytest.approx(expected.voi, abs=1e-9), name
+            assert row.rand == pytest.approx(expected.rand), name
+
+
+def test_the_choice_has_the_lowest_mean_voi(search: Callable[..., Any]) -> None:
+    result = search(_phantoms(a=1.0, b=2.0))
+
+    means = {c: np.mean([sum(row.voi) for row in result.of(c)]) for c in result.scores}
+    assert means[result.best()] == min(means.values())
+    assert result.best().parameters.agglomeration_threshold == 0.5
+    assert max(means.values()) > 1.0  # everything in one piece
+
+
+def test_the_honest_estimate_chooses_on_the_other_cases(search: Callable[..., Any]) -> None:
+    result = search(_phantoms(a=1.0, b=2.0, c=3.0))
+    parts = {str(k): np.arange(3) == k for k in range(3)}
+
+    rounds = result.nested(parts)
+
+    assert [one.part for one in rounds] == ["0", "1", "2"]
+    for number, one in enumerate(rounds):
+        others = [k for k in range(3) if k != number]
+        means = {c: np.mean([sum(result.of(c)[k].voi) for k in others]) for c in result.scores}
+        assert means[one.chosen] == min(means.values())
+        assert one.scores == (result.of(one.chosen)[number],)
+
+
+def test_a_case_whose_label_holds_no_cell_is_left_out(search: Callable[..., Any]) -> None:
+    labels = {"b": np.full(SHAPE, IGNORE, np.uint8)}
+
+    result = search(_phantoms(a=1.0, b=1.0), labels)
+
+    assert [case.id for case in result.cases] == ["a"]
+    assert result.nested({"a": np.array([True])}) == []
+
+
+def test_labels_without_cells_are_refused(search: Callable[..., Any]) -> None:
+    labels = {"a": np.ones(SHAPE, np.uint8)}
+
+    with pytest.raises(InputError, match="none of the 1 validation cases holds a voxel beside"):
+        search(_phantoms(a=1.0), labels)
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_network_that_predicts_one_value_is_refused(
+    value: float, search: Callable[..., Any]
+) -> None:
+    phantom = make_cells(SHAPE, 5)
+    constant = CellPhantom(phantom.cells, phantom.boundary, np.full_like(phantom.probs, value))
+
+    with pytest.raises(InputError, match="cases a, b: no parameters give instances"):
+        search({"a": phantom, "b": constant}).best()
+
+
+def test_the_boundary_is_the_only_class_or_named() -> None:
+    several = Targets.of_classes(("background", "wall", "nucleus"))
+
+    assert Boundary.of(TWO_CLASSES, None) == ("foreground", 0, 1, (1,))
+    assert Boundary.of(several, "nucleus") == ("nucleus", 2, 3, (2,))
+    with pytest.raises(InputError, match=r"--boundary: name the class .* one of wall, nucleus"):
+        Boundary.of(several, None)
+    with pytest.raises(InputError, match="must be one of wall, nucleus; found 'wal'"):
+        Boundary.of(several, "wal")
+
+
+@pytest.fixture
+def run(trained_run: RunFolder, tmp_path: Path) -> RunFolder:
+    """A copy of the trained run that a test may change; the prepared data stay shared."""
+    shutil.copytree(trained_run.path, tmp_path / "run")
+    return RunFolder(tmp_path / "run")
+
+
+@pytest.fixture
+def few_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instance_search, "SEED_THRESHOLDS", (0.3, 0.5))
+    monkeypatch.setattr(instance_search, "SEED_SMOOTHINGS", (1.0,))
+
+
+@pytest.mark.usefixtures("few_parameters")
+def test_the_file_beside_the_run_says_what_was_chosen_and_how_good_it_is(run: RunFolder) -> None:
+    choice = vesuv.select_instances([run.path], checkpoints=["best"])
+
+    content = json.loads(run.instances_file.read_text())
+    assert content["parameters"] == choice.chosen.parameters.model_dump()
+    assert content["checkpoint"] == "best"
+    assert content["checkpoint_sha256"] == file_digest(run.checkpoint("best"))
+    assert (content["boundary"], content["channel"], content["num_channels"]) == ("sheet", 0, 1)
+    vois = [one["voi"] for one in content["cases"]]
+    assert content["voi"] == pytest.approx(sum(vois) / len(vois))
+    assert [one["id"] for one in content["cases"]] == sorted(run.facts.validation_cases)
+    honest = content["honest"]
+    assert honest["left_out"] == "group" and honest["voi"] >= content["voi"]
+    assert [one["left_out"] for one in honest["rounds"]] == ["0", "1"]
+
+
+@pytest.mark.usefixtures("few_parameters")
+def test_a_foreign_file_of_that_name_is_not_replaced(run: RunFolder) -> None:
+    run.instances_file.write_text("{}")
+
+    with pytest.raises(InputError, match=r"instances.json: was not written by vesuv instances"):
+        vesuv.select_instances([run.path])
+
+
+def test_a_run_without_held_out_cases_is_refused(run: RunFolder) -> None:
+    facts = json.loads((run.path / "run.json").read_text())
+    (run.path / "run.json").write_text(json.dumps({**facts, "validation_cases": []}))
+
+    with pytest.raises(InputError, match="none is left to validate on"):
+        vesuv.select_instances([run.path])
+
+
+def test_no_run_is_refused() -> None:
+    with pytest.raises(InputError, match="--run: needs at least one run folder"):
+        vesuv.select_instances([])
+
+
+def test_a_missing_extra_is_named_before_anything_is_predicted(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "skimage", None)
+
+    with pytest.raises(InputError, match="install the extra"):
+        vesuv.select_instances([run.path])
+    assert not run.distribution.exists()
