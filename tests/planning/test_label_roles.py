@@ -82,3 +82,24 @@ def test_a_single_value_is_refused() -> None:
         InputError, match=r"needs a background and a foreground, found value 0: 100"
     ):
         label_roles(survey(values=values(v0=1.0)), "folders")
+
+
+def pieces(*nums: float | None) -> dict[int, ValueSurvey]:
+    """Values 0, 1, ... of so many connected pieces."""
+    shares = {"share": 1 / len(nums), "border_share": 0.1, "case_share": 1.0}
+    return {k: ValueSurvey(**shares, num_pieces=num) for k, num in enumerate(nums)}
+
+
+def test_values_of_one_piece_each_are_said_to_look_like_instances() -> None:
+    roles = label_roles(survey(values=pieces(3, 1, 1, None, 1, 1)), "folders")
+
+    assert len(roles.labels["classes"]) == 6
+    assert roles.reason.endswith(
+        "; 4 of the values are one connected piece each: if they number instances of one kind, "
+        "write one value for the kind"
+    )
+
+
+@pytest.mark.parametrize("nums", [(1, 1, 1, 1), (1, 1, 1, 1, 1, 2), (1, *[None] * 5)])
+def test_few_values_or_values_of_many_pieces_are_classes(nums: tuple[float | None, ...]) -> None:
+    assert "connected" not in label_roles(survey(values=pieces(*nums)), "folders").reason

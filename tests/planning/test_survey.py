@@ -41,6 +41,8 @@ def test_shares_shape_and_thickness_are_those_of_the_volumes(tmp_path: Path) -> 
     assert survey.values[2].share == pytest.approx(10 * 20 / total)
     assert survey.values[1].case_share == pytest.approx(1 / 3)
     assert survey.values[1].thickness == 2
+    # the plate divides value 0 of a in two, that of c is one piece; b is not measured
+    assert (survey.values[0].num_pieces, survey.values[1].num_pieces) == (1.5, 1)
     # faces of a case of 10x20x30 have 2 (600 + 300 + 200) voxels, of 12x20x30 2 (600 + 360 + 240);
     # value 2 lies on one whole face, on a column of 10 at both y faces and of 20 at both z faces
     faces = 2 * 1100 + 2 * 2 * 1200

@@ -33,7 +33,7 @@ def test_a_run_says_what_it_trains_on_what_and_for_how_long(tiny_config: Config)
     count = sum(parameter.numel() for parameter in network.parameters())
 
     assert start_line(tiny_config, RUN, network, cast("Any", Data), 6) == (
-        f"tiny into log/tiny/fold_0: {count:,} parameters, 3 training, 1 validation cases, "
+        f"tiny into log/tiny/fold_0: {count:,} parameters, 3 training, 1 validation case, "
         "4 epochs of 6 steps"
     )
 

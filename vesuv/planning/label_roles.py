@@ -15,6 +15,10 @@ _USUAL_MARKS = (255, 65535, -1)
 """Values that usually mark unlabelled voxels."""
 _KAGGLE_VALUES = {0, 1, 2}
 """Values of the surface competition: background, surface, unlabelled."""
+_LEAST_INSTANCES = 4
+"""Smallest number of values of one connected piece that may be instances."""
+_INSTANCE_SHARE = 0.9
+"""Smallest share of such values."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,23 @@ def label_roles(
     labels: dict[str, Any] = {"classes": classes}
     if ignore is not None:
         labels["ignore"] = ignore
-    return LabelRoles(labels, f"{_shares(survey)}; rename the classes as you like", ignore_reason)
+    reason = (
+        f"{_shares(survey)}; rename the classes as you like{_instance_doubt(survey, foreground)}"
+    )
+    return LabelRoles(labels, reason, ignore_reason)
+
+
+def _instance_doubt(survey: DatasetSurvey, foreground: list[int]) -> str:
+    """Say that values may number instances; nothing where they do not look so."""
+    nums = [survey.values[value].num_pieces for value in foreground]
+    measured = [num for num in nums if num is not None]
+    single = sum(num == 1 for num in measured)
+    if single < max(_LEAST_INSTANCES, _INSTANCE_SHARE * len(measured)):
+        return ""
+    return (
+        f"; {single} of the values are one connected piece each: if they number instances of one "
+        "kind, write one value for the kind"
+    )
 
 
 def _ignored_value(survey: DatasetSurvey, layout: str) -> tuple[int | None, str]:

@@ -14,11 +14,12 @@ from pydantic import Field
 from vesuv.data.case import Case
 from vesuv.data.case_files import read_case
 from vesuv.data.case_paths import CasePaths
+from vesuv.data.components import label_components
 from vesuv.data.labels import ValueCounts, count_values
 from vesuv.data.records import LabelValue, PositiveCount, PositiveLength, Record
 from vesuv.diagnosis.probes.structure import thickness
 from vesuv.errors import InputError
-from vesuv.types import Array, Progress, Shape, no_progress
+from vesuv.types import Array, Mask, Progress, Shape, no_progress
 
 MAX_VALUES = 32
 """Largest number of label values; more are instances, not classes."""
@@ -27,9 +28,9 @@ _MAX_SECONDS = 12.0
 _MIN_CASES = 3
 """Cases that are read whatever the time."""
 _NUM_THICK_CASES = 2
-"""Cases on which thickness is measured."""
+"""Cases on which thickness is measured and pieces are counted."""
 _BOX = 96
-"""Edge of the central box in which thickness is measured."""
+"""Edge of the central box in which both is done."""
 _SAMPLE_SIZE = 50_000
 """Voxels of a case from which the range of intensities is taken."""
 
@@ -46,12 +47,14 @@ class ValueSurvey(Record):
         border_share: Share of the voxels on the faces of the volumes.
         case_share: Share of the cases that hold it.
         thickness: Voxels along the shortest axis, median; None where it was not measured.
+        num_pieces: Connected pieces in the middle of a volume, median; None where not measured.
     """
 
     share: Share
     border_share: Share
     case_share: Share
     thickness: float | None = None
+    num_pieces: float | None = None
 
 
 class DatasetSurvey(Record):
@@ -108,6 +111,7 @@ class _CaseSurvey:
     values: ValueCounts
     border_values: ValueCounts
     thickness: dict[int, float]
+    num_pieces: dict[int, int]
 
 
 def survey_cases(files: Sequence[CasePaths], progress: Progress = no_progress) -> DatasetSurvey:
@@ -124,7 +128,9 @@ def survey_cases(files: Sequence[CasePaths], progress: Progress = no_progress) -
     cases: list[_CaseSurvey] = []
     order = _spread(len(files))
     for number, index in enumerate(order, start=1):
-        cases.append(_survey_case(read_case(files[index]), number <= _NUM_THICK_CASES))
+        cases.append(
+            _survey_case(read_case(files[index]), measure_parts=number <= _NUM_THICK_CASES)
+        )
         progress(number, len(order))
         if number >= _MIN_CASES and time.monotonic() - start > _MAX_SECONDS:
             break
@@ -140,15 +146,17 @@ def _spread(num: int) -> list[int]:
     return [index for index in order if index < num]
 
 
-def _survey_case(case: Case, measure_thickness: bool) -> _CaseSurvey:
+def _survey_case(case: Case, *, measure_parts: bool) -> _CaseSurvey:
     label = _whole_numbers(case)
     image = case.image if case.image.ndim == 4 else case.image[np.newaxis]
     values = count_values(label)
     if len(values) > MAX_VALUES:
         raise InputError(
             f"case {case.id}: labels of classes have at most {MAX_VALUES} values, found "
-            f"{len(values)}, as of instances; write one value for each class"
+            f"{len(values)}, as of instances; write one value for each class, such as 0 outside "
+            "and 1 inside of the instances"
         )
+    masks = _central_masks(label, list(values)) if measure_parts else {}
     axes = [axis for axis in range(3) if label.shape[axis] > 1]
     faces = [np.take(label, [0, -1], axis=axis).reshape(1, -1) for axis in axes or [0]]
     sample = image.reshape(-1)[:: max(1, image.size // _SAMPLE_SIZE)].astype(np.float64)
@@ -162,7 +170,8 @@ def _survey_case(case: Case, measure_thickness: bool) -> _CaseSurvey:
         extent=(low, high),
         values=values,
         border_values=count_values(np.concatenate(faces, axis=1)),
-        thickness=_thickness(label, list(values)) if measure_thickness else {},
+        thickness={value: thickness(mask) for value, mask in masks.items()},
+        num_pieces={value: label_components(mask, 26)[1] for value, mask in masks.items()},
     )
 
 
@@ -178,11 +187,12 @@ def _whole_numbers(case: Case) -> Array:
     return label.astype(np.int64)
 
 
-def _thickness(label: Array, values: list[int]) -> dict[int, float]:
+def _central_masks(label: Array, values: list[int]) -> dict[int, Mask]:
+    """Return value -> mask in the middle of a label, for the values that lie there."""
     box = tuple(slice(max(0, edge // 2 - _BOX // 2), edge // 2 + _BOX // 2) for edge in label.shape)
     central = label[box]
     masks = {value: central == value for value in values}
-    return {value: thickness(mask) for value, mask in masks.items() if mask.any()}
+    return {value: mask for value, mask in masks.items() if mask.any()}
 
 
 def _merge(cases: Sequence[_CaseSurvey], num_cases: int, num_groups: int) -> DatasetSurvey:
@@ -213,11 +223,13 @@ def _axes(values: object) -> tuple:  # type: ignore[type-arg]
 
 def _merge_value(value: int, cases: Sequence[_CaseSurvey]) -> ValueSurvey:
     thicknesses = [case.thickness[value] for case in cases if value in case.thickness]
+    nums_pieces = [case.num_pieces[value] for case in cases if value in case.num_pieces]
     return ValueSurvey(
         share=_share(value, [case.values for case in cases]),
         border_share=_share(value, [case.border_values for case in cases]),
         case_share=sum(value in case.values for case in cases) / len(cases),
         thickness=median(thicknesses) if thicknesses else None,
+        num_pieces=median(nums_pieces) if nums_pieces else None,
     )
 
 

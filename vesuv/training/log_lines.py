@@ -13,7 +13,7 @@ from vesuv.config.labels import Targets
 from vesuv.errors import command
 from vesuv.evaluation.class_scores import Row
 from vesuv.evaluation.measure import class_column
-from vesuv.io.printable import printable
+from vesuv.io.printable import number_of, printable
 from vesuv.report.formats import duration
 from vesuv.training.fold_data import FoldData
 from vesuv.training.validation import TileScores
@@ -27,10 +27,10 @@ def start_line(
 ) -> str:
     """Return the line at the start: parameters, cases, epochs and steps."""
     num_parameters = sum(p.numel() for p in network.parameters())
-    cases = f"{len(data.train)} training, {len(data.validation)} validation cases"
+    cases = f"{len(data.train)} training, {number_of(len(data.validation), 'validation case')}"
     return (
         f"{config.name} into {run}: {num_parameters:,} parameters, {cases}, "
-        f"{config.train.epochs} epochs of {steps_per_epoch} steps"
+        f"{number_of(config.train.epochs, 'epoch')} of {number_of(steps_per_epoch, 'step')}"
     )
 
 
