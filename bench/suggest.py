@@ -117,6 +117,7 @@ class Campaign:
             "inference.overlap": 0.0,
             "runtime.max_minutes": None,
             "runtime.threads": torch.get_num_threads(),
+            "runtime.workers": 0,
             "runtime.seed": self.seed,
         }
         texts = [f"{key}={json.dumps(value)}" for key, value in changes.items()]

@@ -59,7 +59,8 @@ def test_suggested_cubes_are_painted_and_trained_with_the_old_data(
     run(*words, "--input", volumes, "--output", "round_1")
 
     lines = capsys.readouterr().out.splitlines()
-    command = shlex.split(lines[-1])
+    assert lines[-2] == "written: 3 cubes in round_1"
+    command = shlex.split(lines[-1].removeprefix("paint round_1/labels, then: "))
     assert command == shlex.split(
         "vesuv train --config round_1/train.yaml --fold 0 --pretrained log/tiny/fold_0"
     )
@@ -81,7 +82,7 @@ def test_suggested_cubes_are_painted_and_trained_with_the_old_data(
     run(*command[1:])
 
     printed = capsys.readouterr().out
-    assert "1 of 3 cubes of data.cubes hold no labelled voxel yet and train nothing" in printed
+    assert "without a labelled voxel, which train nothing: 1 of 3, first " in printed
     assert "26 of 26 tensors from log/tiny/fold_0" in printed
     second = RunFolder(tmp_path / "log/round_1/fold_0")
     former = RunFolder(tmp_path / "log/tiny/fold_0")
@@ -210,7 +211,7 @@ def test_what_cannot_be_suggested_is_one_sentence_and_writes_nothing(
         "none": refused(*words, folder.path, "--number", 0),
     }
 
-    assert said["many"].startswith("error: --number: the volumes hold 16 cubes of 8x8x8 voxels")
+    assert said["many"].startswith("error: --number: the volumes have room for 16 cubes of 8x8x8")
     assert said["large"].startswith("error: --size: no volume holds a cube of 19x19x19 voxels, a")
     assert "one network with inference.views=none; set it to mirror" in said["alone"]
     assert said["edges"].startswith("error: --size: is one edge or three (z, y, x) in voxels")
@@ -228,7 +229,7 @@ def test_volumes_smaller_than_a_cube_are_left_out_and_damaged_ones_named(
     words = ("suggest", "--run", folder.path, "--input", volumes, "--number", 2, "--output")
 
     run(*words, tmp_path / "out")
-    assert "1 of 3 volumes are smaller than a cube; left out" in capsys.readouterr().out
+    assert "left out, smaller than a cube: 1 of 3 volumes" in capsys.readouterr().out
     tifffile.imwrite(volumes / "a.tif", np.full((20, 18, 16), np.nan, np.float32))
     assert "a.tif: an image holds finite values" in refused(*words, tmp_path / "out2")
     assert not (tmp_path / "out2").exists()

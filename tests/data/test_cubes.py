@@ -29,8 +29,10 @@ def write_cube(folder: Path, name: str, *, value: int = 1, edge: int = 8) -> Non
         tifffile.imwrite(folder / part / f"{name}.tif", array)
 
 
-def write_record(folder: Path, cubes: dict[str, Any], volumes: dict[str, Any]) -> None:
-    content = {"version": 1, "cubes": cubes, "volumes": volumes}
+def write_record(
+    folder: Path, cubes: dict[str, Any], volumes: dict[str, Any], version: int = 1
+) -> None:
+    content = {"version": version, "cubes": cubes, "volumes": volumes}
     (folder / "suggestions.json").write_text(json.dumps(content))
 
 
@@ -138,7 +140,7 @@ def test_a_cube_that_nobody_painted_trains_nothing_and_is_named(
     store = prepare(config, notes=lines.append)
 
     assert lines == [
-        "1 of 2 cubes of data.cubes hold no labelled voxel yet and train nothing, first empty"
+        "cubes of data.cubes without a labelled voxel, which train nothing: 1 of 2, first empty"
     ]
     data = TrainingData.of_store(store, config)
     config = with_channels(config, data)
@@ -172,10 +174,13 @@ def test_cubes_that_cannot_be_used_are_refused(config: Config, tmp_path: Path) -
     (folder / "suggestions.json").write_text('{"version": 1, "cubes": {"x": 3}, "volumes": {}}')
     with pytest.raises(InputError, match=r"suggestions\.json: cannot be read \(cubes\.x: "):
         prepare(config)
+    write_record(folder, {}, {}, version=7)
+    with pytest.raises(InputError, match=r"record version must be 1, found 7 of a newer vesuv"):
+        prepare(config)
     numbers = volume((64, 64, 64))
     numbers["statistics"] = {key: [*v, *v] for key, v in numbers["statistics"].items()}
     write_record(folder, {"x": place("v", (0, 0, 0))}, {"v": numbers})
-    with pytest.raises(InputError, match=r"cube x has 1 channels, found 2 in the record of its"):
+    with pytest.raises(InputError, match=r"cube x has 1 channel, found 2 in the record of its"):
         prepare(config)
     assert not (tmp_path / "store").exists()
 

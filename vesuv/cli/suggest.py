@@ -15,10 +15,12 @@ from vesuv.cli.options import Changes, Checkpoints, several, with_option_changes
 from vesuv.cli.progress import progress_on
 from vesuv.cli.tables import rich_table
 from vesuv.config.training import Views
+from vesuv.data.cubes import LABELS
 from vesuv.inference.predictor import Predictor
 from vesuv.inference.suggestion.cubes import cube_size, table_of
 from vesuv.inference.suggestion.files import FileSuggestion
 from vesuv.inference.suggestion.volumes import partly_labelled_cases, unlabelled_volumes
+from vesuv.io.printable import number_of
 
 
 def suggest(
@@ -77,5 +79,5 @@ def suggest(
         volumes = unlabelled_volumes(source, members[0].config)
     cubes = suggestion.run(volumes)
     out.print(rich_table(table_of(cubes)))
-    out.print(f"written: {len(cubes)} cubes in {output}; paint {output / 'labels'}, then")
-    out.print(f"  {suggestion.training_command()}")
+    out.print(f"written: {number_of(len(cubes), 'cube')} in {output}")
+    out.print(f"paint {output / LABELS}, then: {suggestion.training_command()}")

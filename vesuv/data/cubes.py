@@ -7,6 +7,7 @@ is what the network sees when it predicts the volume.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,11 +22,13 @@ from vesuv.data.records import CaseAttributes, CheckedShape, Record, first_fault
 from vesuv.data.statistics import CaseStatistics, Count
 from vesuv.errors import InputError
 from vesuv.files import read_text
+from vesuv.io.printable import number_of
+from vesuv.migrations import RECORD
 from vesuv.types import Region, Shape
 
 IMAGES, LABELS = "images", "labels"
 """Folders of the cubes' files."""
-RECORD = "suggestions.json"
+SUGGESTIONS = "suggestions.json"
 """File that says which volumes the cubes were cut out of, and where."""
 
 Corner = tuple[Count, Count, Count]
@@ -105,7 +108,7 @@ def cube_cases(config: DataConfig, case_ids: Sequence[str]) -> tuple[list[CasePa
         for name, count in sorted(numbers.items())
         if count > 1
     ]
-    return cases, faults
+    return [one for one in cases if numbers[one.id] == 1], faults
 
 
 def read_cubes_record(folder: Path) -> CubesRecord:
@@ -114,12 +117,15 @@ def read_cubes_record(folder: Path) -> CubesRecord:
     Raises:
         InputError: It is damaged.
     """
-    path = folder / RECORD
+    path = folder / SUGGESTIONS
     try:
-        return CubesRecord.model_validate_json(read_text(path))
+        content = RECORD.migrated(json.loads(read_text(path)), path)
+        return CubesRecord.model_validate_json(json.dumps(content))
     except FileNotFoundError:
-        return CubesRecord(version=1, cubes={}, volumes={})
-    except (OSError, ValueError) as fault:
+        return CubesRecord(version=RECORD.version, cubes={}, volumes={})
+    except InputError:
+        raise
+    except (OSError, ValueError, RecursionError) as fault:
         reason = first_fault(fault) if isinstance(fault, ValidationError) else f"{fault!s:.200}"
         raise InputError(
             f"{path}: cannot be read ({reason}); copy it again from where the cubes were suggested"
@@ -142,8 +148,8 @@ def cube_notes(cases: Sequence[CaseAttributes], ignore: int | None) -> list[str]
     if not names:
         return []
     return [
-        f"{len(names)} of {len(cubes)} cubes of data.cubes hold no labelled voxel yet and train "
-        f"nothing, first {names[0]}"
+        f"cubes of data.cubes without a labelled voxel, which train nothing: {len(names)} of "
+        f"{len(cubes)}, first {names[0]}"
     ]
 
 
@@ -158,9 +164,9 @@ def with_origin(attributes: CaseAttributes, cube: CubeOrigin) -> CaseAttributes:
         statistics = replace(cube.statistics, foreground=statistics.foreground)
     if len(statistics.mean) != attributes.num_channels:
         raise InputError(
-            f"{cube.folder / RECORD}: cube {attributes.id} has {attributes.num_channels} channels, "
-            f"found {len(statistics.mean)} in the record of its volume; write the image with all "
-            "channels, or delete the record"
+            f"{cube.folder / SUGGESTIONS}: cube {attributes.id} has "
+            f"{number_of(attributes.num_channels, 'channel')}, found {len(statistics.mean)} in the "
+            "record of its volume; write the image with all channels, or delete the record"
         )
     return attributes.model_copy(update={"cut_from": cube.cases, "statistics": statistics})
 

@@ -77,7 +77,7 @@ def test_labelled_voxels_add_nothing_and_labelled_places_are_left_out(
     (cube,) = suggest(model, {"a": image}, number=1, size=8, labelled={"a": labelled})
     assert cube.start[2] > 8 and cube.score == 0.0
     labelled[:] = True
-    with pytest.raises(InputError, match="--number: 0 cubes of 8x8x8 voxels have room"):
+    with pytest.raises(InputError, match="there is room for 0 cubes of 8x8x8 voxels, found 1"):
         suggest(model, {"a": image}, number=1, size=8, labelled={"a": labelled})
 
 
@@ -90,7 +90,7 @@ def test_what_has_no_room_or_nothing_to_compare_is_refused(make_run: MakeRun) ->
         suggest(plain, images, number=1)
     with pytest.raises(InputError, match=r"--size: no volume holds a cube of 9x9x9 voxels, a has"):
         suggest(mirrored, images, number=1, size=9)
-    with pytest.raises(InputError, match=r"the volumes hold 2 cubes of 8x8x8 .*, found 3; lower"):
+    with pytest.raises(InputError, match=r"room for 2 cubes of 8x8x8 .*, found 3; lower"):
         suggest(mirrored, images, number=3)
     with pytest.raises(InputError, match=r"--size: is one edge or three .*, found \[4, 0, 4\]"):
         suggest(mirrored, images, size=(4, 0, 4))

@@ -77,7 +77,7 @@ def test_places_that_are_closed_are_not_chosen() -> None:
     scores = np.where(grid.overlapping(region), -np.inf, 1.0)
 
     assert [one.start for one in choose_places([grid], [scores], 1)] == [(0, 0, 5)]
-    with pytest.raises(InputError, match=r"--number: 1 cubes of 4x4x4 voxels have room beside"):
+    with pytest.raises(InputError, match="there is room for 1 cube of 4x4x4 voxels, found 2"):
         choose_places([grid], [scores], 2)
 
 

@@ -23,6 +23,7 @@ from vesuv.inference.suggestion.places import (
     edges_text,
     num_tiles,
 )
+from vesuv.io.printable import number_of
 from vesuv.io.tables import TextTable
 from vesuv.models.heads import foreground_probability
 from vesuv.types import Array, Mask, Region, Shape, Spacing
@@ -170,8 +171,8 @@ def volumes_with_room(shapes: Mapping[str, Sequence[int]], size: Shape, number: 
         )
     if sum(tiles.values()) < number:
         raise InputError(
-            f"--number: the volumes hold {sum(tiles.values())} cubes of {edges_text(size)} voxels "
-            f"beside each other, found {number}; lower it, or --size"
+            f"--number: the volumes have room for {number_of(sum(tiles.values()), 'cube')} of "
+            f"{edges_text(size)} voxels beside each other, found {number}; lower it, or --size"
         )
     return names
 

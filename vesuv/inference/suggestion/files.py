@@ -14,7 +14,14 @@ import numpy as np
 from vesuv.config import Config
 from vesuv.config.labels import LabelsConfig
 from vesuv.config.text import dump_yaml
-from vesuv.data.cubes import IMAGES, LABELS, RECORD, CubePlace, CubesRecord, VolumeRecord
+from vesuv.data.cubes import (
+    IMAGES,
+    LABELS,
+    SUGGESTIONS,
+    CubePlace,
+    CubesRecord,
+    VolumeRecord,
+)
 from vesuv.data.labels import IGNORE, decode, encode
 from vesuv.data.preparation import prefix_message
 from vesuv.data.records import write_record
@@ -35,10 +42,10 @@ from vesuv.io.atomic import atomic_replace, catch_write_errors
 from vesuv.io.formats import mask_suffix, write
 from vesuv.io.formats.crop import cropped
 from vesuv.io.tables import write_csv, write_text
+from vesuv.migrations import RECORD
 from vesuv.runs.folder import RunFolder
 from vesuv.types import Array, Say, Shape, ShowProgress, no_shown_progress, silent
 
-VERSION = 1
 TABLE = "suggestions.csv"
 TRAIN = "train.yaml"
 """Configuration that trains on the data of a run and on the cubes."""
@@ -108,7 +115,7 @@ class FileSuggestion:
         names = volumes_with_room({one.id: one.shape() for one in volumes}, self.size, self.number)
         left_out = len(volumes) - len(names)
         if left_out:
-            self.say(f"{left_out} of {len(volumes)} volumes are smaller than a cube; left out")
+            self.say(f"left out, smaller than a cube: {left_out} of {len(volumes)} volumes")
         return [one for one in volumes if one.id in names]
 
     def run(self, volumes: Sequence[SourceVolume]) -> list[SuggestedCube]:
@@ -167,8 +174,8 @@ class FileSuggestion:
             for name, volume in volumes.items():
                 self._cut(volume.source, [one for one in cubes if one.volume == name], folder)
             write_csv(folder / TABLE, [_row(one) for one in cubes])
-            record = CubesRecord(version=VERSION, cubes=places, volumes=records)
-            write_record(folder / RECORD, record)
+            record = CubesRecord(version=RECORD.version, cubes=places, volumes=records)
+            write_record(folder / SUGGESTIONS, record)
             if self.members[0].bundle_files is None:
                 write_text(folder / TRAIN, self._training_file())
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vesuv.errors import InputError
+from vesuv.io.printable import number_of
 from vesuv.types import Array, Mask, Region, Shape
 
 _PLACES_PER_EDGE = 4
@@ -125,8 +126,9 @@ def choose_places(grids: Sequence[PlaceGrid], scores: Sequence[Scores], number: 
     places = _greedy(grids, tiled, number, _DISTANCES[-1])
     if len(places) < number:
         raise InputError(
-            f"--number: {max(most, len(places))} cubes of {edges_text(grids[0].size)} voxels have "
-            f"room beside what is labelled, found {number}; lower it, or --size"
+            "--number: beside what is labelled there is room for "
+            f"{number_of(max(most, len(places)), 'cube')} of {edges_text(grids[0].size)} voxels, "
+            f"found {number}; lower it, or --size"
         )
     return places
 
