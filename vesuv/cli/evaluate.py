@@ -11,6 +11,7 @@ from cyclopts.validators import Number
 from rich.console import Console
 
 from vesuv.cli.console import console
+from vesuv.cli.instance_scores import evaluate_instances
 from vesuv.cli.options import DryRun, Switch, named_labels, several
 from vesuv.cli.progress import shown_progress
 from vesuv.cli.tables import rich_table
@@ -49,6 +50,7 @@ def evaluate(
     ignore: int | None = None,
     groups: Path | None = None,
     images: Path | None = None,
+    instances: Literal["boundary", "ids"] | None = None,
     output: Path | None = None,
     require_dice: float | None = None,
     workers: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
@@ -77,6 +79,8 @@ def evaluate(
         ignore: With --classes, label value of voxels that are not judged.
         groups: CSV with columns id,scroll_id (default: the train.csv beside the labels).
         images: Folder of images: draws <id>.png, image | label | prediction, for each case.
+        instances: The predictions are instances, such as cells, and the labels hold their
+            boundary (with --run, --config or --classes), or the instances' own numbers (ids).
         output: Folder of the results (default: the folder of predictions, if it is one).
         require_dice: Fail when the mean Dice of a folder is below this.
         workers: Processes (default: for the machine).
@@ -89,6 +93,17 @@ def evaluate(
             "name it"
         )
     target = output or predictions[0]
+    if instances is not None:
+        others = {
+            "--measures": measures,
+            "--leaderboard": leaderboard != "none",
+            "--groups": groups,
+            "--images": images,
+            "--require-dice": require_dice is not None,
+        }
+        named = list(named_labels(run, config, classes, ignore).values())
+        evaluate_instances(predictions, labels, target, instances, named, others, dry_run=dry_run)
+        return
     schema = _labels(predictions, named_labels(run, config, classes, ignore))
     options = ScoreOptions(
         schema, measures, leaderboard, ignored_voxels, groups, workers, overwrite
