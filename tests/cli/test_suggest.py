@@ -19,6 +19,7 @@ from tests.conftest import tiny_tree
 from tests.known_runs import MakeRun
 from vesuv import Config, load_config
 from vesuv.config.text import dump_yaml
+from vesuv.inference.bundle import open_bundles
 from vesuv.io.formats import read
 from vesuv.runs.folder import RunFolder
 
@@ -90,6 +91,10 @@ def test_suggested_cubes_are_painted_and_trained_with_the_old_data(
     assert set(second.facts.train_cases) == set(former.facts.train_cases) | cubes
     assert second.facts.validation_cases == former.facts.validation_cases
     assert second.config.data.cubes == (str(tmp_path / "round_1"),)
+    run(*command[1:], "--resume", "--set", "train.epochs=2")
+    run("export", "--run", "log/round_1/fold_0", "--output", "bundle")
+    (member,) = open_bundles([tmp_path / "bundle"])
+    assert member.checkpoint.config.data.cubes == ()  # a path of this computer
 
     # The next round takes other places, and its configuration names both folders.
     run("suggest", "--run", "log/round_1/fold_0", "--number", "9", "--size", "8",

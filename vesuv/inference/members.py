@@ -25,7 +25,14 @@ _COMMON_KEYS: dict[str, Callable[[Config], object]] = {
     "data.spacing": lambda config: config.data.spacing,
 }
 """Keys that must be equal in networks whose probabilities are averaged."""
-_CHANGEABLE_KEYS = ("selection.", "inference.", "runtime.", "data.store=", "data.root=")
+_CHANGEABLE_KEYS = (
+    "selection.",
+    "inference.",
+    "runtime.",
+    "data.store=",
+    "data.root=",
+    "data.cubes=",
+)
 
 
 @dataclass(frozen=True)
@@ -186,7 +193,7 @@ def _check_changes(changes: Sequence[str]) -> None:
         if not change.startswith(_CHANGEABLE_KEYS):
             raise InputError(
                 f"--set {change}: a trained run takes changes of selection, inference, runtime, "
-                "data.root and data.store; train anew for others"
+                "data.root, data.store and data.cubes; train anew for others"
             )
 
 
