@@ -72,3 +72,45 @@ def test_a_folder_without_pairs_has_no_words(tmp_path: Path) -> None:
     put(tmp_path, "a_image.nii", "b_label.nii")
 
     assert find_words(tmp_path) is None
+
+
+def test_images_may_have_the_name_of_the_case_alone(tmp_path: Path) -> None:
+    put(tmp_path, "images/a.tif", "images/b.tif", "masks/a_mask.tif", "masks/b_mask.tif")
+
+    assert find_words(tmp_path) == ("", "mask")
+    bare = DataConfig(root=str(tmp_path), layout="pairs", images="", labels="mask")
+    assert find_cases(bare) == [
+        CasePaths("a", (tmp_path / "images/a.tif",), tmp_path / "masks/a_mask.tif", None),
+        CasePaths("b", (tmp_path / "images/b.tif",), tmp_path / "masks/b_mask.tif", None),
+    ]
+
+
+def test_an_image_without_a_word_and_without_a_label_is_a_fault(tmp_path: Path) -> None:
+    put(tmp_path, "a.tif", "a_mask.tif", "b.tif", "c_mask.tif")
+
+    _, faults = scan_cases(DataConfig(root=str(tmp_path), layout="pairs", images="", labels="mask"))
+
+    assert faults == [
+        f"{tmp_path}/b.tif: no mask of case b beside it; add it or take this one out",
+        f"{tmp_path}/c_mask.tif: no image of case c beside it; add it or take this one out",
+    ]
+
+
+def test_one_other_word_is_taken_and_of_several_none(tmp_path: Path) -> None:
+    put(tmp_path, "a_t1.nii", "a_seg.nii", "b_t1.nii", "b_seg.nii")
+
+    assert find_words(tmp_path) == ("t1", "seg")
+    put(tmp_path, "a_flair.nii", "b_flair.nii")
+    assert find_words(tmp_path) is None
+
+
+def test_words_of_the_list_go_before_names_alone(tmp_path: Path) -> None:
+    put(tmp_path, "a_image.nii", "a.nii", "a_seg.nii")
+
+    assert find_words(tmp_path) == ("image", "seg")
+
+
+def test_files_of_one_name_in_two_folders_are_no_pair(tmp_path: Path) -> None:
+    put(tmp_path, "a.tif", "a_mask.tif", "probabilities/a.tif")
+
+    assert find_words(tmp_path) is None

@@ -34,3 +34,27 @@ def test_the_prediction_of_an_image_belongs_to_the_label_beside_it(tmp_path: Pat
 
     assert pair.label == tmp_path / "raw/a_label.nii"
     assert not faults
+
+
+def put(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+def test_a_prediction_belongs_to_the_label_with_a_word_behind_its_name(tmp_path: Path) -> None:
+    put(tmp_path, "pred/a.tif", "pred/b.tif", "masks/a_mask.tif", "masks/b_mask.tif", "masks/b.tif")
+
+    pairs, faults = find_pairs(tmp_path / "pred", tmp_path / "masks")
+
+    assert [pair.label.name for pair in pairs] == ["a_mask.tif", "b.tif"]
+    assert not faults
+
+
+def test_a_case_with_two_labels_is_not_matched_by_their_words(tmp_path: Path) -> None:
+    put(tmp_path, "pred/a.tif", "pred/b.tif", "masks/a_mask.tif", "masks/a_seg.tif", "masks/b.tif")
+
+    pairs, faults = find_pairs(tmp_path / "pred", tmp_path / "masks")
+
+    assert [pair.id for pair in pairs] == ["b"]
+    assert len(faults) == 1

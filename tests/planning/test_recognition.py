@@ -87,10 +87,38 @@ def test_an_unknown_layout_is_refused_with_what_was_found(tmp_path: Path) -> Non
 def test_dicom_is_refused_with_the_way_to_convert_it(tmp_path: Path) -> None:
     put(tmp_path, "scans/a/0001.DCM", "masks/a/0001.dcm")
 
-    with pytest.raises(
-        InputError, match=r"0001\.(DCM|dcm): DICOM is not read; convert each"
-    ):
+    with pytest.raises(InputError, match=r": holds DICOM, which is not read; convert each"):
         recognise(tmp_path)
+
+
+def test_files_of_unknown_formats_are_refused_with_the_known_ones(tmp_path: Path) -> None:
+    put(tmp_path, "images/a.mhd", "images/a.raw", "masks/a.mhd")
+
+    with pytest.raises(InputError, match=r"volumes are \.tif, .* files, found a\.mhd; convert"):
+        recognise(tmp_path)
+
+
+def test_folders_of_a_known_layout_below_are_named(tmp_path: Path) -> None:
+    put(tmp_path, "train/images/a.tif", "train/masks/a.tif", "val/images/b.tif", "val/masks/b.tif")
+    put(tmp_path, "other/c.tif")
+
+    with pytest.raises(InputError, match=r"give one of the folders \S+/train, \S+/val$"):
+        recognise(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("a.tif", "a_mask.tif", "b.tif", "b_mask.tif"), ("images/a.tif", "masks/a_mask.tif")],
+)
+def test_labels_with_a_word_behind_their_images_name_are_recognised(
+    tmp_path: Path, names: tuple[str, ...]
+) -> None:
+    put(tmp_path, *names)
+
+    recognition = recognise(tmp_path)
+
+    assert recognition.data == {"layout": "pairs", "images": "", "labels": "mask"}
+    assert recognition.reason == "labels named as their images, with mask behind"
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:

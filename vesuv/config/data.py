@@ -76,7 +76,7 @@ class DataConfig(Section):
     by side, also in a folder for each case; ome_zarr: images that hold their labels."""
     images: str = "train_images"
     """Image folder inside root (layouts kaggle and folders); last word of the names of images
-    (layout pairs)."""
+    (layout pairs; empty: their names are those of the labels without the last word)."""
     labels: str = "train_labels"
     """Label folder inside root (layouts kaggle and folders); last word of the names of labels
     (layout pairs); name of the label image (layout ome_zarr)."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vesuv.data.ome_zarr import LABELS, label_names
-from vesuv.data.pairs import pairs_in
+from vesuv.data.pairs import LABEL_WORDS, pairs_in, with_last_word
 from vesuv.errors import InputError
 from vesuv.io.formats import stem, volumes_in
 
@@ -40,7 +41,7 @@ def name_folders(folders: Sequence[Path]) -> dict[str, Path]:
 
 
 def find_pairs(predictions: Path, labels: Path) -> tuple[list[CaseFiles], list[str]]:
-    """Match files by name without ending; a prediction x_image belongs to the label x_label.
+    """Match files by name without ending; predictions x and x_image belong to the label x_label.
 
     The label of an OME-Zarr image that holds one is that in its group `labels`.
 
@@ -52,6 +53,7 @@ def find_pairs(predictions: Path, labels: Path) -> tuple[list[CaseFiles], list[s
     """
     predicted = by_id(predictions)
     labelled = {name: _label_of(path) for name, path in by_id(labels).items()}
+    labelled = _by_case(labels) | labelled
     labelled |= {stem(image): label for image, label in pairs_in(labels).items()}
     if not predicted:
         raise InputError(f"--predictions: {predictions} holds no volume; predict first")
@@ -68,6 +70,16 @@ def find_pairs(predictions: Path, labels: Path) -> tuple[list[CaseFiles], list[s
     ]
     matched = [CaseFiles(n, path, labelled[n]) for n, path in predicted.items() if n in labelled]
     return matched, faults
+
+
+def _by_case(labels: Path) -> dict[str, Path]:
+    """Return x -> x_label of the labels whose names end in a word, where x has one label."""
+    files = volumes_in(labels)
+    by_word = [with_last_word(files, word) for word in LABEL_WORDS]
+    num_labels = Counter(name for by_name in by_word for name in by_name)
+    return {
+        name: path for by_name in by_word for name, path in by_name.items() if num_labels[name] == 1
+    }
 
 
 def _label_of(path: Path) -> Path:

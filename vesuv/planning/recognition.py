@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from vesuv.data.layouts import read_groups
 from vesuv.data.ome_zarr import label_names, zarr_images
 from vesuv.data.pairs import find_words
 from vesuv.errors import InputError
-from vesuv.io.formats import stem, volumes_in
+from vesuv.io.formats import SUFFIXES, stem, suffix, volumes_in
 from vesuv.io.printable import number_of
 
 _LABEL_WORDS = ("label", "mask", "seg", "truth", "gt", "annotation", "target")
 """Parts of the names of folders that hold labels."""
 _DICOM = (".dcm", ".ima")
+_MAX_FOLDERS, _MAX_FILES = 20, 10_000
+"""Folders and files that are looked at for the message about an unknown layout."""
 _KNOWN = (
     "train_images/, train_labels/ and train.csv (Kaggle); imagesTr/, labelsTr/ and dataset.json "
-    "(nnU-Net); two folders of images and labels with files of one name; files x_image.nrrd and "
-    "x_label.nrrd; an OME-Zarr image with its labels"
+    "(nnU-Net); two folders of images and labels with files of one name; files x_image.nrrd, or "
+    "x.nrrd, and x_label.nrrd; an OME-Zarr image with its labels"
 )
 
 
@@ -43,26 +46,51 @@ def recognise(root: Path) -> Recognition:
     """
     if not root.is_dir():
         raise InputError(f"{root}: no such folder; name the folder of the raw data")
-    recognition = _nnunet(root) or _kaggle(root) or _ome_zarr(root) or _folders(root)
-    recognition = recognition or _pairs(root)
+    recognition = _layout_of(root)
     if recognition is None:
-        _refuse_dicom(root)
+        _refuse_other_formats(root)
         names = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
         found = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
         raise InputError(
             f"{root}: training data lie in one of these layouts: {_KNOWN}; found "
-            f"{found or 'nothing'}: rename or move the files"
+            f"{found or 'nothing'}: {_remedy(root)}"
         )
     return recognition
 
 
-def _refuse_dicom(root: Path) -> None:
-    file = next((path for path in root.rglob("*") if path.suffix.lower() in _DICOM), None)
-    if file is not None:
+def _layout_of(root: Path) -> Recognition | None:
+    recognition = _nnunet(root) or _kaggle(root) or _ome_zarr(root) or _folders(root)
+    return recognition or _pairs(root)
+
+
+def _remedy(root: Path) -> str:
+    """Name the folders below that are of a known layout: train, val."""
+    folders = [path for path in sorted(root.iterdir()) if path.is_dir()]
+    known = [str(path) for path in folders[:_MAX_FOLDERS] if _is_known(path)]
+    return f"give one of the folders {', '.join(known)}" if known else "rename or move the files"
+
+
+def _is_known(folder: Path) -> bool:
+    try:
+        return _layout_of(folder) is not None
+    except InputError:
+        return False
+
+
+def _refuse_other_formats(root: Path) -> None:
+    """Refuse a folder with files of which none has a known format, with one of them."""
+    paths = [root, *islice(root.rglob("*"), _MAX_FILES)]
+    files = sorted(path for path in paths if path.is_file())
+    if not files or any(suffix(path) for path in paths):
+        return
+    if any(path.suffix.lower() in _DICOM for path in files):
         raise InputError(
-            f"{file}: DICOM is not read; convert each series, with dcm2niix for example, to one "
-            "NIfTI file"
+            f"{root}: holds DICOM, which is not read; convert each series, with dcm2niix for "
+            "example, to one NIfTI file"
         )
+    raise InputError(
+        f"{root}: volumes are {', '.join(SUFFIXES)} files, found {files[0].name}; convert the files"
+    )
 
 
 def _nnunet(root: Path) -> Recognition | None:
@@ -125,7 +153,7 @@ def _pairs(root: Path) -> Recognition | None:
     if words is None:
         return None
     image, label = words
-    return Recognition(
-        {"layout": "pairs", "images": image, "labels": label},
-        f"files side by side whose names end in {image} and {label}",
-    )
+    reason = f"files side by side whose names end in {image} and {label}"
+    if not image:
+        reason = f"labels named as their images, with {label} behind"
+    return Recognition({"layout": "pairs", "images": image, "labels": label}, reason)
