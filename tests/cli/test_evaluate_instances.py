@@ -136,3 +136,31 @@ def test_undeclared_label_values_are_named_with_their_file(data: Path, refused: 
                    "--output", data / "out", "--instances", "boundary", *CLASSES)  # fmt: skip
 
     assert f"{data / 'ids/a.npy'}: " in said.replace("\n", "")
+
+
+def test_a_picture_of_each_case_is_drawn(data: Path, run: Run) -> None:
+    for name in "ab":
+        write(data / f"images/{name}.npy", np.arange(6, dtype=np.uint8).reshape(1, 1, 6))
+
+    run("evaluate", "--predictions", data / "cells", "--labels", data / "ids", "--output",
+        data / "out", "--instances", "ids", "--images", data / "images")  # fmt: skip
+
+    assert sorted(path.name for path in (data / "out").glob("*.png")) == ["a.png", "b.png"]
+
+
+@pytest.mark.parametrize(
+    ("shape", "sentence"), [(None, "holds no image of case b"), ((1, 1, 5), "found (1, 1, 5)")]
+)
+def test_an_image_that_does_not_fit_is_refused(
+    shape: tuple[int, ...] | None, sentence: str, data: Path, refused: Refused
+) -> None:
+    write(data / "images/a.npy", np.zeros((1, 1, 6), np.uint8))
+    if shape is not None:
+        write(data / "images/b.npy", np.zeros(shape, np.uint8))
+
+    said = refused("evaluate", "--predictions", data / "cells", "--labels", data / "ids",
+                   "--output", data / "out", "--instances", "ids", "--images",
+                   data / "images")  # fmt: skip
+
+    assert sentence in " ".join(said.split())
+    assert set(_rows(data / "out/instance_scores.csv")) == {"a", "b"}

@@ -98,11 +98,19 @@ def evaluate(
             "--measures": measures,
             "--leaderboard": leaderboard != "none",
             "--groups": groups,
-            "--images": images,
             "--require-dice": require_dice is not None,
         }
         named = list(named_labels(run, config, classes, ignore).values())
-        evaluate_instances(predictions, labels, target, instances, named, others, dry_run=dry_run)
+        evaluate_instances(
+            predictions,
+            labels,
+            target,
+            instances,
+            named,
+            others,
+            images=images,
+            dry_run=dry_run,
+        )
         return
     schema = _labels(predictions, named_labels(run, config, classes, ignore))
     options = ScoreOptions(

@@ -14,10 +14,12 @@ from vesuv.errors import InputError, InputErrors
 from vesuv.evaluation.instance_folders import (
     CSV,
     SUMMARY,
+    InstancePictures,
     plan_instances,
     score_instances,
     scores_table,
 )
+from vesuv.report.cells import cell_triptych
 
 
 def evaluate_instances(
@@ -28,6 +30,7 @@ def evaluate_instances(
     named: Sequence[LabelsConfig],
     other_options: Mapping[str, object],
     *,
+    images: Path | None,
     dry_run: bool,
 ) -> None:
     """Score a folder of instances, and print the scores.
@@ -39,6 +42,7 @@ def evaluate_instances(
         truth: Whether labels hold a boundary or the instances' numbers.
         named: Label values that the call names; at most one.
         other_options: Option of masks -> whether it is given.
+        images: Folder of images: draws <id>.png for each case.
         dry_run: Print what would be read and written.
 
     Raises:
@@ -65,9 +69,11 @@ def evaluate_instances(
             out.print(f"would read: {case.prediction}, {case.label}")
         out.print(f"would write: {output / CSV}, {output / SUMMARY}")
         return
+    schema = named[0] if named else None
+    pictures = None if images is None else InstancePictures(images, cell_triptych)
     with shown_progress(out, "Scoring", "cases") as progress:
         folder = score_instances(
-            predictions[0], labels, output, named[0] if named else None, progress
+            predictions[0], labels, output, schema, pictures=pictures, progress=progress
         )
     out.print(rich_table(scores_table(folder)))
     out.print(f"written: {output / CSV}, {output / SUMMARY}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from vesuv.config.labels import LabelsConfig
 from vesuv.data.labels import IGNORE, encode
 from vesuv.errors import InputError, InputErrors, command
 from vesuv.evaluation.instances import InstanceScores, compare_instances, label_cells
-from vesuv.evaluation.pairs import CaseFiles, find_pairs
+from vesuv.evaluation.pairs import CaseFiles, by_id, find_pairs
 from vesuv.io.formats import Volume, check_lossless, read
 from vesuv.io.grid import check_same_grid
 from vesuv.io.places import check_no_links, contains
@@ -22,6 +23,21 @@ from vesuv.types import Array, Progress, no_progress
 
 CSV, SUMMARY = "instance_scores.csv", "instance_summary.json"
 Row = dict[str, str | int | float | None]
+Names = NDArray[np.integer[Any]]
+"""Name of the instance of each voxel (z, y, x)."""
+
+
+Draw = Callable[[Array, Array, Array, Path, str], None]
+"""Draws image, true and predicted instances (z, y, x) to a file, with a title."""
+
+
+@dataclass(frozen=True)
+class InstancePictures:
+    """Images of the cases, and how they are drawn beside the instances."""
+
+    images: Path
+    """Folder of images, by case id, with or without _0000."""
+    draw: Draw
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,8 @@ def score_instances(
     labels: Path,
     output: Path,
     schema: LabelsConfig | None = None,
+    *,
+    pictures: InstancePictures | None = None,
     progress: Progress = no_progress,
 ) -> InstanceFolder:
     """Score every volume of instances against the label of its name, and write the scores.
@@ -72,6 +90,7 @@ def score_instances(
         output: Folder of instance_scores.csv and instance_summary.json.
         schema: Label values of a boundary, whose cells are the truth, see `label_cells`; None: the
             labels hold the name of the instance of each voxel, and 0 where none is judged.
+        pictures: Draws <id>.png for each case where given.
         progress: Called with the numbers of finished and of all cases.
 
     Raises:
@@ -88,7 +107,10 @@ def score_instances(
     faults: list[str] = []
     for number, files in enumerate(pairs, start=1):
         try:
-            rows.append(_score(files, schema))
+            prediction, truth = _read(files, schema)
+            rows.append(_row(files.id, prediction, truth))
+            if pictures is not None:
+                _draw(files.id, prediction, truth, output, pictures)
         except InputError as fault:
             faults.append(str(fault))
         progress(number, len(pairs))
@@ -109,7 +131,8 @@ def score_instances(
     return InstanceFolder(tuple(rows), means, tuple(faults))
 
 
-def _score(files: CaseFiles, schema: LabelsConfig | None) -> Row:
+def _read(files: CaseFiles, schema: LabelsConfig | None) -> tuple[Names, Names]:
+    """Return predicted and true instances of a case; true ones are 0 where none is judged."""
     check_lossless(files.label, "label")
     volume, label = read(files.prediction), read(files.label)
     check_same_grid((files.prediction, volume), (files.label, label), ("prediction", "label"))
@@ -117,14 +140,34 @@ def _score(files: CaseFiles, schema: LabelsConfig | None) -> Row:
     truth = _names(label, files.label) if schema is None else _cells(label, files.label, schema)
     if not truth.any():
         raise InputError(f"{files.label}: must hold an instance to judge, found none; check it")
-    scores = compare_instances(prediction, truth)
+    return prediction, truth
+
+
+def _row(case: str, prediction: Names, truth: Names) -> Row:
     judged = truth != 0
     return {
-        "id": files.id,
-        **_columns(scores),
+        "id": case,
+        **_columns(compare_instances(prediction, truth)),
         "num_predicted": len(np.unique(prediction[judged])),
         "num_true": len(np.unique(truth[judged])),
     }
+
+
+def _draw(
+    case: str, prediction: Names, truth: Names, output: Path, pictures: InstancePictures
+) -> None:
+    images = by_id(pictures.images)
+    path = images.get(case) or images.get(f"{case}_0000")
+    if path is None:
+        raise InputError(f"--images: {pictures.images} holds no image of case {case}; add it")
+    image = read(path).channels[0]
+    if image.shape != truth.shape:
+        raise InputError(
+            f"{path}: an image has its label's shape {truth.shape}, found {image.shape}"
+        )
+    voi = compare_instances(prediction, truth).voi
+    title = f"{case}: VOI {voi.split + voi.merge:.3f} bits"
+    pictures.draw(image, truth, prediction, output / f"{case}.png", title)
 
 
 def _columns(scores: InstanceScores) -> dict[str, float]:
@@ -139,7 +182,7 @@ def _columns(scores: InstanceScores) -> dict[str, float]:
     }
 
 
-def _names(volume: Volume, path: Path) -> NDArray[np.int64]:
+def _names(volume: Volume, path: Path) -> Names:
     """Return the names of instances, 0, 1, … in the order of the file's values; 0 stays 0."""
     values: Array = volume.array
     whole = values if values.dtype.kind in "iu" else np.rint(values)
@@ -150,10 +193,10 @@ def _names(volume: Volume, path: Path) -> NDArray[np.int64]:
         )
     found, places = np.unique(whole, return_inverse=True)
     first = 0 if found[0] == 0 else 1
-    return np.asarray(places.reshape(values.shape) + first, np.int64)
+    return places.reshape(values.shape) + first
 
 
-def _cells(label: Volume, path: Path, schema: LabelsConfig) -> NDArray[np.unsignedinteger]:
+def _cells(label: Volume, path: Path, schema: LabelsConfig) -> Names:
     try:
         classes = encode(label.array, schema)
     except InputError as fault:

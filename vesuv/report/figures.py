@@ -77,7 +77,7 @@ def distribution(
         for axis in axes:
             axis.axvline(threshold, color=_CHOSEN, linestyle="--")
     figure.suptitle(_plain(title))
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def threshold_curves(
@@ -107,7 +107,7 @@ def threshold_curves(
     axis.set(xlabel="threshold", ylim=(0, 1))
     axis.legend(fontsize="small")
     figure.suptitle(_plain(title))
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def calibration(
@@ -139,7 +139,7 @@ def calibration(
     count_axes.stairs(voxels, np.linspace(0, 1, len(voxels) + 1), fill=True, color=_BACKGROUND)
     count_axes.set(xlabel="foreground probability", ylabel="voxels", yscale="log")
     figure.suptitle(_plain(title))
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def study_curves(path: Path, curves: Sequence[ArmCurve], *, measure: str, title: str) -> None:
@@ -169,7 +169,7 @@ def study_curves(path: Path, curves: Sequence[ArmCurve], *, measure: str, title:
     panels[1].xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[0].legend(fontsize="small")
     figure.suptitle(_plain(title))
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def triptych(
@@ -214,7 +214,7 @@ def triptych(
         ]
         figure.legend(handles=handles, loc="outside lower center", ncols=6, fontsize="small")
     figure.suptitle(_plain(title))
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _plain(text: str) -> str:
@@ -252,7 +252,8 @@ def _draw_classes(
     )
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, without a display; its folder is made when missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     FigureCanvasAgg(figure)
     figure.savefig(path, dpi=110)
