@@ -43,12 +43,20 @@ def put(root: Path, *names: str) -> None:
 
 
 def test_a_prediction_belongs_to_the_label_with_a_word_behind_its_name(tmp_path: Path) -> None:
-    put(tmp_path, "pred/a.tif", "pred/b.tif", "masks/a_mask.tif", "masks/b_mask.tif", "masks/b.tif")
+    put(tmp_path, "pred/a.tif", "pred/b.tif", "masks/a_mask.tif", "masks/b.tif")
 
     pairs, faults = find_pairs(tmp_path / "pred", tmp_path / "masks")
 
     assert [pair.label.name for pair in pairs] == ["a_mask.tif", "b.tif"]
     assert not faults
+
+
+def test_beside_its_image_a_label_is_the_file_with_the_word(tmp_path: Path) -> None:
+    put(tmp_path, "pred/a.tif", "raw/a.tif", "raw/a_mask.tif")
+
+    (pair,), _ = find_pairs(tmp_path / "pred", tmp_path / "raw")
+
+    assert pair.label == tmp_path / "raw/a_mask.tif"
 
 
 def test_a_case_with_two_labels_is_not_matched_by_their_words(tmp_path: Path) -> None:
