@@ -229,12 +229,12 @@ def _serve(paths: Mapping[str, str], labels: LabelsConfig | None, port: int | No
     """Serve neuroglancer until Ctrl-C."""
     load_neuroglancer()
     out = console()
-    address = open_browser_view(open_levels(paths, labels), port or 0).url
-    out.print(f"neuroglancer: {address}")
+    page = open_browser_view(open_levels(paths, labels), port or 0)  # served while it is held
+    out.print(f"neuroglancer: {page.url}")
     out.print("Ctrl-C ends it")
     has_screen = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
     if has_screen or sys.platform in ("darwin", "win32"):
-        webbrowser.open(address)
+        webbrowser.open(page.url)
     try:
         Event().wait()
     except StoppedBySignal as request:

@@ -38,7 +38,7 @@ _BROWSER_TYPES = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float3
 
 @dataclass(frozen=True)
 class BrowserView:
-    """A running server of neuroglancer; it ends with the process."""
+    """Volumes that neuroglancer serves as long as this object is held."""
 
     viewer: Any
     """The `neuroglancer.Viewer`, whose state may be changed."""
@@ -50,7 +50,7 @@ class BrowserView:
 
 
 def open_browser_view(levels: Sequence[Scene], port: int = 0) -> BrowserView:
-    """Serve volumes to browsers on this computer until the process ends.
+    """Serve volumes to browsers on this computer.
 
     The browser asks for the regions and the level that it shows, and these are read. Errors are
     computed for them. Of the layers only the image and the one that says most are visible at first.
