@@ -20,9 +20,11 @@ from tests.known_runs import MakeRun
 from vesuv import Config, load_config
 from vesuv.config.text import dump_yaml
 from vesuv.inference.bundle import open_bundles
-from vesuv.io.formats import read
+from vesuv.inference.suggestion.files import FileSuggestion, ScoredVolume
+from vesuv.io.formats import Volume, read, write
 from vesuv.runs.folder import RunFolder
 
+PARTS = ("images", "labels")
 SMALL = {"inference": {"views": "mirror"}, "sampling__patch_size": [8, 8, 8]}
 
 
@@ -238,3 +240,52 @@ def test_volumes_smaller_than_a_cube_are_left_out_and_damaged_ones_named(
     tifffile.imwrite(volumes / "a.tif", np.full((20, 18, 16), np.nan, np.float32))
     assert "a.tif: an image holds finite values" in refused(*words, tmp_path / "out2")
     assert not (tmp_path / "out2").exists()
+
+
+def test_cubes_of_npy_and_zarr_have_the_format_of_their_volume(
+    make_run: MakeRun, tmp_path: Path, run: Run
+) -> None:
+    folder = make_run("a", **SMALL)
+    image = np.random.default_rng(0).integers(0, 255, (8, 8, 16)).astype(np.uint16)
+    for ending in (".npy", ".zarr"):
+        like = Volume(image, (4.0, 2.0, 2.0), None, unit="µm") if ending == ".zarr" else None
+        write(tmp_path / f"volumes/{ending[1:]}{ending}", image, like)
+
+    run("suggest", "--run", folder.path, "--input", tmp_path / "volumes",
+        "--output", tmp_path / "out", "--number", 4)  # fmt: skip
+
+    rows = _table(tmp_path / "out")
+    assert sorted(row["id"] for row in rows) == [
+        *("npy_z0_y0_x0", "npy_z0_y0_x8", "zarr_z0_y0_x0", "zarr_z0_y0_x8"),
+    ]
+    for row in rows:
+        files = [tmp_path / f"out/{part}/{row['id']}.{row['volume']}" for part in PARTS]
+        cube, label = map(read, files)
+        assert np.array_equal(cube.array, image[_region(row)])
+        assert (label.array == 2).all() and label.array.shape == cube.array.shape
+        if row["volume"] == "zarr":
+            origin = (0.0, 0.0, 2.0 * int(row["start_x"]))
+            assert (cube.origin, cube.spacing, cube.unit) == (origin, (4.0, 2.0, 2.0), "µm")
+            assert label.origin == origin
+
+
+def test_labels_that_another_process_wrote_meanwhile_are_kept(
+    make_run: MakeRun, volumes: Path, tmp_path: Path, refused: Refused,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    folder, painted = make_run("a", **SMALL), tmp_path / "out/labels/painted.tif"
+    score = FileSuggestion.score
+
+    def slow(*words: Any) -> ScoredVolume:
+        painted.parent.mkdir(parents=True, exist_ok=True)
+        painted.write_bytes(b"mine")
+        return score(*words)
+
+    monkeypatch.setattr(FileSuggestion, "score", slow)
+    words = ("--input", volumes, "--output", tmp_path / "out", "--number", 1)
+
+    assert "exists, and painted labels are never" in refused(
+        "suggest", "--run", folder.path, *words
+    )
+    assert painted.read_bytes() == b"mine"
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".out")]

@@ -106,11 +106,7 @@ class FileSuggestion:
         Raises:
             InputError: The folder exists, the cubes have no room, or nothing can disagree.
         """
-        if self.output.exists() or self.output.is_symlink():
-            raise InputError(
-                f"--output: {self.output} exists, and painted labels are never replaced; name a "
-                "new folder"
-            )
+        self._check_output()
         self.predictor.check_has_several_predictions()
         names = volumes_with_room({one.id: one.shape() for one in volumes}, self.size, self.number)
         left_out = len(volumes) - len(names)
@@ -139,6 +135,13 @@ class FileSuggestion:
         cubes = choose_cubes({name: one.scores for name, one in scored.items()}, self.number)
         self._write(cubes, {one.volume: scored[one.volume] for one in cubes})
         return cubes
+
+    def _check_output(self) -> None:
+        if self.output.exists() or self.output.is_symlink():
+            raise InputError(
+                f"--output: {self.output} exists, and painted labels are never replaced; name a "
+                "new folder"
+            )
 
     def score(self, volume: SourceVolume, title: str) -> ScoredVolume:
         """Predict a volume and return the scores of its places.
@@ -178,6 +181,7 @@ class FileSuggestion:
             write_record(folder / SUGGESTIONS, record)
             if self.members[0].bundle_files is None:
                 write_text(folder / TRAIN, self._training_file())
+            self._check_output()  # another process may have been faster
 
     def _cut(self, volume: SourceVolume, cubes: Sequence[SuggestedCube], folder: Path) -> None:
         """Write image and label of each cube of a volume, which is read again."""
