@@ -65,6 +65,18 @@ def test_a_band_comes_first() -> None:
     assert "No choice predicts within the band of 50.00% to 70.00%" in why_nearest
 
 
+def test_a_fraction_above_the_band_lies_outside_as_one_below_it_does() -> None:
+    candidates = [
+        _choice("above", 0.5, gap=0.0, dice=0.9, predicted=0.45),
+        _choice("below", 0.5, gap=0.0, dice=0.8, predicted=0.10),
+        _choice("inside", 0.5, gap=0.2, dice=0.6, predicted=0.40),
+    ]
+
+    ranking = rank(candidates, SelectionConfig(band=(0.2, 0.4)))
+
+    assert [choice.checkpoint for choice in ranking] == ["inside", "above", "below"]
+
+
 def test_equal_choices_prefer_the_middle_threshold_then_the_first_checkpoint() -> None:
     candidates = [
         _choice("best", 0.3, 0.01, 0.8),
