@@ -38,11 +38,14 @@ def test_the_words_of_make_in_contributing_exist() -> None:
     assert words <= targets
 
 
-def test_the_hooks_use_the_pinned_linter() -> None:
-    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
-    pins = dict(re.findall(r"^([\w.-]+)==(.+)$", (ROOT / "constraints.txt").read_text(), re.M))
+def test_the_hooks_run_the_programs_of_make_check() -> None:
+    content = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    entries = [hook["entry"] for repo in content["repos"] for hook in repo["hooks"]]
+    check = (ROOT / "Makefile").read_text().split("\ncheck:")[1].split("\n\n")[0]
 
-    assert hooks["repos"][0]["rev"] == f"v{pins['ruff']}"
+    assert all(entry.startswith(".venv/bin/") for entry in entries)
+    programs = {entry.split()[0].removeprefix(".venv/bin/") for entry in entries}
+    assert programs == set(re.findall(r"\$\(BIN\)/([\w-]+)", check))
 
 
 def test_the_image_copies_files_that_are_there() -> None:

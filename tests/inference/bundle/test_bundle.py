@@ -219,7 +219,7 @@ def _other_bytes(path: Path) -> None:
         ),
         (
             lambda b: _replace(b / "bundle.json", '"format_version": 1', '"format_version": 2'),
-            r"bundle\.json: bundle format_version must be 1, found 2 of a newer vesuv; update vesuv",
+            r"bundle\.json: bundle format_version must be 1, found 2 of a newer vesuv; update",
         ),
         (
             lambda b: _replace(b / "bundle.json", '"epoch": 3', '"epoch": -3'),
