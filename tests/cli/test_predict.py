@@ -51,6 +51,38 @@ def test_runs_cut_steps_and_volumes_are_printed(
     assert f"post-processing: keep_largest, as selected for {chosen.path}; the runs diff" in printed
 
 
+@pytest.mark.parametrize(
+    ("cases", "changes", "expected"),
+    [
+        (["a", "b"], {}, True),
+        (["a_part1"], {"data__parts": 2}, True),
+        (["a_part1"], {}, False),
+        (["b"], {}, False),
+        ([], {}, False),
+    ],
+)
+def test_a_volume_named_as_a_training_case_is_said(
+    make_run,
+    volume: Path,
+    tmp_path: Path,
+    run: Run,
+    capsys: pytest.CaptureFixture[str],
+    cases: list[str],
+    changes: dict[str, int],
+    *,
+    expected: bool,
+) -> None:
+    folder = make_run("r", logits=[0.0], facts={"train_cases": cases}, **changes)
+
+    run("predict", "--run", folder.path, "--input", volume, "--output", tmp_path / "out")
+
+    line = (
+        "1 volume has the name of a training case (a): if they are the same, their scores are no "
+        "test"
+    )
+    assert (line in capsys.readouterr().out.splitlines()) == expected
+
+
 def test_an_outdated_selection_is_said(
     make_run, volume: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:

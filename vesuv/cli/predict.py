@@ -40,6 +40,7 @@ from vesuv.inference.inputs import InputVolume, find_inputs
 from vesuv.inference.predictor import Predictor
 from vesuv.inference.provenance import PROVENANCE
 from vesuv.inference.repeat import RecordedPrediction, open_recorded
+from vesuv.inference.training_cases import training_case_note
 
 
 def predict(
@@ -147,6 +148,8 @@ def predict(
         note += f", weight {weight:g}" if predictor.weights else ""
         out.print(f"{one.folder}: {one.name}, epoch {one.checkpoint.epoch}{note}")
     out.print(f"{mask.threshold_reason}; {mask.chain_reason}")
+    if (note_on_cases := training_case_note(members, volumes)) is not None:
+        out.print(note_on_cases)
     if repeated is None and members[0].precision_note is not None:
         out.print(members[0].precision_note)
     if is_zarr:
