@@ -192,6 +192,10 @@ def test_changes_are_read_as_yaml(tmp_path: Path) -> None:
         ),
         ("model.out_channels=3", r"model\.out_channels: must equal the 2 labels\.classes"),
         ("sampling.patch_size=[100, 128, 128]", r"sampling\.patch_size: .*multiple of 16"),
+        (
+            "sampling.patch_size=[1, 128, 128]",
+            r"found \[1, 128, 128\]; for slices set model\.strides and model\.kernels to 1",
+        ),
         ("sampling.patch_size=[16, 16, 16]", r"one edge must be at least 32"),
         ("sampling.patch_size=[128, 128]", r"sampling\.patch_size"),
         ("loss.class_weights=[1.0, 2.0, 3.0]", r"loss\.class_weights: needs one weight"),

@@ -393,7 +393,11 @@ def test_runs_that_do_not_record_their_cases_say_nothing(make_run) -> None:
     [
         ((16, 16), (1.0, 1.0, 1.0), r"\(z, y, x\) or \(c, z, y, x\), found uint8 \(16, 16\)"),
         ((1, 1, 8, 8, 8), (1.0, 1.0, 1.0), r"found uint8 \(1, 1, 8, 8, 8\); give one volume"),
-        ((2, 8, 8, 8), (1.0, 1.0, 1.0), "trained on 1 channel, found 2; give those of training"),
+        (
+            (2, 8, 8, 8),
+            (1.0, 1.0, 1.0),
+            r"trained on 1 channel, found 2 in an array of shape \(2, 8, 8, 8\); give those",
+        ),
         ((8, 8, 8), (1.0, 1.0), r"3 finite voxel edges above 0, found \(1\.0, 1\.0\)"),
         ((8, 8, 8), (0.0, 1.0, 1.0), "3 finite voxel edges above 0"),
     ],

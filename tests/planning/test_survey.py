@@ -89,7 +89,7 @@ def test_labels_of_instances_are_refused(tmp_path: Path) -> None:
     files = [write_case(tmp_path, "a", label, label)]
 
     with pytest.raises(
-        InputError, match=r"case a: .* at most 32 values, found 64, as of instances"
+        InputError, match=r"a_label\.npy: .* at most 32 values, found 64, as of instances"
     ):
         survey_cases(files)
 
@@ -102,6 +102,17 @@ def test_float_labels_hold_whole_numbers(tmp_path: Path) -> None:
     assert set(survey_cases([whole]).values) == {0, 1}
     with pytest.raises(InputError, match=r"case b: a label holds whole numbers, found fractions"):
         survey_cases([broken])
+
+
+def test_cases_of_different_channels_are_refused(tmp_path: Path) -> None:
+    label = np.eye(4, dtype=np.uint8)[None].repeat(4, axis=0)
+    files = [
+        write_case(tmp_path, "a", np.stack([label] * 3), label),
+        write_case(tmp_path, "b", label, label),
+    ]
+
+    with pytest.raises(InputError, match=r"case b: .* found 1 against 3 in case a; add or remove"):
+        survey_cases(files)
 
 
 def test_an_unreadable_case_is_named(tmp_path: Path) -> None:

@@ -190,10 +190,11 @@ class Config(Section):
         patch_size = self.sampling.patch_size
         is_equal = len(set(divisors)) == 1
         if any(edge % divisor for edge, divisor in zip(patch_size, divisors, strict=True)):
+            slices = "; for slices set model.strides and model.kernels to 1 along their axis"
             raise ValueError(
                 "sampling.patch_size: each edge must be a multiple of "
                 f"{divisors[0] if is_equal else divisors} for this network, found "
-                f"{list(patch_size)}"
+                f"{list(patch_size)}{slices if 1 in patch_size else ''}"
             )
         if list(patch_size) == divisors:
             larger = f"one edge must be at least {2 * divisors[0]}" if is_equal else "enlarge it"

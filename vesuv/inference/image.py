@@ -35,13 +35,14 @@ def checked_channels(image: Array, num_channels: int) -> Array:
     if image.ndim not in (3, 4) or image.size == 0 or image.dtype.kind not in "biuf":
         raise InputError(
             "an image holds real numbers, (z, y, x) or (c, z, y, x), found "
-            f"{image.dtype} {image.shape}; give one volume"
+            f"{image.dtype} {image.shape}; give one volume, a single slice as (1, y, x)"
         )
     channels = to_storable_type(image if image.ndim == 4 else image[np.newaxis])
     if len(channels) != num_channels:
         raise InputError(
             f"the networks were trained on {num_channels} channel"
-            f"{'s' * (num_channels > 1)}, found {len(channels)}; give those of training"
+            f"{'s' * (num_channels > 1)}, found {len(channels)} in an array of shape "
+            f"{image.shape}; give those of training, as (c, z, y, x)"
         )
     return channels
 

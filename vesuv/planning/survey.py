@@ -122,15 +122,15 @@ def survey_cases(files: Sequence[CasePaths], progress: Progress = no_progress) -
         progress: Called with the number of cases that are read, and of those to read.
 
     Raises:
-        InputError: A case cannot be read, or the labels hold more values than classes can be.
+        InputError: A case cannot be read, has channels unlike the first, or its label holds more
+            values than classes can be.
     """
     start = time.monotonic()
     cases: list[_CaseSurvey] = []
     order = _spread(len(files))
     for number, index in enumerate(order, start=1):
-        cases.append(
-            _survey_case(read_case(files[index]), measure_parts=number <= _NUM_THICK_CASES)
-        )
+        cases.append(_survey_case(files[index], measure_parts=number <= _NUM_THICK_CASES))
+        _check_channels(cases, [files[i].id for i in order])
         progress(number, len(order))
         if number >= _MIN_CASES and time.monotonic() - start > _MAX_SECONDS:
             break
@@ -146,13 +146,23 @@ def _spread(num: int) -> list[int]:
     return [index for index in order if index < num]
 
 
-def _survey_case(case: Case, *, measure_parts: bool) -> _CaseSurvey:
+def _check_channels(cases: Sequence[_CaseSurvey], ids: Sequence[str]) -> None:
+    number, expected = cases[-1].num_channels, cases[0].num_channels
+    if number != expected:
+        raise InputError(
+            f"case {ids[len(cases) - 1]}: cases have one number of channels, found {number} "
+            f"against {expected} in case {ids[0]}; add or remove channels"
+        )
+
+
+def _survey_case(files: CasePaths, *, measure_parts: bool) -> _CaseSurvey:
+    case = read_case(files)
     label = _whole_numbers(case)
     image = case.image if case.image.ndim == 4 else case.image[np.newaxis]
     values = count_values(label)
     if len(values) > MAX_VALUES:
         raise InputError(
-            f"case {case.id}: labels of classes have at most {MAX_VALUES} values, found "
+            f"{files.label}: labels of classes have at most {MAX_VALUES} values, found "
             f"{len(values)}, as of instances; write one value for each class, such as 0 outside "
             "and 1 inside of the instances"
         )
