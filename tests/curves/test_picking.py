@@ -11,7 +11,13 @@ from vesuv.curves.config import PickingConfig, StripsConfig
 from vesuv.curves.detector import Detection, Queries
 from vesuv.curves.geometry import Borehole
 from vesuv.curves.logs import ImageLog
-from vesuv.curves.picking import owned_edges, pick_log, strip_starts, without_doubles
+from vesuv.curves.picking import (
+    owned_edges,
+    pick_log,
+    strip_curves,
+    strip_starts,
+    without_doubles,
+)
 from vesuv.curves.picks import Pick
 from vesuv.runtime.machine import Machine
 
@@ -31,7 +37,7 @@ class BrightRows(nn.Module):
         depth = (row[:, None] + 0.5) / strips.shape[2]
         direction = torch.zeros(len(strips), 1, 2)
         queries = Queries(logits[:, None], depth, torch.full_like(depth, 0.5), direction)
-        return Detection((queries,), torch.zeros(len(strips), 2, 1, 1))
+        return Detection((queries,), torch.full((len(strips), 2, 1, 1), -1e9))
 
 
 @pytest.mark.parametrize("num_rows", [10, 20, 25, 60, 61])
@@ -58,6 +64,40 @@ def test_a_dip_is_that_of_the_amplitude_in_the_hole_of_the_log() -> None:
 
     # 45 degrees in a hole of 200 mm: an amplitude of its radius, half that of the log's hole
     assert [pick.dip for pick in picks] == pytest.approx([np.degrees(np.arctan(0.5))])
+
+
+def test_the_rows_of_features_are_the_strips_every_other_one() -> None:
+    masks = torch.logit(torch.tensor([0.2, 0.6, 0.4])).reshape(1, 1, 3, 1)
+
+    curves = strip_curves(masks, 6)
+
+    assert curves[0, 0, :, 0].tolist() == pytest.approx([0.2, 0.4, 0.6, 0.5, 0.4, 0.4])
+
+
+class NearBrightRows(BrightRows):
+    """States three rows too deep what its masks draw in the right row."""
+
+    def forward(self, strips: torch.Tensor) -> Detection:
+        queries = super().forward(strips).layers[0]
+        rows = strips.shape[2]
+        row = (queries.depth * rows - 0.5).round().long()
+        masks = torch.full((len(strips), 2, rows, 8), -20.0)
+        masks[torch.arange(len(strips)), 0, row[:, 0]] = 20.0
+        flat = torch.zeros_like(queries.dip)
+        moved = Queries(queries.logits, queries.depth + 3 / rows, flat, queries.direction)
+        return Detection((moved,), masks)
+
+
+@pytest.mark.parametrize(("refine", "expected"), [(True, 31.0), (False, 34.0)])
+def test_picks_are_refined_by_the_masks_of_all_strips(refine: bool, expected: float) -> None:
+    image = np.random.default_rng(0).normal(size=(61, 8)).astype(np.float32) * 0.1
+    image[31] = 9.0
+    log = ImageLog("a", image, Borehole(200.0, 5.0))
+    strips, picking = StripsConfig(rows=20, columns=8), PickingConfig(refine=refine)
+
+    picks = pick_log(NearBrightRows(), log, strips, picking, MACHINE)
+
+    assert [pick.row for pick in picks] == pytest.approx([expected], abs=0.3)
 
 
 def test_strips_cover_the_log_and_own_the_rows_nearest_to_them() -> None:

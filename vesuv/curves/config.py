@@ -163,6 +163,8 @@ class PickingConfig(Section):
     overlap: float = Field(default=0.5, ge=0.0, lt=1.0)
     """Share of a strip that overlaps the next one; a pick is taken from the strip whose middle it
     is nearest to."""
+    refine: bool = True
+    """Move each pick to the sinusoid nearby along which the network's masks are strongest."""
     min_distance: float = Field(default=3.0, ge=0.0)
     """Rows within which the weaker of two picks of one kind and direction is dropped."""
 

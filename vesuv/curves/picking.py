@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from vesuv.curves.config import PickingConfig, StripsConfig
 from vesuv.curves.detector import Detector, picks_of
 from vesuv.curves.geometry import REFERENCE_HOLE, angle_difference
-from vesuv.curves.logs import ImageLog
+from vesuv.curves.hough import Probs
+from vesuv.curves.logs import ImageLog, LogImage
 from vesuv.curves.picks import Pick, in_hole
+from vesuv.curves.refinement import refined
 from vesuv.curves.strips import cut_strip, normalised
 from vesuv.runtime.machine import Machine
 from vesuv.types import Progress, no_progress
@@ -50,19 +55,59 @@ def pick_log(
     starts = strip_starts(log.num_rows, rows, picking.overlap)
     edges = owned_edges(starts, rows)
     picks: list[Pick] = []
+    parts: list[Probs] = []
+    detected = _detected(detector, image, starts, strips, machine, lowest)
+    for number, (strip_picks, curves) in enumerate(detected):
+        start, (low, high) = starts[number], edges[number : number + 2]
+        first, end = (round(min(max(edge, 0), log.num_rows)) - start for edge in (low, high))
+        parts.append(curves[:, first:end])
+        moved = (_in_log(replace(pick, row=pick.row + start), log) for pick in strip_picks)
+        picks += [in_hole(p, REFERENCE_HOLE, log.hole) for p in moved if low <= p.row < high]
+        progress(number + 1, len(starts))
+    if picking.refine:
+        of_log = np.concatenate(parts, axis=1)
+        picks = [_in_log(refined(pick, of_log, log.hole), log) for pick in picks]
+    return without_doubles(picks, picking.min_distance)
+
+
+def _detected(
+    detector: Detector,
+    image: LogImage,
+    starts: Sequence[int],
+    strips: StripsConfig,
+    machine: Machine,
+    lowest: float,
+) -> Iterator[tuple[list[Pick], Probs]]:
+    """Yield the picks of each strip, rows from its top, and its curves."""
+    rows = strips.rows
     for first in range(0, len(starts), strips.batch_size):
         part = starts[first : first + strips.batch_size]
         batch = torch.stack([cut_strip(image, (), start, rows).tensor() for start in part])
-        queries = machine.forward(detector, batch.to(machine.device)).layers[-1]
-        for index, start in enumerate(part):
-            low, high = edges[first + index], edges[first + index + 1]
-            for pick in picks_of(queries, index, rows, lowest):
-                row = min(max(pick.row + start, 0.0), log.num_rows - 1.0)
-                if low <= row < high:
-                    seen = replace(pick, row=row)
-                    picks.append(in_hole(seen, REFERENCE_HOLE, log.hole))
-        progress(first + len(part), len(starts))
-    return without_doubles(picks, picking.min_distance)
+        detection = machine.forward(detector, batch.to(machine.device))
+        curves = strip_curves(detection.masks, rows)
+        for index in range(len(part)):
+            yield picks_of(detection.layers[-1], index, rows, lowest), curves[index]
+
+
+def _in_log(pick: Pick, log: ImageLog) -> Pick:
+    return replace(pick, row=min(max(pick.row, 0.0), log.num_rows - 1.0))
+
+
+def strip_curves(masks: Tensor, rows: int) -> Probs:
+    """Return probabilities of curves in each row of strips, (b, kinds, rows, columns).
+
+    Args:
+        masks: Logits of the features, (b, kinds, rows / stride, columns); the first row of features
+            lies at the strip's.
+        rows: Rows of a strip.
+    """
+    probs = masks.float().sigmoid()
+    num, columns = probs.shape[-2:]
+    down = rows // num
+    size = ((num - 1) * down + 1, columns)
+    dense = F.interpolate(probs, size, mode="bilinear", align_corners=True)
+    dense = F.pad(dense, (0, 0, 0, rows - size[0]), mode="replicate")
+    return np.asarray(dense.cpu().numpy(), dtype=np.float32)
 
 
 def strip_starts(num_rows: int, rows: int, overlap: float) -> list[int]:
