@@ -51,7 +51,7 @@ def test_time_limits_the_size_so_that_enough_steps_fit() -> None:
     steps = 30 * 60 * STEP_SHARE / (fitting.cost.flops / 3e11)
     assert steps >= MIN_STEPS
     assert "fewer than 1500 steps in 30 minutes" in fitting.limit
-    # 32 filters on blocks of voxels, three levels down, as configs/fib25.yaml
+    # 32 filters on blocks of voxels, three levels down, as configs/demo.yaml
     assert (fitting.shape.patch_size, fitting.filters) == ((80, 80, 80), 32)
     assert fitting.config.model.space_to_depth == (2, 2, 2)
     assert (fitting.config.model.depth, fitting.batch_size) == (3, 2)
