@@ -15,6 +15,7 @@ import tifffile
 import vesuv
 from vesuv.config import load_config
 from vesuv.data.store import Store
+from vesuv.inference.repeat import open_recorded
 from vesuv.runs.history import RunHistory
 
 FORMER = Path(__file__).parent / "data/former_run.zip"
@@ -75,6 +76,17 @@ def test_its_masks_are_those_of_then(folder: Path) -> None:
     for path in sorted((folder / "predictions").glob("*.tif")):
         image = tifffile.imread(folder / "data/train_images" / path.name)
         assert np.mean(model.segment(image) == tifffile.imread(path)) > 0.999
+
+
+def test_its_prediction_is_repeated_from_its_record(folder: Path) -> None:
+    record = folder / "predictions/provenance.json"
+    record.write_text(record.read_text().replace("/tmp/old_run", str(folder)))
+
+    predictor = open_recorded(record).predictor
+
+    image = tifffile.imread(folder / "data/train_images/c1.tif")
+    former = tifffile.imread(folder / "predictions/c1.tif")
+    assert np.mean(predictor.segment(image) == former) > 0.999
 
 
 def test_its_selection_is_that_of_then(folder: Path) -> None:

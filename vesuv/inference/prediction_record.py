@@ -84,15 +84,27 @@ class StepsSettings(Record):
     """Of several classes each by its name."""
 
 
+def _complete_inference(section: Any) -> Any:
+    """Add what a record of an earlier version took for granted, under present names."""
+    section = with_present_names(section)
+    return {"average": "probabilities", **section} if isinstance(section, dict) else section
+
+
+def _complete_labels(section: Any) -> Any:
+    """Add what a record of an earlier version did not know."""
+    regions = {"regions": None, "regions_class_order": None}
+    return regions | section if isinstance(section, dict) else section
+
+
 class PredictionSettings(Record):
     """Settings that all masks of a folder share."""
 
     runs: tuple[RunSettings, ...]
     threshold: ThresholdSettings
     postprocess: StepsSettings
-    inference: Annotated[dict[str, Any], BeforeValidator(with_present_names)]
+    inference: Annotated[dict[str, Any], BeforeValidator(_complete_inference)]
     spacing: tuple[float, ...] | None
-    labels: dict[str, Any]
+    labels: Annotated[dict[str, Any], BeforeValidator(_complete_labels)]
     spacing_unit: str | None = None
     probabilities: bool = False
     uncertainty: bool = False
