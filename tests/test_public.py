@@ -16,7 +16,7 @@ PUBLIC = {
     "Case", "Config", "InputError", "InstanceParameters", "Interrupted", "Listener", "Predictor",
     "TrainedRun", "diagnose", "evaluate", "find_best", "load", "load_config", "losses", "prepare",
     "pretrain", "segment_instances", "select_instances", "suggest", "train",
-    "validate_distribution",
+    "validate_distribution", "visualization",
 }  # fmt: skip
 
 

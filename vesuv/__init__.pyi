@@ -1,4 +1,5 @@
 from . import losses as losses
+from . import visualization as visualization
 from .config import Config as Config
 from .config import load_config as load_config
 from .data.builder import prepare as prepare

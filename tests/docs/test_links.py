@@ -66,7 +66,9 @@ def test_the_menu_names_every_page_once() -> None:
 
 
 def test_pictures_are_small_and_shown() -> None:
-    pictures = [path for path in (DOCS / "images").rglob("*") if path.suffix in (".png", ".svg")]
+    pictures = [
+        path for path in (DOCS / "images").rglob("*") if path.suffix in (".png", ".svg", ".gif")
+    ]
     shown = {
         resolved(page, file)
         for page in page_names()

@@ -133,7 +133,7 @@ def _layer(neuroglancer: Any, panel: str, source: Any, style: Style) -> Any:
         limits = {"normalized": {"range": [style.black, style.white]}}
         return neuroglancer.ImageLayer(source=source, shader=_GREY, shader_controls=limits)
     if panel in VALUE_LAYERS:
-        largest = 1.0 if panel == "probability" else max(style.largest_uncertainty, 1e-6)
+        largest = 1.0 if panel == "probability" else style.largest_uncertainty
         return neuroglancer.ImageLayer(
             source=source, shader=_ramp_shader(largest), opacity=_OPACITY
         )

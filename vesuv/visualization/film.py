@@ -75,7 +75,9 @@ def _write_gif(path: Path, frames: Iterable[Image.Image], frames_per_second: int
 
 
 def _with_few_colours(frame: Image.Image) -> Image.Image:
-    return frame.quantize(_COLOURS, dither=Image.Dither.NONE)
+    """Return a frame with a palette of its own, which holds rare colours too."""
+    method = Image.Quantize.MAXCOVERAGE
+    return frame.quantize(_COLOURS, method=method, dither=Image.Dither.NONE)
 
 
 def _write_mp4(path: Path, frames: Iterable[Image.Image], frames_per_second: int) -> None:

@@ -30,6 +30,8 @@ _OPACITY = 0.6
 """Opacity of classes over the image."""
 _PERCENTILES = (0.5, 99.5)
 """Share of the intensities that is drawn black, and white."""
+_HIGH_UNCERTAINTY = 99.5
+"""Share of the voxels whose uncertainty is told apart; in most voxels it is nearly 0."""
 _SAMPLE, _SAMPLED_REGIONS = 100_000, 9
 """Voxels of a region, and regions, that the range of intensities is taken from."""
 _LONGEST_EDGE = 2000
@@ -119,13 +121,19 @@ def style_of(scene: Scene, regions: Sequence[Region]) -> Style:
     Raises:
         InputError: A label holds values that are not declared.
     """
-    black, white, largest = 0.0, 1.0, 0.0
+    black, white, largest = 0.0, 1.0, 1.0
     if "image" in scene.volumes and not scene.has_colours:
         samples = [_sample(scene.image(region)) for region in _spread(regions)]
         black, white = np.percentile(np.concatenate(samples), _PERCENTILES).tolist()
     if "uncertainty" in scene.volumes:
-        largest = max(float(scene.values("uncertainty", region).max()) for region in regions)
+        samples = [_sample(scene.values("uncertainty", region)) for region in _spread(regions)]
+        largest = high_uncertainty(np.concatenate(samples))
     return Style(palette_of(scene, regions), black, max(white, black + 1e-6), largest)
+
+
+def high_uncertainty(values: Array) -> float:
+    """Return the uncertainty that has the last colour of the ramp, above 0."""
+    return max(float(np.percentile(values, _HIGH_UNCERTAINTY)), 1e-6)
 
 
 def palette_of(scene: Scene, regions: Sequence[Region]) -> ClassPalette:
@@ -170,7 +178,7 @@ def paint(scene: Scene, panel: str, region: Region, style: Style) -> Array:
         return thinned
 
     if panel in VALUE_LAYERS:
-        largest = 1.0 if panel == "probability" else max(style.largest_uncertainty, 1e-9)
+        largest = 1.0 if panel == "probability" else style.largest_uncertainty
         steps = np.clip(255 * plane(scene.values(panel, region)) / largest, 0, 255)
         return _uint8(PROBABILITY_PALETTE[_uint8(steps)])
     picture = np.array(rgb(BACKGROUND), float)

@@ -144,10 +144,16 @@ def contact_sheet(
         _row(scene, [panel], _caption(axis, one), region, style, size)[0]
         for one, region in zip(slices, regions, strict=True)
     ]
-    shape = tiles[0].panel.size
-    columns = min(len(tiles), max(1, round(math.sqrt(len(tiles) * 1.5 * shape[1] / shape[0]))))
+    columns = _columns(len(tiles), tiles[0].panel.height / tiles[0].panel.width)
     rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
     return sheet(rows, legend_of(scene, [panel], style))
+
+
+def _columns(num: int, height_by_width: float) -> int:
+    """Return columns of a sheet that is about 1.5 times as wide as high, with few empty places."""
+    wanted = math.sqrt(num * 1.5 * height_by_width)
+    near = range(max(1, math.floor(wanted)), max(1, math.floor(wanted)) + 3)
+    return min(num, min(near, key=lambda columns: (-num % columns, abs(columns - wanted))))
 
 
 def main_panel(scene: Scene) -> str:
@@ -169,7 +175,7 @@ def legend_of(scene: Scene, panels: Sequence[str], style: Style) -> Legend:
         colours.append((HATCH[0], "ignored"))
     ramps = [Ramp("probability", "1")] if "probability" in panels else []
     if "uncertainty" in panels:
-        ramps.append(Ramp("uncertainty", f"{style.largest_uncertainty:.3g} bit"))
+        ramps.append(Ramp("uncertainty", f"{style.largest_uncertainty:.2g} bit or more"))
     return Legend(colours, ramps)
 
 

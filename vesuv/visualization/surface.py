@@ -23,6 +23,7 @@ from vesuv.visualization.panels import (
     Style,
     check_panels,
     error_classes,
+    high_uncertainty,
     palette_of,
 )
 from vesuv.visualization.scene import CLASS_LAYERS, VALUE_LAYERS, Scene
@@ -86,7 +87,7 @@ def surface_frames(
     largest = 1.0
     if panel in VALUE_LAYERS:
         values = _reduced(slabs, step, lambda region: scene.values(panel, region))
-        largest = 1.0 if panel == "probability" else max(float(values.max()), 1e-9)
+        largest = 1.0 if panel == "probability" else high_uncertainty(values[classes > 0])
         parts = [_Part(_mesh_with_values(pyvista, classes, values, spacing), None)]
     else:
         parts = _class_parts(pyvista, classes, _colours(source, palette), spacing)
