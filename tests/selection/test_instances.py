@@ -168,6 +168,8 @@ def test_the_file_beside_the_run_says_what_was_chosen_and_how_good_it_is(run: Ru
     honest = content["honest"]
     assert honest["left_out"] == "group" and honest["voi"] >= content["voi"]
     assert [one["left_out"] for one in honest["rounds"]] == ["0", "1"]
+    for one, chosen in zip(honest["rounds"], choice.nested, strict=True):
+        assert one["parameters"] == chosen.chosen.parameters.model_dump()
 
 
 @pytest.mark.usefixtures("few_parameters")

@@ -208,9 +208,13 @@ def _cells(label: Volume, path: Path, schema: LabelsConfig) -> Names:
 def scores_table(folder: InstanceFolder) -> TextTable:
     """Return the scores of the cases, and their mean below them."""
     rows = [[_text(value) for value in row.values()] for row in folder.rows]
-    footer = ["mean", *(_text(value) for value in folder.means.values())]
-    return TextTable("Instances", list(folder.rows[0]), rows, [footer])
+    footer = [
+        "mean",
+        *(f"{v:.1f}" if k.startswith("num_") else _text(v) for k, v in folder.means.items()),
+    ]
+    short = ["id", "VOI", "split", "merge", "Rand", "prec.", "recall", "found", "true"]
+    return TextTable("Instances", list(folder.rows[0]), rows, [footer], short_header=short)
 
 
 def _text(value: str | float | None) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -180,7 +180,8 @@ def _honest(choice: InstanceChoice) -> dict[str, Any] | None:
         {
             "left_out": one.part,
             "cases": len(one.scores),
-            "chosen": str(one.chosen),
+            "checkpoint": one.chosen.checkpoint,
+            "parameters": one.chosen.parameters.model_dump(mode="json"),
             **mean_scores(one.scores),
         }
         for one in choice.nested
