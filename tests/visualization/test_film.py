@@ -16,7 +16,7 @@ FRAMES = [Image.new("RGB", (31, 20), colour) for colour in ("red", "lime", "blue
 
 
 def test_a_gif_holds_each_frame_and_its_time(tmp_path: Path) -> None:
-    write_frames(tmp_path / "a.gif", FRAMES, frames_per_second=5)
+    write_frames(str(tmp_path / "a.gif"), FRAMES, frames_per_second=5)
 
     with Image.open(tmp_path / "a.gif") as film:
         assert (film.n_frames, film.info["duration"], film.info["loop"]) == (3, 200, 0)

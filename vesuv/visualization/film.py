@@ -46,7 +46,9 @@ def is_film(path: Path) -> bool:
     return path.suffix.lower() in FILMS
 
 
-def write_frames(path: Path, frames: Iterable[Image.Image], frames_per_second: int = 10) -> None:
+def write_frames(
+    path: str | Path, frames: Iterable[Image.Image], frames_per_second: int = 10
+) -> None:
     """Write a picture, or the frames of a film.
 
     Args:
@@ -57,6 +59,7 @@ def write_frames(path: Path, frames: Iterable[Image.Image], frames_per_second: i
     Raises:
         InputError: As `check_file`, or the file cannot be written.
     """
+    path = Path(path)
     check_file(path, overwrite=True)
     ending = path.suffix.lower()
     with catch_write_errors(path), atomic_replace(path, ending=ending) as temporary:
