@@ -12,6 +12,7 @@ import vesuv
 from tests.cells import make_cells
 from vesuv.errors import InputError
 from vesuv.evaluation.instances import compare_instances
+from vesuv.inference.instances import segmentation
 from vesuv.inference.instances.arrays import ArrayLevels, to_levels, whole
 from vesuv.inference.instances.fragments import FragmentMethod
 from vesuv.inference.instances.parameters import InstanceParameters
@@ -24,6 +25,7 @@ from vesuv.inference.instances.segmentation import (
 )
 from vesuv.io.tables import write_json
 from vesuv.runtime.pool import ProcessPool
+from vesuv.types import Array, Region
 
 PHANTOM = make_cells((32, 40, 36), 12, noise=1.0)
 ONE = (1.0, 1.0, 1.0)
@@ -114,6 +116,23 @@ def test_borders_of_blocks_hardly_change_the_instances() -> None:
 
     assert sum(compare_instances(blocks, whole).voi) < 0.1
     assert sum(compare_instances(blocks, PHANTOM.judged).voi) < 0.1
+
+
+def test_a_block_is_divided_with_what_lies_around_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segmentation, "HALO", 4)
+    boxes = []
+
+    class RecordedLevels(ArrayLevels):
+        def read(self, box: Region) -> Array:
+            boxes.append([(part.start, part.stop) for part in box])
+            return super().read(box)
+
+    levels = RecordedLevels(to_levels(PHANTOM.probs[:20, :20]))
+    find_fragments(InstanceRun(levels, FragmentMethod(InstanceParameters(), ONE), block_size=20))
+
+    first_pass, second_pass = boxes[:2], boxes[2:]
+    assert first_pass == [[(0, 20), (0, 20), (0, 24)], [(0, 20), (0, 20), (16, 36)]]
+    assert second_pass == [[(0, 20), (0, 20), (0, 20)], [(0, 20), (0, 20), (19, 36)]]
 
 
 def test_fragments_of_blocks_have_names_and_sizes_of_their_own() -> None:
