@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
+from PIL import Image
 
 from tests.visualization.scenes import SHEET
 from vesuv.config.labels import LabelsConfig
@@ -108,6 +109,14 @@ def test_a_value_that_is_not_declared_is_refused_with_its_file(tmp_path: Path) -
 
     with pytest.raises(InputError, match=r"a\.tif: label value 7 .* is not declared"):
         scene.classes("label", scene.whole)
+
+
+def test_a_label_in_a_lossy_format_is_refused(tmp_path: Path) -> None:
+    Image.new("L", (8, 8)).save(tmp_path / "a.jpg")
+
+    with pytest.raises(InputError, match=r"a\.jpg: a label needs a lossless format"):
+        open_scene({"label": tmp_path / "a.jpg"})
+    assert open_scene({"image": tmp_path / "a.jpg"}).shape == (1, 8, 8)
 
 
 def test_a_file_that_is_cut_off_is_refused_in_a_sentence(tmp_path: Path) -> None:

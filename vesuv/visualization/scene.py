@@ -11,7 +11,7 @@ import numpy as np
 from vesuv.config.labels import LabelsConfig
 from vesuv.data.labels import encode, whole_numbers
 from vesuv.errors import InputError
-from vesuv.io.formats import Volume
+from vesuv.io.formats import Volume, check_lossless
 from vesuv.io.formats.volume import NO_SPACING, FormatError, check_memory
 from vesuv.io.grid import check_same_grid
 from vesuv.io.lazy import LazyVolume, count_levels, open_lazy
@@ -157,6 +157,9 @@ def open_scene(
     """
     if not paths:
         raise InputError(f"a view needs a volume; give one of --{', --'.join(LAYERS)}")
+    for layer in CLASS_LAYERS:
+        if layer in paths:
+            check_lossless(Path(paths[layer]), layer)
     volumes = {layer: open_lazy(paths[layer]) for layer in LAYERS if layer in paths}
     _check_grids(paths, volumes)
     full_shape = next(iter(volumes.values())).shape
