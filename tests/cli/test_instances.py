@@ -171,6 +171,36 @@ def test_existing_instances_are_replaced_only_on_request(
     assert (tmp_path / "out/a.npy").stat().st_mtime_ns > before
 
 
+def test_a_folder_takes_further_volumes_of_the_same_parameters_only(
+    tmp_path: Path, parameters: Path, run: Run, refused: Refused
+) -> None:
+    for name in "ab":
+        write(tmp_path / f"{name}.npy", PHANTOM.probs)
+    write_json(tmp_path / "other.json", {"parameters": {**CHOSEN, "smallest_instance": 9}})
+    words = ("instances", "--output", tmp_path / "out", "--probabilities")
+
+    run(*words, tmp_path / "a.npy", "--parameters", parameters)
+    said = refused(*words, tmp_path / "b.npy", "--parameters", tmp_path / "other.json")
+    run(*words, tmp_path / "b.npy", "--parameters", parameters)
+
+    assert "record of instances with other parameters or networks" in " ".join(said.split())
+    record = json.loads((tmp_path / "out/provenance.json").read_text())
+    assert [one["id"] for one in record["inputs"]] == ["a", "b"]
+
+
+def test_a_checkpoint_that_was_trained_on_is_marked(
+    folder: RunFolder, tiny_data: Path, tmp_path: Path, run: Run, capsys: Any
+) -> None:
+    chosen = {"parameters": CHOSEN, "boundary": "sheet", "checkpoint": "best"}
+    write_json(folder.instances_file, {**chosen, "checkpoint_sha256": "0"})
+
+    run("instances", "--run", folder.path, "--input", tiny_data / "train_images/c0.tif",
+        "--output", tmp_path / "out")  # fmt: skip
+
+    assert "best, epoch" in (printed := " ".join(capsys.readouterr().out.split()))
+    assert ", trained on since the parameters were chosen" in printed
+
+
 def test_a_faulty_file_is_left_out_and_the_others_are_segmented(
     tmp_path: Path, parameters: Path, refused: Refused
 ) -> None:

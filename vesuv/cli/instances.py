@@ -28,7 +28,7 @@ from vesuv.config.training import Views
 from vesuv.errors import InputError, command
 from vesuv.inference.inputs import InputVolume, find_inputs
 from vesuv.inference.instances.files import InstanceFiles
-from vesuv.inference.instances.networks import open_boundary_members
+from vesuv.inference.instances.networks import is_outdated, open_boundary_members
 from vesuv.inference.instances.parameters import (
     InstanceSelection,
     read_selection,
@@ -203,7 +203,8 @@ def _networks(
     predictor = Predictor.of_members(members)
     torch.set_num_threads(predictor.machine.threads)
     for one in members:
-        out.print(f"{one.folder}: {one.name}, epoch {one.checkpoint.epoch}")
+        note = ", trained on since the parameters were chosen" if is_outdated(one) else ""
+        out.print(f"{one.folder}: {one.name}, epoch {one.checkpoint.epoch}{note}")
     if members[0].precision_note is not None:
         out.print(members[0].precision_note)
     return NetworkSource(

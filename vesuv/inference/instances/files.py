@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 from collections.abc import Sequence
@@ -72,6 +73,11 @@ class InstanceFiles:
                 f"--output: {self.output} holds masks of another command ({PROVENANCE}); name "
                 "another folder"
             )
+        if not self.overwrite and record.exists() and not self._continues(record):
+            raise InputError(
+                f"--output: {record} is the record of instances with other parameters or networks; "
+                "name another folder, or replace the record with --overwrite"
+            )
         existing = [file for file in files if file.exists()]
         if existing and not self.overwrite:
             raise InputError(
@@ -96,7 +102,8 @@ class InstanceFiles:
             InputError: See `check`; nothing is written.
         """
         self.check(volumes)
-        inputs: list[dict[str, Any]] = []
+        inputs = self._earlier_inputs(volumes)
+        num_earlier = len(inputs)
         faults: list[str] = []
         for number, volume in enumerate(volumes, start=1):
             title, start = f"{number}/{len(volumes)} {volume.id}", time.monotonic()
@@ -113,7 +120,8 @@ class InstanceFiles:
             inputs.append({"id": volume.id, "files": files, "num_instances": num})
             write_json(self.output / PROVENANCE, self._record(inputs))
             self.say(f"{title}: {num} instances, {time.monotonic() - start:.1f} s")
-        self.say(f"written: {len(inputs)} of {len(volumes)} volumes of instances in {self.output}")
+        num = len(inputs) - num_earlier
+        self.say(f"written: {num} of {len(volumes)} volumes of instances in {self.output}")
         if faults:
             raise InputErrors(faults)
         return [self.file(volume) for volume in volumes]
@@ -135,16 +143,36 @@ class InstanceFiles:
         self.source.close(file)
         return num
 
-    def _record(self, inputs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    def _continues(self, record: Path) -> bool:
+        """Whether an earlier record has the settings of this call."""
+        earlier = read_json_or_none(record) or {}
+        settings = json.loads(json.dumps(self._settings(), default=str))
+        return all(earlier.get(key) == value for key, value in settings.items())
+
+    def _earlier_inputs(self, volumes: Sequence[InputVolume]) -> list[dict[str, Any]]:
+        """Return the records of other volumes that an earlier call has segmented alike."""
+        record, names = self.output / PROVENANCE, {volume.id for volume in volumes}
+        if not record.exists() or not self._continues(record):
+            return []
+        inputs = (read_json_or_none(record) or {}).get("inputs", [])
+        return [one for one in inputs if isinstance(one, dict) and one.get("id") not in names]
+
+    def _settings(self) -> dict[str, Any]:
+        """Return what the instances depend on beside the inputs."""
         return {
-            "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-            "command": self.command,
             "instances": {
                 "parameters": self.selection.parameters.model_dump(mode="json"),
                 "boundary": self.selection.boundary,
                 "blocks": {"size": INSTANCE_BLOCK, "halo": HALO},
             },
             "runs": self.source.record(),
+        }
+
+    def _record(self, inputs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "written": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "command": self.command,
+            **self._settings(),
             "inputs": list(inputs),
             "software": software(),
         }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vesuv.errors import InputError
-from vesuv.inference.instances.parameters import InstanceSelection
+from vesuv.inference.instances.parameters import InstanceSelection, read_selection
 from vesuv.inference.members import Member, check_compatible, open_member
 from vesuv.runs.folder import RunFolder
 from vesuv.runs.records import SelectedModel
@@ -42,3 +42,13 @@ def open_boundary_members(
             "parameters for this run"
         )
     return members
+
+
+def is_outdated(member: Member) -> bool:
+    """Return whether a checkpoint has changed since its run's instances.json was written."""
+    file = RunFolder(member.folder).instances_file
+    if not file.is_file():
+        return False
+    judged = read_selection(file)
+    is_judged = judged.checkpoint == member.name and judged.checkpoint_sha256 is not None
+    return is_judged and judged.checkpoint_sha256 != member.sha256
