@@ -133,6 +133,17 @@ def test_one_volume_alone_is_cut_in_two() -> None:
     assert (data.parts, data.folds.num) == (2, 2)
 
 
+def test_the_patch_fits_into_a_part_of_one_volume_alone() -> None:
+    """Half of 61 voxels along y are fewer than the patch of the whole volume would have."""
+    flat = {"shape": (31, 61, 57), "num_cases": 1, "num_read": 1}
+    proposed = proposal(30.0, **flat)
+
+    patch_size = proposed.config.sampling.patch_size
+    assert all(edge <= part for edge, part in zip(patch_size, (31, 30, 57), strict=True))
+    reasons = {choice.topic: choice.reason for choice in proposed.choices}
+    assert "of a median part of 31x30x57" in reasons["patch"]
+
+
 def test_groups_are_spread_over_the_folds() -> None:
     assert proposal(30.0, **SURVEYS["ignored"]).config.data.folds.by == "stratified"
     assert proposal(30.0).config.data.folds.by == "random"

@@ -87,6 +87,12 @@ class Planner:
         self.label_choices = label_choices(roles)
 
     @property
+    def cases(self) -> DatasetSurvey:
+        """The survey of the cases that train: volumes, or their parts."""
+        values = _keys(self.data_choices)
+        return self.source.survey.in_parts(values.get("data.parts", 1))
+
+    @property
     def spacing(self) -> Spacing:
         """Voxel edges on which training works."""
         for choice in self.data_choices:
@@ -104,8 +110,9 @@ class Planner:
 
     def size(self) -> Size:
         """Return the largest patch and network that memory and speed allow."""
-        survey, resources = self.source.survey, self.resources
-        return choose_network(self.network, survey, self.spacing, resources, self._configure)
+        return choose_network(
+            self.network, self.cases, self.spacing, self.resources, self._configure
+        )
 
     def propose(self, size: Size, step_seconds: float | None) -> Proposal:
         """Return the proposal for a size and the measured duration of its step; None: unknown."""
@@ -114,7 +121,7 @@ class Planner:
         return Proposal(self._config(_keys(choices)), choices, size, schedule)
 
     def _choices(self, size: Size, schedule: Schedule) -> tuple[Choice, ...]:
-        sizes = size_choices(size, self.source.survey, self.resources.machine)
+        sizes = size_choices(size, self.cases, self.resources.machine)
         lengths = schedule_choices(schedule, self.resources.machine, size.config.model.name)
         choices = (*self.data_choices, *self.label_choices, *sizes, *lengths)
         sections = list(Config.model_fields)
@@ -135,7 +142,8 @@ def size_choices(size: Size, survey: DatasetSurvey, machine: Machine) -> tuple[C
     """Return patch, batch, channels, network and levels with their reasons."""
     keys = network_keys(size.config)
     patch = "x".join(map(str, size.shape.patch_size))
-    extent = f"volume of {'x'.join(map(str, survey.shape))}"
+    kind = "volume" if size.config.data.parts == 1 else "part"
+    extent = f"{kind} of {'x'.join(map(str, survey.shape))}"
     is_flat = 1 in survey.shape
     form = "flat, about square in the plane" if is_flat else "about cubic in space"
     levels = {key: value for key, value in keys.items() if key in _LEVEL_KEYS}

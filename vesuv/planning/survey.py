@@ -97,6 +97,14 @@ class DatasetSurvey(Record):
         """Bytes of an intensity in the prepared data."""
         return min(4, np.dtype(self.dtype).itemsize)
 
+    def in_parts(self, num_parts: int) -> DatasetSurvey:
+        """Return the survey of the cases that `data.parts` cuts the volumes into."""
+        edges = list(self.shape)
+        axis = edges.index(max(edges))
+        edges[axis] = max(1, edges[axis] // num_parts)
+        changes = {"shape": tuple(edges), "num_cases": num_parts * self.num_cases}
+        return self.model_copy(update=changes)
+
 
 @dataclass
 class _CaseSurvey:
