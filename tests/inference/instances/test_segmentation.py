@@ -209,3 +209,10 @@ def test_parameters_out_of_range_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match=r"seed_threshold: .* less than or equal to 1, found 2"):
         vesuv.segment_instances(PHANTOM.probs, tmp_path)
+
+
+def test_parameters_of_a_newer_version_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "instances.json").write_text('{"version": 2, "parameters": {}}')
+
+    with pytest.raises(InputError, match="found 2 of a newer vesuv; update vesuv"):
+        vesuv.segment_instances(PHANTOM.probs, tmp_path)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, ValidationError
 
 from vesuv.errors import InputError, command
 from vesuv.files import read_json
+from vesuv.migrations import RECORD
 from vesuv.runs.fields import Record, Share, first_fault
 from vesuv.runs.folder import RunFolder
 from vesuv.runs.records import SelectedInference
@@ -40,7 +41,6 @@ class InstanceParameters(Record):
 class InstanceSelection(Record):
     """instances.json: the parameters that selection chose for a run."""
 
-    version: Literal[1]
     parameters: InstanceParameters
     checkpoint: str | None = None
     """Checkpoint that they were chosen with; None in a file written by hand."""
@@ -67,7 +67,7 @@ def read_selection(file: Path) -> InstanceSelection:
         InputError: It is missing or invalid.
     """
     advice = f"{command('instances', '--run', file.parent)} writes it"
-    content = read_json(file, advice)
+    content = RECORD.migrated(read_json(file, advice), file)
     try:
         return InstanceSelection.model_validate(content)
     except ValidationError as fault:
