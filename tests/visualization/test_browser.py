@@ -15,7 +15,8 @@ from tests.report.chromium import CHROMIUM
 from tests.visualization.scenes import SHEET, ball
 from tests.visualization.test_scene import write_image
 from vesuv.errors import InputError
-from vesuv.visualization.browser import open_browser_view
+from vesuv.types import Array
+from vesuv.visualization.browser import BrowserView, open_browser_view
 from vesuv.visualization.scene import open_levels, scene_of
 
 pytest.importorskip("neuroglancer")
@@ -118,32 +119,49 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
-def test_a_browser_without_internet_shows_image_and_errors(tmp_path: Path) -> None:
+def test_a_browser_without_internet_shows_each_layer(tmp_path: Path) -> None:
     assert CHROMIUM is not None
     image = 50.0 + 150.0 * ball(32, 8.0)
     label, mask = ball(32, 8.0), ball(32, 8.0)
     label[:, :, :12], mask[:, :, 20:] = 0, 0
-    scene = scene_of({"image": image, "label": label, "mask": mask}, labels=SHEET)
-    view = open_browser_view([scene])
+    certain = mask.astype(np.float32)
+    layers = {"image": image, "label": label, "mask": mask, "probability": certain,
+              "uncertainty": certain / 4}  # fmt: skip
+    view = open_browser_view([scene_of(layers, labels=SHEET)])
 
     browser = subprocess.Popen(
         [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path}", view.url], stderr=subprocess.DEVNULL
     )
     try:
-        shown = view.viewer.screenshot(size=(600, 450)).screenshot.image
+        errors = shown(view)
+        others = {name: shown(view, name) for name in ("label", "probability", "uncertainty")}
     finally:
         browser.terminate()
         browser.wait()
 
-    pixels = np.asarray(Image.open(io.BytesIO(shown)).convert("RGB")).astype(int)
-    red, green, blue = np.moveaxis(pixels[: 450 // 2, : 600 // 2], -1, 0)  # the slice z = 16
-    grey = (abs(red - green) < 5) & (abs(green - blue) < 5)
-    kinds = {
+    red, green, blue = errors
+    shares = {
         "right": (green - red > 40) & (green - blue > 15),
         "wrong": (red - blue > 60) & (red > green),
         "missed": (blue - red > 40) & (blue > green),
-        "black": grey & (red < 20),
+        "black": (abs(red - green) < 5) & (abs(green - blue) < 5) & (red < 20),
     }
-    shares = {kind: float(mask.mean()) for kind, mask in kinds.items()}
-    assert all(value > 0.01 for value in shares.values()), shares
-    assert shares["right"] < 0.5
+    for kind, pixels in shares.items():
+        assert 0.01 < pixels.mean() < 0.8, kind
+    red, _, blue = others["label"]
+    assert 0.02 < (red - blue > 60).mean() < 0.3  # the colour of a single class
+    for name in ("probability", "uncertainty"):
+        red, green, blue = others[name]
+        assert 0.02 < (np.minimum(red, green) - blue > 15).mean() < 0.3, name  # end of the ramp
+        assert (blue - red > 4).mean() > 0.05, name  # its begin
+
+
+def shown(view: BrowserView, layer: str | None = None) -> Array:
+    """Return red, green and blue of the slice in the middle, with one layer over the image."""
+    if layer is not None:
+        with view.viewer.txn() as state:
+            for one in state.layers:
+                one.visible = one.name in ("image", layer)
+    content = view.viewer.screenshot(size=(600, 450)).screenshot.image
+    pixels = np.asarray(Image.open(io.BytesIO(content)).convert("RGB")).astype(int)
+    return np.moveaxis(pixels[: 450 // 2, : 600 // 2], -1, 0)
