@@ -1,4 +1,5 @@
 import errno
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from vesuv.runs.checkpoints import (
     previous_path,
     read_checkpoint,
     read_newest,
+    stored_epoch,
     write_checkpoint,
 )
 from vesuv.runs.records import NormalizerRecord
@@ -192,3 +194,12 @@ def test_a_failed_write_leaves_the_old_file(
     assert read_checkpoint(path).epoch == 1
     assert [file.name for file in tmp_path.iterdir()] == ["last.pt"]
     assert not previous_path(path).exists()
+
+
+def test_the_epoch_of_a_file_is_read_after_the_checks_of_every_checkpoint(tmp_path: Path) -> None:
+    write(tmp_path / "best.pt", epoch=5)
+    torch.save({"epoch": 5, "more": Counter("a")}, tmp_path / "more.pt")  # torch would read it
+
+    assert stored_epoch(tmp_path / "best.pt") == 5
+    assert stored_epoch(tmp_path / "more.pt") is None
+    assert stored_epoch(tmp_path / "missing.pt") is None

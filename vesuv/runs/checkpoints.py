@@ -97,6 +97,7 @@ def previous_path(path: Path) -> Path:
 def stored_epoch(path: Path) -> int | None:
     """Return the epoch of a checkpoint without reading its weights; None: it cannot be read."""
     try:
+        verify_file(path)
         epoch = torch.load(path, map_location="cpu", weights_only=True, mmap=True)["epoch"]
     except Exception:  # a damaged file can raise any exception
         return None
