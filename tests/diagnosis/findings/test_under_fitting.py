@@ -105,6 +105,18 @@ def test_nothing_is_said_without_training_tiles(make: MakeEvidence, with_dice: W
     assert find(make(observations=[{"histogram": with_dice(0.2)}] * 8)) is None
 
 
+def test_weight_decay_that_takes_the_weights_away_is_named_first(
+    make: MakeEvidence, lines: Callable[..., Any]
+) -> None:
+    decayed = {"name": "adamw", "lr": 2e-3, "weight_decay": 150.0}
+
+    finding = find(make(observations=lines(*[0.4] * 5), optimizer=decayed))
+
+    assert finding is not None
+    assert "takes away 30 % of every weight in a step" in finding.remedy
+    assert "--set optimizer.weight_decay=0.0001" in finding.remedy
+
+
 SHORT = {"epochs": 6, "steps_per_epoch": 50}
 RISING = (0.61, 0.65, 0.66, 0.69, 0.71, 0.72)
 

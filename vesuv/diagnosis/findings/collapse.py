@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from vesuv.diagnosis.evidence import Evidence
-from vesuv.diagnosis.learning_rate import higher_rate, lower_rate, signs_of_excess
+from vesuv.diagnosis.learning_rate import (
+    higher_rate,
+    lower_rate,
+    remedy_of_decay,
+    signs_of_excess,
+)
 from vesuv.diagnosis.render import epochs, others_text, percent
 from vesuv.diagnosis.thresholds import mean_probability
 from vesuv.diagnosis.trend import is_still_improving
@@ -18,9 +23,6 @@ NUM_CLASS_VALIDATIONS = 3
 """The same for one of several classes, which the most probable class hides for a while."""
 MIN_CLASS_VALIDATIONS = 5
 """Validations, the first not counted, from which one of several classes is judged."""
-MAX_DECAY = 0.02
-"""Share of each weight that weight decay takes away in a step, above which it is named first: the
-weights keep what about fifty steps taught. Shipped configurations have at most 0.0025."""
 _SIMPLEST_LOSS = "'phases=[{epochs: [0, null], weights: {dice: 1.0, cross_entropy: 1.0}}]'"
 
 
@@ -67,22 +69,8 @@ def _constant(evidence: Evidence) -> Finding | None:
     )
 
 
-def _remedy_of_decay(evidence: Evidence) -> str | None:
-    """Return the remedy of a weight decay that takes the weights away; None for a small one."""
-    optimizer = evidence.config.optimizer
-    share = optimizer.lr * optimizer.weight_decay
-    if share <= MAX_DECAY:
-        return None
-    usual = type(optimizer).model_fields["weight_decay"].default
-    return (
-        f"Weight decay takes away {percent(min(share, 1.0))} of every weight in a step "
-        f"(optimizer.lr times optimizer.weight_decay, {optimizer.weight_decay:.3g}): start again "
-        f"with --set optimizer.weight_decay={usual:.2g}."
-    )
-
-
 def _remedy_of_collapsed(evidence: Evidence) -> str:
-    if text := _remedy_of_decay(evidence):
+    if text := remedy_of_decay(evidence):
         return text
     decay = evidence.config.optimizer.weight_decay
     decay_text = f" and optimizer.weight_decay={decay / 10:.2g}" if decay else ""
@@ -93,7 +81,7 @@ def _remedy_of_collapsed(evidence: Evidence) -> str:
 
 
 def _remedy_of_constant(evidence: Evidence) -> str:
-    if by_decay := _remedy_of_decay(evidence):
+    if by_decay := remedy_of_decay(evidence):
         return by_decay
     text = (
         "It never began to learn: see to the other findings first (labels, weights that stand "

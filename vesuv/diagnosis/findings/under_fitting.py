@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vesuv.diagnosis.evidence import Evidence
 from vesuv.diagnosis.fit import NUM_VALIDATIONS, Fit, class_fit_histories, is_under_fitted
-from vesuv.diagnosis.learning_rate import higher_rate, signs_of_excess
+from vesuv.diagnosis.learning_rate import higher_rate, remedy_of_decay, signs_of_excess
 from vesuv.diagnosis.remedies import more_epochs
 from vesuv.diagnosis.render import dice_of, epochs, others_text
 from vesuv.diagnosis.trend import is_still_improving
@@ -60,7 +60,8 @@ def _finding_of_low_dice(evidence: Evidence) -> Finding | None:
             f"tiles, by {slope:+.4f} an epoch since epoch {earlier.epoch}."
             + others_text(len(histories) - 1)
         ),
-        remedy=_remedy_of_climbing(evidence) if is_climbing else _remedy_of_stuck(evidence),
+        remedy=remedy_of_decay(evidence)
+        or (_remedy_of_climbing(evidence) if is_climbing else _remedy_of_stuck(evidence)),
         severity="warning" if is_climbing else "trouble",
         epochs=(history[0].epoch, last.epoch),
         numbers={"train_dice": last.train, "validation_dice": last.validation, "slope": slope},
