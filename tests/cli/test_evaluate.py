@@ -103,7 +103,7 @@ def test_labels_without_a_prediction_are_told(
 
     evaluate((predictions,), labels)
 
-    assert "1 labels without a prediction are not counted" in capsys.readouterr().out
+    assert "not counted, as without a prediction: 1 label\n" in capsys.readouterr().out
 
 
 def test_pairs_that_cannot_be_compared_are_named_after_the_rest_is_written(tmp_path: Path) -> None:

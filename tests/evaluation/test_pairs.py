@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vesuv.errors import InputError
-from vesuv.evaluation.pairs import find_pairs, name_folders
+from vesuv.evaluation.pairs import find_pairs, labels_in, name_folders
 
 
 def test_folders_are_called_by_their_own_names(tmp_path: Path) -> None:
@@ -66,3 +66,9 @@ def test_a_case_with_two_labels_is_not_matched_by_their_words(tmp_path: Path) ->
 
     assert [pair.id for pair in pairs] == ["b"]
     assert len(faults) == 1
+
+
+def test_images_beside_their_labels_are_no_labels(tmp_path: Path) -> None:
+    put(tmp_path, "a_image.tif", "a_label.tif", "b.tif")
+
+    assert [path.name for path in labels_in(tmp_path)] == ["a_label.tif", "b.tif"]

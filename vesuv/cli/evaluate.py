@@ -29,6 +29,7 @@ from vesuv.evaluation.pictures import PictureSource
 from vesuv.evaluation.score_tables import cases_table
 from vesuv.inference.provenance import PROVENANCE, predicted_labels
 from vesuv.io.formats import suffix, volumes_in
+from vesuv.io.printable import number_of
 from vesuv.report.figures import triptych
 
 _MAX_TABLE_CASES = 40
@@ -167,7 +168,8 @@ def _show(out: Console, scores: FolderScores, files: Sequence[Path]) -> None:
         number = summary["num_labels_without_prediction"]
         which = f" ({folder})" if len(scores.summaries) > 1 else ""
         if number:
-            out.print(f"{number} labels without a prediction are not counted{which}")
+            labels = number_of(number, "label")
+            out.print(f"not counted, as without a prediction: {labels}{which}")
     out.print(f"written: {', '.join(map(str, files))}")
 
 

@@ -12,7 +12,7 @@ from vesuv.data.layouts import read_groups
 from vesuv.errors import InputError, InputErrors, command
 from vesuv.evaluation.measure import IgnoredVoxels
 from vesuv.evaluation.measures import OVERLAP, find_measure, parse_measures
-from vesuv.evaluation.pairs import CaseFiles, by_id, find_pairs, name_folders
+from vesuv.evaluation.pairs import CaseFiles, by_id, find_pairs, labels_in, name_folders
 from vesuv.evaluation.pictures import Picture, PictureSource
 from vesuv.evaluation.score_tables import cases_table, comparison_table, markdown, means_table
 from vesuv.evaluation.scoring import (
@@ -31,7 +31,6 @@ from vesuv.evaluation.summary import (
     summarise,
     worst_first,
 )
-from vesuv.io.formats import volumes_in
 from vesuv.io.places import check_no_links, contains
 from vesuv.io.printable import number_of
 from vesuv.io.tables import TextTable, read_json_or_none, write_csv, write_json, write_text
@@ -243,7 +242,7 @@ def _match(
                 picture = Picture(image, output / part / f"{files.id}.png", pictures)
             record = output / _RECORDS / part / f"{files.id}.json"
             tasks.append(Task(files, record, picture))
-        folders.append(_Folder(name, tuple(tasks), len(volumes_in(labels)) - len(pairs)))
+        folders.append(_Folder(name, tuple(tasks), len(labels_in(labels)) - len(pairs)))
     return folders, faults
 
 

@@ -72,6 +72,12 @@ def find_pairs(predictions: Path, labels: Path) -> tuple[list[CaseFiles], list[s
     return matched, faults
 
 
+def labels_in(folder: Path) -> list[Path]:
+    """Return the volumes of a folder without the images that lie beside their labels."""
+    images = pairs_in(folder)
+    return [path for path in volumes_in(folder) if path not in images]
+
+
 def _by_case(labels: Path) -> dict[str, Path]:
     """Return x -> x_label of the labels whose names end in a word, where x has one label."""
     files = volumes_in(labels)
