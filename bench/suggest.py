@@ -57,7 +57,7 @@ class RandomSuggestion(FileSuggestion):
         for region in volume.closed_regions(header.shape):
             scores[grid.overlapping(region)] = -np.inf
         record = VolumeRecord(shape=header.shape, statistics=case_statistics(image, None))
-        places = VolumeScores(grid, scores, np.zeros_like(scores), 0.0)
+        places = VolumeScores(grid, scores)
         return ScoredVolume(volume, places, record, [])
 
 

@@ -19,6 +19,7 @@ from tests.conftest import tiny_tree
 from tests.known_runs import MakeRun
 from vesuv import Config, load_config
 from vesuv.config.text import dump_yaml
+from vesuv.data.cubes import read_cubes_record
 from vesuv.inference.bundle import open_bundles
 from vesuv.inference.suggestion.files import FileSuggestion, ScoredVolume
 from vesuv.io.formats import Volume, read, write
@@ -289,3 +290,26 @@ def test_labels_that_another_process_wrote_meanwhile_are_kept(
     )
     assert painted.read_bytes() == b"mine"
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".out")]
+
+
+def test_random_places_need_no_disagreement(
+    make_run: MakeRun, volumes: Path, tmp_path: Path, run: Run
+) -> None:
+    folder = make_run("a", sampling__patch_size=[8, 8, 8])
+    places = {}
+    for name, seed in (("one", 0), ("again", 0), ("other", 1)):
+        run("suggest", "--run", folder.path, "--input", volumes, "--number", 4,
+            "--output", tmp_path / name, "--random", seed)  # fmt: skip
+        places[name] = [row["id"] for row in _table(tmp_path / name)]
+
+    assert places["one"] == places["again"] != places["other"]
+    taken = {name: np.zeros((20, 18, 16), int) for name in "ab"}
+    for row in _table(tmp_path / "one"):
+        assert row["reason"] == "a random place"
+        assert row["score_bits"] == row["foreground"] == ""
+        taken[row["volume"]][_region(row)] += 1
+    assert all(one.max() <= 1 for one in taken.values())
+    record = read_cubes_record(tmp_path / "one")
+    image = tifffile.imread(volumes / f"{next(iter(record.volumes))}.tif")
+    (statistics,) = [one.statistics for one in list(record.volumes.values())[:1]]
+    assert statistics.mean == (pytest.approx(image.mean()),)

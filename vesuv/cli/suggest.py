@@ -33,6 +33,7 @@ def suggest(
     checkpoint: Checkpoints = None,
     number: Annotated[int, Parameter(validator=Number(gte=1))] = 8,
     size: Annotated[tuple[int, ...] | None, several("--size")] = None,
+    random: int | None = None,
     views: Views | None = None,
     device: str | None = None,
     changes: Changes = (),
@@ -54,6 +55,7 @@ def suggest(
         number: Number of cubes.
         size: Edge of the cubes in voxels, or edges along z, y, x (default: the patch of the run, 64
             at most).
+        random: Seed of random places, in place of those of the largest disagreement.
         views: Compare none, mirror (8), all (48) (default: as selected): --set inference.views=…
         device: auto, cpu, cuda or mps: --set runtime.device=…
         changes: Changes to the runs' configuration: section.key=value …
@@ -70,6 +72,7 @@ def suggest(
         output,
         number,
         cube_size(predictor, size),
+        random,
         say=lambda line: out.print(line),
         show_progress=progress_on(out),
     )

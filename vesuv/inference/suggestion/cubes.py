@@ -40,7 +40,8 @@ class SuggestedCube:
         volume: Name of its volume.
         start: First voxel.
         stop: Last voxel + 1 along each axis.
-        score: Mean mutual information of its voxels in bits; labelled ones count as 0.
+        score: Mean mutual information of its voxels in bits, labelled ones count as 0; None for a
+            random place, and so are the next two.
         volume_mean: The same mean over all of the volume.
         foreground: Mean probability of foreground in it.
     """
@@ -48,9 +49,9 @@ class SuggestedCube:
     volume: str
     start: Shape
     stop: Shape
-    score: float
-    volume_mean: float
-    foreground: float
+    score: float | None = None
+    volume_mean: float | None = None
+    foreground: float | None = None
 
     @property
     def id(self) -> str:
@@ -66,6 +67,8 @@ class SuggestedCube:
     @property
     def reason(self) -> str:
         """What was measured, in a sentence."""
+        if self.score is None:
+            return "a random place"
         ratio = "" if self.ratio is None else f", {self.ratio:.1f} times the volume's mean"
         return (
             f"networks and views disagree by {self.score:.3g} bits a voxel{ratio}; predicted "
@@ -75,7 +78,9 @@ class SuggestedCube:
     @property
     def ratio(self) -> float | None:
         """Score in means of the volume; None where nothing disagrees in it."""
-        return self.score / self.volume_mean if self.volume_mean else None
+        if self.score is None or not self.volume_mean:
+            return None
+        return self.score / self.volume_mean
 
 
 @dataclass(frozen=True)
@@ -84,15 +89,16 @@ class VolumeScores:
 
     Args:
         grid: The places.
-        scores: Mean mutual information at each; minus infinity: nothing can be labelled there.
-        foreground: Mean probability of foreground at each.
-        mean: Mean mutual information over the volume.
+        scores: Mean mutual information at each, or random numbers; minus infinity: nothing can be
+            labelled there.
+        mean: Mean mutual information over the volume; None where scores are random.
+        foreground: Mean probability of foreground at each place; None where scores are random.
     """
 
     grid: PlaceGrid
     scores: Scores
-    foreground: Scores
-    mean: float
+    mean: float | None = None
+    foreground: Scores | None = None
 
 
 def suggest(
@@ -199,13 +205,34 @@ def score_places(
     grid = PlaceGrid.over((bits.shape[0], bits.shape[1], bits.shape[2]), size)
     if labelled is not None:
         bits = np.where(labelled, np.float32(0.0), bits)
-    scores = grid.means(bits)
-    if labelled is not None:
-        scores[grid.means(labelled) > 1.0 - 0.5 / np.prod(size)] = -np.inf
-    for region in closed:
-        scores[grid.overlapping(region)] = -np.inf
+    scores = _without_closed(grid, grid.means(bits), labelled, closed)
     probs = foreground_probability(prediction.probs[None], overlap=predictor.targets.overlap)[0]
-    return VolumeScores(grid, scores, grid.means(probs.numpy()), float(bits.mean()))
+    return VolumeScores(grid, scores, float(bits.mean()), grid.means(probs.numpy()))
+
+
+def random_places(
+    shape: Shape,
+    size: Shape,
+    rng: np.random.Generator,
+    *,
+    labelled: Mask | None = None,
+    closed: Sequence[Region] = (),
+) -> VolumeScores:
+    """Return random scores of the places in a volume; arguments are those of `score_places`."""
+    grid = PlaceGrid.over(shape, size)
+    scores = rng.random([len(starts) for starts in grid.starts])
+    return VolumeScores(grid, _without_closed(grid, scores, labelled, closed))
+
+
+def _without_closed(
+    grid: PlaceGrid, scores: Scores, labelled: Mask | None, closed: Sequence[Region]
+) -> Scores:
+    """Return scores that are minus infinity where nothing can be labelled."""
+    if labelled is not None:
+        scores = np.where(grid.means(labelled) > 1.0 - 0.5 / np.prod(grid.size), -np.inf, scores)
+    for region in closed:
+        scores = np.where(grid.overlapping(region), -np.inf, scores)
+    return scores
 
 
 def choose_cubes(volumes: Mapping[str, VolumeScores], number: int) -> list[SuggestedCube]:
@@ -219,14 +246,17 @@ def choose_cubes(volumes: Mapping[str, VolumeScores], number: int) -> list[Sugge
     for place in choose_places([one.grid for one in parts], [one.scores for one in parts], number):
         part = parts[place.volume]
         z, y, x = (start + edge for start, edge in zip(place.start, part.grid.size, strict=True))
+        foreground = None
+        if part.foreground is not None:
+            foreground = float(part.foreground[part.grid.index(place.start)])
         cubes.append(
             SuggestedCube(
                 volume=names[place.volume],
                 start=place.start,
                 stop=(z, y, x),
-                score=place.score,
+                score=None if part.mean is None else place.score,
                 volume_mean=part.mean,
-                foreground=float(part.foreground[part.grid.index(place.start)]),
+                foreground=foreground,
             )
         )
     return cubes
@@ -238,9 +268,9 @@ def table_of(cubes: Sequence[SuggestedCube]) -> TextTable:
         [
             one.volume,
             ", ".join(map(str, one.start)),
-            f"{one.score:.4f}",
+            "" if one.score is None else f"{one.score:.4f}",
             "" if one.ratio is None else f"{one.ratio:.1f}",
-            f"{one.foreground:.0%}",
+            "" if one.foreground is None else f"{one.foreground:.0%}",
         ]
         for one in cubes
     ]

@@ -25,6 +25,8 @@ from vesuv.data.cubes import (
 from vesuv.data.labels import IGNORE, decode, encode
 from vesuv.data.preparation import prefix_message
 from vesuv.data.records import write_record
+from vesuv.data.resample import resample_image
+from vesuv.data.statistics import case_statistics
 from vesuv.data.store import store_path
 from vesuv.errors import InputError, InputErrors, command
 from vesuv.inference.domain_shift import DomainShift, InputGrid, shift_lines
@@ -34,17 +36,18 @@ from vesuv.inference.suggestion.cubes import (
     SuggestedCube,
     VolumeScores,
     choose_cubes,
+    random_places,
     score_places,
     volumes_with_room,
 )
 from vesuv.inference.suggestion.volumes import SourceVolume
 from vesuv.io.atomic import atomic_replace, catch_write_errors
-from vesuv.io.formats import mask_suffix, write
+from vesuv.io.formats import Volume, mask_suffix, write
 from vesuv.io.formats.crop import cropped
 from vesuv.io.tables import write_csv, write_text
 from vesuv.migrations import RECORD
 from vesuv.runs.folder import RunFolder
-from vesuv.types import Array, Say, Shape, ShowProgress, no_shown_progress, silent
+from vesuv.types import Array, Mask, Region, Say, Shape, ShowProgress, no_shown_progress, silent
 
 TABLE = "suggestions.csv"
 TRAIN = "train.yaml"
@@ -79,6 +82,7 @@ class FileSuggestion:
         output: Folder to write.
         number: Number of cubes.
         size: Edges of a cube in voxels of the files.
+        seed: Seed of random places; None: those of the largest disagreement.
         say: Called with each message.
         show_progress: Shows the progress of each volume.
     """
@@ -88,6 +92,7 @@ class FileSuggestion:
     output: Path
     number: int
     size: Shape
+    seed: int | None = None
     say: Say = silent
     show_progress: ShowProgress = no_shown_progress
 
@@ -107,7 +112,8 @@ class FileSuggestion:
             InputError: The folder exists, the cubes have no room, or nothing can disagree.
         """
         self._check_output()
-        self.predictor.check_has_several_predictions()
+        if self.seed is None:
+            self.predictor.check_has_several_predictions()
         names = volumes_with_room({one.id: one.shape() for one in volumes}, self.size, self.number)
         left_out = len(volumes) - len(names)
         if left_out:
@@ -144,13 +150,17 @@ class FileSuggestion:
             )
 
     def score(self, volume: SourceVolume, title: str) -> ScoredVolume:
-        """Predict a volume and return the scores of its places.
+        """Return the scores of the places in a volume, which is predicted.
 
         Raises:
             InputError: A file cannot be used.
         """
         header, image = volume.read()
         label = volume.read_label(header)
+        labelled = None if label is None else encode(label, self.labels) != IGNORE
+        closed = volume.closed_regions(header.shape)
+        if self.seed is not None:
+            return self._random_scores(volume, header, image, labelled, closed)
         grid = InputGrid(header.spacing, header.unit, header.direction)
         with (
             self.show_progress(title, "windows") as progress,
@@ -158,15 +168,30 @@ class FileSuggestion:
         ):
             prediction = self.predictor.predict_on_grid(image, grid, progress, uncertainty=True)
         scores = score_places(
-            self.predictor,
-            prediction,
-            self.size,
-            labelled=None if label is None else encode(label, self.labels) != IGNORE,
-            closed=volume.closed_regions(header.shape),
+            self.predictor, prediction, self.size, labelled=labelled, closed=closed
         )
         self.say(f"{title}: networks and views disagree by {scores.mean:.3g} bits a voxel")
         record = VolumeRecord(shape=header.shape, statistics=prediction.statistics)
         return ScoredVolume(volume, scores, record, prediction.shifts)
+
+    def _random_scores(
+        self,
+        volume: SourceVolume,
+        header: Volume,
+        image: Array,
+        labelled: Mask | None,
+        closed: Sequence[Region],
+    ) -> ScoredVolume:
+        assert self.seed is not None
+        rng = np.random.default_rng([self.seed % 2**64, *map(ord, volume.id)])
+        scores = random_places(header.shape, self.size, rng, labelled=labelled, closed=closed)
+        spacing = self.predictor.config.data.spacing
+        if spacing is not None:
+            grid = InputGrid(header.spacing, header.unit, header.direction)
+            image = resample_image(image, self.predictor.spacing_of(grid), spacing)
+        with prefix_message(str(volume.images[0])):
+            record = VolumeRecord(shape=header.shape, statistics=case_statistics(image, None))
+        return ScoredVolume(volume, scores, record, [])
 
     def _write(self, cubes: Sequence[SuggestedCube], volumes: Mapping[str, ScoredVolume]) -> None:
         places = {
