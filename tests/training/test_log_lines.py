@@ -12,6 +12,7 @@ from vesuv.evaluation.class_scores import overlap_row
 from vesuv.models import build_model
 from vesuv.training.log_lines import (
     epoch_line,
+    reconstruction_summary,
     start_line,
     summary_line,
     train_line,
@@ -140,3 +141,17 @@ def test_the_summary_calls_the_measure_of_several_classes_a_mean(tiny_config: Co
     line = summary_line(check(tree, "several"), RUN, 0.5, 3, held_out=True)
 
     assert line.startswith("Best mean dice 0.5000 at epoch 3; next: ")
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "has_hint"), [({"name": "adamw", "lr": 1e-3}, True), ({"name": "muon"}, False)]
+)
+def test_fine_tuning_with_a_tenth_of_the_rate_is_proposed_except_with_muon(
+    tiny_config: Config, optimizer: dict[str, Any], has_hint: bool
+) -> None:
+    config = check(tiny_config.model_dump() | {"optimizer": optimizer}, "tiny.yaml")
+
+    line = reconstruction_summary(config, RUN, 0.5, 3)
+
+    assert "--pretrained log/tiny/fold_0" in line
+    assert ("--set optimizer.lr=0.0001 scheduler.warmup_epochs=1" in line) == has_hint

@@ -179,10 +179,15 @@ def reconstruction_summary(config: Config, run: Path, best: float | None, best_e
     """Return the line at the end of a pre-training: the best measure and how to train from it."""
     if best is None:
         return "No validation took place"
-    return (
+    line = (
         f"Best explained variance {best:.4f} at epoch {best_epoch}; next: "
-        f"{command('train', '--pretrained', run)}; as a fine-tuning with a tenth of the rate and "
-        f"a long warm-up: add {' '.join(['--set', *fine_tuning_changes(config)])}"
+        f"{command('train', '--pretrained', run)}"
+    )
+    if config.optimizer.name == "muon":  # its rate is the length of a step: a tenth learns nothing
+        return line
+    return (
+        f"{line}; as a fine-tuning with a tenth of the rate and a long warm-up: add "
+        f"{' '.join(['--set', *fine_tuning_changes(config)])}"
     )
 
 
