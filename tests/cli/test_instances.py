@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -17,7 +18,9 @@ from tests.cells import make_cells
 from tests.cli.conftest import Refused, Run
 from tests.selection.conftest import held_out_images
 from vesuv.evaluation.instances import compare_instances, label_cells
+from vesuv.inference.instances import files as instance_files
 from vesuv.inference.instances import sources
+from vesuv.inference.instances.segmentation import StoredFragments
 from vesuv.io.formats import read, write
 from vesuv.io.lazy import open_lazy
 from vesuv.io.tables import write_json
@@ -113,12 +116,14 @@ def test_files_of_probabilities_become_instances_in_their_format(
 def test_a_large_file_of_probabilities_is_segmented_from_disk(
     tmp_path: Path, parameters: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sources, "LARGE_VOXELS", 1000)
+    monkeypatch.setattr(sources, "_VOXELS_IN_MEMORY", 1000)
+    monkeypatch.setattr(instance_files, "StoredFragments", (stored := Mock(wraps=StoredFragments)))
     write(tmp_path / "a.zarr", PHANTOM.probs)
 
     run("instances", "--probabilities", tmp_path / "a.zarr", "--parameters", parameters,
         "--output", tmp_path / "out")  # fmt: skip
 
+    assert stored.called
     volume = open_lazy(tmp_path / "out/a.zarr")
     cells = volume.voxels.read((slice(0, 20), slice(0, 24), slice(0, 28)))[0]
     assert np.array_equal(cells, vesuv.segment_instances(PHANTOM.probs, parameters))

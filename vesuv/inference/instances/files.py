@@ -131,7 +131,7 @@ class InstanceFiles:
         boundary = self.source.open(volume, file)
         method = FragmentMethod(self.selection.parameters, boundary.like.spacing)
         run = InstanceRun(boundary.levels, method, show_progress=self.show_progress)
-        if not boundary.is_large:
+        if not boundary.on_disk:
             num = write_instances(file, find_instances(run), boundary.like)
         else:
             self.output.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from vesuv.data.case_size import LARGE_VOXELS
 from vesuv.errors import InputError
 from vesuv.inference.blocks.arrays import LEVELS_LEVEL
 from vesuv.inference.blocks.file_output import block_folder, is_large
@@ -22,14 +21,19 @@ from vesuv.inference.inputs import InputVolume
 from vesuv.inference.instances.arrays import ArrayLevels
 from vesuv.inference.instances.parameters import InstanceSelection
 from vesuv.inference.instances.probability_files import FileLevels
-from vesuv.inference.instances.segmentation import BoundaryLevels
+from vesuv.inference.instances.segmentation import INSTANCE_BLOCK, BoundaryLevels
 from vesuv.inference.levels import quantise
 from vesuv.inference.members import Member
 from vesuv.inference.predictor import Predictor
+from vesuv.io.formats import suffix
 from vesuv.io.formats.volume import Volume
 from vesuv.io.grid import read_channels
+from vesuv.io.lazy import LAZY_SUFFIXES
 from vesuv.io.sharded import ShardedArray
 from vesuv.types import Array, Region, Say, Shape, ShowProgress, no_shown_progress, silent
+
+_VOXELS_IN_MEMORY = 4 * INSTANCE_BLOCK**3
+"""Files of more voxels are segmented from disk, by several processes."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +42,8 @@ class BoundaryVolume:
 
     levels: BoundaryLevels
     like: Volume
-    is_large: bool = False
-    """Whether it is held on disk, and its blocks run in several processes."""
+    on_disk: bool = False
+    """Whether its blocks are read from disk, where several processes can read them."""
 
 
 class BoundarySource(Protocol):
@@ -73,7 +77,9 @@ class ProbabilitySource:
 
     def open(self, volume: InputVolume, output: Path) -> BoundaryVolume:  # noqa: ARG002
         levels = FileLevels(volume.files[0], self.selection)
-        return BoundaryVolume(levels, levels.volume.header, math.prod(levels.shape) > LARGE_VOXELS)
+        is_lazy = suffix(volume.files[0]) in LAZY_SUFFIXES
+        on_disk = is_lazy and math.prod(levels.shape) > _VOXELS_IN_MEMORY
+        return BoundaryVolume(levels, levels.volume.header, on_disk)
 
     def close(self, output: Path) -> None:
         pass
@@ -154,7 +160,7 @@ class NetworkSource:
         for shift in prediction.run():
             self.say(f"warning: {volume.id}: {shift.message}")
         levels = StoredLevels(prediction.output, self.selection.channel)
-        return BoundaryVolume(levels, prediction.volume.header, is_large=True)
+        return BoundaryVolume(levels, prediction.volume.header, on_disk=True)
 
     def close(self, output: Path) -> None:
         shutil.rmtree(block_folder(output), ignore_errors=True)
