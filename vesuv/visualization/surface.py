@@ -71,14 +71,10 @@ def surface_frames(
     """
     pyvista = load_pyvista()
     panel = panel or main_panel(scene)
-    check_panels(scene, [panel])
-    layer = next((layer for layer in ("mask", "label") if layer in scene.volumes), None)
-    if panel == "image" or layer is None:
-        raise InputError("--surface: needs the classes of a --mask or --label; give one of them")
+    source = _source(scene, panel)
     step = math.ceil((math.prod(scene.shape) / _MOST_VOXELS) ** (1 / 3))
     slabs = _slabs(scene.shape, step)
     palette = palette_of(scene, slabs)
-    source = panel if panel in (ERRORS, *CLASS_LAYERS) else layer
     classes = _reduced(slabs, step, _class_reader(scene, source, palette))
     if not classes.any():
         where = "label and mask hold" if source == ERRORS else f"{scene.names[source]} holds"
@@ -91,11 +87,19 @@ def surface_frames(
         parts = [_Part(_mesh_with_values(pyvista, classes, values, spacing), None)]
     else:
         parts = _class_parts(pyvista, classes, _colours(source, palette), spacing)
-    style = Style(palette, 0.0, 1.0, largest)
-    legend = legend_of(scene, [panel], style)
+    legend = legend_of(scene, [panel], Style(palette, 0.0, 1.0, largest))
     box = [edge * count for edge, count in zip(spacing, classes.shape, strict=True)]
     for view in _views(pyvista, parts, box, size, num_frames, largest):
         yield sheet([[Tile(view, panel)]], Legend(_shown(legend, parts), legend.ramps))
+
+
+def _source(scene: Scene, panel: str) -> str:
+    """Return what the surface encloses: errors, mask or label."""
+    check_panels(scene, [panel])
+    layer = next((layer for layer in ("mask", "label") if layer in scene.volumes), None)
+    if panel == "image" or layer is None:
+        raise InputError("--surface: needs the classes of a --mask or --label; give one of them")
+    return panel if panel in (ERRORS, *CLASS_LAYERS) else layer
 
 
 def load_pyvista() -> Any:
