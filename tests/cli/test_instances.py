@@ -249,6 +249,7 @@ def test_a_faulty_file_is_left_out_and_the_others_are_segmented(
         (["--probabilities", "p", "--output", "o"], "--parameters: name an instances.json"),
         (["--probabilities", "p", "--checkpoint", "ema"], "--checkpoint: names the one that"),
         ([], "--run: needs at least one run folder"),
+        (["--dry-run"], "--run: needs at least one run folder"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(

@@ -19,12 +19,25 @@ from tests.cells import CellPhantom, make_cells
 from vesuv.config.labels import TWO_CLASSES, Targets
 from vesuv.data.labels import IGNORE
 from vesuv.errors import InputError
-from vesuv.evaluation.instances import compare_instances, label_cells
+from vesuv.evaluation.instances import (
+    AdaptedRand,
+    InstanceScores,
+    compare_instances,
+    label_cells,
+)
+from vesuv.evaluation.voi import Voi
+from vesuv.inference.instances.parameters import InstanceParameters
 from vesuv.inference.members import file_digest
 from vesuv.runs.folder import RunFolder
-from vesuv.selection import instance_search
+from vesuv.selection import instance_search, instances
 from vesuv.selection.cache import ProbabilityCache
-from vesuv.selection.instance_search import Boundary, InstanceSearch, search_instances
+from vesuv.selection.instance_search import (
+    Boundary,
+    InstanceCandidate,
+    InstanceSearch,
+    search_instances,
+)
+from vesuv.selection.instances import InstanceChoice, mean_scores
 from vesuv.selection.oof_predictions import OofPredictions
 from vesuv.types import no_progress
 
@@ -88,18 +101,42 @@ def test_the_choice_has_the_lowest_mean_voi(search: Callable[..., Any]) -> None:
     assert max(means.values()) > 1.0  # everything in one piece
 
 
-def test_the_honest_estimate_chooses_on_the_other_cases(search: Callable[..., Any]) -> None:
-    result = search(_phantoms(a=1.0, b=2.0, c=3.0))
-    parts = {str(k): np.arange(3) == k for k in range(3)}
+def _row(voi: float) -> InstanceScores:
+    return InstanceScores(Voi(voi, 0.0), AdaptedRand(0.0, 1.0, 1.0))
 
-    rounds = result.nested(parts)
 
-    assert [one.part for one in rounds] == ["0", "1", "2"]
-    for number, one in enumerate(rounds):
-        others = [k for k in range(3) if k != number]
-        means = {c: np.mean([sum(result.of(c)[k].voi) for k in others]) for c in result.scores}
-        assert means[one.chosen] == min(means.values())
-        assert one.scores == (result.of(one.chosen)[number],)
+def test_the_honest_estimate_chooses_on_the_other_cases() -> None:
+    first, second = (
+        InstanceCandidate("best", InstanceParameters(smallest_instance=size)) for size in (1, 2)
+    )
+    cases: Any = (SimpleNamespace(id="a"), SimpleNamespace(id="b"))
+    scores = {first: (_row(0.0), _row(3.0)), second: (_row(2.0), _row(0.0))}
+    search = InstanceSearch(cases, scores)
+
+    rounds = search.nested({"a": np.array([True, False]), "b": np.array([False, True])})
+
+    assert search.best() == second
+    assert [one.chosen for one in rounds] == [second, first]
+    assert [one.scores for one in rounds] == [(_row(2.0),), (_row(3.0),)]
+    choice = InstanceChoice((), ONE_CLASS, search, second, "case", tuple(rounds))
+    assert (choice.scores["voi"], choice.honest_scores) == (1.0, mean_scores([_row(2), _row(3)]))
+    assert choice.honest_scores is not None and choice.honest_scores["voi"] == 2.5
+
+
+def test_a_candidate_that_finds_nothing_in_a_case_is_not_chosen() -> None:
+    first, second = (
+        InstanceCandidate("best", InstanceParameters(smallest_instance=size)) for size in (1, 2)
+    )
+    cases: Any = (SimpleNamespace(id="a"), SimpleNamespace(id="b"))
+    search = InstanceSearch(cases, {first: (_row(0.0), None), second: (_row(2.0), _row(2.0))})
+
+    assert search.best() == second
+    parts = {"b": np.array([False, True])}
+    with pytest.raises(InputError, match="finds no instance in a case that it was not chosen on"):
+        search.nested(parts)
+    messages: list[str] = []
+    assert instances._nested(search, parts, messages.append) == ()
+    assert messages[0].startswith("no honest estimate: best, seeds below")
 
 
 def test_a_case_whose_label_holds_no_cell_is_left_out(search: Callable[..., Any]) -> None:

@@ -37,8 +37,14 @@ from vesuv.inference.instances.parameters import (
 from vesuv.inference.instances.sources import BoundarySource, NetworkSource, ProbabilitySource
 from vesuv.inference.predictor import Predictor
 from vesuv.inference.provenance import PROVENANCE
+from vesuv.runs.folder import RunFolder
 from vesuv.selection.held_out import open_held_out
-from vesuv.selection.instances import InstanceChoice, boundary_of, select_instances
+from vesuv.selection.instances import (
+    InstanceChoice,
+    boundary_of,
+    check_instances_file,
+    select_instances,
+)
 
 
 def instances(
@@ -122,7 +128,11 @@ def _choose(
     *,
     dry_run: bool,
 ) -> None:
+    if not runs:
+        raise InputError("--run: needs at least one run folder, found none; name log/<config>/fold")
     if dry_run:
+        for run in runs:
+            check_instances_file(RunFolder(run).instances_file)
         opened = open_held_out(runs, changes)
         boundary_of(opened, boundary)
         outputs = [one.run.instances_file for one in opened]

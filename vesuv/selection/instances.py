@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from vesuv.inference.instances.segmentation import HALO, INSTANCE_BLOCK
 from vesuv.io.places import check_no_links
 from vesuv.io.tables import read_json_or_none, write_json
 from vesuv.runs.folder import RunFolder
+from vesuv.selection.candidate_scores import Part
 from vesuv.selection.held_out import HeldOutRun, open_held_out, predict_held_out
 from vesuv.selection.instance_search import (
     Boundary,
@@ -97,17 +98,23 @@ def select_instances(
             search = search_instances(predictions, cases, separating, progress)
         folds = [[case.id for case in one.cases] for one in opened]
         kind, parts = nested_parts(search.cases, folds)
-        choice = InstanceChoice(
-            tuple(one.run for one in opened),
-            separating,
-            search,
-            search.best(),
-            kind,
-            tuple(search.nested(parts)),
-        )
+        folders, chosen = tuple(one.run for one in opened), search.best()
+        nested = _nested(search, parts, say)
+        choice = InstanceChoice(folders, separating, search, chosen, kind, nested)
         for one in opened:
             write_json(one.run.instances_file, _content(choice, one))
     return choice
+
+
+def _nested(
+    search: InstanceSearch, parts: Mapping[str, Part], say: Say
+) -> tuple[NestedInstances, ...]:
+    """Choose without each part; none where such a choice fails on the part, with a message."""
+    try:
+        return tuple(search.nested(parts))
+    except InputError as fault:
+        say(f"no honest estimate: {fault}")
+        return ()
 
 
 def boundary_of(runs: Sequence[HeldOutRun], name: str | None) -> Boundary:
