@@ -144,6 +144,26 @@ def test_the_patch_fits_into_a_part_of_one_volume_alone() -> None:
     assert "of a median part of 31x30x57" in reasons["patch"]
 
 
+@pytest.mark.parametrize(
+    ("shape", "num_channels", "reason"),
+    [
+        ((125, 125, 125), 1, "1 in each image"),
+        ((1, 125, 125), 3, "3 in each image"),
+        (
+            (125, 125, 125),
+            2,
+            "2 in each image; if they are points in time, make each a case of its own",
+        ),
+    ],
+)
+def test_channels_of_volumes_may_be_points_in_time(
+    shape: tuple[int, int, int], num_channels: int, reason: str
+) -> None:
+    proposed = proposal(30.0, shape=shape, num_channels=num_channels)
+
+    assert reason in [choice.reason for choice in proposed.choices]
+
+
 def test_groups_are_spread_over_the_folds() -> None:
     assert proposal(30.0, **SURVEYS["ignored"]).config.data.folds.by == "stratified"
     assert proposal(30.0).config.data.folds.by == "random"

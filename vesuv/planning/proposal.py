@@ -165,7 +165,7 @@ def size_choices(size: Size, survey: DatasetSurvey, machine: Machine) -> tuple[C
         Choice(
             "channels",
             {"model.in_channels": survey.num_channels},
-            f"{survey.num_channels} in each image",
+            f"{survey.num_channels} in each image{_time_doubt(survey)}",
         ),
         Choice(
             "network",
@@ -175,6 +175,13 @@ def size_choices(size: Size, survey: DatasetSurvey, machine: Machine) -> tuple[C
         ),
         Choice("levels", levels, _levels_reason(levels, is_flat=is_flat)),
     )
+
+
+def _time_doubt(survey: DatasetSurvey) -> str:
+    """Formats such as NIfTI do not tell channels of a volume from points in time."""
+    if survey.num_channels == 1 or 1 in survey.shape:
+        return ""
+    return "; if they are points in time, make each a case of its own"
 
 
 def _levels_reason(levels: Mapping[str, Any], *, is_flat: bool) -> str:
