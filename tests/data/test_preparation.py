@@ -159,7 +159,10 @@ def changed(**changes: Any) -> Case:
 @pytest.mark.parametrize(
     ("case", "sentence"),
     [
-        (changed(image=np.zeros(SHAPE[:2])), r"case a: an image holds real numbers, .* \(12, 20\)"),
+        (
+            changed(image=np.zeros(SHAPE[:2])),
+            r"case a: an image holds real numbers, .* \(12, 20\); give one volume, a single",
+        ),
         (changed(image=np.zeros(SHAPE, complex)), r"case a: an image .* found complex128"),
         (changed(image=np.full(SHAPE, np.nan)), r"case a: an image holds finite values"),
         (changed(label=np.zeros((1, 2, 3))), r"case a: image and label .* found label \(1, 2, 3\)"),

@@ -150,7 +150,10 @@ def test_it_agrees_with_the_scores_of_folders(tmp_path) -> None:
         ({"ignored_voxels": "none"}, r"ignored_voxels: must be background or excluded; found 'no"),
         ({"spacing": (1.0, 0.0, 1.0)}, r"spacing: must be three lengths above 0"),
         ({"spacing": (1.0, 1.0)}, r"spacing: must be three lengths above 0"),
-        ({"label": LABEL[0]}, r"label: must be a volume \(z, y, x\) with voxels, found \(2, 2\)"),
+        (
+            {"label": LABEL[0]},
+            r"label: must be a volume \(z, y, x\) with voxels, found \(2, 2\); give a",
+        ),
         ({"label": np.zeros((0, 2, 2))}, r"label: must be a volume"),
         ({"prediction": PREDICTION[:1]}, r"prediction: a prediction has its label's shape \(2, 2"),
         ({"prediction": PREDICTION * 0.3}, r"prediction: must hold label values, found 0\.3"),

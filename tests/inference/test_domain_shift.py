@@ -392,7 +392,7 @@ def test_runs_that_do_not_record_their_cases_say_nothing(make_run) -> None:
     ("shape", "spacing", "message"),
     [
         ((16, 16), (1.0, 1.0, 1.0), r"\(z, y, x\) or \(c, z, y, x\), found uint8 \(16, 16\)"),
-        ((1, 1, 8, 8, 8), (1.0, 1.0, 1.0), r"found uint8 \(1, 1, 8, 8, 8\); give one volume"),
+        ((1, 1, 8, 8, 8), (1.0, 1.0, 1.0), r"found uint8 \(1, 1, 8, 8, 8\); give one volume, a"),
         (
             (2, 8, 8, 8),
             (1.0, 1.0, 1.0),

@@ -209,7 +209,7 @@ def test_images_that_cannot_be_predicted_are_refused(make_run) -> None:
     _refuses(predict, cube[0], r"real numbers, \(z, y, x\) or .*, found float32 \(16, 16\)")
     _refuses(predict, cube.astype(complex), "real numbers, .* found complex128")
     _refuses(predict, cube[:0], r"found float32 \(0, 16, 16\); give one volume")
-    _refuses(predict, np.stack([cube, cube]), "trained on 1 channel, found 2; give those")
+    _refuses(predict, np.stack([cube, cube]), "trained on 1 channel, found 2 in an array of shape")
     _refuses(predict, cube * np.nan, "an image holds finite values, found NaN or infinite in 4096")
 
 

@@ -202,7 +202,7 @@ def _encode(
         if image.ndim not in (3, 4) or image.size == 0 or image.dtype.kind not in "biuf":
             raise InputError(
                 "an image holds real numbers, (z, y, x) or (c, z, y, x), found "
-                f"{image.dtype} {image.shape}; give one volume"
+                f"{image.dtype} {image.shape}; give one volume, a single slice as (1, y, x)"
             )
         image = to_storable_type(image if image.ndim == 4 else image[np.newaxis])
     with prefix_message(names[1]):

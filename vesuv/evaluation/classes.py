@@ -113,7 +113,10 @@ def encode_classes(
     if ignore == 0:
         raise InputError("ignore: 0 is the background; give another value, or None for no value")
     if label.ndim != 3 or label.size == 0:
-        raise InputError(f"label: must be a volume (z, y, x) with voxels, found {label.shape}")
+        raise InputError(
+            f"label: must be a volume (z, y, x) with voxels, found {label.shape}; give a single "
+            "slice as (1, y, x)"
+        )
     if prediction.dtype.kind == "f" and not np.array_equal(prediction, np.rint(prediction)):
         example = prediction[prediction != np.rint(prediction)].flat[0]
         raise InputError(
