@@ -205,6 +205,18 @@ def test_a_bundle_suggests_cubes_without_a_configuration(
     assert len(record["cubes"]) == 2
 
 
+def test_one_network_without_views_is_compared_with_its_mirrored_ones(
+    make_run: MakeRun, volumes: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("suggest", "--input", volumes, "--number", 1, "--size", 8, "--run")
+
+    run(*words, make_run("b").path, "--output", tmp_path / "out")
+
+    assert "its mirrored views are compared" in capsys.readouterr().out
+    (row,) = csv.DictReader((tmp_path / "out/suggestions.csv").read_text().splitlines())
+    assert float(row["score_bits"]) > 0
+
+
 def test_what_cannot_be_suggested_is_one_sentence_and_writes_nothing(
     make_run: MakeRun, volumes: Path, tmp_path: Path, refused: Refused
 ) -> None:
@@ -214,7 +226,7 @@ def test_what_cannot_be_suggested_is_one_sentence_and_writes_nothing(
     said = {
         "many": refused(*words, folder.path, "--number", 17),
         "large": refused(*words, folder.path, "--size", 19),
-        "alone": refused(*words, plain.path, "--number", 1, "--size", 8),
+        "alone": refused(*words, plain.path, "--number", 1, "--size", 8, "--views", "none"),
         "edges": refused(*words, folder.path, "--size", 8, 8),
         "none": refused(*words, folder.path, "--number", 0),
     }

@@ -51,10 +51,10 @@ def test_time_limits_the_size_so_that_enough_steps_fit() -> None:
     steps = 30 * 60 * STEP_SHARE / (fitting.cost.flops / 3e11)
     assert steps >= MIN_STEPS
     assert "fewer than 1500 steps in 30 minutes" in fitting.limit
-    # 32 filters on blocks of voxels, three levels down, as configs/demo.yaml
-    assert (fitting.shape.patch_size, fitting.filters) == ((80, 80, 80), 32)
+    # 32 filters on blocks of voxels, two levels down, as configs/fib25.yaml
+    assert (fitting.shape.patch_size, fitting.filters) == ((96, 96, 96), 32)
     assert fitting.config.model.space_to_depth == (2, 2, 2)
-    assert (fitting.config.model.depth, fitting.batch_size) == (3, 2)
+    assert (fitting.config.model.depth, fitting.batch_size) == (2, 2)
 
 
 def test_the_smallest_size_is_proposed_where_none_fits() -> None:
@@ -106,7 +106,8 @@ def test_blocks_of_voxels_follow_the_spacing() -> None:
 
     model = fitting.config.model
     assert model.space_to_depth == fitting.shape.strides[0] == (1, 2, 2)
-    assert model.strides == fitting.shape.strides[1:]
+    assert fitting.shape.strides[1:] == ((2, 2, 2),) * model.depth
+    assert model.strides is None, "as by default"
     assert fitting.shape.kernels[0] == (1, 3, 3)
     assert model.kernels is None  # a block of (1, 2, 2) voxels is as long along z as along y and x
     assert tuple(2**h for h in model.halvings) == tuple(

@@ -56,15 +56,22 @@ def suggest(
         size: Edge of the cubes in voxels, or edges along z, y, x (default: the patch of the run, 64
             at most).
         random: Seed of random places, in place of those of the largest disagreement.
-        views: Compare none, mirror (8), all (48) (default: as selected): --set inference.views=…
+        views: Compare none, mirror (8), all (48) (default: as selected; mirror where there is one
+            network without views): --set inference.views=…
         device: auto, cpu, cuda or mps: --set runtime.device=…
         changes: Changes to the runs' configuration: section.key=value …
     """
     out = console()
-    members = open_networks(
-        run, best, model, checkpoint, with_option_changes(changes, views=views, device=device)
-    )
+    all_changes = with_option_changes(changes, views=views, device=device)
+    members = open_networks(run, best, model, checkpoint, all_changes)
     predictor = Predictor.of_members(members)
+    alone = random is None and not predictor.has_several_predictions
+    if alone and not any(change.startswith("inference.views=") for change in all_changes):
+        members = open_networks(
+            run, best, model, checkpoint, with_option_changes(all_changes, views="mirror")
+        )
+        predictor = Predictor.of_members(members)
+        out.print("one network without views: its mirrored views are compared")
     torch.set_num_threads(predictor.machine.threads)
     suggestion = FileSuggestion(
         members,

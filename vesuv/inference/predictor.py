@@ -256,13 +256,18 @@ class Predictor:
                 f"probabilities; run {command('validate_distribution')} for each run"
             )
 
+    @property
+    def has_several_predictions(self) -> bool:
+        """Whether several networks or views predict each voxel."""
+        return len(self.networks) > 1 or self.inference.views != "none"
+
     def check_has_several_predictions(self) -> None:
         """Refuse the uncertainty of one network without views.
 
         Raises:
             InputError: There is nothing whose disagreement could be measured.
         """
-        if len(self.networks) == 1 and self.inference.views == "none":
+        if not self.has_several_predictions:
             raise InputError(
                 "uncertainty: is the disagreement of several networks or views, found one network "
                 "with inference.views=none; set it to mirror, or name several runs"

@@ -119,7 +119,7 @@ def choose_size(
     while low <= high:  # costs fall along the list, so the first that fits is found by halves
         middle = (low + high) // 2
         edge, filters, on_blocks = sizes[middle]
-        shape = shape_network(edge**3, survey.shape, spacing, max_depth + on_blocks)
+        shape = shape_network(edge**3, survey.shape, spacing, max_depth)
         keys = {"model.filters": filters, **_level_keys(shape, on_blocks=on_blocks)}
         size = _size(shape, keys, edge**3, survey, resources, configure)
         fault = size_fault(size, resources)
