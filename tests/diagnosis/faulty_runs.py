@@ -264,7 +264,7 @@ RUNS = [
     FaultyRun("pinned_loss_term", {"columns": losses(0.99, 0.99, 0.99), "optimizer": SGD_30}),
     FaultyRun(
         "opposing_loss_terms",
-        {"observations": [{"gradients": OPPOSED}]},
+        {"observations": [{"gradients": OPPOSED}] * 2},
     ),
     FaultyRun("lopsided_precision_recall", {"columns": OVER}, {"sampling.foreground_share": DOWN}),
     FaultyRun(

@@ -40,7 +40,7 @@ def test_a_quarrel_that_is_over_or_a_weak_term_is_no_finding(make: MakeEvidence)
     opposed, agreed = look(encoder=-0.6, decoder=-0.5), look(encoder=0.6, decoder=0.5)
 
     assert find(make(observations=[opposed, agreed])) is None
-    assert find(make(observations=[look(0.05, encoder=-0.6, decoder=-0.5)])) is None
+    assert find(make(observations=[look(0.05, encoder=-0.6, decoder=-0.5)] * 2)) is None
 
 
 def test_nothing_is_said_without_gradients(make: MakeEvidence) -> None:
@@ -56,4 +56,11 @@ def test_terms_that_cancel_next_to_the_loss_of_a_converged_run_are_fine(
 
 
 def test_a_network_without_an_encoder_is_judged_by_its_groups(make: MakeEvidence) -> None:
-    assert find(make(observations=[look(down_layers=-0.6, up_layers=-0.5)])) is not None
+    assert find(make(observations=[look(down_layers=-0.6, up_layers=-0.5)] * 2)) is not None
+
+
+def test_the_first_comparison_alone_says_nothing(make: MakeEvidence) -> None:
+    opposed = look(encoder=-0.6, decoder=-0.5)
+
+    assert find(make(observations=[opposed, {}, {}])) is None
+    assert find(make(observations=[opposed, opposed])) is not None

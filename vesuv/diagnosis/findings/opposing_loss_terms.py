@@ -21,9 +21,12 @@ MIN_NORM_RATIO = 0.1
 
 
 def find(evidence: Evidence) -> Finding | None:
-    """Find the pair of terms whose weighted gradients oppose in the most groups of layers."""
+    """Find the pair of terms whose weighted gradients oppose in the most groups of layers.
+
+    The first comparison alone says nothing: terms of an untrained network can oppose each other.
+    """
     comparisons = [(line.epoch, line.gradients) for line in evidence.observations if line.gradients]
-    if not comparisons:
+    if len(comparisons) < 2:
         return None
     epoch, last = comparisons[-1]
     opposing = _opposing_pairs(last)
