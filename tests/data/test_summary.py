@@ -52,7 +52,7 @@ def test_shares_are_counted_by_hand(pair: list[MemoryCase]) -> None:
     assert summary.ignore == 0.25
     assert summary.groups["s1"].foreground == 0.125
     assert summary.cases["b"].ignore == 0.5
-    assert (summary.version, summary.num_cases) == (1, 2)
+    assert (summary.version, summary.num_cases) == (2, 2)
 
 
 def test_patches_that_hold_only_ignored_voxels_are_left_out(pair: list[MemoryCase]) -> None:

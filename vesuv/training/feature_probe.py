@@ -79,7 +79,7 @@ def probe_features(config: Config, data: FoldData, pretrained: PretrainedWeights
         InputError: No weight fits, the network's levels are not known, or there is no held-out
             case or no foreground.
     """
-    if data.validation is data.train:
+    if not data.is_held_out:
         raise InputError("--fold: needs held-out cases, found none; give a number of a fold")
     torch.manual_seed(config.runtime.seed)
     random_network = build_model(config.model).eval()

@@ -83,6 +83,12 @@ class FoldData:
     class_fractions: tuple[float, ...]
     store: Path | None
 
+    @property
+    def is_held_out(self) -> bool:
+        """Whether any validation case is not trained on."""
+        trained = {case.id for case in self.train}
+        return any(case.id not in trained for case in self.validation)
+
 
 def fold_data(data: TrainingData, config: Config, fold: FoldName) -> FoldData:
     """Return the cases of one fold.

@@ -132,5 +132,5 @@ class Segmentation:
         )
 
     def summary(self, run: Path, best: float | None, best_epoch: int) -> str:
-        held_out = self.data.validation is not self.data.train
+        held_out = self.data.is_held_out
         return summary_line(self.config, run, best, best_epoch, held_out=held_out)
