@@ -154,7 +154,9 @@ def test_a_mistake_is_told_in_a_sentence(
 @pytest.mark.slow
 def test_a_browser_is_served_until_ctrl_c(data: Path) -> None:
     pytest.importorskip("neuroglancer")
-    call = "from vesuv.cli import main; main()"
+    # A shell's background job ignores Ctrl-C, and so do its children.
+    unignored = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    call = f"{unignored}; from vesuv.cli import main; main()"
     words = ["view", "--image", str(data / "image.tif"), "--mask", str(data / "mask.npy")]
     environment = {key: value for key, value in os.environ.items() if key != "DISPLAY"}
 
@@ -173,7 +175,10 @@ def test_a_browser_is_served_until_ctrl_c(data: Path) -> None:
         elsewhere = None
     finally:
         server.send_signal(signal.SIGINT)
-        output, _ = server.communicate(timeout=30)
+        try:
+            output, _ = server.communicate(timeout=30)
+        finally:
+            server.kill()
 
     assert elsewhere is None
     assert "neuroglancer" in page
