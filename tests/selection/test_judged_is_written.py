@@ -102,7 +102,14 @@ def _in_training(run: RunFolder, cut: ClassCut, cases: list[StoredCase]) -> floa
     return score_volumes(network.train(), data, config, resolve(RUNTIME))["dice"]
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        pytest.param(scenario, marks=[pytest.mark.slow] if number % 4 else [])
+        for number, scenario in enumerate(SCENARIOS)
+    ],
+    ids=str,
+)
 def test_selection_judges_what_predict_writes_segment_returns_and_training_scores(
     make_study: Callable[..., RunFolder], tmp_path: Path, scenario: Scenario
 ) -> None:

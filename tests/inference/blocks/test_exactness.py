@@ -89,6 +89,7 @@ def test_a_volume_shorter_than_a_window_is_padded_alike(shape) -> None:
     assert compare(networks, smooth_image(shape), ONE, (3, 7, 8)) == (0.0, 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["one", "classes", "regions"])
 @pytest.mark.parametrize("spacing", [ONE, (1.7, 0.6, 1.1)])
 def test_averages_of_logits_equal_those_of_the_whole_volume(kind: str, spacing) -> None:
