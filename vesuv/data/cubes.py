@@ -7,21 +7,17 @@ is what the network sees when it predicts the volume.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from vesuv.config.data import DataConfig
 from vesuv.data.case_paths import CasePaths, CubeOrigin, matched_cases
 from vesuv.data.parts import part_name, part_region
-from vesuv.data.records import CaseAttributes, CheckedShape, Record, first_fault
+from vesuv.data.records import CaseAttributes, CheckedShape, Record, parse_record
 from vesuv.data.statistics import CaseStatistics, Count
 from vesuv.errors import InputError
-from vesuv.files import read_text
 from vesuv.io.printable import number_of
 from vesuv.migrations import RECORD
 from vesuv.types import Region, Shape
@@ -118,18 +114,11 @@ def read_cubes_record(folder: Path) -> CubesRecord:
         InputError: It is damaged.
     """
     path = folder / SUGGESTIONS
+    remedy = "copy it again from where the cubes were suggested"
     try:
-        content = RECORD.migrated(json.loads(read_text(path)), path)
-        return CubesRecord.model_validate_json(json.dumps(content))
+        return parse_record(path, CubesRecord, RECORD, "cannot be read", remedy)
     except FileNotFoundError:
         return CubesRecord(version=RECORD.version, cubes={}, volumes={})
-    except InputError:
-        raise
-    except (OSError, ValueError, RecursionError) as fault:
-        reason = first_fault(fault) if isinstance(fault, ValidationError) else f"{fault!s:.200}"
-        raise InputError(
-            f"{path}: cannot be read ({reason}); copy it again from where the cubes were suggested"
-        ) from None
 
 
 def places_by_volume(config: DataConfig) -> dict[str, list[Region]]:

@@ -214,20 +214,38 @@ def read_record(path: Path, kind: type[AnyRecord], form: Format | None = None) -
         InputError: It is missing, of a newer version, or damaged.
     """
     try:
+        return parse_record(path, kind, form, "a damaged store", "prepare again with --overwrite")
+    except FileNotFoundError:
+        prepare_command = command("prepare")
+        raise InputError(f"{path}: no prepared store here; run {prepare_command} first") from None
+
+
+def parse_record(
+    path: Path, kind: type[AnyRecord], form: Format | None, complaint: str, remedy: str
+) -> AnyRecord:
+    """Read a file that holds a record.
+
+    Args:
+        path: The file.
+        kind: Class of the record.
+        form: Versions that can be read; None: any, as another file states it.
+        complaint: What is said of a file that cannot be read.
+        remedy: What to do about it.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        InputError: It is of a newer version, or cannot be read.
+    """
+    try:
         text = read_text(path)
         if form is not None:
             text = json.dumps(form.migrated(json.loads(text), path))
         return kind.model_validate_json(text)
-    except FileNotFoundError:
-        prepare_command = command("prepare")
-        raise InputError(f"{path}: no prepared store here; run {prepare_command} first") from None
-    except InputError:
+    except (FileNotFoundError, InputError):
         raise
     except (OSError, ValueError, RecursionError) as fault:
         reason = first_fault(fault) if isinstance(fault, ValidationError) else f"{fault!s:.200}"
-        raise InputError(
-            f"{path}: a damaged store ({reason}); prepare again with --overwrite"
-        ) from None
+        raise InputError(f"{path}: {complaint} ({reason}); {remedy}") from None
 
 
 def first_fault(fault: ValidationError) -> str:

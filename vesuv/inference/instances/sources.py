@@ -127,7 +127,7 @@ class NetworkSource:
     show_progress: ShowProgress = no_shown_progress
 
     def check(self, volume: InputVolume) -> None:
-        pass  # read before anything is written for it
+        """Check nothing: `open` reads a volume before anything is written for it."""
 
     def open(self, volume: InputVolume, output: Path) -> BoundaryVolume:
         if self.always_blocks or is_large(volume):
