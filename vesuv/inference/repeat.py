@@ -18,7 +18,7 @@ from vesuv.inference.bundle import open_bundle
 from vesuv.inference.chosen_mask import ChosenMask
 from vesuv.inference.masks import ClassCut, MaskSettings
 from vesuv.inference.members import Member, check_compatible, file_digest, open_selected
-from vesuv.inference.prediction_record import (
+from vesuv.inference.prediction_settings import (
     PredictionSettings,
     RunSettings,
     StepsSettings,
