@@ -20,7 +20,9 @@ from vesuv.runtime.pool import ProcessPool
 def test_processes_give_the_mask_of_the_whole_volume(
     volume: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vesuv.inference.blocks.run.ProcessPool", partial(ProcessPool, 2))
+    monkeypatch.setattr(
+        "vesuv.inference.blocks.postprocessing.ProcessPool", partial(ProcessPool, 2)
+    )
     targets = network().config.labels.targets
     chain: Chain = (RemoveSmall(name="remove_small", voxels=60),)
     networks = predictor(network(), mask=MaskSettings.alike(targets, 0.5, chain))

@@ -310,7 +310,7 @@ def test_a_volume_that_becomes_unreadable_midway_is_a_sentence(tmp_path: Path) -
     networks, output = predictor(network()), tmp_path / "p.zarr"
     block_prediction(networks, tmp_path / "a.npy", output, part=Part(1, 12)).run()
     prediction = block_prediction(networks, tmp_path / "a.npy", output)
-    assert prediction.volume.shape == (40, 20, 20)  # opened
+    assert prediction.input.volume.shape == (40, 20, 20)  # opened
     prediction.check()
     content = (tmp_path / "a.npy").read_bytes()
     work = prediction._work(prediction._start(Journal.of(output), {}))

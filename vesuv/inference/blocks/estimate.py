@@ -91,7 +91,7 @@ def measure_rates(prediction: BlockPrediction) -> Rates:
     block = blocks[len(blocks) // 2]
     start = time.perf_counter()
     extent = computer.extent(block.region)
-    image = computer.read(prediction.volume.voxels, block.region)
+    image = computer.read(prediction.input.volume.voxels, block.region)
     seconds_read = time.perf_counter() - start
     windows = _window_rate(computer)
     return Rates(
@@ -113,7 +113,7 @@ def estimate(prediction: BlockPrediction, rates: Rates) -> Estimate:
     num_read = round(
         factor * sum(_native_bytes(prediction, computer.extent(block.region)) for block in sample)
     )
-    volume = prediction.volume.voxels
+    volume = prediction.input.volume.voxels
     num_read += math.prod(volume.shape) * volume.dtype.itemsize  # the first pass
     num_written = math.prod(plan.shape) * _bytes_written(prediction)
     return Estimate(
@@ -133,7 +133,9 @@ def _computer(prediction: BlockPrediction) -> BlockPredictor:
     statistics = CaseStatistics(ones, ones, ones, ones)
     limits = ((-math.inf, math.inf),) * len(ones)
     return BlockPredictor(
-        prediction.predictor, prediction.grids, ImageStatistics(statistics, limits, "full", 1.0)
+        prediction.predictor,
+        prediction.input.grids,
+        ImageStatistics(statistics, limits, "full", 1.0),
     )
 
 
@@ -182,8 +184,8 @@ def _write_rate(plan: BlockPlan) -> float:
 
 def _native_bytes(prediction: BlockPrediction, extent: Region) -> int:
     """Bytes of the file's voxels that a region of the working grid depends on."""
-    region = prediction.grids.to_working.source_region(extent)
-    volume = prediction.volume.voxels
+    region = prediction.input.grids.to_working.source_region(extent)
+    volume = prediction.input.volume.voxels
     return _num_voxels(region) * volume.shape[0] * volume.dtype.itemsize
 
 
@@ -201,17 +203,17 @@ def _memory(prediction: BlockPrediction, computer: BlockPredictor, block: Block)
     """Bytes of the images, sums, probabilities and levels of a block."""
     region, channels = block.region, _num_channels(prediction)
     extent = computer.extent(region)
-    volume = prediction.volume.voxels
+    volume = prediction.input.volume.voxels
     image = _num_voxels(extent) * volume.shape[0] * volume.dtype.itemsize  # the next is read too
-    core = _num_voxels(prediction.grids.to_native.source_region(region))
+    core = _num_voxels(prediction.input.grids.to_native.source_region(region))
     num_sums = channels
     if prediction.settings.uncertainty:  # entropy, and beside logits the probabilities
         averages_logits = prediction.predictor.inference.average == "logits"
         num_sums += 1 + channels * averages_logits
     sums = 4 * num_sums * core * min(2, len(computer.networks))
     resampled = 0
-    if not prediction.grids.to_working.is_identity:
-        native = prediction.grids.to_working.source_region(extent)
+    if not prediction.input.grids.to_working.is_identity:
+        native = prediction.input.grids.to_working.source_region(extent)
         resampled = 8 * max(_num_voxels(native), _num_voxels(extent)) + 8 * core
     voxels = _num_voxels(region)
     after = voxels * (channels * (4 + 1 + 1) + 2)  # probabilities, levels twice, classes and mask

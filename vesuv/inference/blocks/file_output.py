@@ -59,7 +59,7 @@ def predict_to_files(
         How the volume differs from those of training.
     """
     shifts = prediction.run()
-    like = prediction.volume.header
+    like = prediction.input.volume.header
     settings, remaining = prediction.settings, iter(files)
     mask = ShardedArray(prediction.output / MASK_LEVEL)
     write_slabs(next(remaining), mask.shape, mask.dtype, lambda _, z: mask[z], like)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from vesuv.inference.uncertainty import UNCERTAINTY_STEPS, largest_uncertainty
 from vesuv.io.formats.volume import Volume
 from vesuv.io.pyramid import labels_of_eight, mean_of_eight, write_metadata, write_pyramid
 from vesuv.io.sharded import ShardedArray
-from vesuv.types import Array, ClassArray, Progress, Region
+from vesuv.types import Progress
 
 
 @dataclass(frozen=True)
@@ -142,20 +142,3 @@ class BlockOutput:
                 shutil.rmtree(folder)  # what a killed process left
         fill_value = self.background if image == self.path else 0
         return write_pyramid(image, downsample, fill_value, progress=progress)
-
-
-class ClassWriter:
-    """Array of class indices whose blocks are written as label values."""
-
-    def __init__(self, output: BlockOutput) -> None:
-        self._output = output
-        self._array = output.mask()
-        self.shape: tuple[int, ...] = self._array.shape
-        self.shards: tuple[int, ...] = self._array.shards
-        self.chunks: tuple[int, ...] = self._array.chunks
-
-    def __getitem__(self, index: Any, /) -> Array:
-        return self._array[index]
-
-    def __setitem__(self, index: Region | Sequence[slice], classes: ClassArray, /) -> None:
-        self._array.write(index, decode(np.asarray(classes), self._output.labels))

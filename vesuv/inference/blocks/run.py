@@ -13,11 +13,11 @@ import torch
 
 from vesuv.errors import InputError
 from vesuv.inference.blocks.arrays import MASK_LEVEL, written_by_blocks
-from vesuv.inference.blocks.compute import Grids
-from vesuv.inference.blocks.first_pass import choose_coverage, measure_image
+from vesuv.inference.blocks.input import BlockInput
 from vesuv.inference.blocks.journal import BlockRecord, Journal
-from vesuv.inference.blocks.output import BlockOutput, ClassWriter
+from vesuv.inference.blocks.output import BlockOutput
 from vesuv.inference.blocks.plan import BlockPlan, block_name
+from vesuv.inference.blocks.postprocessing import write_mask
 from vesuv.inference.blocks.records import checked_records, rate_line
 from vesuv.inference.blocks.settings import BlockSettings
 from vesuv.inference.blocks.source import Source
@@ -26,24 +26,15 @@ from vesuv.inference.blocks.target import check_target, clear_target
 from vesuv.inference.blocks.work import BlockWork, OnWindows
 from vesuv.inference.chosen_mask import ChosenMask
 from vesuv.inference.compilation import CompileChoice, choose
-from vesuv.inference.domain_shift import DomainShift, InputGrid
+from vesuv.inference.domain_shift import DomainShift
 from vesuv.inference.engines.local import OnRecord, predict_blocks
-from vesuv.inference.image import check_spacing
 from vesuv.inference.members import Member
-from vesuv.inference.postprocess.blockwise import (
-    CHAIN_BLOCK,
-    Block,
-    BlockGrid,
-    BlockRun,
-    segment_blocks,
-)
+from vesuv.inference.postprocess.blockwise import Block
 from vesuv.inference.predictor import Predictor
 from vesuv.inference.provenance import PROVENANCE, provenance
 from vesuv.inference.uncertainty import largest_uncertainty
-from vesuv.io.lazy import LazyVolume
 from vesuv.io.tables import write_json
-from vesuv.runtime.pool import ProcessPool
-from vesuv.types import Say, ShowProgress, Spacing, no_shown_progress, silent
+from vesuv.types import Say, ShowProgress, no_shown_progress, silent
 
 
 @dataclass(frozen=True)
@@ -73,39 +64,12 @@ class BlockPrediction:
     command: str | None = None
 
     @cached_property
-    def volume(self) -> LazyVolume:
-        """The input; its voxels are read on request.
-
-        Raises:
-            InputError: It cannot be opened, or has other channels than the networks.
-        """
-        volume = self.source.open()
-        found, wanted = volume.voxels.shape[0], self.predictor.num_channels
-        if found != wanted:
-            raise InputError(
-                f"{self.source.files[0]}: the networks were trained on {wanted} channel"
-                f"{'s' * (wanted > 1)}, found {found}; give those of training"
-            )
-        check_spacing(volume.header.spacing)
-        return volume
+    def input(self) -> BlockInput:
+        return BlockInput(self.predictor, self.source)
 
     @cached_property
     def plan(self) -> BlockPlan:
-        return BlockPlan.of(self.volume.shape, self.settings.block_size)
-
-    @property
-    def input_grid(self) -> InputGrid:
-        header = self.volume.header
-        return InputGrid(header.spacing, header.unit, header.direction)
-
-    @property
-    def spacing(self) -> Spacing:
-        """Spacing in the unit of training."""
-        return self.predictor.spacing_of(self.input_grid)
-
-    @property
-    def grids(self) -> Grids:
-        return Grids.of(self.volume.shape, self.spacing, self.predictor.config.data.spacing)
+        return BlockPlan.of(self.input.volume.shape, self.settings.block_size)
 
     @property
     def largest_uncertainty(self) -> float:
@@ -135,12 +99,12 @@ class BlockPrediction:
             self.predictor.check_can_calibrate()
         job = {
             "settings": self._provenance(),
-            "input": self.source.record(self.volume),
+            "input": self.source.record(self.input.volume),
             "blocks": {
                 "size": self.plan.block,
                 "shard": self.plan.shard,
                 "chunk": self.plan.chunk,
-                "statistics": choose_coverage(self.grids, self.settings.coverage),
+                "statistics": self.input.coverage(self.settings.coverage),
             },
         }
         if self.settings.overwrite and self.settings.part.count > 1:
@@ -176,22 +140,14 @@ class BlockPrediction:
             self.say(f"{self.output} was predicted before; left as it is")
         else:
             self._predict_missing(work, journal)
-        if self.predictor.domain is None:
-            return []
-        dtype = self.volume.voxels.dtype
-        return self.predictor.domain.shifts(self.input_grid, statistics.working, dtype)
+        return self.input.shifts(statistics)
 
     def _start(self, journal: Journal, job: dict[str, Any]) -> ImageStatistics:
         """Return the statistics of an earlier call, or measure them and create the output."""
         if journal.exists:
             return ImageStatistics.from_json(journal.job()["statistics"])
         with self.show_progress(f"{self.source.id}, intensities", "parts") as progress:
-            try:
-                statistics = measure_image(
-                    self.volume.voxels, self.grids, job["blocks"]["statistics"], progress
-                )
-            except InputError as fault:
-                raise InputError(f"{self.source.files[0]}: {fault}") from None
+            statistics = self.input.measure(job["blocks"]["statistics"], progress)
         work = self._work(statistics)
         work.output.create({MASK_LEVEL, *work.arrays})
         choice = self._choose_compile(work)
@@ -207,7 +163,7 @@ class BlockPrediction:
         shape = (size, predictor.num_channels, *first.config.sampling.patch_size)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         num_windows = sum(work.computer.num_windows(block.region) for block in self.plan.blocks)
-        num_batches = num_windows * max(predictor.num_views(self.spacing)) / size
+        num_batches = num_windows * max(predictor.num_views(self.input.spacing)) / size
         machine = predictor.machine
         batch = noise.to(machine.device)
         return choose(setting, first.network, machine, batch, num_batches)
@@ -220,9 +176,9 @@ class BlockPrediction:
         return BlockWork(
             self.predictor,
             self.source,
-            self.grids,
+            self.input.grids,
             statistics,
-            self.spacing,
+            self.input.spacing,
             BlockOutput(self.output, self.plan, labels, tuple(channels), targets.overlap),
             self.arrays,
             self.settings.calibrated,
@@ -292,23 +248,12 @@ class BlockPrediction:
 
         predict_blocks_on_ray(work, blocks, on_remote_record, self.settings.workers, self.say)
 
-    @property
-    def _chain_grid(self) -> BlockGrid:
-        """Blocks of the post-processing, which holds several values of each voxel in memory."""
-        z, y, x = (min(edge, CHAIN_BLOCK) for edge in self.plan.grid.block)
-        return BlockGrid(self.plan.shape, (z, y, x))
-
     def _finish(self, work: BlockWork, journal: Journal, records: list[BlockRecord]) -> None:
         """Post-process, write the coarser levels, and make the output an image."""
-        output, like = work.output, self.volume.header
+        output, like = work.output, self.input.volume.header
         if self.has_chain:
-            output.create([MASK_LEVEL])
             scratch = journal.folder / "scratch"
-            scratch.mkdir(exist_ok=True)
-            writer = ClassWriter(output)
-            with ProcessPool() as pool:
-                run = BlockRun(self._chain_grid, scratch, pool.map, self.show_progress)
-                segment_blocks(output.levels(), self.mask.settings, self.spacing, writer, run)
+            write_mask(output, self.mask.settings, work.spacing, scratch, self.show_progress)
         with self.show_progress(f"{self.source.id}, coarser levels", "levels") as progress:
             if self.settings.keep_probabilities:
                 output.finish_levels(like, self.settings.calibrated, progress)

@@ -160,7 +160,7 @@ class NetworkSource:
         for shift in prediction.run():
             self.say(f"warning: {volume.id}: {shift.message}")
         levels = StoredLevels(prediction.output, self.selection.channel)
-        return BoundaryVolume(levels, prediction.volume.header, on_disk=True)
+        return BoundaryVolume(levels, prediction.input.volume.header, on_disk=True)
 
     def close(self, output: Path) -> None:
         shutil.rmtree(block_folder(output), ignore_errors=True)
