@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import webbrowser
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -113,12 +113,14 @@ def view(
     config: Path | None = None,
     classes: Annotated[tuple[str, ...], several("--classes")] = (),
     ignore: int | None = None,
+    anonymous: Switch = False,
     overwrite: Switch = False,
 ) -> None:
     """Draw a volume with its label and prediction: slices, a contact sheet or a turning surface.
 
-    At least one volume is needed, in any format, or a two-dimensional image. With --label and
-    --mask the errors are drawn. Of large volumes only the slices that are drawn are read.
+    At least one volume is needed: a file in any format, a two-dimensional image, or the address of
+    a Zarr (https://…, s3://…). With --label and --mask the errors are drawn. Of large volumes only
+    the slices that are drawn are read.
 
     Args:
         image: Image.
@@ -145,6 +147,7 @@ def view(
         config: Configuration that names them.
         classes: Label values as name=value, the background first: background=0 sheet=1.
         ignore: With --classes, label value of voxels that are not judged.
+        anonymous: Read from s3 without credentials.
         overwrite: Replace the file.
     """
     paths = {
@@ -158,11 +161,12 @@ def view(
     if options.way == "--browser":
         if output is not None:
             raise InputError("--output: --browser writes no file; leave it out")
-        _serve(paths, labels, port)
+        load_neuroglancer()
+        _serve(open_levels(paths, labels, anonymous=anonymous), port)
         return
     target = _checked_output(output, paths, options, overwrite=overwrite)
     edge = LARGEST_EDGE if surface else _LARGEST_EDGE
-    scene = open_scene(paths, labels, level=level, largest_edge=edge)
+    scene = open_scene(paths, labels, level=level, largest_edge=edge, anonymous=anonymous)
     rate = _VIEWS_PER_SECOND if surface else _SLICES_PER_SECOND
     write_frames(target, _pictures(scene, options, film=is_film(target)), rate)
     console().print(f"written: {target}")
@@ -225,11 +229,10 @@ def _labels(
     return predicted_labels(Path(mask)) or predicted_labels(Path(mask).parent)
 
 
-def _serve(paths: Mapping[str, str], labels: LabelsConfig | None, port: int | None) -> None:
+def _serve(levels: Sequence[Scene], port: int | None) -> None:
     """Serve neuroglancer until Ctrl-C."""
-    load_neuroglancer()
     out = console()
-    page = open_browser_view(open_levels(paths, labels), port or 0)  # served while it is held
+    page = open_browser_view(levels, port or 0)  # served while it is held
     out.print(f"neuroglancer: {page.url}")
     out.print("Ctrl-C ends it")
     has_screen = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -9,14 +9,14 @@ from pathlib import Path
 from vesuv.data.case import Case
 from vesuv.data.case_paths import CasePaths
 from vesuv.data.parts import PartVoxels, cut_part, part_of_voxels
-from vesuv.errors import InputError, command
+from vesuv.errors import InputError
 from vesuv.io.formats import check_lossless, read, suffix
 from vesuv.io.formats.volume import FormatError, Volume, check_claimed_size
 from vesuv.io.grid import VolumeFile, check_same_grid, read_channels
 from vesuv.io.lazy import LAZY_SUFFIXES, LazyVolume, Voxels, open_lazy
 from vesuv.io.lazy.tiff import PageVoxels
-from vesuv.io.lazy.volume import ChannelFiles, empty_array
-from vesuv.types import Array, Region
+from vesuv.io.lazy.volume import ChannelFiles, empty_array, read_region
+from vesuv.types import Array
 
 
 @dataclass(frozen=True)
@@ -145,31 +145,5 @@ def _read_whole(volumes: LazyCase) -> Case:
         except FormatError as fault:
             raise InputError(f"{name}: {fault}") from None
         z, y, x = (slice(0, edge) for edge in voxels.shape[1:])
-        arrays.append(read_voxels(voxels, (z, y, x), name))
+        arrays.append(read_region(voxels, (z, y, x), name))
     return replace(volumes.case, image=arrays[0], label=arrays[1][0])
-
-
-def read_voxels(voxels: Voxels, region: Region, name: str) -> Array:
-    """Read the voxels (c, z, y, x) of a region.
-
-    Args:
-        voxels: The file.
-        region: Region of it.
-        name: Name of the file, for the message.
-
-    Raises:
-        InputError: The file is damaged, or its disk or server fails.
-    """
-    try:
-        return voxels.read(region)
-    except InputError as fault:
-        raise InputError(f"{name}: {fault}") from None
-    except MemoryError:
-        raise
-    except Exception as fault:  # each library raises its own exceptions for a damaged file
-        reason = " ".join(str(fault).split()) or type(fault).__name__
-        start = [part.start for part in region]
-        raise InputError(
-            f"{name}: its voxels from {start} on cannot be read ({reason:.200}); correct it and "
-            f"start {command('prepare')} again"
-        ) from None

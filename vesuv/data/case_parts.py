@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from vesuv.config.labels import LabelsConfig
-from vesuv.data.case_files import LazyCase, read_voxels
+from vesuv.data.case_files import LazyCase
 from vesuv.data.labels import encode_and_count
 from vesuv.data.moments import ChannelMoments
 from vesuv.data.preparation import prefix_message, to_storable_part
+from vesuv.io.lazy.volume import read_region
 from vesuv.types import Array, ClassArray, Region
 
 
@@ -19,7 +20,7 @@ def read_image(volumes: LazyCase, region: Region) -> Array:
         InputError: They cannot be read, or are NaN or infinite.
     """
     name = volumes.names[0]
-    image = read_voxels(volumes.image, region, name)
+    image = read_region(volumes.image, region, name)
     with prefix_message(name):
         image = to_storable_part(image)
         if image.dtype.kind == "f" and not all(_is_finite(channel) for channel in image):
@@ -38,7 +39,7 @@ def read_label(
     Raises:
         InputError: They cannot be read, or a value is not declared.
     """
-    label = read_voxels(volumes.label, region, volumes.names[1])[0]
+    label = read_region(volumes.label, region, volumes.names[1])[0]
     with prefix_message(volumes.names[1]), prefix_message(_place(region)):
         return encode_and_count(label, labels)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from vesuv.data.case import Case
-from vesuv.data.case_files import LazyCase, file_names, read_voxels
+from vesuv.data.case_files import LazyCase, file_names
 from vesuv.data.case_paths import CasePaths
 from vesuv.io.formats.volume import Volume
 from vesuv.io.grid import check_same_grid, read_channels
 from vesuv.io.lazy import open_lazy
-from vesuv.io.lazy.volume import ArrayVoxels, ChannelFiles, empty_array
+from vesuv.io.lazy.volume import ArrayVoxels, ChannelFiles, empty_array, read_region
 from vesuv.types import Array, Shape
 
 
@@ -26,7 +26,7 @@ def read_unlabelled(files: CasePaths) -> Case:
     if files.level:
         volumes = open_unlabelled(files)
         z, y, x = (slice(0, edge) for edge in volumes.image.shape[1:])
-        image = read_voxels(volumes.image, (z, y, x), volumes.names[0])
+        image = read_region(volumes.image, (z, y, x), volumes.names[0])
         return _case(files, volumes.case, image)
     geometry, image = read_channels(files.images)
     return _case(files, geometry, image)

@@ -19,8 +19,8 @@ _DIRECTION_TOLERANCE = 0.02
 _ORIGIN_TOLERANCE = 0.501
 """Largest distance of origins along an axis: half a voxel, and a little for rounding."""
 
-VolumeFile = tuple[Path, Volume]
-"""A volume with its path."""
+VolumeFile = tuple[Path | str, Volume]
+"""A volume with its path or address."""
 
 
 def check_same_grid(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +16,8 @@ from vesuv.errors import InputError
 from vesuv.io.formats import Volume, check_lossless
 from vesuv.io.formats.volume import NO_SPACING, FormatError, check_memory
 from vesuv.io.grid import check_same_grid
-from vesuv.io.lazy import LazyVolume, count_levels, open_lazy
-from vesuv.io.lazy.volume import ArrayVoxels
-from vesuv.io.tables import read_json_or_none
+from vesuv.io.lazy import LazyVolume, attributes, count_levels, open_lazy
+from vesuv.io.lazy.volume import ArrayVoxels, read_region
 from vesuv.types import Array, Region, Shape, Spacing
 
 CLASS_LAYERS, VALUE_LAYERS = ("label", "mask"), ("probability", "uncertainty")
@@ -123,17 +124,9 @@ class Scene:
         num_bytes = int(np.prod(edges, dtype=float)) * voxels.shape[0] * voxels.dtype.itemsize
         try:
             check_memory(f"{edges} voxels", num_bytes)
-            return voxels.read(region)
         except FormatError as fault:
             raise InputError(f"{self.names[layer]}: {fault}") from None
-        except MemoryError:
-            raise
-        except Exception as fault:  # each library raises its own exceptions for a damaged file
-            reason = " ".join(str(fault).split()) or type(fault).__name__
-            raise InputError(
-                f"{self.names[layer]}: cannot be read, truncated or damaged ({reason:.200}); copy "
-                "it again"
-            ) from None
+        return read_region(voxels, region, self.names[layer])
 
 
 def open_scene(
@@ -142,6 +135,7 @@ def open_scene(
     *,
     level: int | None = None,
     largest_edge: int = 1024,
+    anonymous: bool = False,
 ) -> Scene:
     """Open volumes that are looked at together.
 
@@ -151,6 +145,7 @@ def open_scene(
         level: Level of OME-Zarr images, 0 is the finest; None: the finest whose edges are at most
             `largest_edge`, or the coarsest that all have.
         largest_edge: See `level`.
+        anonymous: Read from s3 without credentials.
 
     Raises:
         InputError: A volume cannot be read, or two have different grids.
@@ -160,21 +155,27 @@ def open_scene(
     for layer in CLASS_LAYERS:
         if layer in paths:
             check_lossless(Path(paths[layer]), layer)
-    volumes = {layer: open_lazy(paths[layer]) for layer in LAYERS if layer in paths}
+    open_level = partial(open_lazy, anonymous=anonymous)
+    volumes = {layer: open_level(paths[layer]) for layer in LAYERS if layer in paths}
     _check_grids(paths, volumes)
     full_shape = next(iter(volumes.values())).shape
     if level is None:
-        level = _fitting_level(paths, volumes, largest_edge)
+        level = _fitting_level(paths, volumes, largest_edge, anonymous=anonymous)
     if level != 0:
-        volumes = {layer: open_lazy(paths[layer], level=level) for layer in volumes}
+        volumes = {layer: open_level(paths[layer], level=level) for layer in volumes}
         _check_grids(paths, volumes)
-    scales = {layer: _scale_of(paths[layer], layer, volumes[layer]) for layer in VALUE_LAYERS
-              if layer in volumes}  # fmt: skip
+    scales = {
+        layer: _scale_of(layer, volumes[layer], attributes(paths[layer], anonymous=anonymous))
+        for layer in VALUE_LAYERS
+        if layer in volumes
+    }
     names = {layer: str(path) for layer, path in paths.items()}
     return Scene(volumes, labels, names, full_shape, level, scales)
 
 
-def open_levels(paths: Mapping[str, str | Path], labels: LabelsConfig | None = None) -> list[Scene]:
+def open_levels(
+    paths: Mapping[str, str | Path], labels: LabelsConfig | None = None, *, anonymous: bool = False
+) -> list[Scene]:
     """Open the levels that all volumes have, the finest first; arguments are those of `open_scene`.
 
     Only levels of half the edges of the one before are opened.
@@ -182,9 +183,10 @@ def open_levels(paths: Mapping[str, str | Path], labels: LabelsConfig | None = N
     Raises:
         InputError: A volume cannot be read, or two have different grids.
     """
-    scenes = [open_scene(paths, labels, level=0)]
-    for level in range(1, min(map(count_levels, paths.values()))):
-        scene = open_scene(paths, labels, level=level)
+    scenes = [open_scene(paths, labels, level=0, anonymous=anonymous)]
+    num_levels = min(count_levels(path, anonymous=anonymous) for path in paths.values())
+    for level in range(1, num_levels):
+        scene = open_scene(paths, labels, level=level, anonymous=anonymous)
         if scene.shape != tuple(-(-edge // 2) for edge in scenes[-1].shape):
             break
         scenes.append(scene)
@@ -216,7 +218,7 @@ def scene_of(
         if layer in headers
     }
     _check_grids({layer: layer for layer in arrays}, volumes)
-    scales = {layer: _scale_of("", layer, volumes[layer]) for layer in VALUE_LAYERS
+    scales = {layer: _scale_of(layer, volumes[layer], {}) for layer in VALUE_LAYERS
               if layer in volumes}  # fmt: skip
     names = {layer: layer for layer in volumes}
     return Scene(volumes, labels, names, next(iter(volumes.values())).shape, 0, scales)
@@ -226,32 +228,36 @@ def _check_grids(paths: Mapping[str, str | Path], volumes: Mapping[str, LazyVolu
     (first, reference), *others = volumes.items()
     for layer, volume in others:
         check_same_grid(
-            (Path(paths[layer]), volume.header),
-            (Path(paths[first]), reference.header),
+            (paths[layer], volume.header),
+            (paths[first], reference.header),
             (layer, first),
         )
 
 
 def _fitting_level(
-    paths: Mapping[str, str | Path], volumes: Mapping[str, LazyVolume], largest_edge: int
+    paths: Mapping[str, str | Path],
+    volumes: Mapping[str, LazyVolume],
+    largest_edge: int,
+    *,
+    anonymous: bool,
 ) -> int:
     """Return the finest common level whose edges are small enough, or the coarsest."""
     (first, volume), *_ = volumes.items()
     if max(volume.shape) <= largest_edge:
         return 0
-    num_levels = min(count_levels(paths[layer]) for layer in volumes)
+    num_levels = min(count_levels(paths[layer], anonymous=anonymous) for layer in volumes)
     for level in range(1, num_levels):
-        if max(open_lazy(paths[first], level=level).shape) <= largest_edge:
+        coarse = open_lazy(paths[first], level=level, anonymous=anonymous)
+        if max(coarse.shape) <= largest_edge:
             return level
     return num_levels - 1
 
 
-def _scale_of(path: str | Path, layer: str, volume: LazyVolume) -> Scale:
+def _scale_of(layer: str, volume: LazyVolume, content: Mapping[str, Any]) -> Scale:
     """Return the scale that an image of `predict` states; else that of the number type."""
     if volume.voxels.dtype.kind == "f":
         return Scale()
-    content = read_json_or_none(Path(path) / "zarr.json") or {}
-    stated = content.get("attributes", {}).get("vesuv", {})
+    stated = content.get("vesuv", {})
     if layer == "uncertainty":
         return Scale(stated["largest"] / 255) if "largest" in stated else Scale()
     if "levels" in stated:

@@ -16,7 +16,7 @@ from vesuv.inference.blocks.arrays import PROBABILITIES
 from vesuv.inference.instances.arrays import to_levels
 from vesuv.inference.instances.parameters import InstanceSelection
 from vesuv.io.formats import suffix
-from vesuv.io.lazy import LazyVolume, open_lazy
+from vesuv.io.lazy import LazyVolume, attributes, open_lazy
 from vesuv.types import Array, Region, Shape
 
 
@@ -98,10 +98,5 @@ class FileLevels:
     @cached_property
     def _scale(self) -> Mapping[str, Any]:
         """What an image of `predict --probabilities` says about its values; else empty."""
-        if not self._array_path.is_dir():
-            return {}
-        import zarr
-
-        attributes: Any = zarr.open(str(self._array_path), mode="r").attrs
-        scale = dict(attributes).get("vesuv", {})
+        scale = attributes(self._array_path).get("vesuv", {})
         return scale if isinstance(scale, dict) else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from vesuv.errors import InputError
 from vesuv.io.formats import read, suffix
@@ -12,7 +13,7 @@ from vesuv.io.lazy.nifti import open_nifti
 from vesuv.io.lazy.volume import ArrayVoxels, LazyVolume, Voxels
 from vesuv.io.urls import is_url
 
-__all__ = ["LAZY_SUFFIXES", "LazyVolume", "Voxels", "count_levels", "open_lazy"]
+__all__ = ["LAZY_SUFFIXES", "LazyVolume", "Voxels", "attributes", "count_levels", "open_lazy"]
 
 LAZY_SUFFIXES = (".zarr", ".npy", ".nii", ".tif", ".tiff")
 """Endings of the files that are read region by region; others are read whole."""
@@ -59,6 +60,11 @@ def open_lazy(path: str | Path, *, level: int = 0, anonymous: bool = False) -> L
 def count_levels(path: str | Path, *, anonymous: bool = False) -> int:
     """Return the number of levels of a volume that `open_lazy` opens: 1 for all but OME-Zarr."""
     return zarr_.count_zarr_levels(path, anonymous=anonymous) if _is_zarr(path) else 1
+
+
+def attributes(path: str | Path, *, anonymous: bool = False) -> dict[str, Any]:
+    """Return the attributes of a Zarr array or OME-Zarr image; other files have none."""
+    return zarr_.zarr_attributes(path, anonymous=anonymous) if _is_zarr(path) else {}
 
 
 def _is_zarr(path: str | Path) -> bool:

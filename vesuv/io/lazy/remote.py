@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import zarr
-from zarr.abc.store import ByteRequest, SuffixByteRequest
+from zarr.abc.store import ByteRequest, RangeByteRequest, SuffixByteRequest
 from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 
 from vesuv.errors import InputError
@@ -74,6 +74,11 @@ class CheckedRemoteStore(ChunkChecks):
         if buffer is None:
             return None
         content = buffer.to_bytes()
+        if len(content) > _largest_part(byte_range, len(content)):
+            raise InputError(
+                f"{self.url}/{key}: the server sends whole files where parts are requested; use "
+                "one that sends parts (HTTP ranges), or copy the image here"
+            )
         if name in METADATA_NAMES:
             content = self.checked_metadata(folder, name, content)
         elif not isinstance(byte_range, SuffixByteRequest):  # the index of a shard
@@ -115,6 +120,13 @@ class CheckedRemoteStore(ChunkChecks):
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
         async for key in self._store.list_dir(prefix):
             yield key
+
+
+def _largest_part(byte_range: ByteRequest | None, length: int) -> int:
+    """Return how many bytes a request may give; `length` where it has no such limit."""
+    if isinstance(byte_range, RangeByteRequest):
+        return byte_range.end - byte_range.start
+    return byte_range.suffix if isinstance(byte_range, SuffixByteRequest) else length
 
 
 def _is_of_network(fault: Exception) -> bool:

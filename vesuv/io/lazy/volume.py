@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from vesuv.io.formats.volume import Volume
+from vesuv.errors import InputError
+from vesuv.io.formats.volume import FormatError, Volume
 from vesuv.types import Array, Region, Shape
 
 
@@ -86,6 +87,32 @@ class ChannelFiles:
 
     def read(self, region: Region) -> Array:
         return np.concatenate([one.read(region) for one in self.files])
+
+
+def read_region(voxels: Voxels, region: Region, name: str) -> Array:
+    """Read the voxels (c, z, y, x) of a region.
+
+    Args:
+        voxels: The file.
+        region: Region of it.
+        name: Name of the file, for the message.
+
+    Raises:
+        InputError: The file is damaged, or its disk or server fails.
+    """
+    try:
+        return voxels.read(region)
+    except InputError as fault:
+        raise InputError(str(fault) if name in str(fault) else f"{name}: {fault}") from None
+    except MemoryError:
+        raise
+    except Exception as fault:  # each library raises its own exceptions for a damaged file
+        reason = " ".join(str(fault).split()) or type(fault).__name__
+        start = [part.start for part in region]
+        advice = "" if isinstance(fault, FormatError) else "; copy it again"
+        raise InputError(
+            f"{name}: its voxels from {start} on cannot be read ({reason:.200}){advice}"
+        ) from None
 
 
 def empty_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

@@ -55,6 +55,11 @@ def count_zarr_levels(path: str | Path, *, anonymous: bool) -> int:
     return 1 if isinstance(node, zarr.Array) else len(multiscale_of(node)["datasets"])
 
 
+def zarr_attributes(path: str | Path, *, anonymous: bool) -> dict[str, Any]:
+    """Return the attributes of an image or array."""
+    return dict(_open_node(path, anonymous=anonymous).attrs)
+
+
 def _open_node(path: str | Path, *, anonymous: bool) -> Any:
     from vesuv.io.formats.zarr_store import open_zarr
     from vesuv.io.lazy.remote import open_remote_zarr
