@@ -1,4 +1,4 @@
-"""NIfTI, NRRD, MetaImage and NPY files of two axes are volumes of one slice, as PNG is."""
+"""NIfTI, NRRD, MetaImage, NPY and Zarr files of two axes are volumes of one slice, as PNG is."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +7,7 @@ import nibabel
 import numpy as np
 import pytest
 import SimpleITK
+import zarr
 
 from vesuv.io.formats import read, write
 from vesuv.io.formats.crop import cropped
@@ -16,7 +17,9 @@ from vesuv.io.slabs import write_slabs
 PIXELS = np.random.default_rng(0).integers(0, 200, (6, 9), dtype=np.uint8)
 """(y, x)."""
 MASK = (PIXELS > 99).astype(np.uint8)
-ENDINGS = [".npy", ".nii", ".nii.gz", ".nrrd", ".mha"]
+ENDINGS = [".npy", ".nii", ".nii.gz", ".nrrd", ".mha", ".zarr", ".ome.zarr"]
+NO_EDGES = (".npy", ".zarr")
+"""Formats that state no spacing."""
 
 
 def write_image(path: Path) -> None:
@@ -26,11 +29,32 @@ def write_image(path: Path) -> None:
     elif ".nii" in path.name:
         image = nibabel.Nifti1Image(PIXELS.T, np.diag([0.5, 2.0, 1.0, 1.0]))
         nibabel.save(image, path)
+    elif path.name.endswith(".ome.zarr"):
+        write_ome(path, PIXELS, "yx")
+    elif path.suffix == ".zarr":
+        zarr.create_array(str(path), data=PIXELS, chunks=(4, 4))
     else:
         image = SimpleITK.GetImageFromArray(PIXELS)
         image.SetSpacing((0.5, 2.0))
         image.SetOrigin((3.0, 4.0))
         SimpleITK.WriteImage(image, str(path))
+
+
+def write_ome(path: Path, array: np.ndarray, axes: str) -> None:
+    """Write an OME-Zarr image with edges 0.5 (x) and 2 (y) in µm, its first pixel at (8, 3)."""
+    kinds = {"c": {"type": "channel"}, "t": {"type": "time"}}
+    space = {"type": "space", "unit": "micrometer"}
+    transforms = [
+        {"type": "scale", "scale": [{"y": 2.0, "x": 0.5}.get(name, 1.0) for name in axes]},
+        {"type": "translation", "translation": [{"y": 8.0, "x": 3.0}.get(n, 0.0) for n in axes]},
+    ]
+    image = {
+        "axes": [{"name": name, **kinds.get(name, space)} for name in axes],
+        "datasets": [{"path": "0", "coordinateTransformations": transforms}],
+    }
+    group = zarr.open_group(str(path), mode="w", zarr_format=3)
+    group.create_array("0", data=array, chunks=array.shape)
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [image]}
 
 
 def axes_of(path: Path) -> tuple[int, ...]:
@@ -39,6 +63,8 @@ def axes_of(path: Path) -> tuple[int, ...]:
         return tuple(np.load(path).shape)
     if ".nii" in path.name:
         return tuple(nibabel.load(path).shape)
+    if path.suffix == ".zarr":
+        return tuple(zarr.open_array(str(path / "0" if ".ome" in path.name else path)).shape)
     return tuple(SimpleITK.ReadImage(str(path)).GetSize())
 
 
@@ -50,7 +76,7 @@ def test_a_file_of_two_axes_is_one_slice(tmp_path: Path, ending: str) -> None:
     volume = read(path)
 
     assert np.array_equal(volume.array, PIXELS[np.newaxis])
-    assert volume.spacing == ((1.0, 1.0, 1.0) if ending == ".npy" else (1.0, 2.0, 0.5))
+    assert volume.spacing == ((1.0, 1.0, 1.0) if ending in NO_EDGES else (1.0, 2.0, 0.5))
 
 
 @pytest.mark.parametrize("ending", [".nrrd", ".mha"])
@@ -134,3 +160,31 @@ def test_regions_of_one_slice_are_read(tmp_path: Path, ending: str) -> None:
 
     assert volume.shape == (1, 6, 9)
     assert np.array_equal(part, PIXELS[np.newaxis, np.newaxis, 2:5, 1:9])
+
+
+def test_a_mask_of_ome_zarr_keeps_axes_unit_and_place(tmp_path: Path) -> None:
+    write_ome(tmp_path / "a.ome.zarr", PIXELS, "yx")
+
+    _whole(tmp_path / "a.ome.zarr")
+
+    image = zarr.open_group(str(tmp_path / "a.ome.zarr")).attrs["ome"]["multiscales"][0]
+    space = {"type": "space", "unit": "micrometer"}
+    assert image["axes"] == [{"name": "y", **space}, {"name": "x", **space}]
+    assert image["datasets"][0]["coordinateTransformations"] == [
+        {"type": "scale", "scale": [2.0, 0.5]},
+        {"type": "translation", "translation": [8.0, 3.0]},
+    ]
+
+
+@pytest.mark.parametrize("axes", ["cyx", "ycx", "tyxc"])
+def test_channels_of_an_ome_zarr_slice_stay_in_front(tmp_path: Path, axes: str) -> None:
+    colours = np.random.default_rng(2).integers(0, 256, (3, 6, 9), dtype=np.uint8)
+    places = {"c": 0, "y": 1, "x": 2}
+    array = colours.transpose([places[name] for name in axes if name != "t"])
+    write_ome(tmp_path / "a.zarr", array[np.newaxis] if axes[0] == "t" else array, axes)
+
+    whole = read(tmp_path / "a.zarr")
+    part = open_lazy(tmp_path / "a.zarr").voxels.read((slice(0, 1), slice(1, 4), slice(2, 9)))
+
+    assert np.array_equal(whole.array, colours[:, np.newaxis])
+    assert np.array_equal(part, colours[:, np.newaxis, 1:4, 2:9])

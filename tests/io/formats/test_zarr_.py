@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import zarr
 
 from vesuv.errors import InputError
 from vesuv.io.formats import Volume, read, write
+from vesuv.io.lazy import open_lazy
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (6, 7, 8), dtype=np.uint8)
 UNIT = "micrometer"
@@ -137,9 +139,10 @@ def test_several_time_points_are_refused(tmp_path: Path, axes: str, version: str
         read(ome(tmp_path / "a.zarr", image, axes, version=version))
 
 
-def test_an_axis_of_another_kind_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("reader", [read, open_lazy])
+def test_an_axis_of_another_kind_is_refused(tmp_path: Path, reader: Callable[[Path], Any]) -> None:
     with pytest.raises(InputError, match=r"axes z, y, x and possibly c, found \['l', 'z'"):
-        read(ome(tmp_path / "a.zarr", np.stack([IMAGE, IMAGE]), "lzyx", version="0.5"))
+        reader(ome(tmp_path / "a.zarr", np.stack([IMAGE, IMAGE]), "lzyx", version="0.5"))
 
 
 def test_a_group_that_is_no_image_is_named(tmp_path: Path) -> None:
@@ -172,4 +175,60 @@ def test_a_damaged_chunk_is_named(tmp_path: Path) -> None:
     chunk.write_bytes(chunk.read_bytes()[:40])
 
     with pytest.raises(InputError, match=r"a\.zarr: cannot be read as Zarr, truncated or damaged"):
+        read(tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize("axes", ["xyz", "zxy", "yxz"])
+def test_voxels_of_axes_in_any_order_lie_where_they_belong(tmp_path: Path, axes: str) -> None:
+    cube = IMAGE[:, :6, :6]
+    order = ["zyx".index(name) for name in axes]
+    path = ome(tmp_path / "a.zarr", cube.transpose(order), axes, version="0.5")
+
+    assert np.array_equal(read(path).array, cube)
+    assert np.array_equal(open_lazy(path).voxels.read((slice(0, 6),) * 3)[0], cube)
+    assert read(path).spacing == (2.4, 0.1, 0.3)
+
+
+def named_array(path: Path, array: np.ndarray, names: list[str], zarr_format: int) -> None:
+    """A plain array whose axes have names: by Zarr v3, or by xarray in v2."""
+    if zarr_format == 3:
+        zarr.create_array(str(path), data=array, dimension_names=names)
+    else:
+        node = zarr.create_array(str(path), data=array, zarr_format=2)
+        node.attrs["_ARRAY_DIMENSIONS"] = names
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("reader", [read, open_lazy])
+def test_a_plain_array_whose_axes_are_in_another_order_is_refused(
+    tmp_path: Path, reader: Callable[[Path], Any], zarr_format: int
+) -> None:
+    named_array(tmp_path / "a.zarr", IMAGE, ["x", "y", "z"], zarr_format)
+
+    with pytest.raises(InputError, match=r"in the order c, z, y, x, found x, y, z; transpose it"):
+        reader(tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_a_plain_array_of_colours_is_one_slice(tmp_path: Path, zarr_format: int) -> None:
+    path = tmp_path / "a.zarr"
+    named_array(path, IMAGE, ["c", "y", "x"], zarr_format)
+
+    assert np.array_equal(read(path).array, IMAGE[:, np.newaxis])
+    assert open_lazy(path).voxels.shape == (6, 1, 7, 8)
+    write(tmp_path / "mask.zarr", IMAGE[:1], like=read(path))
+    assert np.array_equal(read(tmp_path / "mask.zarr").array, IMAGE[:1])
+    assert "_ARRAY_DIMENSIONS" not in zarr.open_array(str(tmp_path / "mask.zarr")).attrs
+
+
+def test_names_of_axes_that_mean_nothing_are_left(tmp_path: Path) -> None:
+    named_array(tmp_path / "a.zarr", IMAGE, ["dim_0", "dim_1", "dim_2"], 3)
+
+    assert np.array_equal(read(tmp_path / "a.zarr").array, IMAGE)
+
+
+def test_an_array_of_one_axis_is_refused(tmp_path: Path) -> None:
+    zarr.create_array(str(tmp_path / "a.zarr"), data=IMAGE[0, 0])
+
+    with pytest.raises(InputError, match=r"has 3 dimensions .* found 1 \(array \(8,\)\)"):
         read(tmp_path / "a.zarr")

@@ -150,7 +150,7 @@ def test_what_cannot_be_opened_is_a_sentence(tmp_path: Path) -> None:
     np.save(tmp_path / "fortran.npy", np.asfortranarray(IMAGE))
     (tmp_path / "junk.npy").write_bytes(b"junk")
     zarr.open_group(str(tmp_path / "empty.zarr"), mode="w")
-    zarr.create_array(str(tmp_path / "two.zarr"), data=IMAGE[0])
+    zarr.create_array(str(tmp_path / "one.zarr"), data=IMAGE[0, 0])
 
     for name, sentence in {
         "flat.npy": "a volume has 3 dimensions",
@@ -158,7 +158,7 @@ def test_what_cannot_be_opened_is_a_sentence(tmp_path: Path) -> None:
         "junk.npy": "cannot be opened, truncated or damaged",
         "missing.npy": "no such file",
         "empty.zarr": "no `multiscales`",
-        "two.zarr": "a volume has axes z, y, x",
+        "one.zarr": r"found 1 \(array",
     }.items():
         with pytest.raises(InputError, match=sentence):
             open_lazy(tmp_path / name)

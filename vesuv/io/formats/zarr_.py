@@ -1,4 +1,7 @@
-"""Zarr v3 arrays and OME-Zarr 0.5 images; Zarr v2 and OME-Zarr 0.4 can be read."""
+"""Zarr v3 arrays and OME-Zarr 0.5 images; Zarr v2 and OME-Zarr 0.4 can be read.
+
+An image without an axis z is one slice, and so are its masks.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import numpy as np
 
 from vesuv.io.formats.units import common_unit, convert, parse_unit, unit_name
 from vesuv.io.formats.volume import (
+    IMAGE_2D_NDIM,
     NO_SPACING,
     FormatError,
     Origin,
@@ -18,9 +22,14 @@ from vesuv.io.formats.volume import (
     check_claimed_size,
     refuse_time_points,
     require_volume,
+    without_slice_axis,
 )
 from vesuv.types import Array, Spacing
 
+AXES = "czyx"
+"""Names of the axes of volumes, in their order."""
+_XARRAY_AXES = "_ARRAY_DIMENSIONS"
+"""Attribute in which xarray names the axes of an array of Zarr v2."""
 _CHUNK_EDGE = 64
 _MAX_CHUNKS = 20_000
 _MIN_CHUNK_VOXELS = 8**3
@@ -32,6 +41,8 @@ class ZarrGeometry:
 
     ome: dict[str, Any] | None
     attributes: dict[str, Any]
+    is_slice: bool = False
+    """Whether the image has no axis z, so that masks have none."""
 
 
 def read(path: Path) -> Volume:
@@ -42,8 +53,9 @@ def read(path: Path) -> Volume:
 
     node: Any = open_zarr(path)
     if isinstance(node, zarr.Array):
-        array = require_volume(_read_whole(node), "array")
-        return Volume(array, NO_SPACING, ZarrGeometry(None, dict(node.attrs)))
+        names = array_axes(node)
+        array = _reorder(_read_whole(node), names)
+        return Volume(array, NO_SPACING, array_geometry(node, names))
     image = multiscale_of(node)
     axes = [axis if isinstance(axis, dict) else {"name": axis} for axis in image["axes"]]
     level = node[image["datasets"][0]["path"]]
@@ -54,7 +66,36 @@ def read(path: Path) -> Volume:
     array = _reorder(_read_whole(level), names)
     geometry = level_geometry(image, axes)
     spacing, origin, unit = placement(names, geometry)
-    return Volume(array, spacing, ZarrGeometry(geometry, {}), origin=origin, unit=unit)
+    place = ZarrGeometry(geometry, {}, is_slice="z" not in names)
+    return Volume(array, spacing, place, origin=origin, unit=unit)
+
+
+def array_axes(node: Any) -> list[str]:
+    """Return the names of a plain array's axes: y, x with z, c or both in front.
+
+    Raises:
+        FormatError: It has another number of axes, or names them in another order.
+    """
+    if not IMAGE_2D_NDIM <= node.ndim <= len(AXES):
+        raise FormatError(
+            f"a volume has 3 dimensions (and channels in front), found {node.ndim} (array "
+            f"{tuple(node.shape)}); give a 3-D volume"
+        )
+    stated = getattr(node.metadata, "dimension_names", None) or node.attrs.get(_XARRAY_AXES, ())
+    names = [str(name).lower() for name in stated]
+    if len(names) != node.ndim or not {"y", "x"} <= set(names) <= set(AXES):
+        return list(AXES[-node.ndim :])
+    if names != [name for name in AXES if name in names]:
+        raise FormatError(
+            f"the axes of a plain array are in the order c, z, y, x, found {', '.join(names)}; "
+            "transpose it, or save it as OME-Zarr, whose axes may have any order"
+        )
+    return names
+
+
+def array_geometry(node: Any, names: list[str]) -> ZarrGeometry:
+    """Return the attributes of a plain array and whether it is one slice."""
+    return ZarrGeometry(None, dict(node.attrs), is_slice="z" not in names)
 
 
 def multiscale_of(group: Any) -> dict[str, Any]:
@@ -87,10 +128,12 @@ def _read_whole(node: Any) -> Array:
 
 
 def _reorder(array: Array, axes: list[str]) -> Array:
-    """The array with axes (z, y, x) or (c, z, y, x)."""
+    """The array with axes (z, y, x) or (c, z, y, x); without an axis z it is one slice."""
     for place in reversed(range(len(axes))):
         if axes[place] not in ("z", "y", "x", "c") and array.shape[place] == 1:
             array, axes = array.squeeze(place), axes[:place] + axes[place + 1 :]
+    if "z" not in axes and {"y", "x"} <= set(axes):
+        array, axes = array[np.newaxis], ["z", *axes]
     if "c" in axes and array.ndim == 4 and array.shape[axes.index("c")] == 1:
         array, axes = array.squeeze(axes.index("c")), [name for name in axes if name != "c"]
     order = ["c", "z", "y", "x"][-len(axes) :] if len(axes) in (3, 4) else axes
@@ -124,11 +167,14 @@ def placement(
             edges, offset = edges * transform["scale"], offset * transform["scale"]
         elif transform["type"] == "translation":
             offset, has_translation = offset + transform["translation"], True
-    units = {name: parse_unit(geometry["units"][name]) for name in ("z", "y", "x")}
+    units = {name: parse_unit(geometry["units"][name]) for name in "zyx" if name in axes}
     unit = common_unit(units.values())
-    spatial = [(axes.index(name), axis_unit) for name, axis_unit in units.items()]
-    z, y, x = (convert(float(edges[axis]), axis_unit, unit) for axis, axis_unit in spatial)
-    oz, oy, ox = (convert(float(offset[axis]), axis_unit, unit) for axis, axis_unit in spatial)
+    spacing, origin = {"z": NO_SPACING[0]}, {"z": 0.0}  # of one slice
+    for lengths, values in ((spacing, edges), (origin, offset)):
+        for name, axis_unit in units.items():
+            lengths[name] = convert(float(values[axes.index(name)]), axis_unit, unit)
+    z, y, x = (spacing[name] for name in "zyx")
+    oz, oy, ox = (origin[name] for name in "zyx")
     return (z, y, x), (oz, oy, ox) if has_translation else None, unit
 
 
@@ -137,12 +183,16 @@ def write(path: Path, array: Array, like: Volume | None) -> None:
     import zarr
 
     geometry = like.geometry if like and isinstance(like.geometry, ZarrGeometry) else None
+    array = without_slice_axis(array) if geometry and geometry.is_slice else array
     chunks = tuple(min(_CHUNK_EDGE, edge) if edge else 1 for edge in array.shape)
     chunks = (1, *chunks[1:]) if array.ndim == 4 else chunks
     is_plain_array = geometry.ome is None if geometry else like is None
     if is_plain_array:
         node = zarr.create_array(str(path), data=np.ascontiguousarray(array), chunks=chunks)
-        node.attrs.update(geometry.attributes if geometry else {})
+        attributes = dict(geometry.attributes) if geometry else {}
+        if len(attributes.get(_XARRAY_AXES, ())) != array.ndim:  # a mask of several channels
+            attributes.pop(_XARRAY_AXES, None)
+        node.attrs.update(attributes)
         return
     group = zarr.open_group(str(path), mode="w", zarr_format=3)
     group.create_array("0", data=np.ascontiguousarray(array), chunks=chunks)
@@ -162,7 +212,7 @@ def multiscales(ndim: int, ome: dict[str, Any], num_levels: int = 1) -> dict[str
     """Return OME-Zarr 0.5 metadata with the transformations and units of `ome`.
 
     Args:
-        ndim: 3 for (z, y, x), 4 for (c, z, y, x).
+        ndim: 2 for (y, x), 3 for (z, y, x), 4 for (c, z, y, x).
         ome: Geometry of the finest level.
         num_levels: Levels "0", "1", ..., each half as fine as the one before; a voxel covers those
             that it stands for.

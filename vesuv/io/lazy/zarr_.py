@@ -15,12 +15,18 @@ from vesuv.io.formats.volume import (
     refuse_time_points,
     require_volume,
 )
-from vesuv.io.formats.zarr_ import ZarrGeometry, level_geometry, multiscale_of, placement
+from vesuv.io.formats.zarr_ import (
+    AXES,
+    ZarrGeometry,
+    array_axes,
+    array_geometry,
+    level_geometry,
+    multiscale_of,
+    placement,
+)
 from vesuv.io.lazy.volume import LazyVolume, empty_array
 from vesuv.io.urls import is_url
 from vesuv.types import Array, Region
-
-_AXES = "czyx"
 
 
 def open_zarr_volume(path: str | Path, level: int, *, anonymous: bool) -> LazyVolume:
@@ -41,10 +47,10 @@ def open_zarr_volume(path: str | Path, level: int, *, anonymous: bool) -> LazyVo
         return _open_level(node, multiscale_of(node), level)
     if level != 0:
         raise FormatError(f"--level: a plain array has level 0 alone, found {level}; leave it")
-    names = ["c", "z", "y", "x"][-node.ndim :] if node.ndim in (3, 4) else []
+    names = array_axes(node)
     voxels = _voxels(node, names)
-    geometry = ZarrGeometry(None, dict(node.attrs))
-    return LazyVolume(voxels, Volume(_header_array(voxels), NO_SPACING, geometry))
+    header = Volume(_header_array(voxels), NO_SPACING, array_geometry(node, names))
+    return LazyVolume(voxels, header)
 
 
 def count_zarr_levels(path: str | Path, *, anonymous: bool) -> int:
@@ -84,9 +90,8 @@ def _open_level(group: Any, image: dict[str, Any], level: int) -> LazyVolume:
     geometry = level_geometry(image, axes, level)
     spacing, origin, unit = placement(names, geometry)
     voxels = _voxels(array, names)
-    header = Volume(
-        _header_array(voxels), spacing, ZarrGeometry(geometry, {}), origin=origin, unit=unit
-    )
+    place = ZarrGeometry(geometry, {}, is_slice="z" not in names)
+    header = Volume(_header_array(voxels), spacing, place, origin=origin, unit=unit)
     return LazyVolume(voxels, header)
 
 
@@ -98,7 +103,7 @@ class ZarrVoxels:
 
     Args:
         node: The array.
-        names: Names of its axes: z, y, x, possibly c, and others of length 1.
+        names: Names of its axes: y, x, possibly z and c, and others of length 1.
     """
 
     node: Any
@@ -107,7 +112,7 @@ class ZarrVoxels:
     @property
     def shape(self) -> tuple[int, int, int, int]:
         lengths = dict(zip(self.names, self.node.shape, strict=True))
-        return lengths.get("c", 1), lengths["z"], lengths["y"], lengths["x"]
+        return lengths.get("c", 1), lengths.get("z", 1), lengths["y"], lengths["x"]
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -121,16 +126,18 @@ class ZarrVoxels:
         if part.dtype.kind == "f" and np.isnan(self.node.fill_value):
             part = np.where(np.isnan(part), part.dtype.type(0), part)
         names = [name for name in self.names if name in by_name]
+        if "z" not in names:
+            part, names = part[np.newaxis][region[0]], ["z", *names]
         if "c" not in names:
             part, names = part[np.newaxis], ["c", *names]
-        ordered = part.transpose([names.index(name) for name in _AXES])
+        ordered = part.transpose([names.index(name) for name in AXES])
         return np.ascontiguousarray(ordered, ordered.dtype.newbyteorder("="))
 
 
 def _voxels(node: Any, names: list[str]) -> ZarrVoxels:
     lengths = dict(zip(names, node.shape, strict=len(names) > 0))
-    others = [name for name in names if name not in _AXES and lengths[name] != 1]
-    if not {"z", "y", "x"} <= set(names) or others or len(set(names)) != len(names):
+    others = [name for name in names if name not in AXES and lengths[name] != 1]
+    if not {"y", "x"} <= set(names) or others or len(set(names)) != len(names):
         raise FormatError(
             f"a volume has axes z, y, x and possibly c, found {names} with shape "
             f"{tuple(node.shape)}; give a single 3-D volume"
