@@ -8,7 +8,6 @@ torn, stray fibres are as bright as papyrus, and half of the volume is not label
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from vesuv.data.phantom_folder import CaseFolder, PhantomLayout, case_ids, start_phantom
+from vesuv.data.smooth_field import Field, smooth_field
 from vesuv.io import formats
 from vesuv.io.atomic import catch_write_errors
 from vesuv.io.tables import Cell, write_csv
@@ -28,8 +28,6 @@ _LAYOUT = PhantomLayout(
      for kind in ("images", "labels")},
     ("train.csv", "test.csv"),
 )  # fmt: skip
-
-Field = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -124,34 +122,18 @@ def make_phantom(
     with catch_write_errors(folder):
         ids = case_ids(num_cases, num_test, seed)
         start_phantom(folder, _LAYOUT, ids, overwrite=overwrite)
-        first = 0
-        for part, num in (("train", num_cases), ("test", num_test)):
-            if num:
-                numbers = range(first, first + num)
-                _write_part(folder, part, numbers, size, seed, scrolls, layers=layers)
-            first += num
-
-
-def _write_part(
-    folder: Path,
-    part: str,
-    numbers: Iterable[int],
-    size: int,
-    seed: int,
-    scrolls: int,
-    *,
-    layers: bool,
-) -> None:
-    """Write the volumes with these numbers, and their list."""
-    rows: list[dict[str, Cell]] = []
-    for index in numbers:
-        scroll = index % scrolls
-        case = f"{1000 * (seed + 1) + index}"
-        image, label = phantom_volume(seed * 100_003 + index, size, scroll, layers=layers)
-        for kind, volume in (("images", image), ("labels", label)):
-            formats.write(folder / f"{part}_{kind}" / f"{case}.tif", volume)
-        rows.append({"id": case, "scroll_id": scroll})
-    write_csv(folder / f"{part}.csv", rows)
+        numbers = {"train": range(num_cases), "test": range(num_cases, num_cases + num_test)}
+        for part, part_numbers in numbers.items():
+            rows: list[dict[str, Cell]] = []
+            for number in part_numbers:
+                scroll, name = number % scrolls, f"{1000 * (seed + 1) + number}"
+                volume_seed = seed * 100_003 + number
+                image, label = phantom_volume(volume_seed, size, scroll, layers=layers)
+                formats.write(folder / f"{part}_images" / f"{name}.tif", image)
+                formats.write(folder / f"{part}_labels" / f"{name}.tif", label)
+                rows.append({"id": name, "scroll_id": scroll})
+            if rows:
+                write_csv(folder / f"{part}.csv", rows)
 
 
 def phantom_volume(
@@ -172,14 +154,14 @@ def phantom_volume(
     rng = np.random.default_rng([seed, scroll])
     params = SCROLL_PARAMETERS[scroll % len(SCROLL_PARAMETERS)]
     depth, along, around = _sheets(rng, size, params)
-    tears = _smooth(rng, size, 14.0) > 1.9
+    tears = smooth_field(rng, size, 14.0) > 1.9
     papyrus = _papyrus(rng, depth, along, around, params)
     papyrus[tears] = 0.0
     surface = (depth >= 0.0) & (depth < SURFACE_THICKNESS) & ~tears
     label = np.where(surface, SURFACE, BACKGROUND).astype(np.uint8)
     if layers:
         label[(depth >= SURFACE_THICKNESS) & (depth < params.thickness) & ~tears] = OUTER_LAYER
-    label_field = _smooth(rng, size, 28.0)
+    label_field = smooth_field(rng, size, 28.0)
     label[label_field > np.quantile(label_field, rng.uniform(0.4, 0.6))] = UNLABELLED
     return _scan(rng, papyrus, params), label
 
@@ -202,7 +184,7 @@ def _sheets(
     # Angles are relative to the cube's bearing, so that the branch cut lies outside the cube.
     angle = np.arctan2(from_y, from_x) - (bearing - np.pi)
     angle = np.mod(angle + np.pi, 2 * np.pi) - np.pi
-    warp = params.waviness * _smooth(rng, size, 40.0) + _compression(rng, size, params, radius)
+    warp = params.waviness * smooth_field(rng, size, 40.0) + _compression(rng, size, params, radius)
     turns = ((radius + warp) / params.pitch + rng.uniform() - angle / (2 * np.pi)).astype(
         np.float32
     )
@@ -222,7 +204,7 @@ def _compression(
     low, high = float(radius.min()), float(radius.max())
     middle = rng.uniform(low + 0.35 * (high - low), high - 0.35 * (high - low))
     width = 1.5 * params.pitch
-    window = np.clip(0.7 + 0.3 * _smooth(rng, size, 80.0), 0.3, 1.0)
+    window = np.clip(0.7 + 0.3 * smooth_field(rng, size, 80.0), 0.3, 1.0)
     squeeze = (params.pitch / params.thickness - 0.9) * width
     push: Field = (squeeze * window * np.tanh((radius - middle) / width)).astype(np.float32)
     return push
@@ -236,7 +218,7 @@ def _papyrus(
     inner = depth < SURFACE_THICKNESS
     stripes = np.where(inner, _stripes(rng, along), _stripes(rng, around))
     density = np.where(inner, 1.20, 0.85) + params.fibre_contrast * stripes
-    density *= np.exp(0.2 * _smooth(rng, size, 24.0))
+    density *= np.exp(0.2 * smooth_field(rng, size, 24.0))
     return np.where(depth < params.thickness, density, 0.0).astype(np.float32)
 
 
@@ -252,7 +234,9 @@ def _scan(rng: np.random.Generator, papyrus: Field, params: ScrollParameters) ->
     ring = np.hypot(y - center[0], x - center[1]).astype(np.int64)
     rings = rng.normal(0.0, 0.05, int(ring.max()) + 1)[ring]
     grain = ndimage.gaussian_filter(rng.standard_normal(papyrus.shape, np.float32), 0.6)
-    image = matter + rings + 0.6 * _smooth(rng, size, 32.0) + params.noise * grain / grain.std()
+    image = (
+        matter + rings + 0.6 * smooth_field(rng, size, 32.0) + params.noise * grain / grain.std()
+    )
     grey: NDArray[np.uint8] = np.clip(np.rint(image * params.gain + 35.0), 0, 255).astype(np.uint8)
     return grey
 
@@ -275,29 +259,3 @@ def _stripes(rng: np.random.Generator, position: Field) -> Field:
     profile = ndimage.gaussian_filter1d(rng.standard_normal(int(position.max()) - low + 2), 1.2)
     stripes: Field = (profile / profile.std())[(position - low).astype(np.int64)]
     return stripes
-
-
-def _smooth(rng: np.random.Generator, size: int, scale: float) -> Field:
-    """A random field that varies over `scale` voxels, mean 0, deviation 1 before interpolation."""
-    coarse = rng.standard_normal((int(np.ceil(size / scale)) + 3,) * 3)
-    grid = np.arange(size, dtype=np.float64) / scale + 1.0 + rng.uniform(0.0, 0.5)
-    for axis in range(3):
-        coarse = _interpolate(coarse, grid, axis)
-    field: Field = (coarse / 0.6).astype(np.float32)
-    return field
-
-
-def _interpolate(
-    values: NDArray[np.float64], at: NDArray[np.float64], axis: int
-) -> NDArray[np.float64]:
-    """Quadratic B-spline along one axis; unlike `ndimage.zoom` it is separable."""
-    nearest = np.rint(at).astype(np.int64)
-    offset = at - nearest
-    weights = (0.5 * (0.5 - offset) ** 2, 0.75 - offset**2, 0.5 * (0.5 + offset) ** 2)
-    shape = [1, 1, 1]
-    shape[axis] = -1
-    total = sum(
-        np.take(values, nearest + shift, axis=axis) * weight.reshape(shape)
-        for shift, weight in zip((-1, 0, 1), weights, strict=True)
-    )
-    return np.asarray(total)

@@ -8,17 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from vesuv.config.labels import LabelsConfig
-from vesuv.data.layouts import read_groups
-from vesuv.errors import InputError, InputErrors, command
+from vesuv.errors import InputError, InputErrors
+from vesuv.evaluation.matched_folders import (
+    MatchedFolder,
+    check_output,
+    match_folders,
+    read_case_groups,
+)
 from vesuv.evaluation.measure import IgnoredVoxels
 from vesuv.evaluation.measures import OVERLAP, find_measure, parse_measures
-from vesuv.evaluation.pairs import CaseFiles, by_id, find_pairs, labels_in, name_folders
-from vesuv.evaluation.pictures import Picture, PictureSource
+from vesuv.evaluation.pairs import CaseFiles
+from vesuv.evaluation.pictures import PictureSource
 from vesuv.evaluation.score_tables import cases_table, comparison_table, markdown, means_table
 from vesuv.evaluation.scoring import (
     Outcome,
     Scoring,
-    Task,
     confusion_of,
     first_unit,
     score_cases,
@@ -31,15 +35,12 @@ from vesuv.evaluation.summary import (
     summarise,
     worst_first,
 )
-from vesuv.io.places import check_no_links, contains
 from vesuv.io.printable import number_of
-from vesuv.io.tables import TextTable, read_json_or_none, write_csv, write_json, write_text
+from vesuv.io.tables import TextTable, write_csv, write_json, write_text
 from vesuv.types import Progress, no_progress
 
 _CASES_IN_SUMMARY = 10
 """Cases that summary.md lists."""
-_RECORDS = "case_scores"
-"""Folder of the records of all cases."""
 
 
 @dataclass(frozen=True)
@@ -82,16 +83,6 @@ class FolderScores:
     """A sentence for each case that could not be scored or drawn."""
 
 
-@dataclass(frozen=True)
-class _Folder:
-    """One folder of predictions, matched with the labels."""
-
-    name: str
-    tasks: tuple[Task, ...]
-    num_left_out: int
-    """Labels without a prediction."""
-
-
 def score_folders(
     predictions: Sequence[Path],
     labels: Path,
@@ -121,10 +112,10 @@ def score_folders(
         InputError: Nothing to match, or no case of a folder can be scored.
     """
     images = None if pictures is None else pictures.images
-    _check_output(output, {"labels": labels, "images": images})
+    check_output(output, {"labels": labels, "images": images})
     scoring = _scoring(options)
-    groups = _groups(options.groups, labels)
-    folders, faults = _match(predictions, labels, output, pictures)
+    groups = read_case_groups(options.groups, labels)
+    folders, faults = match_folders(predictions, labels, output, pictures)
     tasks = [task for folder in folders for task in folder.tasks]
     if any(find_measure(name).has_unit for name in scoring.measures):
         scoring = replace(scoring, unit=first_unit(tasks))
@@ -152,27 +143,13 @@ def planned_cases(
         InputErrors: A prediction has no label.
     """
     images = None if pictures is None else pictures.images
-    _check_output(output, {"labels": labels, "images": images})
+    check_output(output, {"labels": labels, "images": images})
     _scoring(options)
-    _groups(options.groups, labels)
-    folders, faults = _match(predictions, labels, output, pictures)
+    read_case_groups(options.groups, labels)
+    folders, faults = match_folders(predictions, labels, output, pictures)
     if faults:
         raise InputErrors(faults)
     return [task.files for folder in folders for task in folder.tasks]
-
-
-def _check_output(output: Path, inputs: Mapping[str, Path | None]) -> None:
-    """Refuse a folder of labels or images, or with files named like the results of another."""
-    for kind, folder in inputs.items():
-        if folder is not None and contains(folder, output):
-            raise InputError(f"--output: {output} holds the {kind}; name another folder")
-    check_no_links([output / _RECORDS])
-    files = [output / name for name in ("summary.json", "scores.csv", "summary.md")]
-    existing = [path for path in files if path.exists()]
-    if existing and "ignored" not in (read_json_or_none(files[0]) or {}):
-        raise InputError(
-            f"--output: {existing[0]} was not written by {command('evaluate')}; name another folder"
-        )
 
 
 def write_scores(scores: FolderScores, output: Path) -> list[Path]:
@@ -216,38 +193,8 @@ def _scoring(options: ScoreOptions) -> Scoring:
     return Scoring(options.schema, measures, ignored_voxels, overwrite=options.overwrite)
 
 
-def _groups(path: Path | None, labels: Path) -> dict[str, str | None]:
-    groups = read_groups(path or labels.parent / "train.csv")
-    if groups is None and path is not None:
-        raise InputError(f"--groups: {path} is not there; give a CSV with columns id,scroll_id")
-    return groups or {}
-
-
-def _match(
-    predictions: Sequence[Path], labels: Path, output: Path, pictures: PictureSource | None
-) -> tuple[list[_Folder], list[str]]:
-    """Find the files of each case; also return a fault for each prediction without a label."""
-    images = {} if pictures is None else by_id(pictures.images)
-    folders: list[_Folder] = []
-    faults: list[str] = []
-    for name, path in name_folders(predictions).items():
-        part = name if len(predictions) > 1 else "."
-        pairs, unmatched = find_pairs(path, labels)
-        faults += unmatched
-        tasks = []
-        for files in pairs:
-            picture = None
-            if pictures is not None:
-                image = images.get(files.id) or images.get(f"{files.id}_0000")
-                picture = Picture(image, output / part / f"{files.id}.png", pictures)
-            record = output / _RECORDS / part / f"{files.id}.json"
-            tasks.append(Task(files, record, picture))
-        folders.append(_Folder(name, tuple(tasks), len(labels_in(labels)) - len(pairs)))
-    return folders, faults
-
-
 def _case_scores(
-    folders: Sequence[_Folder],
+    folders: Sequence[MatchedFolder],
     outcomes: Sequence[Outcome],
     scoring: Scoring,
     groups: Mapping[str, str | None],
@@ -265,7 +212,7 @@ def _case_scores(
 
 
 def _summarise(
-    folders: Sequence[_Folder],
+    folders: Sequence[MatchedFolder],
     cases: Sequence[CaseScores],
     scoring: Scoring,
     faults: Sequence[str],
