@@ -7,9 +7,6 @@ not interrupted.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -23,17 +20,19 @@ from vesuv.curves.matching import CurveLoss
 from vesuv.curves.page import write_page
 from vesuv.curves.strips import StripSampler
 from vesuv.curves.validation import MEASURE, FoldLogs, LogValidation, epoch_text
-from vesuv.errors import InputError, Interrupted
+from vesuv.errors import InputError
 from vesuv.runs.checkpoints import first_difference
 from vesuv.runs.folder import RunFolder
 from vesuv.runs.records import Finding
-from vesuv.runs.writer import write_diagnosis
+from vesuv.runs.writer import Position, write_diagnosis
 from vesuv.runtime.interruption import StopRequest
 from vesuv.runtime.machine import Machine
 from vesuv.training.averaging import Averages
+from vesuv.training.early_end import TimeLimit, save_on_interrupt
 from vesuv.training.optimizers import build_optimizer
 from vesuv.training.reporting import SILENT, Listener, MetricsRow, Reporter, StepProgress
 from vesuv.training.schedules.lr_schedule import LRSchedule
+from vesuv.training.step_clock import StepClock
 
 _SUMS = ("loss", "loss_class", "loss_parameters", "loss_mask", "strips_with_picks")
 
@@ -109,8 +108,7 @@ class CurvesTrainer:
             InputError: The folder cannot be written, or the network has diverged.
             Interrupted: A signal came; the run is saved.
         """
-        minutes = self.config.runtime.max_minutes or float("inf")
-        deadline = time.monotonic() + 60 * minutes
+        time_limit = TimeLimit(self.config.runtime.max_minutes, self.machine.group)
         position = (self.epoch, self.step)
         reporter = Reporter(
             self.run, position, self.machine.group, self.listener, write_page=write_page
@@ -118,11 +116,11 @@ class CurvesTrainer:
         with self.stop_request, reporter:
             self._say_start(reporter, position)
             reason = f"All {self._epochs} epochs done"
-            with self._save_on_interrupt(reporter):
+            with save_on_interrupt(reporter, self._save_last):
                 while self.epoch < self._epochs:
                     self._train_epoch(reporter)
-                    if time.monotonic() > deadline and self.epoch < self._epochs:
-                        reason = f"Stopped after runtime.max_minutes={minutes:g}; --resume goes on"
+                    if self.epoch < self._epochs and time_limit.is_reached():
+                        reason = time_limit.reason
                         break
             reporter.event((self.epoch, self.step), "stop", reason)
             reporter.conclude(self._diagnose(reporter))
@@ -132,30 +130,18 @@ class CurvesTrainer:
     def _epochs(self) -> int:
         return self.config.train.epochs
 
-    @contextmanager
-    def _save_on_interrupt(self, reporter: Reporter) -> Iterator[None]:
-        try:
-            yield
-        except Interrupted as signal:
-            self._save_last()
-            line = f"Stopped by {signal} and saved at step {self.step}; --resume goes on"
-            reporter.event((self.epoch, self.step), "stop", line)
-            raise Interrupted(f"{self.run.path}: epoch {self.epoch}: {line}") from None
-
     def _train_epoch(self, reporter: Reporter) -> None:
         """Train the rest of an epoch, validate where it is due, and save."""
-        start, first = time.monotonic(), self.step
-        steps = self.config.train.steps_per_epoch
+        steps, clock = self.config.train.steps_per_epoch, StepClock(self.config.strips.batch_size)
         self.detector.train()
         while self.step < steps:
             self.stop_request.check()
             norm = self._train_step()
-            rate = (self.step - first) * self.config.strips.batch_size / (time.monotonic() - start)
-            reporter.listener.step(StepProgress(self.epoch, self._epochs, self.step, steps, rate))
-        seconds = max(time.monotonic() - start, 1e-9)
+            progress = StepProgress(self.epoch, self._epochs, self.step, steps, clock.count_step())
+            reporter.listener.step(progress)
         row: MetricsRow = {f"train/{name}": value / steps for name, value in self.sums.items()}
-        row |= {"train/gradient_norm": norm, "lr": self.schedule.lr, "seconds": seconds}
-        row["strips_per_second"] = (steps - first) * self.config.strips.batch_size / seconds
+        row |= {"train/gradient_norm": norm, "lr": self.schedule.lr, "seconds": clock.seconds}
+        row["strips_per_second"] = clock.num_patches / clock.seconds
         every = self.config.train.validate_every
         if (self.epoch + 1) % every == 0 or self.epoch + 1 == self._epochs:
             row |= self._validate()
@@ -213,7 +199,8 @@ class CurvesTrainer:
         self.schedule.after_validation(measure, num_steps)
         return row
 
-    def _save_last(self) -> None:
+    def _save_last(self) -> Position:
+        """Save last.pt; return epoch, and number of its finished steps."""
         state: dict[str, Any] = {
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state(),
@@ -227,8 +214,9 @@ class CurvesTrainer:
         save_detector(
             self.run.checkpoint("last"), self.detector, self.config, self.epoch, training=state
         )
+        return self.epoch, self.step
 
-    def _say_start(self, reporter: Reporter, position: tuple[int, int]) -> None:
+    def _say_start(self, reporter: Reporter, position: Position) -> None:
         train, validation = self.logs.train, self.logs.validation
         num_parameters = sum(p.numel() for p in self.detector.parameters())
         num_picks = sum(len(log.picks) for log in train)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
+import torch
 from torch import nn
 
 from vesuv.config import Config
+from vesuv.config.training import RuntimeConfig
 from vesuv.losses import build_losses, num_distances
 from vesuv.losses.compound import Compound
-from vesuv.models import build_model
+from vesuv.models import build_model, recompute_levels
 from vesuv.models.distance_output import add_distance_output
 from vesuv.types import Spacing
 
@@ -22,6 +24,17 @@ def build_training_network(config: Config) -> nn.Module:
     if channels:
         add_distance_output(network, channels)
     return network
+
+
+def memory_format(runtime: RuntimeConfig) -> torch.memory_format:
+    """Return the order in which weights and patches lie in memory."""
+    return torch.channels_last_3d if runtime.channels_last else torch.contiguous_format
+
+
+def place_network(network: nn.Module, runtime: RuntimeConfig, device: torch.device) -> nn.Module:
+    """Move a network to the device where it trains, in the order and with the memory of runtime."""
+    recompute_levels(network, runtime.recompute_levels)
+    return network.to(device).to(memory_format=memory_format(runtime))  # type: ignore[call-overload, no-any-return]
 
 
 def build_compound(config: Config, spacings: Sequence[Spacing] = ()) -> Compound:

@@ -9,28 +9,27 @@ run can be saved after any step and resumed with the same result.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 
 from vesuv.config import Config
-from vesuv.errors import Interrupted
-from vesuv.models import recompute_levels
 from vesuv.runs.checkpoints import Checkpoint
 from vesuv.runs.folder import RunFolder
 from vesuv.runs.records import Finding
 from vesuv.runs.writer import Position
 from vesuv.runtime.interruption import StopRequest
 from vesuv.runtime.machine import Machine
+from vesuv.training.early_end import TimeLimit, save_on_interrupt
 from vesuv.training.fold_data import FoldData
 from vesuv.training.loader import PatchLoader, explain_killed_workers
 from vesuv.training.log_lines import start_line, train_line
 from vesuv.training.nan_guard import NanGuard
+from vesuv.training.network import memory_format, place_network
 from vesuv.training.policies import Policies
 from vesuv.training.reconstruction import Reconstruction, spatial_augmentation
 from vesuv.training.reporting import SILENT, Listener, MetricsRow, Reporter, StepProgress
 from vesuv.training.step import TrainingStep
+from vesuv.training.step_clock import StepClock
 from vesuv.training.task import LossWeights, Segmentation, Task
 from vesuv.training.train_state import TrainProgress, TrainState
 from vesuv.training.weight_noise import WeightNoise
@@ -65,15 +64,11 @@ class Trainer:
         self.steps_per_epoch = config.train.steps_per_epoch or max(
             1, len(data.train) // config.sampling.batch_size
         )
-        memory_format = (
-            torch.channels_last_3d if config.runtime.channels_last else torch.contiguous_format
-        )
         self.is_segmentation = config.train.task == "segmentation"
         kind = Segmentation if self.is_segmentation else Reconstruction
         self.task: Task = kind(config, data, machine)
         network = self.task.build_network()
-        recompute_levels(network, config.runtime.recompute_levels)
-        self.network = network.to(machine.device).to(memory_format=memory_format)  # type: ignore[call-overload]
+        self.network = place_network(network, config.runtime, machine.device)
         self.state = TrainState(
             config, data.normalizer, run, self.network, self.steps_per_epoch, machine
         )
@@ -89,7 +84,7 @@ class Trainer:
             machine,
             gradient_clip=config.train.gradient_clip,
             accumulate=config.runtime.accumulate,
-            memory_format=memory_format,
+            memory_format=memory_format(config.runtime),
         )
         self.policies = Policies(config, self.state, run, self.task.measure, self.steps_per_epoch)
         self.nan_guard = NanGuard(self.group)
@@ -125,7 +120,7 @@ class Trainer:
             InputError: The configuration or the data are wrong, or the folder cannot be written.
             Interrupted: A signal came; the run is saved.
         """
-        self.deadline = time.monotonic() + 60 * (self.config.runtime.max_minutes or float("inf"))
+        self.time_limit = TimeLimit(self.config.runtime.max_minutes, self.group)
         self.validation = self.task.validation(self.state, self.stop_request.check)
         loader = self._loader()
         reporter = Reporter(self.run, self.position, self.group, self.listener)
@@ -138,7 +133,7 @@ class Trainer:
             ):
                 self.validation.start_monitor(reporter)
                 self._log_start(reporter)
-                with self._save_on_interrupt(reporter):
+                with save_on_interrupt(reporter, lambda: self._save(reporter)):
                     stop_reason = self._train_epochs(loader, reporter)
                 reporter.event(self.position, "stop", stop_reason)
                 reporter.conclude(self.findings)
@@ -146,19 +141,6 @@ class Trainer:
         finally:
             loader.close()
         return self.progress
-
-    @contextmanager
-    def _save_on_interrupt(self, reporter: Reporter) -> Iterator[None]:
-        try:
-            yield
-        except Interrupted as signal:
-            self._report_skipped_steps(reporter)
-            self.state.save_last()
-            epoch, step = self.position
-            stop_reason = f"Stopped by {signal} and saved at step {step}; --resume goes on"
-            reporter.event((epoch, step), "stop", stop_reason)
-            reporter.page()
-            raise Interrupted(f"{self.run.path}: epoch {epoch}: {stop_reason}") from None
 
     def _loader(self) -> PatchLoader:
         config, data, machine = self.config, self.data, self.machine
@@ -193,7 +175,7 @@ class Trainer:
         if progress.step == 0:
             self._before_epoch(epoch, reporter)
         row = self._train_steps(loader, weights, reporter)
-        seconds_left = self.deadline - time.monotonic()
+        seconds_left = self.time_limit.seconds_left
         if row["patches_per_second"]:
             reporter.log(train_line(config, self.position, row, self.steps_per_epoch, seconds_left))
         row |= {f"weight/{name}": weight for name, weight in weights.items()}
@@ -220,10 +202,9 @@ class Trainer:
         return stop_reason
 
     def _time_limit_reason(self, run_is_complete: bool) -> str | None:
-        if run_is_complete or not self._any_process(time.monotonic() > self.deadline):
-            return None
-        minutes = self.config.runtime.max_minutes
-        return f"Stopped after runtime.max_minutes={minutes}; --resume goes on"
+        return (
+            None if run_is_complete or not self.time_limit.is_reached() else self.time_limit.reason
+        )
 
     def _before_epoch(self, epoch: int, reporter: Reporter) -> None:
         line = self.task.start_line(epoch)
@@ -238,36 +219,26 @@ class Trainer:
         self, loader: PatchLoader, weights: LossWeights, reporter: Reporter
     ) -> MetricsRow:
         """Run the remaining steps of the epoch, up to the time limit."""
-        progress, epoch = self.progress, self.progress.epoch
-        batch_size = self.config.sampling.batch_size
-        start, first_step = time.monotonic(), progress.step
-        wait_seconds, lr = 0.0, self.state.lr_schedule.lr
+        progress, epoch, num_steps = self.progress, self.progress.epoch, self.steps_per_epoch
+        clock, lr = StepClock(self.config.sampling.batch_size), self.state.lr_schedule.lr
         self.network.train()
-        batches = iter(loader.epoch(epoch, first_step))
-        for step in range(first_step, self.steps_per_epoch):
+        batches = iter(loader.epoch(epoch, progress.step))
+        for step in range(progress.step, num_steps):
             if step:  # not before step 0: weight noise is already added
                 self.stop_request.check()
-            wait_start = time.monotonic()
-            batch = next(batches)
-            wait_seconds += time.monotonic() - wait_start
+            with clock.waiting():
+                batch = next(batches)
             lr = self._train_step(step, batch, weights)
             self._after_step(reporter)
-            rate = (progress.step - first_step) * batch_size / (time.monotonic() - start)
-            reporter.listener.step(
-                StepProgress(
-                    epoch, self.config.train.epochs, progress.step, self.steps_per_epoch, rate
-                )
-            )
-            if self._any_process(time.monotonic() > self.deadline):
+            epochs, rate = self.config.train.epochs, clock.count_step()
+            reporter.listener.step(StepProgress(epoch, epochs, progress.step, num_steps, rate))
+            if self.time_limit.is_reached():
                 break
         self._report_skipped_steps(reporter)
-        seconds = max(time.monotonic() - start, 1e-9)
         return {
             **self.state.epoch_metrics.row(),
             "lr": lr,
-            "seconds": seconds,
-            "patches_per_second": (progress.step - first_step) * batch_size / seconds,
-            "loader_wait_share": wait_seconds / seconds,
+            **clock.row(),
             "skipped_steps": progress.skipped_steps,
         }
 
@@ -300,13 +271,15 @@ class Trainer:
             self._report_skipped_steps(reporter)
             self.policies.limit_non_finite(reporter)
         minutes = (time.monotonic() - self.state.saved_at) / 60
-        if self._any_process(minutes > self.config.checkpoint.every_minutes):
-            self._report_skipped_steps(reporter)
-            self.state.save_last()
+        # the clocks of processes differ
+        if self.group.any_process(minutes > self.config.checkpoint.every_minutes)[0]:
+            self._save(reporter)
 
-    def _any_process(self, flag: bool) -> bool:
-        """Return whether the flag is set in any process; the clocks of processes differ."""
-        return self.group.any_process(flag)[0]
+    def _save(self, reporter: Reporter) -> Position:
+        """Save last.pt; return the position."""
+        self._report_skipped_steps(reporter)
+        self.state.save_last()
+        return self.position
 
     def _report_skipped_steps(self, reporter: Reporter) -> None:
         for skipped in self.nan_guard.pop_skipped_steps():
