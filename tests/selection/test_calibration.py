@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from vesuv.config.labels import LabelsConfig
-from vesuv.selection.calibration import LevelCounts, calibrate_selection, fit_temperature
+from vesuv.selection.calibration import calibrate_selection, fit_temperature
 from vesuv.selection.class_search import search_classes
+from vesuv.selection.level_counts import LevelCounts
 from vesuv.selection.search import search
 
 HIGH, LOW = 0.9025, 0.0975
@@ -37,7 +38,7 @@ def test_voxels_are_counted_by_levels_and_class() -> None:
 def test_counts_of_many_channels_and_chunks_add_up(
     channels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vesuv.selection.calibration._CHUNK", 30)
+    monkeypatch.setattr("vesuv.selection.level_counts._CHUNK", 30)
     rng = np.random.default_rng(channels)
     levels = rng.integers(0, 3, (channels, 100)).astype(np.uint8)
     classes = rng.integers(0, 2, 100).astype(np.uint8)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -39,7 +39,7 @@ class Overlap:
 
     def as_dict(self) -> dict[str, float]:
         """Return the scores by name, in the order in which tables show them."""
-        return asdict(self)
+        return dict(vars(self))
 
 
 def confusion(prediction: Tensor, label: Tensor, valid: Tensor, num_classes: int) -> Tensor:
@@ -73,7 +73,13 @@ def scores(matrix: Tensor, members: Sequence[Sequence[int]] | None = None) -> Ov
         matrix: Counts (C, C) from `confusion`; fetched to the host here.
         members: Class indices of each target; None: every foreground class is one.
     """
-    counts: list[list[int]] = matrix.tolist()
+    return count_scores(matrix.tolist(), members)
+
+
+def count_scores(
+    counts: Sequence[Sequence[int]], members: Sequence[Sequence[int]] | None = None
+) -> Overlap:
+    """Return `scores` of a confusion matrix as numbers: row by label, column by prediction."""
     num_classes = len(counts)
     total = sum(map(sum, counts))
     if total == 0:

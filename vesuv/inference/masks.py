@@ -134,7 +134,12 @@ def weighted_probs(probs: Tensor, weights: Sequence[float]) -> Tensor:
 
 def likeliest(weighted: Tensor) -> Tensor:
     """Return the index of the highest of (k, z, y, x), of equal ones the last; uint8."""
-    return (len(weighted) - 1 - weighted.flip(0).argmax(dim=0)).to(torch.uint8)
+    highest = weighted[0].clone()
+    winner = torch.zeros(highest.shape, dtype=torch.uint8)
+    for index, channel in enumerate(weighted[1:], start=1):  # many times as fast as argmax
+        winner.masked_fill_(channel >= highest, index)
+        torch.maximum(highest, channel, out=highest)
+    return winner
 
 
 def likeliest_claim(weighted: Tensor, claims: Iterable[Mask]) -> ClassArray:

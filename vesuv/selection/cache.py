@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,21 @@ from vesuv.io.tables import write_json
 from vesuv.runs.own_files import CACHE_KEY, cache_checkpoint, remove_cache
 
 FOLDER = Path("distribution") / "probabilities"
+_MAX_BYTES = 1 << 28
+"""Bytes of levels that stay in memory, so that many small cases are read once."""
+
+
+class _Memory:
+    """Levels that were read, as long as there is room for them."""
+
+    def __init__(self) -> None:
+        self.levels: dict[str, Tensor] = {}
+        self._num_bytes = 0
+
+    def keep(self, case: str, levels: Tensor) -> None:
+        if case not in self.levels and self._num_bytes + levels.nbytes <= _MAX_BYTES:
+            self.levels[case] = levels
+            self._num_bytes += levels.nbytes
 
 
 @dataclass(frozen=True)
@@ -36,6 +51,7 @@ class ProbabilityCache:
     folder: Path
     overlap: bool = False
     """Whether the channels are regions, see `quantise`."""
+    _memory: _Memory = field(default_factory=_Memory, compare=False, repr=False)
 
     @classmethod
     def open(
@@ -69,7 +85,7 @@ class ProbabilityCache:
         write(self._path(case), quantise(probs, overlap=self.overlap).numpy())
 
     def read(self, case: StoredCase) -> Tensor:
-        """Return the levels (k, z, y, x), uint8, of a case.
+        """Return the levels (k, z, y, x), uint8, of a case; they are shared, not to be changed.
 
         Raises:
             InputError: They are missing or damaged.
@@ -79,10 +95,16 @@ class ProbabilityCache:
             raise InputError(f"{self._path(case)}: is gone or damaged; run the command again")
         return levels
 
+    def __reduce__(self) -> tuple[type[ProbabilityCache], tuple[Path, bool]]:
+        """Leave out what is in memory; another process reads the files."""
+        return ProbabilityCache, (self.folder, self.overlap)
+
     def _path(self, case: StoredCase) -> Path:
         return self.folder / f"{case.id}.zarr"
 
     def _levels(self, case: StoredCase) -> Tensor | None:
+        if case.id in self._memory.levels:
+            return self._memory.levels[case.id]
         path = self._path(case)
         if not path.exists():
             return None
@@ -91,7 +113,10 @@ class ProbabilityCache:
         except InputError:
             return None  # damaged: the case is predicted again
         matches = levels.shape[1:] == case.native_shape and levels.dtype == torch.uint8
-        return levels if matches else None
+        if not matches:
+            return None
+        self._memory.keep(case.id, levels)
+        return levels
 
 
 def _checkpoint_digest(folder: Path) -> str | None:

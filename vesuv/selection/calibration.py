@@ -2,7 +2,8 @@
 
 Every sigmoid, and every softmax, has one temperature: that of the smallest negative log-likelihood
 over the judged voxels of all cases. A voxel's likelihood depends on its levels and its class alone,
-so each case is read once and its voxels are counted by them.
+so each case is read once and its voxels are counted by them; the counts without a part of the cases
+are a difference.
 """
 
 from __future__ import annotations
@@ -13,80 +14,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from torch import Tensor
-from torch.nn import functional as F
 
 from vesuv.config.labels import Targets
 from vesuv.data.labels import IGNORE
 from vesuv.evaluation.calibration import Reliability, counted_reliability
-from vesuv.inference.levels import dequantise
 from vesuv.inference.temperature import logits_of, with_temperature
+from vesuv.selection.level_counts import LevelCounts, PooledCounts
 from vesuv.selection.search import SearchResult
 from vesuv.types import ClassArray
 
 LIMITS = (0.1, 10.0)
 """Smallest and largest temperature that is tried."""
-_CHUNK = 1 << 22  # voxels that are sorted together
-
-
-@dataclass(frozen=True)
-class LevelCounts:
-    """Number of voxels by their levels and class.
-
-    Args:
-        levels: (k, n) uint8, see `vesuv.inference.levels`.
-        classes: (n,) class, or 1 inside a region.
-        voxels: (n,) number of voxels.
-    """
-
-    levels: NDArray[np.uint8]
-    classes: NDArray[np.uint8]
-    voxels: NDArray[np.int64]
-
-    @classmethod
-    def of(cls, levels: NDArray[np.uint8], classes: NDArray[np.uint8]) -> LevelCounts:
-        """Count the voxels of levels (k, voxels) and classes (voxels)."""
-        rows = np.vstack([levels, classes[None]])
-        parts = [
-            _distinct_columns(rows[:, start : start + _CHUNK])
-            for start in range(0, max(rows.shape[1], 1), _CHUNK)
-        ]
-        distinct = np.concatenate([part for part, _ in parts], axis=1)
-        voxels = np.concatenate([counts for _, counts in parts])
-        return cls(distinct[:-1], distinct[-1], voxels)
-
-    @classmethod
-    def pooled(cls, parts: Sequence[LevelCounts]) -> LevelCounts:
-        """Return the voxels of several cases together."""
-        return cls(
-            np.concatenate([one.levels for one in parts], axis=1),
-            np.concatenate([one.classes for one in parts]),
-            np.concatenate([one.voxels for one in parts]),
-        )
-
-    @property
-    def probs(self) -> Tensor:
-        """Probabilities (k, n) that the levels stand for."""
-        return dequantise(torch.from_numpy(self.levels)).double()
-
-
-def _distinct_columns(
-    rows: NDArray[np.uint8],
-) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return the distinct columns of (r, n), and how often each occurs.
-
-    Columns of up to 8 bytes are sorted as whole numbers, which is many times as fast.
-    """
-    num_bytes = next((size for size in (2, 4, 8) if size >= len(rows)), None)
-    if num_bytes is None:
-        return np.unique(rows, axis=1, return_counts=True)
-    padded = np.zeros((rows.shape[1], num_bytes), np.uint8)
-    padded[:, : len(rows)] = rows.T
-    numbers, counts = np.unique(padded.view(f"u{num_bytes}"), return_counts=True)
-    return numbers[:, None].view(np.uint8).T[: len(rows)], counts
 
 
 def fit_temperature(counts: LevelCounts) -> float:
@@ -95,16 +36,21 @@ def fit_temperature(counts: LevelCounts) -> float:
     Source:
         Guo et al., On calibration of modern neural networks, ICML 2017, section 4.2.
     """
-    logits, classes = logits_of(counts.probs), torch.from_numpy(counts.classes).long()
-    voxels = torch.from_numpy(counts.voxels).double()
+    logits, voxels = logits_of(counts.probs).numpy(), counts.voxels.astype(np.float64)
+    if len(logits) == 1:
+        of_label = logits[0] * counts.classes
+    else:
+        of_label = np.take_along_axis(logits, counts.classes[None].astype(np.int64), axis=0)[0]
+    label_sum = float(of_label @ voxels)
 
     def loss(log_temperature: float) -> float:
         scaled = logits / math.exp(log_temperature)
         if len(scaled) == 1:
-            each = F.binary_cross_entropy_with_logits(scaled[0], classes.double(), reduction="none")
-        else:
-            each = F.cross_entropy(scaled.T, classes, reduction="none")
-        return float((each * voxels).sum() / voxels.sum())
+            normaliser = np.logaddexp(0.0, scaled[0])
+        else:  # logarithms of probabilities from SMALLEST up: no exponential is 0
+            normaliser = np.log(np.exp(scaled).sum(axis=0))
+        total = float(normaliser @ voxels) - label_sum / math.exp(log_temperature)
+        return total / float(voxels.sum())
 
     low, high = map(math.log, LIMITS)
     # convex in 1 / temperature, so there is one minimum
@@ -206,24 +152,26 @@ def calibrate_selection(result: SearchResult) -> Calibration:
         )
         for case in problem.cases
     ]  # fmt: skip
+    heads = [PooledCounts.of(one) for one in zip(*by_case, strict=True)]
     rounds = []
     for part_name, part in problem.parts.items():
-        inside = [heads for heads, is_in in zip(by_case, part, strict=True) if is_in]
-        rest = [heads for heads, is_in in zip(by_case, part, strict=True) if not is_in]
-        if not (_num_voxels(inside) and _num_voxels(rest)):
+        inside = [head.within(part) for head in heads]
+        rest = [head.without(part) for head in heads]
+        if not (len(inside[0].voxels) and len(rest[0].voxels)):
             continue
-        temperature = _fit(rest)
+        temperature = tuple(map(fit_temperature, rest))
         before, after = _reliabilities(inside, temperature, problem.targets)
         rounds.append(Round(part_name, temperature, before, after))
-    temperature = _fit(by_case)
-    before, after = _reliabilities(by_case, temperature, problem.targets)
+    everything = [head.pooled for head in heads]
+    temperature = tuple(map(fit_temperature, everything))
+    before, after = _reliabilities(everything, temperature, problem.targets)
     return Calibration(
         problem.targets, temperature, before, after, problem.part_kind, tuple(rounds)
     )
 
 
 _Heads = list[LevelCounts]
-"""Voxels of one case, of each sigmoid or of the softmax."""
+"""Voxels of some cases, of each sigmoid or of the softmax."""
 
 
 def _heads(levels: NDArray[np.uint8], label: ClassArray, targets: Targets) -> _Heads:
@@ -237,25 +185,13 @@ def _heads(levels: NDArray[np.uint8], label: ClassArray, targets: Targets) -> _H
     ]
 
 
-def _num_voxels(cases: Sequence[_Heads]) -> int:
-    return sum(int(heads[0].voxels.sum()) for heads in cases)
-
-
-def _pool_cases(cases: Sequence[_Heads]) -> _Heads:
-    return [LevelCounts.pooled(one) for one in zip(*cases, strict=True)]
-
-
-def _fit(cases: Sequence[_Heads]) -> tuple[float, ...]:
-    return tuple(fit_temperature(head) for head in _pool_cases(cases))
-
-
 def _reliabilities(
-    cases: Sequence[_Heads], temperature: Sequence[float], targets: Targets
+    heads: _Heads, temperature: Sequence[float], targets: Targets
 ) -> tuple[tuple[Reliability, ...], tuple[Reliability, ...]]:
     """Return the reliability of each target without and with temperatures."""
     before: list[Reliability] = []
     after: list[Reliability] = []
-    for head, value in zip(_pool_cases(cases), temperature, strict=True):
+    for head, value in zip(heads, temperature, strict=True):
         before += _of_head(head, head.probs, targets)
         after += _of_head(head, with_temperature(head.probs, [value]), targets)
     return tuple(before), tuple(after)

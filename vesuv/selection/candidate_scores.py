@@ -57,11 +57,7 @@ class CandidateScores:
         predicted, labelled, dice = (column[used_cases] for column in self._columns)
         by_class = self._class_choices(used_cases)
         gaps = [one.gap for one in by_class] or [float(np.abs(predicted - labelled).mean())]
-        leaderboard = [
-            case.leaderboard
-            for case, is_used in zip(self.cases, used_cases, strict=True)
-            if is_used and case.leaderboard is not None
-        ]
+        leaderboard = self._leaderboard(used_cases)
         return Choice(
             self.candidate.checkpoint,
             self.candidate.threshold,
@@ -74,6 +70,15 @@ class CandidateScores:
             classes=self.candidate.classes,
             scores_by_class=by_class,
         )
+
+    def _leaderboard(self, used_cases: Part) -> list[float]:
+        if not self._has_leaderboard:
+            return []
+        return [
+            case.leaderboard
+            for case, is_used in zip(self.cases, used_cases, strict=True)
+            if is_used and case.leaderboard is not None
+        ]
 
     def count(self, part: Part) -> int:
         """Return the number of cases of a part that have a valid voxel."""
@@ -100,6 +105,10 @@ class CandidateScores:
     @cached_property
     def _num_valid(self) -> NDArray[np.int64]:
         return np.array([case.num_valid for case in self.cases])
+
+    @cached_property
+    def _has_leaderboard(self) -> bool:
+        return any(case.leaderboard is not None for case in self.cases)
 
     @cached_property
     def _class_columns(self) -> list[NDArray[np.float64]]:

@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from vesuv.data.labels import IGNORE
-from vesuv.evaluation.calibration import Reliability, reliability
+from vesuv.evaluation.calibration import Reliability
 from vesuv.evaluation.distribution import Curve
 from vesuv.evaluation.measure import class_column
 from vesuv.io.tables import Cell, write_csv, write_json
@@ -22,20 +19,25 @@ from vesuv.selection.search import SearchResult
 _CURVES = ("dice", "precision", "recall", "predicted_fraction", "labelled_fraction")
 
 
-def write_report(folder: Path, result: SearchResult, facts: Mapping[str, Any]) -> None:
+def write_report(
+    folder: Path,
+    result: SearchResult,
+    reliabilities: Sequence[Reliability],
+    facts: Mapping[str, Any],
+) -> None:
     """Write cases.csv, summary.json and the figures; of several classes each has its own figures.
 
     Args:
         folder: Folder of the files.
         result: The selection.
+        reliabilities: Probability against frequency of each target, of the chosen checkpoint over
+            all cases.
         facts: First entries of summary.json.
     """
     targets = result.problem.targets
     write_csv(folder / "cases.csv", _rows(result))
-    reliabilities = {
-        name: _reliability(result, target) for target, name in enumerate(targets.names)
-    }
-    errors = {name: one.error for name, one in reliabilities.items()}
+    by_name = dict(zip(targets.names, reliabilities, strict=True))
+    errors = {name: one.error for name, one in by_name.items()}
     error = {"errors": errors} if targets.has_several else {"error": errors[targets.names[0]]}
     write_json(
         folder / "summary.json",
@@ -47,7 +49,7 @@ def write_report(folder: Path, result: SearchResult, facts: Mapping[str, Any]) -
             "calibration": {"checkpoint": result.chosen.checkpoint, **error},
         },
     )
-    for number, (name, curve) in enumerate(reliabilities.items(), start=1):
+    for number, (name, curve) in enumerate(by_name.items(), start=1):
         _draw(folder, result, curve, _Figures.of(result, name, number))
 
 
@@ -84,22 +86,6 @@ class _Figures:
             name,
             f"-{number}",
         )
-
-
-def _reliability(result: SearchResult, target: int) -> Reliability:
-    """Probability against frequency of one class of the chosen checkpoint, over all cases."""
-    problem, targets = result.problem, result.problem.targets
-    name = result.chosen.checkpoint
-    predictions = next(one for one in problem.predictions if one.name == name)
-    parts = []
-    for case in problem.cases:
-        probs = predictions.probs(case)
-        is_softmax = not targets.overlap and len(probs) > 1
-        label = np.asarray(case.native_label)
-        valid = label != IGNORE
-        inside = np.isin(label, targets.members[target])
-        parts.append(reliability(probs[target + is_softmax].numpy(), inside, valid))
-    return sum(parts[1:], start=parts[0])
 
 
 def _rows(result: SearchResult) -> list[dict[str, Cell]]:

@@ -190,7 +190,7 @@ def _write(
         }
         for one in runs
     ]
-    write_report(folder, result, {**facts, "selected": contents[0]})
+    write_report(folder, result, calibration.before, {**facts, "selected": contents[0]})
     for one, content in zip(runs, contents, strict=True):
         write_json(one.run.selected_file, content)
     for one in runs:
