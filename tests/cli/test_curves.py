@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -114,6 +116,22 @@ def test_bad_input_is_one_sentence(
 
     assert sentence in said
     assert "Traceback" not in said
+
+
+@pytest.mark.slow
+def test_training_by_torchrun_is_refused_in_one_sentence(folder: Path) -> None:
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    script = Path(__file__).parents[2] / "bin/curves.py"
+    words = ["train", "--config", "c.yaml", "--fold", "0"]
+
+    done = subprocess.run([*launch, script, *words], capture_output=True, text=True, check=False)
+
+    said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert said == [
+        f"error: python {script} train: trains in one process, found 2; start it without "
+        "torchrun, and other folds beside it"
+    ]
+    assert not Path("log").exists()
 
 
 def test_segmentation_refuses_a_configuration_of_curves(folder: Path, refused: Refused) -> None:

@@ -14,8 +14,10 @@ from vesuv.cli.progress import epoch_progress, line_printer
 from vesuv.curves.config import load_curves_config
 from vesuv.curves.train import default_folder, fold_logs, train_curves
 from vesuv.curves.validation import epoch_text
+from vesuv.errors import InputError, command
 from vesuv.report.page import NAME as PAGE
 from vesuv.runs.folder import RunFolder
+from vesuv.runtime.distributed import join_processes
 from vesuv.runtime.machine import resolve
 from vesuv.training.reporting import Listener, MetricsRow
 from vesuv.training.train import check_folder
@@ -43,6 +45,7 @@ def train(
         overwrite: Start again where a run lies already.
         dry_run: Check everything, say what would be read and written, and write nothing.
     """
+    check_single_process()
     settings = load_curves_config(config, changes)
     run = RunFolder(output or default_folder(settings, fold))
     check_folder(run, resume=resume, overwrite=overwrite)
@@ -72,6 +75,20 @@ def train(
             origin=origin,
         )
     out.print(f"page: {run.path / PAGE}")
+
+
+def check_single_process() -> None:
+    """Refuse several processes that torchrun started; one of them says so.
+
+    Raises:
+        InputError: There are several.
+    """
+    with join_processes() as group:
+        if group.size > 1:
+            raise InputError(
+                f"{command('curves', 'train')}: trains in one process, found {group.size}; start "
+                "it without torchrun, and other folds beside it"
+            )
 
 
 @contextmanager
