@@ -29,6 +29,7 @@ def data(tmp_path: Path) -> Path:
     write(tmp_path / "label.nii.gz", ball(12))
     write(tmp_path / "mask.npy", ball(12, 4.0))
     write(tmp_path / "small.tif", ball(6))
+    write(tmp_path / "signed.tif", -ball(12).astype(np.int16))
     write(tmp_path / "empty.tif", np.zeros((12, 12, 12), np.uint8))
     return tmp_path
 
@@ -59,6 +60,22 @@ def test_slices_become_a_picture_or_a_film(data: Path, run: Callable[..., None])
     assert size_of(data / "a.png")[1] > 3 * 320
     with Image.open(data / "a.gif") as film:
         assert film.n_frames > 5  # equal ones are one
+
+
+def test_instances_are_drawn_in_random_colours_beside_classes(
+    data: Path, run: Callable[..., None]
+) -> None:
+    numbers = np.arange(12**3, dtype=np.uint32).reshape(12, 12, 12) // 12
+    write(data / "cells.tif", numbers)
+    words = ("--image", data / "image.tif", "--instances", data / "cells.tif")
+
+    run("view", *words, "--label", data / "label.nii.gz", *CLASSES, "--slices", 3, "--output",
+        data / "a.png")  # fmt: skip
+    run("view", *words, "--output", data / "b.png")
+
+    assert size_of(data / "a.png")[0] > 3 * 320
+    colours = Image.open(data / "b.png").convert("RGB").getcolors(1 << 20)
+    assert len(colours) > 144, "a colour or two for each row of voxels"
 
 
 def test_a_two_dimensional_image_is_drawn(tmp_path: Path, run: Callable[..., None]) -> None:
@@ -129,6 +146,8 @@ def test_another_file_is_not_replaced_without_being_asked(
         ("--mask mask.npy --level 1 --output a.png", "only OME-Zarr images have levels, found 1"),
         ("--mask mask.npy --ignore 2 --output a.png", "--ignore: belongs to --classes"),
         ("--mask empty.tif --surface --output a.png", "needs foreground voxels, empty.tif holds"),
+        ("--instances mask.npy --surface --output a.png", "needs the classes of a --mask or"),
+        ("--instances signed.tif --output a.png", "signed.tif: numbers of instances start at 0"),
         ("--image image.tif --surface --output a.png", "needs the classes of a --mask or --label"),
         ("--mask image.tif --classes b=0 f=1 --output a.png", "label value 100"),
     ],

@@ -62,6 +62,23 @@ def test_segments_have_the_colours_of_the_report() -> None:
     assert set(layer.segments) == {1, 2}
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.uint64])
+def test_all_instances_are_shown_in_colours_of_one_seed(dtype: type) -> None:
+    numbers = np.array([[[0, 5, 60_000]]], dtype)
+    view = open_browser_view([scene_of({"instances": numbers, "label": ball()[:1, :1, :3]})])
+
+    layer = view.viewer.state.layers["instances"]
+    assert layer.visible
+    assert list(layer.layer.segments) == [] and layer.layer.ignore_null_visible_set
+    assert layer.layer.hide_segment_zero
+    assert layer.layer.color_seed == 3
+    volume = source(view, "instances")
+    content, _ = volume.get_encoded_subvolume("raw", np.zeros(3, int), np.array([1, 1, 3]), "1,1,1")
+    stored = np.uint32 if dtype == np.uint16 else np.uint64
+    assert volume.data_type == np.dtype(stored).name
+    assert np.frombuffer(content, stored).tolist() == [0, 5, 60_000]
+
+
 def test_voxels_have_their_lengths() -> None:
     view = open_browser_view([scene_of({"mask": ball()}, (3.0, 1.0, 0.5))])
 

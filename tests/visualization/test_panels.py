@@ -8,6 +8,7 @@ from PIL import ImageColor
 
 from tests.visualization.scenes import row_scene
 from vesuv.errors import InputError
+from vesuv.report.instance_colours import instance_colours
 from vesuv.types import Array
 from vesuv.visualization.panels import available_panels, check_panels, paint, style_of
 from vesuv.visualization.scene import Scene, scene_of
@@ -72,6 +73,22 @@ def test_a_class_shines_through_over_the_image() -> None:
     assert colours[1] == pytest.approx(0.4 * 255 + 0.6 * foreground, abs=1)
 
 
+def test_instances_have_the_colours_of_their_numbers_and_none_is_transparent() -> None:
+    numbers = np.array([[[0, 1, 1, 70_000, 0]]], np.uint32)
+    image = np.array([[[10, 20, 10, 10, 20]]], np.float32)
+    first, other = instance_colours(np.array([1, 70_000]))
+
+    alone = painted(scene_of({"instances": numbers}), "instances")
+    over = painted(scene_of({"image": image, "instances": numbers}), "instances")
+
+    assert alone[[0, 4]].tolist() == [DARK.tolist(), DARK.tolist()]
+    assert alone[2].tolist() == first.tolist()
+    assert alone[1] == pytest.approx(0.55 * first, abs=1)  # where the number changes
+    assert alone[3] == pytest.approx(0.55 * other, abs=1)
+    assert over[[0, 4], 0].tolist() == [0, 255]
+    assert over[2] == pytest.approx(0.6 * first, abs=1)
+
+
 def test_probability_and_uncertainty_take_the_whole_ramp() -> None:
     scene = row_scene(probability=[0.0, 1.0], uncertainty=[0.0, 0.25])
 
@@ -111,6 +128,7 @@ def test_very_long_slices_are_thinned_out() -> None:
 
 def test_panels_are_those_of_the_given_volumes() -> None:
     assert available_panels(row_scene(label=[0], mask=[1])) == ["label", "mask", "errors"]
+    assert available_panels(scene_of({"instances": np.ones((1, 1, 1))})) == ["instances"]
     assert available_panels(row_scene(image=[0.0], uncertainty=[1.0])) == ["image", "uncertainty"]
 
 

@@ -111,11 +111,42 @@ def test_a_value_that_is_not_declared_is_refused_with_its_file(tmp_path: Path) -
         scene.classes("label", scene.whole)
 
 
+def test_undeclared_values_point_to_the_option_for_instances(tmp_path: Path) -> None:
+    scene = scene_of({"mask": np.arange(40).reshape(1, 5, 8)}, labels=SHEET)
+
+    with pytest.raises(
+        InputError, match=r"not declared.*; numbers of instances are drawn with --i"
+    ):
+        scene.classes("mask", scene.whole)
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [(-1, "numbers of instances start at 0, found -1"), (0.5, "holds whole numbers, found 0.5")],
+)
+def test_what_is_no_number_of_an_instance_is_refused(value: float, sentence: str) -> None:
+    scene = scene_of({"instances": np.full((1, 2, 2), value)})
+
+    with pytest.raises(InputError, match=f"^instances: .*{sentence}"):
+        scene.instances(scene.whole)
+
+
+def test_numbers_of_instances_are_no_classes(tmp_path: Path) -> None:
+    numbers = np.array([[[0, 300, 2**32 - 1]]], np.uint32)
+    write(tmp_path / "a.nii.gz", numbers)
+
+    scene = open_scene({"instances": tmp_path / "a.nii.gz"}, SHEET)
+
+    assert scene.instances(scene.whole).tolist() == numbers.tolist()
+
+
 def test_a_label_in_a_lossy_format_is_refused(tmp_path: Path) -> None:
     Image.new("L", (8, 8)).save(tmp_path / "a.jpg")
 
     with pytest.raises(InputError, match=r"a\.jpg: a label needs a lossless format"):
         open_scene({"label": tmp_path / "a.jpg"})
+    with pytest.raises(InputError, match="a volume of instances needs a lossless format"):
+        open_scene({"instances": tmp_path / "a.jpg"})
     assert open_scene({"image": tmp_path / "a.jpg"}).shape == (1, 8, 8)
 
 

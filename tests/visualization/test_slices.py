@@ -93,3 +93,4 @@ def test_the_panel_that_says_most_is_shown() -> None:
     assert main_panel(row_scene(image=[0.0], mask=[1], probability=[1.0])) == "mask"
     assert main_panel(row_scene(image=[0.0], probability=[1.0])) == "probability"
     assert main_panel(row_scene(image=[0.0])) == "image"
+    assert main_panel(row_scene(image=[0.0], mask=[1], instances=[7])) == "instances"

@@ -50,7 +50,7 @@ _BELONGS_TO = {
     "--port": ("--browser",),
 }
 """Option -> the ways of looking that have it."""
-_Panel = Literal["image", "label", "mask", "errors", "probability", "uncertainty"]
+_Panel = Literal["image", "label", "mask", "errors", "instances", "probability", "uncertainty"]
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,7 @@ def view(
     image: str | None = None,
     label: str | None = None,
     mask: str | None = None,
+    instances: str | None = None,
     probability: str | None = None,
     uncertainty: str | None = None,
     output: Path | None = None,
@@ -126,6 +127,7 @@ def view(
         image: Image.
         label: Label.
         mask: Predicted mask.
+        instances: Instances, such as cells, one number a voxel: each has a random colour, 0 none.
         probability: Predicted probabilities.
         uncertainty: Predicted uncertainty.
         output: File to write: .png, or a film .gif or .mp4 of slices or of a turning surface.
@@ -135,8 +137,8 @@ def view(
         surface: Draw the surface of mask, label or errors; a film turns it (extra view).
         browser: Open neuroglancer until Ctrl-C, and write nothing (extra view).
         axis: Axis that slices lie across (default: z).
-        show: Panels (default: all of slices, else errors or mask). A surface of probability or
-            uncertainty is the mask in their colours.
+        show: Panels (default: all of slices, else instances, errors or mask). A surface of
+            probability or uncertainty is the mask in their colours.
         size: Pixels of a panel's longest edge (default: slice 320, contact sheet 200, surface
             480).
         frames: Views of a turn (default: 48).
@@ -152,7 +154,9 @@ def view(
     """
     paths = {
         layer: path
-        for layer, path in zip(LAYERS, (image, label, mask, probability, uncertainty), strict=True)
+        for layer, path in zip(
+            LAYERS, (image, label, mask, instances, probability, uncertainty), strict=True
+        )
         if path is not None
     }
     options = _Options(slices, number, surface, browser, axis, show, size, frames, level, port)

@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from vesuv.io.printable import printable
 from vesuv.report.figures import save_figure
+from vesuv.report.instance_colours import Names, painted_instances
 from vesuv.types import Array
 
-Names = NDArray[np.integer[Any]]
-
-_GOLDEN = 0.618034
-"""Step of the hue: colours of successive names are far apart."""
 _UNJUDGED = (0.12, 0.12, 0.14)
-_EDGE = 0.55
-"""Brightness of the outermost voxels of a cell."""
 
 
 def cell_triptych(image: Array, truth: Names, prediction: Names, path: Path, title: str) -> None:
@@ -75,13 +68,8 @@ def match_names(truth: Names, prediction: Names) -> NDArray[np.int64]:
     return names
 
 
-def _coloured(names: Names) -> NDArray[np.float64]:
+def _coloured(names: Names) -> Array:
     """Return the colours (y, x, 3) of cells, darker at their edges."""
-    hue = names * _GOLDEN % 1.0
-    saturation = 0.45 + 0.35 * (names % 3) / 2
-    colours: NDArray[np.float64] = hsv_to_rgb(np.stack([hue, saturation, np.ones(hue.shape)], -1))
-    for axis in (0, 1):
-        step = np.diff(names, axis=axis, prepend=np.take(names, [0], axis)) != 0
-        colours[step] *= _EDGE
+    colours = painted_instances(names) / 255
     colours[names == 0] = _UNJUDGED
     return colours

@@ -21,7 +21,7 @@ from vesuv.visualization.panels import (
     error_classes,
     style_of,
 )
-from vesuv.visualization.scene import CLASS_LAYERS, VALUE_LAYERS, Scene
+from vesuv.visualization.scene import CLASS_LAYERS, INSTANCES, VALUE_LAYERS, Scene
 from vesuv.visualization.slices import main_panel, slice_region, spread_slices
 
 _SAMPLED_SLICES = 8
@@ -29,6 +29,8 @@ _SAMPLED_SLICES = 8
 _PANEL_PIXELS = 260
 """Length on the screen that a volume has at first."""
 _OPACITY = 0.5
+_COLOUR_SEED = 3
+"""Seed of neuroglancer's colours of instances."""
 _GREY = """#uicontrol invlerp normalized
 void main() { emitGrayscale(normalized()); }
 """
@@ -121,6 +123,9 @@ class LevelReader:
             return image if str(image.dtype) in _BROWSER_TYPES else image.astype(np.float32)
         if panel in CLASS_LAYERS:
             return scene.classes(panel, region).astype(np.uint32)
+        if panel == INSTANCES:
+            has_long_numbers = scene.volumes[INSTANCES].voxels.dtype.itemsize > 4
+            return scene.instances(region).astype(np.uint64 if has_long_numbers else np.uint32)
         masks = error_classes(scene, self._palette, region)
         segments: Array = np.zeros(masks["ignored"].shape, np.uint32)
         for segment, kind in enumerate(_error_kinds(self._palette), start=1):
@@ -136,6 +141,10 @@ def _layer(neuroglancer: Any, panel: str, source: Any, style: Style) -> Any:
         largest = 1.0 if panel == "probability" else style.largest_uncertainty
         return neuroglancer.ImageLayer(
             source=source, shader=_ramp_shader(largest), opacity=_OPACITY
+        )
+    if panel == INSTANCES:  # no segment is chosen: all are shown, in colours by their number
+        return neuroglancer.SegmentationLayer(
+            source=source, color_seed=_COLOUR_SEED, selected_alpha=_OPACITY
         )
     palette = style.palette
     colours = dict(zip(palette.values, palette.colours, strict=True))

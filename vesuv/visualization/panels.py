@@ -10,6 +10,7 @@ import numpy as np
 from vesuv.data.labels import IGNORE, count_values
 from vesuv.errors import InputError
 from vesuv.io.printable import printable
+from vesuv.report.instance_colours import painted_instances
 from vesuv.report.pictures import (
     BACKGROUND,
     COLOURS,
@@ -21,13 +22,13 @@ from vesuv.report.pictures import (
     rgb,
 )
 from vesuv.types import Array, Mask, Region
-from vesuv.visualization.scene import CLASS_LAYERS, VALUE_LAYERS, Scene
+from vesuv.visualization.scene import CLASS_LAYERS, INSTANCES, VALUE_LAYERS, Scene
 
 ERRORS = "errors"
-PANELS = ("image", "label", "mask", ERRORS, *VALUE_LAYERS)
+PANELS = ("image", "label", "mask", ERRORS, INSTANCES, *VALUE_LAYERS)
 """Panels in the order in which they are shown."""
 _OPACITY = 0.6
-"""Opacity of classes over the image."""
+"""Opacity of classes and instances over the image."""
 _PERCENTILES = (0.5, 99.5)
 """Share of the intensities that is drawn black, and white."""
 _HIGH_UNCERTAINTY = 99.5
@@ -186,8 +187,12 @@ def paint(scene: Scene, panel: str, region: Region, style: Style) -> Array:
         picture = _grey(plane(scene.image(region)), style)
     if panel == "image":
         return _uint8(picture)
+    opacity = _OPACITY if "image" in scene.volumes else 1.0
+    if panel == INSTANCES:
+        names = plane(scene.instances(region))
+        mixed = (1 - opacity) * picture + opacity * painted_instances(names)
+        return _uint8(np.where(names[..., None] > 0, mixed, picture))
     if panel in CLASS_LAYERS:
-        opacity = _OPACITY if "image" in scene.volumes else 1.0
         return style.palette.overlay(picture, plane(scene.classes(panel, region)), opacity)
     masks = {
         name: plane(mask) for name, mask in error_classes(scene, style.palette, region).items()

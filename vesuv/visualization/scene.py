@@ -21,7 +21,8 @@ from vesuv.io.lazy.volume import ArrayVoxels, read_region
 from vesuv.types import Array, Region, Shape, Spacing
 
 CLASS_LAYERS, VALUE_LAYERS = ("label", "mask"), ("probability", "uncertainty")
-LAYERS = ("image", *CLASS_LAYERS, *VALUE_LAYERS)
+INSTANCES = "instances"
+LAYERS = ("image", *CLASS_LAYERS, INSTANCES, *VALUE_LAYERS)
 """Volumes of a scene, in the order in which they are shown."""
 
 
@@ -107,7 +108,26 @@ class Scene:
                 return encode(voxels, self.labels)
             return whole_numbers(voxels)
         except InputError as fault:
-            raise InputError(f"{self.names[layer]}: {fault}") from None
+            advice = f"; numbers of instances are drawn with --{INSTANCES}"
+            is_undeclared = "not declared" in str(fault)
+            raise InputError(
+                f"{self.names[layer]}: {fault}{advice if is_undeclared else ''}"
+            ) from None
+
+    def instances(self, region: Region) -> Array:
+        """Return the number of the instance of each voxel, 0 where there is none.
+
+        Raises:
+            InputError: A value is negative, or no whole number.
+        """
+        voxels, name = self._read(INSTANCES, region)[0], self.names[INSTANCES]
+        try:
+            numbers = whole_numbers(voxels)
+        except InputError as fault:
+            raise InputError(f"{name}: {fault}") from None
+        if numbers.size and (lowest := int(numbers.min())) < 0:
+            raise InputError(f"{name}: numbers of instances start at 0, found {lowest}; correct it")
+        return numbers
 
     def values(self, layer: str, region: Region) -> Array:
         """Return the probability of any foreground class, or the uncertainty, float32."""
@@ -152,9 +172,10 @@ def open_scene(
     """
     if not paths:
         raise InputError(f"a view needs a volume; give one of --{', --'.join(LAYERS)}")
-    for layer in CLASS_LAYERS:
+    roles = {**{layer: layer for layer in CLASS_LAYERS}, INSTANCES: "volume of instances"}
+    for layer, role in roles.items():
         if layer in paths:
-            check_lossless(Path(paths[layer]), layer)
+            check_lossless(Path(paths[layer]), role)
     open_level = partial(open_lazy, anonymous=anonymous)
     volumes = {layer: open_level(paths[layer]) for layer in LAYERS if layer in paths}
     _check_grids(paths, volumes)

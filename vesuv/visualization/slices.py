@@ -20,7 +20,7 @@ from vesuv.visualization.panels import (
     paint,
     style_of,
 )
-from vesuv.visualization.scene import CLASS_LAYERS, VALUE_LAYERS, Scene
+from vesuv.visualization.scene import CLASS_LAYERS, INSTANCES, VALUE_LAYERS, Scene
 
 AXES = "zyx"
 _RANGE = re.compile(r"(\d*):(\d*)(?::(\d+))?")
@@ -158,7 +158,7 @@ def _columns(num: int, height_by_width: float) -> int:
 
 def main_panel(scene: Scene) -> str:
     """Return the panel that says most about a scene."""
-    order = (ERRORS, "mask", "label", *VALUE_LAYERS, "image")
+    order = (INSTANCES, ERRORS, "mask", "label", *VALUE_LAYERS, "image")
     return next(panel for panel in order if panel in available_panels(scene))
 
 

@@ -21,12 +21,13 @@ from vesuv.visualization.panels import (
     ERRORS,
     ClassPalette,
     Style,
+    available_panels,
     check_panels,
     error_classes,
     high_uncertainty,
     palette_of,
 )
-from vesuv.visualization.scene import CLASS_LAYERS, VALUE_LAYERS, Scene
+from vesuv.visualization.scene import CLASS_LAYERS, INSTANCES, VALUE_LAYERS, Scene
 from vesuv.visualization.slices import legend_of, main_panel
 
 LARGEST_EDGE = 400
@@ -39,6 +40,8 @@ _VIEW_ANGLE = 15.0
 """Degrees that a picture covers."""
 _SLAB = 1 << 25
 """Voxels that are read at once."""
+_PANELS = (ERRORS, "mask", "label", *VALUE_LAYERS)
+"""What is drawn if nothing is chosen: the first that is given."""
 _OSMESA = ("libOSMesa.so.8", "libOSMesa.so.6", "libOSMesa.so")
 
 
@@ -70,7 +73,8 @@ def surface_frames(
         InputError: A package is missing, a volume is not given, or there is no foreground.
     """
     pyvista = load_pyvista()
-    panel = panel or main_panel(scene)
+    available = available_panels(scene)
+    panel = panel or next((one for one in _PANELS if one in available), main_panel(scene))
     source = _source(scene, panel)
     step = math.ceil((math.prod(scene.shape) / _MOST_VOXELS) ** (1 / 3))
     slabs = _slabs(scene.shape, step)
@@ -97,7 +101,7 @@ def _source(scene: Scene, panel: str) -> str:
     """Return what the surface encloses: errors, mask or label."""
     check_panels(scene, [panel])
     layer = next((layer for layer in ("mask", "label") if layer in scene.volumes), None)
-    if panel == "image" or layer is None:
+    if panel in ("image", INSTANCES) or layer is None:
         raise InputError("--surface: needs the classes of a --mask or --label; give one of them")
     return panel if panel in (ERRORS, *CLASS_LAYERS) else layer
 
