@@ -150,6 +150,27 @@ def test_the_tolerance_holds_for_each_class(
     assert chosen(0.05).gap == 0.0
 
 
+def test_no_class_is_spoiled_to_hide_the_error_of_another(
+    make_problem: Callable[..., SearchProblem],
+) -> None:
+    # class two is found on eight voxels of air, which a threshold of 0.8 cures; class one is right,
+    # and would take four of them at 0.2: both would be off by four voxels then, for eight
+    air = [0.1] * 4 + [0.24] * 4 + [0.3] * 4 + [1.0] * 8
+    one = [0.9] * 4 + [0.16] * 4 + [0.1] * 4 + [0.0] * 8
+    two = [0.0] * 4 + [0.6] * 8 + [0.0] * 8
+    label = np.array([1] * 4 + [0] * 16, np.uint8).reshape(1, 1, 20)
+    probs = np.array([air, one, two]).reshape(3, 1, 1, 20)
+
+    chosen = search_classes(
+        make_problem(
+            {"A": label}, {"best": {"A": probs}}, thresholds=(0.2, 0.5, 0.8), targets=THREE
+        )
+    ).chosen
+
+    assert [cut.threshold for cut in chosen.cuts] == [0.5, 0.8]
+    assert (chosen.gap, chosen.dice) == (0.0, 1.0)
+
+
 def test_each_class_gets_a_chain_of_its_own(make_problem: Callable[..., SearchProblem]) -> None:
     # two pieces of class one are right; of class two only the larger is
     label = [1, 1, 0, 1, 0, 2, 2, 2, 0, 0]

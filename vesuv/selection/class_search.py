@@ -2,7 +2,8 @@
 
 The classes depend on one another, because a voxel that one claims is lost to another. So they are
 searched in turn: the thresholds of one class are counted in one pass, with the others as they are,
-and the best is taken; `ROUNDS` rounds over all classes begin where each has its even threshold.
+and the best is taken; `ROUNDS` rounds over all classes begin where each has its even threshold. The
+class whose fraction is furthest off comes first: otherwise the others would move to hide its error.
 Hysteresis and chains are then tried class by class for the surviving thresholds. Every candidate
 that competes was scored by its masks.
 
@@ -139,16 +140,19 @@ class _ClassSearch:
     def _best_thresholds(self, one: OofPredictions, part: Part) -> Thresholds:
         """Choose the threshold of one class after another, given those of the others."""
         config, num = without_leaderboard(self.problem.config), len(self.problem.targets.names)
-        thresholds = (EVEN_THRESHOLD,) * num
+        even = self._candidate(one.name, (EVEN_THRESHOLD,) * num)
+        best = choices(self._scored([even]), part)[0]
         for _ in range(ROUNDS):
-            before = thresholds
-            for target in range(num):
-                scored = self._step_scores(one, target, thresholds)
-                best = rank(choices(scored, part), config)[0].candidate
+            before, waiting = best.cuts, list(range(num))
+            while waiting:
+                gaps = {target: best.scores_by_class[target].gap for target in waiting}
+                waiting.remove(target := max(waiting, key=lambda one: gaps[one]))
                 thresholds = tuple(cut.effective_threshold for cut in best.cuts)
-            if thresholds == before:
+                scored = self._step_scores(one, target, thresholds)
+                best = rank(choices(scored, part), config)[0]
+            if best.cuts == before:
                 break
-        return thresholds
+        return tuple(cut.effective_threshold for cut in best.cuts)
 
     def _step_scores(
         self, one: OofPredictions, target: int, thresholds: Thresholds
