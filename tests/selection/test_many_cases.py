@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from copy import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -55,7 +57,11 @@ def problem(request: pytest.FixtureRequest, make_problem: Callable[..., Any]) ->
         postprocess=[[{"name": "keep_largest"}]],
         targets=request.param,
     )
-    return made
+    reopened = [
+        replace(one, caches={name: copy(cache) for name, cache in one.caches.items()})
+        for one in made.predictions
+    ]
+    return replace(made, predictions=reopened)
 
 
 def searched(problem: SearchProblem) -> SearchResult:

@@ -27,21 +27,26 @@ from vesuv.io.tables import write_json
 from vesuv.runs.own_files import CACHE_KEY, cache_checkpoint, remove_cache
 
 FOLDER = Path("distribution") / "probabilities"
-_MAX_BYTES = 1 << 28
+_MAX_BYTES = 1 << 26
 """Bytes of levels that stay in memory, so that many small cases are read once."""
 
 
 class _Memory:
-    """Levels that were read, as long as there is room for them."""
+    """Levels that were read or written, as long as there is room for them."""
 
     def __init__(self) -> None:
         self.levels: dict[str, Tensor] = {}
         self._num_bytes = 0
 
     def keep(self, case: str, levels: Tensor) -> None:
-        if case not in self.levels and self._num_bytes + levels.nbytes <= _MAX_BYTES:
+        self.forget(case)
+        if self._num_bytes + levels.nbytes <= _MAX_BYTES:
             self.levels[case] = levels
             self._num_bytes += levels.nbytes
+
+    def forget(self, case: str) -> None:
+        levels = self.levels.pop(case, None)
+        self._num_bytes -= 0 if levels is None else levels.nbytes
 
 
 @dataclass(frozen=True)
@@ -77,12 +82,17 @@ class ProbabilityCache:
         return cls(folder, overlap)
 
     def holds(self, case: StoredCase) -> bool:
-        """Whether the probabilities of a case are in the cache, undamaged."""
-        return self._levels(case) is not None
+        """Whether the probabilities of a case are in the cache's folder, undamaged."""
+        levels = self._read_file(case)
+        if levels is None:
+            self._memory.forget(case.id)
+        return levels is not None
 
     def store(self, case: StoredCase, probs: Tensor) -> None:
         """Write the probabilities (k, z, y, x) of a case as levels."""
-        write(self._path(case), quantise(probs, overlap=self.overlap).numpy())
+        levels = quantise(probs, overlap=self.overlap)
+        write(self._path(case), levels.numpy())
+        self._memory.keep(case.id, levels)
 
     def read(self, case: StoredCase) -> Tensor:
         """Return the levels (k, z, y, x), uint8, of a case; they are shared, not to be changed.
@@ -90,7 +100,9 @@ class ProbabilityCache:
         Raises:
             InputError: They are missing or damaged.
         """
-        levels = self._levels(case)
+        levels = self._memory.levels.get(case.id)
+        if levels is None:
+            levels = self._read_file(case)
         if levels is None:
             raise InputError(f"{self._path(case)}: is gone or damaged; run the command again")
         return levels
@@ -102,9 +114,7 @@ class ProbabilityCache:
     def _path(self, case: StoredCase) -> Path:
         return self.folder / f"{case.id}.zarr"
 
-    def _levels(self, case: StoredCase) -> Tensor | None:
-        if case.id in self._memory.levels:
-            return self._memory.levels[case.id]
+    def _read_file(self, case: StoredCase) -> Tensor | None:
         path = self._path(case)
         if not path.exists():
             return None
