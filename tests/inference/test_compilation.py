@@ -133,9 +133,9 @@ def test_blocks_record_the_choice_and_go_on_with_it(
     assert record["compile"]["compiled"] is True
     assert record["inference"]["compile"] == "on"  # what --from repeats
     assert shard_bytes(tmp_path / "p.zarr") == shard_bytes(tmp_path / "q.zarr")
-    networks.inference = InferenceConfig(compile="off")
+    plain = predictor(*networks.networks, inference=InferenceConfig(compile="off"))
     block_prediction(
-        networks, tmp_path / "a.npy", tmp_path / "off.zarr", keep_probabilities=True
+        plain, tmp_path / "a.npy", tmp_path / "off.zarr", keep_probabilities=True
     ).run()
     assert shard_bytes(tmp_path / "off.zarr") != shard_bytes(tmp_path / "p.zarr")
 

@@ -101,7 +101,8 @@ def test_ensembles_of_a_case_are_those_that_predict_makes_of_them_alone(
     case = _prepared(runs[0], image, voxels)
     subsets, changes = [(2,), (0, 1), (1, 2), (0, 1, 2)], [f"inference.average={average}"]
 
-    means = load([run.path for run in runs], changes=changes).ensemble_probs(case, subsets)
+    ensemble = load([run.path for run in runs], changes=changes).ensemble
+    means = ensemble.predict_case(case, subsets)
 
     for subset, mean in zip(subsets, means, strict=True):
         alone = load([runs[number].path for number in subset], changes=changes)

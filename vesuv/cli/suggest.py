@@ -65,7 +65,7 @@ def suggest(
     all_changes = with_option_changes(changes, views=views, device=device)
     members = open_networks(run, best, model, checkpoint, all_changes)
     predictor = Predictor.of_members(members)
-    alone = random is None and not predictor.has_several_predictions
+    alone = random is None and not predictor.ensemble.has_several_predictions
     if alone and not any(change.startswith("inference.views=") for change in all_changes):
         members = open_networks(
             run, best, model, checkpoint, with_option_changes(all_changes, views="mirror")

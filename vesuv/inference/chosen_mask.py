@@ -29,6 +29,13 @@ def configured_threshold(config: Config) -> float | None:
     return None if has_softmax else config.validation.threshold
 
 
+def configured_mask_settings(config: Config) -> MaskSettings:
+    """Return threshold and post-processing that are used without a selection."""
+    return MaskSettings.alike(
+        config.labels.targets, configured_threshold(config), config.inference.postprocess
+    )
+
+
 def choose_mask(
     members: Sequence[Member], threshold: float | None = None, postprocess: str | None = None
 ) -> ChosenMask:

@@ -24,6 +24,7 @@ from vesuv.inference.chosen_mask import ChosenMask
 from vesuv.inference.domain_shift import DomainShift, InputGrid, shift_lines
 from vesuv.inference.inputs import InputVolume
 from vesuv.inference.members import Member
+from vesuv.inference.prediction import Prediction
 from vesuv.inference.prediction_record import (
     PROBABILITIES,
     UNCERTAINTY,
@@ -31,7 +32,7 @@ from vesuv.inference.prediction_record import (
     open_record,
     output_files,
 )
-from vesuv.inference.predictor import Prediction, Predictor
+from vesuv.inference.predictor import Predictor
 from vesuv.inference.provenance import PROVENANCE, provenance
 from vesuv.inference.submission import check_submission, write_submission
 from vesuv.io.formats import volumes_in, write
@@ -88,7 +89,7 @@ class FilePrediction:
                 probabilities are asked for that the networks do not give.
         """
         if self.uncertainty:
-            self.predictor.check_has_several_predictions()
+            self.predictor.ensemble.check_has_several_predictions()
         if self.calibrated:
             self.predictor.check_can_calibrate()
         if self.submission is not None:

@@ -9,9 +9,7 @@ post-processing work there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -21,43 +19,21 @@ from vesuv.config.labels import Targets
 from vesuv.config.training import InferenceConfig
 from vesuv.data.case import PreparedCase
 from vesuv.data.labels import decode
-from vesuv.data.resample import resample_image, resample_probs
-from vesuv.data.statistics import CaseStatistics, case_statistics
+from vesuv.data.resample import resample_probs
+from vesuv.data.statistics import case_statistics
 from vesuv.errors import InputError, command
-from vesuv.inference.case_memory import check_whole_case
-from vesuv.inference.chosen_mask import choose_mask, configured_threshold
-from vesuv.inference.compilation import compiled
-from vesuv.inference.domain_shift import DomainCheck, DomainShift, InputGrid, domain_check
-from vesuv.inference.ensemble import check_weights, mean_prediction
+from vesuv.inference.chosen_mask import choose_mask, configured_mask_settings
+from vesuv.inference.domain_shift import DomainCheck, InputGrid, domain_check
+from vesuv.inference.ensemble import check_weights
 from vesuv.inference.image import check_spacing, checked_channels
 from vesuv.inference.masks import MaskSettings
-from vesuv.inference.member_probs import VolumeSettings, predict_members
 from vesuv.inference.members import Member
+from vesuv.inference.network_ensemble import NetworkEnsemble
 from vesuv.inference.networks import TrainedNetwork
+from vesuv.inference.prediction import Prediction
 from vesuv.inference.temperature import calibrate, selected_temperatures
-from vesuv.inference.views import enumerate_views
-from vesuv.inference.volume import Network
 from vesuv.runtime.machine import Machine, resolve
 from vesuv.types import Array, ClassArray, Progress, Say, Spacing, no_progress, silent
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What was predicted for an image, on the image's own grid.
-
-    Args:
-        probs: Probabilities (k, z, y, x), see `Predictor.predict`.
-        shifts: How the image differs from the training cases.
-        num_views: Number of views that were averaged for each network.
-        statistics: Intensities of the image at the networks' spacing.
-        uncertainty: Result of `Predictor.uncertainty`; None where it was not asked for.
-    """
-
-    probs: Tensor
-    shifts: list[DomainShift]
-    num_views: tuple[int, ...]
-    statistics: CaseStatistics
-    uncertainty: Tensor | None = None
 
 
 class Predictor:
@@ -89,15 +65,16 @@ class Predictor:
         domain: DomainCheck | None = None,
         say: Say = silent,
     ) -> None:
-        self.networks = tuple(networks)
-        self.machine = machine
-        self.config = networks[0].config
-        self.inference = inference or self.config.inference
-        self.mask = mask or configured_mask_settings(networks[0])
-        self.weights = None if weights is None else tuple(weights)
+        self.ensemble = NetworkEnsemble(
+            tuple(networks),
+            machine,
+            inference or networks[0].config.inference,
+            None if weights is None else tuple(weights),
+        )
+        self.machine, self.config = machine, self.ensemble.config
+        self.mask = mask or configured_mask_settings(self.config)
         self.temperatures = None if temperatures is None else tuple(temperatures)
-        self.domain = domain
-        self.say = say
+        self.domain, self.say = domain, say
 
     @classmethod
     def of_members(
@@ -127,18 +104,28 @@ class Predictor:
         check_weights(weights, members)
         machine = resolve(members[0].config.runtime)
         networks = [TrainedNetwork.from_checkpoint(m.checkpoint, machine.device) for m in members]
-        mask = mask or choose_mask(members).settings
-        domain = domain_check(members, networks)
         return cls(
             networks,
             machine,
             members[0].inference,
-            mask,
+            mask or choose_mask(members).settings,
             weights=weights if set(weights) != {1.0} else None,
             temperatures=temperatures or selected_temperatures(members),
-            domain=domain,
+            domain=domain_check(members, networks),
             say=say,
         )
+
+    @property
+    def networks(self) -> tuple[TrainedNetwork, ...]:
+        return self.ensemble.networks
+
+    @property
+    def inference(self) -> InferenceConfig:
+        return self.ensemble.inference
+
+    @property
+    def weights(self) -> tuple[float, ...] | None:
+        return self.ensemble.weights
 
     @property
     def targets(self) -> Targets:
@@ -193,7 +180,7 @@ class Predictor:
         Raises:
             InputError: There is one network without views, or as for `predict`.
         """
-        self.check_has_several_predictions()
+        self.ensemble.check_has_several_predictions()
         uncertainty = self._predict_and_warn(image, spacing, progress, uncertainty=True).uncertainty
         assert uncertainty is not None
         return uncertainty.numpy()
@@ -219,12 +206,11 @@ class Predictor:
         """
         check_spacing(grid.spacing)
         channels, spacing = checked_channels(image, self.num_channels), self.spacing_of(grid)
-        resampled = self._resample(channels, spacing)
+        resampled = self.ensemble.resample(channels, spacing)
         image_statistics = case_statistics(resampled, None)
-        members = self._member_probs(
+        mean, bits = self.ensemble.predict(
             resampled, image_statistics, spacing, progress, entropy=uncertainty
         )
-        mean, bits = self._mean(members, self.weights, entropy=uncertainty)
         z, y, x = channels.shape[1:]
         if bits is not None:
             bits = resample_probs(bits[None], (z, y, x))[0]
@@ -232,7 +218,8 @@ class Predictor:
         if self.domain is not None:
             shifts = self.domain.shifts(grid, image_statistics, channels.dtype)
         probs = resample_probs(mean, (z, y, x))
-        return Prediction(probs, shifts, self.num_views(spacing), image_statistics, bits)
+        num_views = self.ensemble.num_views(spacing)
+        return Prediction(probs, shifts, num_views, image_statistics, bits)
 
     def calibrate(self, probs: Tensor) -> Tensor:
         """Return the calibrated probabilities of the result of `predict`, (k, z, y, x).
@@ -255,35 +242,6 @@ class Predictor:
                 f"{self.networks[0].source}: no temperature was selected for calibrated "
                 f"probabilities; run {command('validate_distribution')} for each run"
             )
-
-    @property
-    def has_several_predictions(self) -> bool:
-        """Whether several networks or views predict each voxel."""
-        return len(self.networks) > 1 or self.inference.views != "none"
-
-    def check_has_several_predictions(self) -> None:
-        """Refuse the uncertainty of one network without views.
-
-        Raises:
-            InputError: There is nothing whose disagreement could be measured.
-        """
-        if not self.has_several_predictions:
-            raise InputError(
-                "uncertainty: is the disagreement of several networks or views, found one network "
-                "with inference.views=none; set it to mirror, or name several runs"
-            )
-
-    def num_views(self, spacing: Spacing) -> tuple[int, ...]:
-        """Return the number of views of each network.
-
-        Args:
-            spacing: Voxel edges of an image, in the unit of training.
-        """
-        spacing = self.config.data.spacing or spacing
-        return tuple(
-            len(enumerate_views(self.inference.views, one.config.sampling.patch_size, spacing))
-            for one in self.networks
-        )
 
     def segment(
         self,
@@ -322,53 +280,8 @@ class Predictor:
 
     def predict_case(self, case: PreparedCase, progress: Progress = no_progress) -> Tensor:
         """Return the result of `predict` for a case's own file, without reading the file again."""
-        (probs,) = self.ensemble_probs(case, [range(len(self.networks))], progress)
+        (probs,) = self.ensemble.predict_case(case, [range(len(self.networks))], progress)
         return probs
-
-    def ensemble_probs(
-        self,
-        case: PreparedCase,
-        ensembles: Sequence[Sequence[int]],
-        progress: Progress = no_progress,
-    ) -> list[Tensor]:
-        """Return the result of `predict_case` for several ensembles; each network predicts once.
-
-        Args:
-            case: A prepared case.
-            ensembles: Indices of the networks in each ensemble, ascending.
-            progress: Called with the numbers of finished and of all windows.
-
-        Raises:
-            InputError: The case takes too much memory as a whole.
-        """
-        check_whole_case(case, self.config.model.out_channels, len(self.networks))
-        is_overwritten = self.inference.average == "logits"
-        members = list(
-            self._member_probs(
-                np.asarray(case.image), case.statistics, case.native_spacing, progress
-            )
-        )
-        means = (
-            self._mean(
-                (members[number].clone() if is_overwritten else members[number]
-                 for number in ensemble),
-                self.weights and [self.weights[number] for number in ensemble],
-            )
-            for ensemble in ensembles
-        )  # fmt: skip
-        return [resample_probs(mean, case.native_shape) for mean, _ in means]
-
-    def _mean(
-        self, members: Iterable[Tensor], weights: Sequence[float] | None, *, entropy: bool = False
-    ) -> tuple[Tensor, Tensor | None]:
-        """Return the probabilities of networks and, with `entropy`, their uncertainty."""
-        return mean_prediction(
-            members,
-            weights,
-            average=self.inference.average,
-            overlap=self.targets.overlap,
-            entropy=entropy,
-        )
 
     def _predict_and_warn(
         self, image: Array, spacing: Spacing, progress: Progress, *, uncertainty: bool = False
@@ -378,41 +291,3 @@ class Predictor:
         for shift in prediction.shifts:
             self.say(f"warning: {shift.message}")
         return prediction
-
-    def _resample(self, channels: Array, spacing: Spacing) -> Array:
-        target = self.config.data.spacing
-        return channels if target is None else resample_image(channels, spacing, target)
-
-    def _member_probs(
-        self,
-        image: Array,
-        statistics: CaseStatistics,
-        spacing: Spacing,
-        progress: Progress,
-        *,
-        entropy: bool = False,
-    ) -> Iterator[Tensor]:
-        """Yield the probabilities or logits of each network at the networks' spacing."""
-        settings = VolumeSettings(
-            self.machine,
-            self.inference,
-            self.config.data.spacing or spacing,
-            self.targets.overlap,
-            entropy,
-        )
-        return predict_members(self._functions, image, statistics, settings, progress)
-
-    @cached_property
-    def _functions(self) -> list[tuple[TrainedNetwork, Network]]:
-        """The networks with the functions that compute them."""
-        is_compiled = self.inference.compile == "on"
-        return [(one, compiled(one.network) if is_compiled else one.network)
-                for one in self.networks]  # fmt: skip
-
-
-def configured_mask_settings(network: TrainedNetwork) -> MaskSettings:
-    """Return threshold and post-processing of the configuration, for use without a selection."""
-    config = network.config
-    return MaskSettings.alike(
-        config.labels.targets, configured_threshold(config), config.inference.postprocess
-    )

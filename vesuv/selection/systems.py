@@ -125,7 +125,7 @@ def _predict(
     for number, case in enumerate(cases, start=1):
         title = f"ensembles {number}/{len(cases)} {case.id}"
         with show_progress(title, "windows") as progress:
-            means = predictor.ensemble_probs(case, numbers, progress)
+            means = predictor.ensemble.predict_case(case, numbers, progress)
         for cache, mean in zip(caches.values(), means, strict=True):
             cache.store(case, mean)
 

@@ -16,7 +16,6 @@ from vesuv.inference.blocks.run import BlockPrediction
 from vesuv.inference.blocks.settings import BlockSettings
 from vesuv.inference.blocks.source import Source
 from vesuv.inference.chosen_mask import ChosenMask
-from vesuv.inference.masks import MaskSettings
 from vesuv.inference.networks import TrainedNetwork
 from vesuv.inference.predictor import Predictor
 from vesuv.models import build_model
@@ -60,8 +59,8 @@ def network(
     return TrainedNetwork(built, config, Normalizer(name="zscore"), f"network {seed}")
 
 
-def predictor(*networks: TrainedNetwork, mask: MaskSettings | None = None) -> Predictor:
-    return Predictor(networks, resolve(networks[0].config.runtime), mask=mask)
+def predictor(*networks: TrainedNetwork, **options: Any) -> Predictor:
+    return Predictor(networks, resolve(networks[0].config.runtime), **options)
 
 
 def smooth_image(

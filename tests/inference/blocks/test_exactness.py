@@ -95,10 +95,9 @@ def test_a_volume_shorter_than_a_window_is_padded_alike(shape) -> None:
 def test_averages_of_logits_equal_those_of_the_whole_volume(kind: str, spacing) -> None:
     labels = label_settings(kind)
     options = {"views": "mirror", "average": "logits", "spacing": ONE, **labels}
-    networks = predictor(
-        network(0, patch_size=(8, 8, 8), **options), network(1, patch_size=(12, 8, 10), **options)
-    )
-    networks.weights = (1.0, 3.0)
+    first = network(0, patch_size=(8, 8, 8), **options)
+    other = network(1, patch_size=(12, 8, 10), **options)
+    networks = predictor(first, other, weights=(1.0, 3.0))
     image = smooth_image((15, 9, 17), empty=9)
 
     difference, unequal = compare(networks, image, spacing, (9, 4, 9))
@@ -107,15 +106,15 @@ def test_averages_of_logits_equal_those_of_the_whole_volume(kind: str, spacing) 
     assert difference <= (1e-6 if spacing == ONE else 1e-5)
     assert unequal == 0.0
     assert np.abs(blocks[-1].numpy() - networks.uncertainty(image, spacing)).max() <= 1e-5
-    networks.inference = networks.inference.model_copy(update={"average": "probabilities"})
-    assert np.abs(blocks[:-1].numpy() - networks.predict(image, spacing)).max() > 0.01
+    inference = networks.inference.model_copy(update={"average": "probabilities"})
+    of_probs = predictor(first, other, weights=(1.0, 3.0), inference=inference)
+    assert np.abs(blocks[:-1].numpy() - of_probs.predict(image, spacing)).max() > 0.01
 
 
 def test_views_and_members_with_other_windows_and_weights_are_averaged_alike() -> None:
     one = network(0, views="mirror", patch_size=(8, 8, 8))
     other = network(1, views="mirror", patch_size=(12, 8, 10))
-    networks = predictor(one, other)
-    networks.weights = (1.0, 3.0)
+    networks = predictor(one, other, weights=(1.0, 3.0))
 
     assert compare(networks, smooth_image((15, 9, 17)), ONE, (9, 9, 9)) == (0.0, 0.0)
 
@@ -183,7 +182,7 @@ def test_empty_windows_are_computed_once_and_counted() -> None:
 def test_statistics_of_a_full_pass_are_those_of_the_whole_volume(dtype, spacing) -> None:
     networks = predictor(network(spacing=ONE))
     image = smooth_image((1, 140, 30, 135), dtype)
-    expected = case_statistics(networks._resample(image, spacing), None)
+    expected = case_statistics(networks.ensemble.resample(image, spacing), None)
     voxels = ArrayVoxels(image)
 
     measured = measure_image(voxels, Grids.of((140, 30, 135), spacing, ONE), "full")

@@ -94,7 +94,7 @@ class BlockPrediction:
                 calibrated probabilities are asked for that the networks do not give.
         """
         if self.settings.uncertainty:
-            self.predictor.check_has_several_predictions()
+            self.predictor.ensemble.check_has_several_predictions()
         if self.settings.calibrated:
             self.predictor.check_can_calibrate()
         job = {
@@ -163,7 +163,7 @@ class BlockPrediction:
         shape = (size, predictor.num_channels, *first.config.sampling.patch_size)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         num_windows = sum(work.computer.num_windows(block.region) for block in self.plan.blocks)
-        num_batches = num_windows * max(predictor.num_views(self.input.spacing)) / size
+        num_batches = num_windows * max(predictor.ensemble.num_views(self.input.spacing)) / size
         machine = predictor.machine
         batch = noise.to(machine.device)
         return choose(setting, first.network, machine, batch, num_batches)

@@ -15,7 +15,8 @@ import numpy as np
 
 from vesuv.errors import InputError
 from vesuv.inference.image import checked_channels
-from vesuv.inference.predictor import Prediction, Predictor
+from vesuv.inference.prediction import Prediction
+from vesuv.inference.predictor import Predictor
 from vesuv.inference.suggestion.places import (
     PlaceGrid,
     Scores,
@@ -133,7 +134,7 @@ def suggest(
         for name, image in images.items()
     }
     names = volumes_with_room(shapes, edges, number)
-    predictor.check_has_several_predictions()
+    predictor.ensemble.check_has_several_predictions()
     volumes = {}
     for name in names:
         prediction = predictor.predict_on_grid(

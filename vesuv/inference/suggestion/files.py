@@ -113,7 +113,7 @@ class FileSuggestion:
         """
         self._check_output()
         if self.seed is None:
-            self.predictor.check_has_several_predictions()
+            self.predictor.ensemble.check_has_several_predictions()
         names = volumes_with_room({one.id: one.shape() for one in volumes}, self.size, self.number)
         left_out = len(volumes) - len(names)
         if left_out:
