@@ -17,6 +17,7 @@ import argparse
 import json
 import shutil
 import time
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
@@ -27,14 +28,11 @@ import torch
 
 import vesuv
 from vesuv.config import Config, load_config
-from vesuv.data.cubes import IMAGES, LABELS, VolumeRecord, read_cubes_record
-from vesuv.data.statistics import case_statistics
+from vesuv.data.cubes import IMAGES, LABELS, read_cubes_record
 from vesuv.inference.members import open_members
 from vesuv.inference.predictor import Predictor
-from vesuv.inference.suggestion.cubes import VolumeScores
-from vesuv.inference.suggestion.files import FileSuggestion, ScoredVolume
-from vesuv.inference.suggestion.places import PlaceGrid
-from vesuv.inference.suggestion.volumes import SourceVolume, unlabelled_volumes
+from vesuv.inference.suggestion.files import FileSuggestion
+from vesuv.inference.suggestion.volumes import unlabelled_volumes
 from vesuv.io import formats
 from vesuv.types import Array
 
@@ -44,21 +42,6 @@ IGNORE = 2
 ARMS = ("suggested", "random")
 SCORES = "scores.json"
 """File of a finished round, written last."""
-
-
-class RandomSuggestion(FileSuggestion):
-    """Cubes at random places, without common voxels."""
-
-    def score(self, volume: SourceVolume, title: str) -> ScoredVolume:
-        header, image = volume.read()
-        grid = PlaceGrid.over(header.shape, self.size)
-        key = [*map(ord, str(self.output)), *map(ord, title)]
-        scores = np.random.default_rng(key).random([len(starts) for starts in grid.starts])
-        for region in volume.closed_regions(header.shape):
-            scores[grid.overlapping(region)] = -np.inf
-        record = VolumeRecord(shape=header.shape, statistics=case_statistics(image, None))
-        places = VolumeScores(grid, scores)
-        return ScoredVolume(volume, places, record, [])
 
 
 class Campaign:
@@ -168,10 +151,11 @@ class Campaign:
         if output.is_dir():
             return
         members = open_members([run], ["ema"], ["inference.views=mirror"])
-        kind = RandomSuggestion if arm == "random" else FileSuggestion
         edges = (self.arguments.size,) * 3
         predictor = Predictor.of_members(members)
-        suggestion = kind(members, predictor, output, self.arguments.number, edges)
+        number = self.arguments.number
+        places = zlib.crc32(str(output).encode()) if arm == "random" else None
+        suggestion = FileSuggestion(members, predictor, output, number, edges, places)
         suggestion.run(unlabelled_volumes(self.work / "unlabelled", members[0].config))
         endings = {formats.stem(name): name for name in self.unlabelled}
         for cube, place in read_cubes_record(output).cubes.items():

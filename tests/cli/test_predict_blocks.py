@@ -12,7 +12,6 @@ import pytest
 import tifffile
 
 from tests.cli.conftest import Refused, Run
-from vesuv.inference import files
 from vesuv.io.formats import read
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (40, 33, 21)).astype(np.uint8)
@@ -103,8 +102,7 @@ def test_large_volumes_are_predicted_in_blocks(
     make_run, volume: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("vesuv.inference.blocks.file_output.LARGE_VOXELS", IMAGE.size - 1)
-    assert files.is_large.__module__ == "vesuv.inference.blocks.file_output"
+    monkeypatch.setattr("vesuv.inference.blocks.source.LARGE_VOXELS", IMAGE.size - 1)
 
     run("predict", "--run", make_run("a").path, "--input", volume, "--output", tmp_path / "out")
 

@@ -21,6 +21,7 @@ from vesuv import Config, load_config
 from vesuv.config.text import dump_yaml
 from vesuv.data.cubes import read_cubes_record
 from vesuv.inference.bundle import open_bundles
+from vesuv.inference.networks import TrainedNetwork
 from vesuv.inference.suggestion.files import FileSuggestion, ScoredVolume
 from vesuv.io.formats import Volume, read, write
 from vesuv.runs.folder import RunFolder
@@ -205,16 +206,25 @@ def test_a_bundle_suggests_cubes_without_a_configuration(
     assert len(record["cubes"]) == 2
 
 
-def test_one_network_without_views_is_compared_with_its_mirrored_ones(
-    make_run: MakeRun, volumes: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = ("suggest", "--input", volumes, "--number", 1, "--size", 8, "--run")
+def test_one_network_without_views_is_opened_once_and_compared_with_its_mirrored_views(
+    make_run: MakeRun, volumes: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    opened = []
+    load = TrainedNetwork.from_checkpoint
+    monkeypatch.setattr(
+        TrainedNetwork, "from_checkpoint", lambda *words: opened.append(words) or load(*words)
+    )
+    words = ("suggest", "--input", volumes, "--number", 2, "--size", 8, "--run", make_run("b").path)
 
-    run(*words, make_run("b").path, "--output", tmp_path / "out")
+    run(*words, "--output", tmp_path / "out")
 
     assert "its mirrored views are compared" in capsys.readouterr().out
-    (row,) = csv.DictReader((tmp_path / "out/suggestions.csv").read_text().splitlines())
-    assert float(row["score_bits"]) > 0
+    assert len(opened) == 1
+    run(*words, "--output", tmp_path / "blocks", "--views", "mirror", "--blocks",
+        "--block-size", 16)  # fmt: skip
+    rows = _table(tmp_path / "out")
+    assert _table(tmp_path / "blocks") == rows and float(rows[0]["score_bits"]) > 0
 
 
 def test_what_cannot_be_suggested_is_one_sentence_and_writes_nothing(

@@ -11,11 +11,12 @@ from cyclopts.validators import Number
 
 from vesuv.cli.console import console
 from vesuv.cli.networks import open_networks
-from vesuv.cli.options import Changes, Checkpoints, several, with_option_changes
+from vesuv.cli.options import Changes, Checkpoints, Switch, several, with_option_changes
 from vesuv.cli.progress import progress_on
 from vesuv.cli.tables import rich_table
 from vesuv.config.training import Views
 from vesuv.data.cubes import LABELS
+from vesuv.inference.blocks.settings import BlockSettings
 from vesuv.inference.predictor import Predictor
 from vesuv.inference.suggestion.cubes import cube_size, table_of
 from vesuv.inference.suggestion.files import FileSuggestion
@@ -37,6 +38,8 @@ def suggest(
     views: Views | None = None,
     device: str | None = None,
     changes: Changes = (),
+    blocks: Switch = False,
+    block_size: int = BlockSettings.block_size,
 ) -> None:
     """Suggest cubes to label next: those in which networks and views disagree most.
 
@@ -60,17 +63,16 @@ def suggest(
             network without views): --set inference.views=…
         device: auto, cpu, cuda or mps: --set runtime.device=…
         changes: Changes to the runs' configuration: section.key=value …
+        blocks: Predict block by block also what fits into memory.
+        block_size: Edge of the blocks of a large volume, a multiple of 16.
     """
     out = console()
     all_changes = with_option_changes(changes, views=views, device=device)
     members = open_networks(run, best, model, checkpoint, all_changes)
     predictor = Predictor.of_members(members)
-    alone = random is None and not predictor.ensemble.has_several_predictions
-    if alone and not any(change.startswith("inference.views=") for change in all_changes):
-        members = open_networks(
-            run, best, model, checkpoint, with_option_changes(all_changes, views="mirror")
-        )
-        predictor = Predictor.of_members(members)
+    is_alone = random is None and not predictor.ensemble.has_several_predictions
+    if is_alone and not any(change.startswith("inference.views=") for change in all_changes):
+        predictor = predictor.with_views("mirror")
         out.print("one network without views: its mirrored views are compared")
     torch.set_num_threads(predictor.machine.threads)
     suggestion = FileSuggestion(
@@ -80,6 +82,8 @@ def suggest(
         number,
         cube_size(predictor, size),
         random,
+        blocks,
+        block_size,
         say=lambda line: out.print(line),
         show_progress=progress_on(out),
     )

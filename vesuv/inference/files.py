@@ -13,7 +13,6 @@ from vesuv.data.labels import decode
 from vesuv.errors import InputError, InputErrors
 from vesuv.inference.blocks.file_output import (
     block_folder,
-    is_large,
     predict_to_files,
     settings_for_files,
 )
@@ -149,7 +148,7 @@ class FilePrediction:
                 continue
             title = f"{number}/{len(volumes)} {volume.id}"
             try:
-                if self.blocks.always or is_large(volume):
+                if self.blocks.always or Source.of_files(volume.files).is_large():
                     shifts[volume.id] = self._predict_in_blocks(volume, title)
                 else:
                     shifts[volume.id] = self._predict(volume, title)
@@ -205,7 +204,7 @@ class FilePrediction:
             self.members,
             self.mask,
             self.predictor,
-            Source(tuple(map(str, volume.files))),
+            Source.of_files(volume.files),
             block_folder(files[0]),
             settings_for_files(
                 self.blocks, probabilities=self.probabilities, uncertainty=self.uncertainty

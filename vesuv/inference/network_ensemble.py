@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vesuv.config import Config
-from vesuv.config.training import InferenceConfig
+from vesuv.config.training import InferenceConfig, Views
 from vesuv.data.case import PreparedCase
 from vesuv.data.resample import resample_image, resample_probs
 from vesuv.data.statistics import CaseStatistics
@@ -47,6 +47,10 @@ class NetworkEnsemble:
     @property
     def config(self) -> Config:
         return self.networks[0].config
+
+    def with_views(self, views: Views) -> NetworkEnsemble:
+        """Return the same networks, which average other views."""
+        return replace(self, inference=self.inference.model_copy(update={"views": views}))
 
     def resample(self, image: Array, spacing: Spacing) -> Array:
         """Return an image (c, z, y, x) at the networks' spacing."""

@@ -10,13 +10,14 @@ post-processing work there.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
 from vesuv.config.labels import Targets
-from vesuv.config.training import InferenceConfig
+from vesuv.config.training import InferenceConfig, Views
 from vesuv.data.case import PreparedCase
 from vesuv.data.labels import decode
 from vesuv.data.resample import resample_probs
@@ -114,6 +115,12 @@ class Predictor:
             domain=domain_check(members, networks),
             say=say,
         )
+
+    def with_views(self, views: Views) -> Predictor:
+        """Return a predictor of the same networks that averages other views."""
+        predictor = copy(self)
+        predictor.ensemble = self.ensemble.with_views(views)
+        return predictor
 
     @property
     def networks(self) -> tuple[TrainedNetwork, ...]:

@@ -17,8 +17,10 @@ from vesuv.inference.volume import Network, padding, predict_windows
 from vesuv.runtime.machine import Machine
 from vesuv.transforms.normalize import IntensityMap
 from vesuv.transforms.padding import pad_to_box
-from vesuv.types import Region
+from vesuv.types import Progress, Region
 
+OnWindows = Callable[[int], None]
+"""Called with the number of windows that are finished since the last call."""
 _Number = tuple[int, int, int]
 
 
@@ -29,17 +31,34 @@ class WindowCounts:
     Args:
         computed: Windows that networks predicted.
         empty: Windows that hold zeros alone; the network sees one of them.
-        on_windows: Called with the number of windows that are finished since the last call.
+        on_windows: Called with finished windows.
     """
 
     computed: int = 0
     empty: int = 0
-    on_windows: Callable[[int], None] | None = field(default=None, compare=False, repr=False)
+    on_windows: OnWindows | None = field(default=None, compare=False, repr=False)
 
     def report(self, num_windows: int) -> None:
         """Report finished windows."""
         if self.on_windows is not None and num_windows:
             self.on_windows(num_windows)
+
+
+def count_windows(progress: Progress, total: int) -> OnWindows:
+    """Return the function that reports the sum of its calls as progress.
+
+    Args:
+        progress: Called with the numbers of finished and of all windows.
+        total: All windows.
+    """
+    num_done = 0
+
+    def on_windows(count: int) -> None:
+        nonlocal num_done
+        num_done += count
+        progress(num_done, total)
+
+    return on_windows
 
 
 @dataclass

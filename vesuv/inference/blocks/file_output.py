@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,32 +9,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vesuv.data.case_size import LARGE_VOXELS
-from vesuv.errors import InputError
 from vesuv.inference.blocks.arrays import LEVELS_LEVEL, MASK_LEVEL, UNCERTAINTY_LEVEL
 from vesuv.inference.blocks.run import BlockPrediction
 from vesuv.inference.blocks.settings import BlockSettings
-from vesuv.inference.blocks.source import Source
 from vesuv.inference.domain_shift import DomainShift
-from vesuv.inference.inputs import InputVolume
 from vesuv.inference.levels import dequantise
 from vesuv.inference.uncertainty import dequantise_uncertainty
-from vesuv.io.formats import suffix
-from vesuv.io.lazy import LAZY_SUFFIXES
 from vesuv.io.sharded import ShardedArray
 from vesuv.io.slabs import write_slabs
 from vesuv.types import Array
-
-
-def is_large(volume: InputVolume) -> bool:
-    """Return whether a volume has more than `LARGE_VOXELS` voxels, and can be read in parts."""
-    source = Source(tuple(map(str, volume.files)))
-    if not all(suffix(path) in LAZY_SUFFIXES for path in volume.files):
-        return False
-    try:
-        return math.prod(source.open().shape) > LARGE_VOXELS
-    except InputError:
-        return False  # reading it as a whole says what is wrong
 
 
 def block_folder(mask_file: Path) -> Path:

@@ -7,7 +7,7 @@ block, so that any number of processes may write at once.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,10 @@ class BlockRecord:
     digests: dict[str, Digests]
     computed: int = 0
     empty: int = 0
+
+
+OnRecord = Callable[[BlockRecord], None]
+"""Called with each block that is written."""
 
 
 @dataclass(frozen=True)

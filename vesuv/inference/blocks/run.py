@@ -13,8 +13,9 @@ import torch
 
 from vesuv.errors import InputError
 from vesuv.inference.blocks.arrays import MASK_LEVEL, written_by_blocks
+from vesuv.inference.blocks.blending import OnWindows, count_windows
 from vesuv.inference.blocks.input import BlockInput
-from vesuv.inference.blocks.journal import BlockRecord, Journal
+from vesuv.inference.blocks.journal import BlockRecord, Journal, OnRecord
 from vesuv.inference.blocks.output import BlockOutput
 from vesuv.inference.blocks.plan import BlockPlan, block_name
 from vesuv.inference.blocks.postprocessing import write_mask
@@ -23,11 +24,11 @@ from vesuv.inference.blocks.settings import BlockSettings
 from vesuv.inference.blocks.source import Source
 from vesuv.inference.blocks.statistics import ImageStatistics
 from vesuv.inference.blocks.target import check_target, clear_target
-from vesuv.inference.blocks.work import BlockWork, OnWindows
+from vesuv.inference.blocks.work import BlockWork
 from vesuv.inference.chosen_mask import ChosenMask
 from vesuv.inference.compilation import CompileChoice, choose
 from vesuv.inference.domain_shift import DomainShift
-from vesuv.inference.engines.local import OnRecord, predict_blocks
+from vesuv.inference.engines.local import predict_blocks
 from vesuv.inference.members import Member
 from vesuv.inference.postprocess.blockwise import Block
 from vesuv.inference.predictor import Predictor
@@ -209,15 +210,8 @@ class BlockPrediction:
         start = time.monotonic()
         written: list[BlockRecord] = []
         total = sum(work.computer.num_windows(block.region) for block in missing)
-        num_done = 0
         with self.show_progress(f"{self.source.id}, {len(missing)} blocks", "windows") as progress:
-
-            def on_windows(count: int) -> None:
-                nonlocal num_done
-                num_done += count
-                progress(num_done, total)
-
-            self._predict(work, missing, written.append, on_windows)
+            self._predict(work, missing, written.append, count_windows(progress, total))
         if written:
             seconds = time.monotonic() - start
             self.say(rate_line(self.source.id, written, missing, seconds))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vesuv.data.case_size import LARGE_VOXELS
 from vesuv.errors import InputError
-from vesuv.io.formats import stem
-from vesuv.io.lazy import LazyVolume, open_lazy
+from vesuv.io.formats import stem, suffix
+from vesuv.io.grid import check_same_grid
+from vesuv.io.lazy import LAZY_SUFFIXES, LazyVolume, open_lazy
 from vesuv.io.lazy.volume import ChannelFiles
 from vesuv.io.urls import is_url, url_stem
 
@@ -31,6 +35,11 @@ class Source:
     level: int = 0
     anonymous: bool = False
 
+    @classmethod
+    def of_files(cls, files: Sequence[Path], level: int = 0) -> Source:
+        """Return the volume of one file, or of one file for each channel."""
+        return cls(tuple(map(str, files)), level)
+
     @property
     def id(self) -> str:
         """File name without ending."""
@@ -41,22 +50,28 @@ class Source:
         """Open the volume.
 
         Raises:
-            InputError: It cannot be read, or its channels have different shapes.
+            InputError: It cannot be read, or its channels lie on different grids.
         """
         first, *others = (
             open_lazy(file, level=self.level, anonymous=self.anonymous) for file in self.files
         )
         for file, volume in zip(self.files[1:], others, strict=True):
-            if volume.shape != first.shape:
-                raise InputError(
-                    f"{file}: channels of a case have one shape, found {volume.shape} and "
-                    f"{first.shape} ({self.files[0]}); export both on one grid"
-                )
+            reference = (self.files[0], first.header)
+            check_same_grid((file, volume.header), reference, ("channel", "channel"))
         if not others:
             return first
         return LazyVolume(
             ChannelFiles((first.voxels, *(one.voxels for one in others))), first.header
         )
+
+    def is_large(self) -> bool:
+        """Return whether it has more than `LARGE_VOXELS` voxels, and can be read in parts."""
+        if not all(is_url(file) or suffix(file) in LAZY_SUFFIXES for file in self.files):
+            return False
+        try:
+            return math.prod(self.open().shape) > LARGE_VOXELS
+        except InputError:
+            return False  # reading it as a whole says what is wrong
 
     def record(self, volume: LazyVolume) -> dict[str, Any]:
         """Return what a record says about the volume; equal for equal contents."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,7 +18,7 @@ from vesuv.inference.blocks.arrays import (
     UNCERTAINTY_LEVEL,
     WITH_CHANNELS,
 )
-from vesuv.inference.blocks.blending import WindowCounts
+from vesuv.inference.blocks.blending import OnWindows, WindowCounts
 from vesuv.inference.blocks.compute import BlockPredictor, Grids
 from vesuv.inference.blocks.journal import BlockRecord, Journal
 from vesuv.inference.blocks.output import BlockOutput
@@ -34,7 +34,6 @@ from vesuv.io.lazy import Voxels
 from vesuv.io.memory import give_back_freed_memory
 from vesuv.types import Array, Spacing
 
-OnWindows = Callable[[int], None]
 _SLICES = 32
 """Slices of a block whose mask or calibrated probabilities are made at a time."""
 
@@ -106,15 +105,7 @@ class BlockWork:
         Raises:
             InputError: The volume cannot be read; what is written stays.
         """
-        try:
-            return self.computer.read(self.voxels, block.region)
-        except InputError as fault:
-            raise InputError(f"{self.source.files[0]}: {fault}") from None
-        except (FormatError, OSError, ValueError) as fault:
-            raise InputError(
-                f"{self.source.files[0]}: voxels of block {block_name(block)} cannot be read "
-                f"({fault!s:.200}); correct it and start the same command again, it goes on"
-            ) from None
+        return read_block(self.computer, self.voxels, block, self.source)
 
     def compute(
         self, block: Block, image: Array, on_windows: OnWindows | None = None
@@ -172,6 +163,23 @@ class BlockWork:
         """Label values."""
         parts = [self.predictor.classes(probs, self.spacing) for probs in _slabs(levels)]
         return decode(np.concatenate(parts), self.output.labels)
+
+
+def read_block(computer: BlockPredictor, voxels: Voxels, block: Block, source: Source) -> Array:
+    """Return the image that a block's probabilities depend on.
+
+    Raises:
+        InputError: It cannot be read; the message names the file.
+    """
+    try:
+        return computer.read(voxels, block.region)
+    except InputError as fault:
+        raise InputError(f"{source.files[0]}: {fault}") from None
+    except (FormatError, OSError, ValueError) as fault:
+        raise InputError(
+            f"{source.files[0]}: voxels of block {block_name(block)} cannot be read "
+            f"({fault!s:.200}); correct it and start the same command again, it goes on"
+        ) from None
 
 
 def _slabs(levels: Tensor) -> Iterator[Tensor]:

@@ -6,20 +6,33 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
 
-from vesuv.inference.blocks.journal import BlockRecord
-from vesuv.inference.blocks.work import BlockWork, OnWindows
+from vesuv.inference.blocks.blending import OnWindows
 from vesuv.inference.postprocess.blockwise import Block
 from vesuv.types import Array
 
-OnRecord = Callable[[BlockRecord], None]
-"""Called with each block that is written."""
+ResultT = TypeVar("ResultT")
+RecordT = TypeVar("RecordT")
+RecordT_co = TypeVar("RecordT_co", covariant=True)
+
+
+class BlockStages(Protocol[ResultT, RecordT_co]):
+    """What is done with each block of a volume; see `vesuv.inference.blocks.work.BlockWork`."""
+
+    def read(self, block: Block) -> Array: ...
+
+    def compute(
+        self, block: Block, image: Array, on_windows: OnWindows | None = None
+    ) -> ResultT: ...
+
+    def write(self, result: ResultT) -> RecordT_co: ...
 
 
 def predict_blocks(
-    work: BlockWork,
+    work: BlockStages[ResultT, RecordT],
     blocks: Sequence[Block],
-    on_record: OnRecord,
+    on_record: Callable[[RecordT], None],
     on_windows: OnWindows | None = None,
 ) -> None:
     """Predict blocks one after the other.
@@ -28,16 +41,16 @@ def predict_blocks(
     is written.
 
     Args:
-        work: Volume, networks and output.
+        work: What is done with each block; blocks are written in their order.
         blocks: The blocks.
-        on_record: Called in this thread after each block.
+        on_record: Called in this thread with the record of each written block.
         on_windows: Called with the number of windows that are finished since the last call.
 
     Raises:
         InputError: A block cannot be read, predicted or written; the others before it are.
     """
     with _Reader(work, blocks) as images, ThreadPoolExecutor(1, "write") as writer:
-        last: Future[BlockRecord] | None = None
+        last: Future[RecordT] | None = None
         for block in blocks:
             result = work.compute(block, images.get(), on_windows)
             if last is not None:
@@ -51,7 +64,7 @@ def predict_blocks(
 class _Reader:
     """Thread that reads the next block, and the one after it when that block is taken."""
 
-    def __init__(self, work: BlockWork, blocks: Sequence[Block]) -> None:
+    def __init__(self, work: BlockStages[Any, Any], blocks: Sequence[Block]) -> None:
         self._work, self._blocks = work, blocks
         self._images: queue.Queue[Array | BaseException] = queue.Queue()
         self._may_read = threading.Semaphore(1)

@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vesuv.errors import InputErrors
-from vesuv.inference.blocks.journal import BlockRecord
+from vesuv.inference.blocks.journal import BlockRecord, OnRecord
 from vesuv.inference.blocks.plan import block_name
 from vesuv.inference.blocks.work import BlockWork
-from vesuv.inference.engines.local import OnRecord
 from vesuv.inference.postprocess.blockwise import Block
 from vesuv.runtime.ray_cluster import ray_cluster
 from vesuv.types import Say

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from vesuv.errors import InputError
 from vesuv.inference.blocks.arrays import LEVELS_LEVEL
-from vesuv.inference.blocks.file_output import block_folder, is_large
+from vesuv.inference.blocks.file_output import block_folder
 from vesuv.inference.blocks.run import BlockPrediction
 from vesuv.inference.blocks.settings import BlockSettings
 from vesuv.inference.blocks.source import Source
@@ -130,7 +130,7 @@ class NetworkSource:
         """Check nothing: `open` reads a volume before anything is written for it."""
 
     def open(self, volume: InputVolume, output: Path) -> BoundaryVolume:
-        if self.always_blocks or is_large(volume):
+        if self.always_blocks or Source.of_files(volume.files).is_large():
             return self._open_blocks(volume, output)
         like, image = read_channels(volume.files)
         grid = InputGrid(like.spacing, like.unit, like.direction)
@@ -149,7 +149,7 @@ class NetworkSource:
             self.members,
             choose_mask(self.members, postprocess="none"),
             self.predictor,
-            Source(tuple(map(str, volume.files))),
+            Source.of_files(volume.files),
             block_folder(output),
             BlockSettings(
                 block_size=self.block_size, keep_probabilities=True, records_choices=False

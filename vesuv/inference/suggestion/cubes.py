@@ -11,19 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from vesuv.errors import InputError
+from vesuv.inference.blocks.compute import BlockProbs
 from vesuv.inference.image import checked_channels
 from vesuv.inference.prediction import Prediction
 from vesuv.inference.predictor import Predictor
-from vesuv.inference.suggestion.places import (
-    PlaceGrid,
-    Scores,
-    choose_places,
-    edges_text,
-    num_tiles,
-)
+from vesuv.inference.suggestion.places import PlaceGrid, choose_places, edges_text, num_tiles
+from vesuv.inference.suggestion.scoring import PlaceScorer, ScoredPlaces
 from vesuv.io.printable import number_of
 from vesuv.io.tables import TextTable
 from vesuv.models.heads import foreground_probability
@@ -84,24 +78,6 @@ class SuggestedCube:
         return self.score / self.volume_mean
 
 
-@dataclass(frozen=True)
-class VolumeScores:
-    """Places of cubes in a volume.
-
-    Args:
-        grid: The places.
-        scores: Mean mutual information at each, or random numbers; minus infinity: nothing can be
-            labelled there.
-        mean: Mean mutual information over the volume; None where scores are random.
-        foreground: Mean probability of foreground at each place; None where scores are random.
-    """
-
-    grid: PlaceGrid
-    scores: Scores
-    mean: float | None = None
-    foreground: Scores | None = None
-
-
 def suggest(
     predictor: Predictor,
     images: Mapping[str, Array],
@@ -140,8 +116,11 @@ def suggest(
         prediction = predictor.predict_on_grid(
             images[name], predictor.input_grid(spacing), uncertainty=True
         )
-        mask = (labelled or {}).get(name)
-        volumes[name] = score_places(predictor, prediction, edges, labelled=mask)
+        z, y, x = shapes[name]
+        scorer = PlaceScorer(PlaceGrid.over((z, y, x), edges), number)
+        region = (slice(0, z), slice(0, y), slice(0, x))
+        add_prediction(scorer, predictor, prediction, region, (labelled or {}).get(name))
+        volumes[name] = scorer.result()
     return choose_cubes(volumes, number)
 
 
@@ -184,59 +163,29 @@ def volumes_with_room(shapes: Mapping[str, Sequence[int]], size: Shape, number: 
     return names
 
 
-def score_places(
+def add_prediction(
+    scorer: PlaceScorer,
     predictor: Predictor,
-    prediction: Prediction,
-    size: Shape,
-    *,
-    labelled: Mask | None = None,
-    closed: Sequence[Region] = (),
-) -> VolumeScores:
-    """Return the scores of the places in a volume.
+    prediction: Prediction | BlockProbs,
+    block: Region,
+    labelled: Mask | None,
+) -> None:
+    """Add what was predicted, with uncertainty, to the scores of places.
 
     Args:
+        scorer: The scores.
         predictor: What predicted it.
-        prediction: Its prediction, with uncertainty.
-        size: Edges of a cube.
-        labelled: Voxels that are labelled already, which add nothing to a score.
-        closed: Regions that no cube may touch.
+        prediction: Prediction of a block.
+        block: Its region.
+        labelled: Which of its voxels are labelled already; None: none.
     """
-    assert prediction.uncertainty is not None
-    bits = prediction.uncertainty.numpy()
-    grid = PlaceGrid.over((bits.shape[0], bits.shape[1], bits.shape[2]), size)
-    if labelled is not None:
-        bits = np.where(labelled, np.float32(0.0), bits)
-    scores = _without_closed(grid, grid.means(bits), labelled, closed)
-    probs = foreground_probability(prediction.probs[None], overlap=predictor.targets.overlap)[0]
-    return VolumeScores(grid, scores, float(bits.mean()), grid.means(probs.numpy()))
+    bits = prediction.uncertainty
+    assert bits is not None
+    foreground = foreground_probability(prediction.probs[None], overlap=predictor.targets.overlap)
+    scorer.add(block, bits.numpy(), foreground[0].numpy(), labelled)
 
 
-def random_places(
-    shape: Shape,
-    size: Shape,
-    rng: np.random.Generator,
-    *,
-    labelled: Mask | None = None,
-    closed: Sequence[Region] = (),
-) -> VolumeScores:
-    """Return random scores of the places in a volume; arguments are those of `score_places`."""
-    grid = PlaceGrid.over(shape, size)
-    scores = rng.random([len(starts) for starts in grid.starts])
-    return VolumeScores(grid, _without_closed(grid, scores, labelled, closed))
-
-
-def _without_closed(
-    grid: PlaceGrid, scores: Scores, labelled: Mask | None, closed: Sequence[Region]
-) -> Scores:
-    """Return scores that are minus infinity where nothing can be labelled."""
-    if labelled is not None:
-        scores = np.where(grid.means(labelled) > 1.0 - 0.5 / np.prod(grid.size), -np.inf, scores)
-    for region in closed:
-        scores = np.where(grid.overlapping(region), -np.inf, scores)
-    return scores
-
-
-def choose_cubes(volumes: Mapping[str, VolumeScores], number: int) -> list[SuggestedCube]:
+def choose_cubes(volumes: Mapping[str, ScoredPlaces], number: int) -> list[SuggestedCube]:
     """Return the cubes of the highest scores over several volumes, see `choose_places`.
 
     Raises:
@@ -244,20 +193,19 @@ def choose_cubes(volumes: Mapping[str, VolumeScores], number: int) -> list[Sugge
     """
     names, parts = list(volumes), list(volumes.values())
     cubes = []
-    for place in choose_places([one.grid for one in parts], [one.scores for one in parts], number):
-        part = parts[place.volume]
-        z, y, x = (start + edge for start, edge in zip(place.start, part.grid.size, strict=True))
-        foreground = None
-        if part.foreground is not None:
-            foreground = float(part.foreground[part.grid.index(place.start)])
+    for place in choose_places([one.places for one in parts], number):
+        places, mean = parts[place.volume].places, parts[place.volume].mean
+        start = places.starts[place.rank]
+        (z, y, x), (z_stop, y_stop, x_stop) = start.tolist(), (start + places.size).tolist()
+        is_random = mean is None
         cubes.append(
             SuggestedCube(
                 volume=names[place.volume],
-                start=place.start,
-                stop=(z, y, x),
-                score=None if part.mean is None else place.score,
-                volume_mean=part.mean,
-                foreground=foreground,
+                start=(z, y, x),
+                stop=(z_stop, y_stop, x_stop),
+                score=None if is_random else float(places.scores[place.rank]),
+                volume_mean=mean,
+                foreground=None if is_random else float(places.foreground[place.rank]),
             )
         )
     return cubes

@@ -22,32 +22,29 @@ from vesuv.data.cubes import (
     CubesRecord,
     VolumeRecord,
 )
-from vesuv.data.labels import IGNORE, decode, encode
-from vesuv.data.preparation import prefix_message
+from vesuv.data.labels import IGNORE, decode
 from vesuv.data.records import write_record
-from vesuv.data.resample import resample_image
-from vesuv.data.statistics import case_statistics
 from vesuv.data.store import store_path
 from vesuv.errors import InputError, InputErrors, command
-from vesuv.inference.domain_shift import DomainShift, InputGrid, shift_lines
+from vesuv.inference.blocks.input import BlockInput
+from vesuv.inference.blocks.settings import BlockSettings
+from vesuv.inference.domain_shift import DomainShift, shift_lines
 from vesuv.inference.members import Member
 from vesuv.inference.predictor import Predictor
-from vesuv.inference.suggestion.cubes import (
-    SuggestedCube,
-    VolumeScores,
-    choose_cubes,
-    random_places,
-    score_places,
-    volumes_with_room,
-)
+from vesuv.inference.suggestion.cubes import SuggestedCube, choose_cubes, volumes_with_room
+from vesuv.inference.suggestion.places import PlaceGrid
+from vesuv.inference.suggestion.scoring import PlaceScorer, ScoredPlaces
+from vesuv.inference.suggestion.volume_search import VolumeSearch
 from vesuv.inference.suggestion.volumes import SourceVolume
 from vesuv.io.atomic import atomic_replace, catch_write_errors
-from vesuv.io.formats import Volume, mask_suffix, write
+from vesuv.io.formats import mask_suffix, write
 from vesuv.io.formats.crop import cropped
+from vesuv.io.lazy import open_lazy
+from vesuv.io.lazy.volume import read_region
 from vesuv.io.tables import write_csv, write_text
 from vesuv.migrations import RECORD
 from vesuv.runs.folder import RunFolder
-from vesuv.types import Array, Mask, Region, Say, Shape, ShowProgress, no_shown_progress, silent
+from vesuv.types import Array, Say, Shape, ShowProgress, no_shown_progress, silent
 
 TABLE = "suggestions.csv"
 TRAIN = "train.yaml"
@@ -67,7 +64,7 @@ class ScoredVolume:
     """
 
     source: SourceVolume
-    scores: VolumeScores
+    scores: ScoredPlaces
     record: VolumeRecord
     shifts: list[DomainShift]
 
@@ -83,6 +80,8 @@ class FileSuggestion:
         number: Number of cubes.
         size: Edges of a cube in voxels of the files.
         seed: Seed of random places; None: those of the largest disagreement.
+        always_blocks: Predict in blocks also volumes that fit into memory.
+        block_size: Edge of the blocks.
         say: Called with each message.
         show_progress: Shows the progress of each volume.
     """
@@ -93,6 +92,8 @@ class FileSuggestion:
     number: int
     size: Shape
     seed: int | None = None
+    always_blocks: bool = False
+    block_size: int = BlockSettings.block_size
     say: Say = silent
     show_progress: ShowProgress = no_shown_progress
 
@@ -114,7 +115,8 @@ class FileSuggestion:
         self._check_output()
         if self.seed is None:
             self.predictor.ensemble.check_has_several_predictions()
-        names = volumes_with_room({one.id: one.shape() for one in volumes}, self.size, self.number)
+        shapes = {one.id: open_lazy(one.images[0], level=one.level).shape for one in volumes}
+        names = volumes_with_room(shapes, self.size, self.number)
         left_out = len(volumes) - len(names)
         if left_out:
             self.say(f"left out, smaller than a cube: {left_out} of {len(volumes)} volumes")
@@ -155,43 +157,26 @@ class FileSuggestion:
         Raises:
             InputError: A file cannot be used.
         """
-        header, image = volume.read()
-        label = volume.read_label(header)
-        labelled = None if label is None else encode(label, self.labels) != IGNORE
-        closed = volume.closed_regions(header.shape)
+        image = BlockInput(self.predictor, volume.source)
+        label = volume.open_label(image.volume)
+        shape = image.volume.shape
+        rng = None
         if self.seed is not None:
-            return self._random_scores(volume, header, image, labelled, closed)
-        grid = InputGrid(header.spacing, header.unit, header.direction)
-        with (
-            self.show_progress(title, "windows") as progress,
-            prefix_message(str(volume.images[0])),
-        ):
-            prediction = self.predictor.predict_on_grid(image, grid, progress, uncertainty=True)
-        scores = score_places(
-            self.predictor, prediction, self.size, labelled=labelled, closed=closed
-        )
-        self.say(f"{title}: networks and views disagree by {scores.mean:.3g} bits a voxel")
-        record = VolumeRecord(shape=header.shape, statistics=prediction.statistics)
-        return ScoredVolume(volume, scores, record, prediction.shifts)
-
-    def _random_scores(
-        self,
-        volume: SourceVolume,
-        header: Volume,
-        image: Array,
-        labelled: Mask | None,
-        closed: Sequence[Region],
-    ) -> ScoredVolume:
-        assert self.seed is not None
-        rng = np.random.default_rng([self.seed % 2**64, *map(ord, volume.id)])
-        scores = random_places(header.shape, self.size, rng, labelled=labelled, closed=closed)
-        spacing = self.predictor.config.data.spacing
-        if spacing is not None:
-            grid = InputGrid(header.spacing, header.unit, header.direction)
-            image = resample_image(image, self.predictor.spacing_of(grid), spacing)
-        with prefix_message(str(volume.images[0])):
-            record = VolumeRecord(shape=header.shape, statistics=case_statistics(image, None))
-        return ScoredVolume(volume, scores, record, [])
+            rng = np.random.default_rng([self.seed % 2**64, *map(ord, volume.id)])
+        grid = PlaceGrid.over(shape, self.size)
+        scorer = PlaceScorer(grid, self.number, volume.closed_regions(shape), rng)
+        search = VolumeSearch(image, scorer, label, self.labels, self.show_progress, title)
+        if rng is not None:
+            statistics, shifts = search.add_labels()
+        elif self.always_blocks or volume.source.is_large():
+            statistics, shifts = search.add_blocks(self.block_size)
+        else:
+            statistics, shifts = search.add_whole()
+        scored = scorer.result()
+        if scored.mean is not None:
+            self.say(f"{title}: networks and views disagree by {scored.mean:.3g} bits a voxel")
+        record = VolumeRecord(shape=shape, statistics=statistics)
+        return ScoredVolume(volume, scored, record, shifts)
 
     def _write(self, cubes: Sequence[SuggestedCube], volumes: Mapping[str, ScoredVolume]) -> None:
         places = {
@@ -209,15 +194,15 @@ class FileSuggestion:
             self._check_output()  # another process may have been faster
 
     def _cut(self, volume: SourceVolume, cubes: Sequence[SuggestedCube], folder: Path) -> None:
-        """Write image and label of each cube of a volume, which is read again."""
-        header, image = volume.read()
-        label = volume.read_label(header)
+        """Write image and label of each cube of a volume."""
+        image = volume.source.open()
+        label = volume.open_label(image)
         for cube in cubes:
-            box = image[(slice(None), *cube.region)]
+            box = read_region(image.voxels, cube.region, str(volume.images[0]))
             box = box[0] if len(box) == 1 else box
-            like = cropped(header, box, cube.start)
+            like = cropped(image.header, box, cube.start)
             write(folder / IMAGES / (cube.id + _suffix(volume, box)), box, like)
-            target = self._empty_label(cube) if label is None else label[cube.region]
+            target = self._empty_label(cube) if label is None else label.values(cube.region)
             write(folder / LABELS / (cube.id + _suffix(volume, target)), target, like)
 
     def _empty_label(self, cube: SuggestedCube) -> Array:

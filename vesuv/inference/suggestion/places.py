@@ -10,31 +10,15 @@ from numpy.typing import NDArray
 
 from vesuv.errors import InputError
 from vesuv.io.printable import number_of
-from vesuv.types import Array, Mask, Region, Shape
+from vesuv.types import Mask, Region, Shape
 
 _PLACES_PER_EDGE = 4
 """Places that are compared along one edge of a box."""
-_DISTANCES = (2.0, 1.5, 1.0)
+DISTANCES = (2.0, 1.5, 1.0)
 """Distances of boxes in their own edges, in the order in which they are tried: one box between two,
 half a box, none."""
-_TAKEN = -np.inf
 
 Scores = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Place:
-    """A box in one of several volumes.
-
-    Args:
-        volume: Position of the volume.
-        start: First voxel.
-        score: Its score.
-    """
-
-    volume: int
-    start: Shape
-    score: float
 
 
 @dataclass(frozen=True)
@@ -54,54 +38,85 @@ class PlaceGrid:
         """Return the places in a volume that is nowhere shorter than the box."""
         return cls(tuple(map(_starts, shape, size)), size)
 
-    def means(self, values: Array) -> Scores:
-        """Return the mean of the voxels of each box.
+    @property
+    def shape(self) -> Shape:
+        """Number of places along z, y, x."""
+        z, y, x = map(len, self.starts)
+        return z, y, x
+
+    @property
+    def num_voxels(self) -> int:
+        """Voxels of the volume."""
+        z, y, x = (int(one[-1]) + edge for one, edge in zip(self.starts, self.size, strict=True))
+        return z * y * x
+
+    def touching(self, region: Region) -> Region:
+        """Return the places, by their positions along z, y, x, whose boxes have voxels of a region.
 
         Args:
-            values: (z, y, x).
+            region: Region of the volume.
         """
-        means = values
-        for axis, (starts, edge) in enumerate(zip(self.starts, self.size, strict=True)):
-            total = np.cumsum(means, axis=axis, dtype=np.float64)
-            before = np.zeros_like(np.take(total, [0], axis=axis))
-            padded = np.concatenate([before, total], axis=axis)
-            means = np.take(padded, starts + edge, axis=axis) - np.take(padded, starts, axis=axis)
-            means /= edge
-        return means
-
-    def overlapping(self, region: Region) -> Mask:
-        """Return which boxes have voxels of a region."""
         z, y, x = (
-            (starts < part.stop) & (starts + edge > part.start)
+            slice(
+                int(np.searchsorted(starts + edge, part.start, side="right")),
+                int(np.searchsorted(starts, part.stop, side="left")),
+            )
             for starts, edge, part in zip(self.starts, self.size, region, strict=True)
         )
-        return _box(z, y, x)
+        return z, y, x
 
-    def near(self, start: Shape, distance: float) -> Mask:
+    def most_near(self, distance: float) -> int:
+        """Return the largest number of places that are nearer to one than a number of edges."""
+        most = 1
+        for starts, edge in zip(self.starts, self.size, strict=True):
+            first = np.searchsorted(starts, starts - distance * edge, side="right")
+            last = np.searchsorted(starts, starts + distance * edge, side="left")
+            most *= int((last - first).max())
+        return most
+
+
+@dataclass(frozen=True)
+class RankedPlaces:
+    """Places of a box in a volume, that of the highest score first.
+
+    Args:
+        size: Edges of the box.
+        starts: First voxels, (n, 3).
+        scores: Score of each, descending; of equal scores the lower first voxel comes first.
+        foreground: Mean probability of foreground at each.
+    """
+
+    size: Shape
+    starts: NDArray[np.int64]
+    scores: Scores
+    foreground: Scores
+
+    def near(self, start: NDArray[np.int64], distance: float) -> Mask:
         """Return which boxes are nearer to a place than a number of edges, along every axis."""
-        z, y, x = (
-            np.abs(starts - place) < distance * edge
-            for starts, place, edge in zip(self.starts, start, self.size, strict=True)
-        )
-        return _box(z, y, x)
+        nearer = np.abs(self.starts - start) < distance * np.array(self.size)
+        near: Mask = nearer.all(axis=1)
+        return near
 
     def tiles(self) -> Mask:
         """Return which boxes are those that fill the volume without gaps from its first voxel."""
-        z, y, x = (starts % edge == 0 for starts, edge in zip(self.starts, self.size, strict=True))
-        return _box(z, y, x)
-
-    def start(self, index: Sequence[int]) -> Shape:
-        """Return the first voxel of the place at an index of the scores."""
-        z, y, x = (int(starts[i]) for starts, i in zip(self.starts, index, strict=True))
-        return z, y, x
-
-    def index(self, start: Shape) -> tuple[int, ...]:
-        """Return the index of the scores of a place."""
-        pairs = zip(self.starts, start, strict=True)
-        return tuple(int(np.searchsorted(starts, place)) for starts, place in pairs)
+        tiles: Mask = (self.starts % np.array(self.size) == 0).all(axis=1)
+        return tiles
 
 
-def choose_places(grids: Sequence[PlaceGrid], scores: Sequence[Scores], number: int) -> list[Place]:
+@dataclass(frozen=True)
+class Place:
+    """A place that was chosen.
+
+    Args:
+        volume: Position of its volume.
+        rank: Its position among the places of the volume.
+    """
+
+    volume: int
+    rank: int
+
+
+def choose_places(volumes: Sequence[RankedPlaces], number: int) -> list[Place]:
     """Choose places, that of the highest score first.
 
     A place is left out where its box is nearer than two edges, along every axis, to a box that was
@@ -109,28 +124,25 @@ def choose_places(grids: Sequence[PlaceGrid], scores: Sequence[Scores], number: 
     the volumes are tiled.
 
     Args:
-        grids: Places in each volume.
-        scores: Score of each place; minus infinity: it cannot be chosen.
+        volumes: Places in each volume.
         number: Number of places.
 
     Raises:
         InputError: So many boxes have no room.
     """
+    all_places = [np.ones(len(one.scores), bool) for one in volumes]
+    attempts = [(all_places, distance) for distance in DISTANCES]
+    attempts.append(([one.tiles() for one in volumes], DISTANCES[-1]))
     most = 0
-    for distance in _DISTANCES:
-        places = _greedy(grids, scores, number, distance)
+    for allowed, distance in attempts:
+        places = _greedy(volumes, allowed, number, distance)
         if len(places) == number:
             return places
         most = max(most, len(places))
-    tiled = [np.where(grid.tiles(), one, _TAKEN) for grid, one in zip(grids, scores, strict=True)]
-    places = _greedy(grids, tiled, number, _DISTANCES[-1])
-    if len(places) < number:
-        raise InputError(
-            "--number: beside what is labelled there is room for "
-            f"{number_of(max(most, len(places)), 'cube')} of {edges_text(grids[0].size)} voxels, "
-            f"found {number}; lower it, or --size"
-        )
-    return places
+    raise InputError(
+        f"--number: beside what is labelled there is room for {number_of(most, 'cube')} of "
+        f"{edges_text(volumes[0].size)} voxels, found {number}; lower it, or --size"
+    )
 
 
 def num_tiles(shape: Shape, size: Shape) -> int:
@@ -139,27 +151,17 @@ def num_tiles(shape: Shape, size: Shape) -> int:
     return z * y * x
 
 
-def _box(z: Mask, y: Mask, x: Mask) -> Mask:
-    """Return the product of what holds along each axis, (z, y, x)."""
-    box: Mask = z[:, None, None] & y[None, :, None] & x[None, None, :]
-    return box
-
-
 def _greedy(
-    grids: Sequence[PlaceGrid], scores: Sequence[Scores], number: int, distance: float
+    volumes: Sequence[RankedPlaces], allowed: Sequence[Mask], number: int, distance: float
 ) -> list[Place]:
-    remaining = [one.copy() for one in scores]
+    free = [one.copy() for one in allowed]
     places: list[Place] = []
-    while len(places) < number:
-        volume = max(range(len(remaining)), key=lambda index: remaining[index].max())
-        best = int(remaining[volume].argmax())
-        score = float(remaining[volume].flat[best])
-        if score == _TAKEN:
-            break
-        index = [int(i) for i in np.unravel_index(best, remaining[volume].shape)]
-        start = grids[volume].start(index)
-        remaining[volume][grids[volume].near(start, distance)] = _TAKEN
-        places.append(Place(volume, start, score))
+    while len(places) < number and any(one.any() for one in free):
+        first = [Place(index, int(one.argmax())) for index, one in enumerate(free) if one.any()]
+        best = max(first, key=lambda place: volumes[place.volume].scores[place.rank])
+        volume = volumes[best.volume]
+        free[best.volume] &= ~volume.near(volume.starts[best.rank], distance)
+        places.append(best)
     return places
 
 

@@ -6,21 +6,56 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from vesuv.config import Config
 from vesuv.config.data import DataConfig
+from vesuv.config.labels import LabelsConfig
 from vesuv.data.cubes import places_by_volume
+from vesuv.data.labels import IGNORE, encode
 from vesuv.data.layouts import find_cases
 from vesuv.data.parts import part_name, part_region
+from vesuv.data.preparation import prefix_message
 from vesuv.errors import InputError
+from vesuv.inference.blocks.source import Source
 from vesuv.inference.inputs import find_inputs
 from vesuv.inference.members import Member
-from vesuv.io.formats import Volume, read, suffix
-from vesuv.io.grid import check_same_grid, read_channels
-from vesuv.io.lazy import open_lazy
+from vesuv.io.formats import suffix
+from vesuv.io.grid import check_same_grid
+from vesuv.io.lazy import LazyVolume, Voxels, open_lazy
+from vesuv.io.lazy.volume import read_region
 from vesuv.runs.folder import RunFolder
-from vesuv.types import Array, Region, Shape
+from vesuv.types import Array, Mask, Region, Shape
+
+
+@dataclass(frozen=True)
+class LabelVoxels:
+    """Label of a volume, of which regions are read.
+
+    Args:
+        voxels: Reads them.
+        name: Name of the file.
+    """
+
+    voxels: Voxels
+    name: str
+
+    def values(self, region: Region) -> Array:
+        """Return the label values of the file, (z, y, x).
+
+        Raises:
+            InputError: The file is damaged.
+        """
+        values: Array = read_region(self.voxels, region, self.name)[0]
+        return values
+
+    def labelled(self, region: Region, labels: LabelsConfig) -> Mask:
+        """Return which voxels of a region are labelled.
+
+        Raises:
+            InputError: The file is damaged, or holds a value that is not declared.
+        """
+        with prefix_message(self.name):
+            labelled: Mask = encode(self.values(region), labels) != IGNORE
+        return labelled
 
 
 @dataclass(frozen=True)
@@ -43,36 +78,24 @@ class SourceVolume:
     cubes: tuple[Region, ...] = ()
     held_out: tuple[tuple[int, int], ...] = ()
 
-    def shape(self) -> Shape:
-        """Return the voxels along z, y, x."""
-        return open_lazy(self.images[0], level=self.level).shape
+    @property
+    def source(self) -> Source:
+        return Source.of_files(self.images, self.level)
 
-    def read(self) -> tuple[Volume, Array]:
-        """Return the volume of the first file, and all channels, (c, z, y, x).
+    def open_label(self, image: LazyVolume) -> LabelVoxels | None:
+        """Open the label; None for an unlabelled volume.
 
-        Raises:
-            InputError: A file cannot be read, or lies on another grid than the first.
-        """
-        if suffix(self.images[0]) != ".zarr":
-            return read_channels(self.images)
-        return _read_level(self.images[0], self.level)
-
-    def read_label(self, image: Volume) -> Array | None:
-        """Return the label values of the file, (z, y, x); None for an unlabelled volume.
+        Args:
+            image: The opened images.
 
         Raises:
-            InputError: The file cannot be read, or lies on another grid than the image.
+            InputError: It cannot be read, or lies on another grid than the image.
         """
         if self.label is None:
             return None
-        if self.level:
-            _, channels = _read_level(self.label, self.level)
-        else:
-            label = read(self.label)
-            check_same_grid((self.label, label), (self.images[0], image))
-            channels = label.channels
-        values: Array = channels[0]
-        return values
+        label = open_lazy(self.label, level=self.level)
+        check_same_grid((self.label, label.header), (self.images[0], image.header))
+        return LabelVoxels(label.voxels, str(self.label))
 
     def closed_regions(self, shape: Shape) -> list[Region]:
         """Return the regions that no cube may touch."""
@@ -142,9 +165,3 @@ def _held_out(name: str, data: DataConfig, trained: Collection[str]) -> tuple[tu
 
 def _part_names(name: str, data: DataConfig) -> list[str]:
     return [part_name(name, index) for index in range(data.parts)] if data.parts > 1 else []
-
-
-def _read_level(path: Path, level: int) -> tuple[Volume, Array]:
-    volume = open_lazy(path, level=level)
-    z, y, x = (slice(0, edge) for edge in volume.shape)
-    return volume.header, np.asarray(volume.voxels.read((z, y, x)))
