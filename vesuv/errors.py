@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+
+_NEEDS_QUOTES = re.compile(r"[^\w@%+=:,./…-]")
+"""A character that a shell may read as more than itself; letters of every script may stand."""
+
 
 class InputError(ValueError):
     """Invalid input of the user; the command line prints it without a traceback, exit status 2.
@@ -43,10 +49,12 @@ def name_program(pattern: str) -> None:
 
 
 def command(verb: str, *arguments: object) -> str:
-    """Return a command as the user types it, for a message.
+    """Return a command as the user types it, for a message; quoted where the shell needs it.
 
     Args:
         verb: train, predict, ...
         arguments: Arguments of the command.
     """
-    return " ".join([_program.format(verb=verb), *map(str, arguments)])
+    words = (str(one) for one in arguments)
+    quoted = (shlex.quote(word) if _NEEDS_QUOTES.search(word) else word for word in words)
+    return " ".join([_program.format(verb=verb), *quoted])

@@ -72,6 +72,21 @@ def test_cases_without_foreground_are_counted(
     ]
 
 
+def test_images_of_one_value_are_warned_of(
+    config_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images = config_file.parent / "raw" / "train_images"
+    (config_file.parent / "raw" / "train.csv").write_text("id\nc0\nc1\n")
+    run("prepare", "--config", str(config_file))
+    assert "one value alone" not in capsys.readouterr().out
+
+    tifffile.imwrite(images / "c1.tif", np.full((32, 32, 32), 7, np.uint8))
+    run("prepare", "--config", str(config_file), "--overwrite")
+
+    said = " ".join(capsys.readouterr().out.split())
+    assert "warning: 1 of 2 images hold one value alone, first c1: nothing can be learned" in said
+
+
 def test_train_prints_the_summary_when_it_prepares_and_only_then(
     config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

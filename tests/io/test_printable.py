@@ -40,3 +40,6 @@ def test_one_thing_is_named_in_the_singular() -> None:
     assert [number_of(n, "held-out case") for n in (0, 1, 2)] == [
         "0 held-out cases", "1 held-out case", "2 held-out cases"
     ]  # fmt: skip
+    assert [number_of(n, "minute") for n in (1.0, 2.5, 1e7)] == [
+        "1 minute", "2.5 minutes", "1e+07 minutes"
+    ]  # fmt: skip

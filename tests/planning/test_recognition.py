@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -124,3 +125,25 @@ def test_labels_with_a_word_behind_their_images_name_are_recognised(
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"gone: no such folder; name the folder of the raw data"):
         recognise(tmp_path / "gone")
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        (
+            ["scan_c1.nii.gz", "seg_c1.nii.gz", "scan_c2.nii.gz", "seg_c2.nii.gz"],
+            "found scan_c1.nii.gz and seg_c1.nii.gz; rename all files like these two to "
+            "c1_scan.nii.gz and c1_seg.nii.gz",
+        ),
+        (
+            ["in/ct-a_b.nrrd", "out/Mask-a_b.nrrd", "notes.txt"],
+            "found ct-a_b.nrrd and Mask-a_b.nrrd; rename all files like these two to "
+            "a_b-ct.nrrd and a_b-Mask.nrrd",
+        ),
+    ],
+)
+def test_words_in_front_of_names_are_refused_with_the_names_to_give(
+    files: list[str], sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=re.escape(sentence)):
+        recognise(put(tmp_path, *files))

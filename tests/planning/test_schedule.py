@@ -44,3 +44,13 @@ def test_few_steps_are_warned_of_and_still_make_an_epoch() -> None:
         "only 2 steps fit into 0.1 minutes, of which a network learns little; give more --minutes"
     )
     assert keys(schedule)["scheduler"] == {"name": "poly", "warmup_epochs": 0}
+
+
+def test_one_minute_and_one_step_are_in_the_singular() -> None:
+    schedule = Schedule.of(minutes=1.0, step_seconds=50.0)
+
+    assert schedule.warning is not None
+    assert schedule.warning.startswith("only 1 step fits into 1 minute, of which")
+    reasons = {choice.topic: choice.reason for choice in schedule_choices(schedule, CPU)}
+    assert reasons["epochs"].endswith("1 step in 1 minute")
+    assert reasons["time"] == "the run is saved and ends after 1 minute"

@@ -164,6 +164,38 @@ def test_channels_of_volumes_may_be_points_in_time(
     assert reason in [choice.reason for choice in proposed.choices]
 
 
+@pytest.mark.parametrize(
+    "data", [{"layout": "nnunet"}, {"layout": "ome_zarr", "labels": "a"}], ids=["nnunet", "ome"]
+)
+def test_channels_that_the_files_state_are_no_points_in_time(data: dict[str, str]) -> None:
+    source = DataSource("x", "/data/x", Recognition(data, "names"), survey(num_channels=2))
+    planner = Planner(source, Resources(CPU, 4 * 10**9, 30.0, 3e11))
+
+    choices = planner.propose(planner.size(), 0.5).choices
+
+    assert "2 in each image" in [choice.reason for choice in choices]
+
+
+@pytest.mark.parametrize(
+    ("num_cases", "reason"),
+    [
+        (1, "2 folds: 1 case judges each"),
+        (2, "2 folds: 1 case judges each"),
+        (3, "3 folds: 1 case judges each"),
+        (4, "2 folds: 2 cases judge each"),
+        (5, "3 folds: 1 or 2 cases judge each"),
+        (7, "4 folds: 1 or 2 cases judge each"),
+        (12, "5 folds: 2 or 3 cases judge each"),
+        (20, "5 folds: 4 cases judge each"),
+    ],
+)
+def test_no_fewer_cases_train_than_judge(num_cases: int, reason: str) -> None:
+    proposed = proposal(30.0, num_cases=num_cases, num_read=num_cases)
+
+    assert reason in [choice.reason for choice in proposed.choices]
+    assert proposed.config.data.folds.num == int(reason[0])
+
+
 def test_groups_are_spread_over_the_folds() -> None:
     assert proposal(30.0, **SURVEYS["ignored"]).config.data.folds.by == "stratified"
     assert proposal(30.0).config.data.folds.by == "random"

@@ -25,6 +25,9 @@ def test_set_values_are_used() -> None:
 
     assert (machine.workers, machine.threads, machine.precision) == (3, 1, "float32")
     assert machine.augment_on == "device"
+    assert str(machine) == (
+        "device cpu, float32, 1 thread, 3 loader workers, augmentation on the device"
+    )
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has CUDA")
@@ -95,7 +98,7 @@ def test_processes_share_the_cores_and_have_a_gpu_each(monkeypatch: pytest.Monke
     assert machine.device == torch.device("cuda", 1)
     assert selected_devices == [machine.device]
     assert (machine.workers, machine.threads) == (3, 1)
-    assert str(machine).startswith("4 processes, each: device cuda:1, float32, 1 threads")
+    assert str(machine).startswith("4 processes, each: device cuda:1, float32, 1 thread, ")
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from vesuv.config.training import RuntimeConfig
 from vesuv.errors import InputError, command
 from vesuv.io.atomic import write_text
 from vesuv.planning.residual_sizing import NetworkName
+from vesuv.planning.speed import timing_doubt
 from vesuv.planning.start import plan, read_source
 from vesuv.planning.text import proposal_text
 from vesuv.runtime.machine import resolve
@@ -50,15 +51,17 @@ def init(
     """
     file = output or Path(f"{_name(data)}.yaml")
     _check_output(file, overwrite=overwrite)
-    torch.set_num_threads(resolve(RuntimeConfig()).threads)
+    machine = resolve(RuntimeConfig())
+    torch.set_num_threads(machine.threads)
+    doubt = timing_doubt(machine)
     out = console()
     with shown_progress(out, "Reading", "cases") as progress:
         source = read_source(data, progress)
     proposal = plan(source, minutes, None if memory is None else memory * 1e9, network)
     for choice in proposal.choices:
         out.print(f"{choice.topic + ':':<15}{choice.reason}")
-    if proposal.schedule.warning:
-        out.print(f"{'warning:':<15}{proposal.schedule.warning}")
+    for warning in filter(None, (doubt, proposal.schedule.warning)):
+        out.print(f"{'warning:':<15}{warning}")
     train = command("train", "--config", file, "--fold", 0)
     if dry_run:
         out.print(f"would write: {file}")

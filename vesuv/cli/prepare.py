@@ -111,6 +111,23 @@ def show_summary(store: Store, config: Config, console: Console, *, table: bool 
             f"{len(empty_cases)} of {len(store.cases)} cases hold no foreground, "
             f"first {empty_cases[0]}",
         )
+    _warn_of_constant_images(store, console)
+
+
+def _warn_of_constant_images(store: Store, out: Console) -> None:
+    """Say which images were exported without content."""
+    names = [
+        name
+        for name, case in store.cases.items()
+        if any(
+            low == high for low, high in zip(case.statistics.min, case.statistics.max, strict=True)
+        )
+    ]
+    if names:
+        out.print(
+            f"warning: {len(names)} of {len(store.cases)} images hold one value alone, first "
+            f"{names[0]}: nothing can be learned from them; check the files"
+        )
 
 
 def _fold_lines(store: Store, config: Config) -> list[str]:

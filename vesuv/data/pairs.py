@@ -84,6 +84,21 @@ def _images_of_another_word(files: Sequence[Path], case_ids: set[str]) -> dict[s
     return words if len(words) == 1 else {}
 
 
+def words_in_front(root: Path) -> tuple[Path, Path] | None:
+    """Return an image and a label whose names begin with their words: scan_x and seg_x."""
+    cases: dict[str, dict[str, Path]] = {}
+    for path in _volumes(root):
+        word, _, case_id = re.sub("[_-]", "/", stem(path), count=1).partition("/")
+        if case_id:
+            cases.setdefault(case_id, {})[word.lower()] = path
+    for files in cases.values():
+        labels = [files[word] for word in LABEL_WORDS if word in files]
+        others = sorted(set(files) - set(LABEL_WORDS), key=lambda word: word not in IMAGE_WORDS)
+        if labels and others:
+            return files[others[0]], labels[0]
+    return None
+
+
 def pairs_in(folder: Path) -> dict[Path, Path]:
     """Return image -> label of the pairs that lie in a folder itself."""
     words = find_words(folder)

@@ -127,11 +127,13 @@ def _normalisation(survey: DatasetSurvey, channel_names: Sequence[str]) -> Choic
 
 
 def _folds(survey: DatasetSurvey) -> Choice:
-    cases = max(2, survey.num_cases)
-    num = max(2, min(_MAX_FOLDS, cases // 2))
+    cases = max(2, survey.num_cases)  # one volume alone is cut into two parts
+    num = min(_MAX_FOLDS, max(2, -(-cases // 2)))
+    num = 3 if cases == 3 else num  # else one case would train, and two judge
     values: dict[str, Any] = {"num": num}
-    judges = "1 case judges" if cases // num == 1 else f"{cases // num} cases or more judge"
-    reason = f"{num} folds: {judges} each"
+    least, most = cases // num, -(-cases // num)
+    judges = f"{least} or {number_of(most, 'case')}" if least < most else number_of(most, "case")
+    reason = f"{num} folds: {judges} judge{'s' if most == 1 else ''} each"
     if 1 < survey.num_groups < survey.num_cases:
         values["by"] = "stratified"
         reason += f"; each of the {survey.num_groups} groups is in every fold where it can be"

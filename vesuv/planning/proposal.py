@@ -165,7 +165,7 @@ def size_choices(size: Size, survey: DatasetSurvey, machine: Machine) -> tuple[C
         Choice(
             "channels",
             {"model.in_channels": survey.num_channels},
-            f"{survey.num_channels} in each image{_time_doubt(survey)}",
+            f"{survey.num_channels} in each image{_time_doubt(survey, size.config.data.layout)}",
         ),
         Choice(
             "network",
@@ -177,9 +177,12 @@ def size_choices(size: Size, survey: DatasetSurvey, machine: Machine) -> tuple[C
     )
 
 
-def _time_doubt(survey: DatasetSurvey) -> str:
-    """Formats such as NIfTI do not tell channels of a volume from points in time."""
-    if survey.num_channels == 1 or 1 in survey.shape:
+def _time_doubt(survey: DatasetSurvey, layout: str) -> str:
+    """Formats such as NIfTI do not tell channels of a volume from points in time.
+
+    nnU-Net's channels are files of their own, and OME-Zarr names its axes.
+    """
+    if survey.num_channels == 1 or 1 in survey.shape or layout in ("nnunet", "ome_zarr"):
         return ""
     return "; if they are points in time, make each a case of its own"
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from vesuv.data.layouts import read_groups
 from vesuv.data.ome_zarr import label_names, zarr_images
-from vesuv.data.pairs import find_words
+from vesuv.data.pairs import find_words, words_in_front
 from vesuv.errors import InputError
 from vesuv.io.formats import SUFFIXES, stem, suffix, volumes_in
 from vesuv.io.printable import number_of
@@ -49,6 +50,7 @@ def recognise(root: Path) -> Recognition:
     recognition = _layout_of(root)
     if recognition is None:
         _refuse_other_formats(root)
+        _refuse_words_in_front(root)
         names = sorted(path.name for path in root.iterdir() if not path.name.startswith("."))
         found = ", ".join(names[:5]) + (" …" if len(names) > 5 else "")
         raise InputError(
@@ -91,6 +93,22 @@ def _refuse_other_formats(root: Path) -> None:
     raise InputError(
         f"{root}: volumes are {', '.join(SUFFIXES)} files, found {files[0].name}; convert the files"
     )
+
+
+def _refuse_words_in_front(root: Path) -> None:
+    pair = words_in_front(root)
+    if pair is not None:
+        found = " and ".join(path.name for path in pair)
+        names = " and ".join(_with_word_behind(path) for path in pair)
+        raise InputError(
+            f"{root}: the words for image and label stand behind the names of the cases, found "
+            f"{found}; rename all files like these two to {names}"
+        )
+
+
+def _with_word_behind(path: Path) -> str:
+    word, mark, case_id = re.split("([_-])", stem(path), maxsplit=1)
+    return f"{case_id}{mark}{word}{suffix(path)}"
 
 
 def _nnunet(root: Path) -> Recognition | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from vesuv.io.printable import number_of
 from vesuv.planning.choices import Choice
 from vesuv.planning.sizing import MIN_STEPS
 from vesuv.runtime.machine import Machine
@@ -60,8 +61,8 @@ class Schedule:
         if self.steps >= MIN_STEPS:
             return None
         return (
-            f"only {self.steps} steps fit into {self.minutes:g} minutes, of which a network learns "
-            "little; give more --minutes"
+            f"only {number_of(self.steps, 'step')} fit{'s' * (self.steps == 1)} into "
+            f"{_minutes(self)}, of which a network learns little; give more --minutes"
         )
 
 
@@ -120,7 +121,8 @@ def _epochs(schedule: Schedule, machine: Machine) -> Choice:
         "epochs",
         values,
         f"a step takes {schedule.step_seconds:.2g} s on this machine ({machine.device}, "
-        f"{machine.threads} threads): {schedule.steps} steps in {schedule.minutes:g} minutes",
+        f"{number_of(machine.threads, 'thread')}): {number_of(schedule.steps, 'step')} in "
+        f"{_minutes(schedule)}",
     )
 
 
@@ -151,5 +153,9 @@ def _validation(schedule: Schedule) -> tuple[Choice, ...]:
 def _time_limit(schedule: Schedule) -> tuple[Choice, ...]:
     if schedule.minutes is None:
         return ()
-    minutes = schedule.minutes
-    return (Choice("time", {"runtime.max_minutes": minutes}, "the run ends and is saved by then"),)
+    values = {"runtime.max_minutes": schedule.minutes}
+    return (Choice("time", values, f"the run is saved and ends after {_minutes(schedule)}"),)
+
+
+def _minutes(schedule: Schedule) -> str:
+    return number_of(float(schedule.minutes or 0.0), "minute")

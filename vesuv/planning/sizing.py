@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vesuv.config import Config
+from vesuv.io.printable import number_of
 from vesuv.planning.cost import StepCost, step_cost
 from vesuv.planning.memory import MemoryEstimate, estimate_memory
 from vesuv.planning.network_shape import NetworkShape, shape_network
@@ -181,9 +182,10 @@ def size_fault(size: Size, resources: Resources) -> str | None:
 def time_fault(flops: int, min_steps: int, resources: Resources) -> str | None:
     """Say what forbids steps of this work, as the predicate of a sentence; None: they fit."""
     allowed, speed = resources.step_seconds(min_steps), resources.flops_per_second
-    if allowed is None or speed is None or flops / speed <= allowed:
+    minutes = resources.minutes
+    if minutes is None or allowed is None or speed is None or flops / speed <= allowed:
         return None
-    return f"would leave fewer than {min_steps} steps in {resources.minutes:g} minutes"
+    return f"would leave fewer than {min_steps} steps in {number_of(float(minutes), 'minute')}"
 
 
 def network_keys(config: Config) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from statistics import median
 
 import torch
 
 from vesuv.config import Config
+from vesuv.io.printable import number_of
 from vesuv.planning.cost import build_step, empty_batch, step_cost
 from vesuv.runtime.machine import Machine, for_training
 from vesuv.training.phases import weights_at
@@ -15,6 +17,25 @@ from vesuv.training.phases import weights_at
 _MAX_SECONDS = 3.0
 """No further step is timed after this time."""
 _MAX_STEPS = 12
+_MAX_BUSY_SHARE = 0.5
+"""Share of the cores of training that other programs may use while steps are timed."""
+
+
+def timing_doubt(machine: Machine) -> str | None:
+    """Say why durations of steps are not to be trusted now; None: no doubt.
+
+    The load average of the last minute is that of other programs, so ask before steps are timed.
+    """
+    if machine.device.type != "cpu" or not hasattr(os, "getloadavg"):
+        return None
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if load <= cores - _MAX_BUSY_SHARE * machine.threads:
+        return None
+    return (
+        f"the load average is {load:.1f} on {number_of(cores, 'core')}: other programs slow down "
+        "the steps that are timed here, so the proposal is too small; run init again when they "
+        "have ended"
+    )
 
 
 def seconds_per_step(config: Config, machine: Machine) -> float:

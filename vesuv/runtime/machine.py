@@ -13,6 +13,7 @@ from torch import Tensor
 from vesuv.config import Config
 from vesuv.config.training import RuntimeConfig
 from vesuv.errors import InputError
+from vesuv.io.printable import number_of
 from vesuv.runtime.distributed import SINGLE_PROCESS, Group
 from vesuv.runtime.torch_internals import cpu_has_bfloat16
 
@@ -49,8 +50,9 @@ class Machine:
         size = self.group.size
         prefix = f"{size} processes, each: " if size > 1 else ""
         return (
-            f"{prefix}device {self.device}, {self.precision}, {self.threads} threads, "
-            f"{self.workers} loader workers, augmentation on the {self.augment_on}"
+            f"{prefix}device {self.device}, {self.precision}, "
+            f"{number_of(self.threads, 'thread')}, {number_of(self.workers, 'loader worker')}, "
+            f"augmentation on the {self.augment_on}"
         )
 
 

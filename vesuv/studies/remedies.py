@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -160,7 +159,7 @@ def next_command(run: RunFolder, arm: str, changes: Sequence[str]) -> str:
     kept = [change for change in earlier if _key(change) not in keys]
     output = run.path.with_name(f"{run.path.resolve().name}_{arm.replace(' ', '_')}")
     words = ["--config", file, "--fold", str(facts.fold), "--set", *kept, *changes]
-    return command("train", shlex.join([*words, "--output", str(output)]))
+    return command("train", *words, "--output", output)
 
 
 def _sentence(
