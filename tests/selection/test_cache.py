@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from copy import copy
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -89,3 +90,20 @@ def test_only_caches_of_the_checkpoint_are_deleted(tmp_path: Path, checkpoint: s
     assert (other.folder / "key.json").exists()
     assert (tmp_path / "elsewhere" / "key.json").exists()
     assert len(list(folder.glob("*/thesis"))) == 2
+
+
+@pytest.mark.parametrize(("small", "chunks"), [(0, 2), (1 << 20, 1)])
+def test_a_small_case_is_one_chunk(
+    small: int, chunks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vesuv.selection.cache._SMALL", small)
+    cache = ProbabilityCache.open(tmp_path, "best", SETTINGS, overlap=True)
+    wide: Any = SimpleNamespace(id="c0", native_shape=(1, 1, 65))  # a chunk has 64 voxels
+    probs = torch.linspace(0.01, 1, 65).reshape(1, 1, 1, 65)
+
+    cache.store(wide, probs)
+
+    assert (
+        len([path for path in (cache.folder / "c0.zarr/c").rglob("*") if path.is_file()]) == chunks
+    )
+    assert torch.equal(copy(cache).read(wide), quantise(probs))

@@ -1,9 +1,9 @@
 """Cache of probabilities of whole cases on the files' grids, so that each is predicted once.
 
 A run has them in distribution/probabilities/<checkpoint>-<key>/<case>.zarr, one byte a voxel,
-compressed. The key is a digest of all settings that they depend on; key.json lists these settings.
-The folder may be deleted at any time. When a checkpoint has changed, the probabilities of its
-former weights are deleted.
+compressed unless they are small. The key is a digest of all settings that they depend on; key.json
+lists these settings. The folder may be deleted at any time. When a checkpoint has changed, the
+probabilities of its former weights are deleted.
 """
 
 from __future__ import annotations
@@ -18,10 +18,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vesuv.data.array_files import write_array
 from vesuv.data.store import StoredCase
 from vesuv.errors import InputError
 from vesuv.files import read_text
 from vesuv.inference.levels import quantise
+from vesuv.io.atomic import atomic_replace, catch_write_errors
 from vesuv.io.formats import read, write
 from vesuv.io.tables import write_json
 from vesuv.runs.own_files import CACHE_KEY, cache_checkpoint, remove_cache
@@ -29,6 +31,8 @@ from vesuv.runs.own_files import CACHE_KEY, cache_checkpoint, remove_cache
 FOLDER = Path("distribution") / "probabilities"
 _MAX_BYTES = 1 << 26
 """Bytes of levels that stay in memory, so that many small cases are read once."""
+_SMALL = 1 << 20
+"""Bytes of levels up to which a case is one chunk: many small files are slow."""
 
 
 class _Memory:
@@ -91,7 +95,12 @@ class ProbabilityCache:
     def store(self, case: StoredCase, probs: Tensor) -> None:
         """Write the probabilities (k, z, y, x) of a case as levels."""
         levels = quantise(probs, overlap=self.overlap)
-        write(self._path(case), levels.numpy())
+        path = self._path(case)
+        if levels.nbytes <= _SMALL:
+            with catch_write_errors(path), atomic_replace(path) as temporary:
+                write_array(temporary, levels.numpy())
+        else:
+            write(path, levels.numpy())
         self._memory.keep(case.id, levels)
 
     def read(self, case: StoredCase) -> Tensor:
