@@ -161,6 +161,8 @@ def test_bad_input_is_refused_in_a_sentence(tmp_path: Path, refused: Refused) ->
     assert "ends in .yaml, found my.txt" in refused("init", root, "--output", "my.txt")
     (tmp_path / "here" / "folder.yaml").mkdir()
     assert "folder.yaml is a folder" in refused("init", root, "--output", "folder.yaml")
+    (tmp_path / "here" / "file").touch()
+    assert "file is a file; name a folder" in refused("init", root, "--output", "file/a.yaml")
     assert "--memory: the smallest proposal takes" in refused("init", root, "--memory", "0.1")
     assert "--minutes" in refused("init", root, "--minutes", "0")
 

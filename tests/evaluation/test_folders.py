@@ -190,6 +190,14 @@ def test_nothing_to_match_is_refused(tmp_path: Path) -> None:
         score(predictions, labels)
 
 
+def test_results_need_a_folder(tmp_path: Path) -> None:
+    predictions, labels = _folders(tmp_path, a=GOOD)
+    (tmp_path / "file").write_text("mine")
+
+    with pytest.raises(InputError, match=r"--output: .*file is a file; name a folder"):
+        score(predictions, labels, output=tmp_path / "file")
+
+
 def test_two_predictions_of_one_name_are_refused(tmp_path: Path) -> None:
     predictions, labels = _folders(tmp_path, a=GOOD)
     (predictions / "a.tif").write_bytes(b"")

@@ -7,9 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
+from filelock import Timeout
 
 from vesuv.errors import InputError
-from vesuv.io.lock import hold_lock
+from vesuv.io.lock import FileLock, hold_lock
 
 CONTEXT = multiprocessing.get_context("fork")
 
@@ -73,3 +74,23 @@ def test_a_lock_is_not_written_through_a_link(tmp_path: Path) -> None:
         pass
 
     assert not (tmp_path / "thesis").exists()
+
+
+def test_a_file_that_cannot_be_made_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library times out on a lock file that the system refuses, as in /proc."""
+
+    def refused(*_: object, **__: object) -> None:
+        raise Timeout(str(tmp_path))
+
+    monkeypatch.setattr(FileLock, "acquire", refused)
+    sentences: list[str] = []
+
+    with (
+        pytest.raises(FileNotFoundError),
+        hold_lock(tmp_path / "missing" / "lock", "waiting", wait=sentences.append),
+    ):
+        pass
+
+    assert not sentences

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vesuv.errors import InputError
-from vesuv.io.places import check_no_links, contains
+from vesuv.io.places import check_no_links, check_place, contains
 
 
 @pytest.mark.parametrize(
@@ -54,3 +54,25 @@ def test_a_link_is_refused_by_name(tmp_path: Path) -> None:
     check_no_links([tmp_path / "a", tmp_path / "none"])
     with pytest.raises(InputError, match="b: is a symbolic link, and output is not written"):
         check_no_links([tmp_path / "a", tmp_path / "b"])
+
+
+def test_a_folder_can_be_made_in_a_folder_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    check_place(Path("new/folder"))
+
+    for folder in ("file", "file/new/folder"):
+        with pytest.raises(InputError, match=r"^--output: file is a file; name a folder$"):
+            check_place(Path(folder))
+
+
+def test_a_folder_that_may_not_be_written_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "access", lambda place, _mode: place != tmp_path)
+    check_place(tmp_path.parent)
+
+    with pytest.raises(InputError, match=r"^data\.store: .* may not be written; name another"):
+        check_place(tmp_path / "new", "data.store")

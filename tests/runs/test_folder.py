@@ -126,6 +126,18 @@ def test_a_folder_belongs_to_one_process_at_a_time(tmp_path: Path) -> None:
         RunFolder(run.path).lock().__enter__()
 
 
+def test_a_run_needs_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("mine")
+
+    with (
+        pytest.raises(InputError, match=r"run is a file; name a folder"),
+        RunFolder(tmp_path / "run").lock(),
+    ):
+        pass
+
+    assert (tmp_path / "run").read_text() == "mine"
+
+
 def test_a_lock_of_nothing_leaves_no_folder(tmp_path: Path) -> None:
     with RunFolder(tmp_path / "none").lock():
         pass

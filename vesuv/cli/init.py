@@ -15,6 +15,7 @@ from vesuv.cli.progress import shown_progress
 from vesuv.config.training import RuntimeConfig
 from vesuv.errors import InputError, command
 from vesuv.io.atomic import write_text
+from vesuv.io.places import check_place
 from vesuv.planning.residual_sizing import NetworkName
 from vesuv.planning.speed import timing_doubt
 from vesuv.planning.start import plan, read_source
@@ -80,6 +81,7 @@ def _check_output(file: Path, *, overwrite: bool) -> None:
         raise InputError(f"--output: a configuration ends in .yaml, found {file.name}; rename it")
     if file.is_dir():
         raise InputError(f"--output: {file} is a folder; name a file in it")
+    check_place(file.parent)
     if file.exists() and not overwrite:
         raise InputError(
             f"--output: {file} exists already; --overwrite replaces it, another name keeps both"

@@ -11,7 +11,7 @@ from vesuv.errors import InputError, command
 from vesuv.evaluation.pairs import by_id, find_pairs, labels_in, name_folders
 from vesuv.evaluation.pictures import Picture, PictureSource
 from vesuv.evaluation.scoring import Task
-from vesuv.io.places import check_no_links, contains
+from vesuv.io.places import check_no_links, check_place, contains
 from vesuv.io.tables import read_json_or_none
 
 _RECORDS = "case_scores"
@@ -68,6 +68,7 @@ def check_output(output: Path, inputs: Mapping[str, Path | None]) -> None:
     for kind, folder in inputs.items():
         if folder is not None and contains(folder, output):
             raise InputError(f"--output: {output} holds the {kind}; name another folder")
+    check_place(output)
     check_no_links([output / _RECORDS])
     files = [output / name for name in ("summary.json", "scores.csv", "summary.md")]
     existing = [path for path in files if path.exists()]

@@ -34,6 +34,7 @@ def hold_lock(path: Path, message: str, *, wait: Say | None = None) -> Iterator[
     try:
         lock.acquire(timeout=0)
     except Timeout:
+        path.open("ab").close()  # the library waits for a file that may not be written, too
         sentence = message.replace("{holder}", _holder(path))
         if wait is None:
             raise InputError(sentence) from None

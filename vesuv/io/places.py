@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,6 +18,19 @@ def contains(folder: Path, path: Path) -> bool:
     if path.is_relative_to(folder):
         return True
     return any(_same(folder, parent) for parent in (path, *path.parents))
+
+
+def check_place(folder: Path, option: str = "--output") -> None:
+    """Refuse a folder that cannot be made or written, before the work that fills it.
+
+    Raises:
+        InputError: It, or the first of its parents that exists, is a file or read-only.
+    """
+    place = next((one for one in (folder, *folder.parents) if one.exists()), folder)
+    if not place.is_dir():
+        raise InputError(f"{option}: {place} is a file; name a folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise InputError(f"{option}: {place} may not be written; name another folder")
 
 
 def check_no_links(paths: Iterable[Path]) -> None:

@@ -15,7 +15,7 @@ from vesuv.config.section import Section
 from vesuv.errors import InputError, command
 from vesuv.io.atomic import catch_write_errors, write_text
 from vesuv.io.lock import hold_lock
-from vesuv.io.places import check_no_links
+from vesuv.io.places import check_no_links, check_place
 from vesuv.io.tables import read_json, write_json
 from vesuv.migrations import RECORD
 from vesuv.runs.fields import Record, first_fault
@@ -200,6 +200,7 @@ class RunFolder:
             f"{self.path}: another process trains in this folder ({{holder}}); wait for it, or "
             "write elsewhere with --output DIR"
         )
+        check_place(self.path)
         with catch_write_errors(self.path, RESUME_HINT):
             self.path.mkdir(parents=True, exist_ok=True)
         try:
