@@ -164,3 +164,51 @@ def test_an_image_that_does_not_fit_is_refused(
 
     assert sentence in " ".join(said.split())
     assert set(_rows(data / "out/instance_scores.csv")) == {"a", "b"}
+
+
+@pytest.fixture
+def nuclei(tmp_path: Path) -> Path:
+    """Three objects, of which two touch: one is found, one is missed, one is invented."""
+    ids = np.array([[[7, 7, 8, 8, 0, 0, 9, 0, 0, 0]]], np.uint16)
+    found = np.array([[[3, 3, 0, 0, 0, 0, 4, 0, 5, 5]]], np.uint32)
+    label = np.where(ids > 0, 1, 0).astype(np.uint8)
+    label[..., -1] = 2
+    for folder, array in {"found": found, "ids": ids, "labels": label}.items():
+        write(tmp_path / folder / "a.npy", array)
+    return tmp_path
+
+
+def test_objects_are_scored_by_their_numbers_with_their_background(nuclei: Path, run: Run) -> None:
+    run("evaluate", "--predictions", nuclei / "found", "--labels", nuclei / "ids", "--output",
+        nuclei / "out", "--instances", "foreground")  # fmt: skip
+
+    row = _rows(nuclei / "out/instance_scores.csv")["a"]
+    assert (row["num_predicted"], row["num_true"]) == ("3", "3")
+    assert float(row["f1"]) == pytest.approx(2 * 2 / 6, abs=1e-6)
+    # judged 7: pairs (3,7)x2 (0,8)x2 (4,9) (5,0)x2: each segment of one is a segment of the other
+    assert (row["voi"], row["rand_error"]) == ("0", "0")
+    summary = json.loads((nuclei / "out/instance_summary.json").read_text())
+    assert summary["truth"] == "foreground"
+
+
+def test_objects_of_a_class_are_its_components(nuclei: Path, run: Run) -> None:
+    run("evaluate", "--predictions", nuclei / "found", "--labels", nuclei / "labels", "--output",
+        nuclei / "out", "--instances", "foreground", "--classes", "background=0", "nucleus=1",
+        "--ignore", 2)  # fmt: skip
+
+    row = _rows(nuclei / "out/instance_scores.csv")["a"]
+    # the touching ones are one object of four voxels, of which two are found: not more than half
+    assert (row["num_predicted"], row["num_true"]) == ("3", "2")
+    assert float(row["f1"]) == pytest.approx(2 * 1 / 5, abs=1e-6)
+    assert float(row["voi_split"]) > 0 and float(row["voi_merge"]) == 0
+    assert list(row)[-3:] == ["f1", "num_predicted", "num_true"]
+
+
+def test_a_volume_without_objects_is_judged(nuclei: Path, run: Run) -> None:
+    write(nuclei / "ids/a.npy", np.zeros((1, 1, 10), np.uint16))
+    run("evaluate", "--predictions", nuclei / "found", "--labels", nuclei / "ids", "--output",
+        nuclei / "out", "--instances", "foreground")  # fmt: skip
+
+    row = _rows(nuclei / "out/instance_scores.csv")["a"]
+    assert (row["f1"], row["num_true"]) == ("0", "0")
+    assert float(row["voi_split"]) == pytest.approx(1.52193, abs=1e-5)  # of 2, 1 and 2 voxels

@@ -20,7 +20,7 @@ from tests.selection.conftest import held_out_images
 from vesuv.evaluation.instances import compare_instances, label_cells
 from vesuv.inference.instances import files as instance_files
 from vesuv.inference.instances import sources
-from vesuv.inference.instances.segmentation import StoredFragments
+from vesuv.inference.instances.fragment_store import StoredFragments
 from vesuv.io.formats import read, write
 from vesuv.io.lazy import open_lazy
 from vesuv.io.tables import write_json
@@ -36,6 +36,9 @@ def folder(trained_run: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """A copy of the trained run that a test may change; few parameters are tried."""
     monkeypatch.setattr(instance_search, "SEED_THRESHOLDS", (0.3,))
     monkeypatch.setattr(instance_search, "SEED_SMOOTHINGS", (1.0,))
+    monkeypatch.setattr(instance_search, "FOREGROUND_THRESHOLDS", (0.5,))
+    monkeypatch.setattr(instance_search, "OBJECT_SEED_THRESHOLDS", (0.5,))
+    monkeypatch.setattr(instance_search, "OBJECT_SEED_SMOOTHINGS", (1.0,))
     shutil.copytree(trained_run.path, tmp_path / "run")
     return RunFolder(tmp_path / "run")
 
@@ -75,6 +78,29 @@ def test_what_was_judged_is_what_is_written(
     assert record["instances"]["parameters"] == content["parameters"]
     assert [one["checkpoint"] for one in record["runs"]] == ["ema"]
     assert [one["id"] for one in record["inputs"]] == sorted(folder.facts.validation_cases)
+
+
+def test_objects_that_were_judged_are_written_and_evaluate_agrees(
+    folder: RunFolder, tiny_data: Path, tmp_path: Path, run: Run, capsys: Any
+) -> None:
+    run("instances", "--run", folder.path, "--checkpoint", "ema", "--foreground", "sheet")
+    printed = " ".join(capsys.readouterr().out.split())
+    images = held_out_images(folder, tiny_data, tmp_path)
+    run("instances", "--run", folder.path, "--input", images, "--output", tmp_path / "out")
+    run("evaluate", "--predictions", tmp_path / "out", "--labels", tiny_data / "train_labels",
+        "--output", tmp_path / "scores", "--instances", "foreground", "--run",
+        folder.path)  # fmt: skip
+
+    content = json.loads(folder.instances_file.read_text())
+    assert content["foreground"] == "sheet" and "boundary" not in content
+    assert f"F1 of objects {content['f1']:.3f}" in printed
+    summary = json.loads((tmp_path / "scores/instance_summary.json").read_text())
+    judged = {case["id"]: case for case in content["cases"]}
+    for case in summary["cases"]:
+        for score in ("voi", "rand_error", "f1"):
+            assert case[score] == pytest.approx(judged[case["id"]][score], abs=1e-5), score
+    record = json.loads((tmp_path / "out/provenance.json").read_text())
+    assert record["instances"]["foreground"] == "sheet"
 
 
 def test_a_volume_in_blocks_has_the_instances_of_memory(
@@ -244,6 +270,8 @@ def test_a_faulty_file_is_left_out_and_the_others_are_segmented(
         (["--parameters", "p"], "--parameters: segments volumes"),
         (["--input", "i", "--probabilities", "p"], "stands in place of --input; leave one out"),
         (["--input", "i", "--boundary", "b"], "--boundary: belongs to the choice of parameters"),
+        (["--input", "i", "--foreground", "b"], "--foreground: belongs to the choice"),
+        (["--input", "i", "--labels", "b"], "--labels: belongs to the choice of parameters"),
         (["--input", "i", "--output", "o"], "--run: --input needs the runs that predict it"),
         (["--probabilities", "p"], "--output: needs a folder for the instances"),
         (["--probabilities", "p", "--output", "o"], "--parameters: name an instances.json"),
@@ -289,6 +317,25 @@ def test_parameters_for_another_class_are_refused(
     assert "predicts sheet, and the parameters are for the boundary membrane" in " ".join(
         said.split()
     )
+
+
+def test_a_choice_of_boundary_and_foreground_at_once_is_refused(
+    folder: RunFolder, refused: Refused
+) -> None:
+    said = refused("instances", "--run", folder.path, "--boundary", "sheet", "--foreground",
+                   "sheet", "--dry-run")  # fmt: skip
+
+    assert "--foreground: excludes --boundary; name one of them" in " ".join(said.split())
+
+
+def test_a_foreground_without_its_threshold_is_refused(tmp_path: Path, refused: Refused) -> None:
+    write(tmp_path / "a.npy", PHANTOM.probs)
+    write_json(tmp_path / "p.json", {"parameters": CHOSEN, "foreground": "nucleus"})
+
+    said = refused("instances", "--probabilities", tmp_path / "a.npy", "--parameters",
+                   tmp_path / "p.json", "--output", tmp_path / "o")  # fmt: skip
+
+    assert "foreground_threshold and foreground belong together" in " ".join(said.split())
 
 
 def test_probabilities_with_other_channels_are_refused(

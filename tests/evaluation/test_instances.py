@@ -9,7 +9,12 @@ from skimage.metrics import variation_of_information as voi_by_scikit_image
 
 import vesuv
 from vesuv.evaluation.contingency import Contingency
-from vesuv.evaluation.instances import compare_instances, label_cells
+from vesuv.evaluation.instances import (
+    compare_instances,
+    compare_objects,
+    label_cells,
+    label_objects,
+)
 from vesuv.evaluation.voi import voi_of
 
 
@@ -119,3 +124,57 @@ def test_a_case_without_a_judged_voxel_has_no_cell_scores() -> None:
     scores = vesuv.evaluate(np.zeros_like(label), label, ["cells"], ignore=2)
 
     assert math.isnan(scores["cell_voi"])
+
+
+def test_objects_are_judged_where_truth_or_prediction_holds_one() -> None:
+    truth = np.array([[[0, 1, 1, 0, 0, 2, 2, 0]]])
+    prediction = np.array([[[0, 5, 5, 0, 9, 9, 0, 0]]])
+
+    scores = compare_objects(prediction, truth)
+
+    # judged are the middle six voxels but the fourth; pairs: (5,1) (5,1) (9,0) (9,2) (0,2)
+    joint = -(0.4 * math.log2(0.4) + 3 * 0.2 * math.log2(0.2))
+    alone = -(2 * 0.4 * math.log2(0.4) + 0.2 * math.log2(0.2))
+    assert scores.voi == pytest.approx((joint - alone, joint - alone))
+    assert scores.f1 == 0.5  # one of two pairs; 9 and 2 share a voxel of three
+
+
+def test_an_object_is_found_if_it_shares_more_than_half_of_the_union() -> None:
+    truth = np.array([[[1, 1, 1, 1, 2, 2, 2, 2, 2, 0]]])
+    half = np.array([[[1, 1, 0, 0, 2, 2, 2, 0, 0, 3]]])
+
+    assert compare_objects(half, truth).f1 == pytest.approx(2 * 1 / (3 + 2))
+    assert compare_objects(truth, truth).f1 == 1.0
+    assert compare_objects(np.zeros_like(truth), truth).f1 == 0.0
+    nothing = np.zeros((1, 1, 4), int)
+    assert compare_objects(nothing, nothing) == ((0.0, 0.0), (0.0, 1.0, 1.0), 1.0)
+
+
+def test_objects_of_the_random_segmentations_agree_with_a_count_by_hand() -> None:
+    rng = np.random.default_rng(5)
+    truth, prediction = (np.repeat(rng.integers(0, 6, (2, 6, 6)), 3, axis=2) for _ in range(2))
+    prediction[:, :3] = truth[:, :3]
+
+    found = sum(
+        2 * np.sum((truth == a) & (prediction == b)) > np.sum((truth == a) | (prediction == b))
+        for a in range(1, 6)
+        for b in range(1, 6)
+    )
+    assert compare_objects(prediction, truth).f1 == pytest.approx(2 * found / 10)
+
+
+def test_unknown_voxels_are_not_judged_and_hold_no_object() -> None:
+    foreground = np.array([[[1, 1, 0, 1, 1, 1]]], bool)
+    known = np.array([[[1, 1, 1, 1, 0, 1]]], bool)
+
+    objects = label_objects(foreground, known)
+    assert objects.tolist() == [[[1, 1, 0, 2, 0, 3]]]
+    prediction = np.array([[[1, 1, 0, 2, 2, 3]]])
+    assert compare_objects(prediction, objects, known).voi == (0.0, 0.0)
+    assert compare_objects(prediction, objects).voi.merge > 0
+
+
+def test_objects_hang_together_over_corners() -> None:
+    foreground = np.eye(3, dtype=bool)[np.newaxis]
+
+    assert label_objects(foreground).max() == 1

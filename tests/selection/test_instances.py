@@ -15,6 +15,7 @@ import pytest
 import torch
 
 import vesuv
+from tests.balls import make_balls
 from tests.cells import CellPhantom, make_cells
 from vesuv.config.labels import TWO_CLASSES, Targets
 from vesuv.data.labels import IGNORE
@@ -23,20 +24,23 @@ from vesuv.evaluation.instances import (
     AdaptedRand,
     InstanceScores,
     compare_instances,
+    compare_objects,
     label_cells,
+    label_objects,
 )
 from vesuv.evaluation.voi import Voi
 from vesuv.inference.instances.parameters import InstanceParameters
 from vesuv.inference.members import file_digest
+from vesuv.io.formats import write
 from vesuv.runs.folder import RunFolder
 from vesuv.selection import instance_search, instances
 from vesuv.selection.cache import ProbabilityCache
 from vesuv.selection.instance_search import (
-    Boundary,
     InstanceCandidate,
     InstanceSearch,
     search_instances,
 )
+from vesuv.selection.instance_truth import Boundary, Foreground, numbers_of_cases
 from vesuv.selection.instances import InstanceChoice, mean_scores
 from vesuv.selection.oof_predictions import OofPredictions
 from vesuv.types import no_progress
@@ -90,6 +94,41 @@ def test_the_choice_scores_what_segment_instances_scores(search: Callable[..., A
             expected = compare_instances(cells, label_cells(phantom.boundary))
             assert row.voi == pytest.approx(expected.voi, abs=1e-9), name
             assert row.rand == pytest.approx(expected.rand), name
+
+
+def test_the_choice_of_objects_scores_what_segment_instances_scores(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(instance_search, "FOREGROUND_THRESHOLDS", (0.3, 0.5))
+    monkeypatch.setattr(instance_search, "OBJECT_SEED_THRESHOLDS", (0.5,))
+    monkeypatch.setattr(instance_search, "OBJECT_SEED_SMOOTHINGS", (1.0,))
+    monkeypatch.setattr(instance_search, "AGGLOMERATION_THRESHOLDS", (0.0, 0.95))
+    monkeypatch.setattr(instance_search, "SMALLEST_INSTANCES", (0, 700))
+    phantom = make_balls(noise=0.4)
+    label = (phantom.balls > 0).astype(np.uint8)
+    label[:, :4] = IGNORE
+    cache = ProbabilityCache.open(tmp_path, "best", {"checkpoint_sha256": "x"})
+    case: Any = SimpleNamespace(
+        id="a", native_label=label, native_shape=label.shape, native_spacing=(1.0, 1.0, 1.0)
+    )
+    cache.store(case, torch.from_numpy(phantom.probs)[None])
+    predictions, kind = OofPredictions("best", {"a": cache}), Foreground.of(TWO_CLASSES, None)
+
+    touching = search_instances([predictions], [case], kind, no_progress)
+    numbered = search_instances([predictions], [case], kind, no_progress, {"a": phantom.balls})
+
+    assert len(numbered.scores) == 2 * 2 * 2
+    known, components = label != IGNORE, label_objects(label == 1, label != IGNORE)
+    for search, truth in ((touching, components), (numbered, phantom.balls)):
+        for candidate in search.scores:
+            objects = vesuv.segment_instances(phantom.probs, candidate.parameters)
+            (row,), expected = search.of(candidate), compare_objects(objects, truth, known)
+            assert row.voi == pytest.approx(expected.voi, abs=1e-9), candidate
+            assert (row.rand, row.f1) == (pytest.approx(expected.rand), expected.f1), candidate
+    assert touching.best().parameters.agglomeration_threshold == 0.95
+    best = numbered.best().parameters
+    assert (best.foreground_threshold, best.agglomeration_threshold) == (0.5, 0.0)
+    assert numbered.of(numbered.best())[0].f1 == 1.0
 
 
 def test_the_choice_has_the_lowest_mean_voi(search: Callable[..., Any]) -> None:
@@ -175,6 +214,28 @@ def test_the_boundary_is_the_only_class_or_named() -> None:
         Boundary.of(several, None)
     with pytest.raises(InputError, match="must be one of wall, nucleus; found 'wal'"):
         Boundary.of(several, "wal")
+
+
+def test_labels_without_objects_are_refused(tmp_path: Path) -> None:
+    case: Any = SimpleNamespace(id="a", native_label=np.zeros(SHAPE, np.uint8))
+    kind = Foreground.of(TWO_CLASSES, None)
+
+    with pytest.raises(InputError, match="holds a voxel of foreground; name the class with --fore"):
+        search_instances([], [case], kind, no_progress)
+    with pytest.raises(InputError, match="--foreground: must be one of foreground; found 'nuc'"):
+        Foreground.of(TWO_CLASSES, "nuc")
+
+
+def test_true_numbers_come_from_a_folder_by_case(tmp_path: Path) -> None:
+    cases: Any = [SimpleNamespace(id=name, native_shape=(1, 2, 2)) for name in "ab"]
+    write(tmp_path / "a.npy", np.array([[[0, 70], [70, 9]]], np.uint16))
+
+    assert numbers_of_cases(tmp_path, cases[:1])["a"].tolist() == [[[0, 2], [2, 1]]]
+    with pytest.raises(InputError, match="holds no volume of case b; add it"):
+        numbers_of_cases(tmp_path, cases)
+    write(tmp_path / "b.npy", np.zeros((1, 2, 3), np.uint16))
+    with pytest.raises(InputError, match=r"b\.npy: has the shape of its case, \(1, 2, 2\), found"):
+        numbers_of_cases(tmp_path, cases)
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def evaluate(
     ignore: int | None = None,
     groups: Path | None = None,
     images: Path | None = None,
-    instances: Literal["boundary", "ids"] | None = None,
+    instances: Literal["boundary", "foreground", "ids"] | None = None,
     output: Path | None = None,
     require_dice: float | None = None,
     workers: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
@@ -80,8 +80,9 @@ def evaluate(
         ignore: With --classes, label value of voxels that are not judged.
         groups: CSV with columns id,scroll_id (default: the train.csv beside the labels).
         images: Folder of images: draws <id>.png, image | label | prediction, for each case.
-        instances: The predictions are instances, such as cells, and the labels hold their
-            boundary (with --run, --config or --classes), or the instances' own numbers (ids).
+        instances: The predictions are instances, and the labels hold the boundary of cells (with
+            --run, --config or --classes), their numbers (ids; 0 is not judged), or objects
+            (foreground): as a class so named, else by their numbers, 0 is background.
         output: Folder of the results (default: the folder of predictions, if it is one).
         require_dice: Fail when the mean Dice of a folder is below this.
         workers: Processes (default: for the machine).

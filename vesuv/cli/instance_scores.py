@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
 
 from vesuv.cli.console import console
 from vesuv.cli.progress import shown_progress
@@ -15,6 +14,7 @@ from vesuv.evaluation.instance_folders import (
     CSV,
     SUMMARY,
     InstancePictures,
+    Truth,
     plan_instances,
     score_instances,
     scores_table,
@@ -26,7 +26,7 @@ def evaluate_instances(
     predictions: Sequence[Path],
     labels: Path,
     output: Path,
-    truth: Literal["boundary", "ids"],
+    truth: Truth,
     named: Sequence[LabelsConfig],
     other_options: Mapping[str, object],
     *,
@@ -39,7 +39,7 @@ def evaluate_instances(
         predictions: Folders; one.
         labels: Folder of labels.
         output: Folder of the results.
-        truth: Whether labels hold a boundary or the instances' numbers.
+        truth: Whether labels hold a boundary, objects, or the instances' numbers.
         named: Label values that the call names; at most one.
         other_options: Option of masks -> whether it is given.
         images: Folder of images: draws <id>.png for each case.
@@ -57,7 +57,7 @@ def evaluate_instances(
             f"--predictions: instances of one folder are scored, found {len(predictions)}; call "
             "for each"
         )
-    if (truth == "boundary") != bool(named):
+    if truth != "foreground" and (truth == "boundary") != bool(named):
         raise InputError(
             "--instances boundary: needs --run, --config or --classes with the label values"
             if truth == "boundary"
@@ -73,7 +73,13 @@ def evaluate_instances(
     pictures = None if images is None else InstancePictures(images, cell_triptych)
     with shown_progress(out, "Scoring", "cases") as progress:
         folder = score_instances(
-            predictions[0], labels, output, schema, pictures=pictures, progress=progress
+            predictions[0],
+            labels,
+            output,
+            schema,
+            truth=truth,
+            pictures=pictures,
+            progress=progress,
         )
     out.print(rich_table(scores_table(folder)))
     out.print(f"written: {output / CSV}, {output / SUMMARY}")

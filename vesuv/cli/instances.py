@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import torch
 from cyclopts import Parameter
@@ -41,8 +41,8 @@ from vesuv.runs.folder import RunFolder
 from vesuv.selection.held_out import open_held_out
 from vesuv.selection.instances import (
     InstanceChoice,
-    boundary_of,
     check_instances_file,
+    kind_of,
     select_instances,
 )
 
@@ -55,6 +55,8 @@ def instances(
     output: Path | None = None,
     parameters: Path | None = None,
     boundary: str | None = None,
+    foreground: str | None = None,
+    labels: Path | None = None,
     checkpoint: Checkpoints = None,
     overlap: str | None = None,
     views: Views | None = None,
@@ -64,18 +66,21 @@ def instances(
     overwrite: Switch = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Segment cells between membranes, or other instances between boundaries.
+    """Segment cells between membranes, or touching objects such as nuclei.
 
     With --run alone it chooses the parameters on held-out volumes and writes instances.json into
     each run. With --input or --probabilities it segments volumes with them.
 
     Args:
         run: Run folders, log/<config>/fold_<k> …; several are averaged.
-        source: A volume or a folder of volumes, whose boundary the runs predict.
-        probabilities: A file or folder of boundary probabilities, in place of --input.
+        source: A volume or a folder of volumes, whose boundary or foreground the runs predict.
+        probabilities: A file or folder of its probabilities, in place of --input.
         output: Folder of the instances, one number a voxel, and of provenance.json.
         parameters: instances.json to segment with (default: that of the runs).
         boundary: Class that separates instances, for the choice (default: the only one).
+        foreground: Class whose objects are the instances, in place of --boundary, for the choice.
+        labels: Folder of volumes with the true number of each voxel's instance, by case, for the
+            choice (default: the components of the labels).
         checkpoint: Checkpoints to choose among …; with --input, the one to predict with.
         overlap: Share that windows overlap: --set inference.overlap=…
         views: Average none, mirror (8), all (48): --set inference.views=…
@@ -94,9 +99,17 @@ def instances(
                     f"{option}: segments volumes; name them with --input or --probabilities, or "
                     f"leave {option} out to choose parameters"
                 )
-        _choose(out, run, boundary, checkpoint, all_changes, dry_run=dry_run)
+        truth = _Truth(boundary, foreground, labels)
+        _choose(out, run, truth, checkpoint, all_changes, dry_run=dry_run)
         return
-    _check_options(source, probabilities, run, boundary, checkpoint)
+    for option, given in {
+        "--boundary": boundary,
+        "--foreground": foreground,
+        "--labels": labels,
+    }.items():
+        if given is not None:
+            raise InputError(f"{option}: belongs to the choice of parameters; leave it out")
+    _check_options(source, probabilities, run, checkpoint)
     if output is None:
         raise InputError("--output: needs a folder for the instances; name one")
     selection = selection_of_runs(run) if parameters is None else read_selection(parameters)
@@ -119,10 +132,18 @@ def instances(
     _segment(out, files, volumes, dry_run=dry_run)
 
 
+class _Truth(NamedTuple):
+    """Where the true instances of the choice come from."""
+
+    boundary: str | None
+    foreground: str | None
+    labels: Path | None
+
+
 def _choose(
     out: Console,
     runs: Sequence[Path],
-    boundary: str | None,
+    truth: _Truth,
     checkpoints: Sequence[str] | None,
     changes: Sequence[str],
     *,
@@ -134,14 +155,16 @@ def _choose(
         for run in runs:
             check_instances_file(RunFolder(run).instances_file)
         opened = open_held_out(runs, changes)
-        boundary_of(opened, boundary)
+        kind_of(opened, truth.boundary, truth.foreground)
         outputs = [one.run.instances_file for one in opened]
         print_selection_plan(out, opened, checkpoints, outputs)
         return
     use_threads(runs, changes)
     choice = select_instances(
         runs,
-        boundary=boundary,
+        boundary=truth.boundary,
+        foreground=truth.foreground,
+        labels=truth.labels,
         checkpoints=checkpoints,
         changes=changes,
         say=lambda line: out.print(line),
@@ -170,9 +193,10 @@ def _sentences(choice: InstanceChoice) -> list[str]:
 
 
 def _scores(scores: dict[str, float]) -> str:
+    f1 = f", F1 of objects {scores['f1']:.3f}" if "f1" in scores else ""
     return (
         f"{scores['voi']:.3f} bits (split {scores['voi_split']:.3f}, merge "
-        f"{scores['voi_merge']:.3f}), adapted Rand error {scores['rand_error']:.4f}"
+        f"{scores['voi_merge']:.3f}), adapted Rand error {scores['rand_error']:.4f}{f1}"
     )
 
 
@@ -180,7 +204,6 @@ def _check_options(
     source: Path | None,
     probabilities: Path | None,
     runs: Sequence[Path],
-    boundary: str | None,
     checkpoints: Sequence[str] | None,
 ) -> None:
     """Refuse options that exclude each other.
@@ -190,8 +213,6 @@ def _check_options(
     """
     if source is not None and probabilities is not None:
         raise InputError("--probabilities: stands in place of --input; leave one out")
-    if boundary is not None:
-        raise InputError("--boundary: belongs to the choice of parameters; leave it out")
     if not runs and source is not None:
         raise InputError(
             "--run: --input needs the runs that predict it; name log/<config>/fold_<k>"

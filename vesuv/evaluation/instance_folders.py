@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,19 +13,28 @@ from numpy.typing import NDArray
 from vesuv.config.labels import LabelsConfig
 from vesuv.data.labels import IGNORE, encode
 from vesuv.errors import InputError, InputErrors, command
-from vesuv.evaluation.instances import InstanceScores, compare_instances, label_cells
+from vesuv.evaluation.instances import (
+    InstanceScores,
+    compare_instances,
+    compare_objects,
+    label_cells,
+    label_objects,
+)
 from vesuv.evaluation.pairs import CaseFiles, by_id, find_pairs
 from vesuv.io.formats import Volume, check_lossless, read
 from vesuv.io.grid import check_same_grid
 from vesuv.io.places import check_no_links, contains
 from vesuv.io.tables import TextTable, mean, read_json_or_none, write_csv, write_json
-from vesuv.types import Array, Progress, no_progress
+from vesuv.types import Array, Mask, Progress, no_progress
 
 CSV, SUMMARY = "instance_scores.csv", "instance_summary.json"
 Row = dict[str, str | int | float | None]
 Names = NDArray[np.integer[Any]]
 """Name of the instance of each voxel (z, y, x)."""
 
+
+Truth = Literal["boundary", "foreground", "ids"]
+"""What labels hold: the boundary of cells; objects, as a class or by number; numbers of cells."""
 
 Draw = Callable[[Array, Array, Array, Path, str], None]
 """Draws image, true and predicted instances (z, y, x) to a file, with a title."""
@@ -79,6 +88,7 @@ def score_instances(
     output: Path,
     schema: LabelsConfig | None = None,
     *,
+    truth: Truth | None = None,
     pictures: InstancePictures | None = None,
     progress: Progress = no_progress,
 ) -> InstanceFolder:
@@ -88,8 +98,12 @@ def score_instances(
         predictions: Folder of instances, as `vesuv instances` writes them.
         labels: Folder of labels.
         output: Folder of instance_scores.csv and instance_summary.json.
-        schema: Label values of a boundary, whose cells are the truth, see `label_cells`; None: the
-            labels hold the name of the instance of each voxel, and 0 where none is judged.
+        schema: Label values of the boundary or foreground; None: the labels hold the name of the
+            instance of each voxel.
+        truth: boundary: cells between the boundary are the truth, see `label_cells`; foreground:
+            its objects, see `label_objects`, or without label values the named ones, and 0 is
+            background; ids: the named ones, and 0 is not judged. None: boundary with label values,
+            ids without.
         pictures: Draws <id>.png for each case where given.
         progress: Called with the numbers of finished and of all cases.
 
@@ -97,20 +111,22 @@ def score_instances(
         InputError: See `plan_instances`; or the label values have several classes.
         InputErrors: No case can be scored.
     """
+    truth = truth or ("ids" if schema is None else "boundary")
     if schema is not None and schema.targets.has_several:
+        kind = "lie between one boundary" if truth == "boundary" else "are of one class"
         raise InputError(
-            f"label values: instances lie between one boundary, found "
-            f"{', '.join(schema.targets.names)}; name it with --classes background=… boundary=…"
+            f"label values: instances {kind}, found {', '.join(schema.targets.names)}; name it "
+            f"with --classes background=… {truth}=…"
         )
     pairs = plan_instances(predictions, labels, output)
     rows: list[Row] = []
     faults: list[str] = []
     for number, files in enumerate(pairs, start=1):
         try:
-            prediction, truth = _read(files, schema)
-            rows.append(_row(files.id, prediction, truth))
+            case = _read(files, schema, truth)
+            rows.append(_row(case))
             if pictures is not None:
-                _draw(files.id, prediction, truth, output, pictures)
+                _draw(case, output, pictures)
         except InputError as fault:
             faults.append(str(fault))
         progress(number, len(pairs))
@@ -120,7 +136,7 @@ def score_instances(
     names = [name for name in rows[0] if name != "id"]
     means = {name: mean([float(row[name] or 0) for row in rows]) for name in names}
     summary: dict[str, Any] = {
-        "truth": "instances" if schema is None else "boundary",
+        "truth": "instances" if truth == "ids" else truth,
         "num_cases": len(rows),
         "mean": means,
         "cases": rows,
@@ -131,43 +147,73 @@ def score_instances(
     return InstanceFolder(tuple(rows), means, tuple(faults))
 
 
-def _read(files: CaseFiles, schema: LabelsConfig | None) -> tuple[Names, Names]:
-    """Return predicted and true instances of a case; true ones are 0 where none is judged."""
+@dataclass(frozen=True)
+class _Case:
+    """Predicted and true instances of a case."""
+
+    id: str
+    prediction: Names
+    true: Names
+    """0 on what is background, or is not judged."""
+    has_background: bool
+    """Whether 0 is background, which is judged."""
+    known: Mask | None = None
+
+    @property
+    def scores(self) -> InstanceScores:
+        if self.has_background:
+            return compare_objects(self.prediction, self.true, self.known)
+        return compare_instances(self.prediction, self.true)
+
+
+def _read(files: CaseFiles, schema: LabelsConfig | None, truth: Truth) -> _Case:
     check_lossless(files.label, "label")
     volume, label = read(files.prediction), read(files.label)
     check_same_grid((files.prediction, volume), (files.label, label), ("prediction", "label"))
     prediction = _names(volume, files.prediction)
-    truth = _names(label, files.label) if schema is None else _cells(label, files.label, schema)
-    if not truth.any():
+    if truth == "foreground":
+        if schema is None:
+            return _Case(files.id, prediction, _names(label, files.label), has_background=True)
+        foreground, known = _members(label, files.label, schema)
+        objects = label_objects(foreground, known)
+        return _Case(files.id, prediction, objects, has_background=True, known=known)
+    cells = (
+        _names(label, files.label)
+        if schema is None
+        else label_cells(*_members(label, files.label, schema))
+    )
+    if not cells.any():
         raise InputError(f"{files.label}: must hold an instance to judge, found none; check it")
-    return prediction, truth
+    return _Case(files.id, prediction, cells, has_background=False)
 
 
-def _row(case: str, prediction: Names, truth: Names) -> Row:
-    judged = truth != 0
+def _row(case: _Case) -> Row:
+    judged = case.true != 0
+    if case.has_background:
+        judged = np.ones(judged.shape, bool) if case.known is None else case.known
+    numbers = [np.unique(names[judged]) for names in (case.prediction, case.true)]
+    found, true = (names[names > 0] if case.has_background else names for names in numbers)
     return {
-        "id": case,
-        **_columns(compare_instances(prediction, truth)),
-        "num_predicted": len(np.unique(prediction[judged])),
-        "num_true": len(np.unique(truth[judged])),
+        "id": case.id,
+        **_columns(case.scores),
+        "num_predicted": len(found),
+        "num_true": len(true),
     }
 
 
-def _draw(
-    case: str, prediction: Names, truth: Names, output: Path, pictures: InstancePictures
-) -> None:
+def _draw(case: _Case, output: Path, pictures: InstancePictures) -> None:
     images = by_id(pictures.images)
-    path = images.get(case) or images.get(f"{case}_0000")
+    path = images.get(case.id) or images.get(f"{case.id}_0000")
     if path is None:
-        raise InputError(f"--images: {pictures.images} holds no image of case {case}; add it")
+        raise InputError(f"--images: {pictures.images} holds no image of case {case.id}; add it")
     image = read(path).channels[0]
-    if image.shape != truth.shape:
+    if image.shape != case.true.shape:
         raise InputError(
-            f"{path}: an image has its label's shape {truth.shape}, found {image.shape}"
+            f"{path}: an image has its label's shape {case.true.shape}, found {image.shape}"
         )
-    voi = compare_instances(prediction, truth).voi
-    title = f"{case}: VOI {voi.split + voi.merge:.3f} bits"
-    pictures.draw(image, truth, prediction, output / f"{case}.png", title)
+    voi = case.scores.voi
+    title = f"{case.id}: VOI {voi.split + voi.merge:.3f} bits"
+    pictures.draw(image, case.true, case.prediction, output / f"{case.id}.png", title)
 
 
 def _columns(scores: InstanceScores) -> dict[str, float]:
@@ -179,7 +225,17 @@ def _columns(scores: InstanceScores) -> dict[str, float]:
         "rand_error": rand.error,
         "rand_precision": rand.precision,
         "rand_recall": rand.recall,
+        **({} if scores.f1 is None else {"f1": scores.f1}),
     }
+
+
+def read_numbers(path: Path) -> Names:
+    """Return the names of instances of a file, 0, 1, … in the order of its values; 0 stays 0.
+
+    Raises:
+        InputError: It holds no whole numbers from 0 on.
+    """
+    return _names(read(path), path)
 
 
 def _names(volume: Volume, path: Path) -> Names:
@@ -196,13 +252,14 @@ def _names(volume: Volume, path: Path) -> Names:
     return places.reshape(values.shape) + first
 
 
-def _cells(label: Volume, path: Path, schema: LabelsConfig) -> Names:
+def _members(label: Volume, path: Path, schema: LabelsConfig) -> tuple[Mask, Mask]:
+    """Return where the only class lies, and where the label is known."""
     try:
         classes = encode(label.array, schema)
     except InputError as fault:
         raise InputError(f"{path}: {fault}") from None
     (members,) = schema.targets.members
-    return label_cells(np.isin(classes, members), classes != IGNORE)
+    return np.isin(classes, members), classes != IGNORE
 
 
 def scores_table(folder: InstanceFolder) -> TextTable:
@@ -212,7 +269,8 @@ def scores_table(folder: InstanceFolder) -> TextTable:
         "mean",
         *(f"{v:.1f}" if k.startswith("num_") else _text(v) for k, v in folder.means.items()),
     ]
-    short = ["id", "VOI", "split", "merge", "Rand", "prec.", "recall", "found", "true"]
+    f1 = ["F1"] if "f1" in folder.means else []
+    short = ["id", "VOI", "split", "merge", "Rand", "prec.", "recall", *f1, "found", "true"]
     return TextTable("Instances", list(folder.rows[0]), rows, [footer], short_header=short)
 
 

@@ -1,9 +1,13 @@
-"""Measures of instances: cells that a boundary, such as a membrane, separates.
+"""Measures of instances: cells that a boundary separates, or objects, such as nuclei.
 
 The cells of a boundary label are the 6-connected components of its other voxels: a boundary that is
 one voxel thick along the axes is open at voxels' corners, so that 26 neighbours would join cells
 across it. Voxels of the label's boundary are not judged, as they belong to no cell; those of a
 predicted boundary inside a true cell count as one more segment.
+
+The objects of a foreground label are its 26-connected components. Judged is what truth or
+prediction holds; the background of each is one more segment there, so that objects that are missed
+or invented count as wrong.
 
 Source:
     VOI: see `vesuv.evaluation.voi`. Adapted Rand error: Arganda-Carreras et al., Frontiers in
@@ -41,6 +45,8 @@ class InstanceScores(NamedTuple):
     voi: Voi
     """Variation of information, in bits."""
     rand: AdaptedRand
+    f1: float | None = None
+    """Of objects: F1 score of those found, see `object_f1`."""
 
 
 def adapted_rand(table: Contingency) -> AdaptedRand:
@@ -74,6 +80,63 @@ def compare_instances(
     return instance_scores(Contingency.of(prediction, truth, truth != 0))
 
 
+def compare_objects(
+    prediction: NDArray[np.integer], truth: NDArray[np.integer], known: Mask | None = None
+) -> InstanceScores:
+    """Compare two volumes of objects; the names of objects do not matter, 0 is background.
+
+    Args:
+        prediction: Name of the object of each voxel, not negative.
+        truth: The same, same shape.
+        known: False where the truth is not known; None: it is known everywhere.
+    """
+    return object_scores(object_table(prediction, truth, known))
+
+
+def object_table(
+    prediction: NDArray[np.integer], truth: NDArray[np.integer], known: Mask | None = None
+) -> Contingency:
+    """Return the contingency table of the voxels that either holds; see `compare_objects`."""
+    judged = (prediction > 0) | (truth > 0)
+    return Contingency.of(prediction, truth, judged if known is None else judged & known)
+
+
+def object_scores(table: Contingency) -> InstanceScores:
+    """Return all scores of the table of `object_table`.
+
+    Voxels that neither holds are left out; there are some where objects were removed since.
+    """
+    judged = (table.predicted > 0) | (table.true > 0)
+    table = Contingency(*(column[judged] for column in table))
+    return InstanceScores(voi_of(table), adapted_rand(table), object_f1(table))
+
+
+def object_f1(table: Contingency) -> float:
+    """Return the F1 score of objects: one is found if an object shares more than half of the union.
+
+    No object can share so much with two others. 1 where neither holds an object.
+
+    Source:
+        Caicedo et al., Nature Methods 2019 (Data Science Bowl 2018), at the threshold 0.5.
+    """
+    is_pair = (table.predicted > 0) & (table.true > 0)
+    sizes = [_sizes(names, table.counts)[names] for names in (table.predicted, table.true)]
+    unions = sizes[0] + sizes[1] - table.counts
+    num_found = int((is_pair & (2 * table.counts > unions)).sum())
+    num_objects = sum(len(np.unique(names[names > 0])) for names in (table.predicted, table.true))
+    return _share(2 * num_found, num_objects)
+
+
+def label_objects(foreground: Mask, known: Mask | None = None) -> ComponentLabels:
+    """Return the objects of a foreground: 1, 2, …, and 0 outside.
+
+    Args:
+        foreground: Foreground (z, y, x).
+        known: False where foreground is not known; such voxels get 0. None: all are known.
+    """
+    return label_components(foreground if known is None else foreground & known, 26)[0]
+
+
 def label_cells(boundary: Mask, valid: Mask | None = None) -> ComponentLabels:
     """Return the cells that a boundary separates: 1, 2, …, and 0 on the boundary.
 
@@ -89,6 +152,12 @@ def label_cells(boundary: Mask, valid: Mask | None = None) -> ComponentLabels:
 def _pairs(sizes: NDArray[np.int64]) -> int:
     """Return twice the number of pairs of voxels within segments, as a Python integer."""
     return sum(size * (size - 1) for size in sizes.tolist())
+
+
+def _sizes(names: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    sizes = np.zeros(int(names.max(initial=0)) + 1, np.int64)
+    np.add.at(sizes, names, counts)
+    return sizes
 
 
 def _share(part: int, whole: int) -> float:

@@ -38,7 +38,7 @@ def cell_triptych(image: Array, truth: Names, prediction: Names, path: Path, tit
     axes[0].imshow(grey, cmap="gray", vmin=low, vmax=max(high, low + 1e-6))
     axes[1].imshow(_coloured(truth[index]))
     axes[2].imshow(_coloured(matched[prediction[index]]))
-    names = (f"image, slice {index}", "label (dark: not judged)", "prediction")
+    names = (f"image, slice {index}", "label (dark: none)", "prediction")
     for axis, name in zip(axes, names, strict=True):
         axis.set_title(name, fontsize="medium")
         axis.set_axis_off()
@@ -50,14 +50,15 @@ def match_names(truth: Names, prediction: Names) -> NDArray[np.int64]:
     """Return the true cell of each predicted one, or a new name for a further piece.
 
     Args:
-        truth: True cells, 0 where none is judged.
-        prediction: Predicted cells, same shape.
+        truth: True cells, 0 where there is none.
+        prediction: Predicted cells, same shape; 0 stays 0.
     """
-    judged = truth != 0
+    judged = (truth != 0) & (prediction != 0)
     num, width = int(prediction.max()) + 1, int(truth.max()) + 1
     pairs = prediction[judged].astype(np.int64) * width + truth[judged].astype(np.int64)
     found, counts = np.unique(pairs, return_counts=True)
     names = width + np.arange(num)
+    names[0] = 0
     pieces, taken = set(), set()
     for place in np.argsort(-counts, kind="stable").tolist():
         piece, cell = divmod(int(found[place]), width)

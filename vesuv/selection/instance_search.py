@@ -5,23 +5,20 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from vesuv.config.labels import Targets
-from vesuv.data.labels import IGNORE
 from vesuv.data.store import StoredCase
 from vesuv.errors import InputError
-from vesuv.evaluation.contingency import Contingency
-from vesuv.evaluation.instances import InstanceScores, instance_scores, label_cells
+from vesuv.evaluation.instances import InstanceScores
 from vesuv.inference.instances.agglomeration import cut, merge_order
 from vesuv.inference.instances.arrays import ArrayLevels
-from vesuv.inference.instances.fragments import FragmentMethod
+from vesuv.inference.instances.fragments import BlockMethod
+from vesuv.inference.instances.methods import method_of
 from vesuv.inference.instances.parameters import InstanceParameters
 from vesuv.inference.instances.segmentation import InstanceRun, find_fragments, stored_fragments
 from vesuv.selection.candidate_scores import Part
+from vesuv.selection.instance_truth import Boundary, Foreground, Numbers, Truth
 from vesuv.selection.oof_predictions import OofPredictions
 from vesuv.types import Array, Progress
 
@@ -29,43 +26,9 @@ SEED_THRESHOLDS = (0.1, 0.2, 0.3, 0.5)
 SEED_SMOOTHINGS = (1.0, 2.0)
 AGGLOMERATION_THRESHOLDS = tuple(round(0.05 * k, 2) for k in range(20))
 SMALLEST_INSTANCES = (0, 50, 200, 1000)
-
-
-class Boundary(NamedTuple):
-    """The class or region that separates instances."""
-
-    name: str
-    channel: int
-    """Its channel in the probabilities."""
-    num_channels: int
-    members: tuple[int, ...]
-    """Its class indices in labels."""
-
-    @classmethod
-    def of(cls, targets: Targets, name: str | None) -> Boundary:
-        """Return a class or region by name; None: the only one.
-
-        Raises:
-            InputError: There is none of this name, or none is named where there are several.
-        """
-        if name is None and targets.has_several:
-            raise InputError(
-                f"--boundary: name the class that separates instances, one of "
-                f"{', '.join(targets.names)}"
-            )
-        if name is not None and name not in targets.names:
-            raise InputError(
-                f"--boundary: must be one of {', '.join(targets.names)}; found {name!r:.60}"
-            )
-        name = name or targets.names[0]
-        number, num_channels = targets.names.index(name), targets.num_logits
-        has_background = num_channels > len(targets.names)
-        return cls(name, number + has_background, num_channels, targets.members[number])
-
-    def cells(self, case: StoredCase) -> NDArray[np.unsignedinteger]:
-        """Return the cells of a case's label, 0 on the boundary and where nothing is known."""
-        label = np.asarray(case.native_label)
-        return label_cells(np.isin(label, self.members), label != IGNORE)
+FOREGROUND_THRESHOLDS = (0.3, 0.5, 0.7)
+OBJECT_SEED_THRESHOLDS = (0.2, 0.5)
+OBJECT_SEED_SMOOTHINGS = (1.0, 2.0, 4.0)
 
 
 @dataclass(frozen=True)
@@ -151,36 +114,38 @@ class InstanceSearch:
 def search_instances(
     predictions: Sequence[OofPredictions],
     cases: Sequence[StoredCase],
-    boundary: Boundary,
+    kind: Boundary,
     progress: Progress,
+    numbers: Mapping[str, Numbers] | None = None,
 ) -> InstanceSearch:
-    """Score all candidates on all cases whose label holds cells.
+    """Score all candidates on all cases whose label holds cells, or for objects on all cases.
 
     Args:
         predictions: Out-of-fold probabilities of each checkpoint.
         cases: Held-out cases.
-        boundary: Class that separates instances.
+        kind: Class that separates instances, or whose objects they are.
         progress: Called with the numbers of finished and of all fragmentations.
+        numbers: Case -> true name of the instance of each voxel; None: the labels give them.
 
     Raises:
-        InputError: No label holds cells.
+        InputError: No label holds an instance.
     """
-    truths = {case.id: boundary.cells(case) for case in cases}
-    judged = tuple(case for case in cases if truths[case.id].any())
-    if not judged:
+    truths = {case.id: kind.truth(case, (numbers or {}).get(case.id)) for case in cases}
+    judged = tuple(case for case in cases if truths[case.id].judged.any())
+    if not any(truths[case.id].names.any() for case in judged):
+        where = "beside" if kind.role() == "boundary" else "of"
         raise InputError(
-            f"labels: none of the {len(cases)} validation cases holds a voxel beside "
-            f"{boundary.name}; name the class that separates instances with --boundary"
+            f"labels: none of the {len(cases)} validation cases holds a voxel {where} {kind.name}; "
+            f"name the class with --{kind.role()}"
         )
     scores: dict[InstanceCandidate, list[InstanceScores | None]] = {}
-    seeds = list(itertools.product(SEED_THRESHOLDS, SEED_SMOOTHINGS))
-    total, num_done = len(predictions) * len(judged) * len(seeds), 0
+    tried = _fragment_parameters(kind)
+    total, num_done = len(predictions) * len(judged) * len(tried), 0
     for one, case in itertools.product(predictions, judged):
-        levels = one.levels(case)[boundary.channel].numpy()
-        for threshold, smoothing in seeds:
-            parameters = InstanceParameters(seed_threshold=threshold, seed_smoothing=smoothing)
-            method = FragmentMethod(parameters, case.native_spacing)
-            for cut_parameters, row in _score_cuts(levels, method, truths[case.id]):
+        levels = one.levels(case)[kind.channel].numpy()
+        for parameters in tried:
+            method = method_of(parameters, case.native_spacing)
+            for cut_parameters, row in _score_cuts(levels, method, truths[case.id], kind):
                 candidate = InstanceCandidate(one.name, cut_parameters)
                 scores.setdefault(candidate, []).append(row)
             num_done += 1
@@ -188,8 +153,26 @@ def search_instances(
     return InstanceSearch(judged, {key: tuple(rows) for key, rows in scores.items()})
 
 
+def _fragment_parameters(kind: Boundary) -> list[InstanceParameters]:
+    """Return the parameters of fragments that are tried."""
+    if not isinstance(kind, Foreground):
+        return [
+            InstanceParameters(seed_threshold=threshold, seed_smoothing=smoothing)
+            for threshold, smoothing in itertools.product(SEED_THRESHOLDS, SEED_SMOOTHINGS)
+        ]
+    choices = itertools.product(
+        FOREGROUND_THRESHOLDS, OBJECT_SEED_THRESHOLDS, OBJECT_SEED_SMOOTHINGS
+    )
+    return [
+        InstanceParameters(
+            foreground_threshold=foreground, seed_threshold=threshold, seed_smoothing=smoothing
+        )
+        for foreground, threshold, smoothing in choices
+    ]
+
+
 def _score_cuts(
-    levels: Array, method: FragmentMethod, truth: NDArray[np.unsignedinteger]
+    levels: Array, method: BlockMethod, truth: Truth, kind: Boundary
 ) -> Iterator[tuple[InstanceParameters, InstanceScores | None]]:
     """Yield the scores of all thresholds and sizes for the fragments of one case."""
     run = InstanceRun(ArrayLevels(levels), method)
@@ -206,8 +189,8 @@ def _score_cuts(
         yield from ((one, None) for one in parameters)
         return
     sizes, contacts = fragmentation.sizes, fragmentation.contacts
-    table = Contingency.of(stored_fragments(run, fragmentation), truth, truth != 0)
+    table = kind.table(stored_fragments(run, fragmentation), truth)
     order = merge_order(contacts, AGGLOMERATION_THRESHOLDS[-1])
     for one in parameters:
-        names = cut(order, contacts, sizes, one.agglomeration_threshold, one.smallest_instance)
-        yield one, instance_scores(table.with_predicted(names))
+        names = cut(order, contacts, sizes, one)
+        yield one, kind.scores(table.with_predicted(names))

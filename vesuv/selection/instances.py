@@ -19,12 +19,12 @@ from vesuv.runs.folder import RunFolder
 from vesuv.selection.candidate_scores import Part
 from vesuv.selection.held_out import HeldOutRun, open_held_out, predict_held_out
 from vesuv.selection.instance_search import (
-    Boundary,
     InstanceCandidate,
     InstanceSearch,
     NestedInstances,
     search_instances,
 )
+from vesuv.selection.instance_truth import Boundary, Foreground, numbers_of_cases
 from vesuv.selection.summary import nested_parts
 from vesuv.selection.validation import lock_runs
 from vesuv.types import Say, ShowProgress, no_shown_progress, silent
@@ -36,7 +36,8 @@ class InstanceChoice:
 
     runs: tuple[RunFolder, ...]
     """Runs whose instances.json holds the choice."""
-    boundary: Boundary
+    kind: Boundary
+    """Class that separates instances, or whose objects they are."""
     search: InstanceSearch
     chosen: InstanceCandidate
     part_kind: str
@@ -60,6 +61,8 @@ def select_instances(
     runs: Sequence[str | Path],
     *,
     boundary: str | None = None,
+    foreground: str | None = None,
+    labels: Path | None = None,
     checkpoints: Sequence[str] | None = None,
     changes: Sequence[str] = (),
     say: Say = silent,
@@ -68,12 +71,17 @@ def select_instances(
     """Choose checkpoint and parameters of instances by VOI on the held-out cases of runs.
 
     Instances are made as `segment_instances` makes them, on the files' own grids, and compared with
-    the cells of the files' own labels: the 6-connected components of all but the boundary. Writes
-    instances.json into each run. Needs the extra `instances`.
+    the cells of the files' own labels: the 6-connected components of all but the boundary; for a
+    foreground with its objects: its 26-connected components. Writes instances.json into each run.
+    Needs the extra `instances`.
 
     Args:
         runs: A run folder, or the run folders of several folds, which get one joint choice.
         boundary: Class or region that separates instances; default: the only one.
+        foreground: Class or region whose objects are the instances, such as nuclei; not together
+            with a boundary.
+        labels: Folder of volumes with the true numbers of instances, by case; None: those of the
+            labels, in which touching objects are one.
         checkpoints: Names of checkpoints to try; default: all that every run has.
         changes: `section.key=value` of inference, runtime, data.root or data.store.
         say: Called with each message.
@@ -91,16 +99,17 @@ def select_instances(
         for path in paths:
             check_instances_file(RunFolder(path).instances_file)
         opened = open_held_out(paths, changes)
-        separating = boundary_of(opened, boundary)
-        predictions, _ = predict_held_out(opened, checkpoints, say, show_progress)
+        kind = kind_of(opened, boundary, foreground)
         cases = sorted((case for one in opened for case in one.cases), key=lambda case: case.id)
+        numbers = None if labels is None else numbers_of_cases(labels, cases)
+        predictions, _ = predict_held_out(opened, checkpoints, say, show_progress)
         with show_progress("search", "fragmentations") as progress:
-            search = search_instances(predictions, cases, separating, progress)
+            search = search_instances(predictions, cases, kind, progress, numbers)
         folds = [[case.id for case in one.cases] for one in opened]
-        kind, parts = nested_parts(search.cases, folds)
+        part_kind, parts = nested_parts(search.cases, folds)
         folders, chosen = tuple(one.run for one in opened), search.best()
         nested = _nested(search, parts, say)
-        choice = InstanceChoice(folders, separating, search, chosen, kind, nested)
+        choice = InstanceChoice(folders, kind, search, chosen, part_kind, nested)
         for one in opened:
             write_json(one.run.instances_file, _content(choice, one))
     return choice
@@ -117,12 +126,14 @@ def _nested(
         return ()
 
 
-def boundary_of(runs: Sequence[HeldOutRun], name: str | None) -> Boundary:
-    """Return the class that separates instances, which all runs must have.
+def kind_of(runs: Sequence[HeldOutRun], boundary: str | None, foreground: str | None) -> Boundary:
+    """Return the class that separates instances, or whose objects they are; all runs must have it.
 
     Raises:
-        InputError: There is none of this name, or runs have other classes.
+        InputError: There is none of this name, both are named, or runs have other classes.
     """
+    if boundary is not None and foreground is not None:
+        raise InputError("--foreground: excludes --boundary; name one of them")
     first, *others = runs
     for other in others:
         if other.config.labels.targets != first.config.labels.targets:
@@ -130,7 +141,10 @@ def boundary_of(runs: Sequence[HeldOutRun], name: str | None) -> Boundary:
                 f"{other.run.path}: has other classes or regions than {first.run.path}; choose for "
                 "them separately"
             )
-    return Boundary.of(first.config.labels.targets, name)
+    targets = first.config.labels.targets
+    return (
+        Boundary.of(targets, boundary) if foreground is None else Foreground.of(targets, foreground)
+    )
 
 
 def check_instances_file(file: Path) -> None:
@@ -157,20 +171,21 @@ def _plain(scores: InstanceScores) -> dict[str, float]:
         "voi_split": voi.split,
         "voi_merge": voi.merge,
         "rand_error": scores.rand.error,
+        **({} if scores.f1 is None else {"f1": scores.f1}),
     }
 
 
 def _content(choice: InstanceChoice, one: HeldOutRun) -> dict[str, Any]:
     """Return the content of a run's instances.json."""
-    chosen, boundary = choice.chosen, choice.boundary
+    chosen, kind = choice.chosen, choice.kind
     rows = zip(choice.search.cases, choice.search.of(chosen), strict=True)
     return {
         "parameters": chosen.parameters.model_dump(mode="json"),
         "checkpoint": chosen.checkpoint,
         "checkpoint_sha256": one.digest(chosen.checkpoint),
-        "boundary": boundary.name,
-        "channel": boundary.channel,
-        "num_channels": boundary.num_channels,
+        kind.role(): kind.name,
+        "channel": kind.channel,
+        "num_channels": kind.num_channels,
         **choice.scores,
         "honest": _honest(choice),
         "cases": [{"id": case.id, **_plain(row)} for case, row in rows],

@@ -14,11 +14,11 @@ from vesuv.errors import InputError
 from vesuv.evaluation.instances import compare_instances
 from vesuv.inference.instances import segmentation
 from vesuv.inference.instances.arrays import ArrayLevels, to_levels, whole
+from vesuv.inference.instances.fragment_store import StoredFragments
 from vesuv.inference.instances.fragments import FragmentMethod
 from vesuv.inference.instances.parameters import InstanceParameters
 from vesuv.inference.instances.segmentation import (
     InstanceRun,
-    StoredFragments,
     find_fragments,
     find_instances,
     stored_fragments,

@@ -97,42 +97,51 @@ def agglomerate(contacts: Contacts, sizes: Sizes, parameters: InstanceParameters
 
     Args:
         contacts: Contacts of fragments.
-        sizes: Voxels of each fragment; that of name 0, which is none, is 0.
+        sizes: Voxels of each fragment; 0 for name 0, and for fragments that others stand for.
         parameters: Thresholds.
 
     Returns:
-        Instance 1, 2, … of each fragment 1, 2, …, and 0 for name 0.
+        Instance 1, 2, … of each fragment with voxels, and 0 for others and for small objects.
     """
-    threshold = parameters.agglomeration_threshold
-    order = merge_order(contacts, threshold)
-    return numbered(cut(order, contacts, sizes, threshold, parameters.smallest_instance))
+    order = merge_order(contacts, parameters.agglomeration_threshold)
+    names = cut(order, contacts, sizes, parameters)
+    return numbered(np.where(sizes > 0, names, 0))
 
 
 def cut(
-    order: MergeOrder, contacts: Contacts, sizes: Sizes, threshold: float, smallest: int
+    order: MergeOrder, contacts: Contacts, sizes: Sizes, parameters: InstanceParameters
 ) -> Names:
-    """Return the united fragment of each fragment for one threshold and smallest size.
+    """Return the united fragment of each fragment; 0 for objects that are too small.
 
     Args:
         order: Merges up to the threshold or beyond it.
         contacts: Contacts of the fragments.
         sizes: Voxels of each fragment.
-        threshold: Mean boundary probability below which fragments are united.
-        smallest: Voxels from which an instance stays.
+        parameters: Threshold and smallest size.
     """
-    names = order.names_at(threshold, len(sizes))
-    united = np.bincount(names, weights=sizes, minlength=len(sizes)).astype(np.int64)
+    names = order.names_at(parameters.agglomeration_threshold, len(sizes))
+    united, smallest = united_sizes(names, sizes), parameters.smallest_instance
     if smallest <= 1 or not ((united > 0) & (united < smallest)).any():
         return names
-    return join_small(contacts.renamed(names), united, smallest)[names]
+    names = join_small(contacts.renamed(names), united, smallest)[names]
+    if parameters.foreground_threshold is None:
+        return names
+    return np.where(united_sizes(names, sizes)[names] < smallest, 0, names)
+
+
+def united_sizes(names: Names, sizes: Sizes) -> Sizes:
+    """Return the voxels of each united fragment; those of other names are 0."""
+    return np.bincount(names, weights=sizes, minlength=len(sizes)).astype(np.int64)
 
 
 def numbered(names: Names) -> Names:
-    """Number names 1, 2, … in the order in which they appear behind name 0, which stays 0."""
-    _, first, places = np.unique(names[1:], return_index=True, return_inverse=True)
+    """Number names 1, 2, … in the order in which they appear; 0 stays 0."""
+    is_named, numbers = names > 0, np.zeros(len(names), np.int64)
+    _, first, places = np.unique(names[is_named], return_index=True, return_inverse=True)
     rank = np.empty(len(first), np.int64)
     rank[np.argsort(first)] = np.arange(1, len(first) + 1)
-    return np.concatenate([np.zeros(1, np.int64), rank[places]])
+    numbers[is_named] = rank[places]
+    return numbers
 
 
 def _merges(

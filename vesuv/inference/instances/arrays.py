@@ -11,7 +11,7 @@ import torch
 
 from vesuv.errors import InputError
 from vesuv.inference.image import check_spacing
-from vesuv.inference.instances.fragments import FragmentMethod
+from vesuv.inference.instances.methods import method_of
 from vesuv.inference.instances.parameters import InstanceParameters, read_selection
 from vesuv.inference.instances.segmentation import INSTANCE_BLOCK, InstanceRun, find_instances
 from vesuv.inference.levels import quantise
@@ -41,19 +41,20 @@ def segment_instances(
     spacing: Spacing = (1.0, 1.0, 1.0),
     block_size: int = INSTANCE_BLOCK,
 ) -> npt.NDArray[np.uint32]:
-    """Segment the boundary probability of a volume into instances, such as cells between membranes.
+    """Segment a volume into instances: cells between membranes, or objects such as nuclei.
 
     Needs the extra `instances`.
 
     Args:
-        probs: Probability of the boundary, (z, y, x) or (1, z, y, x), 0 to 1.
+        probs: Probability of the boundary, or of the objects where the parameters have a
+            `foreground_threshold`; (z, y, x) or (1, z, y, x), 0 to 1.
         parameters: Thresholds; or a run folder or file with the chosen ones, instances.json; None:
             the defaults, which were chosen for no data.
         spacing: Voxel edges along z, y, x.
         block_size: Edge of the blocks that the volume is divided into; the result depends on it.
 
     Returns:
-        Instance 1, 2, … of each voxel (z, y, x).
+        Instance 1, 2, … of each voxel (z, y, x); 0 outside objects.
 
     Raises:
         InputError: No such probabilities or parameters, or the extra is not installed.
@@ -64,7 +65,7 @@ def segment_instances(
             RunFolder(path).instances_file if path.is_dir() else path
         ).parameters
     check_spacing(spacing)
-    method = FragmentMethod(parameters or InstanceParameters(), spacing)
+    method = method_of(parameters or InstanceParameters(), spacing)
     levels = ArrayLevels(to_levels(_volume(np.asarray(probs))))
     run = InstanceRun(levels, method, block_size=block_size)
     return find_instances(run).read(whole(levels.shape))

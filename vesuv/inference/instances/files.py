@@ -12,14 +12,15 @@ from typing import Any
 
 from vesuv.errors import InputError, InputErrors
 from vesuv.inference.inputs import InputVolume
-from vesuv.inference.instances.fragments import FragmentMethod, watershed_library
+from vesuv.inference.instances.fragment_store import StoredFragments
+from vesuv.inference.instances.fragments import watershed_library
+from vesuv.inference.instances.methods import method_of
 from vesuv.inference.instances.output import write_instances
 from vesuv.inference.instances.parameters import InstanceSelection
 from vesuv.inference.instances.segmentation import (
     HALO,
     INSTANCE_BLOCK,
     InstanceRun,
-    StoredFragments,
     find_instances,
 )
 from vesuv.inference.instances.sources import BoundarySource
@@ -129,7 +130,7 @@ class InstanceFiles:
     def _segment(self, volume: InputVolume) -> int:
         file = self.file(volume)
         boundary = self.source.open(volume, file)
-        method = FragmentMethod(self.selection.parameters, boundary.like.spacing)
+        method = method_of(self.selection.parameters, boundary.like.spacing)
         run = InstanceRun(boundary.levels, method, show_progress=self.show_progress)
         if not boundary.on_disk:
             num = write_instances(file, find_instances(run), boundary.like)
@@ -162,7 +163,7 @@ class InstanceFiles:
         return {
             "instances": {
                 "parameters": self.selection.parameters.model_dump(mode="json"),
-                "boundary": self.selection.boundary,
+                self.selection.role: self.selection.class_name,
                 "blocks": {"size": INSTANCE_BLOCK, "halo": HALO},
             },
             "runs": self.source.record(),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import ModuleType
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,34 @@ FragmentLabels = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
+class BlockFragments:
+    """Fragments of a block and what lies around it."""
+
+    labels: FragmentLabels
+    """Fragment 1, 2, … of each voxel (z, y, x); 0 is none."""
+    contact_levels: Array | None = None
+    """Level of each voxel on contacts of fragments; None: that of the boundary."""
+    seeds: NDArray[np.int64] | None = None
+    """Place of the first voxel of each fragment's seed, as an index into the flat array; parts of
+    several blocks with one seed are one fragment. None: each block has seeds of its own."""
+
+
+class BlockMethod(Protocol):
+    """How a block is divided into fragments; can be sent to other processes."""
+
+    @property
+    def parameters(self) -> InstanceParameters: ...
+
+    def is_inside(self, levels: Array) -> Mask:
+        """Return the voxels that lie inside instances."""
+        ...
+
+    def divide(self, levels: Array) -> BlockFragments:
+        """Return the fragments of a block of levels (z, y, x)."""
+        ...
+
+
+@dataclass(frozen=True)
 class FragmentMethod:
     """How a block of boundary levels is divided into fragments."""
 
@@ -36,6 +65,10 @@ class FragmentMethod:
         """Return the voxels whose boundary probability is below the seed threshold."""
         mask: Mask = levels < round(self.parameters.seed_threshold * PROBABILITY_STEPS)
         return mask
+
+    def divide(self, levels: Array) -> BlockFragments:
+        """Return the fragments of a block, see `fragments`."""
+        return BlockFragments(self.fragments(levels))
 
     def fragments(self, levels: Array) -> FragmentLabels:
         """Return the fragment 1, 2, … of each voxel; every voxel belongs to one.

@@ -35,11 +35,11 @@ def open_boundary_members(
     members = [open_member(RunFolder.open(run), name, judged, changes) for run in runs]
     check_compatible(members)
     targets = members[0].config.labels.targets
-    if selection.boundary not in targets.names or targets.num_logits != selection.num_channels:
+    if selection.class_name not in targets.names or targets.num_logits != selection.num_channels:
         raise InputError(
             f"{members[0].folder}: predicts {', '.join(targets.names)}, and the parameters are for "
-            f"the boundary {selection.boundary} of {selection.num_channels} channels; choose "
-            "parameters for this run"
+            f"the {selection.role} {selection.class_name} of {selection.num_channels} channels; "
+            "choose parameters for this run"
         )
     return members
 

@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from vesuv.errors import InputError, command
 from vesuv.files import read_json
@@ -17,22 +23,35 @@ from vesuv.runs.records import SelectedInference
 
 
 class InstanceParameters(Record):
-    """How boundary probabilities become instances."""
+    """How the probability of a boundary, or of objects, becomes instances."""
 
+    foreground_threshold: Share | None = None
+    """Foreground probability from which a voxel belongs to an object; None: the probability is that
+    of a boundary, and instances fill the volume between it."""
     seed_threshold: Share = 0.3
-    """Boundary probability below which a voxel lies inside an instance; seeds are the places there
-    that are farthest from the boundary."""
+    """Probability of the boundary, or of the background, below which a voxel lies inside an
+    instance; seeds are the places there that are farthest from the others."""
     seed_smoothing: Annotated[float, Field(ge=0.0, le=100.0)] = 2.0
     """Deviation of the Gaussian that smooths the distance to the boundary, in shortest voxel edges;
     more gives fewer and larger fragments."""
     agglomeration_threshold: Share = 0.55
-    """Fragments are united while the mean boundary probability of their contact is below this."""
+    """Fragments are united while the mean boundary probability of their contact is below this; of
+    objects, the mean of how shallow it is, see `vesuv.inference.instances.objects`."""
     smallest_instance: Annotated[int, Field(ge=0, le=2**62)] = 0
-    """Instances of fewer voxels join the neighbour across the contact of the lowest mean."""
+    """Instances of fewer voxels join the neighbour across the contact of the lowest mean; objects
+    that have none are removed."""
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, serialize: SerializerFunctionWrapHandler) -> dict[str, object]:
+        """Leave the threshold of objects out where there is none, as in former files."""
+        content: dict[str, object] = serialize(self)
+        return {key: value for key, value in content.items() if value is not None}
 
     def __str__(self) -> str:
+        threshold = self.foreground_threshold
+        of_objects = "" if threshold is None else f"foreground from {threshold:g}, "
         return (
-            f"seeds below {self.seed_threshold:g} smoothed by {self.seed_smoothing:g}, "
+            f"{of_objects}seeds below {self.seed_threshold:g} smoothed by {self.seed_smoothing:g}, "
             f"agglomerated below {self.agglomeration_threshold:g}, at least "
             f"{self.smallest_instance} voxels"
         )
@@ -47,6 +66,8 @@ class InstanceSelection(Record):
     checkpoint_sha256: str | None = None
     boundary: str = "boundary"
     """Class or region whose probability is that of the boundary."""
+    foreground: str | None = None
+    """Class or region whose objects are the instances; None: they lie between the boundary."""
     channel: Annotated[int, Field(ge=0)] = 0
     """Channel of this class in the probabilities."""
     num_channels: Annotated[int, Field(ge=1)] = 1
@@ -54,10 +75,26 @@ class InstanceSelection(Record):
     inference: SelectedInference = SelectedInference()
     """Inference settings that the probabilities were predicted with."""
 
+    @model_validator(mode="after")
+    def _check_kind(self) -> InstanceSelection:
+        if (self.foreground is None) != (self.parameters.foreground_threshold is None):
+            raise ValueError("parameters.foreground_threshold and foreground belong together")
+        return self
+
+    @property
+    def role(self) -> str:
+        """boundary or foreground: what the probability is that of."""
+        return "boundary" if self.foreground is None else "foreground"
+
+    @property
+    def class_name(self) -> str:
+        """Class or region whose probability is read."""
+        return self.foreground or self.boundary
+
     @property
     def judged(self) -> tuple[object, ...]:
         """Return what runs of an ensemble must agree in."""
-        return self.parameters, self.checkpoint, self.boundary, self.channel
+        return self.parameters, self.checkpoint, self.class_name, self.channel
 
 
 def read_selection(file: Path) -> InstanceSelection:

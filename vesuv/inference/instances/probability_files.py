@@ -56,7 +56,7 @@ class FileLevels:
             return 0
         others = f" or the {wanted} channels of the networks" if wanted > 1 else ""
         raise InputError(
-            f"{self.path}: must hold the probability of {self.selection.boundary} in one channel"
+            f"{self.path}: must hold the probability of {self.selection.class_name} in one channel"
             f"{others}, found {num}; give what predict --probabilities writes"
         )
 

@@ -30,8 +30,8 @@ class Contacts:
 
     @classmethod
     def of(cls, first: Names, second: Names, sums: Array, counts: Array) -> Contacts:
-        """Add up the faces of each pair; a fragment does not touch itself."""
-        apart = first != second
+        """Add up the faces of each pair; a fragment touches neither itself nor 0, which is none."""
+        apart = (first != second) & (first > 0) & (second > 0)
         first, second, sums, counts = first[apart], second[apart], sums[apart], counts[apart]
         low, high = np.minimum(first, second), np.maximum(first, second)
         width = int(high.max()) + 1 if len(high) else 1

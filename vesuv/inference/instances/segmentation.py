@@ -18,16 +18,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vesuv.errors import InputError
-from vesuv.inference.instances.agglomeration import Sizes, agglomerate
-from vesuv.inference.instances.fragments import FragmentLabels, FragmentMethod
-from vesuv.inference.instances.region_graph import Contacts, join_contacts, measure_contacts
+from vesuv.inference.instances.agglomeration import Sizes, agglomerate, united_sizes
+from vesuv.inference.instances.fragment_store import FragmentStore, MemoryFragments
+from vesuv.inference.instances.fragments import BlockMethod
+from vesuv.inference.instances.parameters import InstanceParameters
+from vesuv.inference.instances.region_graph import (
+    Contacts,
+    Names,
+    join_contacts,
+    measure_contacts,
+)
 from vesuv.inference.postprocess.blockwise import Block, BlockGrid, MapFunction
 from vesuv.inference.postprocess.blockwise.grid import box_shape, intersection, within
 from vesuv.inference.postprocess.blockwise.run import map_here
@@ -37,10 +43,12 @@ INSTANCE_BLOCK = 256
 """Edge of a block: a smaller one takes less memory, and cuts more fragments."""
 HALO = 32
 """Voxels that a block is grown by on each side."""
+_FRAGMENTS, _LEVELS = "fragments", "levels"
+"""What is saved of a block."""
 
 
 class BoundaryLevels(Protocol):
-    """Levels of the boundary probability (z, y, x), which are read box by box."""
+    """Levels of the probability of boundary or foreground (z, y, x), read box by box."""
 
     @property
     def shape(self) -> Shape: ...
@@ -50,53 +58,17 @@ class BoundaryLevels(Protocol):
         ...
 
 
-class FragmentStore(Protocol):
-    """Fragments of blocks, each numbered from 1 in its block."""
-
-    def save(self, number: int, fragments: FragmentLabels) -> None: ...
-
-    def load(self, number: int) -> FragmentLabels: ...
-
-
-@dataclass(frozen=True)
-class MemoryFragments:
-    """Fragments in memory."""
-
-    blocks: dict[int, FragmentLabels] = field(default_factory=dict)
-
-    def save(self, number: int, fragments: FragmentLabels) -> None:
-        self.blocks[number] = fragments
-
-    def load(self, number: int) -> FragmentLabels:
-        return self.blocks[number]
-
-
-@dataclass(frozen=True)
-class StoredFragments:
-    """Fragments in a folder, one file a block."""
-
-    folder: Path
-
-    def save(self, number: int, fragments: FragmentLabels) -> None:
-        np.save(self._file(number), fragments)
-
-    def load(self, number: int) -> FragmentLabels:
-        fragments: FragmentLabels = np.load(self._file(number))
-        return fragments
-
-    def _file(self, number: int) -> Path:
-        return self.folder / f"{number}.npy"
-
-
 @dataclass(frozen=True)
 class Fragmentation:
-    """Fragments of a volume."""
+    """Fragments of a volume; each block has names of its own."""
 
     sizes: Sizes
     """Voxels of each fragment; name 0 is none."""
     contacts: Contacts
     first_names: Sizes
     """Name of the first fragment of each block."""
+    names: Names
+    """Name of each fragment after parts with one seed were united; only these have sizes."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +76,7 @@ class InstanceRun:
     """What the passes over the blocks of one volume share.
 
     Args:
-        levels: Boundary levels.
+        levels: Levels of the boundary, or of the foreground.
         method: How a block is divided into fragments.
         store: Where fragments are kept between the passes.
         block_size: Edge of a block.
@@ -113,7 +85,7 @@ class InstanceRun:
     """
 
     levels: BoundaryLevels
-    method: FragmentMethod
+    method: BlockMethod
     store: FragmentStore = field(default_factory=MemoryFragments)
     block_size: int = INSTANCE_BLOCK
     map_blocks: MapFunction = map_here
@@ -129,9 +101,26 @@ class _BlockSource:
     """What one block is computed from, in any process."""
 
     levels: BoundaryLevels
-    method: FragmentMethod
+    method: BlockMethod
     store: FragmentStore
     grid: BlockGrid
+
+    def saved(self, box: Region, kind: str, first_names: Sizes | None = None) -> Array:
+        """Return a box of what blocks have saved; of fragments with their names in the volume."""
+        array = np.zeros(box_shape(box), np.uint8 if first_names is None else np.int64)
+        for part in self.grid.overlapping(box):
+            number = self.grid.index(part.position)
+            common = intersection(part.region, box)
+            own = self.store.load(f"{kind}_{number}")[within(common, part.region)]
+            array[within(common, box)] = (
+                own if first_names is None else in_volume(own, first_names[number])
+            )
+        return array
+
+
+def in_volume(fragments: Array, first_name: int) -> Array:
+    """Return the names in the volume of a block's fragments; 0 stays 0."""
+    return np.where(fragments > 0, fragments.astype(np.int64) + (first_name - 1), 0)
 
 
 def find_fragments(run: InstanceRun) -> Fragmentation:
@@ -143,15 +132,18 @@ def find_fragments(run: InstanceRun) -> Fragmentation:
     source = _BlockSource(run.levels, run.method, run.store, run.grid)
     blocks = run.grid.blocks()
     sizes: list[Sizes] = [np.zeros(0, np.int64)] * len(blocks)
+    seeds: list[Sizes] = [np.zeros(0, np.int64)] * len(blocks)
     num_inside, highest = 0, 0
     with run.show_progress("fragments", "blocks") as progress:
         for count, (block, found) in enumerate(
             run.map_blocks(partial(_find_in_block, source), blocks), start=1
         ):
-            sizes[run.grid.index(block.position)] = found.sizes
+            number = run.grid.index(block.position)
+            sizes[number], seeds[number] = found.sizes, found.seeds
             num_inside, highest = num_inside + found.num_inside, max(highest, found.highest)
             progress(count, len(blocks))
-    _check_boundary(num_inside, highest, run.method)
+    if run.method.parameters.foreground_threshold is None:
+        _check_boundary(num_inside, highest, run.method.parameters)
     counts = [len(one) for one in sizes]
     first_names = 1 + np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     contacts: list[Contacts] = []
@@ -161,7 +153,18 @@ def find_fragments(run: InstanceRun) -> Fragmentation:
             contacts.append(part)
             progress(count, len(blocks))
     all_sizes = np.concatenate([np.zeros(1, np.int64), *sizes])
-    return Fragmentation(all_sizes, join_contacts(contacts), first_names[:-1])
+    names = _with_one_name_a_seed(np.concatenate(seeds), len(all_sizes))
+    all_contacts = join_contacts(contacts).renamed(names)
+    return Fragmentation(united_sizes(names, all_sizes), all_contacts, first_names[:-1], names)
+
+
+def _with_one_name_a_seed(seeds: Sizes, num: int) -> Names:
+    """Return a name of each fragment 0, 1, … below `num`: of those with one seed the first."""
+    names = np.arange(num)
+    if len(seeds):
+        _, first, places = np.unique(seeds, return_index=True, return_inverse=True)
+        names[1:] = 1 + first[places]
+    return names
 
 
 @dataclass(frozen=True)
@@ -185,8 +188,8 @@ class Instances:
         for block in self.grid.overlapping(box):
             number = self.grid.index(block.position)
             common = intersection(block.region, box)
-            fragments = self.store.load(number)[within(common, block.region)]
-            own = fragments + (self.first_names[number] - 1)
+            fragments = self.store.load(f"{_FRAGMENTS}_{number}")[within(common, block.region)]
+            own = in_volume(fragments, self.first_names[number])
             instances[within(common, box)] = self.names[own]
         return instances
 
@@ -200,15 +203,16 @@ def find_instances(run: InstanceRun) -> Instances:
     fragmentation = find_fragments(run)
     contacts, sizes = fragmentation.contacts, fragmentation.sizes
     names = agglomerate(contacts, sizes, run.method.parameters).astype(np.uint32)
+    names = names[fragmentation.names]
     return Instances(run.store, run.grid, names, fragmentation.first_names)
 
 
 def stored_fragments(run: InstanceRun, fragmentation: Fragmentation) -> Array:
     """Return the fragments of a volume that fits into memory, (z, y, x)."""
-    volume = np.zeros(run.grid.shape, np.int64)
-    for number, block in enumerate(run.grid.blocks()):
-        volume[block.region] = run.store.load(number) + fragmentation.first_names[number] - 1
-    return volume
+    source = _BlockSource(run.levels, run.method, run.store, run.grid)
+    z, y, x = (slice(0, edge) for edge in run.grid.shape)
+    volume: Array = source.saved((z, y, x), _FRAGMENTS, fragmentation.first_names)
+    return fragmentation.names[volume]
 
 
 @dataclass(frozen=True)
@@ -216,9 +220,11 @@ class _BlockFragments:
     """Fragments of a block."""
 
     sizes: Sizes
+    seeds: Sizes
+    """Place of the seed of each fragment in the volume; empty where blocks have their own seeds."""
     num_inside: int
     highest: int
-    """Highest boundary level of the block."""
+    """Highest level of the block."""
 
 
 def _find_in_block(source: _BlockSource, block: Block) -> _BlockFragments:
@@ -226,34 +232,40 @@ def _find_in_block(source: _BlockSource, block: Block) -> _BlockFragments:
     box = source.grid.grown(block, halo, halo)
     levels = source.levels.read(box)
     part = within(block.region, box)
-    own = source.method.fragments(levels)[part]
-    names, places = np.unique(own, return_inverse=True)
-    fragments = 1 + places.reshape(own.shape).astype(np.int32)
-    source.store.save(source.grid.index(block.position), fragments)
-    sizes = np.bincount(fragments.ravel(), minlength=len(names) + 1)[1:]
+    divided = source.method.divide(levels)
+    own = divided.labels[part]
+    names = np.unique(own[own > 0])
+    fragments = np.where(own > 0, 1 + np.searchsorted(names, own), 0).astype(np.int32)
+    number = source.grid.index(block.position)
+    source.store.save(f"{_FRAGMENTS}_{number}", fragments)
+    if divided.contact_levels is not None:
+        source.store.save(f"{_LEVELS}_{number}", divided.contact_levels[part])
+    sizes = np.bincount(fragments.ravel(), minlength=len(names) + 1)[1:].astype(np.int64)
+    seeds = np.zeros(0, np.int64)
+    if divided.seeds is not None:
+        places = np.unravel_index(divided.seeds[names - 1], levels.shape)
+        in_grid = [place + axis.start for place, axis in zip(places, box, strict=True)]
+        seeds = np.ravel_multi_index(in_grid, source.grid.shape).astype(np.int64)
     num_inside = int(np.count_nonzero(source.method.is_inside(levels[part])))
-    return _BlockFragments(sizes.astype(np.int64), num_inside, int(levels[part].max()))
+    return _BlockFragments(sizes, seeds, num_inside, int(levels[part].max()))
 
 
 def _measure_block(source: _BlockSource, first_names: Sizes, block: Block) -> Contacts:
     """Measure the contacts within a block and across its low sides."""
     box = source.grid.grown(block, (1, 1, 1), (0, 0, 0))
-    fragments = np.zeros(box_shape(box), np.int64)
-    for part in source.grid.overlapping(box):
-        number = source.grid.index(part.position)
-        common = intersection(part.region, box)
-        own = source.store.load(number)[within(common, part.region)]
-        fragments[within(common, box)] = own + (first_names[number] - 1)
+    fragments = source.saved(box, _FRAGMENTS, first_names)
+    is_of_objects = source.method.parameters.foreground_threshold is not None
+    levels = source.saved(box, _LEVELS) if is_of_objects else source.levels.read(box)
     z, y, x = (int(start > 0) for start in block.start)
-    return measure_contacts(fragments, source.levels.read(box), (z, y, x))
+    return measure_contacts(fragments, levels, (z, y, x))
 
 
-def _check_boundary(num_inside: int, highest: int, method: FragmentMethod) -> None:
+def _check_boundary(num_inside: int, highest: int, parameters: InstanceParameters) -> None:
     """Refuse probabilities from which no instances can be made."""
     if num_inside == 0:
         raise InputError(
             "some voxels must have a boundary probability below the seed threshold "
-            f"{method.parameters.seed_threshold:g}, found none: all of it is boundary; check that "
+            f"{parameters.seed_threshold:g}, found none: all of it is boundary; check that "
             "the probability is that of the boundary"
         )
     if highest == 0:
