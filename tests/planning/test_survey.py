@@ -100,7 +100,7 @@ def test_float_labels_hold_whole_numbers(tmp_path: Path) -> None:
     broken = write_case(tmp_path, "b", label, label / 2)
 
     assert set(survey_cases([whole]).values) == {0, 1}
-    with pytest.raises(InputError, match=r"case b: a label holds whole numbers, found fractions"):
+    with pytest.raises(InputError, match=r"b_label\.npy: a label holds whole numbers, found frac"):
         survey_cases([broken])
 
 
@@ -121,3 +121,13 @@ def test_an_unreadable_case_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match=r"b\.tif: cannot be read as TIFF"):
         survey_cases([CasePaths("a", (tmp_path / "a.tif",), tmp_path / "b.tif", None)])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_images_that_training_would_refuse_are_refused(tmp_path: Path, value: float) -> None:
+    label = np.eye(4, dtype=np.uint8)[None].repeat(4, axis=0)
+    image = label.astype(np.float32)
+    image[1, 2, 3] = value
+
+    with pytest.raises(InputError, match=r"a_image\.npy: .* found NaN or infinite in 1 of 64 vox"):
+        survey_cases([write_case(tmp_path, "a", image, label)])

@@ -97,6 +97,8 @@ def _ignored_value(survey: DatasetSurvey, layout: str) -> tuple[int | None, str]
     for mark in _USUAL_MARKS:
         if mark in values:
             return mark, f"value {mark} usually marks unlabelled voxels; {remedy}"
+    if values[0] < 0 <= values[1]:
+        return values[0], f"a value below 0, {values[0]}, usually marks unlabelled voxels; {remedy}"
     highest = values[-1]
     one = survey.values[highest]
     if layout == "kaggle" and set(values) == _KAGGLE_VALUES:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vesuv.config import Config, check
+from vesuv.io.printable import number_of
 from vesuv.planning.choices import Choice, data_choices, label_choices
 from vesuv.planning.label_roles import label_roles
 from vesuv.planning.recognition import Recognition
@@ -150,7 +151,7 @@ def size_choices(size: Size, survey: DatasetSurvey, machine: Machine) -> tuple[C
     foreground = [value for _, group in size.config.labels.values()[1:] for value in group]
     labels = [survey.values[value] for value in foreground if value in survey.values]
     thicknesses = [label.thickness for label in labels if label.thickness is not None]
-    thin = f"; the thinnest class is {min(thicknesses):.0f} voxels thick" if thicknesses else ""
+    thin = f"; the thinnest class is {_voxels(thicknesses)} thick" if thicknesses else ""
     return (
         Choice(
             "patch",
@@ -175,6 +176,10 @@ def size_choices(size: Size, survey: DatasetSurvey, machine: Machine) -> tuple[C
         ),
         Choice("levels", levels, _levels_reason(levels, is_flat=is_flat)),
     )
+
+
+def _voxels(thicknesses: Sequence[float]) -> str:
+    return number_of(round(min(thicknesses)), "voxel")
 
 
 def _time_doubt(survey: DatasetSurvey, layout: str) -> str:

@@ -11,7 +11,6 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from vesuv.data.case import Case
 from vesuv.data.case_files import read_case
 from vesuv.data.case_paths import CasePaths
 from vesuv.data.components import label_components
@@ -165,7 +164,8 @@ def _check_channels(cases: Sequence[_CaseSurvey], ids: Sequence[str]) -> None:
 
 def _survey_case(files: CasePaths, *, measure_parts: bool) -> _CaseSurvey:
     case = read_case(files)
-    label = _whole_numbers(case)
+    label = _whole_numbers(case.label, str(files.label))
+    _check_finite(case.image, ", ".join(map(str, files.images)))
     image = case.image if case.image.ndim == 4 else case.image[np.newaxis]
     values = count_values(label)
     if len(values) > MAX_VALUES:
@@ -193,13 +193,21 @@ def _survey_case(files: CasePaths, *, measure_parts: bool) -> _CaseSurvey:
     )
 
 
-def _whole_numbers(case: Case) -> Array:
-    label = case.label
+def _check_finite(image: Array, name: str) -> None:
+    if image.dtype.kind == "f" and not np.isfinite(image).all():
+        raise InputError(
+            f"{name}: an image holds finite values, found NaN or infinite in "
+            f"{np.count_nonzero(~np.isfinite(image))} of {image.size} voxels; replace them (for "
+            "instance by the background's intensity)"
+        )
+
+
+def _whole_numbers(label: Array, name: str) -> Array:
     if label.dtype.kind != "f":
         return label
     if not (np.isfinite(label).all() and np.array_equal(np.rint(label), label)):
         raise InputError(
-            f"case {case.id}: a label holds whole numbers, found fractions, NaN or infinite; "
+            f"{name}: a label holds whole numbers, found fractions, NaN or infinite; "
             "export it again with nearest neighbours"
         )
     return label.astype(np.int64)
