@@ -142,7 +142,7 @@ def test_a_run_resumes_as_it_is_only(
 def test_a_run_on_other_logs_does_not_resume(run: Path, small_logs: Path, tmp_path: Path) -> None:
     make_phantom(tmp_path / "logs", wells=2, rows=200, per_strip=6.0, seed=1)
 
-    with pytest.raises(InputError, match="was trained on other logs"):
+    with pytest.raises(InputError, match="was trained on other data than"):
         trained(small_logs, run, f"logs.root={tmp_path / 'logs'}", resume=True)
 
 

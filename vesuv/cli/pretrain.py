@@ -30,7 +30,8 @@ from vesuv.training.pretraining import (
     with_store,
 )
 from vesuv.training.resumption import resumed_config
-from vesuv.training.train import check_folder, train_fold
+from vesuv.training.run_start import check_folder
+from vesuv.training.train import train_fold
 
 
 def pretrain(

@@ -41,9 +41,9 @@ from vesuv.training.log_lines import epoch_line
 from vesuv.training.reporting import Listener, MetricsRow
 from vesuv.training.resumption import resumed_config
 from vesuv.training.run_length import minutes_changes
+from vesuv.training.run_start import check_folder
 from vesuv.training.train import (
     check_apart,
-    check_folder,
     default_folder,
     train_fold,
 )
@@ -85,11 +85,7 @@ def train(
     folds = [_fold(word) for word in fold]
     if pretrained is not None:
         changes = (*changes, f"train.pretrained={json.dumps(pretrained)}")
-    if output is not None and len(folds) > 1:
-        raise InputError(
-            f"--output: holds one run, found folds {', '.join(fold)}; leave it out to write "
-            "log/<config>/fold_<k>"
-        )
+    _check_one_run(fold, output)
     with join_processes() as group:
         settings = load_config(config, changes)
         if minutes is not None:
@@ -105,15 +101,10 @@ def train(
         torch.set_num_threads(machine.threads)
         store = None
         if group.is_main:
-            run_to_resume = runs[0] if resume else None
+            _print_settings(config, settings, runs[0] if resume else None, in_full=dry_run)
             if dry_run:
-                _print_differences(run_to_resume, settings)
                 _print_plan(settings, runs)
                 return
-            if run_to_resume is not None:
-                _print_differences(run_to_resume, settings)
-            else:
-                _print_number_of_differences(config, settings)
             store = open_or_prepare(settings)
         if minutes is not None:
             changes = (*changes, *minutes_changes(config, changes, folds[0], minutes))
@@ -121,26 +112,34 @@ def train(
             _print_length(settings, minutes)
         group.wait()
         data = TrainingData.of_store(store or open_matching_store(settings), settings)
-        origin = {
-            "config_file": str(config_path(config)),
-            "overrides": [*(runs[0].facts.overrides if resume else ()), *changes],
-            "base_differences": base_differences(config_path(config), settings),
-        }
+        origin = _origin(config, settings, runs[0] if resume else None, changes)
+        switches = {"resume": resume, "overwrite": overwrite}
         for one, run in zip(folds, runs, strict=True):
             with training_listener(console(), settings) as listener:
-                train_fold(
-                    settings,
-                    data,
-                    one,
-                    run,
-                    machine,
-                    listener,
-                    resume=resume,
-                    overwrite=overwrite,
-                    origin=origin,
-                )
+                train_fold(settings, data, one, run, machine, listener, origin=origin, **switches)
             if group.is_main:
                 console().print(f"page: {run.path / PAGE}")
+
+
+def _check_one_run(folds: Sequence[str], output: Path | None) -> None:
+    if output is not None and len(folds) > 1:
+        raise InputError(
+            f"--output: holds one run, found folds {', '.join(folds)}; leave it out to write "
+            "log/<config>/fold_<k>"
+        )
+
+
+def _origin(
+    config: str, settings: Config, run_to_resume: RunFolder | None, changes: Sequence[str]
+) -> dict[str, object]:
+    """Return what run.json says of the origin of the configuration."""
+    path = config_path(config)
+    former_changes = () if run_to_resume is None else run_to_resume.facts.overrides
+    return {
+        "config_file": str(path),
+        "overrides": [*former_changes, *changes],
+        "base_differences": base_differences(path, settings),
+    }
 
 
 def _check_can_time(group: Group, *, resume: bool) -> None:
@@ -156,6 +155,15 @@ def _check_can_time(group: Group, *, resume: bool) -> None:
 def _print_length(settings: Config, minutes: float) -> None:
     epochs, steps = settings.train.epochs, settings.train.steps_per_epoch
     console().print(f"{epochs} epochs of {steps} steps take about {minutes:g} minutes here")
+
+
+def _print_settings(
+    config: str, settings: Config, run_to_resume: RunFolder | None, *, in_full: bool
+) -> None:
+    if in_full or run_to_resume is not None:
+        _print_differences(run_to_resume, settings)
+    else:
+        _print_number_of_differences(config, settings)
 
 
 def _print_differences(run: RunFolder | None, settings: Config) -> None:

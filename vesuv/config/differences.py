@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +52,12 @@ def config_differences(old: Config, new: Config) -> list[dict[str, Any]]:
     return _differing_keys(new, old.model_dump(mode="json"), "")
 
 
-def flat_values(config: Config) -> Tree:
+def flat_values(config: Section) -> Tree:
     """Return dotted key -> value as JSON types; a list is one value."""
-    return _flatten(config.model_dump(mode="json"))
+    return flatten(config.model_dump(mode="json"))
 
 
-def changed_keys(old: Config, new: Config) -> list[str]:
+def changed_keys(old: Section, new: Section) -> list[str]:
     """Return the dotted keys in which two configurations differ."""
     flat_old, flat_new = flat_values(old), flat_values(new)
     return sorted(
@@ -64,13 +65,14 @@ def changed_keys(old: Config, new: Config) -> list[str]:
     )
 
 
-def _flatten(tree: Tree, prefix: str = "") -> Tree:
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> Tree:
+    """Return dotted key -> value of a tree; a list is one value, and so is an empty section."""
     flat: Tree = {}
     for key, value in tree.items():
         if isinstance(value, dict) and value:
-            flat |= _flatten(value, f"{prefix}{key}.")
+            flat |= flatten(value, f"{prefix}{key}.")
         else:
-            flat[prefix + key] = value
+            flat[f"{prefix}{key}"] = value
     return flat
 
 

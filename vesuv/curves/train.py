@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from vesuv.config.differences import changed_keys
 from vesuv.curves.checkpoint import read_detector
 from vesuv.curves.config import CurvesConfig, load_curves_config
 from vesuv.curves.logs import ImageLog, folds_of, read_logs
@@ -18,7 +18,12 @@ from vesuv.io.places import contains
 from vesuv.runs.folder import RunFolder
 from vesuv.runtime.machine import Machine
 from vesuv.training.reporting import SILENT, Listener
-from vesuv.training.train import check_folder
+from vesuv.training.run_start import (
+    check_folder,
+    check_unchanged,
+    machine_facts,
+    record_start,
+)
 
 _CHANGEABLE_KEYS = {"name", "logs.root", "train.epochs", "picking.threshold"}
 """Keys that may change when a run is resumed, beside those of runtime without its seed."""
@@ -88,28 +93,20 @@ def train_curves(
         logs = fold_logs(config, fold)
         trainer = CurvesTrainer(config, logs, run, machine, listener)
         fingerprint = _fingerprint([*logs.train, *logs.validation])
-        started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         if resume:
-            _check_same_run(run, config, fold, fingerprint)
+            check_unchanged(run, _changed_keys(run, config), fold, fingerprint, config.logs.root)
             trainer.resume(read_detector(run.checkpoint("last")))
-            started = run.facts.started or started
-        else:
-            run.clear()
-        root = str(Path(config.logs.root).absolute())
-        logs_section = config.logs.model_copy(update={"root": root})
         facts = {
             "fold": fold,
-            "seed": config.runtime.seed,
-            "device": str(machine.device),
-            "precision": machine.precision,
-            "processes": 1,
+            **machine_facts(machine, config.runtime.seed),
             "data_fingerprint": fingerprint,
             "train_cases": [log.id for log in logs.train],
             "validation_cases": [log.id for log in logs.validation],
-            "started": started,
             **(origin or {}),
         }
-        run.create(config.model_copy(update={"logs": logs_section}), facts)
+        root = str(Path(config.logs.root).absolute())
+        logs_section = config.logs.model_copy(update={"root": root})
+        record_start(run, config.model_copy(update={"logs": logs_section}), facts, resume=resume)
         trainer.fit()
     return trainer
 
@@ -136,34 +133,11 @@ def _fingerprint(logs: Sequence[ImageLog]) -> str:
     return total.hexdigest()[:16]
 
 
-def _check_same_run(run: RunFolder, config: CurvesConfig, fold: int, fingerprint: str) -> None:
-    """Refuse to go on with other settings, another fold or other logs."""
+def _changed_keys(run: RunFolder, config: CurvesConfig) -> list[str]:
+    """Return the keys that a run must keep and that have other values now."""
     _, recorded = open_run(run.path)
-    changed = [
+    return [
         key
-        for key, value in flat(config.model_dump(mode="json")).items()
-        if flat(recorded.model_dump(mode="json")).get(key) != value
-        and key not in _CHANGEABLE_KEYS
-        and (not key.startswith("runtime.") or key == "runtime.seed")
+        for key in changed_keys(recorded, config)
+        if key not in _CHANGEABLE_KEYS and (not key.startswith("runtime.") or key == "runtime.seed")
     ]
-    if changed:
-        raise InputError(
-            f"{run.config_file}: a resumed run keeps its configuration, found other values for "
-            f"{', '.join(changed)}; put them back, or start a new run with --output DIR"
-        )
-    facts = run.facts
-    if facts.fold != fold:
-        raise InputError(f"{run.path}: is a run of fold {facts.fold}, asked to resume fold {fold}")
-    if facts.data_fingerprint != fingerprint:
-        raise InputError(f"{run.path}: was trained on other logs; start a new run")
-
-
-def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return dotted key -> value; a list is one value."""
-    values: dict[str, Any] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            values |= flat(value, f"{prefix}{key}.")
-        else:
-            values[f"{prefix}{key}"] = value
-    return values

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from vesuv.config.data import PositiveFloat, PositiveInt
+from vesuv.config.differences import flatten
 from vesuv.config.section import Section
 from vesuv.config.sentences import fault_sentences
 from vesuv.config.shipped import config_path, study_path
@@ -202,19 +203,10 @@ def _arm(path: Path, name: str, differences: Mapping[str, Any]) -> Arm:
             f"{name!r:.60}; rename it"
         )
     changes = []
-    for key, value in _flat(differences):
+    for key, value in flatten(differences).items():
         _check_free(place, key)
         changes.append(f"{key}={json.dumps(value, ensure_ascii=False)}")
     return Arm(name, tuple(changes))
-
-
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield dotted keys with their values; a list is a value."""
-    for key, value in tree.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def is_shared(key: str, *, in_arm: bool = True) -> bool:

@@ -20,7 +20,8 @@ from vesuv.runs.folder import RunFolder
 from vesuv.runtime.machine import for_training, resolve
 from vesuv.training.fold_data import TrainingData
 from vesuv.training.reporting import SILENT, Listener
-from vesuv.training.train import TrainedRun, check_folder, train_fold
+from vesuv.training.run_start import check_folder
+from vesuv.training.train import TrainedRun, train_fold
 from vesuv.types import Progress, Say, no_progress, silent
 
 
@@ -65,8 +66,7 @@ def pretrain(
         resume=resume,
         overwrite=overwrite,
     )
-    progress = trainer.progress
-    return TrainedRun(run, progress.best_measure, progress.best_epoch, trainer.findings)
+    return TrainedRun.of(trainer)
 
 
 def as_pretraining(config: Config) -> Config:

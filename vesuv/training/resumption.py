@@ -9,9 +9,9 @@ from typing import Any
 from vesuv.config import Config, load_config
 from vesuv.config.differences import changed_keys, config_differences
 from vesuv.data.builder import check_recorded_store
-from vesuv.errors import InputError
 from vesuv.runs.folder import RunFolder
 from vesuv.training.fold_data import FoldName, TrainingData
+from vesuv.training.run_start import check_unchanged
 
 _CHANGEABLE_KEYS = (
     "train.epochs",
@@ -74,18 +74,7 @@ def check_same_run(config: Config, data: TrainingData, fold: FoldName, run: RunF
         for key in changed_keys(run.config, config)
         if not key.startswith(_CHANGEABLE_KEYS) and key != "name"
     ]
-    if changed:
-        raise InputError(
-            f"{run.config_file}: a resumed run keeps its configuration, found other values for "
-            f"{', '.join(changed)}; put them back, or start a new run with --output DIR"
-        )
-    facts = run.facts
-    if facts.fold != fold:
-        raise InputError(f"{run.path}: is a run of fold {facts.fold}, asked to resume fold {fold}")
-    if facts.data_fingerprint != data.fingerprint:
-        raise InputError(
-            f"{run.path}: was trained on other data than {data} holds now; start a new run"
-        )
+    check_unchanged(run, changed, fold, data.fingerprint, data)
 
 
 def _difference(key: str, row: Mapping[str, Any] | None) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import time
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -28,6 +27,7 @@ from vesuv.training.fold_data import FoldName, TrainingData, fold_data, with_cha
 from vesuv.training.pretrained import read_pretrained
 from vesuv.training.reporting import SILENT, Listener
 from vesuv.training.resumption import check_same_run
+from vesuv.training.run_start import check_folder, machine_facts, record_start
 from vesuv.training.trainer import Trainer
 
 _IN_MEMORY = "cases in memory"
@@ -48,6 +48,12 @@ class TrainedRun:
     best_measure: float | None
     best_epoch: int
     findings: tuple[Finding, ...]
+
+    @classmethod
+    def of(cls, trainer: Trainer) -> TrainedRun:
+        """Return the result of a trainer that has ended."""
+        progress = trainer.progress
+        return cls(trainer.run, progress.best_measure, progress.best_epoch, trainer.findings)
 
     @property
     def path(self) -> Path:
@@ -102,8 +108,7 @@ def train(
         if temporary and not run.checkpoints():
             shutil.rmtree(temporary, ignore_errors=True)
         raise
-    progress = trainer.progress
-    trained = TrainedRun(run, progress.best_measure, progress.best_epoch, trainer.findings)
+    trained = TrainedRun.of(trainer)
     if temporary:
         weakref.finalize(trained, shutil.rmtree, temporary, ignore_errors=True)
     return trained
@@ -157,39 +162,17 @@ def train_fold(
             pretrained = read_pretrained(Path(config.train.pretrained))
         trainer = Trainer(config, fold_data(data, config, fold), run, machine, listener)
         loaded = None if pretrained is None else trainer.state.start_from(pretrained)
-        started = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         if resume:
             check_same_run(config, data, fold, run)
             _resume(trainer)
-            started = run.facts.started or started
         if group.is_main:
-            if not resume:
-                with run.selection_lock():
-                    run.clear()
-            facts = {**_run_facts(trainer, data, fold), "started": started, **(origin or {})}
+            facts = {**_run_facts(trainer, data, fold), **(origin or {})}
             facts["pretrained"] = run.facts.pretrained if resume else loaded and loaded.record()
-            run.create(with_absolute_paths(config) if data.store else config, facts)
+            recorded = with_absolute_paths(config) if data.store else config
+            record_start(run, recorded, facts, resume=resume)
         group.wait()
         trainer.fit()
     return trainer
-
-
-def check_folder(run: RunFolder, *, resume: bool, overwrite: bool) -> None:
-    """Refuse a folder that holds a run, or that holds none to resume.
-
-    Raises:
-        InputError: It does; or it holds links, or files of the user with names of a run's.
-    """
-    if resume and not run.exists:
-        raise InputError(f"{run.path}: no run to resume; leave --resume out to start one")
-    if run.exists and not resume and not overwrite:
-        raise InputError(
-            f"{run.path}: holds a run already; --resume goes on with it, --overwrite starts again, "
-            "--output DIR writes elsewhere"
-        )
-    run.check_no_links()
-    if not resume:
-        run.check_may_be_replaced()
 
 
 def check_apart(run: RunFolder, config: Config) -> None:
@@ -231,13 +214,10 @@ def with_absolute_paths(config: Config) -> Config:
 
 
 def _run_facts(trainer: Trainer, data: TrainingData, fold: FoldName) -> dict[str, Any]:
-    config, machine, cases = trainer.config, trainer.machine, trainer.data
+    cases = trainer.data
     return {
         "fold": fold,
-        "seed": config.runtime.seed,
-        "device": str(machine.device),
-        "precision": machine.precision,
-        "processes": machine.group.size,
+        **machine_facts(trainer.machine, trainer.config.runtime.seed),
         "data_fingerprint": data.fingerprint,
         "store": str(data.store) if data.store else None,
         "train_cases": [case.id for case in cases.train],

@@ -20,7 +20,7 @@ from vesuv.runs.folder import RunFolder
 from vesuv.runtime.distributed import join_processes
 from vesuv.runtime.machine import resolve
 from vesuv.training.reporting import Listener, MetricsRow
-from vesuv.training.train import check_folder
+from vesuv.training.run_start import check_folder
 
 
 def train(
