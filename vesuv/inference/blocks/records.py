@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from vesuv.inference.blocks.journal import BlockRecord, Journal
 from vesuv.inference.blocks.work import BlockWork
 from vesuv.inference.postprocess.blockwise import Block
+from vesuv.io.printable import number_of
 from vesuv.types import Say
 
 
@@ -41,6 +42,6 @@ def rate_line(
     computed = sum(record.computed for record in records)
     empty = sum(record.empty for record in records)
     return (
-        f"{name}: {len(records)} blocks, {computed} windows, {empty} more without "
-        f"data skipped, {seconds:.1f} s, {voxels / seconds:.3g} voxels a second"
+        f"{name}: {number_of(len(records), 'block')}, {number_of(computed, 'window')}, {empty} "
+        f"more without data skipped, {seconds:.1f} s, {voxels / seconds:,.0f} voxels a second"
     )
