@@ -199,12 +199,7 @@ def _encode(
     """Storable image (c, z, y, x), class indices (z, y, x), and voxels of each label value."""
     image, label = np.asarray(case.image), np.asarray(case.label)
     with prefix_message(names[0]):
-        if image.ndim not in (3, 4) or image.size == 0 or image.dtype.kind not in "biuf":
-            raise InputError(
-                "an image holds real numbers, (z, y, x) or (c, z, y, x), found "
-                f"{image.dtype} {image.shape}; give one volume, a single slice as (1, y, x)"
-            )
-        image = to_storable_type(image if image.ndim == 4 else image[np.newaxis])
+        image = storable_channels(image)
     with prefix_message(names[1]):
         if label.shape != image.shape[1:]:
             raise InputError(
@@ -252,6 +247,23 @@ def _read_only(array: Array) -> Array:
     view = array.view()
     view.flags.writeable = False
     return view
+
+
+def storable_channels(image: Array) -> Array:
+    """Return the channels (c, z, y, x) of an image in a storable number type.
+
+    Args:
+        image: (z, y, x) or (c, z, y, x).
+
+    Raises:
+        InputError: It is no image of real numbers.
+    """
+    if image.ndim not in (3, 4) or image.size == 0 or image.dtype.kind not in "biuf":
+        raise InputError(
+            "an image holds real numbers, (z, y, x) or (c, z, y, x), found "
+            f"{image.dtype} {image.shape}; give one volume, a single slice as (1, y, x)"
+        )
+    return to_storable_type(image if image.ndim == 4 else image[np.newaxis])
 
 
 @contextmanager

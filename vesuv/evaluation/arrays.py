@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vesuv.errors import InputError
-from vesuv.evaluation.class_scores import measure_rows, overlap_row
+from vesuv.evaluation.class_scores import score_row
 from vesuv.evaluation.classes import encode_classes
-from vesuv.evaluation.measure import IgnoredVoxels, split_column
-from vesuv.evaluation.measures import OVERLAP, parse_measures
+from vesuv.evaluation.measure import IgnoredVoxels
+from vesuv.evaluation.measures import parse_measures
 from vesuv.types import Spacing
 
 
@@ -62,9 +62,4 @@ def evaluate(
     if len(spacing) != 3 or not all(math.isfinite(edge) and edge > 0 for edge in spacing):
         raise InputError(f"spacing: must be three lengths above 0 (z, y, x), found {spacing}")
     classes = encode_classes(np.asarray(prediction), np.asarray(label), ignore, spacing)
-    matrix = classes.confusion()
-    others = [name for name in names if name not in OVERLAP]
-    rows = measure_rows(classes, matrix, others, ignored_voxels)
-    for column, value in overlap_row(matrix, classes.targets).items():
-        rows.setdefault(split_column(column)[0], {})[column] = value
-    return {column: value for name in names for column, value in rows[name].items()}
+    return score_row(classes, names, ignored_voxels)

@@ -14,8 +14,8 @@ from torch import Tensor
 from vesuv.config.labels import Targets
 from vesuv.errors import InputError
 from vesuv.evaluation.classes import Classes
-from vesuv.evaluation.measure import IgnoredVoxels, class_column
-from vesuv.evaluation.measures import find_measure
+from vesuv.evaluation.measure import IgnoredVoxels, class_column, split_column
+from vesuv.evaluation.measures import OVERLAP, find_measure
 from vesuv.evaluation.overlap import count_scores, scores
 from vesuv.io.tables import mean
 
@@ -67,6 +67,27 @@ def class_overlap(confusion: Tensor, indices: Sequence[int]) -> Row:
         column: math.nan if absent and column not in _FRACTIONS else row[column]
         for column in CLASS_OVERLAP
     }
+
+
+def score_row(
+    classes: Classes, measures: Sequence[str], ignored_voxels: IgnoredVoxels = "background"
+) -> Row:
+    """Return the columns of measures, in their order.
+
+    Args:
+        classes: Prediction and label.
+        measures: Names as `parse_measures` writes them, of the overlap and others.
+        ignored_voxels: What ignored voxels are.
+
+    Raises:
+        InputError: As `measure_rows`.
+    """
+    matrix = classes.confusion()
+    others = [name for name in measures if name not in OVERLAP]
+    rows = measure_rows(classes, matrix, others, ignored_voxels)
+    for column, value in overlap_row(matrix, classes.targets).items():
+        rows.setdefault(split_column(column)[0], {})[column] = value
+    return {column: value for name in measures for column, value in rows[name].items()}
 
 
 def measure_rows(

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from vesuv.data.preparation import to_storable_type
+from vesuv.data.preparation import storable_channels
 from vesuv.errors import InputError
 from vesuv.types import Array, Spacing
 
@@ -32,12 +32,7 @@ def checked_channels(image: Array, num_channels: int) -> Array:
         InputError: It is no image of real numbers, or has other channels.
     """
     image = np.asarray(image)
-    if image.ndim not in (3, 4) or image.size == 0 or image.dtype.kind not in "biuf":
-        raise InputError(
-            "an image holds real numbers, (z, y, x) or (c, z, y, x), found "
-            f"{image.dtype} {image.shape}; give one volume, a single slice as (1, y, x)"
-        )
-    channels = to_storable_type(image if image.ndim == 4 else image[np.newaxis])
+    channels = storable_channels(image)
     if len(channels) != num_channels:
         raise InputError(
             f"the networks were trained on {num_channels} channel"

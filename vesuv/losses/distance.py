@@ -35,7 +35,7 @@ def squared_distance(sites: Tensor, reach: int) -> Tensor:
     dtype = torch.uint8 if largest < 2**8 else torch.int16 if largest < 2**15 else torch.int32
     squared = (~sites).to(dtype).mul_(far)
     for axis in AXES:
-        squared = _min_along_axis(squared, axis, reach)
+        squared = _min_along_axis(squared, axis, [shift**2 for shift in range(1, reach + 1)])
     return squared
 
 
@@ -71,15 +71,9 @@ def face_distance(sites: Tensor, edges: Spacing, reach: float) -> Tensor:
     """
     squared = (~sites).float().mul_(reach**2)
     for axis, edge in zip(AXES, edges, strict=True):
-        minimum = squared.clone()
-        length = squared.shape[axis]
-        for shift in range(1, min(math.ceil(reach / edge), length - 1) + 1):
-            candidates = squared + ((shift - 0.5) * edge) ** 2
-            size = length - shift
-            for start, source_start in ((0, shift), (shift, 0)):
-                target = minimum.narrow(axis, start, size)
-                torch.minimum(target, candidates.narrow(axis, source_start, size), out=target)
-        squared = minimum
+        num_shifts = math.ceil(reach / edge)
+        additions = [((shift - 0.5) * edge) ** 2 for shift in range(1, num_shifts + 1)]
+        squared = _min_along_axis(squared, axis, additions)
     return squared.sqrt_()
 
 
@@ -99,11 +93,18 @@ def distance_beyond_patch(shape: Sequence[int], edges: Spacing, device: torch.de
     return result
 
 
-def _min_along_axis(squared: Tensor, axis: int, reach: int) -> Tensor:
+def _min_along_axis(squared: Tensor, axis: int, additions: Sequence[float]) -> Tensor:
+    """Return the least of each value and of its neighbours along an axis.
+
+    Args:
+        squared: Squared distances.
+        axis: Axis of `squared`.
+        additions: What is added to the neighbours one voxel away, two voxels away, and so on.
+    """
     minimum = squared.clone()
     length = squared.shape[axis]
-    for shift in range(1, min(reach, length - 1) + 1):
-        candidates = squared + shift**2
+    for shift, addition in enumerate(additions[: length - 1], start=1):
+        candidates = squared + addition
         size = length - shift
         for start, source_start in ((0, shift), (shift, 0)):
             target = minimum.narrow(axis, start, size)

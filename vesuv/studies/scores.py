@@ -11,10 +11,8 @@ import torch
 from vesuv.config.labels import LabelsConfig
 from vesuv.data.labels import encode
 from vesuv.errors import InputError
-from vesuv.evaluation.class_scores import Row, measure_rows, overlap_row
+from vesuv.evaluation.class_scores import Row, score_row
 from vesuv.evaluation.classes import Classes
-from vesuv.evaluation.measure import split_column
-from vesuv.evaluation.measures import OVERLAP
 from vesuv.evaluation.pairs import CaseFiles, find_pairs
 from vesuv.evaluation.units import VOXEL
 from vesuv.inference.predictor import Predictor
@@ -68,7 +66,7 @@ def _score_validation_cases(job: Job, one: HeldOutRun, predictor: Predictor) -> 
         mask = predictor.classes(predictions.probs(case), case.native_spacing)
         label = np.array(case.native_label)  # the stored one is read-only
         classes = Classes(mask, label, case.native_spacing, VOXEL, predictor.targets)
-        rows[case.id] = measure_classes(classes, job.measures)
+        rows[case.id] = score_row(classes, job.measures)
     return rows
 
 
@@ -103,17 +101,7 @@ def _score_files(
             f"{labelled.shape}; replace it"
         )
     classes = Classes(mask, labelled, image.spacing, VOXEL, predictor.targets)
-    return measure_classes(classes, measures)
-
-
-def measure_classes(classes: Classes, measures: Sequence[str]) -> Row:
-    """Return the columns of measures, named as `parse_measures` does."""
-    matrix = classes.confusion()
-    others = [name for name in measures if name not in OVERLAP]
-    rows = measure_rows(classes, matrix, others, "background")
-    for column, value in overlap_row(matrix, classes.targets).items():
-        rows.setdefault(split_column(column)[0], {})[column] = value
-    return {column: value for name in measures for column, value in rows[name].items()}
+    return score_row(classes, measures)
 
 
 def _means(cases: Mapping[str, Row]) -> Row:
