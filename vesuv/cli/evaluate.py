@@ -25,6 +25,7 @@ from vesuv.evaluation.folders import (
     write_scores,
 )
 from vesuv.evaluation.label_values import common_labels
+from vesuv.evaluation.pairs import CaseFiles
 from vesuv.evaluation.pictures import PictureSource
 from vesuv.evaluation.score_tables import cases_table
 from vesuv.inference.provenance import PROVENANCE, predicted_labels
@@ -89,12 +90,7 @@ def evaluate(
         overwrite: Score again what was scored before.
         dry_run: Check everything, say what would be read and written, and write nothing.
     """
-    if output is None and len(predictions) > 1:
-        raise InputError(
-            f"--output: {len(predictions)} folders of predictions need one for the comparison; "
-            "name it"
-        )
-    target = output or predictions[0]
+    target = output or _only_folder(predictions)
     if instances is not None:
         others = {
             "--measures": measures,
@@ -123,9 +119,7 @@ def evaluate(
     if not out.is_terminal:
         out.width = _FILE_WIDTH
     if dry_run:
-        for case in planned_cases(predictions, labels, target, options, pictures):
-            out.print(f"would read: {case.prediction}, {case.label}")
-        out.print(f"would write: {target}")
+        _print_plan(out, planned_cases(predictions, labels, target, options, pictures), target)
         return
     with shown_progress(out, "Scoring", "cases") as progress:
         scores = score_folders(
@@ -135,6 +129,22 @@ def evaluate(
     faults = [*scores.faults, *_low_scores(scores.summaries, require_dice)]
     if faults:
         raise InputErrors(faults)
+
+
+def _only_folder(predictions: Sequence[Path]) -> Path:
+    """Return the folder of predictions, which holds the results unless --output names another."""
+    if len(predictions) > 1:
+        raise InputError(
+            f"--output: {len(predictions)} folders of predictions need one for the comparison; "
+            "name it"
+        )
+    return predictions[0]
+
+
+def _print_plan(out: Console, cases: Sequence[CaseFiles], target: Path) -> None:
+    for case in cases:
+        out.print(f"would read: {case.prediction}, {case.label}")
+    out.print(f"would write: {target}")
 
 
 def _labels(predictions: Sequence[Path], named: Mapping[str, LabelsConfig]) -> LabelsConfig:

@@ -66,8 +66,8 @@ class PlainUNet(nn.Module):
         depth: int,
         strides: Sequence[Shape] | None = None,
         kernels: Sequence[Shape] | None = None,
-        space_to_depth: Shape = (1, 1, 1),
         *,
+        space_to_depth: Shape = (1, 1, 1),
         refinement: bool = False,
         deep_supervision: bool = False,
     ) -> None:
@@ -260,7 +260,7 @@ class PlainUNetConfig(NetworkConfig):
             self.depth,
             self.strides,
             self.kernels,
-            self.space_to_depth,
+            space_to_depth=self.space_to_depth,
             refinement=self.refinement,
             deep_supervision=self.deep_supervision,
         )

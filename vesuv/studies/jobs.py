@@ -97,7 +97,7 @@ def jobs_in_turn(
     """
     settings = study.settings
     return [
-        make_job(study, output, arm, configs[arm.name], fold, seed, num_steps[arm.name])
+        make_job(study, output, arm, configs[arm.name], fold, seed, num_steps=num_steps[arm.name])
         for fold in settings.folds
         for seed in settings.seeds
         for arm in study.arms
@@ -106,9 +106,15 @@ def jobs_in_turn(
 
 
 def make_job(
-    study: Study, output: Path, arm: Arm, config: Config, fold: int, seed: int,
-    num_steps: int | None,
-) -> Job:  # fmt: skip
+    study: Study,
+    output: Path,
+    arm: Arm,
+    config: Config,
+    fold: int,
+    seed: int,
+    *,
+    num_steps: int | None = None,
+) -> Job:
     """Return one job; without a number of steps its length is that of the configuration."""
     length = [] if num_steps is None else length_changes(config, num_steps)
     score, folders = study.settings.score, study.settings.held_out

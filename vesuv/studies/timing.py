@@ -49,7 +49,7 @@ def num_steps_by_arm(
 
 def _timing_jobs(study: Study, output: Path, configs: Mapping[str, Config]) -> list[Job]:
     fold, seed = study.settings.folds[0], study.settings.seeds[0]
-    return [make_job(study, output, arm, configs[arm.name], fold, seed, None) for arm in study.arms]
+    return [make_job(study, output, arm, configs[arm.name], fold, seed) for arm in study.arms]
 
 
 def _times(

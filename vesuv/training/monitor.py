@@ -160,7 +160,7 @@ class RunMonitor:
                 config.augment,
                 config.labels.targets,
                 config.diagnosis.probe_patches,
-                config.runtime.seed,
+                seed=config.runtime.seed,
             ),
         }
 

@@ -123,6 +123,7 @@ def measure_augmentation(
     augment: AugmentConfig,
     targets: Targets,
     num_patches: int,
+    *,
     seed: int,
 ) -> dict[str, AugmentationEffect]:
     """Apply each augmentation alone to the same patches and compare with the patches as read.
