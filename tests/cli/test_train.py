@@ -124,12 +124,15 @@ def test_minutes_give_the_run_its_length_and_resume_keeps_it(
     mine: Path, run: Run, capsys: Output
 ) -> None:
     words = ("train", "--config", mine, "--fold", 0, "--output", "run")
+    one_phase = 'phases=[{"epochs": [0, null], "weights": {"dice": 1.0}}]'
 
-    run(*words, "--minutes", 0.05)
+    run(*words, "--minutes", 0.15, "--set", one_phase)
 
     config = RunFolder(Path("run")).config
-    assert config.train.epochs >= 10
-    assert "steps take about 0.05 minutes here" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "steps take about 0.15 minutes here" in printed
+    assert f"\n{config.train.epochs} epochs, planned were " in printed
+    assert f"train.epochs={config.train.epochs}" in RunFolder(Path("run")).facts.overrides
     run(*words, "--resume")
     assert RunFolder(Path("run")).config == config
 

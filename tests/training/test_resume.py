@@ -8,11 +8,14 @@ import pytest
 from tests.conftest import FULL_STATE
 from tests.training.test_trainer import changed, rows, same, untimed, weights
 from vesuv.config import Config
+from vesuv.data.builder import open_or_prepare_store
 from vesuv.errors import Interrupted
 from vesuv.runs.folder import RunFolder
 from vesuv.runs.records import RunEvent
 from vesuv.runtime.interruption import StopRequest
-from vesuv.training.train import train
+from vesuv.runtime.machine import for_training, resolve
+from vesuv.training.fold_data import TrainingData
+from vesuv.training.train import train, train_fold
 
 
 def test_a_resumed_run_ends_with_the_same_weights(tiny_config: Config, tmp_path: Path) -> None:
@@ -45,6 +48,28 @@ def test_out_of_time_a_run_ends_in_good_order_and_goes_on(
     whole = train(tiny_config, output=tmp_path / "whole").folder
     assert [row["epoch"] for row in rows(run)] == ["0", "1", "2", "3"]
     assert same(weights(run, "last"), weights(whole, "last"))
+
+
+def test_a_paused_run_ends_between_epochs_without_a_conclusion_and_goes_on(
+    tiny_config: Config, tmp_path: Path
+) -> None:
+    data = TrainingData.of_store(open_or_prepare_store(tiny_config), tiny_config)
+    machine = for_training(resolve(tiny_config.runtime), tiny_config)
+    run = RunFolder(tmp_path / "run")
+
+    first = train_fold(tiny_config, data, 0, run, machine, pause_seconds=0.0)
+
+    assert (first.time_limit.is_paused, first.position) == (True, (1, 0))
+    log = (run.path / "train.log").read_text()
+    assert "Epoch 1 Paused to set the length of the run by the time so far" in log
+    assert "No findings" not in log
+
+    second = train_fold(tiny_config, data, 0, run, machine, resume=True, pause_seconds=1e9)
+
+    assert not second.time_limit.is_paused
+    whole = train(tiny_config, output=tmp_path / "whole").folder
+    assert same(weights(run, "last"), weights(whole, "last"))
+    assert untimed(whole) == untimed(run)
 
 
 @pytest.mark.slow

@@ -10,7 +10,15 @@ import yaml
 from tests.conftest import tiny_tree
 from vesuv.config import Config, load_config
 from vesuv.errors import InputError
-from vesuv.training.run_length import length_changes, minutes_changes, seconds_per_step
+from vesuv.training.run_length import (
+    can_set_length_anew,
+    epochs_within,
+    length_changes,
+    minutes_changes,
+    seconds_per_step,
+)
+
+TWO_PHASES = "[{epochs: [0, 1], weights: {dice: 1}}, {epochs: [2, null], weights: {focal: 1}}]"
 
 
 @pytest.fixture
@@ -99,3 +107,31 @@ def test_minutes_that_timing_uses_up_are_refused(
 
     with pytest.raises(InputError, match=r"7 s a step, found 0\.1; give more"):
         minutes_changes(base, [], 0, 0.1)
+
+
+def test_epochs_fill_the_time_left_at_the_speed_so_far() -> None:
+    assert epochs_within(100.0, 3, 30.0) == 12  # 97 s for epochs of 10 s
+    assert epochs_within(100.0, 3, 300.0) == 4  # one more at least
+    assert epochs_within(0.0, 3, 30.0) == 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "may_change"),
+    [
+        ((), True),
+        (("scheduler.name=cosine",), False),
+        (("averaging.swa.start_epoch=3",), False),
+        (("noise={start_epoch: 1, every: 1, std: 0.01, decay: 1.0}",), False),
+        ((f"phases={TWO_PHASES}",), False),
+    ],
+)
+def test_the_length_may_change_later_where_only_the_rate_depends_on_it(
+    tmp_path: Path, changes: tuple[str, ...], may_change: bool
+) -> None:
+    file = tmp_path / "plain.yaml"
+    tree = tiny_tree(tmp_path, tmp_path / "store")
+    tree["scheduler"] = {"name": "poly", "warmup_epochs": 1}
+    tree["phases"] = [{"epochs": [0, None], "weights": {"dice": 1.0}}]
+    file.write_text(yaml.safe_dump(tree))
+
+    assert can_set_length_anew(load_config(file, changes)) is may_change

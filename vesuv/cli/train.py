@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from cyclopts import Parameter
@@ -35,18 +36,24 @@ from vesuv.errors import InputError
 from vesuv.report.page import NAME as PAGE
 from vesuv.runs.folder import RunFolder
 from vesuv.runtime.distributed import Group, join_processes
-from vesuv.runtime.machine import for_training, resolve
+from vesuv.runtime.machine import Machine, for_training, resolve
 from vesuv.training.fold_data import FoldName, TrainingData
 from vesuv.training.log_lines import epoch_line
 from vesuv.training.reporting import Listener, MetricsRow
 from vesuv.training.resumption import resumed_config
-from vesuv.training.run_length import minutes_changes
+from vesuv.training.run_length import (
+    FIRST_SHARE,
+    can_set_length_anew,
+    epochs_within,
+    minutes_changes,
+)
 from vesuv.training.run_start import check_folder
 from vesuv.training.train import (
     check_apart,
     default_folder,
     train_fold,
 )
+from vesuv.training.trainer import Trainer
 
 _RECENT = 5
 """Number of last epochs for the time left."""
@@ -75,7 +82,8 @@ def train(
         output: Folder of the run (default log/<config>/fold_<k>).
         pretrained: Start from a bundle, run or checkpoint file: --set train.pretrained=…
         minutes: Train each fold for so long on this machine: steps are timed first, and epochs,
-            phases and warm-up are scaled, so that the learning rate reaches its end.
+            phases and warm-up are scaled, so that the learning rate reaches its end. Where only the
+            learning rate depends on them, the epochs are set again by the time of the first ones.
         resume: Go on from checkpoints/last.pt with the run's own --set; train.epochs,
             train.non_finite, phases, early_stopping, checkpoint, diagnosis, runtime, data.root and
             data.store may change, nothing else.
@@ -113,10 +121,12 @@ def train(
         group.wait()
         data = TrainingData.of_store(store or open_matching_store(settings), settings)
         origin = _origin(config, settings, runs[0] if resume else None, changes)
-        switches = {"resume": resume, "overwrite": overwrite}
         for one, run in zip(folds, runs, strict=True):
-            with training_listener(console(), settings) as listener:
-                train_fold(settings, data, one, run, machine, listener, origin=origin, **switches)
+            fit = partial(_fit, data=data, fold=one, run=run, machine=machine)
+            if minutes is not None and can_set_length_anew(settings):
+                _fit_in_time(fit, settings, origin, overwrite=overwrite)
+            else:
+                fit(settings, origin, resume=resume, overwrite=overwrite)
             if group.is_main:
                 console().print(f"page: {run.path / PAGE}")
 
@@ -140,6 +150,42 @@ def _origin(
         "overrides": [*former_changes, *changes],
         "base_differences": base_differences(path, settings),
     }
+
+
+def _fit(
+    settings: Config,
+    origin: Mapping[str, Any],
+    *,
+    data: TrainingData,
+    fold: FoldName,
+    run: RunFolder,
+    machine: Machine,
+    **changes: Any,
+) -> Trainer:
+    """Train one fold and print its epochs."""
+    with training_listener(console(), settings) as listener:
+        return train_fold(settings, data, fold, run, machine, listener, origin=origin, **changes)
+
+
+def _fit_in_time(
+    fit: Callable[..., Trainer], settings: Config, origin: Mapping[str, Any], *, overwrite: bool
+) -> None:
+    """Train the first epochs, set the number of all by their time, and train the others."""
+    start = time.monotonic()
+    seconds = 60 * (settings.runtime.max_minutes or 0.0)
+    first = fit(settings, origin, overwrite=overwrite, pause_seconds=FIRST_SHARE * seconds)
+    if not first.time_limit.is_paused:
+        return
+    taken = time.monotonic() - start
+    epochs = epochs_within(seconds - taken, first.progress.epoch, taken)
+    limit = (seconds - taken) / 60
+    changes = [f"train.epochs={epochs}", f"runtime.max_minutes={limit:.3g}"]
+    console().print(
+        f"{epochs} epochs, planned were {settings.train.epochs}: one takes "
+        f"{taken / first.progress.epoch:.2g} s, {limit:.2g} minutes are left"
+    )
+    origin = {**origin, "overrides": [*origin["overrides"], *changes]}
+    fit(load_config(origin["config_file"], origin["overrides"]), origin, resume=True)
 
 
 def _check_can_time(group: Group, *, resume: bool) -> None:

@@ -1,4 +1,4 @@
-"""What ends a run before its last epoch so that it can be resumed: a time limit, or a signal."""
+"""What ends a run early so that it can be resumed: a time limit, a pause, or a signal."""
 
 from __future__ import annotations
 
@@ -18,12 +18,17 @@ class TimeLimit:
     Args:
         minutes: `runtime.max_minutes`; None: no limit.
         group: Processes of the run, which all stop when the clock of one reaches the limit.
+        pause_seconds: Pause after the first epoch that ends later than this; None: never.
     """
 
-    def __init__(self, minutes: float | None, group: Group) -> None:
+    def __init__(
+        self, minutes: float | None, group: Group, pause_seconds: float | None = None
+    ) -> None:
         self.group = group
+        self.is_paused = False
         self.reason = f"Stopped after runtime.max_minutes={minutes}; --resume goes on"
         self._end = time.monotonic() + 60 * (minutes or float("inf"))
+        self._pause = time.monotonic() + (float("inf") if pause_seconds is None else pause_seconds)
 
     @property
     def seconds_left(self) -> float:
@@ -32,6 +37,15 @@ class TimeLimit:
     def is_reached(self) -> bool:
         """Return whether the run ends here; all processes call it alike."""
         return self.group.any_process(self.seconds_left < 0)[0]
+
+    def reason_if_reached(self) -> str | None:
+        """Return why the run ends here, or None; all processes call it alike."""
+        return self.reason if self.is_reached() else None
+
+    def pause_reason(self) -> str | None:
+        """Begin the pause if it is due, and return why; call it between two epochs."""
+        self.is_paused = self.group.any_process(time.monotonic() > self._pause)[0]
+        return "Paused to set the length of the run by the time so far" if self.is_paused else None
 
 
 @contextmanager

@@ -26,6 +26,10 @@ _TIMED_SHARE = 0.02
 """Duration of the timing as a share of the minutes."""
 STEP_SHARE = 0.85
 """Share of a run's time that is spent on steps; the rest validates, averages and saves."""
+FIRST_SHARE = 0.3
+"""Share of a run's time after which its length is set anew, by the epochs that it took."""
+_FILLED_SHARE = 0.97
+"""Share of the time left that the further epochs fill; the rest is for the end of the run."""
 
 
 def length_changes(config: Config, num_steps: int) -> list[str]:
@@ -106,6 +110,34 @@ def minutes_changes(
         )
     length = length_changes(load_config(file, changes), int(seconds * STEP_SHARE / step_seconds))
     return [*length, f"runtime.max_minutes={seconds / 60:.3g}"]
+
+
+def can_set_length_anew(config: Config) -> bool:
+    """Return whether a run may get another number of epochs after it has begun.
+
+    Then nothing but the learning rate depends on that number, and continues on the curve of the
+    new one: a poly schedule and one phase, no SWA and no weight noise.
+    """
+    return (
+        config.scheduler.name == "poly"
+        and len(config.phases) == 1
+        and config.averaging.swa is None
+        and config.noise is None
+    )
+
+
+def epochs_within(seconds: float, epochs: int, seconds_taken: float) -> int:
+    """Return the epochs of a run that goes on at the speed of its first ones.
+
+    Args:
+        seconds: Time left.
+        epochs: Number of its first epochs.
+        seconds_taken: Duration of these, validation included.
+
+    Returns:
+        All epochs, the first ones included; at least one more than these.
+    """
+    return epochs + max(1, int(_FILLED_SHARE * seconds * epochs / seconds_taken))
 
 
 def timing_changes(seconds: float) -> list[str]:

@@ -130,6 +130,7 @@ def train_fold(
     resume: bool = False,
     overwrite: bool = False,
     origin: Mapping[str, Any] | None = None,
+    pause_seconds: float | None = None,
 ) -> Trainer:
     """Train one fold of prepared data; every process of a distributed run calls it.
 
@@ -143,6 +144,7 @@ def train_fold(
         resume: Continue from checkpoints/last.pt.
         overwrite: Replace an existing run.
         origin: Facts about the origin of the configuration, added to run.json.
+        pause_seconds: End after the first epoch that ends later than this, to be resumed.
 
     Returns:
         The trainer after training.
@@ -171,7 +173,7 @@ def train_fold(
             recorded = with_absolute_paths(config) if data.store else config
             record_start(run, recorded, facts, resume=resume)
         group.wait()
-        trainer.fit()
+        trainer.fit(pause_seconds)
     return trainer
 
 

@@ -74,7 +74,6 @@ class Trainer:
         )
         seed = config.runtime.seed
         self.weight_noise = WeightNoise(config.noise, self.network, seed) if config.noise else None
-        self.batch_places = self.group.batch_places(config.sampling.batch_size)
         wrapped_network = self.group.share_gradients(self.network)
         self.training_step = TrainingStep(
             torch.compile(wrapped_network) if config.runtime.compile else wrapped_network,
@@ -113,14 +112,19 @@ class Trainer:
         """
         self.resume_notes += filter(None, [*notes, self.state.restore(checkpoint)])
 
-    def fit(self) -> TrainProgress:
+    def fit(self, pause_seconds: float | None = None) -> TrainProgress:
         """Train until the last epoch, early stopping or the time limit.
+
+        Args:
+            pause_seconds: End after the first epoch that ends later than this. A trainer that
+                resumes goes on with the same result.
 
         Raises:
             InputError: The configuration or the data are wrong, or the folder cannot be written.
             Interrupted: A signal came; the run is saved.
         """
-        self.time_limit = TimeLimit(self.config.runtime.max_minutes, self.group)
+        minutes = self.config.runtime.max_minutes
+        self.time_limit = TimeLimit(minutes, self.group, pause_seconds)
         self.validation = self.task.validation(self.state, self.stop_request.check)
         loader = self._loader()
         reporter = Reporter(self.run, self.position, self.group, self.listener)
@@ -136,8 +140,10 @@ class Trainer:
                 with save_on_interrupt(reporter, lambda: self._save(reporter)):
                     stop_reason = self._train_epochs(loader, reporter)
                 reporter.event(self.position, "stop", stop_reason)
-                reporter.conclude(self.findings)
-                reporter.say(self._summary())
+                if not self.time_limit.is_paused:
+                    reporter.conclude(self.findings)
+                    best, best_epoch = self.progress.best_measure, self.progress.best_epoch
+                    reporter.say(self.task.summary(self.run.path, best, best_epoch))
         finally:
             loader.close()
         return self.progress
@@ -155,13 +161,15 @@ class Trainer:
             augment_on=machine.augment_on,
             device=machine.device,
             targets=config.labels.targets,
-            places=self.batch_places,
+            places=self.group.batch_places(config.sampling.batch_size),
         )
 
     def _train_epochs(self, loader: PatchLoader, reporter: Reporter) -> str:
         """Train all epochs; return the reason for the end of the run."""
         while self.progress.epoch < self.config.train.epochs:
             stop_reason = self._train_epoch(loader, reporter)
+            if stop_reason is None and self.progress.epoch < self.config.train.epochs:
+                stop_reason = self.time_limit.pause_reason()
             if stop_reason:
                 return stop_reason
         return f"All {self.config.train.epochs} epochs done"
@@ -182,14 +190,14 @@ class Trainer:
         complete = progress.step == self.steps_per_epoch
         finished = complete and epoch + 1 == config.train.epochs
         validation_due = finished or (complete and (epoch + 1) % config.validation.every == 0)
-        stop_reason = self._time_limit_reason(finished)
+        stop_reason = None if finished else self.time_limit.reason_if_reached()
         if not (validation_due or stop_reason):
             reporter.metrics(epoch, row)
         else:
             scores, columns = self.validation.score(epoch, weights, reporter)
             reporter.metrics(epoch, row | columns)
             self.validation.diagnose(epoch, scores, weights, reporter)
-            stop_reason = self._time_limit_reason(finished)
+            stop_reason = None if finished else self.time_limit.reason_if_reached()
             if validation_due:
                 self.policies.after_validation(scores.measure, reporter)
                 stop_reason = self.policies.early_stopping_reason() or stop_reason
@@ -200,11 +208,6 @@ class Trainer:
             self.state.next_epoch()
         self.state.save_last()
         return stop_reason
-
-    def _time_limit_reason(self, run_is_complete: bool) -> str | None:
-        return (
-            None if run_is_complete or not self.time_limit.is_reached() else self.time_limit.reason
-        )
 
     def _before_epoch(self, epoch: int, reporter: Reporter) -> None:
         line = self.task.start_line(epoch)
@@ -294,7 +297,3 @@ class Trainer:
         if self.position != (0, 0):
             line = " ".join(["Resumed at step", f"{self.progress.step}.", *self.resume_notes])
             reporter.event(self.position, "resume", line)
-
-    def _summary(self) -> str:
-        best, best_epoch = self.progress.best_measure, self.progress.best_epoch
-        return self.task.summary(self.run.path, best, best_epoch)
