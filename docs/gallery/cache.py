@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("losses", "augmentation", "postprocessing", "findings")
+SCRIPTS = ("losses", "augmentation", "postprocessing", "findings", "instances", "viewing")
 _FILE = FOLDER / "made_by.json"
 
 
