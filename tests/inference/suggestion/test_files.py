@@ -10,6 +10,8 @@ import pytest
 
 from tests.inference.blocks.conftest import smooth_image
 from tests.known_runs import MakeRun
+from vesuv.errors import InputError
+from vesuv.inference.blocks.compute import BlockPredictor
 from vesuv.inference.members import open_members
 from vesuv.inference.predictor import Predictor
 from vesuv.inference.suggestion.files import FileSuggestion, ScoredVolume
@@ -82,3 +84,20 @@ def test_random_places_are_those_without_only_labelled_voxels(
     assert (starts[:, 0] > 4).all() and starts[:, 0].min() == 6  # at 4 all voxels are labelled
     in_the_cube = (np.abs(starts - np.array((20, 3, 30))) < 8).all(axis=1)
     assert not in_the_cube.any()
+
+
+def test_a_volume_that_cannot_be_read_in_blocks_is_a_sentence(
+    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.save(tmp_path / "image.npy", smooth_image((20, 18, 16)))
+    volume = SourceVolume("a", (tmp_path / "image.npy",))
+
+    def fail(*_words: object) -> None:
+        raise OSError("disk fails")
+
+    monkeypatch.setattr(BlockPredictor, "read", fail)
+    with pytest.raises(
+        InputError,
+        match=r"image\.npy: voxels of block 0\.0\.0 .*disk fails.*; correct it and start",
+    ):
+        scored(make_run("a", **SMALL).path, volume, always_blocks=True, block_size=16)

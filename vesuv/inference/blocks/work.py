@@ -105,7 +105,8 @@ class BlockWork:
         Raises:
             InputError: The volume cannot be read; what is written stays.
         """
-        return read_block(self.computer, self.voxels, block, self.source)
+        remedy = "correct it and start the same command again, it goes on"
+        return read_block(self.computer, self.voxels, block, self.source.files[0], remedy)
 
     def compute(
         self, block: Block, image: Array, on_windows: OnWindows | None = None
@@ -165,20 +166,28 @@ class BlockWork:
         return decode(np.concatenate(parts), self.output.labels)
 
 
-def read_block(computer: BlockPredictor, voxels: Voxels, block: Block, source: Source) -> Array:
+def read_block(
+    computer: BlockPredictor, voxels: Voxels, block: Block, name: str, remedy: str
+) -> Array:
     """Return the image that a block's probabilities depend on.
 
+    Args:
+        computer: Networks that will predict it.
+        voxels: The file.
+        block: The block.
+        name: Name of the file.
+        remedy: What the user does about a file that cannot be read.
+
     Raises:
-        InputError: It cannot be read; the message names the file.
+        InputError: It cannot be read.
     """
     try:
         return computer.read(voxels, block.region)
     except InputError as fault:
-        raise InputError(f"{source.files[0]}: {fault}") from None
+        raise InputError(f"{name}: {fault}") from None
     except (FormatError, OSError, ValueError) as fault:
         raise InputError(
-            f"{source.files[0]}: voxels of block {block_name(block)} cannot be read "
-            f"({fault!s:.200}); correct it and start the same command again, it goes on"
+            f"{name}: voxels of block {block_name(block)} cannot be read ({fault!s:.200}); {remedy}"
         ) from None
 
 

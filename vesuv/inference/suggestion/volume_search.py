@@ -117,7 +117,8 @@ class _Stages:
 
     def read(self, block: Block) -> Array:
         image = self.search.image
-        return read_block(self.computer, image.volume.voxels, block, image.source)
+        name, remedy = image.source.files[0], "correct it and start again"
+        return read_block(self.computer, image.volume.voxels, block, name, remedy)
 
     def compute(
         self, block: Block, image: Array, on_windows: OnWindows | None = None
