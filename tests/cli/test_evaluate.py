@@ -62,7 +62,7 @@ def test_a_second_call_says_how_many_cases_were_scored_before(
     assert "scored before" not in capsys.readouterr().out
     evaluate((predictions,), labels)
 
-    assert "2 cases were scored before" in capsys.readouterr().out
+    assert "scored before: 2 cases" in capsys.readouterr().out
 
 
 def test_label_values_come_from_the_run(make_run, tmp_path: Path) -> None:

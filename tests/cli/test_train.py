@@ -64,7 +64,7 @@ def test_a_run_prints_a_line_an_epoch_and_the_log_has_all(
     assert [line.split("  ")[0] for line in epochs[:3]] == ["epoch 0", "epoch 1", "epoch 2"]
     assert ["dice " in line for line in epochs[:3]] == [False, False, True]
     assert [" left" in line for line in epochs[:3]] == [True, True, False]
-    assert epochs[3] == "All 3 epochs done"
+    assert epochs[3] == "3 epochs done"
     assert last == log[-1] and last.startswith("Best dice ")
     assert page == "page: run/report.html"
     assert len(printed) <= 16

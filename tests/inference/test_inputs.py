@@ -50,6 +50,13 @@ def test_nothing_to_predict_is_refused(tmp_path: Path) -> None:
         find_inputs(tmp_path, channel_files=False)
 
 
+def test_a_file_of_an_unknown_format_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "scan.foo").write_bytes(b"0")
+
+    with pytest.raises(InputError, match=r"scan\.foo: files end in one of .*, found '\.foo'"):
+        find_inputs(tmp_path / "scan.foo", channel_files=False)
+
+
 def test_two_volumes_of_one_name_are_refused(tmp_path: Path) -> None:
     _write(tmp_path, "a.npy")
     (tmp_path / "a.tif").write_bytes(b"")

@@ -172,7 +172,7 @@ def _recorded_labels(folder: Path) -> dict[str, LabelsConfig]:
 
 def _show(out: Console, scores: FolderScores, files: Sequence[Path]) -> None:
     if scores.num_from_record:
-        out.print(f"{scores.num_from_record} cases were scored before")
+        out.print(f"scored before: {number_of(scores.num_from_record, 'case')}")
     for table in (cases_table(scores.cases, _MAX_TABLE_CASES), *scores.tables):
         out.print(rich_table(table))
     for folder, summary in scores.summaries.items():

@@ -21,6 +21,7 @@ from vesuv.curves.page import write_page
 from vesuv.curves.strips import StripSampler
 from vesuv.curves.validation import MEASURE, FoldLogs, LogValidation, epoch_text
 from vesuv.errors import InputError
+from vesuv.io.printable import number_of
 from vesuv.runs.checkpoints import first_difference
 from vesuv.runs.folder import RunFolder
 from vesuv.runs.records import Finding
@@ -115,7 +116,7 @@ class CurvesTrainer:
         )
         with self.stop_request, reporter:
             self._say_start(reporter, position)
-            reason = f"All {self._epochs} epochs done"
+            reason = f"{number_of(self._epochs, 'epoch')} done"
             with save_on_interrupt(reporter, self._save_last):
                 while self.epoch < self._epochs:
                     self._train_epoch(reporter)

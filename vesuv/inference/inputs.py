@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vesuv.data.pairs import pairs_in
 from vesuv.errors import InputError
-from vesuv.io.formats import mask_suffix, probability_suffix, stem, suffix, volumes_in
+from vesuv.io.formats import check_ending, mask_suffix, probability_suffix, stem, suffix, volumes_in
 
 _CHANNEL = re.compile(r"(?P<id>.+)_(?P<channel>\d{4})")
 
@@ -44,11 +44,14 @@ def find_inputs(path: Path, *, channel_files: bool) -> list[InputVolume]:
         channel_files: Whether each channel has a file of its own, named _0000, _0001 …
 
     Raises:
-        InputError: No file that can be read, or two volumes with the same name.
+        InputError: No file that can be read, one of an unknown format, or two volumes with the
+            same name.
     """
     single = bool(suffix(path)) or path.is_file()
     if not path.exists():
         raise InputError(f"{path}: no such file or folder; check --input")
+    if path.is_file():
+        check_ending(path)
     files = [path] if single else _images_in(path)
     if not files:
         raise InputError(f"{path}: holds no volume in a known format; check --input")

@@ -13,6 +13,7 @@ import time
 import torch
 
 from vesuv.config import Config
+from vesuv.io.printable import number_of
 from vesuv.runs.checkpoints import Checkpoint
 from vesuv.runs.folder import RunFolder
 from vesuv.runs.records import Finding
@@ -172,7 +173,7 @@ class Trainer:
                 stop_reason = self.time_limit.pause_reason()
             if stop_reason:
                 return stop_reason
-        return f"All {self.config.train.epochs} epochs done"
+        return f"{number_of(self.config.train.epochs, 'epoch')} done"
 
     def _train_epoch(self, loader: PatchLoader, reporter: Reporter) -> str | None:
         """Train and validate one epoch; return the reason if the run ends here, or None."""

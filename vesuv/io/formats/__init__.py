@@ -222,9 +222,18 @@ def _format_of(path: Path) -> _Format:
     ending = suffix(path)
     if not ending and any(suffix(folder) == ".zarr" for folder in path.parents):
         return _ZARR  # an array or image inside a group
-    if not ending:
+    check_ending(path)
+    return _FORMATS[ending]
+
+
+def check_ending(path: Path) -> None:
+    """Refuse a file whose format its name does not tell.
+
+    Raises:
+        InputError: Names the endings.
+    """
+    if not suffix(path):
         raise InputError(
             f"{path}: files end in one of {', '.join(SUFFIXES)}, found {path.suffix or 'none'!r}; "
             "convert it"
         )
-    return _FORMATS[ending]
