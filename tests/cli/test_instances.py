@@ -172,6 +172,21 @@ def test_probabilities_of_predict_in_blocks_are_read_with_their_levels(
     assert np.array_equal(cells, tifffile.imread(tmp_path / "b/c1.tif"))
 
 
+def test_a_bundle_gives_the_instances_of_its_run(
+    folder: RunFolder, tiny_data: Path, tmp_path: Path, run: Run
+) -> None:
+    write_json(folder.instances_file, {"parameters": CHOSEN, "boundary": "sheet"})
+    image = tiny_data / "train_images/c0.tif"
+    run("export", "--run", folder.path, "--checkpoint", "best", "--output", tmp_path / "bundle")
+
+    run("instances", "--run", folder.path, "--input", image, "--output", tmp_path / "a")
+    run("instances", "--model", tmp_path / "bundle", "--parameters", folder.instances_file,
+        "--input", image, "--output", tmp_path / "b")  # fmt: skip
+
+    of_run, of_bundle = (tifffile.imread(tmp_path / name / "c0.tif") for name in "ab")
+    assert np.array_equal(of_run, of_bundle) and of_run.max() > 1
+
+
 def test_a_dry_run_writes_nothing(
     folder: RunFolder, tiny_data: Path, tmp_path: Path, run: Run, capsys: Any
 ) -> None:
@@ -273,6 +288,9 @@ def test_a_faulty_file_is_left_out_and_the_others_are_segmented(
         (["--input", "i", "--foreground", "b"], "--foreground: belongs to the choice"),
         (["--input", "i", "--labels", "b"], "--labels: belongs to the choice of parameters"),
         (["--input", "i", "--output", "o"], "--run: --input needs the runs that predict it"),
+        (["--input", "i", "--model", "m", "--run", "r"], "--model: names the networks that"),
+        (["--probabilities", "p", "--model", "m"], "--model: names the networks that predict"),
+        (["--input", "i", "--model", "m", "--output", "o"], "--parameters: --model needs an"),
         (["--probabilities", "p"], "--output: needs a folder for the instances"),
         (["--probabilities", "p", "--output", "o"], "--parameters: name an instances.json"),
         (["--probabilities", "p", "--checkpoint", "ema"], "--checkpoint: names the one that"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -28,13 +28,18 @@ from vesuv.config.training import Views
 from vesuv.errors import InputError, command
 from vesuv.inference.inputs import InputVolume, find_inputs
 from vesuv.inference.instances.files import InstanceFiles
-from vesuv.inference.instances.networks import is_outdated, open_boundary_members
+from vesuv.inference.instances.networks import (
+    is_outdated,
+    open_boundary_bundles,
+    open_boundary_members,
+)
 from vesuv.inference.instances.parameters import (
     InstanceSelection,
     read_selection,
     selection_of_runs,
 )
 from vesuv.inference.instances.sources import BoundarySource, NetworkSource, ProbabilitySource
+from vesuv.inference.members import Member
 from vesuv.inference.predictor import Predictor
 from vesuv.inference.provenance import PROVENANCE
 from vesuv.runs.folder import RunFolder
@@ -50,6 +55,7 @@ from vesuv.selection.instances import (
 def instances(
     *,
     run: Annotated[tuple[Path, ...], several("--run")] = (),
+    model: Annotated[tuple[Path, ...], several("--model")] = (),
     source: Annotated[Path | None, Parameter("--input")] = None,
     probabilities: Path | None = None,
     output: Path | None = None,
@@ -73,6 +79,7 @@ def instances(
 
     Args:
         run: Run folders, log/<config>/fold_<k> …; several are averaged.
+        model: Bundles of export that predict --input, in place of --run; with --parameters.
         source: A volume or a folder of volumes, whose boundary or foreground the runs predict.
         probabilities: A file or folder of its probabilities, in place of --input.
         output: Folder of the instances, one number a voxel, and of provenance.json.
@@ -93,31 +100,27 @@ def instances(
     out = console()
     all_changes = with_option_changes(changes, overlap, views, device)
     if source is None and probabilities is None:
-        for option, value in {"--output": output, "--parameters": parameters}.items():
-            if value is not None:
-                raise InputError(
-                    f"{option}: segments volumes; name them with --input or --probabilities, or "
-                    f"leave {option} out to choose parameters"
-                )
+        _refuse_given(
+            {"--output": output, "--parameters": parameters},
+            "segments volumes; name them with --input or --probabilities, or leave it out to "
+            "choose parameters",
+        )
         truth = _Truth(boundary, foreground, labels)
         _choose(out, run, truth, checkpoint, all_changes, dry_run=dry_run)
         return
-    for option, given in {
-        "--boundary": boundary,
-        "--foreground": foreground,
-        "--labels": labels,
-    }.items():
-        if given is not None:
-            raise InputError(f"{option}: belongs to the choice of parameters; leave it out")
-    _check_options(source, probabilities, run, checkpoint)
+    _refuse_given(
+        {"--boundary": boundary, "--foreground": foreground, "--labels": labels},
+        "belongs to the choice of parameters; leave it out",
+    )
+    _check_options(source, probabilities, run, model, checkpoint)
     if output is None:
         raise InputError("--output: needs a folder for the instances; name one")
-    selection = selection_of_runs(run) if parameters is None else read_selection(parameters)
+    selection = _selection(run, model, parameters)
     volumes = find_inputs(source or probabilities or Path(), channel_files=False)
     boundaries: BoundarySource = ProbabilitySource(selection)
     if source is not None:
-        name = checkpoint[0] if checkpoint else None
-        boundaries = _networks(out, run, selection, name, all_changes, blocks=blocks)
+        members = _members(run, model, selection, checkpoint, all_changes)
+        boundaries = _networks(out, members, selection, blocks=blocks)
         volumes = find_inputs(source, channel_files=boundaries.predictor.num_channels > 1)
     files = InstanceFiles(
         boundaries,
@@ -200,10 +203,17 @@ def _scores(scores: dict[str, float]) -> str:
     )
 
 
+def _refuse_given(options: Mapping[str, object], rule: str) -> None:
+    for option, value in options.items():
+        if value is not None:
+            raise InputError(f"{option}: {rule}")
+
+
 def _check_options(
     source: Path | None,
     probabilities: Path | None,
     runs: Sequence[Path],
+    bundles: Sequence[Path],
     checkpoints: Sequence[str] | None,
 ) -> None:
     """Refuse options that exclude each other.
@@ -213,7 +223,11 @@ def _check_options(
     """
     if source is not None and probabilities is not None:
         raise InputError("--probabilities: stands in place of --input; leave one out")
-    if not runs and source is not None:
+    if bundles and (runs or checkpoints or source is None):
+        raise InputError(
+            "--model: names the networks that predict --input; leave --run and --checkpoint out"
+        )
+    if not runs and not bundles and source is not None:
         raise InputError(
             "--run: --input needs the runs that predict it; name log/<config>/fold_<k>"
         )
@@ -221,16 +235,36 @@ def _check_options(
         raise InputError("--checkpoint: names the one that predicts --input; leave others out")
 
 
+def _selection(
+    runs: Sequence[Path], bundles: Sequence[Path], parameters: Path | None
+) -> InstanceSelection:
+    if parameters is not None:
+        return read_selection(parameters)
+    if bundles:
+        raise InputError("--parameters: --model needs an instances.json of its networks; name one")
+    return selection_of_runs(runs)
+
+
+def _members(
+    runs: Sequence[Path],
+    bundles: Sequence[Path],
+    selection: InstanceSelection,
+    checkpoints: Sequence[str] | None,
+    changes: Sequence[str],
+) -> list[Member]:
+    if bundles:
+        return open_boundary_bundles(bundles, selection, changes)
+    name = checkpoints[0] if checkpoints else None
+    return open_boundary_members(runs, selection, name, changes)
+
+
 def _networks(
     out: Console,
-    runs: Sequence[Path],
+    members: Sequence[Member],
     selection: InstanceSelection,
-    checkpoint: str | None,
-    changes: Sequence[str],
     *,
     blocks: bool,
 ) -> NetworkSource:
-    members = open_boundary_members(runs, selection, checkpoint, changes)
     predictor = Predictor.of_members(members)
     torch.set_num_threads(predictor.machine.threads)
     for one in members:

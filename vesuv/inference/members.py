@@ -161,7 +161,7 @@ def predicting_config(
     """
     judged = (selected.inference if selected else None) or SelectedInference()
     _check_changes(changes)
-    config = config_with([*_inference_changes(judged), *changes])
+    config = config_with([*inference_changes(judged), *changes])
     return with_judged_precision(config, judged.precision, changes)
 
 
@@ -172,7 +172,7 @@ def _training_images(run: RunFolder) -> TrainingImages | None:
         return None
 
 
-def _inference_changes(inference: SelectedInference) -> list[str]:
+def inference_changes(inference: SelectedInference) -> list[str]:
     """Return the inference settings of a selection as changes of the configuration."""
     values = inference.model_dump(mode="json", exclude={"precision"}, exclude_none=True)
     return [f"inference.{key}={str(value).lower()}" for key, value in values.items()]

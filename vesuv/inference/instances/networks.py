@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vesuv.errors import InputError
+from vesuv.inference.bundle import open_bundles
 from vesuv.inference.instances.parameters import InstanceSelection, read_selection
-from vesuv.inference.members import Member, check_compatible, open_member
+from vesuv.inference.members import Member, check_compatible, inference_changes, open_member
 from vesuv.runs.folder import RunFolder
 from vesuv.runs.records import SelectedModel
 
@@ -34,6 +35,30 @@ def open_boundary_members(
     judged = SelectedModel(threshold=None, checkpoint=name, inference=selection.inference)
     members = [open_member(RunFolder.open(run), name, judged, changes) for run in runs]
     check_compatible(members)
+    _check_class(members, selection)
+    return members
+
+
+def open_boundary_bundles(
+    bundles: Sequence[Path], selection: InstanceSelection, changes: Sequence[str] = ()
+) -> list[Member]:
+    """Read the networks of bundles, with the inference settings of the selection of instances.
+
+    Args:
+        bundles: Folders that export wrote.
+        selection: Content of instances.json.
+        changes: `section.key=value`, see `vesuv.inference.members.trained_config`.
+
+    Raises:
+        InputError: No such bundle, or networks without the class of the selection.
+    """
+    members = open_bundles(bundles, [*inference_changes(selection.inference), *changes])
+    _check_class(members, selection)
+    return members
+
+
+def _check_class(members: Sequence[Member], selection: InstanceSelection) -> None:
+    """Refuse networks that do not predict the class that the parameters were chosen for."""
     targets = members[0].config.labels.targets
     if selection.class_name not in targets.names or targets.num_logits != selection.num_channels:
         raise InputError(
@@ -41,7 +66,6 @@ def open_boundary_members(
             f"the {selection.role} {selection.class_name} of {selection.num_channels} channels; "
             "choose parameters for this run"
         )
-    return members
 
 
 def is_outdated(member: Member) -> bool:
