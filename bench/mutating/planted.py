@@ -50,8 +50,8 @@ LOSSES = (
     Mutant(
         "distance transform stops one voxel early",
         "losses/distance.py",
-        "range(1, min(reach, length - 1) + 1)",
-        "range(1, min(reach, length - 1))",
+        "[shift**2 for shift in range(1, reach + 1)]",
+        "[shift**2 for shift in range(1, reach)]",
     ),
     Mutant(
         "surface recall: dilated surface leaves the label",

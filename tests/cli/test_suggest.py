@@ -200,7 +200,7 @@ def test_a_bundle_suggests_cubes_without_a_configuration(
     assert "--input: bundles do not name their data; give volumes" in refused(*words)
     run(*words, "--input", volumes, "--number", 2)
 
-    assert f"--set data.cubes=[{tmp_path / 'out'}]" in capsys.readouterr().out.replace("\n", "")
+    assert f"--set 'data.cubes=[{tmp_path / 'out'}]'" in capsys.readouterr().out.replace("\n", "")
     assert not (tmp_path / "out/train.yaml").exists()
     record = json.loads((tmp_path / "out/suggestions.json").read_text())
     assert len(record["cubes"]) == 2

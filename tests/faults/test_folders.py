@@ -131,7 +131,7 @@ def test_a_folder_that_may_not_be_written_is_a_sentence(config_file: Path) -> No
 
     assert running.status() == 2, running.said
     assert re.fullmatch(
-        r"error: \S+/closed/run: cannot be written \(Permission denied\); .*\n", running.said
+        r"error: --output: \S+/closed may not be written; name another folder\n", running.said
     )
     assert list(closed.iterdir()) == []
 

@@ -139,7 +139,7 @@ def test_a_folder_that_is_a_file_is_one_sentence(config_file: Path) -> None:
     running = begin(config_file, "run")
 
     assert running.status() == 2
-    assert re.fullmatch(r"error: \S+/run: .*\n", running.said)
+    assert re.fullmatch(r"error: --output: \S+/run is a file; .*\n", running.said)
     assert (config_file.parent / "run").read_text() == "not a folder"
 
 

@@ -71,7 +71,7 @@ def test_a_user_without_rights_is_told_what_may_not_be_written_or_read(masks: Pa
     (masks / "out").mkdir(mode=0o555)
     status, error = evaluate(masks, give_up_overriding)
     assert status == 2, error
-    assert re.fullmatch(r"error: [^\n]*/out/[^\n]*: cannot be written \(Perm.*\n", error), error
+    assert re.fullmatch(r"error: --output: [^\n]*/out may not be written; .*\n", error), error
 
     (masks / "predictions").chmod(0o000)
     status, error = evaluate(masks, give_up_overriding)

@@ -81,9 +81,9 @@ def evaluate(
         ignore: With --classes, label value of voxels that are not judged.
         groups: CSV with columns id,scroll_id (default: the train.csv beside the labels).
         images: Folder of images: draws <id>.png, image | label | prediction, for each case.
-        instances: The predictions are instances, and the labels hold the boundary of cells (with
-            --run, --config or --classes), their numbers (ids; 0 is not judged), or objects
-            (foreground): as a class so named, else by their numbers, 0 is background.
+        instances: The predictions are instances, and the labels hold the boundary of cells
+            (boundary: a class that is named as above), their numbers (ids; 0 is not judged), or
+            objects (foreground: a class that is named, else numbers; 0 is background).
         output: Folder of the results (default: the folder of predictions, if it is one).
         require_dice: Fail when the mean Dice of a folder is below this.
         workers: Processes (default: for the machine).
