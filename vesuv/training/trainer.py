@@ -75,6 +75,7 @@ class Trainer:
         )
         seed = config.runtime.seed
         self.weight_noise = WeightNoise(config.noise, self.network, seed) if config.noise else None
+        self.batch_places = self.group.batch_places(config.sampling.batch_size)
         wrapped_network = self.group.share_gradients(self.network)
         self.training_step = TrainingStep(
             torch.compile(wrapped_network) if config.runtime.compile else wrapped_network,
@@ -124,8 +125,7 @@ class Trainer:
             InputError: The configuration or the data are wrong, or the folder cannot be written.
             Interrupted: A signal came; the run is saved.
         """
-        minutes = self.config.runtime.max_minutes
-        self.time_limit = TimeLimit(minutes, self.group, pause_seconds)
+        self.time_limit = TimeLimit(self.config.runtime.max_minutes, self.group, pause_seconds)
         self.validation = self.task.validation(self.state, self.stop_request.check)
         loader = self._loader()
         reporter = Reporter(self.run, self.position, self.group, self.listener)
@@ -162,7 +162,7 @@ class Trainer:
             augment_on=machine.augment_on,
             device=machine.device,
             targets=config.labels.targets,
-            places=self.group.batch_places(config.sampling.batch_size),
+            places=self.batch_places,
         )
 
     def _train_epochs(self, loader: PatchLoader, reporter: Reporter) -> str:
