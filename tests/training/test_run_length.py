@@ -110,7 +110,7 @@ def test_minutes_that_timing_uses_up_are_refused(
 
 
 def test_epochs_fill_the_time_left_at_the_speed_so_far() -> None:
-    assert epochs_within(100.0, 3, 30.0) == 12  # 97 s for epochs of 10 s
+    assert epochs_within(100.0, 3, 30.0) == 12  # 94 s for epochs of 10 s
     assert epochs_within(100.0, 3, 300.0) == 4  # one more at least
     assert epochs_within(0.0, 3, 30.0) == 4
 

@@ -28,7 +28,7 @@ STEP_SHARE = 0.85
 """Share of a run's time that is spent on steps; the rest validates, averages and saves."""
 FIRST_SHARE = 0.3
 """Share of a run's time after which its length is set anew, by the epochs that it took."""
-_FILLED_SHARE = 0.97
+_FILLED_SHARE = 0.94
 """Share of the time left that the further epochs fill; the rest is for the end of the run."""
 
 
