@@ -24,6 +24,11 @@ from vesuv.types import Array
 ONE = (1.0, 1.0, 1.0)
 
 
+def slow(value: object) -> Any:
+    """Return a parameter that is left to the slow tests."""
+    return pytest.param(value, marks=pytest.mark.slow)
+
+
 def label_settings(kind: str) -> dict[str, Any]:
     """Return the labels of one class, of several classes or of regions."""
     classes = {"background": 0, "thin": 3, "thick": 7}
@@ -89,9 +94,8 @@ def test_a_volume_shorter_than_a_window_is_padded_alike(shape) -> None:
     assert compare(networks, smooth_image(shape), ONE, (3, 7, 8)) == (0.0, 0.0)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["one", "classes", "regions"])
-@pytest.mark.parametrize("spacing", [ONE, (1.7, 0.6, 1.1)])
+@pytest.mark.parametrize("kind", ["one", slow("classes"), slow("regions")])
+@pytest.mark.parametrize("spacing", [slow(ONE), (1.7, 0.6, 1.1)])
 def test_averages_of_logits_equal_those_of_the_whole_volume(kind: str, spacing) -> None:
     labels = label_settings(kind)
     options = {"views": "mirror", "average": "logits", "spacing": ONE, **labels}
