@@ -160,11 +160,11 @@ def _fit(
     fold: FoldName,
     run: RunFolder,
     machine: Machine,
-    **changes: Any,
+    **switches: Any,
 ) -> Trainer:
     """Train one fold and print its epochs."""
     with training_listener(console(), settings) as listener:
-        return train_fold(settings, data, fold, run, machine, listener, origin=origin, **changes)
+        return train_fold(settings, data, fold, run, machine, listener, origin=origin, **switches)
 
 
 def _fit_in_time(

@@ -116,13 +116,13 @@ class CurvesTrainer:
         )
         with self.stop_request, reporter:
             self._say_start(reporter, position)
-            reason = f"{number_of(self._epochs, 'epoch')} done"
+            reason = None
             with save_on_interrupt(reporter, self._save_last):
-                while self.epoch < self._epochs:
+                while self.epoch < self._epochs and reason is None:
                     self._train_epoch(reporter)
-                    if self.epoch < self._epochs and time_limit.is_reached():
-                        reason = time_limit.reason
-                        break
+                    if self.epoch < self._epochs:
+                        reason = time_limit.reason_if_reached()
+            reason = reason or f"{number_of(self._epochs, 'epoch')} done"
             reporter.event((self.epoch, self.step), "stop", reason)
             reporter.conclude(self._diagnose(reporter))
         return self.best

@@ -23,6 +23,10 @@ _NAMED_VALUES = 5
 """Number of undeclared values in a message."""
 
 
+class UndeclaredValueError(InputError):
+    """A label holds a value that no class and no mark of unlabelled voxels has."""
+
+
 def encode(label: Array, config: LabelsConfig) -> ClassArray:
     """Convert label values of a file into class indices, with `IGNORE` where not valid.
 
@@ -146,7 +150,7 @@ def _refuse_undeclared(counts: ValueCounts, config: LabelsConfig) -> None:
     )
     more = f" and {len(ranked) - _NAMED_VALUES} more" if len(ranked) > _NAMED_VALUES else ""
     values = f"values {value_text}{more} are" if len(ranked) > 1 else f"value {value_text} is"
-    raise InputError(
+    raise UndeclaredValueError(
         f"label {values} not declared; labels.classes declares {_classes(config)}: add it there as "
         "a class, or as labels.ignore if it means unlabelled"
     )

@@ -66,12 +66,7 @@ class ChannelMoments:
         Raises:
             InputError: Says how many there are.
         """
-        if self.num_invalid:
-            raise InputError(
-                "an image holds finite values, found NaN or infinite in "
-                f"{self.num_invalid} of {self.count} voxels; replace them (for instance by the "
-                "background's intensity)"
-            )
+        refuse_invalid(self.num_invalid, self.count)
 
     def result(self) -> tuple[float, float, float, float]:
         """Return mean, deviation, minimum and maximum.
@@ -84,6 +79,23 @@ class ChannelMoments:
             assert self.dtype is not None
             return _moments_of_counts(self.histogram, self.dtype)
         return self.mean, math.sqrt(self.squares / self.count), self.low, self.high
+
+
+def refuse_invalid(num_invalid: int, num_voxels: int) -> None:
+    """Refuse an image that holds NaN or infinite values.
+
+    Args:
+        num_invalid: How many voxels do.
+        num_voxels: All voxels.
+
+    Raises:
+        InputError: There are some.
+    """
+    if num_invalid:
+        raise InputError(
+            f"an image holds finite values, found NaN or infinite in {num_invalid} of {num_voxels} "
+            "voxels; replace them (for instance by the background's intensity)"
+        )
 
 
 def _count_bits(voxels: Array) -> NDArray[np.int64]:

@@ -15,6 +15,8 @@ from vesuv.data.case_files import read_case
 from vesuv.data.case_paths import CasePaths
 from vesuv.data.components import label_components
 from vesuv.data.labels import ValueCounts, count_values
+from vesuv.data.moments import refuse_invalid
+from vesuv.data.preparation import prefix_message
 from vesuv.data.records import LabelValue, PositiveCount, PositiveLength, Record
 from vesuv.diagnosis.probes.structure import thickness
 from vesuv.errors import InputError
@@ -165,7 +167,9 @@ def _check_channels(cases: Sequence[_CaseSurvey], ids: Sequence[str]) -> None:
 def _survey_case(files: CasePaths, *, measure_parts: bool) -> _CaseSurvey:
     case = read_case(files)
     label = _whole_numbers(case.label, str(files.label))
-    _check_finite(case.image, ", ".join(map(str, files.images)))
+    if case.image.dtype.kind == "f":
+        with prefix_message(", ".join(map(str, files.images))):
+            refuse_invalid(int(np.count_nonzero(~np.isfinite(case.image))), case.image.size)
     image = case.image if case.image.ndim == 4 else case.image[np.newaxis]
     values = count_values(label)
     if len(values) > MAX_VALUES:
@@ -191,15 +195,6 @@ def _survey_case(files: CasePaths, *, measure_parts: bool) -> _CaseSurvey:
         thickness={value: thickness(mask) for value, mask in masks.items()},
         num_pieces={value: label_components(mask, 26)[1] for value, mask in masks.items()},
     )
-
-
-def _check_finite(image: Array, name: str) -> None:
-    if image.dtype.kind == "f" and not np.isfinite(image).all():
-        raise InputError(
-            f"{name}: an image holds finite values, found NaN or infinite in "
-            f"{np.count_nonzero(~np.isfinite(image))} of {image.size} voxels; replace them (for "
-            "instance by the background's intensity)"
-        )
 
 
 def _whole_numbers(label: Array, name: str) -> Array:

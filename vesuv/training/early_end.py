@@ -26,7 +26,7 @@ class TimeLimit:
     ) -> None:
         self.group = group
         self.is_paused = False
-        self.reason = f"Stopped after runtime.max_minutes={minutes}; --resume goes on"
+        self._reason = f"Stopped after runtime.max_minutes={minutes}; --resume goes on"
         self._end = time.monotonic() + 60 * (minutes or float("inf"))
         self._pause = time.monotonic() + (float("inf") if pause_seconds is None else pause_seconds)
 
@@ -40,7 +40,7 @@ class TimeLimit:
 
     def reason_if_reached(self) -> str | None:
         """Return why the run ends here, or None; all processes call it alike."""
-        return self.reason if self.is_reached() else None
+        return self._reason if self.is_reached() else None
 
     def pause_reason(self) -> str | None:
         """Begin the pause if it is due, and return why; call it between two epochs."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vesuv.config.labels import LabelsConfig
-from vesuv.data.labels import encode, whole_numbers
+from vesuv.data.labels import UndeclaredValueError, encode, whole_numbers
 from vesuv.errors import InputError
 from vesuv.io.formats import Volume, check_lossless
 from vesuv.io.formats.volume import NO_SPACING, FormatError, check_memory
@@ -107,12 +107,11 @@ class Scene:
             if self.labels is not None:
                 return encode(voxels, self.labels)
             return whole_numbers(voxels)
+        except UndeclaredValueError as fault:
+            advice = f"numbers of instances are drawn with --{INSTANCES}"
+            raise InputError(f"{self.names[layer]}: {fault}; {advice}") from None
         except InputError as fault:
-            advice = f"; numbers of instances are drawn with --{INSTANCES}"
-            is_undeclared = "not declared" in str(fault)
-            raise InputError(
-                f"{self.names[layer]}: {fault}{advice if is_undeclared else ''}"
-            ) from None
+            raise InputError(f"{self.names[layer]}: {fault}") from None
 
     def instances(self, region: Region) -> Array:
         """Return the number of the instance of each voxel, 0 where there is none.

@@ -12,16 +12,13 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from vesuv.config.data import PROBABILITY_STEPS
 from vesuv.data.components import label_components
 from vesuv.errors import InputError
 from vesuv.inference.instances.parameters import InstanceParameters
+from vesuv.inference.instances.seeds import local_maxima, smooth_distance
 from vesuv.types import Array, Mask, Spacing
-
-_SEED_WINDOW = 5
-"""Edge in voxels of the cube in which a seed has the largest distance."""
 
 FragmentLabels = NDArray[np.int32]
 
@@ -89,12 +86,8 @@ class FragmentMethod:
         return np.asarray(segmentation.watershed(levels, seeds), np.int32)
 
     def _seeds(self, inside: Mask) -> FragmentLabels:
-        shortest = min(self.spacing)
-        edges = [edge / shortest for edge in self.spacing]
-        distance = ndimage.distance_transform_edt(inside, sampling=edges).astype(np.float32)
-        sigma = [self.parameters.seed_smoothing / edge for edge in edges]
-        smooth = ndimage.gaussian_filter(distance, sigma)
-        is_peak = (smooth == ndimage.maximum_filter(smooth, _SEED_WINDOW)) & inside
+        distance = smooth_distance(inside, self.spacing, self.parameters.seed_smoothing)
+        is_peak = local_maxima(distance, inside)
         if not is_peak.any():  # peaks that smoothing moved into the boundary
             is_peak = inside
         return label_components(is_peak, 26)[0].astype(np.int32)

@@ -21,10 +21,9 @@ from vesuv.config.data import PROBABILITY_STEPS
 from vesuv.data.components import label_components
 from vesuv.inference.instances.fragments import BlockFragments, FragmentLabels, watershed_library
 from vesuv.inference.instances.parameters import InstanceParameters
+from vesuv.inference.instances.seeds import local_maxima, smooth_distance
 from vesuv.types import Array, Mask, Spacing
 
-_SEED_WINDOW = 5
-"""Edge in voxels of the cube in which a seed has the largest distance."""
 _WITH_CORNERS = 3
 """Connectivity of the watershed: over faces, edges and corners, as of the components of a label."""
 
@@ -62,7 +61,7 @@ class ObjectMethod:
         if not core.any():
             nothing = np.zeros(levels.shape, np.int32)
             return BlockFragments(nothing, np.zeros(levels.shape, np.uint8), np.zeros(0, np.int64))
-        distance = self._smooth_distance(core)
+        distance = smooth_distance(core, self.spacing, self.parameters.seed_smoothing)
         seeds = _seeds(core, distance)
         depth = distance * (levels / np.float32(PROBABILITY_STEPS))
         labels = np.asarray(
@@ -72,22 +71,10 @@ class ObjectMethod:
         first = 0 if seeds.all() else 1  # the first name is 0, which is no seed
         return BlockFragments(labels, _contact_levels(depth, labels), places[first:])
 
-    def _smooth_distance(self, core: Mask) -> Array:
-        """Return the smoothed distance to what is not core, in shortest voxel edges."""
-        shortest = min(self.spacing)
-        edges = [edge / shortest for edge in self.spacing]
-        padded = np.pad(core, 1) if core.all() else core  # else there is no background at all
-        distance = ndimage.distance_transform_edt(padded, sampling=edges).astype(np.float32)
-        if core.all():
-            distance = distance[1:-1, 1:-1, 1:-1]
-        sigma = [self.parameters.seed_smoothing / edge for edge in edges]
-        smooth: Array = ndimage.gaussian_filter(distance, sigma)
-        return smooth
-
 
 def _seeds(core: Mask, distance: Array) -> FragmentLabels:
     """Return the maxima of the distance, and whole components of the core that hold none."""
-    is_peak = (distance == ndimage.maximum_filter(distance, _SEED_WINDOW)) & core
+    is_peak = local_maxima(distance, core)
     components, num = label_components(core, 26)
     has_peak = np.bincount(components[is_peak], minlength=num + 1) > 0
     is_peak |= core & ~has_peak[components]
