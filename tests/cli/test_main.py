@@ -1,3 +1,4 @@
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -223,12 +224,24 @@ def test_messages_name_a_verb_as_it_was_called(
     for called, name in (
         ("/somewhere/bin/vesuv", "vesuv predict"),
         ("bin/train.py", "python bin/predict.py"),
+        ("/somewhere/vesuv/__main__.py", "python -m vesuv predict"),
         ("/a b/other.py", "vesuv predict"),
     ):
         monkeypatch.setattr(sys, "argv", [called])
         run("--version")
 
         assert command("predict") == name
+
+
+def test_the_package_runs_as_a_module(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["", "--version"])
+
+    runpy.run_module("vesuv", run_name="__main__", alter_sys=True)
+
+    assert capsys.readouterr().out.strip() == vesuv.__version__
+    assert command("predict") == "python -m vesuv predict"
 
 
 def test_evaluate_takes_several_folders_and_measures(predictions: Path, run: Run) -> None:

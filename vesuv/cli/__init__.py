@@ -161,7 +161,9 @@ def _sentence_of_system(fault: BaseException, verb: str) -> str | None:
 
 
 def _program(called: Path) -> str:
-    """Return how the user calls a verb: through the script in bin/ of that name, or `vesuv`."""
+    """Return how the user calls a verb: by a script in bin/, as a module, or as `vesuv`."""
+    if called.name == "__main__.py":
+        return "python -m vesuv {verb}"
     if called.suffix == ".py" and called.stem in _VERBS:
         return f"python {called.with_name('{verb}.py')}"
     return "vesuv {verb}"
