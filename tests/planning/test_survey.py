@@ -100,7 +100,9 @@ def test_float_labels_hold_whole_numbers(tmp_path: Path) -> None:
     broken = write_case(tmp_path, "b", label, label / 2)
 
     assert set(survey_cases([whole]).values) == {0, 1}
-    with pytest.raises(InputError, match=r"b_label\.npy: a label holds whole numbers, found frac"):
+    with pytest.raises(
+        InputError, match=r"b_label\.npy: a label holds whole numbers, found 0\.5; "
+    ):
         survey_cases([broken])
 
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import torch
@@ -9,6 +11,8 @@ import torch
 from tests.planning.surveys import survey, values
 from vesuv.config import load_config, parse_yaml
 from vesuv.config.differences import default_differences
+from vesuv.data.case import PreparedCase
+from vesuv.data.folds import make_folds
 from vesuv.planning import sizing
 from vesuv.planning.proposal import DataSource, Planner, Proposal, nested
 from vesuv.planning.recognition import Recognition
@@ -182,18 +186,37 @@ def test_channels_that_the_files_state_are_no_points_in_time(data: dict[str, str
         (1, "2 folds: 1 case judges each"),
         (2, "2 folds: 1 case judges each"),
         (3, "3 folds: 1 case judges each"),
-        (4, "2 folds: 2 cases judge each"),
-        (5, "3 folds: 1 or 2 cases judge each"),
-        (7, "4 folds: 1 or 2 cases judge each"),
+        (4, "4 folds: 1 case judges each"),
+        (5, "5 folds: 1 case judges each"),
+        (6, "5 folds: 1 or 2 cases judge each"),
+        (10, "5 folds: 2 cases judge each"),
         (12, "5 folds: 2 or 3 cases judge each"),
         (20, "5 folds: 4 cases judge each"),
     ],
 )
-def test_no_fewer_cases_train_than_judge(num_cases: int, reason: str) -> None:
+def test_there_are_five_folds_or_one_for_each_of_fewer_cases(num_cases: int, reason: str) -> None:
     proposed = proposal(30.0, num_cases=num_cases, num_read=num_cases)
 
     assert reason in [choice.reason for choice in proposed.choices]
     assert proposed.config.data.folds.num == int(reason[0])
+
+
+@pytest.mark.parametrize("num_cases", range(2, 9))
+@pytest.mark.parametrize("num_groups", [0, 2])
+def test_each_proposed_fold_has_cases_to_train_and_to_judge(
+    num_cases: int, num_groups: int
+) -> None:
+    counts = {"num_cases": num_cases, "num_read": num_cases, "num_groups": num_groups}
+    config = proposal(30.0, **counts).config.data.folds
+    cases = [SimpleNamespace(id=f"c{i}", group=str(i % 2)) for i in range(num_cases)]
+
+    folds = make_folds(cast("Sequence[PreparedCase]", cases), config)
+
+    assert config.by == ("stratified" if num_groups and num_cases > 2 else "random")
+    for fold in range(config.num):
+        training, validation = folds.split(fold)
+        assert validation and len(training) >= len(validation)
+        assert len(training) >= num_cases - max(1, -(-num_cases // 5))
 
 
 def test_groups_are_spread_over_the_folds() -> None:

@@ -18,6 +18,7 @@ _COARSE_RATIO = 3.0
 _AIR = -200.0
 """Intensity below which only CT in Hounsfield units has a part of the voxels of each case."""
 _MAX_FOLDS = 5
+"""Folds of a data set; of fewer cases, each validates a fold of its own."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +129,7 @@ def _normalisation(survey: DatasetSurvey, channel_names: Sequence[str]) -> Choic
 
 def _folds(survey: DatasetSurvey) -> Choice:
     cases = max(2, survey.num_cases)  # one volume alone is cut into two parts
-    num = min(_MAX_FOLDS, max(2, -(-cases // 2)))
-    num = 3 if cases == 3 else num  # else one case would train, and two judge
+    num = min(_MAX_FOLDS, cases)
     values: dict[str, Any] = {"num": num}
     least, most = cases // num, -(-cases // num)
     judges = f"{least} or {number_of(most, 'case')}" if least < most else number_of(most, "case")

@@ -14,7 +14,7 @@ from pydantic import Field
 from vesuv.data.case_files import read_case
 from vesuv.data.case_paths import CasePaths
 from vesuv.data.components import label_components
-from vesuv.data.labels import ValueCounts, count_values
+from vesuv.data.labels import ValueCounts, count_values, whole_numbers
 from vesuv.data.moments import refuse_invalid
 from vesuv.data.preparation import prefix_message
 from vesuv.data.records import LabelValue, PositiveCount, PositiveLength, Record
@@ -166,7 +166,8 @@ def _check_channels(cases: Sequence[_CaseSurvey], ids: Sequence[str]) -> None:
 
 def _survey_case(files: CasePaths, *, measure_parts: bool) -> _CaseSurvey:
     case = read_case(files)
-    label = _whole_numbers(case.label, str(files.label))
+    with prefix_message(str(files.label)):
+        label = whole_numbers(case.label)
     if case.image.dtype.kind == "f":
         with prefix_message(", ".join(map(str, files.images))):
             refuse_invalid(int(np.count_nonzero(~np.isfinite(case.image))), case.image.size)
@@ -195,17 +196,6 @@ def _survey_case(files: CasePaths, *, measure_parts: bool) -> _CaseSurvey:
         thickness={value: thickness(mask) for value, mask in masks.items()},
         num_pieces={value: label_components(mask, 26)[1] for value, mask in masks.items()},
     )
-
-
-def _whole_numbers(label: Array, name: str) -> Array:
-    if label.dtype.kind != "f":
-        return label
-    if not (np.isfinite(label).all() and np.array_equal(np.rint(label), label)):
-        raise InputError(
-            f"{name}: a label holds whole numbers, found fractions, NaN or infinite; "
-            "export it again with nearest neighbours"
-        )
-    return label.astype(np.int64)
 
 
 def _central_masks(label: Array, values: list[int]) -> dict[int, Mask]:
