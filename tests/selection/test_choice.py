@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from pydantic import ValidationError
 
@@ -48,7 +50,62 @@ def test_the_smallest_gap_wins_when_none_is_within_the_tolerance() -> None:
     chosen, why = _select(candidates, SelectionConfig(tolerance=0.02))
 
     assert chosen.checkpoint == "last"
-    assert "none is within the tolerance of 2.00%" in why
+    assert (
+        "(1 of 2) whose foreground fraction is off by at most 15.00% a case (1.5 times the "
+        "smallest error, 10.00%; none is within the tolerance of 2.00%). It predicts 10.00% "
+        "foreground, labels hold 10.00%, off by 10.00% a case."
+    ) in why
+
+
+def test_hardly_less_error_does_not_beat_far_more_dice_where_none_is_within_the_tolerance() -> None:
+    candidates = [_choice("blurred", 0.5, 0.1100, 0.30), _choice("sharp", 0.5, 0.1101, 0.82)]
+
+    chosen, why = _select(candidates, SelectionConfig(tolerance=0.02))
+
+    assert chosen.checkpoint == "sharp"
+    assert why.startswith("sharp at threshold 0.5: the highest Dice, 0.8200, of the choices (2 of")
+    assert why.endswith("off by 11.01% a case.")
+
+
+@pytest.mark.parametrize(
+    ("gap", "fact"), [(0.0199, "it is close to"), (0.0200, "it is close to"), (0.0201, "none is")]
+)
+def test_the_choice_is_the_same_on_both_sides_of_the_tolerance(gap: float, fact: str) -> None:
+    candidates = [_choice("blurred", 0.5, gap, 0.30), _choice("sharp", 0.5, 0.0202, 0.82)]
+
+    chosen, why = _select(candidates, SelectionConfig(tolerance=0.02))
+
+    assert chosen.checkpoint == "sharp"
+    assert f"1.5 times the smallest error, {gap:.2%}; {fact}" in why
+
+
+def test_the_error_that_is_allowed_grows_evenly_with_the_smallest_error() -> None:
+    steps = [step / 1000 for step in range(100)]
+
+    def allowed(smallest: float) -> float:
+        """The error of the choice where more error means more Dice."""
+        candidates = [_choice("best", 0.5, step, dice=step) for step in steps if step >= smallest]
+        return rank(candidates, SelectionConfig(tolerance=0.02))[0].gap
+
+    limits = [allowed(smallest) for smallest in steps[:60]]
+
+    assert limits[:14] == [0.02] * 14
+    assert limits[40] == pytest.approx(0.06)
+    differences = [after - before for before, after in itertools.pairwise(limits)]
+    assert min(differences) >= 0 and max(differences) < 0.0021
+
+
+def test_without_a_choice_in_the_band_dice_decides_among_those_that_come_about_as_near() -> None:
+    candidates = [
+        _choice("blurred", 0.5, gap=0.01, dice=0.30, predicted=0.300),
+        _choice("sharp", 0.5, gap=0.01, dice=0.82, predicted=0.299),
+        _choice("far", 0.5, gap=0.01, dice=0.90, predicted=0.200),
+    ]
+
+    chosen, why = _select(candidates, SelectionConfig(band=(0.4, 0.5)))
+
+    assert chosen.checkpoint == "sharp"
+    assert "within the band of 40.00% to 50.00%; this one is off by 10.10%." in why
 
 
 def test_a_band_comes_first() -> None:

@@ -171,6 +171,37 @@ def test_no_class_is_spoiled_to_hide_the_error_of_another(
     assert (chosen.gap, chosen.dice) == (0.0, 1.0)
 
 
+def test_hardly_less_error_does_not_beat_far_more_dice_with_several_classes(
+    make_problem: Callable[..., SearchProblem], targets: Targets
+) -> None:
+    # Of 100 voxels 20 are of class one: "blurred" finds 10 of them among 32, "sharp" all among 33.
+    # Both find class two.
+    label = np.array([1] * 20 + [0] * 70 + [2] * 10)
+    blurred = np.array([1] * 10 + [0] * 10 + [1] * 22 + [0] * 48 + [2] * 10)
+    sharp = np.array([1] * 33 + [0] * 57 + [2] * 10)
+
+    def probs(classes: np.ndarray) -> np.ndarray:
+        one_hot = np.stack([classes == k for k in range(3)])
+        if targets.overlap:
+            one_hot = np.stack([one_hot[1] | one_hot[2], one_hot[2]])
+        return one_hot.astype(float).reshape(-1, 1, 1, 100)
+
+    problem = make_problem(
+        {"A": label, "B": label},
+        {name: dict.fromkeys("AB", probs(mask)) for name, mask in
+         (("blurred", blurred), ("sharp", sharp))},
+        thresholds=(0.5,),
+        targets=targets,
+    )  # fmt: skip
+
+    result = search_classes(problem)
+
+    assert [choice.checkpoint for choice in result.ranking] == ["sharp", "blurred"]
+    assert [choice.gap for choice in result.ranking] == pytest.approx([0.13, 0.12])
+    assert [one.rest_scores.checkpoint for one in result.nested] == ["sharp", "sharp"]
+    assert "none is within the tolerance of 2.00%" in result.why
+
+
 def test_each_class_gets_a_chain_of_its_own(make_problem: Callable[..., SearchProblem]) -> None:
     # two pieces of class one are right; of class two only the larger is
     label = [1, 1, 0, 1, 0, 2, 2, 2, 0, 0]

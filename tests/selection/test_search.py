@@ -5,7 +5,7 @@ import pytest
 
 from vesuv.config.postprocess import read_chain
 from vesuv.selection.search import search
-from vesuv.selection.summary import group_scores, margin, nested_estimate
+from vesuv.selection.summary import group_scores, margin, nested_estimate, selection_summary
 
 SPECKS = read_chain([{"name": "remove_small", "voxels": 3}], "test")
 # thresholds 0.3 and 0.7 cut two voxels and one; A has two in truth, B one
@@ -232,3 +232,26 @@ def test_progress_counts_up_to_all(make_problem) -> None:
     search(problem, lambda done, total: told.append((done, total)))
 
     assert told == [(1, 2), (2, 2)]
+
+
+def test_no_nested_choice_prefers_a_wrong_mask_for_hardly_less_error(make_problem) -> None:
+    # Of 100 voxels 20 are labelled: "blurred" finds 10 of them among 32, "sharp" all among 33.
+    label = [1] * 20 + [0] * 80
+    blurred = [0.9] * 10 + [0.1] * 10 + [0.9] * 22 + [0.1] * 58
+    sharp = [0.9] * 33 + [0.1] * 67
+    problem = make_problem(
+        {"A": label, "B": label},
+        {
+            name: {"A": probs, "B": probs}
+            for name, probs in (("blurred", blurred), ("sharp", sharp))
+        },
+        thresholds=(0.5,),
+    )
+
+    result = search(problem)
+
+    assert [choice.checkpoint for choice in result.ranking] == ["sharp", "blurred"]
+    assert [one.rest_scores.checkpoint for one in result.nested] == ["sharp", "sharp"]
+    estimate = nested_estimate(result.nested, "case")
+    assert (estimate["dice"], estimate["gap"]) == pytest.approx((40 / 53, 0.13))
+    assert "none is within the tolerance of 2.00%" in selection_summary(result)["why"]

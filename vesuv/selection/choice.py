@@ -14,6 +14,10 @@ from vesuv.config.postprocess import Chain, plain_chain
 from vesuv.config.training import SelectionConfig
 from vesuv.inference.masks import EVEN_THRESHOLD, ClassCut
 
+NEAR = 1.5
+"""Errors of up to this many times the smallest one count as equally small, so that Dice decides
+where hardly any choice, or none, is within the tolerance."""
+
 ClassCuts = tuple[tuple[str, ClassCut], ...]
 """Class or region -> threshold and post-processing, as pairs."""
 
@@ -117,21 +121,24 @@ class Choice(Candidate):
 def rank(candidates: Sequence[Choice], config: SelectionConfig) -> list[Choice]:
     """Order choices, best first.
 
-    1. With `band`: choices whose predicted fraction lies inside it come first, then the others by
-       their distance to it.
-    2. Among these, choices with a gap of at most `tolerance` come first, in the order of the
-       objective: the highest Dice or leaderboard score. The others follow by their gap. Of several
-       classes the largest gap counts, so that the tolerance holds for each. With the
-       objective "distribution" the gap alone decides.
+    1. With `band`: choices whose predicted fraction lies inside it come first. Where none does,
+       those come first whose distance to it is at most `NEAR` times the smallest.
+    2. Among these, choices with a gap of at most `tolerance`, or of `NEAR` times the smallest gap
+       where that is more, come first, in the order of the objective: the highest Dice or
+       leaderboard score. The others follow by their gap. Of several classes the largest gap
+       counts, so that the tolerance holds for each. With the objective "distribution" the gap
+       alone decides.
     3. Ties are decided by the other measure, then by the threshold nearest one half, then by the
        order of `candidates`.
     """
+    limits = _Limits.of(candidates, config)
 
     def key(choice: Choice) -> tuple[float, ...]:
         thresholds = [cut.threshold for cut in choice.cuts if cut.threshold is not None]
         from_half = max((abs(value - EVEN_THRESHOLD) for value in thresholds), default=0.0)
         distance = _distance_to_band(choice, config)
-        if config.objective != "distribution" and choice.gap <= config.tolerance:
+        distance = 0.0 if distance <= limits.distance else distance
+        if config.objective != "distribution" and choice.gap <= limits.gap:
             return distance, 0.0, -_score(choice, config), choice.gap, from_half
         return distance, 1.0, choice.gap, -_score(choice, config), from_half
 
@@ -140,10 +147,8 @@ def rank(candidates: Sequence[Choice], config: SelectionConfig) -> list[Choice]:
 
 def explain(ranking: Sequence[Choice], config: SelectionConfig) -> str:
     """Return the reason why `rank` puts the first choice first, in sentences."""
-    best = ranking[0]
-    distance = _distance_to_band(best, config)
-    in_band = [choice for choice in ranking if _distance_to_band(choice, config) == distance]
-    matching = [choice for choice in in_band if choice.gap <= config.tolerance]
+    best, limits = ranking[0], _Limits.of(ranking, config)
+    in_band = [choice for choice in ranking if _distance_to_band(choice, config) <= limits.distance]
     name = "Dice" if config.objective in ("dice", "distribution") else "leaderboard score"
     name = f"mean {name}" if best.classes else name
     fraction = "fraction of every class" if best.classes else "foreground fraction"
@@ -153,18 +158,48 @@ def explain(ranking: Sequence[Choice], config: SelectionConfig) -> str:
             f"the smallest error of the {fraction} among {len(in_band)} choices; its "
             f"{name} is {value}"
         )
-    elif matching:
-        rule = (
-            f"the highest {name}, {value}, of the choices ({len(matching)} of {len(ranking)}) "
-            f"whose {fraction} is off by at most {config.tolerance:.2%} a case"
-        )
     else:
+        num_near = sum(choice.gap <= limits.gap for choice in in_band)
         rule = (
-            f"the smallest error of the {fraction} among {len(in_band)} choices; none is "
-            f"within the tolerance of {config.tolerance:.2%} a case; its {name} is {value}"
+            f"the highest {name}, {value}, of the choices ({num_near} of {len(ranking)}) "
+            f"whose {fraction} is off by at most {limits.gap:.2%} a case"
+            f"{_tolerance_note(in_band, limits, config)}"
         )
-    band = _band_note(config, distance, len(in_band), len(ranking))
+    band = _band_note(config, best, in_band, len(ranking))
     return f"{best}: {rule}. {_fractions_text(best)}{band}"
+
+
+@dataclass(frozen=True)
+class _Limits:
+    """Largest errors of the choices that the objective ranks."""
+
+    distance: float
+    """Distance to the band."""
+    gap: float
+
+    @classmethod
+    def of(cls, candidates: Sequence[Choice], config: SelectionConfig) -> _Limits:
+        distances = [_distance_to_band(choice, config) for choice in candidates]
+        distance = NEAR * min(distances, default=0.0)
+        gaps = [
+            choice.gap
+            for choice, value in zip(candidates, distances, strict=True)
+            if value <= distance
+        ]
+        return cls(distance, max(config.tolerance, NEAR * min(gaps, default=0.0)))
+
+
+def _tolerance_note(choices: Sequence[Choice], limits: _Limits, config: SelectionConfig) -> str:
+    """Say why choices beyond the tolerance are compared, where they are."""
+    if limits.gap <= config.tolerance:
+        return ""
+    nearest = min(choice.gap for choice in choices)
+    is_within = nearest <= config.tolerance
+    fact = "it is close to" if is_within else "none is within"
+    return (
+        f" ({NEAR:g} times the smallest error, {nearest:.2%}; {fact} the tolerance of "
+        f"{config.tolerance:.2%})"
+    )
 
 
 def _fractions_text(best: Choice) -> str:
@@ -196,10 +231,11 @@ def _distance_to_band(choice: Choice, config: SelectionConfig) -> float:
     return max(low - choice.predicted_fraction, choice.predicted_fraction - high, 0.0)
 
 
-def _band_note(config: SelectionConfig, distance: float, num_inside: int, num: int) -> str:
+def _band_note(config: SelectionConfig, best: Choice, in_band: Sequence[Choice], num: int) -> str:
     if config.band is None:
         return ""
     band = f"{config.band[0]:.2%} to {config.band[1]:.2%}"
+    distance = _distance_to_band(best, config)
     if distance > 0.0:
-        return f" No choice predicts within the band of {band}; this one comes nearest."
-    return f" Choices within the band of {band}: {num_inside} of {num}."
+        return f" No choice predicts within the band of {band}; this one is off by {distance:.2%}."
+    return f" Choices within the band of {band}: {len(in_band)} of {num}."
