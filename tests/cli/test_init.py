@@ -118,7 +118,7 @@ def test_labels_and_layout_of_the_kaggle_folder(tmp_path: Path, run: Run) -> Non
     assert config.data.layout == "kaggle"
     assert config.labels.classes == {"background": 0, "surface": 1}
     assert config.labels.ignore == 2
-    assert (config.data.folds.num, config.data.folds.by) == (2, "stratified")
+    assert (config.data.folds.num, config.data.folds.by) == (4, "stratified")
     assert config.runtime.max_minutes == 2.0
 
 

@@ -15,6 +15,7 @@ from vesuv.config import Config
 from vesuv.config.data import FoldsConfig
 from vesuv.data.builder import open_or_prepare_store, prepare
 from vesuv.data.case_paths import CasePaths
+from vesuv.data.content_digests import read_digests
 from vesuv.data.store import Store
 from vesuv.errors import InputError, InputErrors
 
@@ -84,6 +85,34 @@ def test_an_up_to_date_store_is_reused(tiny_config: Config) -> None:
     again = prepare(tiny_config)
 
     assert (again.path / "store.json").stat().st_mtime_ns == made
+
+
+def test_a_store_fits_raw_files_that_were_only_touched(own_data: Config) -> None:
+    made = prepare(own_data)
+    raw = sorted(path for path in Path(own_data.data.root).rglob("*") if path.is_file())
+    for file in raw:
+        os.utime(file, ns=(5, 5))
+
+    assert open_or_prepare_store(own_data) == made
+
+    noted = read_digests(made.path)
+    assert len(noted.digests) == len(noted.stamps) == len(raw) == 9  # 4 cases and train.csv
+    assert prepare(own_data, overwrite=True).path == made.path  # digests.json is its own file
+
+
+def test_a_store_of_a_former_version_has_no_digests_and_compares_times(own_data: Config) -> None:
+    made = prepare(own_data)
+    (made.path / "digests.json").unlink()
+    os.utime(Path(own_data.data.root) / "train.csv", ns=(5, 5))
+
+    with pytest.raises(InputError, match=r"raw file train\.csv changed since it was made; prepare"):
+        open_or_prepare_store(own_data)
+
+
+def test_the_parts_of_a_volume_share_its_digest(own_data: Config) -> None:
+    made = prepare(with_data(own_data, parts=2))
+
+    assert len(read_digests(made.path).digests) == 9
 
 
 def test_folds_that_are_missing_are_drawn_for_an_up_to_date_store(tiny_config: Config) -> None:
@@ -256,7 +285,7 @@ def test_a_full_disk_ends_at_once_and_leaves_nothing(
     def full(files: CasePaths, config: Config, folder: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("vesuv.data.store_builder.prepare_case", full)
+    monkeypatch.setattr("vesuv.data.case_builder.prepare_case", full)
 
     with pytest.raises(InputError, match=r"store: cannot be written \(No space left on device\)"):
         prepare(tiny_config, workers=1)

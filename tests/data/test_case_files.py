@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from vesuv.config import Config, check
+from vesuv.data.case_builder import prepare_case
 from vesuv.data.case_files import read_case
 from vesuv.data.case_paths import CasePaths
 from vesuv.data.labels import IGNORE
 from vesuv.data.store import StoredCase, case_path, open_case
-from vesuv.data.store_builder import prepare_case
 from vesuv.errors import InputError
 from vesuv.io.formats import write
 

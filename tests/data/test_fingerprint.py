@@ -8,8 +8,18 @@ from typing import Any
 import pytest
 
 from vesuv.config import Config, check
-from vesuv.data.fingerprint import check_fits, fingerprint, settings_of, sources_of
+from vesuv.data.content_digests import DigestRecord, content_digest
+from vesuv.data.fingerprint import (
+    check_fits,
+    fingerprint,
+    settings_of,
+    source_paths,
+    sources_of,
+    stamp,
+    unchanged_digest,
+)
 from vesuv.data.layouts import find_cases
+from vesuv.data.records import write_record
 from vesuv.errors import InputError, InputErrors
 
 
@@ -33,7 +43,7 @@ def raw(tmp_path: Path) -> Path:
 
 
 def sources(root: Path) -> dict[str, list[int | str]]:
-    return sources_of(root, find_cases(config(root).data))
+    return sources_of(source_paths(root, find_cases(config(root).data)))
 
 
 def fits(made: Path, asked: Config) -> None:
@@ -152,6 +162,116 @@ def test_a_changed_a_new_and_a_lost_file_are_named(raw: Path) -> None:
     (raw / "l/c.tif").touch()
     with pytest.raises(InputError, match=r"raw file i/c\.tif appeared and 3 more differ"):
         check_fits(Path("store"), made, before, config(raw))
+
+
+@pytest.fixture
+def digested(raw: Path, tmp_path: Path) -> Path:
+    """A store with digests of the raw files, which get other times."""
+    paths = source_paths(raw, find_cases(config(raw).data))
+    digests = {name: content_digest(path) for name, path in paths.items()}
+    (tmp_path / "store").mkdir()
+    write_record(tmp_path / "store" / "digests.json", DigestRecord(digests=digests))
+    return tmp_path / "store"
+
+
+def touch(root: Path) -> None:
+    for number, file in enumerate(sorted(root.rglob("*.*"))):
+        os.utime(file, ns=(number, number))
+
+
+def test_files_that_were_only_touched_are_compared_once(
+    raw: Path, digested: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, before, notes = settings_of(config(raw)), sources(raw), list[str]()
+    touch(raw)
+
+    check_fits(digested, made, before, config(raw), notes.append)
+    monkeypatch.setattr("vesuv.data.fingerprint.content_digest", None)
+    check_fits(digested, made, before, config(raw), notes.append)
+
+    (note,) = notes
+    assert note.endswith("contents of 4 raw files (2.8e-08 GB), because their times differ")
+
+
+def test_a_copy_with_other_times_fits_where_it_lies(
+    raw: Path, digested: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(raw, tmp_path / "copy", copy_function=shutil.copyfile)
+    touch(tmp_path / "copy")
+
+    check_fits(digested, settings_of(config(raw)), sources(raw), config(tmp_path / "copy"))
+
+
+def test_an_edit_that_keeps_the_size_is_found_among_touched_files(
+    raw: Path, digested: Path
+) -> None:
+    made, before = settings_of(config(raw)), sources(raw)
+    (raw / "l/a.tif").write_text("l/b.tif")
+    touch(raw)
+
+    for _ in range(2):  # nothing was noted by the first
+        with pytest.raises(InputError, match=r"raw file l/a\.tif changed since it was made; prep"):
+            check_fits(digested, made, before, config(raw))
+
+
+def test_an_edit_after_the_times_were_noted_is_found(raw: Path, digested: Path) -> None:
+    made, before = settings_of(config(raw)), sources(raw)
+    touch(raw)
+    check_fits(digested, made, before, config(raw))
+    (raw / "l/a.tif").write_text("l/b.tif")
+
+    with pytest.raises(InputError, match=r"raw file l/a\.tif changed since it was made; prepare"):
+        check_fits(digested, made, before, config(raw))
+
+
+def test_contents_are_not_read_where_another_file_differs_anyway(
+    raw: Path, digested: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, before = settings_of(config(raw)), sources(raw)
+    touch(raw)
+    (raw / "i/b.tif").write_text("longer than before")
+    monkeypatch.setattr("vesuv.data.fingerprint.content_digest", None)
+
+    with pytest.raises(InputError, match=r"raw file i/b\.tif changed since it was made; prepare"):
+        check_fits(digested, made, before, config(raw))
+
+
+def test_a_read_only_store_is_compared_at_each_start(
+    raw: Path, digested: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise InputError("read-only file system")
+
+    monkeypatch.setattr("vesuv.data.fingerprint.write_record", refuse)
+    made, before, notes = settings_of(config(raw)), sources(raw), list[str]()
+    touch(raw)
+
+    for _ in range(2):
+        check_fits(digested, made, before, config(raw), notes.append)
+
+    assert len(notes) == 2
+
+
+def test_a_touched_folder_of_chunks_is_compared_too(
+    raw: Path, chunks: list[Path], tmp_path: Path
+) -> None:
+    made, before = settings_of(config(raw)), sources(raw)
+    digests = {"i/z.zarr": content_digest(raw / "i/z.zarr")}
+    write_record(tmp_path / "digests.json", DigestRecord(digests=digests))
+    os.utime(chunks[0], ns=(6, 6))
+    check_fits(tmp_path, made, before, config(raw))
+
+    chunks[0].write_text("voxels X")
+    with pytest.raises(InputError, match=r"raw file i/z\.zarr changed since it was made"):
+        check_fits(tmp_path, made, before, config(raw))
+
+
+def test_a_file_that_changes_while_it_is_read_has_no_digest(raw: Path) -> None:
+    file = raw / "i/a.tif"
+
+    assert unchanged_digest(file, stamp(file)) == content_digest(file)
+    assert unchanged_digest(file, [7, 1]) is None
+    assert unchanged_digest(raw / "none", [7, 1]) is None
 
 
 def test_other_data_elsewhere_are_refused_by_both_roots(raw: Path, tmp_path: Path) -> None:

@@ -16,11 +16,11 @@ from vesuv.data.store import Store
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a process of its own")
 
 
-# Renames: the four cases, summary and index, the former store aside, the new one in its place, and
-# the former one to a name under which it is deleted.
+# Renames: the four cases, summary, digests and index, the former store aside, the new one in its
+# place, and the former one to a name under which it is deleted.
 @pytest.mark.parametrize(
     ("number", "done"),
-    [(1, True), (6, False), (7, False), (7, True), (8, False), (8, True), (9, False), (9, True)],
+    [(1, True), (7, False), (8, False), (8, True), (9, False), (9, True), (10, False), (10, True)],
 )
 def test_a_store_is_whole_wherever_its_making_is_killed(
     tiny_data: Path, tmp_path: Path, number: int, done: bool
@@ -39,5 +39,5 @@ def test_a_store_is_whole_wherever_its_making_is_killed(
     assert prepare(load_config(config_file)) == before == Store.open(before.path)
     assert folds.read_text().startswith("# edited\n")
     is_former = (before.path / "store.json").stat().st_ino == former_file
-    assert is_former == ((number, done) < (8, True))
+    assert is_former == ((number, done) < (9, True))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["errors.txt", "store", "tiny.yaml"]

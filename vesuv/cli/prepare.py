@@ -95,7 +95,7 @@ def open_or_prepare(config: Config) -> Store:
     """
     if not is_prepared(config):
         return _prepare(config, table=False)
-    store = open_matching_store(config)
+    store = open_matching_store(config, lambda note: console().print(note))
     _warn_of_large_patch(store, config, console())
     return store
 

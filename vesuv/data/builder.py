@@ -51,7 +51,7 @@ def prepare(
     path = store_path(config)
     _check_apart(path, config)
     if not overwrite and not has_temporaries(path.resolve()) and is_prepared(config):
-        store = open_matching_store(config)
+        store = open_matching_store(config, notes)
         if store.summary.patch_size == config.sampling.patch_size:
             return _with_folds(store, config)  # without the lock: the folder may be read-only
     if overwrite or not (has_temporaries(path.resolve()) or is_prepared(config)):
@@ -59,7 +59,7 @@ def prepare(
     with _store_lock(path, notes):
         if is_prepared(config):
             if not overwrite:
-                store = _update_patch_size(open_matching_store(config), config)
+                store = _update_patch_size(open_matching_store(config, notes), config)
                 return _with_folds(store, config)
             check_only_store(path)
         return _with_folds(build_store(config, path, workers, progress, notes), config)
@@ -91,7 +91,7 @@ def check_preparation(
     _check_apart(path, config)
     if is_prepared(config):
         if not overwrite:
-            open_matching_store(config)
+            open_matching_store(config, notes)
             return []
         check_only_store(path)
     check_root(config.data)
@@ -150,14 +150,18 @@ def check_recorded_store(config: Config, run: Path) -> None:
         )
 
 
-def open_matching_store(config: Config) -> Store:
+def open_matching_store(config: Config, notes: Say = silent) -> Store:
     """Open an existing store and check that it matches the configuration.
+
+    Args:
+        config: The whole configuration.
+        notes: Called with a sentence where the contents of raw files have to be compared.
 
     Raises:
         InputErrors: The store is damaged, or was made from other settings or data.
     """
     store = Store.open(store_path(config))
-    check_fits(store.path, store.settings, store.sources, config)
+    check_fits(store.path, store.settings, store.sources, config, notes)
     attributes = (case.attributes for case in store.cases.values())
     faults = channel_faults(attributes, config.model.written_channels)
     if faults:

@@ -39,7 +39,7 @@ SUMMARY = "summary.json"
 FORMER_SUMMARY = "census.json"
 """Name of the summary in older stores."""
 _OWN_FILE = re.compile(
-    r"store\.json|summary\.json|census\.json|folds(\.former)?\.yaml|cases/[^/]+\.zarr/(zarr\.json|"
+    r"(store|summary|census|digests)\.json|folds(\.former)?\.yaml|cases/[^/]+\.zarr/(zarr\.json|"
     r"(image|label|native_label|blocks)/(zarr\.json|c/0/0/0(/0)?))"
 )
 """Matches the files of a store, relative to its folder."""

@@ -4,39 +4,38 @@ from __future__ import annotations
 
 import os
 import shutil
-import threading
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from vesuv.config import Config
-from vesuv.data.case_files import LazyCase, file_names, read_case
+from vesuv.data.case_builder import Plan, SourceDigests, prepare_cases, read_prepared
 from vesuv.data.case_paths import CasePaths
-from vesuv.data.case_size import open_if_large
-from vesuv.data.cubes import cube_notes, with_origin
-from vesuv.data.fingerprint import Settings, Sources, fingerprint, settings_of, sources_of
+from vesuv.data.content_digests import FILE as DIGESTS
+from vesuv.data.cubes import cube_notes
+from vesuv.data.fingerprint import (
+    Settings,
+    Sources,
+    fingerprint,
+    settings_of,
+    source_paths,
+    sources_of,
+)
 from vesuv.data.folds import FILE as FOLDS_FILE
 from vesuv.data.folds import FORMER_FILE as FORMER_FOLDS_FILE
 from vesuv.data.folds import read_folds
-from vesuv.data.large_case import check_large_case, num_parts_of, prepare_large_case
+from vesuv.data.large_case import check_large_case
 from vesuv.data.layouts import scan_cases
 from vesuv.data.nnunet import check_dataset_json, dataset_notes
-from vesuv.data.preparation import (
-    CaseOutline,
-    channel_faults,
-    dataset_faults,
-    prepare_arrays,
-)
-from vesuv.data.records import VERSION, CaseAttributes, IndexRecord, write_record
+from vesuv.data.preparation import CaseOutline, channel_faults, dataset_faults
+from vesuv.data.records import VERSION, IndexRecord, write_record
 from vesuv.data.splits import read_splits, splits_file
 from vesuv.data.statistics import merge_statistics
-from vesuv.data.store import INDEX, SUMMARY, Store, StoredCase, case_path, write_case
+from vesuv.data.store import INDEX, SUMMARY, Store, StoredCase
 from vesuv.data.summary import summarise_cases
-from vesuv.data.unlabelled import read_unlabelled
 from vesuv.errors import InputError, InputErrors
 from vesuv.io.atomic import atomic_replace, catch_write_errors
-from vesuv.types import Array, Progress, Say
+from vesuv.types import Progress, Say
 
 _MAX_WORKERS = 8
 """Upper bound of threads; more would wait for the disk."""
@@ -62,8 +61,8 @@ def build_store(
         InputErrors: Every case that cannot be used, one sentence each; `path` is unchanged.
     """
     files, faults = _scan(config, notes)
-    sources = sources_of(Path(config.data.root), files)
-    raw = RawData(files, settings_of(config), sources, faults)
+    paths = source_paths(Path(config.data.root), files)
+    raw = RawData(files, settings_of(config), sources_of(paths), faults, paths)
     return write_store(config, raw, path, workers, progress, notes)
 
 
@@ -76,12 +75,14 @@ class RawData:
         settings: Settings that the store depends on.
         sources: Stamps of the files.
         faults: Faults of incomplete cases, one sentence each.
+        paths: Paths of the files whose contents get a digest.
     """
 
     files: Sequence[CasePaths]
     settings: Settings
     sources: Sources
     faults: Sequence[str] = ()
+    paths: Mapping[str, Path] = field(default_factory=dict)
 
 
 def write_store(
@@ -95,10 +96,11 @@ def write_store(
     """Prepare every case of some files, see `build_store`."""
     files, faults = raw.files, list(raw.faults)
     workers = workers or min(_cores(), _MAX_WORKERS)
-    plan = _Plan.of(files, config, min(workers, len(files) or 1), progress, notes)
+    plan = Plan.of(files, config, min(workers, len(files) or 1), progress, notes)
     with catch_write_errors(path), atomic_replace(path.resolve()) as folder:
         folder.mkdir()
-        cases, case_faults = _prepare_cases(files, config, folder, workers, plan)
+        digests = SourceDigests(raw.paths, raw.sources)
+        cases, case_faults = prepare_cases(files, config, folder, workers, plan, digests)
         attributes = [case.attributes for case in cases]
         for note in cube_notes(attributes, config.labels.ignore):
             notes(note)
@@ -107,6 +109,7 @@ def write_store(
             raise InputErrors(sorted(faults))
         summary = summarise_cases(cases, config.labels, config.sampling.patch_size)
         write_record(folder / SUMMARY, summary)
+        write_record(folder / DIGESTS, digests.record())
         write_record(folder / INDEX, _index(cases, raw.settings, raw.sources))
         ids = [case.id for case in attributes if case.cut_from is None]
         _copy_folds(path / FOLDS_FILE, folder, ids, config, notes)
@@ -120,13 +123,13 @@ def check_cases(config: Config, progress: Progress, notes: Say) -> list[CasePath
         InputErrors: Every case that cannot be used, one sentence each.
     """
     files, faults = _scan(config, notes)
-    plan = _Plan.of(files, config, 1, progress, notes)
+    plan = Plan.of(files, config, 1, progress, notes)
     outlines: list[CaseOutline] = []
     for one in files:
         try:
             volumes = plan.large.get(one.id)
             if volumes is None:
-                outlines.append(_read_prepared(one, config)[0])
+                outlines.append(read_prepared(one, config)[0])
                 plan.finish_part()
             else:
                 outlines.append(
@@ -163,12 +166,6 @@ def _scan(config: Config, notes: Say) -> tuple[list[CasePaths], list[str]]:
     return files, faults
 
 
-def _read_prepared(files: CasePaths, config: Config) -> tuple[CaseAttributes, dict[str, Array]]:
-    case = read_case(files) if files.fill is None else read_unlabelled(files)
-    attributes, arrays = prepare_arrays(case, config.labels, config.data.spacing, file_names(files))
-    return (with_origin(attributes, files.cube) if files.cube else attributes), arrays
-
-
 def _index(cases: Sequence[StoredCase], settings: Settings, sources: Sources) -> IndexRecord:
     return IndexRecord(
         version=VERSION,
@@ -178,102 +175,6 @@ def _index(cases: Sequence[StoredCase], settings: Settings, sources: Sources) ->
         cases=[case.id for case in cases],
         dataset_statistics=merge_statistics(case.statistics for case in cases),
     )
-
-
-def prepare_case(files: CasePaths, config: Config, store: Path) -> StoredCase:
-    """Read, check, encode, resample, measure and write one case.
-
-    Args:
-        files: Its files, with a label.
-        config: Sections data and labels are used.
-        store: Folder of the store.
-
-    Raises:
-        InputError: A file cannot be used; the message names it and the reason.
-    """
-    attributes, arrays = _read_prepared(files, config)
-    return write_case(case_path(store, files.id), attributes, arrays)
-
-
-@dataclass
-class _Plan:
-    """Which cases are prepared part by part, and how many parts there are in all."""
-
-    large: dict[str, LazyCase]
-    """Case id -> its volumes."""
-    num_parts: int
-    """Parts of the large cases, and one for each other case."""
-    progress: Progress
-    num_finished: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    @classmethod
-    def of(
-        cls,
-        files: Sequence[CasePaths],
-        config: Config,
-        num_workers: int,
-        progress: Progress,
-        notes: Say,
-    ) -> _Plan:
-        spacing = config.data.spacing
-        large, num_parts = {}, 0
-        for one in files:
-            volumes = None if one.cube else open_if_large(one, spacing, 1 / num_workers)
-            if volumes is None:
-                num_parts += 1
-                continue
-            large[one.id] = volumes
-            num_case_parts = num_parts_of(volumes, spacing)
-            num_parts += num_case_parts
-            edges = "x".join(map(str, volumes.label.shape[1:]))
-            notes(f"case {one.id}: {edges} voxels are prepared in {num_case_parts} parts")
-        return cls(large, num_parts, progress)
-
-    def finish_part(self) -> None:
-        """Report the progress; called by several threads."""
-        with self.lock:
-            self.num_finished += 1
-            self.progress(self.num_finished, self.num_parts)
-
-
-def _prepare_cases(
-    files: Sequence[CasePaths],
-    config: Config,
-    folder: Path,
-    workers: int,
-    plan: _Plan,
-) -> tuple[list[StoredCase], list[str]]:
-    """Prepare cases in threads: decoding and counting release the interpreter lock.
-
-    Returns:
-        The prepared cases, sorted by id, and one sentence for each fault of the others.
-    """
-    cases: list[StoredCase] = []
-    faults: list[str] = []
-
-    def start(pool: ThreadPoolExecutor, one: CasePaths) -> Future[StoredCase]:
-        volumes = plan.large.get(one.id)
-        if volumes is None:
-            return pool.submit(prepare_case, one, config, folder)
-        path, spacing = case_path(folder, one.id), config.data.spacing
-        return pool.submit(
-            prepare_large_case, volumes, config.labels, spacing, path, plan.finish_part
-        )
-
-    with ThreadPoolExecutor(workers) as pool:
-        tasks = {start(pool, one): one.id for one in files}
-        try:
-            for task in as_completed(tasks):
-                try:
-                    cases.append(task.result())
-                except InputError as fault:
-                    faults += fault.faults if isinstance(fault, InputErrors) else [str(fault)]
-                if tasks[task] not in plan.large:
-                    plan.finish_part()
-        finally:  # on Ctrl-C or a full disk: cancel the remaining cases
-            pool.shutdown(wait=True, cancel_futures=True)
-    return sorted(cases, key=lambda case: case.id), faults
 
 
 def _copy_folds(file: Path, folder: Path, ids: Sequence[str], config: Config, notes: Say) -> None:
