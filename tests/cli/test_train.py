@@ -47,6 +47,18 @@ def test_a_dry_run_refuses_what_training_would_refuse(mine: Path, refused: Refus
     assert list(mine.parent.iterdir()) == [mine]
 
 
+@pytest.mark.parametrize("switch", [("--dry-run",), ()])
+def test_a_fold_that_is_not_there_is_refused_before_anything_is_prepared(
+    mine: Path, refused: Refused, switch: tuple[str, ...]
+) -> None:
+    error = refused("train", "--config", mine, "--fold", 9, *switch)
+
+    assert error.splitlines()[-1].startswith(
+        "error: --fold 9: folds go from 0 to 1 (data.folds.num"
+    )
+    assert list(mine.parent.iterdir()) == [mine]
+
+
 def test_a_run_prints_a_line_an_epoch_and_the_log_has_all(
     mine: Path, run: Run, capsys: Output
 ) -> None:

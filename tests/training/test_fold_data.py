@@ -7,14 +7,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from tests.conftest import tiny_tree
 from vesuv.config import Config, check
 from vesuv.data.builder import open_or_prepare_store
 from vesuv.data.case import Case
+from vesuv.data.folds import FILE
 from vesuv.data.preparation import prepare_in_memory
 from vesuv.errors import InputError
-from vesuv.training.fold_data import TrainingData, fold_data, with_channels
+from vesuv.training.fold_data import (
+    TrainingData,
+    check_fold_numbers,
+    fold_data,
+    with_channels,
+)
 
 
 def config_of(num: int = 2, **sections: Any) -> Config:
@@ -100,6 +107,33 @@ def test_fewer_cases_than_folds_are_refused_for_a_fold_and_fine_for_all() -> Non
     with pytest.raises(InputError, match="2 cases cannot be split into 3 folds"):
         fold_data(data, config, 0)
     assert len(fold_data(data, config, "all").train) == 2
+
+
+def test_a_fold_that_will_not_be_drawn_is_refused_before_the_preparation() -> None:
+    config = config_of(num=3)
+
+    check_fold_numbers(config, [0, 2, "all"])
+    with pytest.raises(InputError, match=r"--fold 3: folds go from 0 to 2 \(data\.folds\.num\)"):
+        check_fold_numbers(config, [0, 3])
+
+
+def test_a_fold_of_a_store_is_one_of_its_file_and_none_is_drawn_to_check_it(
+    tiny_config: Config,
+) -> None:
+    store = open_or_prepare_store(tiny_config)
+    file = store.path / FILE
+    drawn = yaml.safe_load(file.read_text())
+    first, *others = [case for fold in drawn["folds"] for case in fold]
+    file.write_text(yaml.safe_dump(drawn | {"folds": [[first], others[:1], others[1:]]}))
+
+    check_fold_numbers(tiny_config, [2], store)
+    with pytest.raises(InputError, match="--fold 3: folds go from 0 to 2"):
+        check_fold_numbers(tiny_config, [3], store)
+
+    file.unlink()
+    with pytest.raises(InputError, match="--fold 2: folds go from 0 to 1"):
+        check_fold_numbers(tiny_config, [2], store)
+    assert not file.exists()
 
 
 def two_channels(num: int = 2, **sections: Any) -> tuple[Config, TrainingData]:

@@ -37,7 +37,7 @@ from vesuv.report.page import NAME as PAGE
 from vesuv.runs.folder import RunFolder
 from vesuv.runtime.distributed import Group, join_processes
 from vesuv.runtime.machine import Machine, for_training, resolve
-from vesuv.training.fold_data import FoldName, TrainingData
+from vesuv.training.fold_data import FoldName, TrainingData, check_fold_numbers
 from vesuv.training.log_lines import epoch_line
 from vesuv.training.reporting import Listener, MetricsRow
 from vesuv.training.resumption import resumed_config
@@ -111,8 +111,10 @@ def train(
         if group.is_main:
             _print_settings(config, settings, runs[0] if resume else None, in_full=dry_run)
             if dry_run:
-                _print_plan(settings, runs)
+                _print_plan(settings, folds, runs)
                 return
+            if not is_prepared(settings):
+                check_fold_numbers(settings, folds)
             store = open_or_prepare(settings)
         if minutes is not None:
             changes = (*changes, *minutes_changes(config, changes, folds[0], minutes))
@@ -228,11 +230,12 @@ def _print_number_of_differences(config: str, settings: Config) -> None:
     console().print(f"{config}: {keys} from the defaults; --dry-run and the page list them")
 
 
-def _print_plan(settings: Config, runs: Sequence[RunFolder]) -> None:
+def _print_plan(settings: Config, folds: Sequence[FoldName], runs: Sequence[RunFolder]) -> None:
     """Print what would be read and written; the data are checked as far as their files' names."""
     out = console()
-    if is_prepared(settings):
-        store = open_matching_store(settings)
+    store = open_matching_store(settings) if is_prepared(settings) else None
+    check_fold_numbers(settings, folds, store)
+    if store is not None:
         out.print(f"would read: {store.path}, {len(store.cases)} cases")
     else:
         cases = find_cases(settings.data)

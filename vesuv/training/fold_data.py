@@ -12,7 +12,7 @@ import numpy as np
 
 from vesuv.config import Config
 from vesuv.data.case import PreparedCase
-from vesuv.data.folds import Folds, folds_of_file, load_folds, make_folds
+from vesuv.data.folds import FILE, Folds, folds_of_file, load_folds, make_folds
 from vesuv.data.preparation import channel_faults
 from vesuv.data.splits import DEFAULT, splits_file
 from vesuv.data.statistics import merge_statistics
@@ -88,6 +88,30 @@ class FoldData:
         """Whether any validation case is not trained on."""
         trained = {case.id for case in self.train}
         return any(case.id not in trained for case in self.validation)
+
+
+def check_fold_numbers(
+    config: Config, folds: Sequence[FoldName], store: Store | None = None
+) -> None:
+    """Refuse a number that no fold has, as far as it is known before folds are drawn or read.
+
+    Args:
+        config: The configuration.
+        folds: What the user asks for.
+        store: The prepared data; None: they will be prepared.
+
+    Raises:
+        InputError: No such fold.
+    """
+    section = config.data.folds
+    if store is not None and (store.path / FILE).is_file():
+        known = TrainingData.of_store(store, config).folds
+    elif splits_file(config.data) is None:
+        known = Folds((), ((),) * section.num, section.num)  # as many as will be drawn
+    else:
+        return
+    for fold in folds:
+        known.split(fold)
 
 
 def fold_data(data: TrainingData, config: Config, fold: FoldName) -> FoldData:
