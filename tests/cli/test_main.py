@@ -118,7 +118,7 @@ def test_an_option_takes_several_values(words: tuple[str, ...], changes: tuple[s
         ("predict --input a --output b --views all --views none", "is given twice"),
         ("predict --input a --output b --postprocess all", "--postprocess"),
         ("phantom --output a --size 3", "Must be >= 32"),
-        ("tran --config a", 'Did you mean "train"?'),
+        ("tran --config a", 'error: Unknown command "tran". Did you mean "train"? see --help'),
     ],
 )
 def test_what_was_not_meant_is_refused(refused: Refused, words: str, sentence: str) -> None:

@@ -171,7 +171,7 @@ def _program(called: Path) -> str:
 
 def _sentence(fault: CycloptsError) -> str:
     see = f"see {command(fault.command_chain[0], '--help') if fault.command_chain else '--help'}"
-    text = " ".join(str(fault).split()).rstrip(".")
+    text = " ".join(str(fault).split()).partition(" Available commands")[0].rstrip(".")
     if isinstance(fault, RepeatArgumentError):
         return f"{fault.token.keyword}: is given twice, takes one value; give it once; {see}"
     if isinstance(fault, UnusedCliTokensError):
@@ -179,7 +179,7 @@ def _sentence(fault: CycloptsError) -> str:
     if isinstance(fault, MissingArgumentError) and fault.argument is not None:
         _, meant, name = text.partition(" Did you mean")
         return f"{fault.argument.name}: needs a value;{meant}{name} {see}"
-    return f"{text}; {see}"
+    return f"{text} {see}" if text.endswith("?") else f"{text}; {see}"
 
 
 def _refuse(sentences: Sequence[str]) -> int:
