@@ -80,7 +80,7 @@ def test_equal_seeds_give_equal_runs(run: Path, small_logs: Path, tmp_path: Path
     )
 
 
-@pytest.mark.parametrize("stop", [(0, 2), (1, 1)])
+@pytest.mark.parametrize("stop", [(0, 2), (0, 3), (1, 1)])
 def test_an_interrupted_run_goes_on_to_the_same_end(
     run: Path, small_logs: Path, tmp_path: Path, stop: tuple[int, int]
 ) -> None:

@@ -36,6 +36,7 @@ def page(*curves: ArmCurve, num_finished: int = 3) -> StudyPage:
         run_pages=["a/fold_0_seed_0/report.html", ""],
         arms=TextTable("Arms", ["arm"], [["a"]]),
         measure="dice",
+        judged="validation tiles",
         curves=curves,
     )
 

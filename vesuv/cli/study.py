@@ -12,10 +12,11 @@ from rich.console import Console
 from vesuv.cli.console import console
 from vesuv.cli.options import Changes, DryRun, Switch, several
 from vesuv.cli.tables import rich_table
-from vesuv.config import Config
+from vesuv.curves.config import CurvesConfig
 from vesuv.errors import InputError
 from vesuv.report.study import NAME as PAGE
 from vesuv.runtime.machine import for_training, resolve
+from vesuv.studies.detectors import StudyConfig
 from vesuv.studies.jobs import arm_configs
 from vesuv.studies.processes import ProcessWorker, Worker
 from vesuv.studies.ray_worker import RayWorker
@@ -81,12 +82,15 @@ def study(
     check_finished(folder, result.records)
 
 
-def use_threads(config: Config) -> None:
+def use_threads(config: StudyConfig) -> None:
     """Set the number of PyTorch threads of a process that trains."""
+    if isinstance(config, CurvesConfig):
+        torch.set_num_threads(resolve(config.runtime.shared()).threads)
+        return
     torch.set_num_threads(for_training(resolve(config.runtime), config).threads)
 
 
-def use_cpus(_config: Config, cpus: int) -> None:
+def use_cpus(_config: StudyConfig, cpus: int) -> None:
     """Set the number of PyTorch threads of a process that shares its machine."""
     torch.set_num_threads(cpus)
 

@@ -84,6 +84,15 @@ def check(tree: Tree, source: str, origins: Origins | None = None) -> Config:
     return check_sections(tree, Config, source, origins)
 
 
+def is_of_curves(path: Path) -> bool:
+    """Return whether a file, or a base of it, is of curves in image logs.
+
+    Raises:
+        InputError: A file cannot be read.
+    """
+    return _read_changed(path, ())[0].get("task") == "curves"
+
+
 def read_sections(path: Path, kind: type[Kind], changes: Sequence[str] = ()) -> Kind:
     """Read a file with its bases and changes as a configuration of another kind than `Config`.
 

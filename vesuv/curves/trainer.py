@@ -75,6 +75,8 @@ class CurvesTrainer:
         self.epoch = self.step = 0
         self.best: float | None = None
         self.sums = dict.fromkeys(_SUMS, 0.0)
+        self.gradient_norm = math.nan
+        """Of the last step."""
         self.stop_request = StopRequest(machine.group)
         self.validation = LogValidation(config, logs, machine, run.path, self.stop_request.check)
 
@@ -96,6 +98,7 @@ class CurvesTrainer:
             self.averages.restore(state["averages"])
             self.epoch, self.step, self.best = state["epoch"], state["step"], state["best"]
             self.sums = {name: float(state["sums"][name]) for name in _SUMS}
+            self.gradient_norm = float(state.get("gradient_norm", math.nan))
         except (KeyError, TypeError, ValueError, RuntimeError) as fault:
             raise InputError(
                 f"{checkpoint.path}: its training state is not this run's ({fault!s:.120}); start "
@@ -137,12 +140,12 @@ class CurvesTrainer:
         self.detector.train()
         while self.step < steps:
             self.stop_request.check()
-            norm = self._train_step()
+            self._train_step()
             progress = StepProgress(self.epoch, self._epochs, self.step, steps, clock.count_step())
             reporter.listener.step(progress)
         row: MetricsRow = {f"train/{name}": value / steps for name, value in self.sums.items()}
-        row |= {"train/gradient_norm": norm, "lr": self.schedule.lr, "seconds": clock.seconds}
-        row["strips_per_second"] = clock.num_patches / clock.seconds
+        row |= {"train/gradient_norm": self.gradient_norm, "lr": self.schedule.lr}
+        row |= {"seconds": clock.seconds, "strips_per_second": clock.num_patches / clock.seconds}
         every = self.config.train.validate_every
         if (self.epoch + 1) % every == 0 or self.epoch + 1 == self._epochs:
             row |= self._validate()
@@ -160,8 +163,7 @@ class CurvesTrainer:
         reporter.findings(self.epoch, findings)
         return findings
 
-    def _train_step(self) -> float:
-        """Take one step; return the norm of its gradient."""
+    def _train_step(self) -> None:
         number = self.epoch * self.config.train.steps_per_epoch + self.step
         self.schedule.before_step(number)
         batch = self.sampler.batch(self.epoch, self.step)
@@ -170,8 +172,9 @@ class CurvesTrainer:
         self.optimizer.zero_grad()
         terms["loss"].backward()  # type: ignore[no-untyped-call]
         limit = self.config.train.gradient_clip or float("inf")
-        norm = float(nn.utils.clip_grad_norm_(self.detector.parameters(), limit))
-        if not math.isfinite(norm):
+        norm = nn.utils.clip_grad_norm_(self.detector.parameters(), limit)
+        self.gradient_norm = float(norm)
+        if not math.isfinite(self.gradient_norm):
             raise InputError(
                 f"optimizer.lr: the gradient is not finite in epoch {self.epoch}; lower it, or set "
                 "runtime.precision=float32"
@@ -183,7 +186,6 @@ class CurvesTrainer:
             self.sums[name] += float(value.detach())
         self.sums["strips_with_picks"] += sum(map(bool, batch.picks)) / len(batch.picks)
         self.step += 1
-        return norm
 
     def _validate(self) -> MetricsRow:
         """Score the wells with the averaged weights where there are any; save the best."""
@@ -211,6 +213,7 @@ class CurvesTrainer:
             "step": self.step,
             "best": self.best,
             "sums": self.sums,
+            "gradient_norm": self.gradient_norm,
         }
         save_detector(
             self.run.checkpoint("last"), self.detector, self.config, self.epoch, training=state

@@ -165,7 +165,7 @@ def study_curves(path: Path, curves: Sequence[ArmCurve], *, measure: str, title:
             )
             drawn.add(curve.arm)
         axis.set(xlabel=name, xlim=(0, None))
-    panels[0].set(ylabel=f"{measure}, validation tiles")
+    panels[0].set(ylabel=measure)
     panels[1].xaxis.set_major_locator(MaxNLocator(integer=True))
     panels[0].legend(fontsize="small")
     figure.suptitle(_plain(title))

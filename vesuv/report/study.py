@@ -110,6 +110,8 @@ class StudyPage:
     """What each arm changes."""
     measure: str
     """Measure of the curves."""
+    judged: str
+    """What they are measured on."""
     curves: Sequence[ArmCurve]
     """Those that have points."""
 
@@ -118,7 +120,7 @@ class StudyPage:
         """The curves over minutes and over steps; none without a curve."""
         if not self.curves:
             return []
-        title = f"{self.measure} on the validation tiles"
+        title = f"{self.measure} on the {self.judged}"
         return [
             CurvePlot(f"{title}, by minutes of training", self.curves, lambda point: point[0]),
             CurvePlot(f"{title}, by steps", self.curves, lambda point: point[1]),

@@ -10,8 +10,9 @@ from statistics import fmean, stdev
 from scipy.stats import t as student_t
 
 from vesuv.evaluation.bootstrap import LEVEL, Interval
-from vesuv.evaluation.measure import Direction
+from vesuv.evaluation.measure import Column, Direction
 from vesuv.evaluation.measures import OVERLAP, find_column
+from vesuv.studies.detectors import COLUMNS as DETECTOR_COLUMNS
 from vesuv.studies.records import Record, finished
 from vesuv.studies.scores import HELD_OUT, SELECTED
 
@@ -51,13 +52,13 @@ def headline_columns(records: Sequence[Record]) -> list[str]:
     return [
         name
         for name in columns(records)
-        if "[" not in _base(name) and (_base(name) in OVERLAP or find_column(_base(name)).headline)
+        if "[" not in _base(name) and (_base(name) in OVERLAP or _column(name).headline)
     ]
 
 
 def better(column: str) -> Direction | None:
     """Return which values of a column are better."""
-    return find_column(_base(column)).better
+    return _column(column).better
 
 
 def of_arm(records: Sequence[Record], arm: str) -> list[Record]:
@@ -113,6 +114,10 @@ def _by_place(records: Sequence[Record], column: str) -> dict[tuple[int, int], f
     """Return (fold, seed) -> value, where there is one."""
     values = {(one.fold, one.seed): one.scores.get(column, math.nan) for one in records}
     return {place: value for place, value in values.items() if not math.isnan(value)}
+
+
+def _column(name: str) -> Column:
+    return DETECTOR_COLUMNS.get(name) or find_column(_base(name))
 
 
 def _base(column: str) -> str:

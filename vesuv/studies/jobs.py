@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vesuv.config import Config, load_config
+from vesuv.config import load_config
 from vesuv.config.labels import LabelsConfig, Targets
+from vesuv.curves.config import CurvesConfig
 from vesuv.data.builder import open_or_prepare_store
 from vesuv.data.folds import load_folds
 from vesuv.data.splits import splits_file
 from vesuv.data.store import store_path
 from vesuv.errors import InputError, InputErrors
+from vesuv.studies import detectors
+from vesuv.studies.detectors import StudyConfig, load_study_config
 from vesuv.studies.records import Job, run_name
 from vesuv.studies.study_file import Arm, Study
 from vesuv.training.run_length import length_changes
@@ -22,18 +25,18 @@ _STORED_KEYS = ("data.spacing", "labels.classes", "labels.ignore")
 """Keys that the prepared data depend on: an arm that changes one has a store of its own."""
 
 
-def arm_configs(study: Study) -> dict[str, Config]:
+def arm_configs(study: Study) -> dict[str, StudyConfig]:
     """Return the configuration of each arm, without budget and seed.
 
     Raises:
         InputError: The base or an arm is wrong; names the arm and the key.
     """
-    configs: dict[str, Config] = {}
-    faults: list[str] = []
-    load_config(study.base, study.changes)  # its faults are no arm's
+    configs: dict[str, StudyConfig] = {}
+    load_study_config(study.base, study.changes)  # its faults are no arm's
+    faults = detectors.study_faults(study) if study.is_of_curves else []
     for arm in study.arms:
         try:
-            configs[arm.name] = load_config(study.base, _own_changes(study, arm))
+            configs[arm.name] = load_study_config(study.base, _own_changes(study, arm))
             scored_checkpoint(study, configs[arm.name])
         except InputError as fault:
             sentences = fault.faults if isinstance(fault, InputErrors) else [str(fault)]
@@ -45,13 +48,15 @@ def arm_configs(study: Study) -> dict[str, Config]:
     return configs
 
 
-def scored_checkpoint(study: Study, config: Config) -> str:
+def scored_checkpoint(study: Study, config: StudyConfig) -> str:
     """Return the name of the checkpoint that is scored.
 
     Raises:
         InputError: The arm does not write it.
     """
     name = study.settings.score.checkpoint
+    if isinstance(config, CurvesConfig):
+        return detectors.validated_checkpoint(config, name)
     averages = {"ema": config.averaging.ema, "swa": config.averaging.swa}
     if name == "auto":
         return next((kind for kind, section in averages.items() if section is not None), "last")
@@ -63,7 +68,7 @@ def scored_checkpoint(study: Study, config: Config) -> str:
     return name
 
 
-def prepare_data(study: Study, configs: Mapping[str, Config]) -> None:
+def prepare_data(study: Study, configs: Mapping[str, StudyConfig]) -> None:
     """Prepare the data of all arms, and check the folds.
 
     Raises:
@@ -71,6 +76,9 @@ def prepare_data(study: Study, configs: Mapping[str, Config]) -> None:
     """
     checked: set[Path] = set()
     for config in configs.values():
+        if isinstance(config, CurvesConfig):
+            detectors.check_logs(study, config)
+            break  # the logs of all arms are the same
         if store_path(config) in checked:
             continue
         checked.add(store_path(config))
@@ -85,7 +93,7 @@ def prepare_data(study: Study, configs: Mapping[str, Config]) -> None:
 
 
 def jobs_in_turn(
-    study: Study, output: Path, configs: Mapping[str, Config], num_steps: Mapping[str, int]
+    study: Study, output: Path, configs: Mapping[str, StudyConfig], num_steps: Mapping[str, int]
 ) -> list[Job]:
     """Return the jobs: all arms of a fold and seed, then those of the next.
 
@@ -109,14 +117,14 @@ def make_job(
     study: Study,
     output: Path,
     arm: Arm,
-    config: Config,
+    config: StudyConfig,
     fold: int,
     seed: int,
     *,
     num_steps: int | None = None,
 ) -> Job:
     """Return one job; without a number of steps its length is that of the configuration."""
-    length = [] if num_steps is None else length_changes(config, num_steps)
+    length = [] if num_steps is None else _length_changes(config, num_steps)
     score, folders = study.settings.score, study.settings.held_out
     held_out = None
     if folders is not None:
@@ -134,11 +142,17 @@ def make_job(
         ),
         run=output / arm.folder / run_name(fold, seed),
         checkpoint=scored_checkpoint(study, config),
-        measures=score.measures,
+        measures=tuple(detectors.COLUMNS) if study.is_of_curves else score.measures,
         selection=score.selection,
         held_out=held_out,
         labels=labels_of_scores(study),
     )
+
+
+def _length_changes(config: StudyConfig, num_steps: int) -> list[str]:
+    if isinstance(config, CurvesConfig):
+        return detectors.length_changes(config, num_steps)
+    return length_changes(config, num_steps)
 
 
 def labels_of_scores(study: Study) -> LabelsConfig | None:
@@ -149,12 +163,14 @@ def labels_of_scores(study: Study) -> LabelsConfig | None:
     return None if all(_scored_alike(first.labels, o.labels) for o in others) else first.labels
 
 
-def _label_faults(study: Study, configs: Mapping[str, Config]) -> list[str]:
+def _label_faults(study: Study, configs: Mapping[str, StudyConfig]) -> list[str]:
     """Return a sentence for each arm whose scores would be those of other labels or targets."""
     labels = labels_of_scores(study)
     faults = []
     for name, config in configs.items():
-        if labels is None or _scored_alike(labels, config.labels):
+        if labels is None or isinstance(config, CurvesConfig):
+            continue
+        if _scored_alike(labels, config.labels):
             continue
         place = f"{study.path}: arms.{name}: labels:"
         if study.settings.held_out is None:
@@ -188,7 +204,7 @@ def _judged(targets: Targets) -> Targets:
 def _own_changes(study: Study, arm: Arm) -> tuple[str, ...]:
     """Return the changes of the command line and of the arm."""
     changes = (*study.changes, *arm.changes)
-    if not _needs_store(arm.changes):
+    if study.is_of_curves or not _needs_store(arm.changes):
         return changes
     store = store_path(load_config(study.base, study.changes))
     return (*changes, f"data.store={store}_{arm.folder}")

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from vesuv.config import Config, load_config
+from vesuv.config import load_config
 from vesuv.errors import RESUME, InputError, Interrupted
 from vesuv.io.atomic import write_text
 from vesuv.io.tables import read_json_or_none, write_json
+from vesuv.studies.detectors import StudyConfig, load_study_config
 from vesuv.studies.records import Job, Record, read_record
 from vesuv.studies.work import time_step_of, train_and_score
 
-SetUp = Callable[[Config], None]
+SetUp = Callable[[StudyConfig], None]
 """Called first in each process; it can be pickled."""
 
 
@@ -117,7 +118,7 @@ def job_record(job: Job, set_up: SetUp) -> Record:
         Interrupted: A signal came; the run is saved.
     """
     try:
-        set_up(load_config(job.base, job.changes))
+        set_up(load_study_config(job.base, job.changes))
         record = train_and_score(job)
     except Interrupted:
         raise

@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vesuv.config import Config
 from vesuv.errors import Interrupted
 from vesuv.runtime.ray_cluster import ray_cluster
+from vesuv.studies.detectors import StudyConfig
 from vesuv.studies.processes import JobFailed, job_record
 from vesuv.studies.records import Job, Record
 
-SetThreads = Callable[[Config, int], None]
+SetThreads = Callable[[StudyConfig, int], None]
 """Called first in each process with the number of its CPUs; it can be pickled."""
 
 

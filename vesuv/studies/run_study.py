@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vesuv.config import Config
+from vesuv.curves.config import CurvesConfig
 from vesuv.errors import InputError
 from vesuv.io.lock import hold_lock
 from vesuv.io.places import contains
 from vesuv.io.tables import write_json
+from vesuv.studies.detectors import StudyConfig
 from vesuv.studies.jobs import arm_configs, jobs_in_turn, prepare_data
 from vesuv.studies.processes import Worker
 from vesuv.studies.records import Job, Record, read_record
@@ -62,7 +63,7 @@ def run_study(
 
 
 def _run(
-    study: Study, output: Path, configs: dict[str, Config], worker: Worker, say: Say
+    study: Study, output: Path, configs: dict[str, StudyConfig], worker: Worker, say: Say
 ) -> list[Record]:
     """Time, train and score; return the records in the order of the table."""
     write_json(
@@ -109,15 +110,15 @@ def check_output(study: Study, output: Path, *, resume: bool) -> None:
     if resume and not begun:
         raise InputError(f"{output}: holds no study to go on with; leave --resume out")
     for config in arm_configs(study).values() if not begun else ():
-        if contains(output, Path(config.data.root)):
+        root = config.logs.root if isinstance(config, CurvesConfig) else config.data.root
+        if contains(output, Path(root)):
             raise InputError(
-                f"--output: {output} must not hold the raw data {config.data.root}; name a folder "
-                "of its own"
+                f"--output: {output} must not hold the raw data {root}; name a folder of its own"
             )
 
 
 def _untimed(
-    study: Study, output: Path, configs: dict[str, Config], faults: dict[str, str]
+    study: Study, output: Path, configs: dict[str, StudyConfig], faults: dict[str, str]
 ) -> list[Job]:
     """Return the jobs of arms that failed while their steps were timed."""
     return jobs_in_turn(study, output, configs, dict.fromkeys(faults, 1))

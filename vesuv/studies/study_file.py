@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from vesuv.config.data import PositiveFloat, PositiveInt
 from vesuv.config.differences import flatten
+from vesuv.config.load import is_of_curves
 from vesuv.config.section import Section
 from vesuv.config.sentences import fault_sentences
 from vesuv.config.shipped import config_path, study_path
@@ -28,7 +30,7 @@ _STUDY_SETS = (
     "runtime.max_minutes",
 )
 """Keys that the study sets."""
-_SAME_DATA = ("data.root", "data.store", "data.layout", "data.parts", "data.folds")
+_SAME_DATA = ("data.root", "data.store", "data.layout", "data.parts", "data.folds", "logs")
 """Keys that must be equal in all arms, so that their folds are."""
 
 
@@ -148,6 +150,11 @@ class Study:
     def base(self) -> Path:
         """The base configuration."""
         return config_path(self.settings.base, self.path.parent)
+
+    @cached_property
+    def is_of_curves(self) -> bool:
+        """Whether the arms are detectors of curves, else networks of segmentation."""
+        return is_of_curves(self.base)
 
 
 def read_study(path: Path, changes: Sequence[str] = (), arms: Sequence[str] | None = None) -> Study:

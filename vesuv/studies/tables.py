@@ -13,6 +13,7 @@ from vesuv.io.tables import Cell, TextTable, markdown_table, write_csv, write_te
 from vesuv.report.figures import study_curves
 from vesuv.report.page import NAME as PAGE
 from vesuv.report.study import ArmCurve, StudyPage, write_study_page
+from vesuv.studies import detectors
 from vesuv.studies.comparison import (
     PairedDifference,
     better,
@@ -29,6 +30,15 @@ from vesuv.studies.study_file import Study
 CURVES = "curves.png"
 _DASH = "–"
 _COST = ("minutes", "steps", "weights")
+_SENTENCES = (
+    "Scores are those of whole validation volumes, at the threshold of the configuration, "
+    "checkpoint {checkpoints}; a run's score is the mean over its cases.",
+    "selected/: the threshold is chosen without each group or case of the fold in turn, and "
+    "scored on it; ↓: lower is better.",
+)
+_JUDGED = "validation tiles"
+"""What validation curves are measured on."""
+_EACH_RUN = "Each run, mean over its validation cases"
 _TOLERANCE = 0.15
 """Largest error of the minutes, as a share, without a sentence."""
 
@@ -41,7 +51,8 @@ def write_tables(study: Study, output: Path, records: Sequence[Record]) -> None:
     if page.curves:
         figure = output / CURVES
         with atomic_replace(figure, ending=".png") as temporary:
-            study_curves(temporary, page.curves, measure=page.measure, title=study.name)
+            measure = f"{page.measure}, {page.judged}"
+            study_curves(temporary, page.curves, measure=measure, title=study.name)
     write_study_page(output, page)
 
 
@@ -56,7 +67,7 @@ def study_page(study: Study, output: Path, records: Sequence[Record]) -> StudyPa
         num_failed=len(records) - len(finished(records)),
         sentences=describe(study, records),
         results=arm_tables(study, records),
-        runs=runs_table(records),
+        runs=runs_table(records, detectors.EACH_RUN if study.is_of_curves else _EACH_RUN),
         run_pages=[_page_of(study, output, record) for record in records],
         arms=TextTable(
             "Differences to the base",
@@ -65,6 +76,7 @@ def study_page(study: Study, output: Path, records: Sequence[Record]) -> StudyPa
             num_names=2,
         ),
         measure=", ".join(dict.fromkeys(record.curve_name for record in drawn)),
+        judged=detectors.JUDGED if study.is_of_curves else _JUDGED,
         curves=[ArmCurve(one.arm, numbers[one.arm], one.curve) for one in drawn],
     )
 
@@ -76,7 +88,7 @@ def _page_of(study: Study, output: Path, record: Record) -> str:
     return quote(page.as_posix()) if (output / page).is_file() else ""
 
 
-def runs_table(records: Sequence[Record]) -> TextTable:
+def runs_table(records: Sequence[Record], title: str) -> TextTable:
     """Return every run with its scores, or with what ended it."""
     names = headline_columns(records)
     rows = [
@@ -91,7 +103,7 @@ def runs_table(records: Sequence[Record]) -> TextTable:
         for one in records
     ]
     header = ["arm", "fold", "seed", "state", *_COST, *map(_heading, names)]
-    return TextTable("Each run, mean over its validation cases", header, rows, num_names=4)
+    return TextTable(title, header, rows, num_names=4)
 
 
 def csv_rows(records: Sequence[Record]) -> list[dict[str, Cell]]:
@@ -137,10 +149,10 @@ def describe(study: Study, records: Sequence[Record]) -> list[str]:
     lines = [
         f"Base {settings.base}; folds {folds}; seeds {seeds}; {length} of training a run.",
         f"{sum(one.is_finished for one in records)} of {study.num_runs} runs are finished.",
-        f"Scores are those of whole validation volumes, at the threshold of the configuration, "
-        f"checkpoint {', '.join(names) or _DASH}; a run's score is the mean over its cases.",
-        "selected/: the threshold is chosen without each group or case of the fold in turn, and "
-        "scored on it; ↓: lower is better.",
+        *(
+            line.format(checkpoints=", ".join(names) or _DASH)
+            for line in (detectors.SENTENCES if study.is_of_curves else _SENTENCES)
+        ),
         "Differences are paired by fold and seed; intervals are 95 % by Student's t.",
     ]
     if labels_of_scores(study) is not None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from vesuv.config import Config
 from vesuv.io.tables import read_json_or_none, write_json
+from vesuv.studies.detectors import StudyConfig
 from vesuv.studies.jobs import make_job
 from vesuv.studies.processes import JobFailed, Worker
 from vesuv.studies.records import Job
@@ -24,7 +24,7 @@ _MIN_SECONDS, _MAX_SECONDS = 5.0, 60.0
 
 
 def num_steps_by_arm(
-    study: Study, output: Path, configs: Mapping[str, Config], worker: Worker, say: Say
+    study: Study, output: Path, configs: Mapping[str, StudyConfig], worker: Worker, say: Say
 ) -> tuple[dict[str, int], dict[str, str]]:
     """Return the number of steps of each arm, and why an arm cannot be timed.
 
@@ -47,7 +47,7 @@ def num_steps_by_arm(
     return {arm: max(1, round(seconds / time)) for arm, time in times.items()}, faults
 
 
-def _timing_jobs(study: Study, output: Path, configs: Mapping[str, Config]) -> list[Job]:
+def _timing_jobs(study: Study, output: Path, configs: Mapping[str, StudyConfig]) -> list[Job]:
     fold, seed = study.settings.folds[0], study.settings.seeds[0]
     return [make_job(study, output, arm, configs[arm.name], fold, seed) for arm in study.arms]
 

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import math
 
+from torch import nn
+
 from vesuv.config import Config, load_config
+from vesuv.curves.config import CurvesConfig
+from vesuv.curves.train import train_curves
+from vesuv.curves.validation import MEASURE
 from vesuv.models import build_model
 from vesuv.runs.folder import RunFolder
-from vesuv.runs.history import RunHistory
+from vesuv.runs.history import Metrics, RunHistory
+from vesuv.runtime.machine import resolve
+from vesuv.studies.detectors import last_scores, load_study_config
 from vesuv.studies.records import CurvePoint, Job, Record
 from vesuv.studies.scores import score_run
 from vesuv.training.run_length import time_step, timing_changes
@@ -21,13 +28,16 @@ def train_and_score(job: Job) -> Record:
         InputError: It cannot be trained or scored.
         Interrupted: A signal came; the run is saved.
     """
-    config = load_config(job.base, job.changes)
+    config = load_study_config(job.base, job.changes)
     run = RunFolder(job.run)
     goes_on = run.exists and "last" in run.checkpoints()
+    if isinstance(config, CurvesConfig):
+        return _train_detector(job, config, goes_on=goes_on)
     train(config, fold=job.fold, output=job.run, resume=goes_on, overwrite=not goes_on)
     scores, cases = score_run(job)
     column, name = curve_column(run.config, job.checkpoint)
-    curve, minutes, steps = read_curve(RunHistory.read(job.run), column)
+    metrics = RunHistory.read(job.run).metrics
+    curve, minutes, steps = read_curve(metrics, column, run.config.train.steps_per_epoch or 1)
     return Record(
         job.arm,
         job.fold,
@@ -36,12 +46,43 @@ def train_and_score(job: Job) -> Record:
         job.changes,
         minutes=minutes,
         steps=steps,
-        parameters=_num_parameters(run.config),
+        parameters=_num_parameters(build_model(run.config.model)),
         checkpoint=job.checkpoint,
         scores=scores,
         cases=cases,
         curve=curve,
         curve_name=name,
+    )
+
+
+def _train_detector(job: Job, config: CurvesConfig, *, goes_on: bool) -> Record:
+    """Train a detector of curves; its scores are those of its last validation."""
+    origin = {"config_file": job.base, "overrides": job.changes}
+    trainer = train_curves(
+        config,
+        job.fold,
+        RunFolder(job.run),
+        resolve(config.runtime.shared()),
+        resume=goes_on,
+        overwrite=not goes_on,
+        origin=origin,
+    )
+    metrics = RunHistory.read(job.run).metrics
+    column = f"val/{MEASURE}"
+    curve, minutes, steps = read_curve(metrics, column, config.train.steps_per_epoch)
+    return Record(
+        job.arm,
+        job.fold,
+        job.seed,
+        "finished",
+        job.changes,
+        minutes=minutes,
+        steps=steps,
+        parameters=_num_parameters(trainer.detector),
+        checkpoint=job.checkpoint,
+        scores=last_scores(metrics),
+        curve=curve,
+        curve_name=MEASURE,
     )
 
 
@@ -63,25 +104,25 @@ def curve_column(config: Config, checkpoint: str) -> tuple[str, str]:
     return f"val/{measure}", measure
 
 
-def read_curve(history: RunHistory, column: str) -> tuple[tuple[CurvePoint, ...], float, int]:
+def read_curve(
+    metrics: Metrics, column: str, steps_per_epoch: int
+) -> tuple[tuple[CurvePoint, ...], float, int]:
     """Return the points of a measure over minutes and steps, and the minutes and steps of the run.
 
     Args:
-        history: The run's files.
-        column: Column of metrics.csv.
+        metrics: metrics.csv of the run.
+        column: A column of it.
+        steps_per_epoch: Steps in one epoch.
     """
-    assert history.config is not None
-    steps_per_epoch = history.config.train.steps_per_epoch or 1
     seconds, points = 0.0, []
-    for row in history.metrics.rows:
+    for row in metrics.rows:
         seconds += row.get("seconds", 0.0)
         value = row.get(column, math.nan)
         if math.isfinite(value):
             points.append((seconds / 60, (int(row["epoch"]) + 1) * steps_per_epoch, value))
-    num_epochs = (history.metrics.last_epoch or 0) + 1
+    num_epochs = (metrics.last_epoch or 0) + 1
     return tuple(points), seconds / 60, num_epochs * steps_per_epoch
 
 
-def _num_parameters(config: Config) -> int:
-    network = build_model(config.model)
+def _num_parameters(network: nn.Module) -> int:
     return sum(one.numel() for one in network.parameters() if one.requires_grad)

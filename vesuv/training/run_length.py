@@ -43,8 +43,7 @@ def length_changes(config: Config, num_steps: int) -> list[str]:
         config: Configuration of the arm.
         num_steps: Steps, at least 1.
     """
-    configured_steps = config.train.steps_per_epoch or num_steps
-    epochs = max(round(num_steps / configured_steps), min(_LEAST_EPOCHS, num_steps))
+    epochs = num_epochs(config.train.steps_per_epoch or num_steps, num_steps)
     scale = epochs / config.train.epochs
     warmup = config.scheduler.warmup_epochs
     values: dict[str, Any] = {
@@ -60,6 +59,11 @@ def length_changes(config: Config, num_steps: int) -> list[str]:
         values["noise.start_epoch"] = round(config.noise.start_epoch * scale)
         values["noise.every"] = max(1, round(config.noise.every * scale))
     return [f"{key}={json.dumps(value)}" for key, value in values.items()]
+
+
+def num_epochs(steps_per_epoch: int, num_steps: int) -> int:
+    """Return the epochs of a run of `num_steps` steps: at least ten, or one for each step."""
+    return max(round(num_steps / steps_per_epoch), min(_LEAST_EPOCHS, num_steps))
 
 
 def _scaled_phases(config: Config, scale: float, epochs: int) -> list[dict[str, Any]]:
