@@ -283,3 +283,23 @@ def test_a_cut_stack_of_slices_without_pages_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match=r"truncated"):
         read(cut)
+
+
+@pytest.mark.parametrize("missing_bytes", [1, 100])
+def test_a_cut_header_behind_the_pages_is_refused_and_not_read_as_no_spacing(
+    tmp_path: Path, missing_bytes: int
+) -> None:
+    whole, cut = tmp_path / "a.ome.tif", tmp_path / "cut.ome.tif"
+    tifffile.imwrite(
+        whole, IMAGE, compression="zlib", metadata={"axes": "ZYX", "PhysicalSizeZ": 2.0}
+    )
+    with tifffile.TiffFile(whole) as tif:
+        end = int(tif.pages[-1].dataoffsets[-1] + tif.pages[-1].databytecounts[-1])
+    content = whole.read_bytes()
+    assert end < len(content) - missing_bytes
+    assert read(whole).spacing == open_lazy(whole).header.spacing == (2.0, 1.0, 1.0)
+    cut.write_bytes(content[:-missing_bytes])
+
+    for open_file in (read, open_lazy):
+        with pytest.raises(InputError, match=r"truncated or damaged \(invalid value offset \d+\)"):
+            open_file(cut)

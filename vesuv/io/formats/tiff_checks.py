@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import threading
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ _CODECS = {
     50000: "Zstandard",
 }
 """Compression tag -> name; decoders that write no more bytes than a page has."""
+_CUT_HEADER = re.compile(r"TiffTag (270|50838|50839) .*invalid value offset")
+"""What tifffile logs of a tag with spacing and unit that lies beyond the end of the file."""
 _NO_FOLDER = Path("/dev/null/no folder")
 
 
@@ -147,8 +150,8 @@ def collected_faults() -> list[str]:
 
 
 def refuse_faults(faults: list[str]) -> None:
-    """Refuse a damaged page, which tifffile only logs; an unreadable tag is harmless."""
+    """Refuse a damaged page or a cut header, which tifffile only logs; other tags are harmless."""
     for fault in faults:
-        if "TiffTag" not in fault:
-            reason = fault.rpartition("> ")[2]
+        if "TiffTag" not in fault or _CUT_HEADER.search(fault):
+            reason = fault.rpartition("> ")[2].rstrip("')")
             raise FormatError(f"the TIFF is truncated or damaged ({reason:.200}); copy it again")

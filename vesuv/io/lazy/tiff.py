@@ -16,7 +16,7 @@ from vesuv.io.formats.tiff import (
     read,
     refuse_codecs_and_other_files,
 )
-from vesuv.io.formats.tiff_checks import SingleFile
+from vesuv.io.formats.tiff_checks import SingleFile, collected_faults, refuse_faults
 from vesuv.io.formats.volume import FormatError, require_volume
 from vesuv.io.lazy.raw import RawVoxels
 from vesuv.io.lazy.volume import ArrayVoxels, LazyVolume, Voxels, empty_array
@@ -33,8 +33,10 @@ def open_tiff(path: Path) -> LazyVolume:
     """
     import tifffile
 
+    faults = collected_faults()
     with SingleFile(open_regular(path).detach()) as file, tifffile.TiffFile(file) as tif:
         refuse_codecs_and_other_files(tif, path)
+        refuse_faults(faults)
         series = checked_series(tif, path)
         if is_image_2d(series.axes):
             image = read(path)
