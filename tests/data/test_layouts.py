@@ -92,7 +92,10 @@ def test_a_missing_root_and_an_empty_folder_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"data\.root: .*gone is no folder"):
         find_cases(config(tmp_path / "gone"))
     (tmp_path / "a").mkdir()
-    with pytest.raises(InputError, match=r"no case found in layout folders"):
+    with pytest.raises(
+        InputError,
+        match=r"no case found in layout folders, of volumes in files \.tif, .*; see data\.layout",
+    ):
         find_cases(config(tmp_path, layout="folders", images="a", labels="a"))
 
 

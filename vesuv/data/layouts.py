@@ -16,6 +16,7 @@ from vesuv.data.pairs import pair_cases
 from vesuv.data.parts import split_cases
 from vesuv.errors import InputError, InputErrors
 from vesuv.files import open_text
+from vesuv.io.formats import SUFFIXES
 from vesuv.io.tables import plain_cell
 
 _DEPRECATED_FOLDER = "deprecated_train_images"
@@ -61,7 +62,10 @@ def scan_cases(config: DataConfig) -> tuple[list[CasePaths], list[str]]:
         groups = read_groups(root / _LIST) or {}
         cases, faults = matched_cases(root / config.images, root / config.labels, groups)
     if not cases and not faults:
-        raise InputError(f"{root}: no case found in layout {config.layout}; see data.layout")
+        raise InputError(
+            f"{root}: no case found in layout {config.layout}, of volumes in files "
+            f"{', '.join(SUFFIXES)}; see data.layout"
+        )
     cases = [replace(case, level=config.level) for case in split_cases(cases, config.parts)]
     cubes, cube_faults = cube_cases(config, [case.id for case in cases])
     return sorted([*cases, *cubes], key=lambda case: case.id), [*faults, *cube_faults]
