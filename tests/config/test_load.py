@@ -198,6 +198,8 @@ def test_changes_are_read_as_yaml(tmp_path: Path) -> None:
         ),
         ("sampling.patch_size=[16, 16, 16]", r"one edge must be at least 32"),
         ("sampling.patch_size=[128, 128]", r"sampling\.patch_size"),
+        ("inference.patch_size=[100, 128, 128]", r"inference\.patch_size: .*multiple of 16"),
+        ("inference.patch_size=[16, 16, 16]", r"inference\.patch_size: .*one edge must be"),
         ("loss.class_weights=[1.0, 2.0, 3.0]", r"loss\.class_weights: needs one weight"),
         ("labels.classes={a: 0, b: 0}", r"label value 0 is declared twice"),
         ("labels.classes={a: 0}", r"classes needs a background and a foreground"),

@@ -74,6 +74,28 @@ def test_members_with_other_normalisation_or_patches_see_their_own_input(make_ru
     assert np.allclose(together, alone.mean(axis=0), atol=1e-6)
 
 
+def test_windows_may_be_larger_than_the_patches_of_training(make_run) -> None:
+    image = _image(20, 36, 17)
+    small, large = make_run("a", seed=1), make_run("b", seed=1, sampling__patch_size=[16, 32, 16])
+    changes = ["inference.patch_size=[16, 32, 16]", "inference.views=mirror"]
+
+    changed = load(small.path, changes=changes).predict(image)
+
+    assert np.array_equal(changed, load(large.path, changes=changes[1:]).predict(image))
+    assert not np.array_equal(changed, load(small.path, changes=changes[1:]).predict(image))
+
+
+def test_all_networks_of_an_ensemble_must_take_the_windows(make_run) -> None:
+    deeper = {**RESIDUAL, "blocks_down": [1, 1, 1], "blocks_up": [1, 1]}
+    runs = [
+        make_run("a", model=RESIDUAL, inference__patch_size=[18, 16, 16]).path,
+        make_run("b", model=deeper).path,
+    ]
+
+    with pytest.raises(InputError, match=r"b.*: inference\.patch_size: .* multiple of 4 .*18, 16"):
+        load(runs)
+
+
 def test_the_mean_is_summed_up_in_the_order_of_the_networks(make_run) -> None:
     image = _image(17, 16, 18)
     runs = [make_run(name, seed=seed).path for seed, name in enumerate("abc")]

@@ -30,6 +30,7 @@ from vesuv.config.training import (
     ValidationConfig,
     WeightNoiseConfig,
 )
+from vesuv.types import Shape
 
 _NETWORK = RegistryField(NETWORKS, default="plain_unet")
 _OPTIMIZER = RegistryField(OPTIMIZERS, default="adamw")
@@ -185,24 +186,40 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
-    def _patch_fits_network(self) -> Config:
+    def _patches_fit_network(self) -> Config:
+        self.check_patch("sampling.patch_size", self.sampling.patch_size)
+        self.check_patch("inference.patch_size", self.window_size(self.inference))
+        return self
+
+    def check_patch(self, key: str, patch_size: Shape) -> None:
+        """Refuse a patch or window that the network cannot halve at each level.
+
+        Args:
+            key: What the message names.
+            patch_size: Edges in voxels, (z, y, x).
+
+        Raises:
+            ValueError: An edge is no multiple, or a single voxel would be left.
+        """
         divisors = [2**halvings for halvings in self.model.halvings]
-        patch_size = self.sampling.patch_size
         is_equal = len(set(divisors)) == 1
         if any(edge % divisor for edge, divisor in zip(patch_size, divisors, strict=True)):
             slices = "; for slices set model.strides and model.kernels to 1 along their axis"
             raise ValueError(
-                "sampling.patch_size: each edge must be a multiple of "
+                f"{key}: each edge must be a multiple of "
                 f"{divisors[0] if is_equal else divisors} for this network, found "
                 f"{list(patch_size)}{slices if 1 in patch_size else ''}"
             )
         if list(patch_size) == divisors:
             larger = f"one edge must be at least {2 * divisors[0]}" if is_equal else "enlarge it"
             raise ValueError(
-                f"sampling.patch_size: this network would shrink it to a single voxel, whose norm "
+                f"{key}: this network would shrink it to a single voxel, whose norm "
                 f"is always zero; {larger}, found {list(patch_size)}"
             )
-        return self
+
+    def window_size(self, inference: InferenceConfig) -> Shape:
+        """Return the edges of this network's windows where it predicts as `inference` says."""
+        return inference.patch_size or self.sampling.patch_size
 
     @property
     def terms(self) -> tuple[str, ...]:

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from vesuv.config.data import PositiveFloat, PositiveInt, Probability, ProbabilityThreshold
+from vesuv.config.data import (
+    PatchSize,
+    PositiveFloat,
+    PositiveInt,
+    Probability,
+    ProbabilityThreshold,
+)
 from vesuv.config.former_keys import with_present_names
 from vesuv.config.postprocess import Chain
 from vesuv.config.registry import Registry
@@ -233,6 +239,9 @@ Compile = Annotated[Literal["auto", "off", "on"], BeforeValidator(_switch)]
 
 
 class InferenceConfig(Section):
+    patch_size: PatchSize | None = None
+    """Edges of a window in voxels, (z, y, x); null: those of training. Larger windows see more at
+    their borders and cover a volume with less work; they need more memory."""
     overlap: float = Field(default=0.5, ge=0.0, lt=1.0)
     """Share of a window that overlaps its neighbour along an axis."""
     batch_size: PositiveInt = 1

@@ -213,6 +213,11 @@ def check_compatible(members: Sequence[Member]) -> None:
                 f"{other.folder}: runs of an ensemble must agree in {key}, found {theirs} "
                 f"and, in {first.folder}, {ours}; predict with them separately"
             )
+        window = other.checkpoint.config.window_size(first.inference)
+        try:
+            other.checkpoint.config.check_patch("inference.patch_size", window)
+        except ValueError as fault:
+            raise InputError(f"{other.folder}: {fault}") from None
 
 
 def differing_key(one: Config, other: Config) -> str | None:

@@ -61,7 +61,11 @@ class NetworkEnsemble:
         """Return the number of views of each network, for an image of this spacing."""
         spacing = self.config.data.spacing or spacing
         return tuple(
-            len(enumerate_views(self.inference.views, one.config.sampling.patch_size, spacing))
+            len(
+                enumerate_views(
+                    self.inference.views, one.config.window_size(self.inference), spacing
+                )
+            )
             for one in self.networks
         )
 
@@ -165,7 +169,7 @@ class NetworkEnsemble:
                 function,
                 normalised,
                 self.machine,
-                patch_size=one.config.sampling.patch_size,
+                patch_size=one.config.window_size(self.inference),
                 inference=self.inference,
                 spacing=self.config.data.spacing or spacing,
                 overlapping_regions=self.config.labels.targets.overlap,

@@ -153,6 +153,7 @@ ChainRecord = Annotated[
 class SelectedInference(Record):
     """Inference settings of a selection; predictions with the selected model use them too."""
 
+    patch_size: tuple[int, int, int] | None = None
     overlap: float | None = None
     views: Views | None = None
     batch_size: int | None = None

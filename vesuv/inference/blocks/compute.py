@@ -154,7 +154,8 @@ def _region_network(
     entropy: bool,
     compiled: bool,
 ) -> RegionNetwork:
-    patch_size, inference = trained.config.sampling.patch_size, predictor.inference
+    inference = predictor.inference
+    patch_size = trained.config.window_size(inference)
     views = enumerate_views(inference.views, patch_size, grids.spacing)
     return RegionNetwork(
         trained,

@@ -161,7 +161,8 @@ class BlockPrediction:
         if setting == "auto" and not self.settings.records_choices:
             setting = "off"
         first, size = predictor.networks[0], predictor.inference.batch_size
-        shape = (size, predictor.num_channels, *first.config.sampling.patch_size)
+        window = first.config.window_size(predictor.inference)
+        shape = (size, predictor.num_channels, *window)
         noise = torch.randn(shape, generator=torch.Generator().manual_seed(0))
         num_windows = sum(work.computer.num_windows(block.region) for block in self.plan.blocks)
         num_batches = num_windows * max(predictor.ensemble.num_views(self.input.spacing)) / size

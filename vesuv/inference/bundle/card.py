@@ -144,8 +144,9 @@ def _settings(members: Sequence[Member]) -> Iterable[str]:
     yield f"- Resampling: {f'to {_times(target)}' if target else 'none'}"
     yield from _normalisation(first)
     inference = first.inference
+    size = f"{_times(inference.patch_size)} voxels, " if inference.patch_size else ""
     yield (
-        f"- Windows: overlap {inference.overlap:g}, views {inference.views}, averaged as "
+        f"- Windows: {size}overlap {inference.overlap:g}, views {inference.views}, averaged as "
         f"{inference.average}"
     )
     for name, cut in zip(mask.targets.names, mask.cuts, strict=True):

@@ -83,7 +83,8 @@ def activation(config: Config) -> Literal["sigmoid", "softmax"]:
 
 def _network(members: Sequence[Member], number: int, file: str) -> dict[str, Any]:
     config, normalizer = members[number].checkpoint.config, members[number].checkpoint.normalizer
-    patch_size, inference = config.sampling.patch_size, members[0].inference
+    inference = members[0].inference
+    patch_size = config.window_size(inference)
     views = enumerate_views(inference.views, patch_size, config.data.spacing or (1.0, 1.0, 1.0))
     return {
         "file": file,
