@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,10 @@ import tifffile
 from vesuv.data.case_paths import CasePaths
 from vesuv.errors import InputError
 from vesuv.io import formats
+from vesuv.io.lazy.volume import read_region
+from vesuv.planning import case_survey
 from vesuv.planning import survey as survey_module
+from vesuv.planning.case_survey import spread
 from vesuv.planning.survey import survey_cases
 
 
@@ -78,10 +82,52 @@ def test_after_the_time_no_further_case_is_read(
     assert progress == [(1, 8), (2, 8), (3, 8)]
 
 
+@pytest.mark.parametrize("ending", [".npy", ".tif", ".zarr"])
+def test_a_case_that_is_read_in_parts_has_the_same_survey(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    rng = np.random.default_rng(0)
+    shape = (20, 50, 70)
+    channels = () if ending == ".tif" else (2,)
+    label = (rng.random(shape) < 0.1).astype(np.uint8)
+    label[:, 45:] = 7
+    formats.write(tmp_path / f"image{ending}", rng.normal(0, 9, (*channels, *shape)).astype("f4"))
+    formats.write(tmp_path / f"label{ending}", label)
+    images, num_reads = (tmp_path / f"image{ending}",), 0
+    files = [CasePaths("a", images, tmp_path / f"label{ending}", None)]
+    whole = survey_cases(files)
+
+    def counted(*arguments: Any) -> Any:
+        nonlocal num_reads
+        num_reads += 1
+        return read_region(*arguments)
+
+    monkeypatch.setattr(case_survey, "read_region", counted)
+    monkeypatch.setattr(case_survey, "PART_VOXELS", 2**14)
+    monkeypatch.setattr("vesuv.data.part_grid.PART_VOXELS", 2**14)
+
+    assert survey_cases(files) == whole
+    assert num_reads > 3  # image, label and the middle of the label
+
+
+def test_a_case_that_takes_too_long_is_read_in_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label = np.eye(64, dtype=np.uint8)[None].repeat(64, axis=0)
+    files = [write_case(tmp_path, "a", label, label)]
+    monkeypatch.setattr(case_survey, "_MAX_SECONDS", 0.0)
+    monkeypatch.setattr("vesuv.data.part_grid.PART_VOXELS", 2**16)
+
+    survey = survey_cases(files)
+
+    assert survey.read_share == 0.25  # one of the parts of 16 slices
+    assert survey.values[1].share == 1 / 64
+
+
 def test_the_cases_that_are_read_first_are_spread_over_all() -> None:
-    assert survey_module._spread(8) == [0, 4, 2, 6, 1, 5, 3, 7]
-    assert sorted(survey_module._spread(5)) == [0, 1, 2, 3, 4]
-    assert survey_module._spread(1) == [0]
+    assert spread(8) == [0, 4, 2, 6, 1, 5, 3, 7]
+    assert sorted(spread(5)) == [0, 1, 2, 3, 4]
+    assert spread(1) == [0]
 
 
 def test_labels_of_instances_are_refused(tmp_path: Path) -> None:

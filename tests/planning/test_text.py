@@ -219,6 +219,12 @@ def test_each_proposed_fold_has_cases_to_train_and_to_judge(
         assert len(training) >= num_cases - max(1, -(-num_cases // 5))
 
 
+def test_the_share_of_the_voxels_that_was_read_is_said() -> None:
+    reasons = [choice.reason for choice in proposal(None, read_share=0.249).choices]
+
+    assert reasons[0] == "two folders; 10 cases; 25% of the voxels were read"
+
+
 def test_groups_are_spread_over_the_folds() -> None:
     assert proposal(30.0, **SURVEYS["ignored"]).config.data.folds.by == "stratified"
     assert proposal(30.0).config.data.folds.by == "random"

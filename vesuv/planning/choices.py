@@ -49,6 +49,8 @@ def data_choices(
     """Return layout, spacing, normalisation and folds with their reasons."""
     num, read = survey.num_cases, survey.num_read
     surveyed = "" if read == num else f", {read} of them read for this proposal"
+    if survey.read_share < 1.0:
+        surveyed += f"; {survey.read_share:.0%} of the voxels were read"
     keys = {"data.root": root, **{f"data.{k}": v for k, v in recognition.data.items()}}
     return (
         Choice("layout", keys, f"{recognition.reason}; {number_of(num, 'case')}{surveyed}"),

@@ -4,36 +4,26 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from math import prod
 from statistics import median
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
-from vesuv.data.case_files import read_case
 from vesuv.data.case_paths import CasePaths
-from vesuv.data.components import label_components
-from vesuv.data.labels import ValueCounts, count_values, whole_numbers
-from vesuv.data.moments import refuse_invalid
-from vesuv.data.preparation import prefix_message
+from vesuv.data.labels import ValueCounts
 from vesuv.data.records import LabelValue, PositiveCount, PositiveLength, Record
-from vesuv.diagnosis.probes.structure import thickness
 from vesuv.errors import InputError
-from vesuv.types import Array, Mask, Progress, Shape, no_progress
+from vesuv.planning.case_survey import CaseSurvey, spread, survey_case
+from vesuv.types import Progress, no_progress
 
-MAX_VALUES = 32
-"""Largest number of label values; more are instances, not classes."""
 _MAX_SECONDS = 12.0
 """No further case is read after this time."""
 _MIN_CASES = 3
 """Cases that are read whatever the time."""
 _NUM_THICK_CASES = 2
 """Cases on which thickness is measured and pieces are counted."""
-_BOX = 96
-"""Edge of the central box in which both is done."""
-_SAMPLE_SIZE = 50_000
-"""Voxels of a case from which the range of intensities is taken."""
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Edges = tuple[PositiveCount, PositiveCount, PositiveCount]
@@ -64,6 +54,7 @@ class DatasetSurvey(Record):
     Args:
         num_cases: Cases of the data set.
         num_read: Cases that were read.
+        read_share: Share of their voxels that was read.
         num_groups: Groups (scroll_id in train.csv) if every case has one, otherwise 0.
         shape: Median number of voxels along z, y, x.
         spacing: Median voxel edges.
@@ -80,6 +71,7 @@ class DatasetSurvey(Record):
 
     num_cases: PositiveCount
     num_read: PositiveCount
+    read_share: Share = 1.0
     num_groups: int = 0
     shape: Edges
     spacing: Lengths
@@ -107,22 +99,6 @@ class DatasetSurvey(Record):
         return self.model_copy(update=changes)
 
 
-@dataclass
-class _CaseSurvey:
-    """What is kept of a case that was read."""
-
-    shape: Shape
-    spacing: tuple[float, float, float]
-    unit: str | None
-    num_channels: int
-    dtype: str
-    extent: tuple[float, float]
-    values: ValueCounts
-    border_values: ValueCounts
-    thickness: dict[int, float]
-    num_pieces: dict[int, int]
-
-
 def survey_cases(files: Sequence[CasePaths], progress: Progress = no_progress) -> DatasetSurvey:
     """Read some of the cases, evenly spread, for a few seconds.
 
@@ -135,10 +111,10 @@ def survey_cases(files: Sequence[CasePaths], progress: Progress = no_progress) -
             values than classes can be.
     """
     start = time.monotonic()
-    cases: list[_CaseSurvey] = []
-    order = _spread(len(files))
+    cases: list[CaseSurvey] = []
+    order = spread(len(files))
     for number, index in enumerate(order, start=1):
-        cases.append(_survey_case(files[index], measure_parts=number <= _NUM_THICK_CASES))
+        cases.append(survey_case(files[index], measure_parts=number <= _NUM_THICK_CASES))
         _check_channels(cases, [files[i].id for i in order])
         progress(number, len(order))
         if number >= _MIN_CASES and time.monotonic() - start > _MAX_SECONDS:
@@ -148,14 +124,7 @@ def survey_cases(files: Sequence[CasePaths], progress: Progress = no_progress) -
     return _merge(cases, len(files), num_groups)
 
 
-def _spread(num: int) -> list[int]:
-    """All numbers below `num`, so ordered that every beginning is spread over them."""
-    bits = max(1, (num - 1).bit_length())
-    order = [int(format(i, f"0{bits}b")[::-1], 2) for i in range(1 << bits)]
-    return [index for index in order if index < num]
-
-
-def _check_channels(cases: Sequence[_CaseSurvey], ids: Sequence[str]) -> None:
+def _check_channels(cases: Sequence[CaseSurvey], ids: Sequence[str]) -> None:
     number, expected = cases[-1].num_channels, cases[0].num_channels
     if number != expected:
         raise InputError(
@@ -164,55 +133,14 @@ def _check_channels(cases: Sequence[_CaseSurvey], ids: Sequence[str]) -> None:
         )
 
 
-def _survey_case(files: CasePaths, *, measure_parts: bool) -> _CaseSurvey:
-    case = read_case(files)
-    with prefix_message(str(files.label)):
-        label = whole_numbers(case.label)
-    if case.image.dtype.kind == "f":
-        with prefix_message(", ".join(map(str, files.images))):
-            refuse_invalid(int(np.count_nonzero(~np.isfinite(case.image))), case.image.size)
-    image = case.image if case.image.ndim == 4 else case.image[np.newaxis]
-    values = count_values(label)
-    if len(values) > MAX_VALUES:
-        raise InputError(
-            f"{files.label}: labels of classes have at most {MAX_VALUES} values, found "
-            f"{len(values)}, as of instances; write one value for each class, such as 0 outside "
-            "and 1 inside of the instances"
-        )
-    masks = _central_masks(label, list(values)) if measure_parts else {}
-    axes = [axis for axis in range(3) if label.shape[axis] > 1]
-    faces = [np.take(label, [0, -1], axis=axis).reshape(1, -1) for axis in axes or [0]]
-    sample = image.reshape(-1)[:: max(1, image.size // _SAMPLE_SIZE)].astype(np.float64)
-    low, high = np.percentile(sample, (0.5, 99.5)).tolist()
-    return _CaseSurvey(
-        shape=label.shape,
-        spacing=case.spacing,
-        unit=case.unit,
-        num_channels=len(image),
-        dtype=image.dtype.name,
-        extent=(low, high),
-        values=values,
-        border_values=count_values(np.concatenate(faces, axis=1)),
-        thickness={value: thickness(mask) for value, mask in masks.items()},
-        num_pieces={value: label_components(mask, 26)[1] for value, mask in masks.items()},
-    )
-
-
-def _central_masks(label: Array, values: list[int]) -> dict[int, Mask]:
-    """Return value -> mask in the middle of a label, for the values that lie there."""
-    box = tuple(slice(max(0, edge // 2 - _BOX // 2), edge // 2 + _BOX // 2) for edge in label.shape)
-    central = label[box]
-    masks = {value: central == value for value in values}
-    return {value: mask for value, mask in masks.items() if mask.any()}
-
-
-def _merge(cases: Sequence[_CaseSurvey], num_cases: int, num_groups: int) -> DatasetSurvey:
+def _merge(cases: Sequence[CaseSurvey], num_cases: int, num_groups: int) -> DatasetSurvey:
     values = sorted({value for case in cases for value in case.values})
     spacings = np.array([case.spacing for case in cases])
     units = [case.unit for case in cases if case.unit is not None]
     return DatasetSurvey(
         num_cases=num_cases,
         num_read=len(cases),
+        read_share=sum(case.num_voxels for case in cases) / sum(prod(case.shape) for case in cases),
         num_groups=num_groups,
         shape=_axes(int(median(case.shape[axis] for case in cases)) for axis in range(3)),
         spacing=_axes(float(np.median(spacings[:, axis])) for axis in range(3)),
@@ -232,7 +160,7 @@ def _axes(values: object) -> tuple:  # type: ignore[type-arg]
     return tuple(values)  # type: ignore[arg-type]
 
 
-def _merge_value(value: int, cases: Sequence[_CaseSurvey]) -> ValueSurvey:
+def _merge_value(value: int, cases: Sequence[CaseSurvey]) -> ValueSurvey:
     thicknesses = [case.thickness[value] for case in cases if value in case.thickness]
     nums_pieces = [case.num_pieces[value] for case in cases if value in case.num_pieces]
     return ValueSurvey(
