@@ -15,6 +15,7 @@ from vesuv.io.atomic import (
     has_temporaries,
     restore_folder,
     temporary_folder,
+    unfinished_folders,
     write_text,
 )
 
@@ -219,6 +220,21 @@ def test_a_folder_that_was_moved_aside_returns_where_none_took_its_place(
     assert names(tmp_path) == sorted([name, other.name])
     assert names(tmp_path / name) == ["mark"]
     assert not has_temporaries(tmp_path / name)
+
+
+@pytest.mark.parametrize("pid", [DEAD, os.getpid()])
+def test_what_a_killed_process_left_unfinished_can_be_taken_over(tmp_path: Path, pid: int) -> None:
+    folder_with(tmp_path / f".store.vesuv-{pid}.partial", "half")
+    folder_with(tmp_path / f".store.vesuv-{pid}-old.partial", "mark")
+    folder_with(tmp_path / f".store2.vesuv-{pid}.partial", "half")
+
+    restore_folder(tmp_path / "store", "mark", keep_unfinished=True)
+    (leftover,) = unfinished_folders(tmp_path / "store")
+    with atomic_replace(tmp_path / "store") as temporary:
+        temporary.mkdir()
+        (leftover / "half").rename(temporary / "half")
+
+    assert names(tmp_path / "store") == ["half"]
 
 
 @pytest.mark.parametrize(("name", "is_kept"), [("mark", False), ("thesis", True)])

@@ -35,7 +35,8 @@ def prepare(
 ) -> Store:
     """Make the store and its summary, or open an existing store that matches the configuration.
 
-    Where another process prepares the same store, its end is waited for.
+    Where another process prepares the same store, its end is waited for. Cases that a killed one
+    had finished are taken over if settings and raw files are equal.
 
     Args:
         config: Sections data, labels, the model's channels and the patch size are used.
@@ -59,6 +60,7 @@ def prepare(
     with _store_lock(path, notes):
         if is_prepared(config):
             if not overwrite:
+                restore_folder(path.resolve(), INDEX)  # nobody takes over what is unfinished
                 store = _update_patch_size(open_matching_store(config, notes), config)
                 return _with_folds(store, config)
             check_only_store(path)
@@ -107,7 +109,7 @@ def _store_lock(path: Path, notes: Say) -> Iterator[None]:
     with catch_write_errors(path):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with hold_lock(folder.with_name(f".{folder.name}.lock"), message, wait=notes):
-            restore_folder(folder, INDEX)
+            restore_folder(folder, INDEX, keep_unfinished=True)
             yield
 
 

@@ -33,8 +33,11 @@ from vesuv.data.splits import read_splits, splits_file
 from vesuv.data.statistics import merge_statistics
 from vesuv.data.store import INDEX, SUMMARY, Store, StoredCase
 from vesuv.data.summary import summarise_cases
+from vesuv.data.unfinished import FILE as UNFINISHED
+from vesuv.data.unfinished import take_over_cases
 from vesuv.errors import InputError, InputErrors
-from vesuv.io.atomic import atomic_replace, catch_write_errors
+from vesuv.io.atomic import atomic_replace, catch_write_errors, unfinished_folders
+from vesuv.io.printable import number_of
 from vesuv.types import Progress, Say
 
 _MAX_WORKERS = 8
@@ -96,11 +99,15 @@ def write_store(
     """Prepare every case of some files, see `build_store`."""
     files, faults = raw.files, list(raw.faults)
     workers = workers or min(_cores(), _MAX_WORKERS)
-    plan = Plan.of(files, config, min(workers, len(files) or 1), progress, notes)
+    leftovers = unfinished_folders(path.resolve())
     with catch_write_errors(path), atomic_replace(path.resolve()) as folder:
         folder.mkdir()
+        finished = _take_over(leftovers, folder, raw, notes)
+        files = [one for one in files if one.id not in finished]
+        plan = Plan.of(files, config, min(workers, len(files) or 1), progress, notes)
         digests = SourceDigests(raw.paths, raw.sources)
         cases, case_faults = prepare_cases(files, config, folder, workers, plan, digests)
+        cases = sorted([*finished.values(), *cases], key=lambda case: case.id)
         attributes = [case.attributes for case in cases]
         for note in cube_notes(attributes, config.labels.ignore):
             notes(note)
@@ -113,7 +120,21 @@ def write_store(
         write_record(folder / INDEX, _index(cases, raw.settings, raw.sources))
         ids = [case.id for case in attributes if case.cut_from is None]
         _copy_folds(path / FOLDS_FILE, folder, ids, config, notes)
+        (folder / UNFINISHED).unlink()
     return Store.open(path)
+
+
+def _take_over(
+    leftovers: Sequence[Path], folder: Path, raw: RawData, notes: Say
+) -> dict[str, StoredCase]:
+    """Return id -> case of those cases that a killed preparation had finished."""
+    ids = [one.id for one in raw.files]
+    cases = take_over_cases(leftovers, folder, raw.settings, raw.sources, ids)
+    if cases:
+        notes(
+            f"{len(cases)} of {number_of(len(ids), 'case')} were prepared before vesuv was killed"
+        )
+    return {case.id: case for case in cases}
 
 
 def check_cases(config: Config, progress: Progress, notes: Say) -> list[CasePaths]:

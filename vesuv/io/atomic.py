@@ -141,7 +141,26 @@ def clear_leftovers(folder: Path, name: str | None = None) -> None:
             _remove(path)
 
 
-def restore_folder(path: Path, marker: str) -> None:
+def unfinished_folders(path: Path) -> list[Path]:
+    """Return what killed processes wrote of the folder `path`; needs its lock.
+
+    A killed process may have had the id of this one. Its folder gets another name, because this
+    process writes under that one.
+    """
+    own = _temporary(path)
+    if own.is_dir() and not own.is_symlink():
+        aside = _temporary(path, ending=".unfinished")
+        _remove(aside)
+        own.replace(aside)
+    leftovers = [one for one, match in _temporaries(path.parent) if _is_unfinished(match, path)]
+    return [one for one in leftovers if one.is_dir()]
+
+
+def _is_unfinished(match: re.Match[str], path: Path) -> bool:
+    return match["name"] == path.name and not match["old"]
+
+
+def restore_folder(path: Path, marker: str, *, keep_unfinished: bool = False) -> None:
     """Undo a replacement of the folder `path` whose process was killed; needs its lock.
 
     A former folder that was moved aside is moved back where nothing took its place; it is deleted
@@ -151,6 +170,7 @@ def restore_folder(path: Path, marker: str) -> None:
     Args:
         path: Folder that `atomic_replace` writes.
         marker: Name of a file that each such folder holds.
+        keep_unfinished: Leave the `unfinished_folders` where they are.
 
     Raises:
         OSError: The former folder cannot be moved back.
@@ -158,10 +178,11 @@ def restore_folder(path: Path, marker: str) -> None:
     for leftover, match in _temporaries(path.parent):
         if match["name"] != path.name:
             continue
-        if not match["old"]:
-            _remove(leftover)
+        if _is_unfinished(match, path):
+            if not keep_unfinished:
+                _remove(leftover)
         elif (path / marker).is_file():
-            half_removed = _temporary(path)
+            half_removed = _temporary(path, ending=".former")
             leftover.replace(half_removed)
             _remove(half_removed)
         elif not path.exists() or (path.is_dir() and not any(path.iterdir())):
