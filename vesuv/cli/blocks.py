@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from cyclopts import Parameter
 from rich.console import Console
@@ -27,7 +27,15 @@ from vesuv.inference.inputs import find_inputs
 from vesuv.inference.members import Member
 from vesuv.inference.predictor import Predictor
 from vesuv.io.formats import suffix
-from vesuv.io.urls import is_url
+from vesuv.io.urls import check_no_url, is_url
+
+
+class Outputs(NamedTuple):
+    """Whether this is written beside the mask."""
+
+    probabilities: bool
+    calibrated: bool
+    uncertainty: bool
 
 
 @Parameter(name="*")
@@ -60,9 +68,7 @@ class BlockOptions:
     resume: Switch = False
     plan: Switch = False
 
-    def settings(
-        self, *, probabilities: bool, calibrated: bool, uncertainty: bool, overwrite: bool
-    ) -> BlockSettings:
+    def settings(self, outputs: Outputs, *, overwrite: bool) -> BlockSettings:
         """Return what the library needs.
 
         Raises:
@@ -78,9 +84,9 @@ class BlockOptions:
             part=Part() if self.part is None else Part.parse(self.part),
             engine=self.engine,
             workers=self.workers,
-            keep_probabilities=probabilities or calibrated,
-            calibrated=calibrated,
-            uncertainty=uncertainty,
+            keep_probabilities=outputs.probabilities or outputs.calibrated,
+            calibrated=outputs.calibrated,
+            uncertainty=outputs.uncertainty,
             overwrite=overwrite,
             always=self.blocks,
         )
@@ -123,14 +129,17 @@ class Ensemble:
     members: Sequence[Member]
     mask: ChosenMask
     predictor: Predictor
+    precision_note: str | None = None
+    """Message where the precision is not that of the selection."""
 
 
 def is_zarr_output(source: str, output: Path) -> bool:
     """Return whether the output is one OME-Zarr image.
 
     Raises:
-        InputError: The input is an address, which has no other output.
+        InputError: The output is an address; or the input is, which has no other output.
     """
+    check_no_url(output)
     if suffix(output) == ".zarr":
         return True
     if is_url(source):

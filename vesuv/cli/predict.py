@@ -16,6 +16,7 @@ from vesuv.cli.blocks import (
     BlockGroup,
     BlockOptions,
     Ensemble,
+    Outputs,
     block_prediction,
     check_for_zarr,
     is_zarr_output,
@@ -34,6 +35,7 @@ from vesuv.cli.options import (
 from vesuv.cli.progress import progress_on
 from vesuv.config.training import Views
 from vesuv.errors import InputError
+from vesuv.inference.blocks.settings import BlockSettings
 from vesuv.inference.chosen_mask import choose_mask
 from vesuv.inference.files import FilePrediction, check_output
 from vesuv.inference.inputs import InputVolume, find_inputs
@@ -94,99 +96,44 @@ def predict(
         dry_run: Check everything, say what would be read and written, and write nothing.
         in_blocks: Volumes of any size.
     """
-    out = console()
-    options, repeated = in_blocks or BlockOptions(), None
-    if recorded is None:
-        all_changes = with_option_changes(changes, overlap, views, device)
-        members = open_networks(run, best, model, checkpoint, all_changes)
-        mask = choose_mask(members, threshold, postprocess)
-    else:
-        settings_given = {
-            "--run": run,
-            "--best": best,
-            "--model": model,
-            "--checkpoint": checkpoint,
-            "--weights": weights,
-            "--threshold": threshold,
-            "--postprocess": postprocess,
-            "--probabilities": probabilities,
-            "--calibrated": calibrated,
-            "--uncertainty": uncertainty,
-            "--overlap": overlap,
-            "--views": views,
-            "--device": device,
-            "--set": changes,
-            **options.settings_given(),
-        }
-        repeated = _open_recorded(out, recorded, settings_given)
-        members, mask = list(repeated.members), repeated.mask
-        probabilities, calibrated = repeated.probabilities, repeated.calibrated
-        uncertainty = repeated.uncertainty
-    settings = options.settings(
-        probabilities=probabilities,
-        calibrated=calibrated,
-        uncertainty=uncertainty,
-        overwrite=overwrite,
-    )
-    if repeated is not None:
-        settings = settings.repeating(repeated.blocks)
-    is_zarr, volumes = is_zarr_output(source, output), []
+    out, options = console(), in_blocks or BlockOptions()
+    is_zarr = is_zarr_output(source, output)
     if is_zarr:
         check_for_zarr(submission)
     else:
         options.check_for_files()
         check_output(Path(source), output)
-        channel_files = members[0].config.model.in_channels > 1
-        volumes = find_inputs(Path(source), channel_files=channel_files)
-    if repeated is None:
+    if recorded is None:
+        all_changes = with_option_changes(changes, overlap, views, device)
+        members = open_networks(run, best, model, checkpoint, all_changes)
+        mask = choose_mask(members, threshold, postprocess)
         predictor = Predictor.of_members(members, mask.settings, weights=weights)
+        ensemble = Ensemble(members, mask, predictor, members[0].precision_note)
+        outputs = Outputs(probabilities, calibrated, uncertainty)
+        settings = options.settings(outputs, overwrite=overwrite)
     else:
-        predictor = repeated.predictor
-    torch.set_num_threads(predictor.machine.threads)
-    for one, weight in zip(members, predictor.weights or (1.0,) * len(members), strict=True):
-        note = ", trained on since it was selected" if one.is_outdated else ""
-        note += f", weight {weight:g}" if predictor.weights else ""
-        out.print(f"{one.folder}: {one.name}, epoch {one.checkpoint.epoch}{note}")
-    out.print(f"{mask.threshold_reason}; {mask.chain_reason}")
-    if (note_on_cases := training_case_note(members, volumes)) is not None:
-        out.print(note_on_cases)
-    if repeated is None and members[0].precision_note is not None:
-        out.print(members[0].precision_note)
+        given = {"--run": run, "--best": best, "--model": model, "--checkpoint": checkpoint,
+                 "--weights": weights, "--threshold": threshold, "--postprocess": postprocess,
+                 "--probabilities": probabilities, "--calibrated": calibrated,
+                 "--uncertainty": uncertainty, "--overlap": overlap, "--views": views,
+                 "--device": device, "--set": changes, **options.settings_given()}  # fmt: skip
+        repeated = _open_recorded(out, recorded, given)
+        ensemble = Ensemble(repeated.members, repeated.mask, repeated.predictor)
+        outputs = Outputs(repeated.probabilities, repeated.calibrated, repeated.uncertainty)
+        settings = options.settings(outputs, overwrite=overwrite).repeating(repeated.blocks)
+    torch.set_num_threads(ensemble.predictor.machine.threads)
     if is_zarr:
-        ensemble = Ensemble(members, mask, predictor)
+        _print_ensemble(out, ensemble)
         in_zarr = block_prediction(out, ensemble, source, output, options, settings)
         run_or_plan(out, in_zarr, dry_run=dry_run, with_rates=options.plan)
         return
-    prediction = FilePrediction(
-        members,
-        mask,
-        predictor,
-        output,
-        probabilities or calibrated,
-        submission,
-        say=lambda line: out.print(line),
-        show_progress=progress_on(out),
-        overwrite=overwrite,
-        uncertainty=uncertainty,
-        calibrated=calibrated,
-        command=shlex.join(sys.argv),
-        blocks=settings,
-    )
+    volumes = find_inputs(Path(source), channel_files=ensemble.predictor.num_channels > 1)
+    _print_ensemble(out, ensemble, volumes)
+    prediction = _file_prediction(out, ensemble, output, submission, settings)
     if dry_run:
         _print_plan(out, prediction, volumes)
-        return
-    prediction.run(volumes)
-
-
-def _print_plan(out: Console, prediction: FilePrediction, volumes: Sequence[InputVolume]) -> None:
-    done = prediction.check(volumes).done_before
-    remaining = [volume for volume in volumes if volume.id not in done]
-    for volume in remaining:
-        out.print(f"would read: {', '.join(map(str, volume.files))}")
-    files = [path for volume in remaining for path in prediction.output_files(volume)]
-    files.append(prediction.output / PROVENANCE)
-    for file in [*files, *([prediction.submission] if prediction.submission else [])]:
-        out.print(f"would write: {file}")
+    else:
+        prediction.run(volumes)
 
 
 def _open_recorded(
@@ -200,3 +147,50 @@ def _open_recorded(
     for note in recorded.notes:
         out.print(note)
     return recorded
+
+
+def _print_ensemble(out: Console, ensemble: Ensemble, volumes: Sequence[InputVolume] = ()) -> None:
+    members, mask, predictor = ensemble.members, ensemble.mask, ensemble.predictor
+    for one, weight in zip(members, predictor.weights or (1.0,) * len(members), strict=True):
+        note = ", trained on since it was selected" if one.is_outdated else ""
+        note += f", weight {weight:g}" if predictor.weights else ""
+        out.print(f"{one.folder}: {one.name}, epoch {one.checkpoint.epoch}{note}")
+    out.print(f"{mask.threshold_reason}; {mask.chain_reason}")
+    for note_or_none in (training_case_note(members, volumes), ensemble.precision_note):
+        if note_or_none is not None:
+            out.print(note_or_none)
+
+
+def _file_prediction(
+    out: Console,
+    ensemble: Ensemble,
+    output: Path,
+    submission: Path | None,
+    settings: BlockSettings,
+) -> FilePrediction:
+    return FilePrediction(
+        ensemble.members,
+        ensemble.mask,
+        ensemble.predictor,
+        output,
+        settings.keep_probabilities,
+        submission,
+        say=lambda line: out.print(line),
+        show_progress=progress_on(out),
+        overwrite=settings.overwrite,
+        uncertainty=settings.uncertainty,
+        calibrated=settings.calibrated,
+        command=shlex.join(sys.argv),
+        blocks=settings,
+    )
+
+
+def _print_plan(out: Console, prediction: FilePrediction, volumes: Sequence[InputVolume]) -> None:
+    done = prediction.check(volumes).done_before
+    remaining = [volume for volume in volumes if volume.id not in done]
+    for volume in remaining:
+        out.print(f"would read: {', '.join(map(str, volume.files))}")
+    files = [path for volume in remaining for path in prediction.output_files(volume)]
+    files.append(prediction.output / PROVENANCE)
+    for file in [*files, *([prediction.submission] if prediction.submission else [])]:
+        out.print(f"would write: {file}")
