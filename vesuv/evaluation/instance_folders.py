@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,8 +23,11 @@ from vesuv.evaluation.instances import (
 from vesuv.evaluation.pairs import CaseFiles, by_id, find_pairs
 from vesuv.io.formats import Volume, check_lossless, read
 from vesuv.io.grid import check_same_grid
+from vesuv.io.lazy import open_lazy
+from vesuv.io.lazy.volume import read_region
 from vesuv.io.places import check_no_links, contains
 from vesuv.io.tables import TextTable, mean, read_json_or_none, write_csv, write_json
+from vesuv.io.urls import is_url
 from vesuv.types import Array, Mask, Progress, no_progress
 
 CSV, SUMMARY = "instance_scores.csv", "instance_summary.json"
@@ -229,16 +232,26 @@ def _columns(scores: InstanceScores) -> dict[str, float]:
     }
 
 
-def read_numbers(path: Path) -> Names:
-    """Return the names of instances of a file, 0, 1, … in the order of its values; 0 stays 0.
+def read_numbers(path: Path | str, *, anonymous: bool = False) -> Names:
+    """Return the names of instances of a volume, 0, 1, … in the order of its values; 0 stays 0.
+
+    Args:
+        path: File, or address of a Zarr.
+        anonymous: Read from s3 without credentials.
 
     Raises:
-        InputError: It holds no whole numbers from 0 on.
+        InputError: It cannot be read, or holds no whole numbers from 0 on.
     """
-    return _names(read(path), path)
+    if not is_url(path):
+        return _names(read(path), path)
+    volume = open_lazy(path, anonymous=anonymous)
+    z, y, x = (slice(0, edge) for edge in volume.shape)
+    voxels = read_region(volume.voxels, (z, y, x), str(path))
+    array = voxels[0] if len(voxels) == 1 else voxels
+    return _names(replace(volume.header, array=array), path)
 
 
-def _names(volume: Volume, path: Path) -> Names:
+def _names(volume: Volume, path: Path | str) -> Names:
     """Return the names of instances, 0, 1, … in the order of the file's values; 0 stays 0."""
     values: Array = volume.array
     whole = values if values.dtype.kind in "iu" else np.rint(values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -24,6 +24,7 @@ from vesuv.evaluation.instances import (
     object_table,
 )
 from vesuv.evaluation.pairs import by_id
+from vesuv.io.urls import is_url
 from vesuv.types import Mask
 
 Numbers = NDArray[np.integer[Any]]
@@ -122,18 +123,30 @@ class Foreground(Boundary):
         return object_scores(table)
 
 
-def numbers_of_cases(folder: Path, cases: Sequence[StoredCase]) -> dict[str, Numbers]:
+def numbers_of_cases(
+    folder: Path | str, cases: Sequence[StoredCase], *, anonymous: bool = False
+) -> dict[str, Numbers]:
     """Read the true numbers of instances of each case, by its id.
+
+    Args:
+        folder: Folder of volumes, or address of a folder that holds <id>.zarr of each case.
+        cases: The cases.
+        anonymous: Read from s3 without credentials.
 
     Raises:
         InputError: A case has no volume in the folder, or one of another shape.
     """
-    files, numbers = by_id(folder), {}
+    files: Mapping[str, Path | str]
+    if is_url(folder):
+        files = {case.id: f"{str(folder).rstrip('/')}/{case.id}.zarr" for case in cases}
+    else:
+        files = by_id(Path(folder))
+    numbers = {}
     for case in cases:
         if case.id not in files:
             raise InputError(f"--labels: {folder} holds no volume of case {case.id}; add it")
         path = files[case.id]
-        numbers[case.id] = read_numbers(path)
+        numbers[case.id] = read_numbers(path, anonymous=anonymous)
         if numbers[case.id].shape != tuple(case.native_shape):
             raise InputError(
                 f"{path}: has the shape of its case, {tuple(case.native_shape)}, found "

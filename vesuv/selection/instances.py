@@ -62,7 +62,8 @@ def select_instances(
     *,
     boundary: str | None = None,
     foreground: str | None = None,
-    labels: Path | None = None,
+    labels: str | Path | None = None,
+    anonymous: bool = False,
     checkpoints: Sequence[str] | None = None,
     changes: Sequence[str] = (),
     say: Say = silent,
@@ -80,8 +81,9 @@ def select_instances(
         boundary: Class or region that separates instances; default: the only one.
         foreground: Class or region whose objects are the instances, such as nuclei; not together
             with a boundary.
-        labels: Folder of volumes with the true numbers of instances, by case; None: those of the
-            labels, in which touching objects are one.
+        labels: Folder of volumes with the true numbers of instances, by case, or address of one
+            with <case>.zarr; None: those of the labels, in which touching objects are one.
+        anonymous: Read `labels` from s3 without credentials.
         checkpoints: Names of checkpoints to try; default: all that every run has.
         changes: `section.key=value` of inference, runtime, data.root or data.store.
         say: Called with each message.
@@ -101,7 +103,9 @@ def select_instances(
         opened = open_held_out(paths, changes)
         kind = kind_of(opened, boundary, foreground)
         cases = sorted((case for one in opened for case in one.cases), key=lambda case: case.id)
-        numbers = None if labels is None else numbers_of_cases(labels, cases)
+        numbers = None
+        if labels is not None:
+            numbers = numbers_of_cases(labels, cases, anonymous=anonymous)
         predictions, _ = predict_held_out(opened, checkpoints, say, show_progress)
         with show_progress("search", "fragmentations") as progress:
             search = search_instances(predictions, cases, kind, progress, numbers)

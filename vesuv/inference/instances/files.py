@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from vesuv.errors import InputError, InputErrors
-from vesuv.inference.inputs import InputVolume
 from vesuv.inference.instances.fragment_store import StoredFragments
 from vesuv.inference.instances.fragments import watershed_library
+from vesuv.inference.instances.inputs import InstanceInput
 from vesuv.inference.instances.methods import method_of
 from vesuv.inference.instances.output import write_instances
-from vesuv.inference.instances.parameters import InstanceSelection
 from vesuv.inference.instances.segmentation import (
     HALO,
     INSTANCE_BLOCK,
@@ -24,7 +23,7 @@ from vesuv.inference.instances.segmentation import (
     find_instances,
 )
 from vesuv.inference.instances.sources import BoundarySource
-from vesuv.inference.provenance import PROVENANCE, file_record
+from vesuv.inference.provenance import PROVENANCE
 from vesuv.io.places import check_no_links, contains
 from vesuv.io.tables import read_json_or_none, write_json
 from vesuv.runs.software import software
@@ -37,8 +36,7 @@ class InstanceFiles:
     """Instances of volumes, written into a folder.
 
     Args:
-        source: Where boundary probabilities come from.
-        selection: Parameters.
+        source: Where boundary probabilities come from, with the parameters.
         output: Folder of the instances and provenance.json.
         overwrite: Replace existing files.
         command: The command that is called, for provenance.json.
@@ -47,14 +45,13 @@ class InstanceFiles:
     """
 
     source: BoundarySource
-    selection: InstanceSelection
     output: Path
     overwrite: bool = False
     command: str | None = None
     say: Say = silent
     show_progress: ShowProgress = no_shown_progress
 
-    def check(self, volumes: Sequence[InputVolume]) -> None:
+    def check(self, volumes: Sequence[InstanceInput]) -> None:
         """Check inputs and output; nothing is written.
 
         Raises:
@@ -66,7 +63,7 @@ class InstanceFiles:
             raise InputError(f"--output: {self.output} is a file; name a folder")
         files = [self.file(volume) for volume in volumes]
         check_no_links([self.output, *files])
-        if any(contains(self.output, file) for volume in volumes for file in volume.files):
+        if any(contains(self.output, file) for volume in volumes for file in volume.paths):
             raise InputError(f"--output: {self.output} holds the inputs; name another folder")
         record = self.output / PROVENANCE
         if record.exists() and "instances" not in (read_json_or_none(record) or {}):
@@ -88,11 +85,11 @@ class InstanceFiles:
         for volume in volumes:
             self.source.check(volume)
 
-    def file(self, volume: InputVolume) -> Path:
-        """Return the file of a volume's instances: in the input's format, TIFF for PNG and JPEG."""
-        return self.output / volume.probabilities_name
+    def file(self, volume: InstanceInput) -> Path:
+        """Return the file of a volume's instances."""
+        return self.output / volume.output_name
 
-    def run(self, volumes: Sequence[InputVolume]) -> list[Path]:
+    def run(self, volumes: Sequence[InstanceInput]) -> list[Path]:
         """Segment each volume; volumes with faults are left out and reported at the end.
 
         Returns:
@@ -112,13 +109,10 @@ class InstanceFiles:
                 num = self._segment(volume)
             except InputError as fault:
                 text = str(fault)
-                faults.append(
-                    text if str(volume.files[0]) in text else f"{volume.files[0]}: {text}"
-                )
+                faults.append(text if volume.name in text else f"{volume.name}: {text}")
                 self.say(f"{title}: left out: {faults[-1]}")
                 continue
-            files = [file_record(path) for path in volume.files]
-            inputs.append({"id": volume.id, "files": files, "num_instances": num})
+            inputs.append({**volume.record(), "num_instances": num})
             write_json(self.output / PROVENANCE, self._record(inputs))
             self.say(f"{title}: {num} instances, {time.monotonic() - start:.1f} s")
         num = len(inputs) - num_earlier
@@ -127,10 +121,10 @@ class InstanceFiles:
             raise InputErrors(faults)
         return [self.file(volume) for volume in volumes]
 
-    def _segment(self, volume: InputVolume) -> int:
+    def _segment(self, volume: InstanceInput) -> int:
         file = self.file(volume)
         boundary = self.source.open(volume, file)
-        method = method_of(self.selection.parameters, boundary.like.spacing)
+        method = method_of(self.source.selection.parameters, boundary.like.spacing)
         run = InstanceRun(boundary.levels, method, show_progress=self.show_progress)
         if not boundary.on_disk:
             num = write_instances(file, find_instances(run), boundary.like)
@@ -150,7 +144,7 @@ class InstanceFiles:
         settings = json.loads(json.dumps(self._settings(), default=str))
         return all(earlier.get(key) == value for key, value in settings.items())
 
-    def _earlier_inputs(self, volumes: Sequence[InputVolume]) -> list[dict[str, Any]]:
+    def _earlier_inputs(self, volumes: Sequence[InstanceInput]) -> list[dict[str, Any]]:
         """Return the records of other volumes that an earlier call has segmented alike."""
         record, names = self.output / PROVENANCE, {volume.id for volume in volumes}
         if not record.exists() or not self._continues(record):
@@ -162,8 +156,8 @@ class InstanceFiles:
         """Return what the instances depend on beside the inputs."""
         return {
             "instances": {
-                "parameters": self.selection.parameters.model_dump(mode="json"),
-                self.selection.role: self.selection.class_name,
+                "parameters": self.source.selection.parameters.model_dump(mode="json"),
+                self.source.selection.role: self.source.selection.class_name,
                 "blocks": {"size": INSTANCE_BLOCK, "halo": HALO},
             },
             "runs": self.source.record(),

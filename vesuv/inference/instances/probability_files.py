@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,24 +12,25 @@ import numpy as np
 from vesuv.config.data import PROBABILITY_STEPS
 from vesuv.errors import InputError
 from vesuv.inference.blocks.arrays import PROBABILITIES
+from vesuv.inference.blocks.source import Source
 from vesuv.inference.instances.arrays import to_levels
 from vesuv.inference.instances.parameters import InstanceSelection
-from vesuv.io.formats import suffix
 from vesuv.io.lazy import LazyVolume, attributes, open_lazy
+from vesuv.io.lazy.volume import read_region
 from vesuv.types import Array, Region, Shape
 
 
 @dataclass(frozen=True)
 class FileLevels:
-    """Boundary levels of a file; can be sent to other processes.
+    """Boundary levels of a file or address; can be sent to other processes.
 
     Args:
-        path: File with probabilities; an OME-Zarr image of `predict --probabilities` holds them in
-            its group `probabilities`.
+        source: One file or address with probabilities; an OME-Zarr image of `predict
+            --probabilities` holds them in its group `probabilities`.
         selection: Channel of the boundary.
     """
 
-    path: Path
+    source: Source
     selection: InstanceSelection
 
     @cached_property
@@ -40,7 +40,8 @@ class FileLevels:
         Raises:
             InputError: They cannot be opened.
         """
-        return open_lazy(self._array_path)
+        source = self.source
+        return open_lazy(self._image, level=source.level, anonymous=source.anonymous)
 
     @cached_property
     def channel(self) -> int:
@@ -56,8 +57,8 @@ class FileLevels:
             return 0
         others = f" or the {wanted} channels of the networks" if wanted > 1 else ""
         raise InputError(
-            f"{self.path}: must hold the probability of {self.selection.class_name} in one channel"
-            f"{others}, found {num}; give what predict --probabilities writes"
+            f"{self._image}: must hold the probability of {self.selection.class_name} in one "
+            f"channel{others}, found {num}; give what predict --probabilities writes"
         )
 
     @property
@@ -77,26 +78,30 @@ class FileLevels:
         _ = self.channel
         if self._scale.get("calibrated"):
             raise InputError(
-                f"{self.path}: holds calibrated probabilities, and parameters are chosen for the "
+                f"{self._image}: holds calibrated probabilities, and parameters are chosen for the "
                 "others; predict without --calibrated"
             )
 
     def read(self, box: Region) -> Array:
-        values: Array = self.volume.voxels.read(box)[self.channel]
+        values: Array = read_region(self.volume.voxels, box, self._image)[self.channel]
         if values.dtype == np.uint8 and self._scale.get("levels") == PROBABILITY_STEPS:
             return values
         try:
             return to_levels(values)
         except InputError as fault:
-            raise InputError(f"{self.path}: {fault}") from None
+            raise InputError(f"{self._image}: {fault}") from None
 
     @cached_property
-    def _array_path(self) -> Path:
-        inside = self.path / PROBABILITIES
-        return inside if suffix(self.path) == ".zarr" and inside.is_dir() else self.path
+    def _image(self) -> str:
+        """The probabilities: those inside an image that says that it is a mask of `predict`."""
+        path = self.source.files[0]
+        return f"{path.rstrip('/')}/{PROBABILITIES}" if "labels" in self._stated(path) else path
 
     @cached_property
     def _scale(self) -> Mapping[str, Any]:
         """What an image of `predict --probabilities` says about its values; else empty."""
-        scale = attributes(self._array_path).get("vesuv", {})
-        return scale if isinstance(scale, dict) else {}
+        return self._stated(self._image)
+
+    def _stated(self, path: str) -> Mapping[str, Any]:
+        stated = attributes(path, anonymous=self.source.anonymous).get("vesuv", {})
+        return stated if isinstance(stated, dict) else {}

@@ -14,11 +14,10 @@ from vesuv.inference.blocks.arrays import LEVELS_LEVEL
 from vesuv.inference.blocks.file_output import block_folder
 from vesuv.inference.blocks.run import BlockPrediction
 from vesuv.inference.blocks.settings import BlockSettings
-from vesuv.inference.blocks.source import Source
 from vesuv.inference.chosen_mask import choose_mask
 from vesuv.inference.domain_shift import InputGrid
-from vesuv.inference.inputs import InputVolume
 from vesuv.inference.instances.arrays import ArrayLevels
+from vesuv.inference.instances.inputs import InstanceInput
 from vesuv.inference.instances.parameters import InstanceSelection
 from vesuv.inference.instances.probability_files import FileLevels
 from vesuv.inference.instances.segmentation import INSTANCE_BLOCK, BoundaryLevels
@@ -49,11 +48,21 @@ class BoundaryVolume:
 class BoundarySource(Protocol):
     """Where boundary probabilities come from."""
 
-    def check(self, volume: InputVolume) -> None:
+    @property
+    def selection(self) -> InstanceSelection:
+        """Parameters of the instances, and channel of the boundary."""
+        ...
+
+    @property
+    def channel_files(self) -> bool:
+        """Whether each channel of a volume may have a file of its own."""
+        ...
+
+    def check(self, volume: InstanceInput) -> None:
         """Refuse a volume that cannot be read; nothing is computed."""
         ...
 
-    def open(self, volume: InputVolume, output: Path) -> BoundaryVolume:
+    def open(self, volume: InstanceInput, output: Path) -> BoundaryVolume:
         """Return the boundary levels of a volume whose instances are written to `output`."""
         ...
 
@@ -71,13 +80,14 @@ class ProbabilitySource:
     """Files of probabilities."""
 
     selection: InstanceSelection
+    channel_files: bool = False
 
-    def check(self, volume: InputVolume) -> None:
-        FileLevels(volume.files[0], self.selection).check()
+    def check(self, volume: InstanceInput) -> None:
+        FileLevels(volume.source, self.selection).check()
 
-    def open(self, volume: InputVolume, output: Path) -> BoundaryVolume:  # noqa: ARG002
-        levels = FileLevels(volume.files[0], self.selection)
-        is_lazy = suffix(volume.files[0]) in LAZY_SUFFIXES
+    def open(self, volume: InstanceInput, output: Path) -> BoundaryVolume:  # noqa: ARG002
+        levels = FileLevels(volume.source, self.selection)
+        is_lazy = volume.is_remote or suffix(volume.name) in LAZY_SUFFIXES
         on_disk = is_lazy and math.prod(levels.shape) > _VOXELS_IN_MEMORY
         return BoundaryVolume(levels, levels.volume.header, on_disk)
 
@@ -126,30 +136,37 @@ class NetworkSource:
     say: Say = silent
     show_progress: ShowProgress = no_shown_progress
 
-    def check(self, volume: InputVolume) -> None:
-        """Check nothing: `open` reads a volume before anything is written for it."""
+    @property
+    def channel_files(self) -> bool:
+        return self.predictor.num_channels > 1
 
-    def open(self, volume: InputVolume, output: Path) -> BoundaryVolume:
-        if self.always_blocks or Source.of_files(volume.files).is_large():
+    def check(self, volume: InstanceInput) -> None:
+        """Check that an address can be opened; `open` reads files before it writes anything."""
+        if volume.is_remote:
+            volume.source.open()
+
+    def open(self, volume: InstanceInput, output: Path) -> BoundaryVolume:
+        source = volume.source
+        if self.always_blocks or volume.is_remote or source.level != 0 or source.is_large():
             return self._open_blocks(volume, output)
-        like, image = read_channels(volume.files)
+        like, image = read_channels(volume.paths)
         grid = InputGrid(like.spacing, like.unit, like.direction)
         with self.show_progress(volume.id, "windows") as progress:
             try:
                 prediction = self.predictor.predict_on_grid(image, grid, progress)
             except InputError as fault:
-                raise InputError(f"{volume.files[0]}: {fault}") from None
+                raise InputError(f"{volume.name}: {fault}") from None
         for shift in prediction.shifts:
             self.say(f"warning: {volume.id}: {shift.message}")
         levels = quantise(prediction.probs, overlap=self.predictor.targets.overlap)
         return BoundaryVolume(ArrayLevels(levels[self.selection.channel].numpy()), like)
 
-    def _open_blocks(self, volume: InputVolume, output: Path) -> BoundaryVolume:
+    def _open_blocks(self, volume: InstanceInput, output: Path) -> BoundaryVolume:
         prediction = BlockPrediction(
             self.members,
             choose_mask(self.members, postprocess="none"),
             self.predictor,
-            Source.of_files(volume.files),
+            volume.source,
             block_folder(output),
             BlockSettings(
                 block_size=self.block_size, keep_probabilities=True, records_choices=False

@@ -1,0 +1,107 @@
+"""What instances does without volumes: choose parameters on held-out ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+
+from vesuv.cli.dry_run import print_selection_plan
+from vesuv.cli.options import use_threads
+from vesuv.cli.progress import progress_on
+from vesuv.errors import InputError, command
+from vesuv.runs.folder import RunFolder
+from vesuv.selection.held_out import open_held_out
+from vesuv.selection.instances import (
+    InstanceChoice,
+    check_instances_file,
+    kind_of,
+    select_instances,
+)
+
+
+class Truth(NamedTuple):
+    """Where the true instances come from."""
+
+    boundary: str | None
+    foreground: str | None
+    labels: str | None
+    anonymous: bool
+
+
+def choose_instances(
+    out: Console,
+    runs: Sequence[Path],
+    truth: Truth,
+    checkpoints: Sequence[str] | None,
+    changes: Sequence[str],
+    *,
+    dry_run: bool,
+) -> None:
+    """Choose parameters, write them into each run, and print the choice.
+
+    Raises:
+        InputError: No run, or see `select_instances`.
+    """
+    if not runs:
+        raise InputError("--run: needs at least one run folder, found none; name log/<config>/fold")
+    if dry_run:
+        _print_plan(out, runs, truth, checkpoints, changes)
+        return
+    use_threads(runs, changes)
+    choice = select_instances(
+        runs,
+        boundary=truth.boundary,
+        foreground=truth.foreground,
+        labels=truth.labels,
+        anonymous=truth.anonymous,
+        checkpoints=checkpoints,
+        changes=changes,
+        say=lambda line: out.print(line),
+        show_progress=progress_on(out),
+    )
+    for sentence in _sentences(choice):
+        out.print(sentence)
+    out.print(f"written: {', '.join(str(one.instances_file) for one in choice.runs)}")
+    words = ("--run", *(one.path for one in choice.runs), "--input", "...", "--output", "...")
+    out.print(f"next: {command('instances', *words)}")
+
+
+def _print_plan(
+    out: Console,
+    runs: Sequence[Path],
+    truth: Truth,
+    checkpoints: Sequence[str] | None,
+    changes: Sequence[str],
+) -> None:
+    for run in runs:
+        check_instances_file(RunFolder(run).instances_file)
+    opened = open_held_out(runs, changes)
+    kind_of(opened, truth.boundary, truth.foreground)
+    outputs = [one.run.instances_file for one in opened]
+    print_selection_plan(out, opened, checkpoints, outputs)
+
+
+def _sentences(choice: InstanceChoice) -> list[str]:
+    """Return the choice and its honest estimate as sentences."""
+    num = len(choice.search.cases)
+    sentences = [
+        f"chosen {choice.chosen}: the lowest VOI, {_scores(choice.scores)}, of "
+        f"{len(choice.search.scores)} choices on {num} held-out case{'s' * (num > 1)}"
+    ]
+    if choice.honest_scores is not None:
+        sentences.append(
+            f"honest estimate, chosen without and scored on each {choice.part_kind} in turn: "
+            f"{_scores(choice.honest_scores)}"
+        )
+    return sentences
+
+
+def _scores(scores: dict[str, float]) -> str:
+    f1 = f", F1 of objects {scores['f1']:.3f}" if "f1" in scores else ""
+    return (
+        f"{scores['voi']:.3f} bits (split {scores['voi_split']:.3f}, merge "
+        f"{scores['voi_merge']:.3f}), adapted Rand error {scores['rand_error']:.4f}{f1}"
+    )
