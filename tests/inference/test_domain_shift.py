@@ -178,6 +178,15 @@ def test_a_unit_that_differs_or_is_not_known_is_named(
     assert [(one.kind, one.message) for one in shifts] == [("unit", message)]
 
 
+def test_large_lengths_are_whole_numbers() -> None:
+    training = TrainingImages(spacing=THREE_MM, unit="µm")
+
+    unit, spacing = _shifts(training, InputGrid((3.0, 1.5, 0.045), "mm"))
+
+    assert unit.message.endswith("converted to 3000 x 1500 x 45 µm")
+    assert spacing.message.startswith("spacing 3000 x 1500 x 45 µm is 1000, 500, 15 times that of")
+
+
 def test_a_file_without_header_matters_only_where_it_is_resampled() -> None:
     training, grid = TrainingImages(spacing=THREE_MM, unit="mm"), InputGrid((1.0, 1.0, 1.0))
 

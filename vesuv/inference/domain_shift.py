@@ -118,7 +118,7 @@ class DomainCheck:
             if self.target is not None:
                 use = f"resampled to data.spacing {_lengths(self.target, unit)}"
             message = (
-                f"spacing {_lengths(spacing, unit)} is {', '.join(f'{r:.2g}' for r in ratios)} "
+                f"spacing {_lengths(spacing, unit)} is {', '.join(_plain(r, 2) for r in ratios)} "
                 f"times that of training along z, y, x (median {_lengths(training.median, unit)}); "
                 f"{use}"
             )
@@ -237,4 +237,9 @@ def _intensity_shift(
 
 
 def _lengths(spacing: Sequence[float], unit: str | None) -> str:
-    return " x ".join(f"{edge:.3g}" for edge in spacing) + (f" {unit}" if unit else "")
+    return " x ".join(_plain(edge, 3) for edge in spacing) + (f" {unit}" if unit else "")
+
+
+def _plain(number: float, digits: int) -> str:
+    """Return a number with so many digits that count, and without an exponent: 3000."""
+    return np.format_float_positional(number, precision=digits, fractional=False, trim="-")
