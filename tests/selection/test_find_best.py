@@ -21,7 +21,8 @@ from vesuv.inference.load import load
 from vesuv.inference.predictor import Predictor
 from vesuv.runs.checkpoints import read_checkpoint, write_checkpoint
 from vesuv.runs.folder import RunFolder
-from vesuv.selection.find_best import find_best
+from vesuv.selection.find_best import _check_comparable, find_best
+from vesuv.selection.held_out import open_held_out
 
 
 @pytest.fixture
@@ -234,6 +235,26 @@ def test_configurations_of_other_data_cannot_be_compared(
 
     with pytest.raises(InputError, match="b: was trained on other files or label values than a"):
         find_best([first.path, other.path], tmp_path / "best.json")
+
+
+def test_copies_of_a_data_set_with_other_times_are_one_data_set(
+    held_out_run: Callable[..., RunFolder], tiny_data: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_data, tmp_path / "data", copy_function=shutil.copyfile)
+    first = held_out_run("a")
+    data = first.config.data.model_dump(mode="json")
+    place = {"root": str(tmp_path / "data"), "store": str(tmp_path / "other")}
+    other = held_out_run("b", data=data | place)
+    store = open_or_prepare_store(other.config)
+    facts = json.loads((other.path / "run.json").read_text())
+    facts["data_fingerprint"] = store.fingerprint
+    (other.path / "run.json").write_text(json.dumps(facts))
+
+    runs = open_held_out([first.path])
+    _check_comparable({"a": runs, "b": open_held_out([other.path])})
+    (store.path / "digests.json").unlink()
+    with pytest.raises(InputError, match="b: was trained on other files or label values than a"):
+        _check_comparable({"a": runs, "b": open_held_out([other.path])})
 
 
 def test_nothing_to_compare_and_a_file_of_another_kind_are_refused(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def _check_comparable(configurations: RunsByConfiguration) -> None:
                 f"{name}: has other classes or regions than {first}, so its mean Dice is of other "
                 "things; compare them by evaluate"
             )
-        if any(one.raw_fingerprint != reference[0].raw_fingerprint for one in runs):
+        if any(one.raw_fingerprints.isdisjoint(reference[0].raw_fingerprints) for one in runs):
             raise InputError(
                 f"{name}: was trained on other files or label values than {first}; configurations "
                 "are compared on one data set"

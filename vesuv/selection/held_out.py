@@ -12,7 +12,8 @@ import torch
 
 from vesuv.config import Config
 from vesuv.data.builder import check_recorded_store, open_or_prepare_store
-from vesuv.data.fingerprint import fingerprint
+from vesuv.data.content_digests import read_digests
+from vesuv.data.fingerprint import Sources, fingerprint
 from vesuv.data.store import Store, StoredCase
 from vesuv.errors import InputError
 from vesuv.inference.members import file_digest, trained_config
@@ -35,8 +36,9 @@ class HeldOutRun:
     """Configuration of the run with the changes of the caller."""
     cases: tuple[StoredCase, ...]
     machine: Machine
-    raw_fingerprint: str
-    """Fingerprint of raw files and label values, equal at any spacing of the prepared data."""
+    raw_fingerprints: frozenset[str]
+    """Fingerprints of raw files and label values, equal at any spacing of the prepared data: by
+    sizes and times, and by contents where the store has their digests. One in common is enough."""
 
     @property
     def inference(self) -> dict[str, Any]:
@@ -104,7 +106,7 @@ def open_held_out(runs: Sequence[Path], changes: Sequence[str] = ()) -> list[Hel
             stores[data] = open_or_prepare_store(config)
         store = stores[data]
         cases, machine = _held_out_cases(run, store), resolve(config.runtime)
-        opened.append(HeldOutRun(run, config, tuple(cases), machine, _raw_fingerprint(store)))
+        opened.append(HeldOutRun(run, config, tuple(cases), machine, _raw_fingerprints(store)))
     _check_disjoint(opened)
     return opened
 
@@ -212,9 +214,13 @@ def _held_out_cases(run: RunFolder, store: Store) -> list[StoredCase]:
     return cases
 
 
-def _raw_fingerprint(store: Store) -> str:
+def _raw_fingerprints(store: Store) -> frozenset[str]:
     settings = {key: value for key, value in store.settings.items() if key != "data.spacing"}
-    return fingerprint(settings, store.sources)
+    contents: Sources = {name: [one] for name, one in read_digests(store.path).digests.items()}
+    sources = (
+        [store.sources, contents] if contents.keys() == store.sources.keys() else [store.sources]
+    )
+    return frozenset(fingerprint(settings, one) for one in sources)
 
 
 def _check_disjoint(runs: Sequence[HeldOutRun]) -> None:
