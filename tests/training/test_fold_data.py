@@ -100,6 +100,16 @@ def test_training_cases_without_a_judged_voxel_are_refused() -> None:
         fold_data(in_memory(config, [2] * 4, [2] * 4), config, "all")
 
 
+def test_training_cases_without_foreground_are_refused() -> None:
+    config = config_of()
+    data = in_memory(config, [0, 0, 0, 1], [0, 0, 2, 0])
+    learns = next(fold for fold in (0, 1) if data.folds.split(fold)[0] == ["c0"])
+
+    assert fold_data(data, config, learns).class_fractions == (0.75, 0.25)
+    with pytest.raises(InputError, match="every judged voxel of the training cases is background"):
+        fold_data(data, config, 1 - learns)
+
+
 def test_fewer_cases_than_folds_are_refused_for_a_fold_and_fine_for_all() -> None:
     config = config_of(num=3)
     data = in_memory(config, [0, 0, 1, 2], [0, 1, 1, 1])

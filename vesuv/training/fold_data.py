@@ -118,7 +118,8 @@ def fold_data(data: TrainingData, config: Config, fold: FoldName) -> FoldData:
     """Return the cases of one fold.
 
     Raises:
-        InputError: No such fold, no valid voxel, or a case is too large to be judged as a whole.
+        InputError: No such fold, no valid voxel or no foreground to train on, or a case is too
+            large to be judged as a whole.
     """
     train_ids, validation_ids = data.folds.split(fold)
     train = [data.cases[name] for name in _drawn(train_ids, config)]
@@ -128,6 +129,11 @@ def fold_data(data: TrainingData, config: Config, fold: FoldName) -> FoldData:
     if total == 0:
         raise InputError(
             f"{data}: every voxel of the training cases is ignored; check labels.ignore"
+        )
+    if total == counts[0]:
+        raise InputError(
+            f"{data}: every judged voxel of the training cases is {config.labels.names[0]}, so "
+            "there is nothing to learn; check labels.classes, or label more"
         )
     statistics = merge_statistics(case.statistics for case in train)
     validation = [data.cases[name] for name in validation_ids]
