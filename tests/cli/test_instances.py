@@ -21,9 +21,11 @@ from vesuv.evaluation.instances import compare_instances, label_cells
 from vesuv.inference.instances import files as instance_files
 from vesuv.inference.instances import sources
 from vesuv.inference.instances.fragment_store import StoredFragments
+from vesuv.inference.members import file_digest
 from vesuv.io.formats import read, write
 from vesuv.io.lazy import open_lazy
 from vesuv.io.tables import write_json
+from vesuv.runs.checkpoints import read_checkpoint, write_checkpoint
 from vesuv.runs.folder import RunFolder
 from vesuv.selection import instance_search
 
@@ -78,6 +80,74 @@ def test_what_was_judged_is_what_is_written(
     assert record["instances"]["parameters"] == content["parameters"]
     assert [one["checkpoint"] for one in record["runs"]] == ["ema"]
     assert [one["id"] for one in record["inputs"]] == sorted(folder.facts.validation_cases)
+
+
+@pytest.fixture
+def best(folder: RunFolder, tmp_path: Path) -> Path:
+    """best.json of the mean of two configurations with other weights."""
+    members = []
+    for name, factor in (("a", 1.0), ("b", 0.5)):
+        run = RunFolder(tmp_path / name / "fold_0")
+        shutil.copytree(folder.path, run.path)
+        old = read_checkpoint(run.checkpoint("ema"))
+        weights = {**old.model, "output.weight": factor * old.model["output.weight"]}
+        write_checkpoint(run.checkpoint("ema"), model=weights, config=old.config,
+                         normalizer=old.normalizer, epoch=3, measure=None)  # fmt: skip
+        digest = file_digest(run.checkpoint("ema"))
+        members.append({"run": run.path, "checkpoint": "ema", "checkpoint_sha256": digest})
+    content = {"members": members, "threshold": 0.5, "postprocess": []}
+    write_json(tmp_path / "best.json", content)
+    return tmp_path / "best.json"
+
+
+def test_the_ensemble_of_best_json_is_judged_and_writes_what_was_judged(
+    best: Path, folder: RunFolder, tiny_data: Path, tmp_path: Path, run: Run, capsys: Any
+) -> None:
+    run("instances", "--best", best)
+    printed = " ".join(capsys.readouterr().out.split())
+    images = held_out_images(folder, tiny_data, tmp_path)
+    run("instances", "--best", best, "--input", images, "--output", tmp_path / "out")
+    run("instances", "--run", tmp_path / "a/fold_0", "--parameters",
+        tmp_path / "best.instances.json", "--input", images, "--output", tmp_path / "a/out",
+        "--checkpoint", "ema")  # fmt: skip
+
+    content = json.loads((tmp_path / "best.instances.json").read_text())
+    assert f"next: vesuv instances --best {best} --input ... --output ..." in printed
+    for case in content["cases"]:
+        name = f"{case['id']}.tif"
+        voi = _scores_of_file(tmp_path / "out" / name, tiny_data / "train_labels" / name)
+        assert voi == pytest.approx(case["voi"], abs=1e-9)
+        of_one = tifffile.imread(tmp_path / "a/out" / name)
+        assert not np.array_equal(of_one, tifffile.imread(tmp_path / "out" / name))
+    record = json.loads((tmp_path / "out/provenance.json").read_text())
+    assert [Path(one["run"]).parent.name for one in record["runs"]] == ["a", "b"]
+    assert not list(tmp_path.glob("*/fold_0/instances.json"))
+
+
+def test_a_best_json_of_one_configuration_is_judged_and_marked_when_trained_on(
+    best: Path, tiny_data: Path, tmp_path: Path, run: Run, capsys: Any
+) -> None:
+    content = json.loads(best.read_text())
+    write_json(best, {**content, "members": content["members"][:1]})
+    run("instances", "--best", best, "--dry-run")
+    assert f"would write: {tmp_path / 'best.instances.json'}" in capsys.readouterr().out
+    assert not (tmp_path / "best.instances.json").exists()
+    run("instances", "--best", best)
+    shutil.copy(tmp_path / "b/fold_0/checkpoints/ema.pt", tmp_path / "a/fold_0/checkpoints/ema.pt")
+
+    run("instances", "--best", best, "--input", tiny_data / "train_images/c0.tif", "--output",
+        tmp_path / "out", "--dry-run")  # fmt: skip
+
+    assert "chosen ema, seeds" in (printed := " ".join(capsys.readouterr().out.split()))
+    assert "ema, epoch 3, trained on since the parameters were chosen" in printed
+
+
+def test_a_best_json_without_parameters_names_the_call_that_chooses_them(
+    best: Path, tmp_path: Path, refused: Refused
+) -> None:
+    said = refused("instances", "--best", best, "--input", tmp_path, "--output", tmp_path / "o")
+
+    assert f"best.instances.json: no such file; vesuv instances --best {best} writes it" in said
 
 
 def test_objects_that_were_judged_are_written_and_evaluate_agrees(
@@ -292,6 +362,9 @@ def test_a_faulty_file_is_left_out_and_the_others_are_segmented(
         (["--probabilities", "p", "--model", "m"], "--model: names the networks that predict"),
         (["--input", "i", "--model", "m", "--output", "o"], "--parameters: --model needs an"),
         (["--probabilities", "p"], "--output: needs a folder for the instances"),
+        (["--best", "b", "--run", "r"], "--run: --best names runs and checkpoints itself"),
+        (["--best", "b", "--input", "i", "--checkpoint", "ema"], "--checkpoint: --best names"),
+        (["--best", "b", "--input", "i", "--model", "m"], "--model: names the networks that"),
         (["--probabilities", "p", "--output", "o"], "--parameters: name an instances.json"),
         (["--probabilities", "p", "--checkpoint", "ema"], "--checkpoint: names the one that"),
         ([], "--run: needs at least one run folder"),

@@ -9,10 +9,13 @@ from typing import NamedTuple
 from rich.console import Console
 
 from vesuv.cli.dry_run import print_selection_plan
+from vesuv.cli.instance_networks import NetworkOptions
 from vesuv.cli.options import use_threads
 from vesuv.cli.progress import progress_on
 from vesuv.errors import InputError, command
+from vesuv.inference.best_file import read_best
 from vesuv.runs.folder import RunFolder
+from vesuv.selection.best_ensemble import BestEnsemble
 from vesuv.selection.held_out import open_held_out
 from vesuv.selection.instances import (
     InstanceChoice,
@@ -33,55 +36,63 @@ class Truth(NamedTuple):
 
 def choose_instances(
     out: Console,
-    runs: Sequence[Path],
+    networks: NetworkOptions,
     truth: Truth,
-    checkpoints: Sequence[str] | None,
     changes: Sequence[str],
     *,
     dry_run: bool,
 ) -> None:
-    """Choose parameters, write them into each run, and print the choice.
+    """Choose parameters, write them into each run or beside best.json, and print the choice.
 
     Raises:
         InputError: No run, or see `select_instances`.
     """
+    networks.check_best()
+    best, runs = networks.best, networks.runs
+    if best is not None:
+        runs = [Path(one.run) for one in read_best(best).members]
     if not runs:
         raise InputError("--run: needs at least one run folder, found none; name log/<config>/fold")
     if dry_run:
-        _print_plan(out, runs, truth, checkpoints, changes)
+        _print_plan(out, networks, truth, changes)
         return
     use_threads(runs, changes)
     choice = select_instances(
-        runs,
+        runs if best is None else (),
+        best=best,
         boundary=truth.boundary,
         foreground=truth.foreground,
         labels=truth.labels,
         anonymous=truth.anonymous,
-        checkpoints=checkpoints,
+        checkpoints=networks.checkpoints,
         changes=changes,
         say=lambda line: out.print(line),
         show_progress=progress_on(out),
     )
     for sentence in _sentences(choice):
         out.print(sentence)
-    out.print(f"written: {', '.join(str(one.instances_file) for one in choice.runs)}")
-    words = ("--run", *(one.path for one in choice.runs), "--input", "...", "--output", "...")
-    out.print(f"next: {command('instances', *words)}")
+    out.print(f"written: {', '.join(map(str, choice.files))}")
+    named = ("--run", *runs) if best is None else ("--best", best)
+    out.print(f"next: {command('instances', *named, '--input', '...', '--output', '...')}")
 
 
 def _print_plan(
-    out: Console,
-    runs: Sequence[Path],
-    truth: Truth,
-    checkpoints: Sequence[str] | None,
-    changes: Sequence[str],
+    out: Console, networks: NetworkOptions, truth: Truth, changes: Sequence[str]
 ) -> None:
-    for run in runs:
+    if networks.best is not None:
+        ensemble = BestEnsemble.open(networks.best, changes)
+        check_instances_file(ensemble.instances_file)
+        kind_of(ensemble.runs, truth.boundary, truth.foreground)
+        for name, opened in ensemble.configurations.items():
+            print_selection_plan(out, opened, [ensemble.checkpoints[name]], ())
+        out.print(f"would write: {ensemble.instances_file}")
+        return
+    for run in networks.runs:
         check_instances_file(RunFolder(run).instances_file)
-    opened = open_held_out(runs, changes)
+    opened = open_held_out(networks.runs, changes)
     kind_of(opened, truth.boundary, truth.foreground)
     outputs = [one.run.instances_file for one in opened]
-    print_selection_plan(out, opened, checkpoints, outputs)
+    print_selection_plan(out, opened, networks.checkpoints, outputs)
 
 
 def _sentences(choice: InstanceChoice) -> list[str]:

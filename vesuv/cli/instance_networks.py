@@ -14,6 +14,7 @@ from vesuv.inference.instances.networks import (
 )
 from vesuv.inference.instances.parameters import (
     InstanceSelection,
+    instances_file_of,
     read_selection,
     selection_of_runs,
 )
@@ -38,33 +39,44 @@ class NetworkOptions:
         Raises:
             InputError: Names one of them.
         """
-        is_named = {"--model": bool(self.bundles), "--best": self.best is not None}
-        for option, is_given in is_named.items():
-            others = [other for other, given in is_named.items() if given and other != option]
-            if is_given and (self.runs or self.checkpoints or others or not predicts):
-                raise InputError(
-                    f"{option}: names the networks that predict --input; leave "
-                    f"{', '.join(['--run', *others])} and --checkpoint out"
-                )
-        if predicts and not self.runs and not any(is_named.values()):
+        self.check_best()
+        if self.bundles and (self.runs or self.best or self.checkpoints or not predicts):
+            raise InputError(
+                "--model: names the networks that predict --input; leave --run, --best and "
+                "--checkpoint out"
+            )
+        if predicts and not self.runs and not self.bundles and self.best is None:
             raise InputError(
                 "--run: --input needs the runs that predict it; name log/<config>/fold_<k>"
             )
         if self.checkpoints and (not predicts or len(self.checkpoints) > 1):
             raise InputError("--checkpoint: names the one that predicts --input; leave others out")
 
+    def check_best(self) -> None:
+        """Refuse runs and checkpoints beside a best.json.
+
+        Raises:
+            InputError: Names the option.
+        """
+        for option, value in {"--run": self.runs, "--checkpoint": self.checkpoints}.items():
+            if value and self.best is not None:
+                raise InputError(
+                    f"{option}: --best names runs and checkpoints itself; leave one out"
+                )
+
     def selection(self, parameters: Path | None) -> InstanceSelection:
-        """Return the parameters of a file; without one those of the runs.
+        """Return the parameters of a file; without one those of the runs or of best.json.
 
         Raises:
             InputError: They are missing or invalid.
         """
         if parameters is not None:
             return read_selection(parameters)
-        if self.bundles or self.best is not None:
-            option = "--model" if self.bundles else "--best"
+        if self.best is not None:
+            return read_selection(instances_file_of(self.best), self.best)
+        if self.bundles:
             raise InputError(
-                f"--parameters: {option} needs an instances.json of its networks; name one"
+                "--parameters: --model needs an instances.json of its networks; name one"
             )
         return selection_of_runs(self.runs)
 

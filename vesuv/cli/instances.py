@@ -62,17 +62,18 @@ def instances(
     """Segment cells between membranes, or touching objects such as nuclei.
 
     With --run alone it chooses the parameters on held-out volumes and writes instances.json into
-    each run. With --input or --probabilities it segments volumes with them.
+    each run; with --best alone it writes best.instances.json. With --input or --probabilities it
+    segments volumes with them.
 
     Args:
         run: Run folders, log/<config>/fold_<k> …; several are averaged.
-        best: best.json of find_best that predicts --input, in place of --run; with --parameters.
+        best: best.json of find_best, in place of --run.
         model: Bundles of export that predict --input, in place of --run; with --parameters.
         source: A volume, a folder of volumes, or the address of a Zarr (https://…, s3://…), whose
             boundary or foreground the runs predict.
         probabilities: A file, folder or address of its probabilities, in place of --input.
         output: Folder of the instances, one number a voxel, and of provenance.json.
-        parameters: instances.json to segment with (default: that of the runs).
+        parameters: instances.json to segment with (default: that of --run or --best).
         boundary: Class that separates instances, for the choice (default: the only one).
         foreground: Class whose objects are the instances, in place of --boundary, for the choice.
         labels: Folder of volumes with the true number of each voxel's instance, by case, or address
@@ -88,17 +89,17 @@ def instances(
         overwrite: Replace instances of an earlier call.
         dry_run: Check everything, say what would be read and written, and write nothing.
     """
-    out = console()
+    out, options = console(), NetworkOptions(run, best, model, checkpoint)
     all_changes = with_option_changes(changes, overlap, views, device)
     path = source or probabilities
     if path is None:
         _refuse_given(
-            {"--output": output, "--parameters": parameters, "--level": level, "--best": best},
+            {"--output": output, "--parameters": parameters, "--level": level},
             "segments volumes; name them with --input or --probabilities, or leave it out to "
             "choose parameters",
         )
         truth = Truth(boundary, foreground, labels, anonymous)
-        choose_instances(out, run, truth, checkpoint, all_changes, dry_run=dry_run)
+        choose_instances(out, options, truth, all_changes, dry_run=dry_run)
         return
     _refuse_given(
         {"--boundary": boundary, "--foreground": foreground, "--labels": labels},
@@ -106,7 +107,6 @@ def instances(
     )
     if source is not None and probabilities is not None:
         raise InputError("--probabilities: stands in place of --input; leave one out")
-    options = NetworkOptions(run, best, model, checkpoint)
     options.check(predicts=source is not None)
     if output is None:
         raise InputError("--output: needs a folder for the instances; name one")
@@ -140,7 +140,9 @@ def _networks(
     predictor = Predictor.of_members(members)
     torch.set_num_threads(predictor.machine.threads)
     for one in members:
-        note = ", trained on since the parameters were chosen" if is_outdated(one) else ""
+        note = (
+            ", trained on since the parameters were chosen" if is_outdated(one, selection) else ""
+        )
         out.print(f"{one.folder}: {one.name}, epoch {one.checkpoint.epoch}{note}")
     if members[0].precision_note is not None:
         out.print(members[0].precision_note)

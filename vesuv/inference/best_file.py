@@ -49,7 +49,7 @@ def open_best(path: Path, changes: Sequence[str] = ()) -> list[Member]:
     Raises:
         InputError: The file is missing or invalid, or one of its runs is missing.
     """
-    best = _read(path)
+    best = read_best(path)
     members = []
     for one in best.members:
         selected = SelectedModel.model_construct(
@@ -68,7 +68,12 @@ def open_best(path: Path, changes: Sequence[str] = ()) -> list[Member]:
     return members
 
 
-def _read(path: Path) -> BestFile:
+def read_best(path: Path) -> BestFile:
+    """Read a best.json.
+
+    Raises:
+        InputError: It is missing or invalid.
+    """
     content = RECORD.migrated(read_json(path), path)
     try:
         return BestFile.model_validate(content)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from vesuv.data.store import StoredCase
 from vesuv.errors import InputError, command
 from vesuv.evaluation.instances import InstanceScores
+from vesuv.inference.best_file import read_best
 from vesuv.inference.instances.fragments import watershed_library
 from vesuv.inference.instances.segmentation import HALO, INSTANCE_BLOCK
 from vesuv.io.places import check_no_links
 from vesuv.io.tables import read_json_or_none, write_json
 from vesuv.runs.folder import RunFolder
+from vesuv.selection.best_ensemble import BestEnsemble
 from vesuv.selection.candidate_scores import Part
 from vesuv.selection.held_out import HeldOutRun, open_held_out, predict_held_out
 from vesuv.selection.instance_search import (
@@ -24,7 +27,8 @@ from vesuv.selection.instance_search import (
     NestedInstances,
     search_instances,
 )
-from vesuv.selection.instance_truth import Boundary, Foreground, numbers_of_cases
+from vesuv.selection.instance_truth import Boundary, Foreground, Numbers, numbers_of_cases
+from vesuv.selection.oof_predictions import OofPredictions
 from vesuv.selection.summary import nested_parts
 from vesuv.selection.validation import lock_runs
 from vesuv.types import Say, ShowProgress, no_shown_progress, silent
@@ -35,7 +39,7 @@ class InstanceChoice:
     """The parameters of instances that were chosen for some runs, and how good they are."""
 
     runs: tuple[RunFolder, ...]
-    """Runs whose instances.json holds the choice."""
+    """Runs that the choice was made with."""
     kind: Boundary
     """Class that separates instances, or whose objects they are."""
     search: InstanceSearch
@@ -44,6 +48,8 @@ class InstanceChoice:
     """What the honest estimate leaves out at a time: fold, group or case."""
     nested: tuple[NestedInstances, ...]
     """The honest estimate; empty for a single case."""
+    files: tuple[Path, ...] = ()
+    """Files that hold the choice."""
 
     @property
     def scores(self) -> dict[str, float]:
@@ -58,8 +64,9 @@ class InstanceChoice:
 
 
 def select_instances(
-    runs: Sequence[str | Path],
+    runs: Sequence[str | Path] = (),
     *,
+    best: str | Path | None = None,
     boundary: str | None = None,
     foreground: str | None = None,
     labels: str | Path | None = None,
@@ -78,6 +85,8 @@ def select_instances(
 
     Args:
         runs: A run folder, or the run folders of several folds, which get one joint choice.
+        best: best.json of find_best, in place of `runs`: its ensemble gets a choice, which is
+            written beside it.
         boundary: Class or region that separates instances; default: the only one.
         foreground: Class or region whose objects are the instances, such as nuclei; not together
             with a boundary.
@@ -93,30 +102,90 @@ def select_instances(
         InputError: No run, no such checkpoint or class, no validation cases or no cells in their
             labels, other data than in training, or the extra is not installed.
     """
+    watershed_library()
+    truth = _TruthOptions(boundary, foreground, labels, anonymous)
+    if best is not None:
+        return _select_of_best(Path(best), truth, changes, say, show_progress)
     paths = [Path(run) for run in runs]
     if not paths:
         raise InputError("--run: needs at least one run folder, found none; name log/<config>/fold")
-    watershed_library()
     with lock_runs(paths):
         for path in paths:
             check_instances_file(RunFolder(path).instances_file)
         opened = open_held_out(paths, changes)
-        kind = kind_of(opened, boundary, foreground)
-        cases = sorted((case for one in opened for case in one.cases), key=lambda case: case.id)
-        numbers = None
-        if labels is not None:
-            numbers = numbers_of_cases(labels, cases, anonymous=anonymous)
+        held_out = truth.held_out(opened)
         predictions, _ = predict_held_out(opened, checkpoints, say, show_progress)
-        with show_progress("search", "fragmentations") as progress:
-            search = search_instances(predictions, cases, kind, progress, numbers)
-        folds = [[case.id for case in one.cases] for one in opened]
-        part_kind, parts = nested_parts(search.cases, folds)
-        folders, chosen = tuple(one.run for one in opened), search.best()
-        nested = _nested(search, parts, say)
-        choice = InstanceChoice(folders, kind, search, chosen, part_kind, nested)
+        choice = _choose(opened, predictions, held_out, say, show_progress)
+        name = choice.chosen.checkpoint
         for one in opened:
-            write_json(one.run.instances_file, _content(choice, one))
+            judged = {"checkpoint": name, "checkpoint_sha256": one.digest(name)}
+            write_json(one.run.instances_file, _content(choice, judged, one.inference))
     return choice
+
+
+def _select_of_best(
+    path: Path,
+    truth: _TruthOptions,
+    changes: Sequence[str],
+    say: Say,
+    show_progress: ShowProgress,
+) -> InstanceChoice:
+    """Choose parameters for the ensemble of a best.json, and write them beside it."""
+    with lock_runs([Path(one.run) for one in read_best(path).members]):
+        ensemble = BestEnsemble.open(path, changes)
+        check_instances_file(ensemble.instances_file)
+        held_out = truth.held_out(ensemble.runs)
+        predictions = ensemble.predict(say, show_progress)
+        choice = _choose(ensemble.runs, predictions, held_out, say, show_progress)
+        choice = replace(choice, files=(ensemble.instances_file,))
+        judged = {"members_sha256": ensemble.digests}
+        inference = ensemble.runs[0].inference
+        write_json(ensemble.instances_file, _content(choice, judged, inference))
+    return choice
+
+
+class _HeldOut(NamedTuple):
+    """What predictions are compared with."""
+
+    kind: Boundary
+    cases: list[StoredCase]
+    numbers: dict[str, Numbers] | None
+
+
+class _TruthOptions(NamedTuple):
+    """Where the true instances come from, see `select_instances`."""
+
+    boundary: str | None
+    foreground: str | None
+    labels: str | Path | None
+    anonymous: bool
+
+    def held_out(self, runs: Sequence[HeldOutRun]) -> _HeldOut:
+        """Return the held-out cases of runs with their true instances."""
+        kind = kind_of(runs, self.boundary, self.foreground)
+        cases = sorted((case for one in runs for case in one.cases), key=lambda case: case.id)
+        numbers = None
+        if self.labels is not None:
+            numbers = numbers_of_cases(self.labels, cases, anonymous=self.anonymous)
+        return _HeldOut(kind, cases, numbers)
+
+
+def _choose(
+    runs: Sequence[HeldOutRun],
+    predictions: Sequence[OofPredictions],
+    held_out: _HeldOut,
+    say: Say,
+    show_progress: ShowProgress,
+) -> InstanceChoice:
+    """Search the parameters of the lowest VOI, and estimate it honestly."""
+    kind, cases, numbers = held_out
+    with show_progress("search", "fragmentations") as progress:
+        search = search_instances(predictions, cases, kind, progress, numbers)
+    folds = [[case.id for case in one.cases] for one in runs]
+    part_kind, parts = nested_parts(search.cases, folds)
+    folders, nested = tuple(one.run for one in runs), _nested(search, parts, say)
+    files = tuple(run.instances_file for run in folders)
+    return InstanceChoice(folders, kind, search, search.best(), part_kind, nested, files)
 
 
 def _nested(
@@ -179,14 +248,21 @@ def _plain(scores: InstanceScores) -> dict[str, float]:
     }
 
 
-def _content(choice: InstanceChoice, one: HeldOutRun) -> dict[str, Any]:
-    """Return the content of a run's instances.json."""
+def _content(
+    choice: InstanceChoice, judged: Mapping[str, Any], inference: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the content of instances.json.
+
+    Args:
+        choice: The choice.
+        judged: Digests of the checkpoints that it was made with.
+        inference: Settings that they predicted with.
+    """
     chosen, kind = choice.chosen, choice.kind
     rows = zip(choice.search.cases, choice.search.of(chosen), strict=True)
     return {
         "parameters": chosen.parameters.model_dump(mode="json"),
-        "checkpoint": chosen.checkpoint,
-        "checkpoint_sha256": one.digest(chosen.checkpoint),
+        **judged,
         kind.role(): kind.name,
         "channel": kind.channel,
         "num_channels": kind.num_channels,
@@ -195,7 +271,7 @@ def _content(choice: InstanceChoice, one: HeldOutRun) -> dict[str, Any]:
         "cases": [{"id": case.id, **_plain(row)} for case, row in rows],
         "runs": [run.path for run in choice.runs],
         "blocks": {"size": INSTANCE_BLOCK, "halo": HALO},
-        "inference": one.inference,
+        "inference": dict(inference),
     }
 
 

@@ -87,8 +87,15 @@ def _check_class(members: Sequence[Member], selection: InstanceSelection) -> Non
         )
 
 
-def is_outdated(member: Member) -> bool:
-    """Return whether a checkpoint has changed since its run's instances.json was written."""
+def is_outdated(member: Member, selection: InstanceSelection) -> bool:
+    """Return whether a checkpoint has changed since the parameters were chosen.
+
+    Args:
+        member: The checkpoint; of several runs each has an instances.json of its own.
+        selection: The parameters that are used.
+    """
+    if selection.members_sha256 is not None:
+        return member.sha256 not in selection.members_sha256
     file = RunFolder(member.folder).instances_file
     if not file.is_file():
         return False

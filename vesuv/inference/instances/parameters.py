@@ -64,6 +64,8 @@ class InstanceSelection(Record):
     checkpoint: str | None = None
     """Checkpoint that they were chosen with; None in a file written by hand."""
     checkpoint_sha256: str | None = None
+    members_sha256: tuple[str, ...] | None = None
+    """Checkpoints of the ensemble of a best.json that they were chosen with; None: of runs."""
     boundary: str = "boundary"
     """Class or region whose probability is that of the boundary."""
     foreground: str | None = None
@@ -97,13 +99,23 @@ class InstanceSelection(Record):
         return self.parameters, self.checkpoint, self.class_name, self.channel
 
 
-def read_selection(file: Path) -> InstanceSelection:
+def instances_file_of(best: Path) -> Path:
+    """Return the file of the parameters that were chosen for a best.json, beside it."""
+    return best.with_suffix(".instances.json")
+
+
+def read_selection(file: Path, best: Path | None = None) -> InstanceSelection:
     """Read instances.json.
+
+    Args:
+        file: The file.
+        best: The best.json that it belongs to; None: the run that it lies in.
 
     Raises:
         InputError: It is missing or invalid.
     """
-    advice = f"{command('instances', '--run', file.parent)} writes it"
+    words = ("--run", file.parent) if best is None else ("--best", best)
+    advice = f"{command('instances', *words)} writes it"
     content = RECORD.migrated(read_json(file, advice), file)
     try:
         return InstanceSelection.model_validate(content)
