@@ -13,6 +13,7 @@ from vesuv.inference.instances.parameters import InstanceParameters
 from vesuv.types import Array
 from vesuv.visualization.scene import Scene, scene_of
 from vesuv.visualization.slices import contact_sheet, slice_rows
+from vesuv.visualization.surface import surface_frames
 
 _SHAPE = (36, 64, 64)
 _NUM_BALLS = 26
@@ -25,13 +26,14 @@ _OBJECTS = InstanceParameters(
 
 
 def main() -> None:
-    """Draw a slice with each panel, and a contact sheet of instances."""
+    """Draw a slice with each panel, and a contact sheet and surfaces of instances."""
     scene = _scene()
     pictures = {
         "classes": slice_rows(scene, [18], panels=["image", "label", "mask", "errors"], size=220),
         "values": slice_rows(scene, [18], panels=["probability", "uncertainty"], size=220),
         "instances": slice_rows(scene, [12, 24], panels=["image", "label", "instances"], size=220),
         "contact_sheet": contact_sheet(scene, 6, panel="instances", size=180),
+        "surface": next(surface_frames(scene, panel="instances", size=360)),
     }
     for name, picture in pictures.items():
         path = IMAGES / "viewing" / f"{name}.png"

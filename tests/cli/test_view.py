@@ -100,10 +100,11 @@ def test_the_classes_are_those_of_the_prediction(data: Path, run: Callable[..., 
     assert (240, 228, 66) in colours  # the first one, in the legend
 
 
-def test_a_surface_turns_in_a_film(data: Path, run: Callable[..., None]) -> None:
+@pytest.mark.parametrize("layer", ["--mask", "--instances"])
+def test_a_surface_turns_in_a_film(data: Path, run: Callable[..., None], layer: str) -> None:
     pytest.importorskip("pyvista")
 
-    run("view", "--mask", data / "mask.npy", "--surface", "--frames", 3, "--size", 40, "--output",
+    run("view", layer, data / "mask.npy", "--surface", "--frames", 3, "--size", 40, "--output",
         data / "a.gif")  # fmt: skip
 
     with Image.open(data / "a.gif") as film:
@@ -146,7 +147,7 @@ def test_another_file_is_not_replaced_without_being_asked(
         ("--mask mask.npy --level 1 --output a.png", "only OME-Zarr images have levels, found 1"),
         ("--mask mask.npy --ignore 2 --output a.png", "--ignore: belongs to --classes"),
         ("--mask empty.tif --surface --output a.png", "needs foreground voxels, empty.tif holds"),
-        ("--instances mask.npy --surface --output a.png", "needs the classes of a --mask or"),
+        ("--instances empty.tif --surface --output a.png", "needs instances, empty.tif holds none"),
         ("--instances signed.tif --output a.png", "signed.tif: numbers of instances start at 0"),
         ("--image image.tif --surface --output a.png", "needs the classes of a --mask or --label"),
         ("--mask image.tif --classes b=0 f=1 --output a.png", "label value 100"),

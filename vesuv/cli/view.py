@@ -134,7 +134,8 @@ def view(
         slices: Slices below each other, with all panels, or one after another in a film: numbers
             and ranges such as 10 20 0:96:8.
         number: Slices of a contact sheet, evenly spread (12 if nothing else is chosen).
-        surface: Draw the surface of mask, label or errors; a film turns it (extra view).
+        surface: Draw the surface of instances (the 100 of most voxels), errors, mask or label; a
+            film turns it (extra view).
         browser: Open neuroglancer until Ctrl-C, and write nothing (extra view).
         axis: Axis that slices lie across (default: z).
         show: Panels (default: all of slices, else instances, errors or mask). A surface of

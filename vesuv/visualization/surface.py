@@ -1,22 +1,22 @@
-"""Surfaces of classes or errors, drawn without a screen by VTK (extra `view`)."""
+"""Surfaces of classes, errors or instances, drawn without a screen by VTK (extra `view`)."""
 
 from __future__ import annotations
 
 import ctypes
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
 
 from vesuv.errors import InputError
-from vesuv.report.pictures import COLOURS, PROBABILITY_PALETTE
+from vesuv.report.pictures import COLOURS
 from vesuv.types import Array, ClassArray, Region, Shape
 from vesuv.visualization.layout import Legend, Tile, sheet
+from vesuv.visualization.meshes import Part, class_parts, instance_part, value_part
 from vesuv.visualization.panels import (
     ERRORS,
     ClassPalette,
@@ -32,26 +32,20 @@ from vesuv.visualization.slices import legend_of, main_panel
 
 LARGEST_EDGE = 400
 """Edge of the level that a surface is made of, where an image has levels."""
+MOST_INSTANCES = 100
+"""Instances that are drawn; fewer than there are colours."""
 _MOST_VOXELS = 320**3
 """Voxels that a surface is made of; larger volumes are reduced by a whole factor."""
 _ELEVATION, _START = 25.0, 35.0
 """Degrees above the slices, and of the first view around the axis z."""
 _VIEW_ANGLE = 15.0
 """Degrees that a picture covers."""
+_SHADING = {"smooth_shading": True, "ambient": 0.25, "show_scalar_bar": False}
 _SLAB = 1 << 25
 """Voxels that are read at once."""
-_PANELS = (ERRORS, "mask", "label", *VALUE_LAYERS)
+_PANELS = (INSTANCES, ERRORS, "mask", "label", *VALUE_LAYERS)
 """What is drawn if nothing is chosen: the first that is given."""
 _OSMESA = ("libOSMesa.so.8", "libOSMesa.so.6", "libOSMesa.so")
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Surface of one class or kind of error."""
-
-    mesh: Any
-    colour: str | None
-    """None: the mesh holds values."""
 
 
 def surface_frames(
@@ -60,12 +54,13 @@ def surface_frames(
     """Yield views of a surface that turns once around the axis z, whose first slice is on top.
 
     Large volumes are reduced: a voxel then stands for a cube of voxels, and holds a class if one of
-    them does.
+    them does. Of instances the `MOST_INSTANCES` of most voxels are drawn.
 
     Args:
         scene: The volumes.
-        panel: label, mask, errors; or probability, uncertainty: the surface of the mask (or label)
-            in the colours of these. None: errors, or the first that is given of mask and label.
+        panel: instances, label, mask, errors; or probability, uncertainty: the surface of the mask
+            (or label) in the colours of these. None: the first that is given of instances, errors,
+            mask and label.
         size: Edge of a picture in pixels.
         num_frames: Views.
 
@@ -75,9 +70,62 @@ def surface_frames(
     pyvista = load_pyvista()
     available = available_panels(scene)
     panel = panel or next((one for one in _PANELS if one in available), main_panel(scene))
-    source = _source(scene, panel)
     step = math.ceil((math.prod(scene.shape) / _MOST_VOXELS) ** (1 / 3))
     slabs = _slabs(scene.shape, step)
+    parts_of = _instance_parts if panel == INSTANCES else _class_parts
+    parts, legend, title = parts_of(pyvista, scene, panel, slabs, step)
+    pairs = zip(scene.shape, scene.spacing, strict=True)
+    box = [-(-edge // step) * step * length for edge, length in pairs]
+    for view in _views(pyvista, parts, box, size, num_frames):
+        yield sheet([[Tile(view, title)]], legend)
+
+
+def _instance_parts(
+    pyvista: Any, scene: Scene, panel: str, slabs: Sequence[Region], step: int
+) -> tuple[list[Part], Legend, str]:
+    """Return the surfaces of the largest instances, and the title of the picture."""
+    check_panels(scene, [panel])
+    numbers, num_instances = _largest_instances(scene, slabs)
+    order = np.argsort(numbers)
+
+    def read_places(region: Region) -> ClassArray:
+        voxels = scene.instances(region)
+        index = np.searchsorted(numbers, voxels, sorter=order).clip(0, len(numbers) - 1)
+        places = order[index]
+        return np.where(numbers[places] == voxels, places + 1, 0).astype(np.uint8)
+
+    places = _reduced(slabs, step, read_places)
+    spacing = [step * edge for edge in scene.spacing]
+    title = panel
+    if num_instances > len(numbers):
+        title = f"{panel}: the {len(numbers)} largest of {num_instances}"
+    return [instance_part(pyvista, places, numbers, spacing)], Legend([], []), title
+
+
+def _largest_instances(scene: Scene, slabs: Sequence[Region]) -> tuple[Array, int]:
+    """Return the numbers of the largest instances, the largest first, and how many there are.
+
+    In this order the largest value of a cube of voxels is that of its smallest instance, which is
+    seen then.
+    """
+    sizes: Counter[int] = Counter()
+    for region in slabs:
+        values, counts = np.unique(scene.instances(region), return_counts=True)
+        sizes.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+    del sizes[0]
+    if not sizes:
+        raise InputError(
+            f"--surface: needs instances, {scene.names[INSTANCES]} holds none; give another volume"
+        )
+    largest = sorted(sizes, key=lambda number: (-sizes[number], number))[:MOST_INSTANCES]
+    return np.array(largest), len(sizes)
+
+
+def _class_parts(
+    pyvista: Any, scene: Scene, panel: str, slabs: Sequence[Region], step: int
+) -> tuple[list[Part], Legend, str]:
+    """Return the surfaces of classes or errors, or one in the colours of values."""
+    source = _source(scene, panel)
     palette = palette_of(scene, slabs)
     classes = _reduced(slabs, step, _class_reader(scene, source, palette))
     if not classes.any():
@@ -88,21 +136,21 @@ def surface_frames(
     if panel in VALUE_LAYERS:
         values = _reduced(slabs, step, lambda region: scene.values(panel, region))
         largest = 1.0 if panel == "probability" else high_uncertainty(values[classes > 0])
-        parts = [_Part(_mesh_with_values(pyvista, classes, values, spacing), None)]
+        parts = [value_part(pyvista, classes, values, spacing, largest)]
     else:
-        parts = _class_parts(pyvista, classes, _colours(source, palette), spacing)
+        parts = class_parts(pyvista, classes, _colours(source, palette), spacing)
     legend = legend_of(scene, [panel], Style(palette, 0.0, 1.0, largest))
-    box = [edge * count for edge, count in zip(spacing, classes.shape, strict=True)]
-    for view in _views(pyvista, parts, box, size, num_frames, largest):
-        yield sheet([[Tile(view, panel)]], Legend(_shown(legend, parts), legend.ramps))
+    return parts, Legend(_shown(legend, parts), legend.ramps), panel
 
 
 def _source(scene: Scene, panel: str) -> str:
     """Return what the surface encloses: errors, mask or label."""
     check_panels(scene, [panel])
     layer = next((layer for layer in ("mask", "label") if layer in scene.volumes), None)
-    if panel in ("image", INSTANCES) or layer is None:
-        raise InputError("--surface: needs the classes of a --mask or --label; give one of them")
+    if panel == "image" or layer is None:
+        raise InputError(
+            "--surface: needs the classes of a --mask or --label, or --instances; give one of them"
+        )
     return panel if panel in (ERRORS, *CLASS_LAYERS) else layer
 
 
@@ -191,54 +239,19 @@ def _reduced(slabs: Sequence[Region], step: int, read: Callable[[Region], Array]
     return np.concatenate(parts)
 
 
-def _class_parts(
-    pyvista: Any, classes: ClassArray, colours: dict[str, str], spacing: Sequence[float]
-) -> list[_Part]:
-    parts = []
-    for place, colour in enumerate(colours.values(), start=1):
-        if (classes == place).any():
-            parts.append(_Part(_mesh(pyvista, classes == place, spacing), colour))
-    return parts
-
-
-def _mesh(pyvista: Any, mask: Array, spacing: Sequence[float]) -> Any:
-    """Return the smoothed surface of a mask by surface nets, in (x, y, z)."""
-    grid = pyvista.ImageData(dimensions=mask.shape[::-1], spacing=spacing[::-1])
-    grid.point_data["mask"] = mask.astype(np.uint8).ravel()
-    return grid.contour_labels(scalars="mask", smoothing=True)
-
-
-def _mesh_with_values(
-    pyvista: Any, classes: ClassArray, values: Array, spacing: Sequence[float]
-) -> Any:
-    """Return the surface of all classes with the largest value of the class's voxels beside it.
-
-    Voxels outside are left out: there a probability is below the threshold for any class.
-    """
-    mesh = _mesh(pyvista, classes > 0, spacing)
-    inside = ndimage.maximum_filter(np.where(classes > 0, values, 0), size=3)
-    coordinates = np.asarray(mesh.points)[:, ::-1] / spacing
-    mesh.clear_data()
-    mesh.point_data["value"] = ndimage.map_coordinates(
-        inside, coordinates.T, order=1, mode="nearest"
-    )
-    return mesh
-
-
 def _views(
     pyvista: Any,
-    parts: Sequence[_Part],
+    parts: Sequence[Part],
     box: Sequence[float],
     size: int,
     num_frames: int,
-    largest: float,
 ) -> Iterator[Image.Image]:
     """Yield views of surfaces in a box of this size (z, y, x)."""
     plotter = pyvista.Plotter(off_screen=True, window_size=(2 * size, 2 * size))
     try:
         plotter.set_background("white")
         for part in parts:
-            _add(plotter, part, largest)
+            plotter.add_mesh(part.mesh, **part.style, **_SHADING)
         extent = [limit for edge in box[::-1] for limit in (0.0, edge)]
         plotter.add_mesh(pyvista.Box(bounds=extent).outline(), color="#9aa0a8", line_width=2)
         plotter.camera.view_angle = _VIEW_ANGLE
@@ -251,17 +264,6 @@ def _views(
             yield view.resize((size, size), Image.Resampling.BOX)  # smooths the edges
     finally:
         plotter.close()
-
-
-def _add(plotter: Any, part: _Part, largest: float) -> None:
-    shine = {"smooth_shading": True, "ambient": 0.25, "show_scalar_bar": False}
-    if part.colour is not None:
-        plotter.add_mesh(part.mesh, color=part.colour, **shine)
-        return
-    from matplotlib.colors import ListedColormap
-
-    colours = ListedColormap(PROBABILITY_PALETTE / 255)
-    plotter.add_mesh(part.mesh, scalars="value", cmap=colours, clim=(0.0, largest), **shine)
 
 
 def _distance(box: Sequence[float]) -> float:
@@ -284,7 +286,7 @@ def _turn(camera: Any, centre: Array, distance: float, degrees: float) -> None:
     camera.up = (0.0, 0.0, -1.0)
 
 
-def _shown(legend: Legend, parts: Sequence[_Part]) -> list[tuple[str, str]]:
+def _shown(legend: Legend, parts: Sequence[Part]) -> list[tuple[str, str]]:
     """Return the entries of the legend whose colour is drawn."""
-    colours = {part.colour for part in parts}
+    colours = {part.style.get("color") for part in parts}
     return [entry for entry in legend.colours if entry[0] in colours]
