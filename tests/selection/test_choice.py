@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import pytest
@@ -65,6 +66,25 @@ def test_hardly_less_error_does_not_beat_far_more_dice_where_none_is_within_the_
     assert chosen.checkpoint == "sharp"
     assert why.startswith("sharp at threshold 0.5: the highest Dice, 0.8200, of the choices (2 of")
     assert why.endswith("off by 11.01% a case.")
+
+
+@pytest.mark.parametrize("objective", ["dice", "distribution"])
+def test_empty_masks_are_no_choice_though_cases_without_foreground_give_them_dice_one(
+    objective: str,
+) -> None:
+    config = SelectionConfig(tolerance=0.02, objective=objective)
+    candidates = [
+        _choice("best", 0.9, gap=0.10, dice=0.50, predicted=0.0),
+        _choice("best", 0.3, gap=0.14, dice=0.33, predicted=0.2),
+    ]
+
+    chosen, why = _select(candidates, config)
+
+    assert chosen.threshold == 0.3
+    assert "(1 of 2) whose" in why or "among 1 choices" in why
+    assert rank(candidates[:1], config) == candidates[:1]
+    unlabelled = [dataclasses.replace(one, labelled_fraction=0.0) for one in candidates]
+    assert rank(unlabelled, config)[0].threshold == 0.9
 
 
 @pytest.mark.parametrize(

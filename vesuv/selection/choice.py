@@ -121,6 +121,8 @@ class Choice(Candidate):
 def rank(candidates: Sequence[Choice], config: SelectionConfig) -> list[Choice]:
     """Order choices, best first.
 
+    0. Choices with empty masks alone come last where labels hold foreground: the cases without any
+       would give them Dice 1.
     1. With `band`: choices whose predicted fraction lies inside it come first. Where none does,
        those come first whose distance to it is at most `NEAR` times the smallest.
     2. Among these, choices with a gap of at most `tolerance`, or of `NEAR` times the smallest gap
@@ -138,9 +140,10 @@ def rank(candidates: Sequence[Choice], config: SelectionConfig) -> list[Choice]:
         from_half = max((abs(value - EVEN_THRESHOLD) for value in thresholds), default=0.0)
         distance = _distance_to_band(choice, config)
         distance = 0.0 if distance <= limits.distance else distance
+        first = float(_is_empty(choice)), distance
         if config.objective != "distribution" and choice.gap <= limits.gap:
-            return distance, 0.0, -_score(choice, config), choice.gap, from_half
-        return distance, 1.0, choice.gap, -_score(choice, config), from_half
+            return *first, 0.0, -_score(choice, config), choice.gap, from_half
+        return *first, 1.0, choice.gap, -_score(choice, config), from_half
 
     return sorted(candidates, key=key)
 
@@ -148,7 +151,11 @@ def rank(candidates: Sequence[Choice], config: SelectionConfig) -> list[Choice]:
 def explain(ranking: Sequence[Choice], config: SelectionConfig) -> str:
     """Return the reason why `rank` puts the first choice first, in sentences."""
     best, limits = ranking[0], _Limits.of(ranking, config)
-    in_band = [choice for choice in ranking if _distance_to_band(choice, config) <= limits.distance]
+    in_band = [
+        choice
+        for choice in _not_empty(ranking)
+        if _distance_to_band(choice, config) <= limits.distance
+    ]
     name = "Dice" if config.objective in ("dice", "distribution") else "leaderboard score"
     name = f"mean {name}" if best.classes else name
     fraction = "fraction of every class" if best.classes else "foreground fraction"
@@ -179,6 +186,7 @@ class _Limits:
 
     @classmethod
     def of(cls, candidates: Sequence[Choice], config: SelectionConfig) -> _Limits:
+        candidates = _not_empty(candidates)
         distances = [_distance_to_band(choice, config) for choice in candidates]
         distance = NEAR * min(distances, default=0.0)
         gaps = [
@@ -187,6 +195,16 @@ class _Limits:
             if value <= distance
         ]
         return cls(distance, max(config.tolerance, NEAR * min(gaps, default=0.0)))
+
+
+def _is_empty(choice: Choice) -> bool:
+    """Whether all its masks are empty, and the labels are not."""
+    return choice.predicted_fraction == 0.0 < choice.labelled_fraction
+
+
+def _not_empty(choices: Sequence[Choice]) -> Sequence[Choice]:
+    """Leave out choices with empty masks alone, unless all are such."""
+    return [choice for choice in choices if not _is_empty(choice)] or choices
 
 
 def _tolerance_note(choices: Sequence[Choice], limits: _Limits, config: SelectionConfig) -> str:
