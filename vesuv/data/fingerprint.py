@@ -159,7 +159,7 @@ def _current_sources(store: Path, old: Sources, paths: Mapping[str, Path], notes
     num_bytes = sum(int(new[name][0]) for name in unread)
     notes(
         f"{store}: comparing the contents of {number_of(len(unread), 'raw file')} "
-        f"({num_bytes / 1e9:.3g} GB), because their times differ"
+        f"({num_bytes / 1e9:.3f} GB), because their times differ"
     )
     with ThreadPoolExecutor(_MAX_READERS) as pool:
         digests = list(pool.map(lambda name: unchanged_digest(paths[name], new[name]), unread))
