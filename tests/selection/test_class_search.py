@@ -24,6 +24,11 @@ THREE = Targets.of_classes(("air", "one", "two"))
 REGIONS = LabelsConfig(
     classes={"air": 0, "one": 1, "two": 2}, regions={"both": ("one", "two"), "two": ("two",)}
 ).targets
+FOUR = Targets.of_classes(("air", "one", "two", "three"))
+NESTED = LabelsConfig(
+    classes={"air": 0, "one": 1, "two": 2, "three": 3},
+    regions={"all": ("one", "two", "three"), "inner": ("two", "three"), "core": ("three",)},
+).targets
 CUTS = (0.2, 0.35, 0.5, 0.65)
 LARGEST = read_chain([{"name": "keep_largest"}], "test")
 
@@ -63,11 +68,11 @@ def problem(make_problem: Callable[..., SearchProblem], targets: Targets) -> Sea
 
 def counts_of(problem: SearchProblem, cuts: tuple[ClassCut, ...]) -> list[torch.Tensor]:
     """Confusion matrices of the masks that `predict` writes."""
-    matrices = []
+    matrices, num_classes = [], problem.targets.num_classes
     for case in problem.cases:
         label = torch.from_numpy(np.asarray(case.native_label))
         mask = MaskSettings(cuts, problem.targets).classes(problem.predictions[0].probs(case))
-        matrices.append(confusion(torch.from_numpy(mask), label, label != IGNORE, 3))
+        matrices.append(confusion(torch.from_numpy(mask), label, label != IGNORE, num_classes))
     return matrices
 
 
@@ -108,6 +113,59 @@ def test_the_choice_is_better_than_even_thresholds_and_as_good_as_its_neighbours
     one, two = thresholds
     neighbours = [(cut, two) for cut in CUTS] + [(one, cut) for cut in CUTS]
     assert chosen.dice == pytest.approx(max(mean_dice(problem, n) for n in neighbours), abs=1e-12)
+
+
+def miscalibrated(seed: int, targets: Targets) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return labels of four classes, and probabilities that are biased towards some of them."""
+    generator = np.random.default_rng(seed)
+    bias, cases = np.array([0.0, *generator.normal(0, 1, 3)])[:, None], {}
+    for name in "AB":
+        label = generator.choice(4, 300, p=(0.6, 0.2, 0.12, 0.08))
+        logits = generator.normal(0, 1.2, (4, 300)) + generator.normal(0, 0.3, (4, 1)) + bias
+        probs = np.exp(logits + 2.0 * (np.arange(4)[:, None] == label))
+        probs /= probs.sum(0)
+        if targets.overlap:
+            probs = probs[::-1].cumsum(0)[2::-1]
+        cases[name] = label, probs.reshape(-1, 1, 1, 300)
+    return cases
+
+
+def best_of_all(problem: SearchProblem) -> tuple[float, ...]:
+    """Return the best thresholds of the whole grid, without the code under test."""
+    scores = {}
+    for thresholds in itertools.product(sorted(problem.config.thresholds), repeat=3):
+        gaps, dice = [], []
+        matrices = counts_of(problem, tuple(map(ClassCut, thresholds)))
+        for members in problem.targets.members:
+            inside = list(members)
+            pairs = [(int(m[:, inside].sum()), int(m[inside].sum())) for m in matrices]
+            gaps.append(np.mean([abs(predicted - held) / 300 for predicted, held in pairs]))
+            both = [2 * int(m[inside][:, inside].sum()) for m in matrices]
+            dice += [two / sum(pair) for two, pair in zip(both, pairs, strict=True)]
+        scores[thresholds] = max(gaps), np.mean(dice)
+    limit = max(problem.config.tolerance, 1.5 * min(gap for gap, _ in scores.values()))
+    near = [thresholds for thresholds, (gap, _) in scores.items() if gap <= limit + 1e-12]
+    return max(near, key=lambda thresholds: scores[thresholds][1])
+
+
+@pytest.mark.parametrize(
+    ("seed", "targets", "tolerance"), [(1, FOUR, 0.05), (6, FOUR, 0.02), (4, NESTED, 0.05)]
+)
+def test_the_thresholds_of_three_targets_are_the_best_of_the_whole_grid(
+    make_problem: Callable[..., SearchProblem], seed: int, targets: Targets, tolerance: float
+) -> None:
+    cases = miscalibrated(seed, targets)
+    problem = make_problem(
+        {name: label for name, (label, _) in cases.items()},
+        {"best": {name: probs for name, (_, probs) in cases.items()}},
+        thresholds=(0.1, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9),
+        tolerance=tolerance,
+        targets=targets,
+    )
+
+    chosen = search_classes(problem).chosen
+
+    assert tuple(cut.threshold for cut in chosen.cuts) == best_of_all(problem)
 
 
 def test_gap_and_fractions_are_told_by_class_and_the_largest_gap_counts(

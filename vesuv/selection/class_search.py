@@ -2,10 +2,11 @@
 
 The classes depend on one another, because a voxel that one claims is lost to another. So they are
 searched in turn: the thresholds of one class are counted in one pass, with the others as they are,
-and the best is taken; `ROUNDS` rounds over all classes begin where each has its even threshold. The
-class whose fraction is furthest off comes first: otherwise the others would move to hide its error.
-Hysteresis and chains are then tried class by class for the surviving thresholds. Every candidate
-that competes was scored by its masks.
+and the best is taken. Rounds over all classes begin where each has its even threshold, and again
+where all have a low or a high one, if that is better; they end when nothing changes, at the latest
+after `ROUNDS`. The class whose fraction is furthest off comes first: otherwise the others would
+move to hide its error. Hysteresis and chains are then tried class by class for the surviving
+thresholds. Every candidate that competes was scored by its masks.
 
 Nested selection repeats all of it without each part of the cases.
 """
@@ -52,8 +53,10 @@ from vesuv.selection.search import (
 )
 from vesuv.types import Progress, no_progress
 
-ROUNDS = 2
-"""Times that the threshold of each class is chosen anew, given those of the others."""
+ROUNDS = 5
+"""Most times that the threshold of each class is chosen anew, given those of the others."""
+_USUAL_ROUNDS = 3
+"""Rounds that progress counts with; most searches need no more."""
 
 Thresholds = tuple[float, ...]
 """Threshold of each class or region."""
@@ -112,11 +115,10 @@ class _ClassSearch:
     def _pool(self, part: Part) -> list[CandidateScores]:
         """Return the candidates that compete where selection sees one part of the cases."""
         config = self.problem.config
-        even = (EVEN_THRESHOLD,) * len(self.problem.targets.names)
         found: dict[Candidate, None] = {}
         for one in self.problem.predictions:
-            for thresholds in (even, self._best_thresholds(one, part)):
-                found[self._candidate(one.name, thresholds)] = None
+            found[self._even(one)] = None
+            found[self._best_thresholds(one, part)] = None
         plain = self._scored(list(found))
         best = rank(choices(plain, part), without_leaderboard(config))[: config.survivors]
         for choice in best:
@@ -137,22 +139,46 @@ class _ClassSearch:
         classes = tuple(zip(self.problem.targets.names, cuts, strict=True))
         return Candidate(name, None, classes=classes)
 
-    def _best_thresholds(self, one: OofPredictions, part: Part) -> Thresholds:
-        """Choose the threshold of one class after another, given those of the others."""
-        config, num = without_leaderboard(self.problem.config), len(self.problem.targets.names)
-        even = self._candidate(one.name, (EVEN_THRESHOLD,) * num)
-        best = choices(self._scored([even]), part)[0]
+    def _even(self, one: OofPredictions) -> Candidate:
+        return self._candidate(one.name, (EVEN_THRESHOLD,) * len(self.problem.targets.names))
+
+    def _best_thresholds(self, one: OofPredictions, part: Part) -> Candidate:
+        """Return the best beginning or result of a round."""
+        config = without_leaderboard(self.problem.config)
+        even = choices(self._scored([self._even(one)]), part)[0]
+        results = self._rounds(one, even, part)
+        common = rank([even, *choices(self._common_scores(one), part)], config)[0]
+        if common != even:
+            results += self._rounds(one, common, part)
+        return rank(results, config)[0].candidate
+
+    def _rounds(self, one: OofPredictions, best: Choice, part: Part) -> list[Choice]:
+        """Choose the threshold of one class after another, given those of the others.
+
+        Returns:
+            The beginning, and the choice after each round.
+        """
+        config, results = without_leaderboard(self.problem.config), [best]
         for _ in range(ROUNDS):
-            before, waiting = best.cuts, list(range(num))
+            waiting = list(range(len(best.cuts)))
             while waiting:
                 gaps = {target: best.scores_by_class[target].gap for target in waiting}
                 waiting.remove(target := max(waiting, key=lambda one: gaps[one]))
                 thresholds = tuple(cut.effective_threshold for cut in best.cuts)
                 scored = self._step_scores(one, target, thresholds)
                 best = rank(choices(scored, part), config)[0]
-            if best.cuts == before:
+            if best.cuts in [former.cuts for former in results]:
                 break
-        return tuple(cut.effective_threshold for cut in best.cuts)
+            results.append(best)
+        return results
+
+    def _common_scores(self, one: OofPredictions) -> list[CandidateScores]:
+        """Return the scores of a low and a high threshold that all classes have in common."""
+        num_cuts, num_classes = len(self.cuts), len(self.problem.targets.names)
+        return [
+            self._step_scores(one, 0, (self.cuts[index],) * num_classes)[index]
+            for index in (num_cuts // 4, 3 * num_cuts // 4)
+        ]
 
     def _step_scores(
         self, one: OofPredictions, target: int, thresholds: Thresholds
@@ -187,7 +213,7 @@ class _ClassSearch:
         return self.counts[key]
 
     def _expected_passes(self) -> int:
-        return ROUNDS * len(self.problem.targets.names) * len(self.problem.predictions)
+        return _USUAL_ROUNDS * len(self.problem.targets.names) * len(self.problem.predictions)
 
     def _step(
         self, one: OofPredictions, case: StoredCase, target: int, thresholds: Thresholds
