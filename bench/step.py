@@ -2,16 +2,22 @@
 
 The peer's step is nnU-Net's on a CPU: float32, the same architecture in PyTorch's own modules
 (InstanceNorm3d, LeakyReLU), two logits, its Dice and cross-entropy, SGD with Nesterov momentum,
-gradients clipped at 12. With `--curves` the script trains instead: three float32 seeds and bfloat16
-on the same phantom patches, and tells whether the bfloat16 losses lie within the seeds' spread.
+gradients clipped at 12. It is timed twice: in a process of its own with PyTorch's memory as it is
+by default, and in this process with the huge pages that vesuv asks for. With `--curves` the script
+trains instead: three float32 seeds and bfloat16 on the same phantom patches, and tells whether the
+bfloat16 losses lie within the seeds' spread.
 """
 
 from __future__ import annotations
 
 import copy
+import multiprocessing
+import os
 import statistics
+import time
 from argparse import Namespace
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 
 import torch
 from harness import CLOCKS, Report, options, phantom, phantom_config, side_by_side
@@ -51,13 +57,13 @@ def main() -> None:
 def steps(arguments: Namespace) -> None:
     """Time one step of each."""
     edge = arguments.patch
-    generator = torch.Generator().manual_seed(0)
-    image = torch.randn((arguments.batch, 1, edge, edge, edge), generator=generator)
-    label = (torch.rand(image[:, 0].shape, generator=generator) < 0.1).to(torch.uint8)
+    image, label = example(arguments)
     batch = Batch(image, label, ())
     network = new_network(arguments.filters, seed=0)
+    peer = OwnProcess(arguments)
     contenders: dict[str, Callable[[], object]] = {
-        "nnU-Net's step, float32": nnunet_step(arguments.filters, image, label)
+        "nnU-Net's step, float32": peer.step,
+        "the same with huge pages": nnunet_step(arguments.filters, image, label),
     }
     for precision in ("float32", "bfloat16"):
         step = our_step(copy.deepcopy(network), precision, arguments.threads)
@@ -66,16 +72,64 @@ def steps(arguments: Namespace) -> None:
         contenders,
         repeats=arguments.repeats,
         warm_up=arguments.warm_up,
-        clock=CLOCKS[arguments.clock],
+        clock=peer.clock(arguments.clock),
     )
+    peer.end()
     report = Report(f"one training step, batch {arguments.batch} at {edge}³", arguments)
     report.fact("parameters", sum(p.numel() for p in network.parameters()))
-    peer = next(iter(contenders))
+    first = next(iter(contenders))
     for name, values in seconds.items():
-        report.row(name, values, "s", against=None if name == peer else peer)
+        report.row(name, values, "s", against=None if name == first else first)
     error = forward_error(network, image)
     report.fact("bfloat16 error of a logit, relative to the logits' deviation", error)
     report.finish()
+
+
+def example(arguments: Namespace) -> tuple[Tensor, Tensor]:
+    """Return the image (b, 1, z, y, x) and the label (b, z, y, x) of a step, of random voxels."""
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randn((arguments.batch, 1, *[arguments.patch] * 3), generator=generator)
+    return image, (torch.rand(image[:, 0].shape, generator=generator) < 0.1).to(torch.uint8)
+
+
+class OwnProcess:
+    """nnU-Net's step in a process of its own, which asks for no huge pages."""
+
+    def __init__(self, arguments: Namespace) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, other = context.Pipe()
+        self._process = context.Process(target=answer_steps, args=(other, arguments))
+        before = os.environ["THP_MEM_ALLOC_ENABLE"]
+        os.environ["THP_MEM_ALLOC_ENABLE"] = "0"
+        self._process.start()
+        os.environ["THP_MEM_ALLOC_ENABLE"] = before
+        other.close()  # so that the end of the process ends a wait for its answer
+        self._cpu_seconds = self._connection.recv()
+
+    def step(self) -> None:
+        """Let the process do one step."""
+        self._connection.send(True)
+        self._cpu_seconds = self._connection.recv()
+
+    def clock(self, name: str) -> Callable[[], float]:
+        """Return the clock of that name, to which this process and the other one count."""
+        if name == "wall":
+            return CLOCKS[name]
+        return lambda: CLOCKS[name]() + self._cpu_seconds
+
+    def end(self) -> None:
+        self._connection.send(False)
+        self._process.join()
+
+
+def answer_steps(connection: Connection, arguments: Namespace) -> None:
+    """Do a step whenever one is asked for; answer the CPU seconds of this process so far."""
+    torch.set_num_threads(arguments.threads)
+    step = nnunet_step(arguments.filters, *example(arguments))
+    connection.send(time.process_time())
+    while connection.recv():
+        step()
+        connection.send(time.process_time())
 
 
 def curves(arguments: Namespace) -> None:
