@@ -210,9 +210,10 @@ class SelectionConfig(Section):
     threshold: the best by the rule, and as many by Dice regardless of foreground fraction."""
     tolerance: float = Field(default=0.02, ge=0.0)
     """Largest error of the foreground fraction, of several classes of that of each, within which
-    the objective ranks the choices."""
+    the objective ranks the choices; 1.5 times the smallest error where that is more."""
     band: tuple[Probability, Probability] | None = None
-    """Interval that the predicted fraction of any foreground must lie in; null: any."""
+    """Interval that the predicted fraction of any foreground must lie in, or come near to where
+    none does; null: any."""
 
     @model_validator(mode="after")
     def _checks(self) -> SelectionConfig:
