@@ -31,7 +31,7 @@ from vesuv.config.differences import (
 from vesuv.config.shipped import config_path
 from vesuv.data.builder import is_prepared, open_matching_store
 from vesuv.data.layouts import find_cases
-from vesuv.data.store import store_path
+from vesuv.data.store import Store, store_path
 from vesuv.errors import InputError
 from vesuv.report.page import NAME as PAGE
 from vesuv.runs.folder import RunFolder
@@ -113,9 +113,7 @@ def train(
             if dry_run:
                 _print_plan(settings, folds, runs)
                 return
-            if not is_prepared(settings):
-                check_fold_numbers(settings, folds)
-            store = open_or_prepare(settings)
+            store = _open_store(settings, folds)
         if minutes is not None:
             changes = (*changes, *minutes_changes(config, changes, folds[0], minutes))
             settings = load_config(config, changes)
@@ -131,6 +129,13 @@ def train(
                 fit(settings, origin, resume=resume, overwrite=overwrite)
             if group.is_main:
                 console().print(f"page: {run.path / PAGE}")
+
+
+def _open_store(config: Config, folds: Sequence[FoldName]) -> Store:
+    """Open the prepared data, or prepare them once the folds are known to be there."""
+    if not is_prepared(config):
+        check_fold_numbers(config, folds)
+    return open_or_prepare(config)
 
 
 def _check_one_run(folds: Sequence[str], output: Path | None) -> None:
