@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 
 from vesuv.errors import InputError
 from vesuv.io.formats import read
@@ -109,3 +110,5 @@ def test_coarse_levels_lie_where_the_fine_one_lies(tmp_path: Path) -> None:
     assert coarse.header.spacing == (4.0, 2.0, 1.0)
     assert coarse.header.origin == (1.0, 0.5, 0.25)  # between the centres of the two fine voxels
     assert np.array_equal(read(tmp_path / "a.zarr").array, IMAGE)
+    levels = [zarr.open_array(str(tmp_path / f"a.zarr/{k}")) for k in range(count)]
+    assert count > 1 and all(one.metadata.dimension_names == ("z", "y", "x") for one in levels)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from vesuv.io.atomic import catch_write_errors
+from vesuv.io.formats.zarr_ import axes_of
 from vesuv.types import Array
 
 Digests = dict[str, str | None]
@@ -47,7 +48,7 @@ class ShardedArray:
         shards: Sequence[int],
         fill_value: int = 0,
     ) -> ShardedArray:
-        """Write the metadata of a new array.
+        """Write the metadata of a new array of 2 to 4 axes, as `axes_of` names them.
 
         Raises:
             InputError: The folder cannot be written.
@@ -62,6 +63,7 @@ class ShardedArray:
                 chunks=tuple(chunks),
                 shards=tuple(shards),
                 fill_value=fill_value,
+                dimension_names=axes_of(len(shape)),
                 zarr_format=3,
             )
         return cls(path)

@@ -232,3 +232,21 @@ def test_an_array_of_one_axis_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match=r"has 3 dimensions .* found 1 \(array \(8,\)\)"):
         read(tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes"), [((5, 6), "yx"), ((4, 5, 6), "zyx"), ((2, 4, 5, 6), "czyx")]
+)
+def test_arrays_of_a_written_image_name_their_axes_as_its_metadata_do(
+    tmp_path: Path, shape: tuple[int, ...], axes: str
+) -> None:
+    spatial = axes.removeprefix("c")
+    image = np.zeros(shape[-len(spatial) :], np.uint8)
+    like = read(ome(tmp_path / "a.zarr", image, spatial, version="0.5"))
+
+    write(tmp_path / "b.zarr", np.zeros(shape if len(shape) > 2 else (1, *shape), np.uint8), like)
+
+    group = zarr.open_group(str(tmp_path / "b.zarr"), mode="r")
+    (written,) = group.attrs["ome"]["multiscales"]
+    assert [axis["name"] for axis in written["axes"]] == list(axes)
+    assert group["0"].metadata.dimension_names == tuple(axes)

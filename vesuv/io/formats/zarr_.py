@@ -195,9 +195,15 @@ def write(path: Path, array: Array, like: Volume | None) -> None:
         node.attrs.update(attributes)
         return
     group = zarr.open_group(str(path), mode="w", zarr_format=3)
-    group.create_array("0", data=np.ascontiguousarray(array), chunks=chunks)
+    names = axes_of(array.ndim)
+    group.create_array("0", data=np.ascontiguousarray(array), chunks=chunks, dimension_names=names)
     ome = geometry.ome if geometry else None
     group.attrs["ome"] = multiscales(array.ndim, ome or geometry_like(like))
+
+
+def axes_of(ndim: int) -> list[str]:
+    """Return the axes of an array of 2 to 4 axes: y, x, in front of them z, and c before that."""
+    return list(AXES[-ndim:])
 
 
 def geometry_like(like: Volume | None) -> dict[str, Any]:
@@ -217,7 +223,7 @@ def multiscales(ndim: int, ome: dict[str, Any], num_levels: int = 1) -> dict[str
         num_levels: Levels "0", "1", ..., each half as fine as the one before; a voxel covers those
             that it stands for.
     """
-    names = ["c", "z", "y", "x"][-ndim:]
+    names = axes_of(ndim)
     transforms = [_for_axes(transform, ome["names"], names) for transform in ome["transforms"]]
     transforms = transforms or [{"type": "scale", "scale": [1.0] * ndim}]
     axes = [_axis(name, ome["units"].get(name)) for name in names]
