@@ -19,7 +19,7 @@ PARTS = {
     "postprocessing": list(STEPS),
     "findings": list(FINDINGS),
     "instances": ["cells", "objects", "agglomeration", "seed_smoothing"],
-    "viewing": ["classes", "values", "instances", "contact_sheet"],
+    "viewing": ["classes", "values", "instances", "contact_sheet", "surface"],
 }
 
 
