@@ -11,6 +11,7 @@ from vesuv.config.labels import Targets
 from vesuv.evaluation.class_scores import overlap_row
 from vesuv.models import build_model
 from vesuv.training.log_lines import (
+    absent_classes_lines,
     epoch_line,
     reconstruction_summary,
     start_line,
@@ -36,6 +37,26 @@ def test_a_run_says_what_it_trains_on_what_and_for_how_long(tiny_config: Config)
     assert start_line(tiny_config, RUN, network, cast("Any", Data), 6) == (
         f"tiny into log/tiny/fold_0: {count:,} parameters, 3 training, 1 validation case, "
         "4 epochs of 6 steps"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fractions", "absent"), [((0.9, 0.1), None), ((1.0, 0.0), "sheet"), ((0.0, 1.0), "background")]
+)
+def test_a_class_that_no_training_case_holds_is_named_at_the_start(
+    tiny_config: Config, fractions: tuple[float, float], absent: str | None
+) -> None:
+    class Data:
+        class_fractions = fractions
+
+    lines = absent_classes_lines(tiny_config, cast("Any", Data))
+
+    assert (
+        lines == []
+        if absent is None
+        else lines[0].startswith(
+            f"No training case of this fold holds {absent}, which is not learned then; move a case"
+        )
     )
 
 

@@ -34,6 +34,18 @@ def start_line(
     )
 
 
+def absent_classes_lines(config: Config, data: FoldData) -> list[str]:
+    """Name the classes that no training case of the fold holds, in one line; [] without such."""
+    shares = zip(config.labels.names, data.class_fractions, strict=True)
+    absent = [printable(name) for name, share in shares if share == 0.0]
+    if not absent:
+        return []
+    return [
+        f"No training case of this fold holds {', '.join(absent)}, which is not learned then; move "
+        "a case with it out of validation (folds.yaml in the store), or declare fewer classes"
+    ]
+
+
 def train_line(
     config: Config,
     position: tuple[int, int],

@@ -57,6 +57,9 @@ class Reconstruction:
     def step_weights(self, weights: LossWeights, _global_step: int) -> LossWeights:
         return weights
 
+    def data_lines(self) -> list[str]:
+        return []
+
     def start_line(self, epoch: int) -> str | None:
         section = self.config.pretrain
         if epoch > 0:

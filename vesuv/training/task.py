@@ -14,7 +14,7 @@ from vesuv.models.heads import initialise_output_bias
 from vesuv.runtime.machine import Machine
 from vesuv.training.epoch_validation import EpochValidation
 from vesuv.training.fold_data import FoldData
-from vesuv.training.log_lines import summary_line
+from vesuv.training.log_lines import absent_classes_lines, summary_line
 from vesuv.training.network import build_compound, build_training_network
 from vesuv.training.phases import phase_at, weights_at
 from vesuv.training.reporting import MetricsRow, Reporter
@@ -58,6 +58,9 @@ class Task(Protocol):
 
     def step_weights(self, weights: LossWeights, global_step: int) -> LossWeights:
         """Return the weights of one step of an epoch with these weights."""
+
+    def data_lines(self) -> list[str]:
+        """Return what train.log says of the data at the start."""
 
     def start_line(self, epoch: int) -> str | None:
         """Return a sentence where other losses begin with this epoch."""
@@ -110,6 +113,9 @@ class Segmentation:
 
     def step_weights(self, weights: LossWeights, global_step: int) -> LossWeights:
         return self.compound.step_weights(weights, global_step)
+
+    def data_lines(self) -> list[str]:
+        return absent_classes_lines(self.config, self.data)
 
     def start_line(self, epoch: int) -> str | None:
         index = phase_at(self.config.phases, epoch)

@@ -293,7 +293,7 @@ class Trainer:
     def _log_start(self, reporter: Reporter) -> None:
         config, steps = self.config, self.steps_per_epoch
         reporter.say(start_line(config, self.run.path, self.network, self.data, steps))
-        for line in (str(self.machine), *self.state.pretrained_lines):
+        for line in (str(self.machine), *self.task.data_lines(), *self.state.pretrained_lines):
             reporter.say(line)
         if self.position != (0, 0):
             line = " ".join(["Resumed at step", f"{self.progress.step}.", *self.resume_notes])
