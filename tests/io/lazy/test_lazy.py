@@ -14,6 +14,7 @@ import tifffile
 import zarr
 
 from tests.http_server import serving
+from tests.s3_server import serving_s3
 from vesuv.errors import InputError
 from vesuv.io.formats import read, write
 from vesuv.io.lazy import open_lazy
@@ -217,34 +218,15 @@ def test_a_request_that_fails_is_repeated(
     _Quiet.failures = []
 
 
-def test_s3_with_credentials_and_without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("s3fs")
-    moto = pytest.importorskip("moto.server")
-    running = moto.ThreadedMotoServer(port=0)
-    running.start()
-    try:
-        host, port = running.get_host_and_port()
-        for name, value in {
-            "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
-        }.items():
-            monkeypatch.setenv(name, value)
-        import boto3
+@pytest.mark.parametrize("anonymous", [False, True])
+def test_s3_with_credentials_and_without(tmp_path: Path, anonymous: bool) -> None:
+    ome_zarr(tmp_path / "scrolls/a.zarr", "0.4")
 
-        client = boto3.client("s3")
-        client.create_bucket(Bucket="scrolls", ACL="public-read")
-        for file in ome_zarr(tmp_path / "a.zarr", "0.4").rglob("*"):
-            if file.is_file():
-                key = file.relative_to(tmp_path).as_posix()
-                client.put_object(
-                    Bucket="scrolls", Key=key, Body=file.read_bytes(), ACL="public-read"
-                )
-
-        assert np.array_equal(read_remote("s3://scrolls/a.zarr"), IMAGE[REGION])
-        assert np.array_equal(read_remote("s3://scrolls/a.zarr", anonymous=True), IMAGE[REGION])
+    with serving_s3(tmp_path) as server:
+        server.is_private = not anonymous
+        voxels = read_remote("s3://scrolls/a.zarr", anonymous=anonymous)
         with pytest.raises(InputError, match=r"s3://scrolls/b\.zarr: holds no Zarr"):
-            open_lazy("s3://scrolls/b.zarr")
-    finally:
-        running.stop()
+            open_lazy("s3://scrolls/b.zarr", anonymous=anonymous)
+
+    assert np.array_equal(voxels, IMAGE[REGION])
+    assert server.has_signature == {not anonymous}

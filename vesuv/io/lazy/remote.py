@@ -95,7 +95,12 @@ class CheckedRemoteStore(ChunkChecks):
             except Exception as fault:
                 if not _is_of_network(fault):
                     raise
-                if isinstance(fault, PermissionError) or attempt == _NUM_TRIES:
+                if isinstance(fault, PermissionError):
+                    raise InputError(
+                        f"{self.url}/{key}: may not be read ({fault!s:.200}); check the address "
+                        "and the credentials, or leave --anonymous out"
+                    ) from None
+                if attempt == _NUM_TRIES:
                     raise InputError(
                         f"{self.url}/{key}: cannot be read ({fault!s:.200}); start the "
                         "same command again when the server can be reached, it goes on"
