@@ -138,6 +138,7 @@ def test_another_file_is_not_replaced_without_being_asked(
         ("--mask mask.npy --slices 12 --output a.png", "axis z has slices 0 to 11, found 12"),
         ("--mask mask.npy --slices 1 --surface --output a.png", "--slices, --surface: exclude"),
         ("--mask mask.npy --surface --axis x --output a.png", "--axis: belongs to --slices and"),
+        ("--mask mask.npy --numbers 5 --output a.png", "--numbers: belongs to --surface, found"),
         ("--mask mask.npy --frames 5 --output a.png", "--frames: belongs to --surface, found"),
         ("--mask mask.npy --surface --frames 5 --output a.png", "--frames: belongs to a film"),
         ("--mask mask.npy --port 80 --output a.png", "--port: belongs to --browser"),

@@ -136,7 +136,27 @@ def test_of_many_instances_the_largest_are_drawn_and_the_title_says_so(
 
     assert share_of_instance(picture, 9) > 0.01
     assert share_of_instance(picture, 5) == 0
-    assert drawn.call_args.args[0][0][0].caption == "instances: the 1 largest of 2"
+    assert drawn.call_args.args[0][0][0].caption == "instances: 1 largest of 2"
+
+
+def test_chosen_instances_are_drawn_alone() -> None:
+    scene = scene_of({"instances": two_balls(9, 5), "mask": np.ones((16, 16, 32), np.uint8)})
+
+    picture = single_view(scene, numbers=[5])
+
+    assert share_of_instance(picture, 5) > 0.002
+    assert share_of_instance(picture, 9) == 0
+    with pytest.raises(InputError, match="--numbers: instances holds no instance 6; name another"):
+        single_view(scene, numbers=[5, 6])
+    with pytest.raises(InputError, match="--numbers: belongs to instances, found mask"):
+        single_view(scene, numbers=[5], panel="mask")
+
+
+def test_more_chosen_instances_than_colours_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surface, "MOST_INSTANCES", 1)
+
+    with pytest.raises(InputError, match="a surface shows 1 instances, found 2; name fewer"):
+        single_view(scene_of({"instances": two_balls(9, 5)}), numbers=[5, 9])
 
 
 def test_a_small_instance_inside_cubes_of_a_larger_one_survives_the_reduction(

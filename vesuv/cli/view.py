@@ -47,6 +47,7 @@ _BELONGS_TO = {
     "--size": ("--slices", "--contact-sheet", "--surface"),
     "--level": ("--slices", "--contact-sheet", "--surface"),
     "--frames": ("--surface",),
+    "--numbers": ("--surface",),
     "--port": ("--browser",),
 }
 """Option -> the ways of looking that have it."""
@@ -65,6 +66,7 @@ class _Options:
     show: tuple[str, ...]
     size: int | None
     frames: int | None
+    numbers: tuple[int, ...]
     level: int | None
     port: int | None
 
@@ -84,7 +86,8 @@ class _Options:
         if len(self._ways) > 1:
             raise InputError(f"{', '.join(self._ways)}: exclude each other; give one of them")
         given = {"--axis": self.axis, "--show": self.show, "--size": self.size,
-                 "--level": self.level, "--frames": self.frames, "--port": self.port}  # fmt: skip
+                 "--level": self.level, "--frames": self.frames, "--numbers": self.numbers,
+                 "--port": self.port}  # fmt: skip
         for option, value in given.items():
             if value not in (None, ()) and self.way not in _BELONGS_TO[option]:
                 ways = " and ".join(_BELONGS_TO[option])
@@ -108,6 +111,7 @@ def view(
     show: Annotated[tuple[_Panel, ...], several("--show")] = (),
     size: Annotated[int | None, Parameter(validator=Number(gte=16, lte=4096))] = None,
     frames: Annotated[int | None, Parameter(validator=Number(gte=2, lte=1000))] = None,
+    numbers: Annotated[tuple[int, ...], several("--numbers")] = (),
     level: Annotated[int | None, Parameter(validator=Number(gte=0))] = None,
     port: Annotated[int | None, Parameter(validator=Number(gte=1, lte=65535))] = None,
     run: Path | None = None,
@@ -134,8 +138,7 @@ def view(
         slices: Slices below each other, with all panels, or one after another in a film: numbers
             and ranges such as 10 20 0:96:8.
         number: Slices of a contact sheet, evenly spread (12 if nothing else is chosen).
-        surface: Draw the surface of instances (the 100 of most voxels), errors, mask or label; a
-            film turns it (extra view).
+        surface: Draw the surface of instances, errors, mask or label; a film turns it (extra view).
         browser: Open neuroglancer until Ctrl-C, and write nothing (extra view).
         axis: Axis that slices lie across (default: z).
         show: Panels (default: all of slices, else instances, errors or mask). A surface of
@@ -143,6 +146,7 @@ def view(
         size: Pixels of a panel's longest edge (default: slice 320, contact sheet 200, surface
             480).
         frames: Views of a turn (default: 48).
+        numbers: Instances of a surface … (default: the 100 of most voxels).
         level: Level of OME-Zarr images (default: by the size of the picture).
         port: Port of neuroglancer on this computer (default: a free one).
         run: Run whose configuration names the classes, where no provenance.json beside the mask
@@ -160,7 +164,9 @@ def view(
         )
         if path is not None
     }
-    options = _Options(slices, number, surface, browser, axis, show, size, frames, level, port)
+    options = _Options(
+        slices, number, surface, browser, axis, show, size, frames, numbers, level, port
+    )
     options.check()
     labels = _labels(paths, run, config, classes, ignore)
     if options.way == "--browser":
@@ -190,7 +196,9 @@ def _pictures(scene: Scene, options: _Options, *, film: bool) -> Iterable[Image.
     panel = show[0] if show else None
     if options.way == "--surface":
         num_frames = (options.frames or _FRAMES) if film else 1
-        return surface_frames(scene, panel=panel, size=size, num_frames=num_frames)
+        return surface_frames(
+            scene, panel=panel, numbers=options.numbers, size=size, num_frames=num_frames
+        )
     return [contact_sheet(scene, options.number or _SHEET_SLICES, axis=axis, panel=panel,
                           size=size)]  # fmt: skip
 

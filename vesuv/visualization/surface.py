@@ -15,6 +15,7 @@ from PIL import Image
 from vesuv.errors import InputError
 from vesuv.report.pictures import COLOURS
 from vesuv.types import Array, ClassArray, Region, Shape
+from vesuv.visualization.camera import turning_views
 from vesuv.visualization.layout import Legend, Tile, sheet
 from vesuv.visualization.meshes import Part, class_parts, instance_part, value_part
 from vesuv.visualization.panels import (
@@ -36,11 +37,6 @@ MOST_INSTANCES = 100
 """Instances that are drawn; fewer than there are colours."""
 _MOST_VOXELS = 320**3
 """Voxels that a surface is made of; larger volumes are reduced by a whole factor."""
-_ELEVATION, _START = 25.0, 35.0
-"""Degrees above the slices, and of the first view around the axis z."""
-_VIEW_ANGLE = 15.0
-"""Degrees that a picture covers."""
-_SHADING = {"smooth_shading": True, "ambient": 0.25, "show_scalar_bar": False}
 _SLAB = 1 << 25
 """Voxels that are read at once."""
 _PANELS = (INSTANCES, ERRORS, "mask", "label", *VALUE_LAYERS)
@@ -49,43 +45,54 @@ _OSMESA = ("libOSMesa.so.8", "libOSMesa.so.6", "libOSMesa.so")
 
 
 def surface_frames(
-    scene: Scene, *, panel: str | None = None, size: int = 480, num_frames: int = 1
+    scene: Scene,
+    *,
+    panel: str | None = None,
+    numbers: Sequence[int] = (),
+    size: int = 480,
+    num_frames: int = 1,
 ) -> Iterator[Image.Image]:
     """Yield views of a surface that turns once around the axis z, whose first slice is on top.
 
     Large volumes are reduced: a voxel then stands for a cube of voxels, and holds a class if one of
-    them does. Of instances the `MOST_INSTANCES` of most voxels are drawn.
+    them does.
 
     Args:
         scene: The volumes.
         panel: instances, label, mask, errors; or probability, uncertainty: the surface of the mask
             (or label) in the colours of these. None: the first that is given of instances, errors,
             mask and label.
+        numbers: Instances that are drawn; if empty the `MOST_INSTANCES` of most voxels.
         size: Edge of a picture in pixels.
         num_frames: Views.
 
     Raises:
-        InputError: A package is missing, a volume is not given, or there is no foreground.
+        InputError: A package is missing, a volume or instance is not there, or no foreground is.
     """
     pyvista = load_pyvista()
     available = available_panels(scene)
     panel = panel or next((one for one in _PANELS if one in available), main_panel(scene))
     step = math.ceil((math.prod(scene.shape) / _MOST_VOXELS) ** (1 / 3))
     slabs = _slabs(scene.shape, step)
-    parts_of = _instance_parts if panel == INSTANCES else _class_parts
-    parts, legend, title = parts_of(pyvista, scene, panel, slabs, step)
+    if panel == INSTANCES:
+        parts, legend, title = _instance_parts(pyvista, scene, numbers, slabs, step)
+    elif numbers:
+        raise InputError(f"--numbers: belongs to {INSTANCES}, found {panel}; leave it out")
+    else:
+        parts, legend, title = _class_parts(pyvista, scene, panel, slabs, step)
     pairs = zip(scene.shape, scene.spacing, strict=True)
     box = [-(-edge // step) * step * length for edge, length in pairs]
-    for view in _views(pyvista, parts, box, size, num_frames):
+    for view in turning_views(pyvista, parts, box, size, num_frames):
         yield sheet([[Tile(view, title)]], legend)
 
 
 def _instance_parts(
-    pyvista: Any, scene: Scene, panel: str, slabs: Sequence[Region], step: int
+    pyvista: Any, scene: Scene, chosen: Sequence[int], slabs: Sequence[Region], step: int
 ) -> tuple[list[Part], Legend, str]:
-    """Return the surfaces of the largest instances, and the title of the picture."""
-    check_panels(scene, [panel])
-    numbers, num_instances = _largest_instances(scene, slabs)
+    """Return the surfaces of the chosen or largest instances, and the title of the picture."""
+    check_panels(scene, [INSTANCES])
+    sizes = _instance_sizes(scene, slabs)
+    numbers = _drawn_instances(sizes, chosen, scene.names[INSTANCES])
     order = np.argsort(numbers)
 
     def read_places(region: Region) -> ClassArray:
@@ -96,29 +103,40 @@ def _instance_parts(
 
     places = _reduced(slabs, step, read_places)
     spacing = [step * edge for edge in scene.spacing]
-    title = panel
-    if num_instances > len(numbers):
-        title = f"{panel}: the {len(numbers)} largest of {num_instances}"
+    title = INSTANCES
+    if len(sizes) > len(numbers):
+        title += f": {len(numbers)}{'' if chosen else ' largest'} of {len(sizes)}"
     return [instance_part(pyvista, places, numbers, spacing)], Legend([], []), title
 
 
-def _largest_instances(scene: Scene, slabs: Sequence[Region]) -> tuple[Array, int]:
-    """Return the numbers of the largest instances, the largest first, and how many there are.
-
-    In this order the largest value of a cube of voxels is that of its smallest instance, which is
-    seen then.
-    """
+def _instance_sizes(scene: Scene, slabs: Sequence[Region]) -> Counter[int]:
+    """Return number of each instance -> its voxels."""
     sizes: Counter[int] = Counter()
     for region in slabs:
         values, counts = np.unique(scene.instances(region), return_counts=True)
         sizes.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
     del sizes[0]
+    return sizes
+
+
+def _drawn_instances(sizes: Counter[int], chosen: Sequence[int], name: str) -> Array:
+    """Return the numbers of the instances that are drawn, the largest first.
+
+    In this order the largest value of a cube of voxels is that of its smallest instance, which is
+    seen then.
+    """
     if not sizes:
+        raise InputError(f"--surface: needs instances, {name} holds none; give another volume")
+    for number in chosen:
+        if number not in sizes:
+            raise InputError(f"--numbers: {name} holds no instance {number}; name another")
+    if len(set(chosen)) > MOST_INSTANCES:
         raise InputError(
-            f"--surface: needs instances, {scene.names[INSTANCES]} holds none; give another volume"
+            f"--numbers: a surface shows {MOST_INSTANCES} instances, found {len(chosen)}; name "
+            "fewer"
         )
-    largest = sorted(sizes, key=lambda number: (-sizes[number], number))[:MOST_INSTANCES]
-    return np.array(largest), len(sizes)
+    by_size = sorted(set(chosen) or sizes, key=lambda number: (-sizes[number], number))
+    return np.array(by_size[:MOST_INSTANCES])
 
 
 def _class_parts(
@@ -237,53 +255,6 @@ def _reduced(slabs: Sequence[Region], step: int, read: Callable[[Region], Array]
         z, y, x = (edge // step for edge in padded.shape)
         parts.append(padded.reshape(z, step, y, step, x, step).max(axis=(1, 3, 5)))
     return np.concatenate(parts)
-
-
-def _views(
-    pyvista: Any,
-    parts: Sequence[Part],
-    box: Sequence[float],
-    size: int,
-    num_frames: int,
-) -> Iterator[Image.Image]:
-    """Yield views of surfaces in a box of this size (z, y, x)."""
-    plotter = pyvista.Plotter(off_screen=True, window_size=(2 * size, 2 * size))
-    try:
-        plotter.set_background("white")
-        for part in parts:
-            plotter.add_mesh(part.mesh, **part.style, **_SHADING)
-        extent = [limit for edge in box[::-1] for limit in (0.0, edge)]
-        plotter.add_mesh(pyvista.Box(bounds=extent).outline(), color="#9aa0a8", line_width=2)
-        plotter.camera.view_angle = _VIEW_ANGLE
-        centre, distance = np.array(box[::-1]) / 2, _distance(box)
-        for frame in range(num_frames):
-            _turn(plotter.camera, centre, distance, _START + 360.0 * frame / num_frames)
-            plotter.renderer.ResetCameraClippingRange()
-            plotter.render()
-            view = Image.fromarray(plotter.screenshot(return_img=True))
-            yield view.resize((size, size), Image.Resampling.BOX)  # smooths the edges
-    finally:
-        plotter.close()
-
-
-def _distance(box: Sequence[float]) -> float:
-    """Return how far a box that turns around z must be to be seen whole."""
-    z, y, x = box
-    above = math.radians(_ELEVATION)
-    radius = math.hypot(y, x) / 2
-    half_height = z / 2 * math.cos(above) + radius * math.sin(above)
-    return radius + 1.06 * max(radius, half_height) / math.tan(math.radians(_VIEW_ANGLE / 2))
-
-
-def _turn(camera: Any, centre: Array, distance: float, degrees: float) -> None:
-    """Place the camera; the axis z points down, so that the first slice is on top."""
-    around, above = math.radians(degrees), math.radians(_ELEVATION)
-    direction = np.array(
-        [math.cos(above) * math.cos(around), math.cos(above) * math.sin(around), -math.sin(above)]
-    )
-    camera.focal_point = tuple(centre)
-    camera.position = tuple(centre + distance * direction)
-    camera.up = (0.0, 0.0, -1.0)
 
 
 def _shown(legend: Legend, parts: Sequence[Part]) -> list[tuple[str, str]]:
