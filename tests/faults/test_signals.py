@@ -23,6 +23,8 @@ class SignalAtRename:
     number: signal.Signals
     temporary: Path
     """Where the process puts its temporary folders."""
+    swallowed: bool = False
+    """Whether a library answers the exception of the signal with another one."""
 
     def __call__(self) -> None:
         os.environ["TMPDIR"] = str(self.temporary)
@@ -31,20 +33,27 @@ class SignalAtRename:
 
         def signalled(source: str, target: str) -> None:
             os.replace = rename
-            os.kill(os.getpid(), self.number)
-            rename(source, target)
+            try:
+                os.kill(os.getpid(), self.number)
+                rename(source, target)
+            except KeyboardInterrupt:
+                if self.swallowed:
+                    raise RecursionError("maximum recursion depth exceeded") from None
+                raise
 
         os.replace = signalled  # type: ignore[assignment]
 
 
-def signalled(words: Sequence[object], folder: Path, number: signal.Signals) -> tuple[int, str]:
+def signalled(
+    words: Sequence[object], folder: Path, number: signal.Signals, swallowed: bool = False
+) -> tuple[int, str]:
     """Call a verb that gets a signal while it writes; return its status and what it said."""
     temporary = folder / "temporary"
     temporary.mkdir()
     running = start(
         [str(word) for word in words],
         folder / "errors.txt",
-        before=SignalAtRename(number, temporary),
+        before=SignalAtRename(number, temporary, swallowed),
     )
     status = running.status()
     assert status is not None
@@ -62,11 +71,12 @@ def finished_run(trained_run: RunFolder, tmp_path: Path) -> Path:
 SENTENCE = "stopped by {}; every file that was written is whole, start it again\n"
 
 
+@pytest.mark.parametrize("swallowed", [False, True])
 @pytest.mark.parametrize(
     ("number", "name", "status"), [(signal.SIGTERM, "SIGTERM", 143), (signal.SIGINT, "Ctrl-C", 130)]
 )
 def test_scoring_ends_with_the_status_of_the_signal(
-    tmp_path: Path, number: signal.Signals, name: str, status: int
+    tmp_path: Path, number: signal.Signals, name: str, status: int, swallowed: bool
 ) -> None:
     for folder in ("predictions", "labels"):
         (tmp_path / folder).mkdir()
@@ -74,7 +84,9 @@ def test_scoring_ends_with_the_status_of_the_signal(
     words = ["evaluate", "--predictions", tmp_path / "predictions", "--labels", tmp_path / "labels"]
     words += ["--classes", "background=0", "sheet=1"]
 
-    assert signalled(words, tmp_path, number) == (status, SENTENCE.format(name))
+    ended = signalled(words, tmp_path, number, swallowed)
+
+    assert ended == (status, SENTENCE.format(name))
     assert not (tmp_path / "predictions/scores.csv").exists()
 
 

@@ -108,8 +108,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     raw_folder = os.environ.get(_RAW_FOLDER)
     set_nnunet_raw(Path(raw_folder) if raw_folder else None)
     words = list(sys.argv[1:] if arguments is None else arguments)
-    with quiet_streams() as output, signals_as_exceptions():
-        status = _run(words)
+    with quiet_streams() as output, signals_as_exceptions() as received:
+        try:
+            status = _run(words)
+        except Exception:  # a signal that interrupts an import can end in any of them
+            if received.number is None:
+                raise
+            status = _stopped(received.number)
         output.flush()
         if not status and output.fault and not isinstance(output.fault, BrokenPipeError):
             reason = output.fault.strerror
@@ -138,11 +143,15 @@ def _run(words: list[str]) -> int:
         _print(str(request))
         return RESUME
     except KeyboardInterrupt as request:
-        number = request.number if isinstance(request, StoppedBySignal) else signal.SIGINT
-        name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-        _print(f"stopped by {name}; every file that was written is whole, start it again")
-        return _STATUS_OF_SIGNAL + number
+        return _stopped(request.number if isinstance(request, StoppedBySignal) else signal.SIGINT)
     return 0
+
+
+def _stopped(number: int) -> int:
+    """Say that a signal ended the verb; return the exit status."""
+    name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+    _print(f"stopped by {name}; every file that was written is whole, start it again")
+    return _STATUS_OF_SIGNAL + number
 
 
 def _sentence_of_system(fault: BaseException, verb: str) -> str | None:

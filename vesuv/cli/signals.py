@@ -19,28 +19,37 @@ class StoppedBySignal(KeyboardInterrupt):
         self.number = number
 
 
+class SignalRecord:
+    """Which signal came; a library may answer its exception with one of its own."""
+
+    number: int | None = None
+    """None: no signal came."""
+
+    def stop(self, number: int, _frame: FrameType | None) -> None:
+        """Raise `StoppedBySignal`: the handler of the signals."""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        self.number = number
+        raise StoppedBySignal(number)
+
+
 @contextmanager
-def signals_as_exceptions() -> Iterator[None]:
+def signals_as_exceptions() -> Iterator[SignalRecord]:
     """Raise `StoppedBySignal` in the main thread when SIGTERM or SIGINT comes.
 
     A second SIGTERM is ignored, because `timeout` sends two; a second Ctrl-C ends the process at
     once. A signal that the caller ignores, as `nohup … &` does, stays ignored.
     """
+    record = SignalRecord()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield record
         return
     previous = {number: signal.getsignal(number) for number in _SIGNALS}
     for number, handler in previous.items():
         if handler is not signal.SIG_IGN:
-            signal.signal(number, _stop)
+            signal.signal(number, record.stop)
     try:
-        yield
+        yield record
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def _stop(number: int, _frame: FrameType | None) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    raise StoppedBySignal(number)
