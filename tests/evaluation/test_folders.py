@@ -119,6 +119,26 @@ def test_a_case_without_a_judged_voxel_counts_in_no_mean(tmp_path: Path) -> None
     assert summary["mean"]["dice"] == 1.0
     rows = _rows(predictions / "scores.csv")
     assert [(row["id"], row["dice"]) for row in rows] == [("good", "1"), ("blank", "")]
+    assert (summary["cases"], summary["num_values"]["dice"]) == (2, 1)
+    assert "mean of 1" in (predictions / "summary.md").read_text()
+
+
+def test_the_mean_of_a_class_says_how_many_cases_hold_or_predict_it(tmp_path: Path) -> None:
+    schema = LabelsConfig(classes={"air": 5, "one": 6, "two": 7})
+    cases = {"a": ([5, 6, 7, 5], [5, 6, 6, 5]), "b": ([5, 6, 6, 5], [6, 6, 6, 5])}
+    predictions, labels = _folders(tmp_path, **cases)
+
+    summary = score(predictions, labels, schema=schema).summary
+
+    counts = {name: part["num_values"]["dice"] for name, part in summary["classes"].items()}
+    assert counts == {"one": 2, "two": 1}
+    lines = (predictions / "summary.md").read_text().splitlines()
+    cells = [line.split("|") for line in lines if "mean of" in line]
+    assert [(row[1].strip(" *"), row[3].strip(" *")) for row in cells] == [
+        ("mean of 2", "mean"),
+        ("mean of 2", "one"),
+        ("mean of 1", "two"),
+    ]
 
 
 def test_several_classes_are_scored_one_by_one(tmp_path: Path) -> None:

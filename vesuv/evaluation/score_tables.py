@@ -159,7 +159,7 @@ def _mean_rows(
     for class_name, part in _by_class(means):
         labels = [group, *class_name]
         cells = _cells(columns, part["mean"])
-        rows.append([*names, f"mean of {means['cases']}", *labels, *cells])
+        rows.append([*names, f"mean of {part['num_values']['dice']}", *labels, *cells])
         if means["cases"] > 1:
             for side, word in enumerate(("from", "to")):
                 ends = {column: both[side] for column, both in part["interval"].items()}

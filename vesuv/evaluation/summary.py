@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -155,9 +156,12 @@ def _means(cases: Sequence[CaseScores]) -> dict[str, Any]:
 
 
 def _columns(rows: Sequence[Scores]) -> dict[str, dict[str, Any]]:
-    """Mean and interval of each column."""
+    """Mean and interval of each column, and the number of cases that have a value in it."""
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     return {
+        "num_values": {
+            name: sum(not math.isnan(value) for value in values) for name, values in columns.items()
+        },
         "mean": {name: mean(values) for name, values in columns.items()},
         "interval": {name: bootstrap_interval(values) for name, values in columns.items()},
     }
