@@ -25,6 +25,15 @@ def test_a_second_selection_for_a_run_is_refused_and_names_the_first(tmp_path: P
     assert not (run.path / "selection.lock").exists()
 
 
+def test_a_run_that_cannot_be_written_is_refused_without_a_word_of_training(tmp_path: Path) -> None:
+    run = made(tmp_path)
+    (run.path / "selection.lock").mkdir()
+
+    sentence = r"run/?\S*: cannot be written \(Is a directory\); make room .* then start again$"
+    with pytest.raises(InputError, match=sentence):
+        validate_distribution([run.path])
+
+
 def test_nothing_is_made_where_no_run_is(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="none: not a run folder"):
         validate_distribution([tmp_path / "none"])

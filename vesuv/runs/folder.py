@@ -204,7 +204,7 @@ class RunFolder:
         with catch_write_errors(self.path, RESUME_HINT):
             self.path.mkdir(parents=True, exist_ok=True)
         try:
-            with _locked(self.path / "run.lock", message):
+            with _locked(self.path / "run.lock", message, RESUME_HINT):
                 yield
         finally:
             if not self.exists:  # the run did not start: remove an empty folder
@@ -219,15 +219,16 @@ class RunFolder:
             InputError: Another process selects, or the folder cannot be written.
         """
         message = f"{self.path}: another process selects a model here ({{holder}}); wait for it"
-        with _locked(self.path / "selection.lock", message):
+        hint = "make room or give the permission, then start again"
+        with _locked(self.path / "selection.lock", message, hint):
             yield
 
 
 @contextmanager
-def _locked(path: Path, message: str) -> Iterator[None]:
+def _locked(path: Path, message: str, hint: str) -> Iterator[None]:
     """Hold a lock; only faults of the lock itself are those of writing."""
     with ExitStack() as stack:
-        with catch_write_errors(path.parent, RESUME_HINT):
+        with catch_write_errors(path.parent, hint):
             stack.enter_context(hold_lock(path, message))
         yield
 
