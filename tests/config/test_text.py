@@ -69,7 +69,8 @@ def test_a_tag_runs_nothing(tag: str, tmp_path: Path, monkeypatch: pytest.Monkey
         ("x" * 5000, "cannot be read as a configuration: File name too long"),
         ("latin.yaml", "cannot be read as a configuration: 'utf-8' codec"),
         ("long.yaml", "a configuration has at most 1048576 bytes, found 1048577"),
-        ("list.yaml", "a configuration is a mapping of sections, found"),
+        ("list.yaml", r"a configuration is a mapping of sections, found \[1\]; vesuv init writes"),
+        ("empty.yaml", "a configuration is a mapping of sections, found nothing in the file; "),
     ],
 )
 def test_a_base_that_is_none_is_told_with_the_file_that_names_it(
@@ -78,6 +79,7 @@ def test_a_base_that_is_none_is_told_with_the_file_that_names_it(
     (tmp_path / "latin.yaml").write_bytes(b"name: \xff")
     (tmp_path / "long.yaml").write_bytes(b"#" * (2**20 + 1))
     (tmp_path / "list.yaml").write_text("[1]")
+    (tmp_path / "empty.yaml").write_text("# nothing yet\n")
     (tmp_path / "leaf.yaml").write_text(f"base: {base}\n")
 
     with pytest.raises(InputError, match=rf"leaf\.yaml: base: .*{sentence}"):

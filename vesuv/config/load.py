@@ -163,8 +163,10 @@ def read_tree(path: Path, referrer: str = "", paths_from: Path | None = None) ->
     """
     tree = parse_yaml(read_text(path, referrer), f"{referrer}{path}")
     if not isinstance(tree, dict):
+        found = "nothing in the file" if tree is None else f"{tree!r:.60}"
         raise InputError(
-            f"{referrer}{path}: a configuration is a mapping of sections, found {tree!r:.60}"
+            f"{referrer}{path}: a configuration is a mapping of sections, found {found}; "
+            f"{command('init')} writes one"
         )
     rename_in_tree(tree)
     if paths_from is None:
