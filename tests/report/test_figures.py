@@ -1,21 +1,45 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
+from vesuv.errors import InputError
 from vesuv.report.figures import (
     ThresholdLine,
     calibration,
     distribution,
+    save_figure,
     threshold_curves,
     triptych,
 )
 from vesuv.report.pictures import class_colours
 
 TWO = ("background", "sheet")
+
+
+def test_a_figure_that_the_disk_has_no_room_for_leaves_the_former_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(_figure: Figure, path: Path, **_settings: Any) -> None:
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "curves.png"
+    path.write_bytes(b"former")
+    monkeypatch.setattr(Figure, "savefig", full_disk)
+
+    with pytest.raises(InputError, match=r"/curves\.png: cannot be written \(No space left"):
+        save_figure(Figure(), path)
+
+    assert [file.name for file in tmp_path.iterdir()] == ["curves.png"]
+    assert path.read_bytes() == b"former"
 
 
 def test_the_distribution_figure_is_a_picture(tmp_path: Path) -> None:

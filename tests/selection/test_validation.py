@@ -102,6 +102,16 @@ def test_equal_weights_are_measured_once(run: RunFolder) -> None:
     assert summary["same_weights"] == {"swa": "ema"}
 
 
+def test_a_page_that_cannot_be_written_is_named_after_the_choice_is_saved(run: RunFolder) -> None:
+    run.page.unlink(missing_ok=True)
+    run.page.mkdir()
+
+    with pytest.raises(InputError, match=r"/report\.html: cannot be written \(Is a directory\)"):
+        validate_distribution([run.path], checkpoints=["best"])
+
+    assert run.selected_model() is not None
+
+
 def test_a_network_that_predicts_everything_loses_against_one_that_does_not(
     run: RunFolder,
 ) -> None:

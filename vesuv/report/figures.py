@@ -16,6 +16,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from vesuv.io.atomic import atomic_replace, catch_write_errors
 from vesuv.io.printable import printable
 from vesuv.report.pictures import FOREGROUND, class_colours
 from vesuv.report.study import ArmCurve
@@ -253,7 +254,11 @@ def _draw_classes(
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, without a display; its folder is made when missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a figure as PNG whole or not at all; a missing folder is made.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
     FigureCanvasAgg(figure)
-    figure.savefig(path, dpi=110)
+    with catch_write_errors(path), atomic_replace(path, ending=".png") as temporary:
+        figure.savefig(temporary, dpi=110)

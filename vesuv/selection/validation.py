@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vesuv.errors import InputError, command
+from vesuv.io.atomic import catch_write_errors
 from vesuv.io.places import check_no_links
 from vesuv.io.tables import read_json_or_none, write_json
 from vesuv.report.page import write_page
@@ -194,4 +195,5 @@ def _write(
     for one, content in zip(runs, contents, strict=True):
         write_json(one.run.selected_file, content)
     for one in runs:
-        write_page(one.run.path)
+        with catch_write_errors(one.run.page):
+            write_page(one.run.path)

@@ -8,7 +8,6 @@ from pathlib import Path
 from statistics import fmean
 from urllib.parse import quote
 
-from vesuv.io.atomic import atomic_replace
 from vesuv.io.tables import Cell, TextTable, markdown_table, write_csv, write_text
 from vesuv.report.figures import study_curves
 from vesuv.report.page import NAME as PAGE
@@ -49,10 +48,8 @@ def write_tables(study: Study, output: Path, records: Sequence[Record]) -> None:
     write_text(output / "study.md", markdown(study, records))
     page = study_page(study, output, records)
     if page.curves:
-        figure = output / CURVES
-        with atomic_replace(figure, ending=".png") as temporary:
-            measure = f"{page.measure}, {page.judged}"
-            study_curves(temporary, page.curves, measure=measure, title=study.name)
+        measure = f"{page.measure}, {page.judged}"
+        study_curves(output / CURVES, page.curves, measure=measure, title=study.name)
     write_study_page(output, page)
 
 
