@@ -119,6 +119,14 @@ def test_ct_is_normalised_by_percentiles() -> None:
     assert proposal(30.0).config.data.normalize.name == "zscore"
 
 
+def test_several_channels_without_names_are_no_ct_though_one_reaches_far_below_zero() -> None:
+    proposed = proposal(30.0, **SURVEYS["ct"] | {"num_channels": 2})
+
+    assert proposed.config.data.normalize.name == "zscore"
+    reasons = {choice.topic: choice.reason for choice in proposed.choices}
+    assert reasons["normalisation"].endswith("each case by its own mean and deviation")
+
+
 def test_ct_beside_mr_is_not_normalised_as_ct() -> None:
     """One case reaches down to -1000, another one only to 0."""
     mixed = proposal(30.0, dtype="int16", intensity_low=-1000.0, intensity_low_max=0.0)

@@ -115,7 +115,8 @@ def _spacing(survey: DatasetSurvey) -> Choice:
 def _normalisation(survey: DatasetSurvey, channel_names: Sequence[str]) -> Choice:
     low, high = survey.intensity_low, survey.intensity_high
     says_ct = [name.upper() == "CT" for name in channel_names]
-    is_ct = all(says_ct) if says_ct else survey.intensity_low_max < _AIR
+    may_be_ct = survey.num_channels == 1 and not says_ct
+    is_ct = survey.intensity_low_max < _AIR if may_be_ct else says_ct and all(says_ct)
     if is_ct:
         return Choice(
             "normalisation",
@@ -125,7 +126,7 @@ def _normalisation(survey: DatasetSurvey, channel_names: Sequence[str]) -> Choic
         )
     own = f"{survey.dtype} from {low:.4g} to {high:.4g}: each case by its own mean and deviation"
     some_ct = "; some cases hold values below -200, as CT does, others do not"
-    reason = own + (some_ct if not says_ct and low < _AIR else "")
+    reason = own + (some_ct if may_be_ct and low < _AIR else "")
     return Choice("normalisation", {}, reason, of="data")
 
 
