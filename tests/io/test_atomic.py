@@ -222,8 +222,11 @@ def test_a_folder_that_was_moved_aside_returns_where_none_took_its_place(
     assert not has_temporaries(tmp_path / name)
 
 
-@pytest.mark.parametrize("pid", [DEAD, os.getpid()])
-def test_what_a_killed_process_left_unfinished_can_be_taken_over(tmp_path: Path, pid: int) -> None:
+@pytest.mark.parametrize("has_own_number", [False, True])
+def test_what_a_killed_process_left_unfinished_can_be_taken_over(
+    tmp_path: Path, has_own_number: bool
+) -> None:
+    pid = os.getpid() if has_own_number else DEAD
     folder_with(tmp_path / f".store.vesuv-{pid}.partial", "half")
     folder_with(tmp_path / f".store.vesuv-{pid}-old.partial", "mark")
     folder_with(tmp_path / f".store2.vesuv-{pid}.partial", "half")
