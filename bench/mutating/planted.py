@@ -190,8 +190,8 @@ SELECTION = (
     Mutant(
         "a gap that equals the tolerance is refused",
         "selection/choice.py",
-        '!= "distribution" and choice.gap <= config.tolerance',
-        '!= "distribution" and choice.gap < config.tolerance',
+        '!= "distribution" and choice.gap <= limits.gap',
+        '!= "distribution" and choice.gap < limits.gap',
     ),
     Mutant(
         "distance to the band: fractions above it lie inside",

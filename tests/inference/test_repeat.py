@@ -81,7 +81,12 @@ def test_a_repetition_writes_the_same_bytes(
         probabilities=True,
         uncertainty=True,
         calibrated=True,
-        changes=["inference.views=all", "inference.overlap=0.25", "inference.batch_size=2"],
+        changes=[
+            "inference.views=all",
+            "inference.overlap=0.25",
+            "inference.batch_size=2",
+            "inference.patch_size=[32, 16, 16]",
+        ],
     )
     for run in runs:  # what is selected later has no say
         _select(run, threshold=0.9, inference={"overlap": 0.75, "views": "none"})
@@ -95,6 +100,19 @@ def test_a_repetition_writes_the_same_bytes(
         for one in settings["runs"]:
             del one["selected_threshold"], one["postprocess"]
     assert theirs == ours
+
+
+def test_windows_that_are_selected_later_have_no_say(
+    make_run, volumes: Path, tmp_path: Path
+) -> None:
+    run = make_run("a")
+    _select(run)
+    predict_files([run.path], volumes, tmp_path / "first", probabilities=True)
+    _select(run, inference={"patch_size": [32, 16, 16]})
+
+    _repeat(tmp_path / "first/provenance.json", volumes, tmp_path / "second")
+
+    assert _bytes(tmp_path / "second") == _bytes(tmp_path / "first")
 
 
 def test_a_repetition_takes_the_same_blocks(make_run, volumes: Path, tmp_path: Path) -> None:

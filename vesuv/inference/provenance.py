@@ -57,7 +57,7 @@ def provenance(
             "why": mask.chain_reason,
         },
         "inference": {
-            **predictor.inference.model_dump(exclude={"postprocess", "compile"}),
+            **predictor.inference.model_dump(exclude={"postprocess", "compile"}, exclude_none=True),
             **({"compile": "on"} if predictor.inference.compile == "on" else {}),
             "window": "gaussian",
             "precision": machine.precision,

@@ -142,6 +142,8 @@ def _changes(recorded: _Recorded) -> list[str]:
     changes = [f"inference.{key}={json.dumps(settings[key])}" for key in keys]
     if "compile" not in settings:
         changes.append("inference.compile=off")
+    if "patch_size" not in settings:
+        changes.append("inference.patch_size=null")
     if "precision" in settings:
         changes.append(f"runtime.precision={settings['precision']}")
     if "device" in settings:
