@@ -109,6 +109,9 @@ def _command(
     os.dup2(os.open(errors, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
     if before is not None:
         before()
-    if file_limit is not None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
-    main(arguments)
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most if file_limit is None else file_limit, most))
+    try:
+        main(arguments)
+    finally:  # a measurement of coverage writes its own file at the end of a process
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
