@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+import yaml
 
 from tests.known_runs import make_run, trained_run
 from vesuv.config import Config, check
@@ -70,6 +72,14 @@ def tiny_tree(data: Path, store: Path) -> dict[str, Any]:
         "validation": {"tiles": 4},
         "runtime": {"device": "cpu", "precision": "float32", "threads": 1},
     }
+
+
+def write_tiny_config(tiny_data: Path, folder: Path) -> Path:
+    """Write the configuration of `tiny_tree` with raw data of its own and no store yet."""
+    shutil.copytree(tiny_data, folder / "raw")
+    file = folder / "tiny.yaml"
+    file.write_text(yaml.safe_dump(tiny_tree(folder / "raw", folder / "store")))
+    return file
 
 
 @pytest.fixture

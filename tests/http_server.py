@@ -13,14 +13,19 @@ from typing import ClassVar
 
 
 class RangeServer(SimpleHTTPRequestHandler):
-    """Sends parts of files where they are asked for; quiet."""
+    """Sends parts of files where they are asked for, and fails those it is told to; quiet."""
 
     has_ranges: ClassVar[bool] = True
+    failing: ClassVar[str | None] = None
+    """Part of the addresses that fail."""
 
     def log_message(self, *_: object) -> None:
         pass
 
     def do_GET(self) -> None:
+        if self.failing is not None and self.failing in self.path:
+            self.send_error(503)
+            return
         wanted = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
         file = Path(self.translate_path(self.path))
         if wanted is None or not self.has_ranges or not file.is_file():

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 from unittest.mock import Mock
 
 import numpy as np
@@ -42,18 +42,6 @@ CHOSEN = {"seed_threshold": 0.3, "seed_smoothing": 1.0, "agglomeration_threshold
 LEVELS = {"levels": PROBABILITY_STEPS}
 
 
-class Server(RangeServer):
-    """Fails the files that it is told to."""
-
-    failing: ClassVar[str | None] = None
-
-    def do_GET(self) -> None:  # noqa: N802 - name of the library
-        if self.failing is not None and self.failing in self.path:
-            self.send_error(503)
-            return
-        super().do_GET()
-
-
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Probabilities as floats, and as `predict` writes them inside the image of a mask."""
@@ -70,8 +58,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def server(images: Path) -> Iterator[str]:
-    Server.failing = None
-    with serving(Server, images) as url:
+    with serving(RangeServer, images) as url:
         yield url
 
 
@@ -202,7 +189,7 @@ def test_a_server_that_fails_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("vesuv.io.lazy.remote._FIRST_PAUSE", 0.001)
-    Server.failing = "/c/"
+    monkeypatch.setattr(RangeServer, "failing", "/c/")
 
     said = refused("instances", "--probabilities", f"{server}/probs.zarr", "--parameters",
                    parameters, "--output", tmp_path / "out")  # fmt: skip

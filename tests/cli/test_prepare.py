@@ -1,21 +1,16 @@
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
-import yaml
 
-from tests.conftest import tiny_tree
+from tests.conftest import write_tiny_config
 from vesuv.cli import main
 
 
 @pytest.fixture
 def config_file(tiny_data: Path, tmp_path: Path) -> Path:
-    shutil.copytree(tiny_data, tmp_path / "raw")
-    path = tmp_path / "tiny.yaml"
-    path.write_text(yaml.safe_dump(tiny_tree(tmp_path / "raw", tmp_path / "store")))
-    return path
+    return write_tiny_config(tiny_data, tmp_path)
 
 
 def run(*arguments: str) -> None:

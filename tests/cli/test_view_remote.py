@@ -19,17 +19,13 @@ pytest.importorskip("aiohttp")
 
 
 class Server(RangeServer):
-    """Notes which shards are read, and fails those that it is told to."""
+    """Notes which shards are read."""
 
     shards: ClassVar[set[str]] = set()
-    failing: ClassVar[str | None] = None
 
     def do_GET(self) -> None:  # noqa: N802 - name of the library
         if "/c/" in self.path:
             self.shards.add(self.path)
-            if self.failing is not None and self.failing in self.path:
-                self.send_error(503)
-                return
         super().do_GET()
 
 

@@ -1,14 +1,13 @@
 """A process that is killed while it prepares leaves a whole store: the former or the new one."""
 
 import os
-import shutil
 import signal
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.conftest import tiny_tree
+from tests.conftest import tiny_tree, write_tiny_config
 from tests.faults.runs import KilledAtRename, start
 from vesuv.config import Config, load_config
 from vesuv.data import case_builder
@@ -57,10 +56,7 @@ def killed(config_file: Path, tmp_path: Path, number: int) -> Config:
 @pytest.fixture
 def config_file(tiny_data: Path, tmp_path: Path) -> Path:
     """A configuration with raw data of its own and no store."""
-    shutil.copytree(tiny_data, tmp_path / "raw")
-    file = tmp_path / "tiny.yaml"
-    file.write_text(yaml.safe_dump(tiny_tree(tmp_path / "raw", tmp_path / "store")))
-    return file
+    return write_tiny_config(tiny_data, tmp_path)
 
 
 def prepared_cases(monkeypatch: pytest.MonkeyPatch) -> list[str]:

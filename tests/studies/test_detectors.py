@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.curves.conftest import SMALL
 from tests.studies.conftest import written
 from vesuv.cli.study import use_threads
 from vesuv.curves.checkpoint import load_detector
@@ -31,16 +32,12 @@ from vesuv.studies.work import train_and_score
 from vesuv.training.reporting import Listener, StepProgress
 
 BASE = """
-task: curves
-logs: {root: logs, folds: 2}
-strips: {rows: 40, columns: 72, batch_size: 2}
-detector: {filters: [8, 8, 8, 8], width: 16, heads: 2, encoder_layers: 1, decoder_layers: 1,
-  feedforward: 16, queries: 4, harmonics: 3, amplitudes: 4, phases: 6}
+base: small.yaml
+detector: {decoder_layers: 1}
 picking: {threshold: 0.1, refine: false}
 train: {epochs: 6, steps_per_epoch: 5, validate_every: 6}
-scheduler: {name: poly, warmup_epochs: 2}
+scheduler: {warmup_epochs: 2}
 averaging: {ema: {decay: 0.5}}
-runtime: {threads: 1, device: cpu}
 """
 
 
@@ -66,6 +63,7 @@ class ThisProcess:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("detectors")
     make_phantom(folder / "logs", wells=2, rows=120, per_strip=6.0, seed=3)
+    (folder / "small.yaml").write_text(SMALL)
     (folder / "base.yaml").write_text(BASE)
     return folder
 

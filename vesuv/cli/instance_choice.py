@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from rich.console import Console
 
@@ -19,25 +18,17 @@ from vesuv.selection.best_ensemble import BestEnsemble
 from vesuv.selection.held_out import open_held_out
 from vesuv.selection.instances import (
     InstanceChoice,
+    TruthOptions,
     check_instances_file,
     kind_of,
     select_instances,
 )
 
 
-class Truth(NamedTuple):
-    """Where the true instances come from."""
-
-    boundary: str | None
-    foreground: str | None
-    labels: str | None
-    anonymous: bool
-
-
 def choose_instances(
     out: Console,
     networks: NetworkOptions,
-    truth: Truth,
+    truth: TruthOptions,
     changes: Sequence[str],
     *,
     dry_run: bool,
@@ -60,10 +51,7 @@ def choose_instances(
     choice = select_instances(
         runs if best is None else (),
         best=best,
-        boundary=truth.boundary,
-        foreground=truth.foreground,
-        labels=truth.labels,
-        anonymous=truth.anonymous,
+        **truth._asdict(),
         checkpoints=networks.checkpoints,
         changes=changes,
         say=lambda line: out.print(line),
@@ -77,7 +65,7 @@ def choose_instances(
 
 
 def _print_plan(
-    out: Console, networks: NetworkOptions, truth: Truth, changes: Sequence[str]
+    out: Console, networks: NetworkOptions, truth: TruthOptions, changes: Sequence[str]
 ) -> None:
     if networks.best is not None:
         ensemble = BestEnsemble.open(networks.best, changes)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from vesuv.errors import InputError
-from vesuv.inference.instances.networks import (
-    open_boundary_best,
-    open_boundary_bundles,
-    open_boundary_members,
-)
+from vesuv.inference.best_file import open_best
+from vesuv.inference.bundle import open_bundles
+from vesuv.inference.instances.networks import open_boundary_ensemble, open_boundary_members
 from vesuv.inference.instances.parameters import (
     InstanceSelection,
     instances_file_of,
@@ -87,8 +86,8 @@ class NetworkOptions:
             InputError: They cannot be used, or were not trained for the class of the selection.
         """
         if self.bundles:
-            return open_boundary_bundles(self.bundles, selection, changes)
+            return open_boundary_ensemble(partial(open_bundles, self.bundles), selection, changes)
         if self.best is not None:
-            return open_boundary_best(self.best, selection, changes)
+            return open_boundary_ensemble(partial(open_best, self.best), selection, changes)
         name = self.checkpoints[0] if self.checkpoints else None
         return open_boundary_members(self.runs, selection, name, changes)

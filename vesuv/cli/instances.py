@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from vesuv.cli.console import console
-from vesuv.cli.instance_choice import Truth, choose_instances
+from vesuv.cli.instance_choice import choose_instances
 from vesuv.cli.instance_networks import NetworkOptions
 from vesuv.cli.options import (
     Changes,
@@ -34,6 +34,7 @@ from vesuv.inference.instances.sources import BoundarySource, NetworkSource, Pro
 from vesuv.inference.predictor import Predictor
 from vesuv.inference.provenance import PROVENANCE
 from vesuv.io.urls import check_no_url
+from vesuv.selection.instances import TruthOptions
 
 
 def instances(
@@ -98,7 +99,7 @@ def instances(
             "segments volumes; name them with --input or --probabilities, or leave it out to "
             "choose parameters",
         )
-        truth = Truth(boundary, foreground, labels, anonymous)
+        truth = TruthOptions(boundary, foreground, labels, anonymous)
         choose_instances(out, options, truth, all_changes, dry_run=dry_run)
         return
     _refuse_given(

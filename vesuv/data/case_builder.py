@@ -139,7 +139,7 @@ def prepare_cases(
         digests: Gets the files of each prepared case.
 
     Returns:
-        The prepared cases, sorted by id, and one sentence for each fault of the others.
+        The prepared cases in any order, and one sentence for each fault of the others.
     """
     cases: list[StoredCase] = []
     faults: list[str] = []
@@ -166,4 +166,4 @@ def prepare_cases(
                     plan.finish_part()
         finally:  # on Ctrl-C or a full disk: cancel the remaining cases
             pool.shutdown(wait=True, cancel_futures=True)
-    return sorted(cases, key=lambda case: case.id), faults
+    return cases, faults

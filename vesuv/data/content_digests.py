@@ -11,7 +11,6 @@ from pydantic import Field
 from vesuv.data.records import Record, Stamp, parse_record
 
 FILE = "digests.json"
-_CHUNK_BYTES = 2**20
 
 
 class DigestRecord(Record):
@@ -63,5 +62,4 @@ def content_digest(path: Path) -> str:
 
 def _add_content(digest: hashlib.blake2b, path: Path) -> None:
     with path.open("rb", buffering=0) as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
+        hashlib.file_digest(file, lambda: digest)

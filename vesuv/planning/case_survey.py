@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -98,11 +99,8 @@ def spread(num: int) -> list[int]:
 def _open(files: CasePaths) -> LazyCase:
     """Open a case in parts where it has several and its formats allow it; else read it whole."""
     if are_lazy(files):
-        try:
+        with suppress(InputError):  # reading it as a whole says what is wrong
             volumes = open_case_files(files)
-        except InputError:
-            pass  # reading it as a whole says what is wrong
-        else:
             if volumes.num_voxels * volumes.image.shape[0] > PART_VOXELS:
                 return volumes
     case = read_case(files)

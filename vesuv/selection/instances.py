@@ -103,7 +103,7 @@ def select_instances(
             labels, other data than in training, or the extra is not installed.
     """
     watershed_library()
-    truth = _TruthOptions(boundary, foreground, labels, anonymous)
+    truth = TruthOptions(boundary, foreground, labels, anonymous)
     if best is not None:
         return _select_of_best(Path(best), truth, changes, say, show_progress)
     paths = [Path(run) for run in runs]
@@ -125,7 +125,7 @@ def select_instances(
 
 def _select_of_best(
     path: Path,
-    truth: _TruthOptions,
+    truth: TruthOptions,
     changes: Sequence[str],
     say: Say,
     show_progress: ShowProgress,
@@ -152,7 +152,7 @@ class _HeldOut(NamedTuple):
     numbers: dict[str, Numbers] | None
 
 
-class _TruthOptions(NamedTuple):
+class TruthOptions(NamedTuple):
     """Where the true instances come from, see `select_instances`."""
 
     boundary: str | None

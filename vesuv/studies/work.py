@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from torch import nn
 
@@ -37,22 +38,9 @@ def train_and_score(job: Job) -> Record:
     scores, cases = score_run(job)
     column, name = curve_column(run.config, job.checkpoint)
     metrics = RunHistory.read(job.run).metrics
-    curve, minutes, steps = read_curve(metrics, column, run.config.train.steps_per_epoch or 1)
-    return Record(
-        job.arm,
-        job.fold,
-        job.seed,
-        "finished",
-        job.changes,
-        minutes=minutes,
-        steps=steps,
-        parameters=_num_parameters(build_model(run.config.model)),
-        checkpoint=job.checkpoint,
-        scores=scores,
-        cases=cases,
-        curve=curve,
-        curve_name=name,
-    )
+    curve = read_curve(metrics, column, run.config.train.steps_per_epoch or 1)
+    record = _record(job, build_model(run.config.model), curve, name)
+    return replace(record, scores=scores, cases=cases)
 
 
 def _train_detector(job: Job, config: CurvesConfig, *, goes_on: bool) -> Record:
@@ -68,8 +56,23 @@ def _train_detector(job: Job, config: CurvesConfig, *, goes_on: bool) -> Record:
         origin=origin,
     )
     metrics = RunHistory.read(job.run).metrics
-    column = f"val/{MEASURE}"
-    curve, minutes, steps = read_curve(metrics, column, config.train.steps_per_epoch)
+    curve = read_curve(metrics, f"val/{MEASURE}", config.train.steps_per_epoch)
+    record = _record(job, trainer.detector, curve, MEASURE)
+    return replace(record, scores=last_scores(metrics))
+
+
+def _record(
+    job: Job, network: nn.Module, curve: tuple[tuple[CurvePoint, ...], float, int], name: str
+) -> Record:
+    """Return the record of a finished job without its scores.
+
+    Args:
+        job: The job.
+        network: What was trained.
+        curve: Result of `read_curve`.
+        name: Name of the measure of the curve.
+    """
+    points, minutes, steps = curve
     return Record(
         job.arm,
         job.fold,
@@ -78,11 +81,10 @@ def _train_detector(job: Job, config: CurvesConfig, *, goes_on: bool) -> Record:
         job.changes,
         minutes=minutes,
         steps=steps,
-        parameters=_num_parameters(trainer.detector),
+        parameters=_num_parameters(network),
         checkpoint=job.checkpoint,
-        scores=last_scores(metrics),
-        curve=curve,
-        curve_name=MEASURE,
+        curve=points,
+        curve_name=name,
     )
 
 

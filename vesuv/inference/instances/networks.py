@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from vesuv.errors import InputError
-from vesuv.inference.best_file import open_best
-from vesuv.inference.bundle import open_bundles
 from vesuv.inference.instances.parameters import InstanceSelection, read_selection
 from vesuv.inference.members import Member, check_compatible, inference_changes, open_member
 from vesuv.runs.folder import RunFolder
@@ -40,38 +38,22 @@ def open_boundary_members(
     return members
 
 
-def open_boundary_bundles(
-    bundles: Sequence[Path], selection: InstanceSelection, changes: Sequence[str] = ()
+def open_boundary_ensemble(
+    open_networks: Callable[[Sequence[str]], list[Member]],
+    selection: InstanceSelection,
+    changes: Sequence[str] = (),
 ) -> list[Member]:
-    """Read the networks of bundles, with the inference settings of the selection of instances.
+    """Read bundles or a best.json, with the inference settings of the selection of instances.
 
     Args:
-        bundles: Folders that export wrote.
+        open_networks: Reads the networks with changes of their configurations.
         selection: Content of instances.json.
         changes: `section.key=value`, see `vesuv.inference.members.trained_config`.
 
     Raises:
-        InputError: No such bundle, or networks without the class of the selection.
+        InputError: The networks cannot be read, or lack the class of the selection.
     """
-    members = open_bundles(bundles, [*inference_changes(selection.inference), *changes])
-    _check_class(members, selection)
-    return members
-
-
-def open_boundary_best(
-    best: Path, selection: InstanceSelection, changes: Sequence[str] = ()
-) -> list[Member]:
-    """Read the networks of a best.json, with the inference settings of the selection of instances.
-
-    Args:
-        best: File that find_best wrote.
-        selection: Content of instances.json.
-        changes: `section.key=value`, see `vesuv.inference.members.trained_config`.
-
-    Raises:
-        InputError: No such file or run, or networks without the class of the selection.
-    """
-    members = open_best(best, [*inference_changes(selection.inference), *changes])
+    members = open_networks([*inference_changes(selection.inference), *changes])
     _check_class(members, selection)
     return members
 
