@@ -100,6 +100,32 @@ def test_a_store_fits_raw_files_that_were_only_touched(own_data: Config) -> None
     assert prepare(own_data, overwrite=True).path == made.path  # digests.json is its own file
 
 
+def test_data_that_are_prepared_anew_elsewhere_are_those_of_a_run(
+    own_data: Config, tmp_path: Path
+) -> None:
+    made = prepare(own_data)
+    shutil.copytree(own_data.data.root, tmp_path / "other", copy_function=shutil.copyfile)
+    elsewhere = with_data(own_data, root=str(tmp_path / "other"), store=str(tmp_path / "anew"))
+
+    anew = prepare(elsewhere)
+
+    assert anew.sources != made.sources  # times
+    assert anew.fingerprint == made.fingerprint
+    with (tmp_path / "other/train.csv").open("a") as file:
+        file.write("\n")
+    assert prepare(elsewhere, overwrite=True).fingerprint != made.fingerprint
+
+
+def test_a_former_store_keeps_its_fingerprint_when_it_is_made_again(own_data: Config) -> None:
+    index = prepare(own_data).path / "store.json"
+    index.write_text(json.dumps(json.loads(index.read_text()) | {"fingerprint": "of its stamps"}))
+
+    assert prepare(own_data, overwrite=True).fingerprint == "of its stamps"
+
+    os.utime(Path(own_data.data.root) / "train.csv", ns=(5, 5))
+    assert prepare(own_data, overwrite=True).fingerprint != "of its stamps"
+
+
 def test_a_store_of_a_former_version_has_no_digests_and_compares_times(own_data: Config) -> None:
     made = prepare(own_data)
     (made.path / "digests.json").unlink()

@@ -11,6 +11,7 @@ from vesuv.config import Config, check
 from vesuv.data.content_digests import DigestRecord, content_digest
 from vesuv.data.fingerprint import (
     check_fits,
+    contents_of,
     fingerprint,
     settings_of,
     source_paths,
@@ -289,3 +290,15 @@ def test_raw_data_that_are_gone_do_not_matter_where_they_were_named(raw: Path) -
     check_fits(Path("store"), made, before, config(raw))
     with pytest.raises(InputError, match=r"elsewhere is no folder"):
         check_fits(Path("store"), made, before, config(raw.with_name("elsewhere")))
+
+
+def test_data_prepared_anew_elsewhere_are_the_same_data(raw: Path) -> None:
+    made, other = settings_of(config(raw)), {**settings_of(config(raw)), "data.root": "/elsewhere"}
+    digests = {name: content_digest(raw / name) for name in sources(raw)}
+    here = contents_of(sources(raw), digests)
+    touch(raw)
+    there = contents_of(sources(raw), digests)
+
+    assert fingerprint(made, here) == fingerprint(other, there)
+    del digests["i/a.tif"]
+    assert contents_of(sources(raw), digests) == sources(raw)

@@ -92,6 +92,13 @@ def test_dicom_is_refused_with_the_way_to_convert_it(tmp_path: Path) -> None:
         recognise(tmp_path)
 
 
+def test_hdf5_is_refused_with_the_way_to_convert_it(tmp_path: Path) -> None:
+    put(tmp_path, "sample_a.hdf", "sample_b.hdf")
+
+    with pytest.raises(InputError, match=r": holds HDF5, which is not read; convert each"):
+        recognise(tmp_path)
+
+
 def test_files_of_unknown_formats_are_refused_with_the_known_ones(tmp_path: Path) -> None:
     put(tmp_path, "images/a.mhd", "images/a.raw", "masks/a.mhd")
 

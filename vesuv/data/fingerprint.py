@@ -94,6 +94,13 @@ def unchanged_digest(path: Path, expected: Stamp) -> str | None:
         return None
 
 
+def contents_of(sources: Sources, digests: Mapping[str, str]) -> Sources:
+    """Return name of each source -> digest of its content; the stamps where one has no digest."""
+    return (
+        {name: [digests[name]] for name in sources} if sources.keys() <= set(digests) else sources
+    )
+
+
 def fingerprint(settings: Settings, sources: Sources) -> str:
     """Hash settings and sources; data.root is left out, so that data may be moved."""
     store_settings = {key: value for key, value in settings.items() if key != _ROOT_KEY}

@@ -122,7 +122,7 @@ class IndexRecord(Record):
 
     Args:
         version: Version of the store's format.
-        fingerprint: Hash over settings and sources.
+        fingerprint: Hash over settings and contents of the sources; over stamps in former versions.
         settings: Settings that the store depends on, dotted key -> value.
         sources: Raw file or folder below data.root -> its stamp.
         cases: Ids of the cases.

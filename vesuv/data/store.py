@@ -132,7 +132,8 @@ class Store:
         cases: Case id -> case, sorted by id.
         summary: Label shares of the data set.
         dataset_statistics: Foreground intensities pooled over all cases.
-        fingerprint: Hash over settings and source files (names, sizes, times).
+        fingerprint: Hash over settings and contents of the source files; over their sizes and times
+            in stores of former versions.
         settings: Settings that the store depends on, dotted key -> value.
         sources: Raw file or folder below data.root -> its stamp.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from vesuv.config import Config
 from vesuv.data.case_builder import Plan, SourceDigests, prepare_cases, read_prepared
 from vesuv.data.case_paths import CasePaths
 from vesuv.data.content_digests import FILE as DIGESTS
+from vesuv.data.content_digests import DigestRecord
 from vesuv.data.cubes import cube_notes
 from vesuv.data.fingerprint import (
     Settings,
     Sources,
+    contents_of,
     fingerprint,
     settings_of,
     source_paths,
@@ -28,7 +31,7 @@ from vesuv.data.large_case import check_large_case
 from vesuv.data.layouts import scan_cases
 from vesuv.data.nnunet import check_dataset_json, dataset_notes
 from vesuv.data.preparation import CaseOutline, channel_faults, dataset_faults
-from vesuv.data.records import VERSION, IndexRecord, write_record
+from vesuv.data.records import VERSION, IndexRecord, read_record, write_record
 from vesuv.data.splits import read_splits, splits_file
 from vesuv.data.statistics import merge_statistics
 from vesuv.data.store import INDEX, SUMMARY, Store, StoredCase
@@ -38,6 +41,7 @@ from vesuv.data.unfinished import take_over_cases
 from vesuv.errors import InputError, InputErrors
 from vesuv.io.atomic import atomic_replace, catch_write_errors, unfinished_folders
 from vesuv.io.printable import number_of
+from vesuv.migrations import STORE
 from vesuv.types import Progress, Say
 
 _MAX_WORKERS = 8
@@ -116,8 +120,9 @@ def write_store(
             raise InputErrors(sorted(faults))
         summary = summarise_cases(cases, config.labels, config.sampling.patch_size)
         write_record(folder / SUMMARY, summary)
-        write_record(folder / DIGESTS, digests.record())
-        write_record(folder / INDEX, _index(cases, raw.settings, raw.sources))
+        record = digests.record()
+        write_record(folder / DIGESTS, record)
+        write_record(folder / INDEX, _index(cases, raw, _fingerprint(path, raw, record)))
         ids = [case.id for case in attributes if case.cut_from is None]
         _copy_folds(path / FOLDS_FILE, folder, ids, config, notes)
         (folder / UNFINISHED).unlink()
@@ -187,12 +192,21 @@ def _scan(config: Config, notes: Say) -> tuple[list[CasePaths], list[str]]:
     return files, faults
 
 
-def _index(cases: Sequence[StoredCase], settings: Settings, sources: Sources) -> IndexRecord:
+def _fingerprint(former: Path, raw: RawData, digests: DigestRecord) -> str:
+    """Hash settings and contents; a store that is made again of the same files keeps its own."""
+    with suppress(OSError, InputError):
+        index = read_record(former / INDEX, IndexRecord, STORE)
+        if (index.settings, index.sources) == (raw.settings, raw.sources):
+            return index.fingerprint
+    return fingerprint(raw.settings, contents_of(raw.sources, digests.digests))
+
+
+def _index(cases: Sequence[StoredCase], raw: RawData, digest: str) -> IndexRecord:
     return IndexRecord(
         version=VERSION,
-        fingerprint=fingerprint(settings, sources),
-        settings=settings,
-        sources=sources,
+        fingerprint=digest,
+        settings=raw.settings,
+        sources=raw.sources,
         cases=[case.id for case in cases],
         dataset_statistics=merge_statistics(case.statistics for case in cases),
     )

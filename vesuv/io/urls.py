@@ -8,12 +8,23 @@ from urllib.parse import urlsplit
 
 from vesuv.errors import InputError
 
-_URL = re.compile(r"(?P<scheme>https?|s3)://.+")
+_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://.+", re.DOTALL)
+_SCHEMES = ("https", "http", "s3")
 
 
 def is_url(path: str | Path) -> bool:
-    """Return whether a text is an address of http, https or s3."""
-    return isinstance(path, str) and _URL.fullmatch(path) is not None
+    """Return whether a text is an address on a server.
+
+    Raises:
+        InputError: It is one that is not read, as gs:// or ftp://.
+    """
+    match = _URL.fullmatch(path) if isinstance(path, str) else None
+    if match is not None and match["scheme"] not in _SCHEMES:
+        raise InputError(
+            f"{path:.200}: addresses begin with https://, http:// or s3://, found "
+            f"{match['scheme']}://; give the volume's address of this kind, or download it"
+        )
+    return match is not None
 
 
 def check_no_url(output: Path, option: str = "--output") -> None:

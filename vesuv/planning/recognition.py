@@ -17,6 +17,7 @@ from vesuv.io.printable import number_of
 _LABEL_WORDS = ("label", "mask", "seg", "truth", "gt", "annotation", "target")
 """Parts of the names of folders that hold labels."""
 _DICOM = (".dcm", ".ima")
+_HDF5 = (".h5", ".hdf5", ".hdf", ".he5")
 _MAX_FOLDERS, _MAX_FILES = 20, 10_000
 """Folders and files that are looked at for the message about an unknown layout."""
 _KNOWN = (
@@ -87,8 +88,13 @@ def _refuse_other_formats(root: Path) -> None:
         return
     if any(path.suffix.lower() in _DICOM for path in files):
         raise InputError(
-            f"{root}: holds DICOM, which is not read; convert each series, with dcm2niix for "
-            "example, to one NIfTI file"
+            f"{root}: holds DICOM, which is not read; convert each series to one NIfTI file, with "
+            "dcm2niix or the five lines of docs/your_data.md"
+        )
+    if any(path.suffix.lower() in _HDF5 for path in files):
+        raise InputError(
+            f"{root}: holds HDF5, which is not read; convert each data set to one file, with the "
+            "lines of docs/your_data.md"
         )
     raise InputError(
         f"{root}: volumes are {', '.join(SUFFIXES)} files, found {files[0].name}; convert the files"

@@ -13,7 +13,7 @@ import torch
 from vesuv.config import Config
 from vesuv.data.builder import check_recorded_store, open_or_prepare_store
 from vesuv.data.content_digests import read_digests
-from vesuv.data.fingerprint import Sources, fingerprint
+from vesuv.data.fingerprint import contents_of, fingerprint
 from vesuv.data.store import Store, StoredCase
 from vesuv.errors import InputError
 from vesuv.inference.members import file_digest, trained_config
@@ -216,11 +216,8 @@ def _held_out_cases(run: RunFolder, store: Store) -> list[StoredCase]:
 
 def _raw_fingerprints(store: Store) -> frozenset[str]:
     settings = {key: value for key, value in store.settings.items() if key != "data.spacing"}
-    contents: Sources = {name: [one] for name, one in read_digests(store.path).digests.items()}
-    sources = (
-        [store.sources, contents] if contents.keys() == store.sources.keys() else [store.sources]
-    )
-    return frozenset(fingerprint(settings, one) for one in sources)
+    contents = contents_of(store.sources, read_digests(store.path).digests)
+    return frozenset(fingerprint(settings, one) for one in (store.sources, contents))
 
 
 def _check_disjoint(runs: Sequence[HeldOutRun]) -> None:
