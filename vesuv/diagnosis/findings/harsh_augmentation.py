@@ -9,6 +9,9 @@ from vesuv.runs.records import Finding
 
 MIN_DAMAGE = 0.25
 """Share of augmented patches times the share of the structure that is lost in each."""
+_HOPELESS = 0.5
+"""Share lost in a patch from which on it teaches nothing: fewer of them still harm. Blur of 3 to 4
+voxels on membranes, Dice 0.50 at p 1, had 0.68 at p 0.25 and 0.71 without (150 steps)."""
 
 
 def find(evidence: Evidence) -> Finding | None:
@@ -42,7 +45,7 @@ def find(evidence: Evidence) -> Finding | None:
             f"{percent(effect.thickness)} of its thickness "
             f"(structure{thickness_text}); it is applied to {percent(effect.p)} of the patches."
         ),
-        remedy=f"--set augment.{name}.p={effect.p / 4:.2g}, or a narrower augment.{name} range.",
+        remedy=_remedy(name, effect),
         severity="trouble" if damage(effect) >= 2 * MIN_DAMAGE else "warning",
         epochs=(0, max(0, evidence.epoch)),
         numbers={
@@ -52,6 +55,11 @@ def find(evidence: Evidence) -> Finding | None:
             "thickness": effect.thickness,
         },
     )
+
+
+def _remedy(name: str, effect: AugmentationEffect) -> str:
+    p = 0.0 if damage(effect, 1.0) >= _HOPELESS else effect.p / 4
+    return f"--set augment.{name}.p={p:.2g}, or a narrower augment.{name} range."
 
 
 def _subject(effect: AugmentationEffect) -> str:
