@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from vesuv.config import load_config
-from vesuv.config.differences import base_differences, default_differences, root_file
+from vesuv.config.differences import (
+    base_differences,
+    changed_keys,
+    config_differences,
+    default_differences,
+    root_file,
+)
 from vesuv.errors import InputError
 
 ROOT = """
@@ -102,3 +108,31 @@ def test_a_base_that_cannot_be_read_is_named(tmp_path: Path, text: str | None, f
 
     with pytest.raises(InputError, match=rf"root\.yaml: .*{fault}"):
         root_file(leaf)
+
+
+@pytest.mark.parametrize(
+    ("key", "one", "other"),
+    [
+        (
+            "labels.classes",
+            "{classes: {none: 0, a: 1, b: 2}}",
+            "{classes: {none: 0, b: 2, a: 1}}",
+        ),
+        (
+            "labels.regions",
+            "{classes: {none: 0, a: 1, b: 2}, regions: {one: [a], two: [b]}}",
+            "{classes: {none: 0, a: 1, b: 2}, regions: {two: [b], one: [a]}}",
+        ),
+    ],
+)
+def test_classes_and_regions_in_another_order_differ(
+    tmp_path: Path, key: str, one: str, other: str
+) -> None:
+    first, second = (
+        load_config(write(tmp_path, "a.yaml", ROOT), [f"labels={labels}"])
+        for labels in (one, other)
+    )
+
+    assert changed_keys(first, second) == [key]
+    assert [row["key"] for row in config_differences(first, second)] == [key]
+    assert changed_keys(first, first) == []

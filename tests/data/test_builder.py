@@ -126,6 +126,16 @@ def test_a_former_store_keeps_its_fingerprint_when_it_is_made_again(own_data: Co
     assert prepare(own_data, overwrite=True).fingerprint != "of its stamps"
 
 
+def test_other_contents_of_the_same_size_and_time_are_other_data(own_data: Config) -> None:
+    former = prepare(own_data).fingerprint
+    image = Path(own_data.data.root) / "train_images/c0.tif"
+    content, times = image.read_bytes(), (image.stat().st_atime_ns, image.stat().st_mtime_ns)
+    image.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(image, ns=times)
+
+    assert prepare(own_data, overwrite=True).fingerprint != former
+
+
 def test_a_store_of_a_former_version_has_no_digests_and_compares_times(own_data: Config) -> None:
     made = prepare(own_data)
     (made.path / "digests.json").unlink()

@@ -65,6 +65,8 @@ def test_classes_in_another_order_are_other_classes(raw: Path) -> None:
 
     with pytest.raises(InputErrors, match=r"was prepared with labels\.classes"):
         check_fits(Path("store"), made, sources(raw), config(raw, classes=swapped))
+    swapped_settings = settings_of(config(raw, classes=swapped))
+    assert fingerprint(made, sources(raw)) != fingerprint(swapped_settings, sources(raw))
 
 
 def test_a_zarr_folder_counts_all_that_lies_in_it(raw: Path) -> None:

@@ -73,6 +73,7 @@ def test_a_changed_file_is_scored_again(tmp_path: Path, scored: list[str]) -> No
     [
         {"ignored_voxels": "excluded"},
         {"schema": LabelsConfig(classes={"background": 0, "fibre": 1}, ignore=2)},
+        {"schema": LabelsConfig(classes={"sheet": 1, "background": 0}, ignore=2)},
         {"overwrite": True},
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +58,33 @@ def flat_values(config: Section) -> Tree:
 
 
 def changed_keys(old: Section, new: Section) -> list[str]:
-    """Return the dotted keys in which two configurations differ."""
-    flat_old, flat_new = flat_values(old), flat_values(new)
-    return sorted(
+    """Return the dotted keys in which two configurations differ.
+
+    A mapping whose keys have another order differs: the order of classes is that of their indices,
+    and the order of regions that of the network's channels.
+    """
+    trees = old.model_dump(mode="json"), new.model_dump(mode="json")
+    flat_old, flat_new = (flatten(tree) for tree in trees)
+    changed = {
         key for key in flat_old.keys() | flat_new.keys() if flat_old.get(key) != flat_new.get(key)
-    )
+    }
+    return sorted(changed.union(_reordered_keys(*trees)))
+
+
+def _reordered_keys(old: Tree, new: Tree, prefix: str = "") -> Iterator[str]:
+    """Yield the dotted keys of mappings that have the same keys in another order."""
+    for key, value in new.items():
+        old_value = old.get(key)
+        if isinstance(value, dict) and isinstance(old_value, dict):
+            if _is_reordered(old_value, value):
+                yield f"{prefix}{key}"
+            yield from _reordered_keys(old_value, value, f"{prefix}{key}.")
+
+
+def _is_reordered(old: Any, new: Any) -> bool:
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return False
+    return old.keys() == new.keys() and list(old) != list(new)
 
 
 def flatten(tree: Mapping[str, Any], prefix: str = "") -> Tree:
@@ -133,6 +155,6 @@ def _differing_keys(section: Section, base: Tree, prefix: str) -> list[dict[str,
         json_value = to_jsonable_python(value)
         if base_value is _MISSING:
             rows.append({"key": dotted_key, "value": json_value})
-        elif json_value != base_value:
+        elif json_value != base_value or _is_reordered(base_value, json_value):
             rows.append({"key": dotted_key, "value": json_value, "base": base_value})
     return rows

@@ -102,10 +102,19 @@ def contents_of(sources: Sources, digests: Mapping[str, str]) -> Sources:
 
 
 def fingerprint(settings: Settings, sources: Sources) -> str:
-    """Hash settings and sources; data.root is left out, so that data may be moved."""
-    store_settings = {key: value for key, value in settings.items() if key != _ROOT_KEY}
-    text = json.dumps([store_settings, sources], sort_keys=True)
+    """Hash settings and sources; data.root is left out, so that data may be moved.
+
+    The order of classes counts, as it is that of their indices.
+    """
+    store_settings = {key: settings[key] for key in sorted(settings) if key != _ROOT_KEY}
+    text = json.dumps([store_settings, dict(sorted(sources.items()))])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def same_settings(one: Settings, other: Settings) -> bool:
+    """Return whether two stores have the same settings, with the classes in the same order."""
+    first, second = (json.dumps(sorted(settings.items())) for settings in (one, other))
+    return first == second
 
 
 def check_fits(

@@ -13,13 +13,14 @@ from vesuv.config import Config
 from vesuv.data.case_builder import Plan, SourceDigests, prepare_cases, read_prepared
 from vesuv.data.case_paths import CasePaths
 from vesuv.data.content_digests import FILE as DIGESTS
-from vesuv.data.content_digests import DigestRecord
+from vesuv.data.content_digests import DigestRecord, read_digests
 from vesuv.data.cubes import cube_notes
 from vesuv.data.fingerprint import (
     Settings,
     Sources,
     contents_of,
     fingerprint,
+    same_settings,
     settings_of,
     source_paths,
     sources_of,
@@ -196,7 +197,9 @@ def _fingerprint(former: Path, raw: RawData, digests: DigestRecord) -> str:
     """Hash settings and contents; a store that is made again of the same files keeps its own."""
     with suppress(OSError, InputError):
         index = read_record(former / INDEX, IndexRecord, STORE)
-        if (index.settings, index.sources) == (raw.settings, raw.sources):
+        contents = read_digests(former).digests or digests.digests  # none in former versions
+        is_same = index.sources == raw.sources and contents == digests.digests
+        if is_same and same_settings(index.settings, raw.settings):
             return index.fingerprint
     return fingerprint(raw.settings, contents_of(raw.sources, digests.digests))
 

@@ -195,7 +195,7 @@ def _key(task: Task, scoring: Scoring) -> dict[str, Any]:
         "version": _RECORD_VERSION,
         "vesuv": __version__,
         "files": [[str(path.resolve()), *stamp(path)] for path in files],
-        "labels": scoring.schema.model_dump(mode="json"),
+        "labels": scoring.schema.model_dump_json(),  # text, as the order of classes counts
         "ignored": scoring.ignored_voxels,
     }
 
