@@ -3,7 +3,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -289,6 +289,18 @@ def test_runs_that_hold_out_the_same_case_are_refused(run: RunFolder) -> None:
 
     with pytest.raises(InputError, match=r"twin: holds out case c\d as .*run does"):
         validate_distribution([run.path, twin])
+
+
+def test_folds_of_other_regions_have_no_joint_choice(
+    held_out_run: Callable[..., RunFolder],
+) -> None:
+    first = held_out_run("a", cases=["c0"])
+    labels = first.config.labels.model_dump(mode="json")
+    regions = {"all of it": [first.config.labels.names[1]]}
+    other = held_out_run("a", fold=1, cases=["c1"], labels={**labels, "regions": regions})
+
+    with pytest.raises(InputError, match=r"fold_1: has other classes or regions than .*fold_0"):
+        validate_distribution([first.path, other.path])
 
 
 def test_runs_of_several_folders_are_not_one_configuration(run: RunFolder, tmp_path: Path) -> None:

@@ -91,8 +91,8 @@ def open_held_out(runs: Sequence[Path], changes: Sequence[str] = ()) -> list[Hel
         changes: `section.key=value`, see `vesuv.inference.members.trained_config`.
 
     Raises:
-        InputError: No run, no held-out cases, other data than in training, or a case that two of
-            the runs hold out.
+        InputError: No run, no held-out cases, other data than in training, a case that two of the
+            runs hold out, or runs of different classes or regions.
     """
     opened: list[HeldOutRun] = []
     stores: dict[str, Store] = {}
@@ -107,6 +107,7 @@ def open_held_out(runs: Sequence[Path], changes: Sequence[str] = ()) -> list[Hel
         store = stores[data]
         cases, machine = _held_out_cases(run, store), resolve(config.runtime)
         opened.append(HeldOutRun(run, config, tuple(cases), machine, _raw_fingerprints(store)))
+    _check_same_targets(opened)
     _check_disjoint(opened)
     return opened
 
@@ -218,6 +219,17 @@ def _raw_fingerprints(store: Store) -> frozenset[str]:
     settings = {key: value for key, value in store.settings.items() if key != "data.spacing"}
     contents = contents_of(store.sources, read_digests(store.path).digests)
     return frozenset(fingerprint(settings, one) for one in (store.sources, contents))
+
+
+def _check_same_targets(runs: Sequence[HeldOutRun]) -> None:
+    """Refuse runs whose channels mean different things: all are judged as those of the first."""
+    first, *others = runs
+    for one in others:
+        if one.config.labels.targets != first.config.labels.targets:
+            raise InputError(
+                f"{one.run.path}: has other classes or regions than {first.run.path}, or the same "
+                "ones in another order; folds of one configuration agree, select them separately"
+            )
 
 
 def _check_disjoint(runs: Sequence[HeldOutRun]) -> None:
