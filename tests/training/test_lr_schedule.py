@@ -115,6 +115,22 @@ def test_a_multiplied_rate_never_passes_the_cap() -> None:
     assert part.multiply(3.0, cap=5.0) == 5.0
 
 
+@pytest.mark.parametrize("config", [PlateauSchedule(), PolySchedule()])
+def test_a_rate_that_is_multiplied_in_the_warm_up_stays_so(config: SchedulerConfig) -> None:
+    part = schedule(config.model_copy(update={"warmup_epochs": 2}))
+    rates(part, 10)
+    part.multiply(0.5, cap=1.0)
+    resumed = schedule(config.model_copy(update={"warmup_epochs": 2}))
+    resumed.restore(part.state())
+
+    for one in (part, resumed):
+        seen = []
+        for step in range(10, 21):
+            one.before_step(step)
+            seen.append(one.lr)
+        assert (seen[0], seen[9], seen[10]) == pytest.approx((0.55 / 2, 0.5, 0.5))
+
+
 def test_no_restart_passes_the_cap_after_escapes_at_a_low_rate() -> None:
     config = CosineSchedule(name="cosine", warmup_epochs=0, t_0=2, t_mult=1, eta_min=0.0)
     part = schedule(config)

@@ -88,6 +88,18 @@ def test_an_unchanged_state_is_restored(saved: TrainState) -> None:
         assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_a_best_measure_below_zero_is_restored(saved: TrainState) -> None:
+    new = restore_changed(saved, lambda state: state["schedule"]["schedule"].update(best=-0.25))
+
+    assert new.lr_schedule.state()["schedule"]["best"] == -0.25
+
+
+def test_a_state_without_the_rate_behind_the_warm_up_is_restored(saved: TrainState) -> None:
+    new = restore_changed(saved, lambda state: state["schedule"].pop("peak_lr"))
+
+    assert new.lr_schedule.peak_lr == new.lr_schedule.base_lr
+
+
 def test_moments_are_laid_out_as_the_parameters_are(saved: TrainState) -> None:
     saved.network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
 
@@ -152,7 +164,9 @@ def test_expanded_moments_are_refused(saved: TrainState) -> None:
         (("schedule", "lr"), float("nan"), r"schedule\.lr must be a number from 0, found nan"),
         (("schedule", "lr"), -1.0, r"schedule\.lr must be a number from 0"),
         (("schedule", "schedule", "last_epoch"), 10**12, r"schedule\.last_epoch must be 0 to 22"),
-        (("schedule", "schedule", "best"), "x", r"schedule\.best must be a number from 0"),
+        (("schedule", "schedule", "best"), "x", r"schedule\.best must be a number from -inf"),
+        (("schedule", "schedule", "best"), float("nan"), r"schedule\.best must be a number"),
+        (("schedule", "peak_lr"), -1.0, r"schedule\.peak_lr must be a number from 0"),
         (("schedule", "schedule", "mode"), "min", r"schedule\.mode must be 'max', found 'min'"),
         (("schedule", "schedule", "min_lrs"), [], r"schedule\.min_lrs must be 1 numbers"),
         (("schedule", "schedule"), {}, r"schedule\.last_epoch is missing"),

@@ -184,10 +184,12 @@ def _checked_schedule(saved: object, fresh: Mapping[str, Any], length: RunLength
         if name in state:
             _check_like(f"schedule.{name}", state[name], expected, length)
             checked[name] = state[name]
-    _check_like("schedule.lr", content.get("lr"), 0.0, length)
+    rates = {"lr": content.get("lr"), "peak_lr": content.get("peak_lr", fresh["peak_lr"])}
+    for name, rate in rates.items():
+        _check_like(f"schedule.{name}", rate, 0.0, length)
     if "last_epoch" not in checked:
         raise ValueError("schedule.last_epoch is missing")
-    return {"lr": content["lr"], "schedule": checked}
+    return {**rates, "schedule": checked}
 
 
 def _check_like(place: str, value: Any, expected: Any, length: RunLength) -> None:
@@ -199,8 +201,9 @@ def _check_like(place: str, value: Any, expected: Any, length: RunLength) -> Non
             _check_like(place, item, expected_item, length)
     elif isinstance(expected, float):
         is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not is_number or not (value == expected or 0.0 <= value < math.inf):
-            raise ValueError(f"{place} must be a number from 0, found {value!r:.60}")
+        lowest = min(expected, 0.0)  # minus infinity of the best measure, which may be below 0
+        if not is_number or not (value == expected or lowest <= value < math.inf):
+            raise ValueError(f"{place} must be a number from {lowest:g}, found {value!r:.60}")
     elif type(expected) is int:
         largest = max(expected, length.steps + 2)
         if type(value) is not int or not 0 <= value <= largest:

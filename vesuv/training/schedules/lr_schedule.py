@@ -30,6 +30,8 @@ class LRSchedule:
         self.steps_per_epoch = steps_per_epoch
         self.warmup_steps = _warmup_steps(config, steps_per_epoch, epochs)
         self.base_lr: float = optimizer.param_groups[0]["lr"]
+        self.peak_lr = self.base_lr
+        """Learning rate at the end of the warm-up."""
         steps = steps_per_epoch * epochs - self.warmup_steps
         scheduler = config.build(optimizer, ScheduleSpan(steps, steps_per_epoch, validation_every))
         self.plateau_scheduler: ReduceLROnPlateau | None = None
@@ -52,9 +54,9 @@ class LRSchedule:
     def before_step(self, step: int) -> None:
         """Set the learning rate of global step `step` during the warm-up."""
         if step < self.warmup_steps:
-            self.set_lr(self.base_lr * (step + 1) / self.warmup_steps)
+            self.set_lr(self.peak_lr * (step + 1) / self.warmup_steps)
         elif step == self.warmup_steps and self.warmup_steps:
-            self.set_lr(self.base_lr)
+            self.set_lr(self.peak_lr)
 
     def after_step(self, step: int) -> None:
         """Advance the step scheduler after the warm-up."""
@@ -70,13 +72,14 @@ class LRSchedule:
         """Multiply the learning rate, up to `cap` times the configured one; return the new rate.
 
         A step scheduler's base rate is multiplied too, up to the same cap, so that a warm restart
-        cannot exceed it.
+        cannot exceed it; and so is the rate at the end of the warm-up.
         """
         max_lr = self.base_lr * cap
         if self.step_scheduler is not None:
             base_lrs = [float(lr) for lr in self.step_scheduler.base_lrs]
             factor = min(factor, max_lr / base_lrs[0])
             self.step_scheduler.base_lrs = [lr * factor for lr in base_lrs]
+        self.peak_lr = min(self.peak_lr * factor, max_lr)
         lr = min(self.lr * factor, max_lr)
         self.set_lr(lr)
         return lr
@@ -84,7 +87,7 @@ class LRSchedule:
     def state(self) -> dict[str, Any]:
         """Return the state for a checkpoint, plain values only."""
         values = {k: v for k, v in self._scheduler.state_dict().items() if _is_plain(v)}
-        return {"lr": self.lr, "schedule": values}
+        return {"lr": self.lr, "peak_lr": self.peak_lr, "schedule": values}
 
     def restore(self, state: dict[str, Any], *, new_length: bool = False) -> None:
         """Continue from `state()`; with a new number of epochs, poly follows its new curve."""
@@ -92,6 +95,7 @@ class LRSchedule:
         values = {k: v for k, v in state["schedule"].items() if k != "patience"}
         self._scheduler.load_state_dict(values)
         self.set_lr(state["lr"])
+        self.peak_lr = state.get("peak_lr", self.base_lr)  # not in checkpoints of former versions
         poly = self.step_scheduler
         if new_length and isinstance(poly, LambdaLR) and poly.last_epoch > 0:
             self.set_lr(float(poly.base_lrs[0]) * poly.lr_lambdas[0](poly.last_epoch))
