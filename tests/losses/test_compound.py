@@ -83,6 +83,13 @@ def test_losses_with_an_interval_run_in_every_step_where_there_are_no_others() -
     assert compound.step_weights(weights, 3) == weights
 
 
+def test_a_loss_of_an_output_of_training_does_not_stand_for_one_of_the_mask() -> None:
+    compound = Compound(build_losses(ALL_LOSSES(), ["signed_distance", "betti_matching"]))
+    weights = {"signed_distance": 1.0, "betti_matching": 0.1}
+
+    assert compound.step_weights(weights, 3) == weights
+
+
 def test_no_weight_at_all_is_a_fault_of_ours() -> None:
     with pytest.raises(AssertionError, match="every loss has weight 0"):
         Compound(build_losses(ALL_LOSSES(), ["dice"]))(random_logits(), LABEL, VALID, {"dice": 0.0})

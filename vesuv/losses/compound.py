@@ -65,14 +65,15 @@ class Compound:
         """Return the weights of one step, where losses with an interval n run in every n-th step.
 
         There, such a loss has n times its weight, so that the mean gradient is that of every step;
-        in the other steps its weight is 0. Without a loss that runs in every step, all of them do.
+        in the other steps its weight is 0. Without a loss of the mask that runs in every step, all
+        of them do.
 
         Args:
             weights: Weight by loss name.
             step: Number of the step in the run.
         """
         intervals = {name: self.losses[name].interval for name, weight in weights.items() if weight}
-        if 1 not in intervals.values():
+        if not any(intervals.get(name) == 1 for name in self.mask_terms):
             return dict(weights)
         return {
             name: 0.0 if step % intervals.get(name, 1) else weight * intervals.get(name, 1)

@@ -24,7 +24,8 @@ def squared_distance(sites: Tensor, reach: int) -> Tensor:
         reach: Largest distance that is computed.
 
     Returns:
-        Integers of the same shape; (reach + 1)**2 where no site lies within `reach`.
+        Integers of the same shape; where no site lies within `reach`, more than its square and at
+        most (reach + 1)**2.
 
     Source:
         Felzenszwalb and Huttenlocher 2012, Distance Transforms of Sampled Functions, section 2,
@@ -45,7 +46,7 @@ def boundary_distance(target: Tensor, valid: Tensor, reach: int) -> Tensor:
     Args:
         target: Foreground, boolean, (b, c, z, y, x), False where not valid.
         valid: (b, 1, z, y, x).
-        reach: Distances up to this one are exact; all larger ones become reach + 1.
+        reach: Distances up to this one are exact; all larger ones are above it, at most reach + 1.
 
     Returns:
         float32; undefined on voxels that are not valid.
