@@ -223,6 +223,20 @@ def test_folds_of_a_file_do_not_serve_drawn_ones(tmp_path: Path) -> None:
         load_folds(store(tmp_path, 4), FoldsConfig(file=None))
 
 
+def test_drawn_folds_do_not_serve_a_file_that_the_configuration_names(tmp_path: Path) -> None:
+    load_folds(store(tmp_path, 4), FoldsConfig(num=2))
+
+    with pytest.raises(InputErrors, match=r"data\.folds\.file null, the .* says mine\.json; set"):
+        load_folds(store(tmp_path, 4), FoldsConfig(file="mine.json"), tmp_path / "mine.json")
+
+
+def test_a_mistyped_file_of_folds_is_not_taken_for_the_former_one(tmp_path: Path) -> None:
+    load_folds(store(tmp_path, 4), FoldsConfig(), splits(tmp_path, SPLITS))
+
+    with pytest.raises(InputErrors, match=r"folds of .*splits_final\.json, .* is typo\.json now"):
+        load_folds(store(tmp_path, 4), FoldsConfig(file="typo.json"), tmp_path / "typo.json")
+
+
 def test_drawn_folds_stay_when_a_file_appears(tmp_path: Path) -> None:
     drawn = load_folds(store(tmp_path, 4), FoldsConfig(num=2))
 

@@ -13,7 +13,7 @@ from vesuv.config import parse_yaml, read_text
 from vesuv.config.data import FoldsConfig
 from vesuv.config.text import dump_yaml
 from vesuv.data.case import PreparedCase
-from vesuv.data.splits import digest, read_splits, split_faults
+from vesuv.data.splits import DEFAULT, digest, read_splits, split_faults
 from vesuv.data.store import Store
 from vesuv.errors import InputError, InputErrors
 from vesuv.io.atomic import write_text
@@ -89,10 +89,8 @@ def make_folds(cases: Sequence[PreparedCase], config: FoldsConfig) -> Folds:
     else:
         groups = _groups(cases, config)
         shuffled = [_shuffle(group, rng) for group in groups]
-        if config.by == "stratified":
-            folds = _deal_cases(shuffled, config.num)
-        else:
-            folds = _assign_groups(shuffled, config.num)
+        deal = _deal_cases if config.by == "stratified" else _assign_groups
+        folds = deal(shuffled, config.num)
     return Folds(ids, tuple(tuple(sorted(fold)) for fold in folds), config.num)
 
 
@@ -207,12 +205,13 @@ def _read_listed(
     """Check folds that were read from a file, against the file as it is now where it is there."""
     faults = _structure_faults(content, path)
     source = f"{content['file']!s:.300}"
-    if config.file is None:
+    current = None if file is None else digest(file)
+    if config.file is None or (current is None and Path(source).name != Path(config.file).name):
         faults.append(
-            f"{path}: holds the folds of {source}, data.folds.file is null now; set the key back, "
-            "or delete the file to draw folds"
+            f"{path}: holds the folds of {source}, data.folds.file is {config.file or 'null'} now; "
+            "set the key back, or delete the file to make folds anew"
         )
-    elif file is not None and digest(file) not in (None, content.get("digest")):
+    elif current not in (None, content.get("digest")):
         faults.append(
             f"{path}: holds the folds of {source}, and {file} has others now; delete the first "
             "one to read the folds again"
@@ -241,10 +240,11 @@ def _structure_faults(content: Any, path: Path) -> list[str]:
 
 
 def _setting_faults(content: dict[str, Any], path: Path, config: FoldsConfig) -> list[str]:
-    settings = {"num": config.num, "seed": config.seed, "by": config.by}
+    drawn = {"num": config.num, "seed": config.seed, "by": config.by}
+    settings = drawn if config.file in (None, DEFAULT) else {"file": config.file}
     return [
-        f"{path}: was made with data.folds.{key} {content.get(key)!s:.60}, the configuration says "
-        f"{value}; set the key back, or delete the file to draw folds again"
+        f"{path}: was made with data.folds.{key} {content.get(key, 'null')!s:.60}, the "
+        f"configuration says {value}; set the key back, or delete the file to make folds anew"
         for key, value in settings.items()
         if content.get(key) != value
     ]
