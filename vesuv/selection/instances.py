@@ -200,21 +200,19 @@ def _nested(
 
 
 def kind_of(runs: Sequence[HeldOutRun], boundary: str | None, foreground: str | None) -> Boundary:
-    """Return the class that separates instances, or whose objects they are; all runs must have it.
+    """Return the class that separates instances, or whose objects they are.
+
+    Args:
+        runs: Runs that were opened together, so that all have the same classes.
+        boundary: Name of the class that separates instances.
+        foreground: Name of the class whose objects they are.
 
     Raises:
-        InputError: There is none of this name, both are named, or runs have other classes.
+        InputError: There is none of this name, or both are named.
     """
     if boundary is not None and foreground is not None:
         raise InputError("--foreground: excludes --boundary; name one of them")
-    first, *others = runs
-    for other in others:
-        if other.config.labels.targets != first.config.labels.targets:
-            raise InputError(
-                f"{other.run.path}: has other classes or regions than {first.run.path}; choose for "
-                "them separately"
-            )
-    targets = first.config.labels.targets
+    targets = runs[0].config.labels.targets
     return (
         Boundary.of(targets, boundary) if foreground is None else Foreground.of(targets, foreground)
     )
