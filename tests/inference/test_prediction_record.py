@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 from tests.inference.conftest import predict_files
 from vesuv.errors import InputError, InputErrors
@@ -163,6 +164,33 @@ def test_a_changed_input_is_not_taken_for_the_former_one(
 
     with pytest.raises(InputError, match=r"b\.tif exists already \(predicted from an input that"):
         predict_files([run.path], volumes, tmp_path / "out")
+
+
+def test_a_changed_zarr_of_the_same_size_is_not_taken_for_the_former_one(
+    run: RunFolder, tmp_path: Path
+) -> None:
+    volume, image = tmp_path / "volumes" / "a.zarr", np.zeros((8, 16, 16), np.uint8)
+    array = zarr.create_array(str(volume), data=image, chunks=(8, 16, 16), compressors=None)
+    array[0] = 1
+    predict_files([run.path], volume.parent, tmp_path / "out")
+    predict_files([run.path], volume.parent, tmp_path / "out")
+    array[0] = 2
+
+    with pytest.raises(InputError, match=r"a\.zarr exists already \(predicted from an input that"):
+        predict_files([run.path], volume.parent, tmp_path / "out")
+
+
+def test_a_zarr_of_a_former_record_is_told_by_its_size(run: RunFolder, tmp_path: Path) -> None:
+    volume, output = tmp_path / "volumes" / "a.zarr", tmp_path / "out"
+    zarr.save_array(volume, np.zeros((8, 16, 16), np.uint8))
+    predict_files([run.path], volume.parent, output)
+    record = _record(output)
+    del record["inputs"][0]["files"][0]["content"]
+    (output / "provenance.json").write_text(json.dumps(record))
+
+    predict_files([run.path], volume.parent, output)
+
+    assert "content" not in _record(output)["inputs"][0]["files"][0]
 
 
 def test_a_mask_that_was_removed_is_predicted_again_and_others_are_not(

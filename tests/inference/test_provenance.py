@@ -16,7 +16,7 @@ from vesuv.inference.provenance import file_record, predicted_labels, provenance
 from vesuv.io.tables import write_json
 
 
-def test_files_are_told_by_digest_and_folders_by_size(make_run, tmp_path: Path) -> None:
+def test_files_and_folders_are_told_by_digest(make_run, tmp_path: Path) -> None:
     members = open_members([make_run("a").path])
     mask = ChosenMask(MaskSettings.alike(TWO_CLASSES, 0.5, (KeepLargest(),)), "because", "as said")
     (tmp_path / "v.zarr" / "c").mkdir(parents=True)
@@ -26,7 +26,10 @@ def test_files_are_told_by_digest_and_folders_by_size(make_run, tmp_path: Path) 
     record = provenance(members, Predictor.of_members(members, mask.settings), mask)
 
     folder, file = (file_record(tmp_path / name) for name in ("v.zarr", "w.npy"))
+    content = folder.pop("content")
     assert folder == {"path": (tmp_path / "v.zarr").resolve(), "bytes": 5}
+    (tmp_path / "v.zarr" / "c" / "0").write_bytes(b"12346")
+    assert file_record(tmp_path / "v.zarr")["content"] != content
     assert record["threshold"] == {"value": 0.5, "why": "because"}
     assert record["postprocess"] == {
         "steps": [{"name": "keep_largest", "num": 1, "connectivity": 26}],

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from vesuv.config.labels import LabelsConfig, Targets
 from vesuv.config.postprocess import plain_chain
+from vesuv.data.content_digests import content_digest, files_in
 from vesuv.errors import InputError
 from vesuv.inference.chosen_mask import ChosenMask
 from vesuv.inference.members import Member, file_digest
@@ -119,10 +120,10 @@ def _member_record(one: Member) -> dict[str, Any]:
 
 
 def file_record(path: Path) -> dict[str, Any]:
-    """Return path, size and digest; for a .zarr folder path and size alone."""
+    """Return path, size and digest; of a .zarr folder a digest over all its files."""
     if path.is_dir():
-        parts = [part for part in path.rglob("*") if part.is_file()]
-        return {"path": path.resolve(), "bytes": sum(part.stat().st_size for part in parts)}
+        num_bytes = sum(part.stat().st_size for part in files_in(path).values())
+        return {"path": path.resolve(), "bytes": num_bytes, "content": content_digest(path)}
     return {
         "path": path.resolve(),
         "bytes": path.stat().st_size,
