@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from vesuv.config.labels import LabelsConfig
 from vesuv.data.labels import encode
@@ -15,9 +14,13 @@ from vesuv.evaluation.class_scores import Row, score_row
 from vesuv.evaluation.classes import Classes
 from vesuv.evaluation.pairs import CaseFiles, find_pairs
 from vesuv.evaluation.units import VOXEL
+from vesuv.inference.chosen_mask import configured_mask_settings
+from vesuv.inference.domain_shift import InputGrid
+from vesuv.inference.members import open_member
 from vesuv.inference.predictor import Predictor
 from vesuv.io.formats import read
 from vesuv.io.tables import mean
+from vesuv.runs.folder import RunFolder
 from vesuv.selection.held_out import HeldOutRun, open_held_out, predict_held_out
 from vesuv.selection.summary import nested_estimate
 from vesuv.selection.validation import validate_distribution
@@ -40,7 +43,7 @@ def score_run(job: Job) -> tuple[Row, dict[str, Row]]:
         Column -> mean over the cases, and the scores of each case.
     """
     (one,) = open_held_out([job.run])
-    predictor = Predictor([one.network(job.checkpoint, one.machine.device)], one.machine)
+    predictor = predictor_of(one.run, job.checkpoint)
     cases: dict[str, Row] = {}
     scores: Row = {}
     if job.labels is None:
@@ -51,12 +54,18 @@ def score_run(job: Job) -> tuple[Row, dict[str, Row]]:
     if job.held_out is not None:
         labels = job.labels or predictor.config.labels
         held_out = {
-            f"{HELD_OUT}{files.id}": _score_files(files, predictor, labels, job.measures)
+            f"{HELD_OUT}{files.id}": score_files(files, predictor, labels, job.measures)
             for files in _files(*job.held_out)
         }
         scores |= {f"{HELD_OUT}{column}": value for column, value in _means(held_out).items()}
         cases |= held_out
     return scores, cases
+
+
+def predictor_of(run: RunFolder, checkpoint: str) -> Predictor:
+    """Return what `predict` predicts with, and the threshold of the configuration."""
+    member = open_member(run, checkpoint, None)
+    return Predictor.of_members([member], configured_mask_settings(member.config))
 
 
 def _score_validation_cases(job: Job, one: HeldOutRun, predictor: Predictor) -> dict[str, Row]:
@@ -87,13 +96,14 @@ def _files(images: Path, labels: Path) -> list[CaseFiles]:
     return pairs
 
 
-def _score_files(
+def score_files(
     files: CaseFiles, predictor: Predictor, labels: LabelsConfig, measures: Sequence[str]
 ) -> Row:
-    """Predict an image and score it against its label's file."""
+    """Predict an image as `predict` does, and score it against its label's file."""
     image, label = read(files.prediction), read(files.label)
-    probs = predictor.predict(image.channels, image.spacing)
-    mask = predictor.classes(torch.from_numpy(probs), image.spacing)
+    grid = InputGrid(image.spacing, image.unit, image.direction)
+    probs = predictor.predict_on_grid(image.channels, grid).probs
+    mask = predictor.classes(probs, predictor.spacing_of(grid))
     labelled = encode(label.channels[0], labels)
     if labelled.shape != mask.shape:
         raise InputError(
