@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
+from vesuv.config.section import Section
 from vesuv.data.statistics import (
     CaseStatistics,
     DatasetStatistics,
@@ -16,6 +18,7 @@ from vesuv.errors import InputError
 from vesuv.runs.records import NormalizerRecord
 from vesuv.transforms.normalize import (
     ByChannel,
+    ChannelNormalization,
     Fixed,
     FixedRange,
     MinMax,
@@ -150,6 +153,35 @@ def test_by_channel_normalises_each_channel_in_its_own_way() -> None:
     result = restored.for_case(case_statistics(image, None)).apply(torch.from_numpy(image))
 
     assert result[:, 0, 0, 100].tolist() == pytest.approx([1.0, 2.0, 50.0 / np.arange(101).std()])
+
+
+@pytest.mark.parametrize(
+    ("section", "bounds"),
+    [
+        (Percentile, {"low": 99.5, "high": 0.5}),
+        (Percentile, {"low": 50.0, "high": 50.0}),
+        (FixedRange, {"low": 3.0, "high": 2.0}),
+        (Fixed, {"low": 200.0, "high": 10.0}),
+        (ChannelNormalization, {"name": "fixed", "low": 200.0, "high": 10.0}),
+    ],
+)
+def test_bounds_in_the_wrong_order_are_refused(
+    section: type[Section], bounds: dict[str, float | str]
+) -> None:
+    low, high = bounds["low"], bounds["high"]
+
+    with pytest.raises(ValidationError, match=f"low must be below high, found {low} and {high}"):
+        section.model_validate(bounds)
+
+
+def test_equal_bounds_of_an_imported_channel_are_taken() -> None:
+    assert ChannelNormalization(name="fixed", low=1.0, high=1.0).high == 1.0
+
+
+@pytest.mark.parametrize("name", ["zscore", "minmax"])
+def test_bounds_that_a_channel_does_not_read_are_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match=f"are those of fixed, found them in {name}"):
+        ByChannel.model_validate({"channels": [{"name": name, "low": 0.0}]})
 
 
 def test_by_channel_needs_the_channels_of_training() -> None:

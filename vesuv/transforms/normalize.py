@@ -118,7 +118,12 @@ class Percentile(Normalization):
     low: float = Field(default=0.5, ge=0.0, le=100.0)
     """Percentile of the lower bound."""
     high: float = Field(default=99.5, ge=0.0, le=100.0)
-    """Percentile of the upper bound."""
+    """Percentile of the upper bound; above `low`."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Percentile:
+        _check_order(self.low, self.high)
+        return self
 
     def build(self, dataset: DatasetStatistics) -> Normalizer:
         foreground = dataset.foreground
@@ -147,8 +152,7 @@ class FixedRange(Normalization):
 
     @model_validator(mode="after")
     def _ordered(self) -> FixedRange:
-        if self.low >= self.high:
-            raise ValueError(f"low must be below high, found {self.low} and {self.high}")
+        _check_order(self.low, self.high)
         return self
 
     def build(self, dataset: DatasetStatistics) -> Normalizer:  # noqa: ARG002 - fixed by the user
@@ -165,11 +169,16 @@ class Fixed(Normalization):
     low: float | None = None
     """Lower bound, in the files' unit; null: none."""
     high: float | None = None
-    """Upper bound, in the files' unit; null: none."""
+    """Upper bound, in the files' unit; not below `low`; null: none."""
     shift: float = 0.0
     """Intensity that becomes 0."""
     scale: PositiveFloat = 1.0
     """Difference of intensities that becomes 1."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Fixed:
+        _check_order(self.low, self.high, may_be_equal=True)
+        return self
 
     def build(self, dataset: DatasetStatistics) -> Normalizer:  # noqa: ARG002 - fixed by the user
         low, high = (None if end is None else (end,) for end in (self.low, self.high))
@@ -200,6 +209,17 @@ class ChannelNormalization(Section):
     """Of fixed: intensity that becomes 0."""
     scale: PositiveFloat = 1.0
     """Of fixed: difference of intensities that becomes 1."""
+
+    @model_validator(mode="after")
+    def _only_keys_that_are_read(self) -> ChannelNormalization:
+        fields = {key: field.default for key, field in type(self).model_fields.items()}
+        if self.name != "fixed" and self.model_dump() != fields | {"name": self.name}:
+            raise ValueError(
+                f"low, high, shift and scale are those of fixed, found them in {self.name}; leave "
+                "them out, or set name to fixed"
+            )
+        _check_order(self.low, self.high, may_be_equal=True)
+        return self
 
     def build(self, dataset: DatasetStatistics) -> Normalizer:
         """Build the normalizer of this channel."""
@@ -243,6 +263,12 @@ def build_normalizer(section: NormalizeConfig, dataset: DatasetStatistics) -> No
     """
     assert isinstance(section, Normalization)
     return section.build(dataset)
+
+
+def _check_order(low: float | None, high: float | None, *, may_be_equal: bool = False) -> None:
+    """Refuse bounds in the wrong order: they would make every intensity one value."""
+    if low is not None and high is not None and (low > high or (low == high and not may_be_equal)):
+        raise ValueError(f"low must be below high, found {low} and {high}")
 
 
 def _zeros_to_ones(scale: Floats) -> Floats:
