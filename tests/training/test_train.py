@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gc
+import json
 import signal
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,12 @@ def test_resuming_refuses_another_configuration_fold_or_nothing(
         train(other, output=tmp_path / "run", resume=True)
     with pytest.raises(InputError, match="is a run of fold 0, asked to resume fold 1"):
         train(config, fold=1, output=tmp_path / "run", resume=True)
+
+    facts = json.loads((tmp_path / "run/run.json").read_text())
+    sides = {"train_cases": facts["validation_cases"], "validation_cases": facts["train_cases"]}
+    (tmp_path / "run/run.json").write_text(json.dumps(facts | sides))  # as if folds.yaml was edited
+    with pytest.raises(InputError, match="found case c0 in training now, held out before; put"):
+        train(config, output=tmp_path / "run", resume=True)
 
 
 def test_other_channels_than_the_networks_are_refused(tiny_config: Config, tmp_path: Path) -> None:

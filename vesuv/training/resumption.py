@@ -9,8 +9,9 @@ from typing import Any
 from vesuv.config import Config, load_config
 from vesuv.config.differences import changed_keys, config_differences
 from vesuv.data.builder import check_recorded_store
+from vesuv.errors import InputError
 from vesuv.runs.folder import RunFolder
-from vesuv.training.fold_data import FoldName, TrainingData
+from vesuv.training.fold_data import FoldData, FoldName, TrainingData
 from vesuv.training.run_start import check_unchanged
 
 _CHANGEABLE_KEYS = (
@@ -75,6 +76,38 @@ def check_same_run(config: Config, data: TrainingData, fold: FoldName, run: RunF
         if not key.startswith(_CHANGEABLE_KEYS) and key != "name"
     ]
     check_unchanged(run, changed, fold, data.fingerprint, data)
+
+
+def check_same_cases(cases: FoldData, fold: FoldName, run: RunFolder) -> None:
+    """Refuse to go on with other cases: what a run has trained on is not held out later.
+
+    Args:
+        cases: The fold's cases now; folds.yaml may have been edited since the start.
+        fold: Fold to train.
+        run: The run's folder.
+
+    Raises:
+        InputError: Names a case that changes its side.
+    """
+    facts = run.facts
+    trained, held_out = set(facts.train_cases), set(facts.validation_cases)
+    train = {case.id for case in cases.train}
+    validation = set() if fold == "all" else {case.id for case in cases.validation}
+    others = (train ^ trained if trained else set()) | (validation ^ held_out)  # none in old runs
+    if others:
+        name = min(others)
+        now, before = _role(name, train, validation), _role(name, trained, held_out)
+        raise InputError(
+            f"{run.path}: a resumed run keeps its cases, found case {name} {now} now, {before} "
+            "before; put folds.yaml of the prepared data (or runtime.seed) back, or start a new "
+            "run with --output DIR"
+        )
+
+
+def _role(name: str, train: set[str], held_out: set[str]) -> str:
+    if name in held_out:
+        return "held out"
+    return "in training" if name in train or not train else "left out"
 
 
 def _difference(key: str, row: Mapping[str, Any] | None) -> str:

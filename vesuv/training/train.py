@@ -26,7 +26,7 @@ from vesuv.runtime.machine import Machine, for_training, resolve
 from vesuv.training.fold_data import FoldName, TrainingData, fold_data, with_channels
 from vesuv.training.pretrained import read_pretrained
 from vesuv.training.reporting import SILENT, Listener
-from vesuv.training.resumption import check_same_run
+from vesuv.training.resumption import check_same_cases, check_same_run
 from vesuv.training.run_start import check_folder, machine_facts, record_start
 from vesuv.training.trainer import Trainer
 
@@ -166,6 +166,7 @@ def train_fold(
         loaded = None if pretrained is None else trainer.state.start_from(pretrained)
         if resume:
             check_same_run(config, data, fold, run)
+            check_same_cases(trainer.data, fold, run)
             _resume(trainer)
         if group.is_main:
             facts = {**_run_facts(trainer, data, fold), **(origin or {})}
