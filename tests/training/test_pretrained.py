@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.known_runs import MakeRun
 from tests.training.test_trainer import changed, same, weights
 from vesuv.config import Config
 from vesuv.errors import InputError
@@ -18,7 +19,7 @@ from vesuv.inference.bundle import open_bundle, write_bundle
 from vesuv.inference.members import open_members
 from vesuv.models import build_model
 from vesuv.runs.folder import RunFolder
-from vesuv.training.pretrained import load_pretrained, read_pretrained
+from vesuv.training.pretrained import held_out_notes, load_pretrained, read_pretrained
 from vesuv.training.train import train
 
 STILL = {
@@ -69,6 +70,19 @@ def test_a_run_goes_on_after_its_pretrained_weights_are_deleted(
     train(config, output=run.path, resume=True)
 
     assert json.loads((run.path / "run.json").read_text())["pretrained"]["loaded"] == 26
+
+
+def test_weights_that_know_held_out_cases_or_have_other_outputs_are_told(make_run: MakeRun) -> None:
+    run = make_run("other", facts={"train_cases": ["c0", "c3"]})
+    weights = read_pretrained(run.path)
+
+    (note,) = held_out_notes(weights, ["c3", "c4"])
+
+    assert "was trained on cases of the names of 1 of 2 held-out cases (c3): if they are" in note
+    assert held_out_notes(weights, ["c4"]) == []
+    config = changed(run.config, labels={"classes": {"air": 0, "wall": 1}})
+    lines = load_pretrained(build_model(config.model), weights).lines(config)
+    assert lines[1:] == ["note: outputs of the pretrained weights are sheet, of this run wall"]
 
 
 def test_a_bundle_does_not_name_the_pretrained_weights(

@@ -84,10 +84,15 @@ class FoldData:
     store: Path | None
 
     @property
+    def held_out_ids(self) -> list[str]:
+        """Validation cases that are not trained on."""
+        trained = {case.id for case in self.train}
+        return [case.id for case in self.validation if case.id not in trained]
+
+    @property
     def is_held_out(self) -> bool:
         """Whether any validation case is not trained on."""
-        trained = {case.id for case in self.train}
-        return any(case.id not in trained for case in self.validation)
+        return bool(self.held_out_ids)
 
 
 def check_fold_numbers(

@@ -14,6 +14,7 @@ from vesuv.errors import InputError
 from vesuv.inference.bundle import is_bundle, open_bundle
 from vesuv.inference.members import file_digest
 from vesuv.inference.nnunet.pretrained import read_nnssl_weights
+from vesuv.io.printable import number_of
 from vesuv.models.heads import coarse_output_layers, output_layer
 from vesuv.runs.checkpoints import Checkpoint, read_checkpoint
 from vesuv.runs.folder import RunFolder
@@ -109,6 +110,12 @@ class LoadedWeights:
                     f"note: data.{key} of the pretrained weights is {values[0]}, of this run "
                     f"{values[1]}"
                 )
+        outputs = [", ".join(one.labels.targets.names) for one in (theirs, config)]
+        if self.pretrained.task == config.train.task == "segmentation" and len(set(outputs)) > 1:
+            lines.append(
+                f"note: outputs of the pretrained weights are {outputs[0]}, of this run "
+                f"{outputs[1]}"
+            )
         return lines
 
 
@@ -125,6 +132,30 @@ def read_pretrained(path: Path) -> PretrainedWeights:
             raise InputError(f"train.pretrained: {path}: no such file; check the path")
         return PretrainedWeights(path, read_nnssl_weights(path), file_digest(path), None)
     return PretrainedWeights.of(_checkpoint(path))
+
+
+def held_out_notes(pretrained: PretrainedWeights, held_out: Sequence[str]) -> list[str]:
+    """Return a warning where weights were trained on the labels of cases that a run holds out.
+
+    Args:
+        pretrained: The weights; only of a run it is known what they were trained on.
+        held_out: Ids of the held-out cases.
+    """
+    run = RunFolder(pretrained.path.parent.parent)
+    if pretrained.task != "segmentation" or not run.exists:
+        return []
+    try:
+        names = sorted(set(run.facts.train_cases) & set(held_out))
+    except InputError:  # weights do not depend on run.json
+        return []
+    if not names:
+        return []
+    more = " …" if len(names) > _MAX_NAMES else ""
+    return [
+        f"warning: {run.path} was trained on cases of the names of {len(names)} of "
+        f"{number_of(len(held_out), 'held-out case')} ({', '.join(names[:_MAX_NAMES])}{more}): if "
+        "they are the same, their scores are no test; start from the run of the same fold"
+    ]
 
 
 def _checkpoint(path: Path) -> Checkpoint:

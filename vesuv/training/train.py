@@ -24,7 +24,7 @@ from vesuv.runs.folder import RunFolder
 from vesuv.runs.records import Finding
 from vesuv.runtime.machine import Machine, for_training, resolve
 from vesuv.training.fold_data import FoldName, TrainingData, fold_data, with_channels
-from vesuv.training.pretrained import read_pretrained
+from vesuv.training.pretrained import held_out_notes, read_pretrained
 from vesuv.training.reporting import SILENT, Listener
 from vesuv.training.resumption import check_same_cases, check_same_run
 from vesuv.training.run_start import check_folder, machine_facts, record_start
@@ -163,7 +163,11 @@ def train_fold(
         if config.train.pretrained is not None and not resume:
             pretrained = read_pretrained(Path(config.train.pretrained))
         trainer = Trainer(config, fold_data(data, config, fold), run, machine, listener)
-        loaded = None if pretrained is None else trainer.state.start_from(pretrained)
+        loaded = None
+        if pretrained is not None:
+            loaded = trainer.state.start_from(pretrained)
+            held_out = trainer.data.held_out_ids
+            trainer.state.pretrained_lines += held_out_notes(pretrained, held_out)
         if resume:
             check_same_run(config, data, fold, run)
             check_same_cases(trainer.data, fold, run)
