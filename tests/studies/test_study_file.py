@@ -9,6 +9,7 @@ import pytest
 
 from tests.studies.conftest import written
 from vesuv.errors import InputError
+from vesuv.studies.detectors import load_study_config
 from vesuv.studies.jobs import arm_configs
 from vesuv.studies.study_file import read_study
 
@@ -41,6 +42,21 @@ def test_nested_and_dotted_keys_of_an_arm_mean_the_same(
 
     assert dotted == nested
     assert (dotted.model.filters, dotted.optimizer.lr) == (6, 1e-5)
+
+
+def test_classes_and_regions_of_an_arm_replace_those_of_the_base(
+    study_tree: dict[str, Any], tmp_path: Path
+) -> None:
+    classes, regions = (
+        {"background": 0, "wall": 7, "ink": 5},
+        {"any": ["wall", "ink"], "i": ["ink"]},
+    )
+    study_tree["arms"]["other"] = {"labels": {"classes": classes, "regions": regions}}
+    study = read_study(written(study_tree, tmp_path))
+
+    labels = load_study_config(study.base, study.arms[-1].changes).labels
+
+    assert (list(labels.classes), list(labels.regions)) == (list(classes), list(regions))
 
 
 def test_changes_of_the_command_line_reach_base_and_study(study_file: Path) -> None:

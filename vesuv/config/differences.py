@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,14 +87,21 @@ def _is_reordered(old: Any, new: Any) -> bool:
     return old.keys() == new.keys() and list(old) != list(new)
 
 
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> Tree:
-    """Return dotted key -> value of a tree; a list is one value, and so is an empty section."""
+def flatten(tree: Mapping[str, Any], prefix: str = "", leaves: Collection[str] = ()) -> Tree:
+    """Return dotted key -> value of a tree; a list is one value, and so is an empty section.
+
+    Args:
+        tree: Nested mappings.
+        prefix: What stands before each key.
+        leaves: Dotted keys of mappings that are one value.
+    """
     flat: Tree = {}
     for key, value in tree.items():
-        if isinstance(value, dict) and value:
-            flat |= flatten(value, f"{prefix}{key}.")
+        dotted_key = f"{prefix}{key}"
+        if isinstance(value, dict) and value and dotted_key not in leaves:
+            flat |= flatten(value, f"{dotted_key}.", leaves)
         else:
-            flat[f"{prefix}{key}"] = value
+            flat[dotted_key] = value
     return flat
 
 

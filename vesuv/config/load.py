@@ -21,7 +21,7 @@ from vesuv.errors import InputError, InputErrors, command
 Tree = dict[str, Any]
 Kind = TypeVar("Kind", bound=Section)
 
-_LEAF_KEYS = {("labels", "classes"), ("labels", "regions")}
+LEAF_KEYS = {("labels", "classes"), ("labels", "regions")}
 """Mappings that a file replaces, where it extends all others."""
 _PATH_KEYS = {"data": ("root", "store", "cubes"), "logs": ("root",)}
 """Section -> its keys that are paths, or lists of paths."""
@@ -209,11 +209,11 @@ def _merge(base: Tree, over: Tree, origins: Origins, source: str, prefix: tuple[
         key_path = (*prefix, key)
         inherited = merged.get(key)
         is_replaced = not (isinstance(value, dict) and isinstance(inherited, dict))
-        if is_replaced or key_path in _LEAF_KEYS:
+        if is_replaced or key_path in LEAF_KEYS:
             _forget(origins, key_path)
         origins[key_path] = source
         if isinstance(value, dict):
-            start = inherited if isinstance(inherited, dict) and key_path not in _LEAF_KEYS else {}
+            start = inherited if isinstance(inherited, dict) and key_path not in LEAF_KEYS else {}
             merged[key] = _merge(start, value, origins, source, key_path)
         else:
             merged[key] = value

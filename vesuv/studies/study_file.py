@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from vesuv.config.data import PositiveFloat, PositiveInt
 from vesuv.config.differences import flatten
-from vesuv.config.load import is_of_curves
+from vesuv.config.load import LEAF_KEYS, is_of_curves
 from vesuv.config.section import Section
 from vesuv.config.sentences import fault_sentences
 from vesuv.config.shipped import config_path, study_path
@@ -21,6 +21,8 @@ from vesuv.config.text import parse_yaml, read_text
 from vesuv.errors import InputError, InputErrors
 from vesuv.evaluation.measures import parse_measures
 
+_REPLACED = [".".join(key) for key in LEAF_KEYS]
+"""Mappings that an arm replaces as a whole, as a file does."""
 _STUDY_KEYS = "study."
 _STUDY_SETS = (
     "name",
@@ -210,7 +212,7 @@ def _arm(path: Path, name: str, differences: Mapping[str, Any]) -> Arm:
             f"{name!r:.60}; rename it"
         )
     changes = []
-    for key, value in flatten(differences).items():
+    for key, value in flatten(differences, leaves=_REPLACED).items():
         _check_free(place, key)
         changes.append(f"{key}={json.dumps(value, ensure_ascii=False)}")
     return Arm(name, tuple(changes))
