@@ -1,4 +1,8 @@
-"""Resampling of a part of a volume, with the values that resampling the whole volume gives."""
+"""Resampling of a part of a volume, with the values that resampling the whole volume gives.
+
+Labels are equal. The sums of intensities are rounded in another order, so that whole numbers may
+differ by 1 where a value lies half-way between two.
+"""
 
 from __future__ import annotations
 

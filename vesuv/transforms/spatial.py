@@ -214,8 +214,8 @@ def _interpolate_stacked(source: Tensor, positions: Positions, shape: Sequence[i
     On a CPU the 2D sampler is vectorised and the 3D sampler is not. The volume is viewed as one
     tall image: its planes are stacked along y, each followed by a row of zeros. Channels of plane
     z + 1 follow those of plane z at the same stride, so one call samples both planes, and a lerp
-    interpolates between them. Positions have errors up to 0.005 voxel, the resolution of float32
-    coordinates in such a tall image.
+    interpolates between them. Positions along y have the resolution of float32 numbers in such a
+    tall image: errors up to 0.006 voxel at 50,000 rows, 0.024 at 260,000.
     """
     depth, height, width = shape
     num = source.shape[1]
