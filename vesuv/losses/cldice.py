@@ -21,7 +21,8 @@ class ClDice(Loss):
     Sums run over the batch; the mean over foreground classes. Range [0, 1]; perfect mask 0; a
     constant prediction c has no ridge and scores about 1 - 2c/(1 + c); 0 without valid voxels or
     without foreground in both. Only voxels further than iterations + 1 from ignored voxels count:
-    nearer to them, the skeleton follows the edge of the valid region.
+    nearer to them, the skeleton follows the edge of the valid region. One voxel beyond, it still
+    does where the valid part of a structure is thicker than 2 iterations + 1.
 
     Source:
         Shit et al. 2021, clDice - a Novel Topology-Preserving Loss Function for Tubular Structure

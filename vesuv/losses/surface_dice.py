@@ -23,7 +23,8 @@ class SurfaceDice(Loss):
     the batch; the mean over foreground classes. Range [0, 1]; perfect mask 0; a constant prediction
     has no ridge and scores 1, without a gradient: combine it with another loss. 0 without valid
     voxels or without foreground in both. Only voxels further than iterations + tolerance + 1 from
-    ignored voxels count: nearer to them, a skeleton follows the edge of the valid region.
+    ignored voxels count: nearer to them, a skeleton follows the edge of the valid region. One voxel
+    beyond, it still does where the valid part of a structure is thicker than 2 iterations + 1.
 
     Source:
         Nikolov et al. 2021, Clinically Applicable Segmentation of Head and Neck Anatomy, the
