@@ -28,6 +28,7 @@ from vesuv.config.differences import (
     config_differences,
     default_differences,
 )
+from vesuv.config.idle import idle_settings
 from vesuv.config.shipped import config_path
 from vesuv.data.builder import is_prepared, open_matching_store
 from vesuv.data.layouts import find_cases
@@ -217,6 +218,8 @@ def _print_settings(
         _print_differences(run_to_resume, settings)
     else:
         _print_number_of_differences(config, settings)
+    for sentence in idle_settings(settings):
+        console().print(f"note: {sentence}")
 
 
 def _print_differences(run: RunFolder | None, settings: Config) -> None:

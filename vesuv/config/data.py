@@ -131,13 +131,13 @@ class RangeAugmentation(Section):
 class Scaling(RangeAugmentation):
     p: Probability = 0.2
     range: Range = (0.7, 1.4)
-    """Zoom factor, above 0, drawn uniformly in its logarithm; above 1 enlarges the structure."""
+    """Zoom factor, from 0.1, drawn uniformly in its logarithm; above 1 enlarges the structure."""
 
     @field_validator("range")
     @classmethod
-    def _above_zero(cls, value: Range) -> Range:
-        if value[0] <= 0.0:
-            raise ValueError(f"a zoom range starts above 0, found {list(value)}")
+    def _from_a_tenth(cls, value: Range) -> Range:
+        if value[0] < 0.1:  # a patch reads 1 / zoom as many voxels along each axis
+            raise ValueError(f"a zoom range starts at 0.1 or above, found {list(value)}")
         return value
 
 
