@@ -115,8 +115,9 @@ def test_a_run_records_absolute_paths_and_goes_on_with_its_own_changes(
     ]
     config = RunFolder(Path("run")).config
     assert (config.train.epochs, config.train.steps_per_epoch) == (2, 1)
-    error = refused(*train, "--resume", "--set", "sampling.batch_size=4")
-    assert "found other values for sampling.batch_size (2 -> 4); put them back" in error
+    for switches in (["--resume"], ["--resume", "--dry-run"]):
+        error = refused(*train, *switches, "--set", "sampling.batch_size=4")
+        assert "found other values for sampling.batch_size (2 -> 4); put them back" in error
 
     shutil.move("store", "moved")
     error = refused(*train, "--resume", "--set", "train.epochs=3")

@@ -41,7 +41,7 @@ from vesuv.runtime.machine import Machine, for_training, resolve
 from vesuv.training.fold_data import FoldName, TrainingData, check_fold_numbers
 from vesuv.training.log_lines import epoch_line
 from vesuv.training.reporting import Listener, MetricsRow
-from vesuv.training.resumption import resumed_config
+from vesuv.training.resumption import check_same_settings, resumed_config
 from vesuv.training.run_length import (
     FIRST_SHARE,
     can_set_length_anew,
@@ -106,6 +106,7 @@ def train(
                 check_folder(run, resume=resume, overwrite=overwrite)
         if resume:
             settings = resumed_config(runs[0], config, changes)
+            check_same_settings(settings, folds[0], runs[0])
         machine = for_training(resolve(settings.runtime, group), settings)
         torch.set_num_threads(machine.threads)
         store = None

@@ -63,19 +63,33 @@ def _is_changed(key: str, changes: Sequence[str]) -> bool:
     return any(change.startswith((f"{key}=", "data=")) for change in changes)
 
 
+def check_same_settings(config: Config, fold: FoldName, run: RunFolder) -> None:
+    """Refuse to go on with other settings or another fold; the data are not looked at.
+
+    Raises:
+        InputError: Names what differs, with both values.
+    """
+    facts = run.facts
+    check_unchanged(run, _other_settings(config, run), fold, facts.data_fingerprint, run.path)
+
+
 def check_same_run(config: Config, data: TrainingData, fold: FoldName, run: RunFolder) -> None:
     """Refuse to go on with other settings, another fold or other data.
 
     Raises:
         InputError: Names what differs, with both values.
     """
+    check_unchanged(run, _other_settings(config, run), fold, data.fingerprint, data)
+
+
+def _other_settings(config: Config, run: RunFolder) -> list[str]:
+    """Return the keys that a resumed run must keep and that differ, each with both values."""
     differences = {row["key"]: row for row in config_differences(run.config, config)}
-    changed = [
+    return [
         _difference(key, differences.get(key))
         for key in changed_keys(run.config, config)
         if not key.startswith(_CHANGEABLE_KEYS) and key != "name"
     ]
-    check_unchanged(run, changed, fold, data.fingerprint, data)
 
 
 def check_same_cases(cases: FoldData, fold: FoldName, run: RunFolder) -> None:
