@@ -56,6 +56,7 @@ def test_only_the_command_line_prints_or_reads_the_command(pytestconfig: pytest.
             assert not uses or allowed, f"{path}: {line}"
 
 
+@pytest.mark.slow
 def test_the_python_lines_of_the_readme_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -40,6 +40,7 @@ def scored(run: Path, volume: SourceVolume, **options: Any) -> ScoredVolume:
     return FileSuggestion(members, predictor, output, 3, (8, 8, 8), **options).score(volume, "a")
 
 
+@pytest.mark.slow
 def test_blocks_give_the_scores_of_the_whole_volume(
     make_run: MakeRun, volume: SourceVolume
 ) -> None:
@@ -59,6 +60,7 @@ def test_blocks_give_the_scores_of_the_whole_volume(
     assert blocks.shifts == whole.shifts
 
 
+@pytest.mark.slow
 def test_blocks_are_resampled_as_the_whole_volume(make_run: MakeRun, volume: SourceVolume) -> None:
     run = make_run("a", data__spacing=[1.3, 1.0, 0.8], **SMALL).path
 
