@@ -58,6 +58,24 @@ def test_going_back_loads_the_best_and_forgets_the_moments(
     assert not state.optimizer.state
 
 
+def test_going_back_starts_the_averages_anew_from_the_best(
+    tiny_config: Config, tmp_path: Path
+) -> None:
+    averaging = {"ema": {"decay": 0.9}, "swa": {"start_epoch": 0}}
+    state = state_with_two_bests(changed(tiny_config, averaging=averaging), tmp_path)
+    set_to(state, 9)
+    state.averages.update_ema(state.network)
+    state.averages.update_swa(state.network, 3)
+
+    state.roll_back()
+
+    assert state.averages.started_models() == {}
+    state.averages.update_ema(state.network)
+    state.averages.update_swa(state.network, 4)
+    for average in state.averages.started_models().values():
+        assert average.output.weight.unique().tolist() == [2.0]
+
+
 def test_a_best_that_is_yet_to_be_reached_again_is_passed_over(
     tiny_config: Config, tmp_path: Path
 ) -> None:

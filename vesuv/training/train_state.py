@@ -208,7 +208,10 @@ class TrainState:
             self.epoch_metrics.restore(state["sums"])
 
     def roll_back(self) -> tuple[int, list[str]]:
-        """Load the best weights and reset the moments.
+        """Load the best weights, reset the moments, and start the averages anew from these weights.
+
+        EMA and SWA forget all they hold, the epochs up to the best one included: a mean cannot be
+        divided again. Files of averages that were scored before stay until the next validation.
 
         A resumed run can be older than its best.pt; then the checkpoint before best.pt is loaded.
         Only the main process reads the file, since other machines may not have the newest one yet;
@@ -224,6 +227,7 @@ class TrainState:
         result = self._load_best() if group.is_main else (0, [])
         group.broadcast_weights(self.network)
         reset_moments(self.optimizer)
+        self.averages = Averages(self.network, self.config.averaging)
         main_result: tuple[int, list[str]] = group.gather_objects(result)[0]
         return main_result
 
