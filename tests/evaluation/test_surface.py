@@ -133,3 +133,19 @@ def test_elements_beside_voxels_that_are_not_valid_do_not_count() -> None:
     assert surface_dice(prediction, label, (1.0,))[0] < 0.8
     assert surface_dice(prediction, label, (1.0,), valid) == (1.0,)
     assert surface_dice(prediction, label, (1.0,), np.zeros_like(valid)) == (1.0,)
+
+
+def test_elements_beside_ignored_voxels_just_outside_both_masks_do_not_count() -> None:
+    prediction, label = np.zeros((2, 6, 6, 6), bool)
+    prediction[1:4, 1:5, 1:5] = label[1:3, 1:5, 1:5] = True
+    valid = np.ones_like(label)
+    valid[4] = False  # between the face that only the prediction has, and the end of the volume
+
+    whole = surface_dice(prediction, label, (0.0,))[0]
+    judged = surface_dice(prediction, label, (0.0,), valid)[0]
+
+    assert judged > whole
+    wider = [np.pad(mask, 2) for mask in (prediction, label)]
+    for mask in wider:
+        mask[6, 2, 2] = True  # an ignored voxel
+    assert judged == surface_dice(*wider, (0.0,), np.pad(valid, 2, constant_values=True))[0]

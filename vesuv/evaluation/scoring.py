@@ -28,7 +28,7 @@ from vesuv.io.tables import write_text
 from vesuv.runtime.pool import parallel_map
 from vesuv.types import Progress, no_progress
 
-_RECORD_VERSION = 3
+_RECORD_VERSION = 4
 """Raised when a measure gives other values, so that earlier records are not used."""
 
 Record = dict[str, Any]

@@ -66,7 +66,7 @@ def surface_dice(
         A share for each tolerance: 1 when both have no surface (both empty, nothing valid), 0 when
         one has none.
     """
-    box = bounding_box(prediction | label)
+    box = bounding_box(prediction | label, margin=1)  # ignored voxels beside them count
     if box is None:
         return (1.0,) * len(tolerances)
     axes = extended_axes(label.shape)
