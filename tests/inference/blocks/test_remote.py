@@ -55,7 +55,8 @@ def test_a_prediction_goes_on_when_the_network_is_back(
     networks, lines = predictor(network()), []
     block_prediction(networks, tmp_path / "a.zarr", tmp_path / "local.zarr").run()
 
-    Server.chunks_left = 3 + 2 + 1  # the intensities, the first block, a part of the second
+    # what tells the volume from others, its intensities, the first block, a part of the second
+    Server.chunks_left = 5 + 3 + 2 + 1
     with pytest.raises(InputError, match=r"a\.zarr.*/c/.* cannot be read .* it goes on$"):
         block_prediction(networks, f"{server}/a.zarr", tmp_path / "p.zarr").run()
     Server.chunks_left = np.inf

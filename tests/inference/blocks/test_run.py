@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ from vesuv.inference.masks import MaskSettings
 from vesuv.inference.postprocess.components import RemoveSmall
 from vesuv.inference.predictor import Predictor
 from vesuv.io.formats import read
-from vesuv.types import Progress
+from vesuv.types import Array, Progress
 
 KILLED = """
 import os, signal, sys
@@ -263,6 +264,24 @@ def test_another_prediction_is_not_continued(volume: Path, tmp_path: Path) -> No
         block_prediction(predictor(network()), volume, output).run()
     block_prediction(predictor(network()), volume, output, overwrite=True).run()
     assert np.array_equal(read(output).array, predictor(network()).segment(np.load(volume)))
+
+
+def test_a_store_that_was_replaced_under_its_name_is_not_continued(tmp_path: Path) -> None:
+    store, output, networks = tmp_path / "a.zarr", tmp_path / "p.zarr", predictor(network())
+    image = smooth_image((12, 12, 12))
+
+    def check(image: Array, chunk: int) -> dict[str, Any]:
+        zarr.create_array(str(store), data=image, chunks=(chunk,) * 3, overwrite=True)
+        return block_prediction(networks, store, output).check()
+
+    job = check(image, 6)
+    Journal.of(output).start(job)
+    assert check(image, 4) == job  # copied or repaired
+    with pytest.raises(InputError, match=r"predicted with input.voxels .*--overwrite"):
+        check(image[::-1], 6)
+    del job["input"]["voxels"]  # as former versions wrote it
+    Journal.of(output).start(job)
+    check(image, 6)
 
 
 def test_outputs_that_are_something_else_are_not_touched(volume: Path, tmp_path: Path) -> None:

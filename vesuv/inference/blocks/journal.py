@@ -23,6 +23,8 @@ from vesuv.types import Say
 FOLDER = ".vesuv"
 _IGNORED_KEYS = {"software", "why", "written", "threads"}
 """Keys in which a run that goes on may differ."""
+_NEW_KEYS = {"voxels"}
+"""Keys that the journals of former versions lack."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def first_difference(earlier: Any, now: Any, key: str = "") -> str | None:
     """Return the first setting that differs, in words; None where all are equal."""
     if isinstance(earlier, dict) and isinstance(now, dict):
         for name in {**earlier, **now}:
-            if name in _IGNORED_KEYS:
+            if name in _IGNORED_KEYS or (name in _NEW_KEYS and name not in earlier):
                 continue
             inner = f"{key}.{name}" if key else name
             difference = first_difference(earlier.get(name), now.get(name), inner)
