@@ -17,6 +17,28 @@ def test_a_signal_waits_for_the_next_check(number: signal.Signals) -> None:
             stop.check()
 
 
+@pytest.mark.parametrize(
+    ("number", "end"),
+    [(signal.SIGTERM, "is saved"), (signal.SIGINT, "a second Ctrl-C ends it unsaved")],
+)
+def test_the_user_is_told_once_what_a_signal_waits_for(number: signal.Signals, end: str) -> None:
+    lines: list[str] = []
+    heard = threading.Event()
+
+    def say(line: str) -> None:
+        lines.append(line)
+        heard.set()
+
+    with StopRequest(say=say):
+        os.kill(os.getpid(), number)
+        assert heard.wait(5)  # while the step still runs
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    [line] = lines
+    assert line.startswith(f"{number.name}: the current step is finished")
+    assert line.endswith(end)
+
+
 def test_a_second_ctrl_c_does_not_wait() -> None:
     with StopRequest(), pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)

@@ -77,7 +77,7 @@ class CurvesTrainer:
         self.sums = dict.fromkeys(_SUMS, 0.0)
         self.gradient_norm = math.nan
         """Of the last step."""
-        self.stop_request = StopRequest(machine.group)
+        self.stop_request = StopRequest(machine.group, listener.notice)
         self.validation = LogValidation(config, logs, machine, run.path, self.stop_request.check)
 
     def resume(self, checkpoint: DetectorCheckpoint) -> None:

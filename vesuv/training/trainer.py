@@ -89,7 +89,7 @@ class Trainer:
         )
         self.policies = Policies(config, self.state, run, self.task.measure, self.steps_per_epoch)
         self.nan_guard = NanGuard(self.group)
-        self.stop_request = StopRequest(self.group)
+        self.stop_request = StopRequest(self.group, listener.notice)
         self.resume_notes: list[str] = []
 
     @property
