@@ -155,8 +155,9 @@ def test_options_that_do_not_fit_are_sentences(
         *words[:3], "--input", "s3://scrolls/a.zarr", "--output", folder
     )
     tifffile.imwrite(volume.parent / "b.tif", IMAGE)
-    several = refused(*words[:3], "--input", volume.parent, "--output", image)
-    assert "is one image, found 2 volumes" in several
+    both = (*words[:3], "--input", volume.parent, "--output")
+    assert "is one image, found 2 volumes" in refused(*both, image)
+    assert refused(*both, folder, "--block-size", "100").startswith("error: --block-size: must be")
     assert not folder.exists() and not image.exists()
 
 

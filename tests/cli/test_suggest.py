@@ -239,6 +239,7 @@ def test_what_cannot_be_suggested_is_one_sentence_and_writes_nothing(
         "alone": refused(*words, plain.path, "--number", 1, "--size", 8, "--views", "none"),
         "edges": refused(*words, folder.path, "--size", 8, 8),
         "none": refused(*words, folder.path, "--number", 0),
+        "blocks": refused(*words, folder.path, "--number", 2, "--block-size", 17),
     }
 
     assert said["many"].startswith("error: --number: the volumes have room for 16 cubes of 8x8x8")
@@ -246,6 +247,7 @@ def test_what_cannot_be_suggested_is_one_sentence_and_writes_nothing(
     assert "one network with inference.views=none; set it to mirror" in said["alone"]
     assert said["edges"].startswith("error: --size: is one edge or three (z, y, x) in voxels")
     assert "number" in said["none"]
+    assert said["blocks"].startswith("error: --block-size: must be a multiple of 16, found 17")
     assert all(one.count("\n") == 1 for one in said.values())
     assert not (tmp_path / "out").exists()
 

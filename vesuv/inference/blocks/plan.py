@@ -40,11 +40,7 @@ class BlockPlan:
         Raises:
             InputError: The edge is not a multiple of 16.
         """
-        if edge < _SMALLEST or edge % _SMALLEST:
-            raise InputError(
-                f"--block-size: must be a multiple of {_SMALLEST}, found {edge}; {BLOCK_EDGE} is "
-                "usual"
-            )
+        check_edge(edge)
         shard = next(edge // n for n in range(1, edge + 1) if _fits(edge, n, _SHARD_EDGE))
         chunk = next(shard // n for n in range(1, shard + 1) if _fits(shard, n, _CHUNK_EDGE))
         return cls(shape, edge, shard, chunk)
@@ -60,6 +56,18 @@ class BlockPlan:
     @property
     def num_blocks(self) -> int:
         return math.prod(self.grid.counts)
+
+
+def check_edge(edge: int) -> None:
+    """Check the edge of blocks.
+
+    Raises:
+        InputError: It is not a multiple of 16.
+    """
+    if edge < _SMALLEST or edge % _SMALLEST:
+        raise InputError(
+            f"--block-size: must be a multiple of {_SMALLEST}, found {edge}; {BLOCK_EDGE} is usual"
+        )
 
 
 def block_name(block: Block) -> str:

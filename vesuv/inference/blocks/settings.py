@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from vesuv.inference.blocks.plan import BLOCK_EDGE, Part
+from vesuv.inference.blocks.plan import BLOCK_EDGE, Part, check_edge
 from vesuv.inference.blocks.statistics import Pass
 
 Engine = Literal["local", "ray"]
@@ -30,6 +30,9 @@ class BlockSettings:
             `inference.compile=auto` can be repeated; else it is off.
         overwrite: Replace an earlier output.
         always: Predict in blocks also the volumes of a folder that fit into memory.
+
+    Raises:
+        InputError: The edge is not a multiple of 16.
     """
 
     block_size: int = BLOCK_EDGE
@@ -43,6 +46,10 @@ class BlockSettings:
     records_choices: bool = True
     overwrite: bool = False
     always: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the edge once, before any volume is read."""
+        check_edge(self.block_size)
 
     def record(self) -> dict[str, Any]:
         """Return the settings that results depend on, for provenance.json."""

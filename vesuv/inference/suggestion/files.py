@@ -27,6 +27,7 @@ from vesuv.data.records import write_record
 from vesuv.data.store import store_path
 from vesuv.errors import InputError, InputErrors, command
 from vesuv.inference.blocks.input import BlockInput
+from vesuv.inference.blocks.plan import check_edge
 from vesuv.inference.blocks.settings import BlockSettings
 from vesuv.inference.domain_shift import DomainShift, shift_lines
 from vesuv.inference.members import Member
@@ -110,8 +111,10 @@ class FileSuggestion:
         """Return the volumes that hold a cube; nothing is predicted or written.
 
         Raises:
-            InputError: The folder exists, the cubes have no room, or nothing can disagree.
+            InputError: The folder exists, the cubes have no room, nothing can disagree, or the edge
+                of blocks is wrong.
         """
+        check_edge(self.block_size)
         self._check_output()
         if self.seed is None:
             self.predictor.ensemble.check_has_several_predictions()
