@@ -24,6 +24,9 @@ FULL = {
 }
 
 
+ONE_OPTIMIZER = pytest.mark.parametrize("saved", ["adamw"], indirect=True)
+
+
 def take_a_step(state: TrainState) -> None:
     """Fill the moments, and stand within an epoch."""
     sum(p.sum() for p in state.network.parameters()).backward()
@@ -188,6 +191,7 @@ def test_expanded_moments_are_refused(saved: TrainState) -> None:
         (("sums", "_voxels"), torch.tensor(-1), r"sums\._voxels must be a count, found -1"),
     ],
 )
+@ONE_OPTIMIZER
 def test_an_entry_that_no_run_of_this_length_has_is_refused(
     saved: TrainState, keys: tuple[object, ...], value: object, sentence: str
 ) -> None:
@@ -200,6 +204,7 @@ def test_an_entry_that_no_run_of_this_length_has_is_refused(
 @pytest.mark.parametrize(
     "key", ["progress", "optimizer", "schedule", "averages", "plateau", "sums"]
 )
+@ONE_OPTIMIZER
 def test_a_missing_entry_is_named(saved: TrainState, key: str) -> None:
     with pytest.raises(InputError, match=rf"\({key} is missing\)"):
         restore_changed(saved, lambda content: content.pop(key))

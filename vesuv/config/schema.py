@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from vesuv.config.root import Config
@@ -16,11 +17,12 @@ _BASE = {
 }
 
 
+@functools.cache
 def config_schema() -> JsonSchema:
     """Return the schema of a file, which may inherit keys, so that none of them is required.
 
     Sections inside a list (phases, steps) are not inherited and keep their required keys. Classes
-    of installed packages are part of the schema.
+    of installed packages are part of the schema. Every call returns the same object.
     """
     schema = _without_titles(Config.model_json_schema())
     definitions: dict[str, JsonSchema] = schema.pop("$defs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 import subprocess
 from importlib.metadata import version
@@ -23,6 +24,7 @@ def software() -> dict[str, Any]:
     }
 
 
+@functools.cache
 def _git_commit() -> str | None:
     """Return the commit of the source tree; None for an installed package."""
     try:
