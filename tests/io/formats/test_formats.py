@@ -176,28 +176,36 @@ def test_a_pipe_is_refused_at_once(tmp_path: Path, ending: str) -> None:
         read(tmp_path / f"a{ending}")
 
 
-@pytest.mark.parametrize("ending", VOLUME_SUFFIXES)
 @pytest.mark.parametrize("closed", ["file", "folder"])
-def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, ending: str, closed: str) -> None:
-    path = tmp_path / "in" / f"a{ending}"
-    write(path, IMAGE)
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path, closed: str) -> None:
+    paths = [tmp_path / ending[1:] / f"a{ending}" for ending in VOLUME_SUFFIXES]
+    shut = paths if closed == "file" else [path.parent for path in paths]
+    for path in paths:
+        write(path, IMAGE)
     tmp_path.chmod(0o755)
-    (path if closed == "file" else path.parent).chmod(0)
+    for path in shut:
+        path.chmod(0)
     code = (
         "import os, sys, SimpleITK, zarr, tifffile, nibabel; from vesuv.io.formats import read;"
         "os.geteuid() or os.setuid(65534);"
         "from vesuv.errors import InputError\n"
-        "try: read(sys.argv[1])\n"
-        "except InputError as fault: print(fault)"
+        "for path in sys.argv[1:]:\n"
+        " try: read(path)\n"
+        " except InputError as fault: print(fault)"
     )
     for folder in tmp_path.parents:
         if folder.stat().st_mode & 0o001 == 0:
             folder.chmod(folder.stat().st_mode | 0o011)
 
-    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
-    (path if closed == "file" else path.parent).chmod(0o755)
+    done = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, text=True)
+    for path in shut:
+        path.chmod(0o755)
 
-    assert "may not be read by this user; change the permissions" in done.stdout, done.stderr
+    said = done.stdout.splitlines()
+    assert len(said) == len(paths), done.stderr
+    for path, sentence in zip(paths, said, strict=True):
+        assert sentence.startswith(f"{path}")
+        assert "may not be read by this user; change the permissions" in sentence
 
 
 @pytest.mark.parametrize("ending", [end for end in VOLUME_SUFFIXES if end not in (".nrrd", ".mha")])
