@@ -37,6 +37,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "target"
 
 
+@pytest.mark.slow
 def test_a_shipped_configuration_opens_by_name_from_any_folder(
     installed: Path, tmp_path: Path
 ) -> None:

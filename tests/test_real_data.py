@@ -58,6 +58,7 @@ def test_a_ct_comes_back_in_its_own_space(tmp_path: Path) -> None:
     assert set(np.unique(np.asarray(mask.dataobj))) <= {0, 1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spacing", [None, [3.0, 1.5, 1.5]], ids=["as it came", "resampled"])
 def test_an_anisotropic_mr_comes_back_in_its_own_space(
     tmp_path: Path, spacing: list[float] | None

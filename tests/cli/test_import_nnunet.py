@@ -11,6 +11,7 @@ from tests.inference.nnunet_results import balanced_network, checkpoint, write_r
 from vesuv.io.formats import read
 
 
+@pytest.mark.slow
 def test_a_model_of_nnunet_becomes_a_bundle_that_predicts(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -38,6 +38,7 @@ def server(images: Path) -> Iterator[type[S3Server]]:
         yield running
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_anonymous", [False, True])
 def test_the_picture_of_a_bucket_is_that_of_its_files(
     is_anonymous: bool, server: type[S3Server], images: Path, tmp_path: Path, run: Run
@@ -72,6 +73,7 @@ def test_a_bucket_that_sends_nothing_is_named(
     assert not (tmp_path / "a.png").exists()
 
 
+@pytest.mark.slow
 def test_instances_of_a_bucket_are_those_of_its_files(
     server: type[S3Server], tmp_path: Path, run: Run
 ) -> None:

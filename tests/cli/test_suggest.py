@@ -50,6 +50,7 @@ def _region(row: dict[str, str]) -> tuple[slice, ...]:
     return tuple(slice(int(row[f"start_{a}"]), int(row[f"stop_{a}"])) for a in "zyx")
 
 
+@pytest.mark.slow
 def test_suggested_cubes_are_painted_and_trained_with_the_old_data(
     tiny_data: Path, volumes: Path, tmp_path: Path, run: Run, refused: Refused,
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],

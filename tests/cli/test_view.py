@@ -100,6 +100,7 @@ def test_the_classes_are_those_of_the_prediction(data: Path, run: Callable[..., 
     assert (240, 228, 66) in colours  # the first one, in the legend
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", ["--mask", "--instances"])
 def test_a_surface_turns_in_a_film(data: Path, run: Callable[..., None], layer: str) -> None:
     pytest.importorskip("pyvista")

@@ -136,6 +136,7 @@ def test_a_folder_that_may_not_be_written_is_a_sentence(config_file: Path) -> No
     assert list(closed.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_run_whose_folder_is_taken_away_says_so(config_file: Path) -> None:
     folder = config_file.parent
     more = ["--set", "train.epochs=500"]

@@ -83,6 +83,7 @@ def jobs_of(tree: dict[str, Any], folder: Path, output: Path) -> list[Job]:
     return jobs_in_turn(study, output, configs, dict.fromkeys(configs, 2))
 
 
+@pytest.mark.slow
 def test_detectors_are_arms_of_a_study_that_goes_on(
     tree: dict[str, Any], folder: Path, tmp_path: Path
 ) -> None:

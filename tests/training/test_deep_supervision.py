@@ -78,6 +78,7 @@ def test_loss_and_update_of_two_scales_by_hand(accumulate: int) -> None:
     assert again.components["cross_entropy"].item() == pytest.approx(expected[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [UNET, STAGES], ids=lambda model: str(model["name"]))
 def test_a_resumed_run_ends_with_the_same_weights_and_predicts(
     tiny_config: Config, tmp_path: Path, model: dict[str, Any]

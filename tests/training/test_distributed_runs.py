@@ -185,6 +185,7 @@ def with_a_fault(group: Group, config: Config, folder: Path) -> None:
     together(group, config, folder)
 
 
+@pytest.mark.slow
 def test_the_fault_of_one_is_shown_once_and_ends_all(tiny_config: Config, tmp_path: Path) -> None:
     echo, fault = in_two_processes(tmp_path, with_a_fault, tiny_config, tmp_path / "run")
 
@@ -200,6 +201,7 @@ def with_a_kill(group: Group, config: Config, folder: Path) -> None:
     together(group, config, folder)
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_ends_all(tiny_config: Config, tmp_path: Path) -> None:
     left, killed = in_two_processes(tmp_path, with_a_kill, tiny_config, tmp_path / "run")
 

@@ -130,6 +130,7 @@ def test_training_cases_can_be_left_out(monitor: RunMonitor, network: nn.Module)
     assert line.train is None and line.gradients is None and line.histogram is not None
 
 
+@pytest.mark.slow
 def test_a_run_ends_with_the_same_weights_whether_it_was_watched_or_not(
     tiny_config: Config, tmp_path: Path
 ) -> None:

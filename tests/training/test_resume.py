@@ -30,6 +30,7 @@ def test_a_resumed_run_ends_with_the_same_weights(tiny_config: Config, tmp_path:
     assert untimed(whole) == untimed(parts)
 
 
+@pytest.mark.slow
 def test_out_of_time_a_run_ends_in_good_order_and_goes_on(
     tiny_config: Config, tmp_path: Path
 ) -> None:
@@ -50,6 +51,7 @@ def test_out_of_time_a_run_ends_in_good_order_and_goes_on(
     assert same(weights(run, "last"), weights(whole, "last"))
 
 
+@pytest.mark.slow
 def test_a_paused_run_ends_between_epochs_without_a_conclusion_and_goes_on(
     tiny_config: Config, tmp_path: Path
 ) -> None:

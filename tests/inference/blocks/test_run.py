@@ -76,6 +76,7 @@ def networks_for(chosen: dict[str, bool]) -> Predictor:
     return networks
 
 
+@pytest.mark.slow
 def test_the_image_holds_mask_levels_and_pyramid(volume: Path, tmp_path: Path) -> None:
     networks = predictor(network())
     image = np.load(volume)
@@ -231,6 +232,7 @@ def test_progress_counts_windows_to_the_last(volume: Path, tmp_path: Path) -> No
     assert [done for done, _ in windows] == sorted({done for done, _ in windows})
 
 
+@pytest.mark.slow
 def test_parts_together_give_the_bytes_of_one_run(volume: Path, tmp_path: Path) -> None:
     networks, lines = predictor(network()), []
     block_prediction(networks, volume, tmp_path / "one.zarr").run()

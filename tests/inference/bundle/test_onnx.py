@@ -77,6 +77,7 @@ def _select_medians(runs: list[RunFolder], **more: object) -> None:
         _select(run, threshold=round(float(np.median(probs)), 3), **more)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

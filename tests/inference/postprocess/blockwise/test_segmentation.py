@@ -54,6 +54,7 @@ def whole_volume(levels, mask_settings, spacing=ISOTROPIC) -> np.ndarray:
     return mask_settings.classes(dequantise(torch.from_numpy(levels.copy())), spacing)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("targets", "num_channels"), [(TWO_CLASSES, 1), (TWO_CLASSES, 2), (THREE, 3), (REGIONS, 3)]
 )
