@@ -83,8 +83,9 @@ def test_everything_switched_off_is_the_identity() -> None:
     assert draw_spatial(rng(), config, (8, 8, 8), ISOTROPIC) == IDENTITY_SPATIAL
 
 
-def test_permuting_by_strides_equals_permuting_by_pytorch() -> None:
-    volume = torch.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (2, 5, 1, 1)])
+def test_permuting_by_strides_equals_permuting_by_pytorch(shape: tuple[int, ...]) -> None:
+    volume = torch.arange(math.prod(shape)).reshape(shape)
     spatial = SpatialTransform((2, 0, 1), (True, False, True), None)
 
     result = permute(volume, spatial)

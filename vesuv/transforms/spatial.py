@@ -98,7 +98,7 @@ def permute(volume: Tensor, spatial: SpatialTransform) -> Tensor:
     if volume.device.type == "cpu":
         z, y, x = (slice(None, None, -1 if flip else 1) for flip in spatial.flips)
         turned: NDArray[np.generic] = volume.numpy().transpose(dims)[..., z, y, x]
-        return torch.from_numpy(np.ascontiguousarray(turned))
+        return torch.from_numpy(turned.copy())  # has no negative stride, even of one voxel
     return volume.permute(dims).flip([lead + i for i in range(3) if spatial.flips[i]]).contiguous()
 
 
