@@ -6,7 +6,7 @@ import re
 
 from cyclopts import App
 
-from vesuv.cli import make_app
+from vesuv.cli.command_line import make_app
 
 _HEAD = """# Commands
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from vesuv.cli import make_app
+from vesuv.cli.command_line import make_app
 
 BASH = shutil.which("bash")
 pytestmark = pytest.mark.skipif(BASH is None, reason="needs bash")

@@ -9,7 +9,8 @@ import yaml
 
 import vesuv
 from tests.cli.conftest import Refused, Run
-from vesuv.cli import main, make_app
+from vesuv.cli import main
+from vesuv.cli.command_line import make_app
 from vesuv.errors import RESUME, InputErrors, Interrupted, command
 
 REPOSITORY = Path(__file__).parents[2]
@@ -28,6 +29,7 @@ def test_help_names_every_verb_and_loads_no_torch() -> None:
     code = (
         "import sys\n"
         "from vesuv.cli import main\n"
+        "assert 'cyclopts' not in sys.modules\n"  # Ctrl-C while it loads is met in `main`
         "try:\n    main(['--help'])\n"
         "except SystemExit:\n    pass\n"
         "assert 'torch' not in sys.modules and 'SimpleITK' not in sys.modules\n"
@@ -36,6 +38,23 @@ def test_help_names_every_verb_and_loads_no_torch() -> None:
 
     verbs = {path.stem for path in (REPOSITORY / "bin").glob("*.py")}
     assert verbs and all(verb in done.stdout for verb in verbs)
+
+
+def test_ctrl_c_while_the_command_line_loads_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class CtrlC:
+        @staticmethod
+        def find_spec(name: str, *_: object) -> None:
+            if name == "vesuv.cli.command_line":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "vesuv.cli.command_line")
+    monkeypatch.setattr(sys, "meta_path", [CtrlC, *sys.meta_path])
+
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 130
 
 
 def test_a_script_in_bin_is_its_verb() -> None:

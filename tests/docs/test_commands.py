@@ -8,7 +8,7 @@ import pytest
 from cyclopts import App, CycloptsError
 
 from tests.docs.pages import Block, blocks, code_spans, page_names
-from vesuv.cli import make_app
+from vesuv.cli.command_line import make_app
 
 SHELL = ("bash", "sh", "console")
 GLOBAL_OPTIONS = {"--help", "--version", "--install-completion"}

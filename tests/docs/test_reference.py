@@ -7,7 +7,7 @@ import pytest
 import vesuv
 from docs.generate.configuration import keys_of, section_meanings
 from docs.generate.pages import NAMES, generated_pages
-from vesuv.cli import make_app
+from vesuv.cli.command_line import make_app
 
 
 @pytest.fixture(scope="module")
