@@ -6,6 +6,9 @@ DEMO := log/demo
 PROCESSES := --numprocesses auto --maxprocesses 8 --dist worksteal
 PYTEST := OMP_WAIT_POLICY=passive $(BIN)/pytest $(PROCESSES)
 
+# Tests and demo start many processes, which need not compile the modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo test test-slow coverage check format docs gallery package clean
 
 setup: $(VENV)/installed
