@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from vesuv.config.postprocess import read_chain
 from vesuv.inference.postprocess import STEPS, apply_chain
@@ -74,3 +75,20 @@ def test_every_step_takes_thin_and_empty_volumes_as_they_are(step, shape) -> Non
     assert found.dtype == np.bool_
     assert np.array_equal(mask, before)
     assert not apply_chain(np.zeros(shape, bool), chain(step)).any()
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_slice_is_filled_and_closed_as_an_image(axis: int) -> None:
+    image = np.zeros((9, 12), bool)
+    image[1:8, 1:11] = True
+    image[3, 3] = image[5:7, 6] = False
+    image[4, 9:] = False
+    mask = np.expand_dims(image, axis)
+
+    filled = apply_chain(mask, chain({"name": "fill_cavities"}))
+    closed = apply_chain(mask, chain({"name": "closing", "radius": [2, 2, 2]}))
+
+    assert np.array_equal(filled, np.expand_dims(ndimage.binary_fill_holes(image), axis))
+    disk = np.hypot(*np.ogrid[-2:3, -2:3]) <= 2
+    expected = ndimage.binary_closing(np.pad(image, 2), disk)[2:-2, 2:-2]
+    assert np.array_equal(closed, np.expand_dims(expected, axis))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -76,13 +76,16 @@ class KeepLargest(Step):
 
 
 class FillCavities(Step):
-    """Fill enclosed background: no path of shared faces leads to the border of the volume."""
+    """Fill enclosed background: no path of shared faces leads to the border of the volume.
+
+    In a volume of one slice: to the border of the slice.
+    """
 
     is_global: ClassVar[bool] = True
     name: Literal["fill_cavities"] = "fill_cavities"
 
     def __call__(self, volume: Mask, _spacing: Spacing) -> Mask:
-        return fill_cavities(volume)
+        return fill_cavities(volume, in_plane=True)
 
 
 def remove_small(mask: Mask, voxels: int, connectivity: Connectivity = 26) -> Mask:
@@ -101,15 +104,31 @@ def keep_largest(mask: Mask, num: int = 1, connectivity: Connectivity = 26) -> M
     return is_largest[labels]
 
 
-def fill_cavities(mask: Mask) -> Mask:
-    """Fill background from which no path of shared faces leads to the border of the volume."""
+def fill_cavities(mask: Mask, *, in_plane: bool = False) -> Mask:
+    """Fill background from which no path of shared faces leads to the border of the volume.
+
+    Args:
+        mask: (z, y, x).
+        in_plane: See `border_axes`.
+    """
     labels, num = label_components(~mask, 6)
     reaches_border = np.zeros(num + 1, bool)
-    for axis in range(mask.ndim):
+    for axis in border_axes(mask.shape, in_plane):
         for end in (0, -1):
             reaches_border[np.take(labels, end, axis=axis)] = True
     reaches_border[0] = False
     return ~reaches_border[labels]
+
+
+def border_axes(shape: Sequence[int], in_plane: bool) -> Sequence[int]:
+    """Return the axes whose ends are the border of a volume.
+
+    Args:
+        shape: (z, y, x).
+        in_plane: Leave out axes of one voxel, so that a slice has the border of an image.
+    """
+    axes = [axis for axis, length in enumerate(shape) if length > 1]
+    return axes if in_plane and axes else range(3)
 
 
 def component_sizes(labels: ComponentLabels, num: int) -> NDArray[np.int64]:

@@ -1,8 +1,8 @@
 """Opening and closing with balls and ellipsoids, by shifted copies of whole lines.
 
 Opening clips the ball to the volume, so that it does not shorten a sheet at the border. Closing
-takes voxels outside the volume as background, so that a sheet near the border does not grow to it.
-Both are idempotent.
+takes voxels outside the volume as background, so that a sheet near the border does not grow to it;
+a volume of one slice is closed in its plane. Both are idempotent.
 """
 
 from __future__ import annotations
@@ -95,8 +95,9 @@ def opening(mask: Mask, radii: HalfAxes = (1, 1, 1)) -> Mask:
 
 
 def closing(mask: Mask, radii: HalfAxes = (1, 1, 1)) -> Mask:
-    """Fill the background that no ellipsoid outside the mask covers."""
-    edges = [int(radius) for radius in radii]
+    """Fill the background that no ellipsoid outside the mask covers; of one slice in its plane."""
+    z, y, x = (radius if n > 1 else 0 for radius, n in zip(radii, mask.shape, strict=True))
+    radii, edges = (z, y, x), [int(z), int(y), int(x)]
     padded = np.pad(mask, [(edge, edge) for edge in edges])
     inside = tuple(slice(edge, edge + n) for edge, n in zip(edges, mask.shape, strict=True))
     return erode(dilate(padded, radii), radii)[inside]

@@ -18,6 +18,7 @@ from vesuv.inference.postprocess.components import (
     FillCavities,
     KeepLargest,
     RemoveSmall,
+    border_axes,
     component_sizes,
 )
 from vesuv.inference.postprocess.cuts import Hysteresis, threshold
@@ -137,16 +138,18 @@ class OutsideRule(ComponentRule):
     merges: ClassVar[tuple[np.ufunc, ...]] = (np.logical_or,)
     is_inverted: ClassVar[bool] = True
     connectivity: Connectivity = 6
+    in_plane: bool = False
+    """See `border_axes`."""
 
     def foreground(self, volume: Array) -> Mask:
         return ~volume
 
     def measure(self, part: LabelledBlock) -> tuple[Column, ...]:
         reaches_border = np.zeros(part.num + 1, bool)
-        for axis, length in enumerate(part.volume_shape):
+        for axis in border_axes(part.volume_shape, self.in_plane):
             if part.block.start[axis] == 0:
                 reaches_border[part.labels.take(0, axis=axis)] = True
-            if part.block.stop[axis] == length:
+            if part.block.stop[axis] == part.volume_shape[axis]:
                 reaches_border[part.labels.take(-1, axis=axis)] = True
         return (reaches_border,)
 
@@ -164,7 +167,7 @@ def component_rule(step: Step, spacing: Spacing) -> ComponentRule | None:
         case Hysteresis():
             return HighRule(step.low, step.high)
         case FillCavities():
-            return OutsideRule()
+            return OutsideRule(in_plane=True)
     return None
 
 
