@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 from tests.cli.conftest import Refused, Run
+from vesuv.cli.prepare import open_or_prepare
+from vesuv.config import load_config
 from vesuv.runs.folder import RunFolder
 
 NAMES = ("Fall 1", "Fäll_2", "c3", "004")
@@ -147,9 +149,12 @@ def test_drawn_folds_beside_a_file_of_folds_are_said(
     file = tmp_path / "raw" / "Dataset004_Brain" / "splits_final.json"
     file.write_text(json.dumps([{"train": ["c3", "004"], "val": ["Fall 1", "Fäll_2"]}]))
 
-    run("prepare", "--config", config)
-
-    assert f"was drawn, {file} is not used; delete the first one" in capsys.readouterr().out
+    sentence = f"was drawn, {file} is not used; delete the first one"
+    for words in (("prepare",), ("train", "--fold", 0, "--dry-run")):
+        run(*words, "--config", config)
+        assert sentence in capsys.readouterr().out, words
+    open_or_prepare(load_config(config))  # as `train` opens the store
+    assert sentence in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("dry", [(), ("--dry-run",)])

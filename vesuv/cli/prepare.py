@@ -77,9 +77,9 @@ def _prepare(config: Config, *, overwrite: bool = False, table: bool = True) -> 
             progress=progress,
             notes=lambda note: out.print(note),
         )
-    fold_lines = _fold_lines(store, config)
+    lines = fold_lines(store, config)
     show_summary(store, config, out, table=table)
-    for line in fold_lines:
+    for line in lines:
         out.print(line)
     _warn_of_large_patch(store, config, out)
     seconds = time.monotonic() - start
@@ -88,7 +88,7 @@ def _prepare(config: Config, *, overwrite: bool = False, table: bool = True) -> 
 
 
 def open_or_prepare(config: Config) -> Store:
-    """Open an existing store; otherwise prepare it and print its label values.
+    """Open an existing store, or prepare it and print its label values; name a file of folds.
 
     Raises:
         InputErrors: The store is of other settings or data, or cannot be prepared.
@@ -96,6 +96,8 @@ def open_or_prepare(config: Config) -> Store:
     if not is_prepared(config):
         return _prepare(config, table=False)
     store = open_matching_store(config, lambda note: console().print(note))
+    for line in fold_lines(store, config):
+        console().print(line)
     _warn_of_large_patch(store, config, console())
     return store
 
@@ -130,8 +132,8 @@ def _warn_of_constant_images(store: Store, out: Console) -> None:
         )
 
 
-def _fold_lines(store: Store, config: Config) -> list[str]:
-    """Return where the folds are from, where that is a file."""
+def fold_lines(store: Store, config: Config) -> list[str]:
+    """Return where the folds are from, where that is a file, or a file is not used."""
     file = splits_file(config.data)
     folds = load_folds(store, config.data.folds, file)
     if folds.file is None:

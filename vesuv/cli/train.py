@@ -19,7 +19,7 @@ from rich.console import Console
 
 from vesuv.cli.console import console
 from vesuv.cli.options import Changes, ConfigFile, DryRun, Switch, several
-from vesuv.cli.prepare import open_or_prepare
+from vesuv.cli.prepare import fold_lines, open_or_prepare
 from vesuv.cli.progress import epoch_progress, line_printer
 from vesuv.cli.tables import difference_lines
 from vesuv.config import Config, load_config
@@ -246,6 +246,8 @@ def _print_plan(settings: Config, folds: Sequence[FoldName], runs: Sequence[RunF
     check_fold_numbers(settings, folds, store)
     if store is not None:
         out.print(f"would read: {store.path}, {len(store.cases)} cases")
+        for line in fold_lines(store, settings):
+            out.print(line)
     else:
         cases = find_cases(settings.data)
         out.print(f"would read: {settings.data.root}, {len(cases)} cases")
