@@ -23,11 +23,7 @@ from vesuv.cli.prepare import fold_lines, open_or_prepare
 from vesuv.cli.progress import epoch_progress, line_printer
 from vesuv.cli.tables import difference_lines
 from vesuv.config import Config, load_config
-from vesuv.config.differences import (
-    base_differences,
-    config_differences,
-    default_differences,
-)
+from vesuv.config.differences import base_differences, config_differences, default_differences
 from vesuv.config.idle import idle_settings
 from vesuv.config.shipped import config_path
 from vesuv.data.builder import is_prepared, open_matching_store
@@ -49,11 +45,7 @@ from vesuv.training.run_length import (
     minutes_changes,
 )
 from vesuv.training.run_start import check_folder
-from vesuv.training.train import (
-    check_apart,
-    default_folder,
-    train_fold,
-)
+from vesuv.training.train import check_apart, default_folder, train_fold
 from vesuv.training.trainer import Trainer
 
 _RECENT = 5
