@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -220,11 +221,31 @@ def test_channels_of_one_slice_are_no_slices(tmp_path: Path) -> None:
     assert np.array_equal(read(tmp_path / "a.tif").array, image[:, np.newaxis])
 
 
-def test_an_image_with_transparency_is_refused(tmp_path: Path) -> None:
-    image = np.zeros((30, 20, 4), np.uint8)
-    tifffile.imwrite(tmp_path / "a.tif", image, photometric="rgb", extrasamples=["unassalpha"])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"photometric": "rgb", "extrasamples": ["unassalpha"]},
+            "an image has no alpha channel, found one; save",
+        ),
+        (
+            {"photometric": "palette", "colormap": np.zeros((3, 256), np.uint16)},
+            "its pixels are entries of a palette",
+        ),
+        ({"photometric": "miniswhite"}, "its header tells viewers to show 0 as white"),
+        (
+            {"extratags": [(274, 3, 1, 6, True)]},
+            r"its header tells viewers to turn it \(EXIF orientation 6\)",
+        ),
+    ],
+)
+def test_an_image_whose_values_viewers_change_is_refused(
+    tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    image = np.zeros((30, 20, 4) if "extrasamples" in options else (30, 20), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", image, **options)
 
-    with pytest.raises(InputError, match=r"a\.tif: an image has no alpha channel, found one; save"):
+    with pytest.raises(InputError, match=rf"a\.tif: {message}"):
         read(tmp_path / "a.tif")
 
 

@@ -83,6 +83,14 @@ def test_tiff(tmp_path: Path, compression: str | None, options) -> None:
         check(tmp_path / "a.tif")
 
 
+def test_a_tiff_of_tiles_across_slices_is_refused(tmp_path: Path) -> None:
+    image = np.zeros((20, 20, 20), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", image, tile=(16, 16, 16), volumetric=True)
+
+    with pytest.raises(InputError, match="one page for each slice, found 1 for 20 slices"):
+        open_lazy(tmp_path / "a.tif")
+
+
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_zarr_arrays(tmp_path: Path, zarr_format) -> None:
     options = {"shards": (8, 8, 8)} if zarr_format == 3 else {}

@@ -30,8 +30,12 @@ _GREY, _RGB, _PALETTE = 0, 2, 3
 """Colour types of PNG; the others have an alpha channel."""
 _DEFLATE_RATIO = 1032
 """No byte of a PNG's compressed pixels stands for more bytes than this."""
-_ORIENTATION = 0x0112
-"""EXIF tag: how viewers turn the image; 1: not at all."""
+ORIENTATION = 0x0112
+"""Tag of EXIF and TIFF: how viewers turn the image; 1: not at all."""
+OF_A_PALETTE = (
+    "its pixels are entries of a palette, which are no intensities; save it as grey or RGB, "
+    "a label with its class values as grey"
+)
 
 
 def read_png(path: Path) -> Volume:
@@ -54,6 +58,19 @@ def read_jpeg(path: Path) -> Volume:
             raise FormatError(f"a JPEG is grey or RGB, found {image.mode}; save it as RGB")
         check_claimed_size((image.height, image.width, len(image.mode)), 1)
         return _volume(image)
+
+
+def refuse_turned(orientation: int) -> None:
+    """Refuse an image that viewers turn.
+
+    Raises:
+        FormatError: Names the orientation of the header.
+    """
+    if orientation != 1:
+        raise FormatError(
+            f"its header tells viewers to turn it (EXIF orientation {orientation}), a label may be "
+            "drawn either way; save it upright without the tag"
+        )
 
 
 def write_png(path: Path, array: Array, like: Volume | None) -> None:  # noqa: ARG001 - no geometry
@@ -85,10 +102,7 @@ def _check_png_header(file: io.BufferedReader, size: int) -> None:
         raise FormatError("truncated, damaged or no PNG; copy it again")
     _, _, width, height, bits, colour = _PNG_HEADER.unpack(start)
     if colour == _PALETTE:
-        raise FormatError(
-            "its pixels are entries of a palette, which are no intensities; save it as grey or "
-            "RGB, a label with its class values as grey"
-        )
+        raise FormatError(OF_A_PALETTE)
     if colour not in (_GREY, _RGB):
         raise FormatError("an image has no alpha channel, found one; save it without transparency")
     if bits not in (1, 8, 16) or (colour == _RGB and bits != 8):
@@ -102,12 +116,7 @@ def _check_png_header(file: io.BufferedReader, size: int) -> None:
 
 
 def _volume(image: Any) -> Volume:
-    orientation = image.getexif().get(_ORIENTATION, 1)
-    if orientation != 1:
-        raise FormatError(
-            f"its header tells viewers to turn it (EXIF orientation {orientation}), a label may be "
-            "drawn either way; save it upright without the tag"
-        )
+    refuse_turned(image.getexif().get(ORIENTATION, 1))
     pixels = np.asarray(image)
     if image.mode == "1":  # Pillow's true is 255
         pixels = (np.asarray(image.convert("L")) > 0).astype(np.uint8)

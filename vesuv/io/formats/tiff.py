@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from vesuv.files import open_regular
+from vesuv.io.formats.image_2d import OF_A_PALETTE, ORIENTATION, refuse_turned
 from vesuv.io.formats.tiff_checks import (
     SingleFile,
     collected_faults,
@@ -37,6 +38,8 @@ from vesuv.types import Array, Spacing
 _CHANNEL_AXES = "CS"
 _ALPHA = (1, 2)
 """Values of the tag ExtraSamples for a channel of transparency."""
+_WHITE_IS_ZERO, _PALETTE = 0, 3
+"""Values of the tag PhotometricInterpretation."""
 _IMAGEJ_TYPES = (np.uint8, np.uint16, np.float32)
 _IMAGEJ_KEYS = ("spacing", "unit", "yunit", "zunit")
 _OME_DEFAULT_UNIT = "µm"
@@ -74,7 +77,7 @@ def read(path: Path) -> Volume:
         refuse_faults(faults)
         series = checked_series(tif, path)
         check_claimed_size(series.shape, series.dtype.itemsize if series.dtype else 1)
-        _refuse_alpha(tif, series)
+        _refuse_other_looks(tif, series)
         array = series.asarray()
         refuse_faults(faults)
         return header_of(tif, _reorder(array, series.axes))
@@ -208,11 +211,22 @@ def is_image_2d(axes: str) -> bool:
     return len(axes) == 2 or (len(axes) == 3 and any(code in _CHANNEL_AXES for code in axes))
 
 
-def _refuse_alpha(tif: Any, series: Any) -> None:
-    """Refuse a two-dimensional image with transparency."""
-    samples = tif.pages[0].extrasamples
-    if is_image_2d(series.axes) and any(sample in _ALPHA for sample in samples):
+def _refuse_other_looks(tif: Any, series: Any) -> None:
+    """Refuse a two-dimensional image whose values are not what viewers show."""
+    if not is_image_2d(series.axes):
+        return  # of stacks the values count: ImageJ saves colour tables and inverted ones with them
+    page = tif.pages[0]
+    if any(sample in _ALPHA for sample in page.extrasamples):
         raise FormatError("an image has no alpha channel, found one; save it without transparency")
+    if page.photometric == _PALETTE:
+        raise FormatError(OF_A_PALETTE)
+    if page.photometric == _WHITE_IS_ZERO:
+        raise FormatError(
+            "its header tells viewers to show 0 as white (PhotometricInterpretation 0), and "
+            "programs differ in the values they read; save it with 0 as black"
+        )
+    tag = page.tags.get(ORIENTATION)
+    refuse_turned(1 if tag is None else int(tag.value))
 
 
 def _spacing(tif: Any, geometry: TiffGeometry) -> tuple[Spacing, str | None]:

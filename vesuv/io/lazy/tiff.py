@@ -55,6 +55,11 @@ def open_tiff(path: Path) -> LazyVolume:
         if series.dataoffset is not None:
             order = dtype.newbyteorder(tif.byteorder)
             voxels = RawVoxels(path, int(series.dataoffset), stored, order, channels_first)
+        elif len(series.pages) != first * second:
+            raise FormatError(
+                f"is read in parts only with one page for each slice, found {len(series.pages)} "
+                f"for {first * second} slices; save it without tiles of several slices"
+            )
         else:
             voxels = PageVoxels(path, stored, dtype, channels_first)
     return LazyVolume(voxels, header)
