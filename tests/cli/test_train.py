@@ -47,6 +47,21 @@ def test_a_dry_run_refuses_what_training_would_refuse(mine: Path, refused: Refus
     assert list(mine.parent.iterdir()) == [mine]
 
 
+def test_every_fold_that_goes_on_is_compared_before_the_first_one_trains(
+    mine: Path, refused: Refused
+) -> None:
+    for fold, size in enumerate((2, 4)):
+        config = load_config(mine, [f"sampling.batch_size={size}"])
+        RunFolder(Path(f"log/tiny/fold_{fold}")).create(
+            config, {"fold": fold, "data_fingerprint": "x"}
+        )
+
+    words = ("train", "--config", mine, "--fold", 0, 1, "--set", "data.store=store")
+    error = refused(*words, "--resume", "--dry-run")
+
+    assert error.startswith("error: log/tiny/fold_1/config.yaml: a resumed run keeps")
+
+
 @pytest.mark.parametrize("switch", [("--dry-run",), ()])
 def test_a_fold_that_is_not_there_is_refused_before_anything_is_prepared(
     mine: Path, refused: Refused, switch: tuple[str, ...]

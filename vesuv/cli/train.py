@@ -98,7 +98,7 @@ def train(
                 check_folder(run, resume=resume, overwrite=overwrite)
         if resume:
             settings = resumed_config(runs[0], config, changes)
-            check_same_settings(settings, folds[0], runs[0])
+            check_same_settings(settings, zip(folds, runs, strict=True))
         machine = for_training(resolve(settings.runtime, group), settings)
         torch.set_num_threads(machine.threads)
         store = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +63,21 @@ def _is_changed(key: str, changes: Sequence[str]) -> bool:
     return any(change.startswith((f"{key}=", "data=")) for change in changes)
 
 
-def check_same_settings(config: Config, fold: FoldName, run: RunFolder) -> None:
+def check_same_settings(config: Config, runs: Iterable[tuple[FoldName, RunFolder]]) -> None:
     """Refuse to go on with other settings or another fold; the data are not looked at.
+
+    It is for a dry run, and before any fold trains; `check_same_run` compares again with the data.
+
+    Args:
+        config: The whole configuration.
+        runs: Each fold to train, and its folder.
 
     Raises:
         InputError: Names what differs, with both values.
     """
-    facts = run.facts
-    check_unchanged(run, _other_settings(config, run), fold, facts.data_fingerprint, run.path)
+    for fold, run in runs:
+        fingerprint = run.facts.data_fingerprint
+        check_unchanged(run, _other_settings(config, run), fold, fingerprint, run.path)
 
 
 def check_same_run(config: Config, data: TrainingData, fold: FoldName, run: RunFolder) -> None:
