@@ -52,9 +52,8 @@ def test_every_fold_that_goes_on_is_compared_before_the_first_one_trains(
 ) -> None:
     for fold, size in enumerate((2, 4)):
         config = load_config(mine, [f"sampling.batch_size={size}"])
-        RunFolder(Path(f"log/tiny/fold_{fold}")).create(
-            config, {"fold": fold, "data_fingerprint": "x"}
-        )
+        facts = {"fold": fold, "data_fingerprint": "x", "validation_cases": []}
+        RunFolder(Path(f"log/tiny/fold_{fold}")).create(config, facts)
 
     words = ("train", "--config", mine, "--fold", 0, 1, "--set", "data.store=store")
     error = refused(*words, "--resume", "--dry-run")
