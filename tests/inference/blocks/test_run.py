@@ -29,6 +29,7 @@ from vesuv.config.postprocess import Chain
 from vesuv.errors import InputError
 from vesuv.inference.blocks.journal import Journal
 from vesuv.inference.blocks.plan import BlockPlan, Part
+from vesuv.inference.blocks.run import BlockPrediction
 from vesuv.inference.levels import quantise
 from vesuv.inference.masks import MaskSettings
 from vesuv.inference.postprocess.components import RemoveSmall
@@ -268,6 +269,33 @@ def test_another_prediction_is_not_continued(volume: Path, tmp_path: Path) -> No
     assert np.array_equal(read(output).array, predictor(network()).segment(np.load(volume)))
 
 
+def test_parts_that_start_together_with_other_settings_are_refused(
+    volume: Path, tmp_path: Path
+) -> None:
+    networks, output = predictor(network()), tmp_path / "p.zarr"
+    late = block_prediction(networks, volume, output, block_size=32, part=Part(2, 2))
+    job = late.check()  # nothing is there yet
+    Journal.of(output).start(block_prediction(networks, volume, output).check())
+
+    with pytest.raises(InputError, match=r"predicted with blocks.size 16, now 32"):
+        late._start(Journal.of(output), job)
+
+
+def test_a_run_that_is_stopped_while_it_compiles_has_begun_nothing(
+    volume: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prediction = block_prediction(predictor(network()), volume, tmp_path / "p.zarr")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(BlockPrediction, "_choose_compile", stop)
+
+    with pytest.raises(KeyboardInterrupt):
+        prediction.run()
+    prediction.check()
+
+
 def test_a_store_that_was_replaced_under_its_name_is_not_continued(tmp_path: Path) -> None:
     store, output, networks = tmp_path / "a.zarr", tmp_path / "p.zarr", predictor(network())
     image = smooth_image((12, 12, 12))
@@ -332,9 +360,9 @@ def test_a_volume_that_becomes_unreadable_midway_is_a_sentence(tmp_path: Path) -
     block_prediction(networks, tmp_path / "a.npy", output, part=Part(1, 12)).run()
     prediction = block_prediction(networks, tmp_path / "a.npy", output)
     assert prediction.input.volume.shape == (40, 20, 20)  # opened
-    prediction.check()
+    job = prediction.check()
     content = (tmp_path / "a.npy").read_bytes()
-    work = prediction._work(prediction._start(Journal.of(output), {}))
+    work = prediction._work(prediction._start(Journal.of(output), job))
     (tmp_path / "a.npy").write_bytes(content[: len(content) // 2])
 
     with pytest.raises(InputError, match=r"voxels of block .* cannot be read .*it goes on"):

@@ -144,14 +144,19 @@ class BlockPrediction:
         return self.input.shifts(statistics)
 
     def _start(self, journal: Journal, job: dict[str, Any]) -> ImageStatistics:
-        """Return the statistics of an earlier call, or measure them and create the output."""
-        if journal.exists:
+        """Return the statistics of an earlier call, or measure them and create the output.
+
+        Raises:
+            InputError: The earlier call is another prediction, or the volume has faults.
+        """
+        if journal.exists:  # perhaps since `check`, by another part
+            check_target(self.output, self.source, job, overwrite=False)
             return ImageStatistics.from_json(journal.job()["statistics"])
         with self.show_progress(f"{self.source.id}, intensities", "parts") as progress:
             statistics = self.input.measure(job["blocks"]["statistics"], progress)
         work = self._work(statistics)
-        work.output.create({MASK_LEVEL, *work.arrays})
         choice = self._choose_compile(work)
+        work.output.create({MASK_LEVEL, *work.arrays})
         journal.start({**job, "statistics": statistics.to_json(), "compile": asdict(choice)})
         return statistics
 
