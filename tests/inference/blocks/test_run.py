@@ -372,6 +372,20 @@ def test_a_volume_that_becomes_unreadable_midway_is_a_sentence(tmp_path: Path) -
     assert Journal.of(output).is_finished
 
 
+def test_a_damaged_chunk_is_a_sentence_whatever_its_codec_raises(tmp_path: Path) -> None:
+    image, codec = smooth_image((12, 12, 12)), zarr.codecs.ZstdCodec()
+    zarr.create_array(str(tmp_path / "a.zarr"), data=image, chunks=(6, 6, 6), compressors=codec)
+    prediction = block_prediction(predictor(network()), tmp_path / "a.zarr", tmp_path / "p.zarr")
+    work = prediction._work(prediction.input.measure("full"))
+    chunk = tmp_path / "a.zarr/c/0/0/1"
+    chunk.write_bytes(chunk.read_bytes()[:20])
+
+    with pytest.raises(InputError, match=r"a\.zarr: its voxels cannot be read \(Zstd .*copy it"):
+        prediction.input.measure("full")
+    with pytest.raises(InputError, match=r"block 0\.0\.0 cannot be read \(Zstd .*it goes on$"):
+        work.read(prediction.plan.blocks[0])
+
+
 def test_plans_are_checked() -> None:
     assert BlockPlan.of((9, 9, 9), 512) == BlockPlan((9, 9, 9), 512, 256, 64)
     assert BlockPlan.of((9, 9, 9), 96) == BlockPlan((9, 9, 9), 96, 96, 48)

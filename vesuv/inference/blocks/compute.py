@@ -20,7 +20,7 @@ from vesuv.inference.image import to_native_byte_order
 from vesuv.inference.networks import TrainedNetwork
 from vesuv.inference.predictor import Predictor
 from vesuv.inference.views import ViewMean, enumerate_views
-from vesuv.io.lazy import Voxels
+from vesuv.io.lazy.volume import Voxels, read_voxels
 from vesuv.types import Array, Region, Shape, Spacing
 
 
@@ -183,9 +183,10 @@ def read_working(
         region: Region of `grids.working`.
 
     Raises:
+        FormatError: The file is damaged, or its disk or server fails.
         InputError: The file holds integers beyond the range of 4 bytes.
     """
-    image = to_storable_part(voxels.read(grids.to_working.source_region(region)))
+    image = to_storable_part(read_voxels(voxels, grids.to_working.source_region(region)))
     return grids.to_working.apply_to_image(image, region, list(limits))
 
 

@@ -18,7 +18,7 @@ from vesuv.inference.blocks.statistics import (
     num_voxels,
     tiles,
 )
-from vesuv.io.lazy import Voxels
+from vesuv.io.lazy.volume import Voxels, read_voxels
 from vesuv.types import Progress, no_progress
 
 _Limits = tuple[tuple[float, float], ...]
@@ -44,6 +44,7 @@ def measure_image(
         progress: Called with the numbers of finished and of all tiles.
 
     Raises:
+        FormatError: The file is damaged, or its disk or server fails.
         InputError: The image holds NaN or infinite values.
     """
     regions = tiles(grids.working, coverage)
@@ -63,7 +64,9 @@ def _limits(voxels: Voxels, grids: Grids, coverage: Pass) -> _Limits:
         return (_limits_of_type(storable_part_type(voxels.dtype)),) * num_channels
     moments = [ChannelMoments() for _ in range(num_channels)]
     for region in tiles(grids.native, coverage):
-        for channel, one in zip(to_storable_part(voxels.read(region)), moments, strict=True):
+        for channel, one in zip(
+            to_storable_part(read_voxels(voxels, region)), moments, strict=True
+        ):
             one.add(channel)
     return tuple((low, high) for _, _, low, high in (one.result() for one in moments))
 

@@ -13,6 +13,7 @@ from vesuv.inference.blocks.statistics import ImageStatistics, Pass
 from vesuv.inference.domain_shift import DomainShift, InputGrid
 from vesuv.inference.image import check_spacing
 from vesuv.inference.predictor import Predictor
+from vesuv.io.formats.volume import FormatError
 from vesuv.io.lazy import LazyVolume
 from vesuv.types import Progress, Spacing, no_progress
 
@@ -68,12 +69,17 @@ class BlockInput:
         """Measure the intensities.
 
         Raises:
-            InputError: The volume holds NaN or infinite values.
+            InputError: The volume is damaged, or holds NaN or infinite values.
         """
+        name = self.source.files[0]
         try:
             return measure_image(self.volume.voxels, self.grids, coverage, progress)
         except InputError as fault:
-            raise InputError(f"{self.source.files[0]}: {fault}") from None
+            raise InputError(f"{name}: {fault}") from None
+        except FormatError as fault:
+            raise InputError(
+                f"{name}: its voxels cannot be read ({fault}); copy it again"
+            ) from None
 
     def shifts(self, statistics: ImageStatistics) -> list[DomainShift]:
         """Return how the volume differs from those of training."""

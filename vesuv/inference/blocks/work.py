@@ -185,9 +185,9 @@ def read_block(
         return computer.read(voxels, block.region)
     except InputError as fault:
         raise InputError(f"{name}: {fault}") from None
-    except (FormatError, OSError, ValueError) as fault:
+    except FormatError as fault:
         raise InputError(
-            f"{name}: voxels of block {block_name(block)} cannot be read ({fault!s:.200}); {remedy}"
+            f"{name}: voxels of block {block_name(block)} cannot be read ({fault}); {remedy}"
         ) from None
 
 

@@ -101,18 +101,32 @@ def read_region(voxels: Voxels, region: Region, name: str) -> Array:
         InputError: The file is damaged, or its disk or server fails.
     """
     try:
-        return voxels.read(region)
+        return read_voxels(voxels, region)
     except InputError as fault:
         raise InputError(str(fault) if name in str(fault) else f"{name}: {fault}") from None
-    except MemoryError:
-        raise
-    except Exception as fault:  # each library raises its own exceptions for a damaged file
-        reason = " ".join(str(fault).split()) or type(fault).__name__
+    except FormatError as fault:
         start = [part.start for part in region]
-        advice = "" if isinstance(fault, FormatError) else "; copy it again"
+        advice = "" if fault.__cause__ is None else "; copy it again"
         raise InputError(
-            f"{name}: its voxels from {start} on cannot be read ({reason:.200}){advice}"
+            f"{name}: its voxels from {start} on cannot be read ({fault}){advice}"
         ) from None
+
+
+def read_voxels(voxels: Voxels, region: Region) -> Array:
+    """Read the voxels (c, z, y, x) of a region.
+
+    Raises:
+        FormatError: The file is damaged, or its disk or server fails; each library raises its own
+            exceptions for that.
+        InputError: As the format raises it, with a sentence of its own.
+    """
+    try:
+        return voxels.read(region)
+    except (FormatError, InputError, MemoryError):
+        raise
+    except Exception as fault:
+        reason = " ".join(str(fault).split()) or type(fault).__name__
+        raise FormatError(f"{reason:.200}") from fault
 
 
 def empty_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
