@@ -17,6 +17,7 @@ from vesuv.inference.predictor import Predictor
 from vesuv.inference.suggestion.files import FileSuggestion, ScoredVolume
 from vesuv.inference.suggestion.volumes import SourceVolume
 from vesuv.io.formats import write
+from vesuv.io.formats.volume import FormatError
 
 SMALL = {"inference": {"views": "mirror"}, "sampling__patch_size": [8, 8, 8]}
 
@@ -95,7 +96,7 @@ def test_a_volume_that_cannot_be_read_in_blocks_is_a_sentence(
     volume = SourceVolume("a", (tmp_path / "image.npy",))
 
     def fail(*_words: object) -> None:
-        raise OSError("disk fails")
+        raise FormatError("disk fails")
 
     monkeypatch.setattr(BlockPredictor, "read", fail)
     with pytest.raises(
