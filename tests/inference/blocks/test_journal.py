@@ -14,6 +14,15 @@ def test_equal_settings_have_no_difference_whenever_they_were_written() -> None:
     assert first_difference(EARLIER, EARLIER | {"written": "now", "software": {"torch": 2}}) is None
 
 
+def test_reasons_may_differ_and_classes_of_any_name_may_not() -> None:
+    earlier = {"threshold": {"value": {"threads": 0.5, "written": 0.5}, "why": "asked for"}}
+    same = {"threshold": earlier["threshold"] | {"why": "selected"}}
+    other = {"threshold": {"value": {"threads": 0.6, "written": 0.5}, "why": "asked for"}}
+
+    assert first_difference(earlier, same) is None
+    assert first_difference(earlier, other) == "threshold.value.threads 0.5, now 0.6"
+
+
 def test_the_first_setting_that_differs_is_named_with_both_values() -> None:
     now = EARLIER | {"inference": {"views": "mirror", "overlap": 0.5}, "threshold": 0.5}
 

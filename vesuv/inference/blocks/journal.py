@@ -21,10 +21,10 @@ from vesuv.io.tables import read_json, read_json_or_none, write_json
 from vesuv.types import Say
 
 FOLDER = ".vesuv"
-_IGNORED_KEYS = {"software", "why", "written", "threads"}
-"""Keys in which a run that goes on may differ."""
-_NEW_KEYS = {"voxels"}
-"""Keys that the journals of former versions lack."""
+_IGNORED_KEYS = {"software", "threshold.why", "postprocess.why", "written", "threads"}
+"""Dotted keys in which a run that goes on may differ; a class may have such a name too."""
+_NEW_KEYS = {"input.voxels"}
+"""Dotted keys that the journals of former versions lack."""
 
 
 @dataclass(frozen=True)
@@ -130,9 +130,9 @@ def first_difference(earlier: Any, now: Any, key: str = "") -> str | None:
     """Return the first setting that differs, in words; None where all are equal."""
     if isinstance(earlier, dict) and isinstance(now, dict):
         for name in {**earlier, **now}:
-            if name in _IGNORED_KEYS or (name in _NEW_KEYS and name not in earlier):
-                continue
             inner = f"{key}.{name}" if key else name
+            if inner in _IGNORED_KEYS or (inner in _NEW_KEYS and name not in earlier):
+                continue
             difference = first_difference(earlier.get(name), now.get(name), inner)
             if difference is not None:
                 return difference
