@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from tests.diagnosis.conftest import MakeEvidence, MakeScore
+from tests.diagnosis.findings.test_lopsided_precision_recall import columns
 from vesuv.diagnosis.findings.label_noise_ceiling import find
 from vesuv.runs.observation import ErrorCounts, Histogram
 
@@ -55,6 +56,16 @@ def test_a_run_that_still_learns_is_no_finding(
     make: MakeEvidence, lines: Callable[..., Any]
 ) -> None:
     assert find(make(observations=lines(800, 40, 0.5, 0.6, 0.65, 0.70))) is None
+
+
+def test_a_mask_that_is_too_thick_is_no_ceiling(
+    make: MakeEvidence, lines: Callable[..., Any]
+) -> None:
+    rows = columns(precision=0.36, recall=0.73, predicted=0.27, labelled=0.13)
+    seen = lines(800, 40, 0.4, *STILL)
+
+    assert find(make(rows, seen)) is None
+    assert find(make(columns(0.6, 0.6, 0.13, 0.13), seen)) is not None
 
 
 def test_nothing_is_said_without_errors(make: MakeEvidence, lines: Callable[..., Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vesuv.diagnosis.evidence import Evidence
+from vesuv.diagnosis.findings import lopsided_precision_recall
 from vesuv.diagnosis.fit import fit_history
 from vesuv.diagnosis.render import epochs, percent
 from vesuv.runs.records import Finding
@@ -24,7 +25,9 @@ exact labels 0.78 to 0.86 at the end of a run."""
 def find(evidence: Evidence) -> Finding | None:
     """Find a run that no longer improves on training tiles and whose errors lie at the boundary.
 
-    The ceiling is the Dice after correction of every wrong voxel away from the boundary.
+    The ceiling is the Dice after correction of every wrong voxel away from the boundary. Labels
+    that are uncertain are missed as often as they are exceeded: a mask that is too thick or too thin
+    is the matter of `lopsided_precision_recall`.
     """
     history = fit_history(evidence)
     lines = [line for line in evidence.observations if line.errors is not None]
@@ -38,6 +41,8 @@ def find(evidence: Evidence) -> Finding | None:
     ceiling = 2 * errors.right / (2 * errors.right + errors.near)
     has_converged = last.train - earlier.train < MAX_GAIN and abs(last.gap) < MAX_GAP
     if boundary_share < MIN_BOUNDARY_SHARE or ceiling > MAX_CEILING or not has_converged:
+        return None
+    if lopsided_precision_recall.find(evidence) is not None:
         return None
     return Finding(
         name="label_noise_ceiling",
