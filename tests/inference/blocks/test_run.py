@@ -269,6 +269,20 @@ def test_another_prediction_is_not_continued(volume: Path, tmp_path: Path) -> No
     assert np.array_equal(read(output).array, predictor(network()).segment(np.load(volume)))
 
 
+def test_a_file_that_was_replaced_by_one_of_equal_ends_is_not_continued(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, output, networks = tmp_path / "a.npy", tmp_path / "p.zarr", predictor(network())
+    monkeypatch.setattr("vesuv.inference.blocks.source._HEAD_BYTES", 200)
+    image = np.pad(smooth_image((8, 12, 12)), [(2, 2), (0, 0), (0, 0)])  # air at both ends
+    np.save(file, image)
+    Journal.of(output).start(block_prediction(networks, file, output).check())
+    np.save(file, image[::-1])
+
+    with pytest.raises(InputError, match=r"predicted with input.voxels .*--overwrite"):
+        block_prediction(networks, file, output).check()
+
+
 def test_parts_that_start_together_with_other_settings_are_refused(
     volume: Path, tmp_path: Path
 ) -> None:
