@@ -20,6 +20,7 @@ from vesuv.errors import InputError, InputErrors, Interrupted
 from vesuv.inference.load import load
 from vesuv.runs.folder import RunFolder
 from vesuv.runtime.interruption import StopRequest
+from vesuv.selection.held_out import open_held_out
 from vesuv.training.pretraining import (
     find_unlabelled,
     prepare_unlabelled,
@@ -134,8 +135,9 @@ def test_only_the_layers_asked_for_are_loaded(
 
 
 def test_a_pretrained_network_predicts_no_labels(source: RunFolder) -> None:
-    with pytest.raises(InputError, match=r"was pre-trained without labels .*train --pretrained"):
-        load(source.path)
+    for use in (load, lambda path: open_held_out([path])):
+        with pytest.raises(InputError, match=r"pre-trained without labels .*train --pretrained"):
+            use(source.path)
 
 
 def test_every_format_is_prepared_as_the_configuration_says(config: Config, tmp_path: Path) -> None:

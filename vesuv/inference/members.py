@@ -132,11 +132,7 @@ def open_member(
 ) -> Member:
     """Read a checkpoint of a run, with its selection."""
     checkpoint = read_checkpoint(run.existing_checkpoint(name))
-    if checkpoint.config.train.task != "segmentation":
-        raise InputError(
-            f"{run.path}: was pre-trained without labels and predicts none; train from it: "
-            f"{command('train', '--pretrained', run.path)}"
-        )
+    _refuse_pretraining(run, checkpoint.config)
     config, note = predicting_config(run.config_with, selected, changes)
     return Member(run.path, name, checkpoint, config, selected, note, _training_images(run))
 
@@ -182,10 +178,21 @@ def trained_config(run: RunFolder, changes: Sequence[str]) -> Config:
     """Return a run's configuration with changes that a trained run can take.
 
     Raises:
-        InputError: A change of another key, which would need new training.
+        InputError: A change of another key, which would need new training; or the run was
+            pre-trained.
     """
     _check_changes(changes)
-    return run.config_with(changes)
+    config = run.config_with(changes)
+    _refuse_pretraining(run, config)
+    return config
+
+
+def _refuse_pretraining(run: RunFolder, config: Config) -> None:
+    if config.train.task != "segmentation":
+        raise InputError(
+            f"{run.path}: was pre-trained without labels and predicts none; train from it: "
+            f"{command('train', '--pretrained', run.path)}"
+        )
 
 
 def _check_changes(changes: Sequence[str]) -> None:
