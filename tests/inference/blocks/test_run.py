@@ -246,6 +246,19 @@ def test_parts_together_give_the_bytes_of_one_run(volume: Path, tmp_path: Path) 
     assert shard_bytes(tmp_path / "p.zarr") == shard_bytes(tmp_path / "one.zarr")
 
 
+def test_the_part_that_finishes_checks_the_blocks_of_the_others(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", smooth_image((32, 16, 16)))
+    networks, output, lines = predictor(network(patch_size=(16, 16, 16))), tmp_path / "p.zarr", []
+    for number in (1, 2):
+        part = Part(number, 2)
+        block_prediction(networks, tmp_path / "a.npy", output, lines.append, part=part).run()
+        (output / "0/c/0/0/0").unlink(missing_ok=True)  # of part 1
+
+    assert "block 0.0.0: its files have changed since; predicted again" in lines
+    assert lines[-1].startswith("1 of 2 blocks belong to parts that are not finished")
+    assert not Journal.of(output).is_finished
+
+
 def test_a_block_size_does_not_change_the_mask(volume: Path, tmp_path: Path) -> None:
     networks = predictor(network(spacing=(1.5, 1.0, 0.8)))
     for edge in (16, 48):

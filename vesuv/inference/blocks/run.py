@@ -224,7 +224,7 @@ class BlockPrediction:
         with journal.lock(self.say):
             if journal.is_finished:
                 return
-            all_records = journal.records(self.plan.blocks)
+            all_records = self._all_records(work, journal, own)
             if len(all_records) < self.plan.num_blocks:
                 num = self.plan.num_blocks - len(all_records)
                 self.say(
@@ -233,6 +233,18 @@ class BlockPrediction:
                 )
                 return
             self._finish(work, journal, list(all_records.values()))
+
+    def _all_records(
+        self, work: BlockWork, journal: Journal, own: Sequence[Block]
+    ) -> dict[str, BlockRecord]:
+        """Return the records of all blocks; once they are whole, those of other parts are checked."""
+        records = journal.records(self.plan.blocks)
+        if len(own) == len(records) or len(records) < self.plan.num_blocks:
+            return records
+        names = {block_name(block) for block in own}
+        others = [block for block in self.plan.blocks if block_name(block) not in names]
+        checked = checked_records(work, journal, others, self.say)
+        return {name: records[name] for name in records if name in names or name in checked}
 
     def _predict(
         self, work: BlockWork, blocks: Sequence[Block], on_record: OnRecord, on_windows: OnWindows
