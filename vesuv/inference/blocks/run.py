@@ -237,7 +237,7 @@ class BlockPrediction:
     def _all_records(
         self, work: BlockWork, journal: Journal, own: Sequence[Block]
     ) -> dict[str, BlockRecord]:
-        """Return the records of all blocks; once they are whole, those of other parts are checked."""
+        """Return the records of all blocks; where none is missing, those of others are checked."""
         records = journal.records(self.plan.blocks)
         if len(own) == len(records) or len(records) < self.plan.num_blocks:
             return records
