@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.studies.conftest import FakeWorker, written
 from vesuv.config import load_config
@@ -157,6 +158,18 @@ def test_a_study_does_not_go_on_with_other_settings(
         match=r"other settings than the study has now \(model.filters=6 before, model.filters=8",
     ):
         run_study(read_study(written(study_tree, tmp_path)), output, FakeWorker(), resume=True)
+
+
+def test_a_study_does_not_go_on_with_another_base(study_file: Path, tmp_path: Path) -> None:
+    study, output, base = read_study(study_file), tmp_path / "out", tmp_path / "base.yaml"
+    with pytest.raises(Interrupted):
+        run_study(study, output, FakeWorker(stops_at=SECOND))
+    tree = yaml.safe_load(base.read_text())
+    base.write_text(yaml.safe_dump(tree | {"optimizer": {"name": "adamw", "lr": 0.5}}))
+
+    for _ in range(2):  # what was refused changes nothing
+        with pytest.raises(InputError, match=r"arm today .*lr=0.005 before, optimizer.lr=0.5 now"):
+            run_study(read_study(study_file), output, FakeWorker(), resume=True)
 
 
 def test_a_fold_that_the_data_do_not_have_is_refused(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from vesuv.config.differences import flat_values
 from vesuv.curves.config import CurvesConfig
 from vesuv.errors import InputError
 from vesuv.io.lock import hold_lock
 from vesuv.io.places import contains
-from vesuv.io.tables import write_json
+from vesuv.io.tables import read_json_or_none, write_json
 from vesuv.studies.detectors import StudyConfig
 from vesuv.studies.jobs import arm_configs, jobs_in_turn, prepare_data
 from vesuv.studies.processes import Worker
@@ -66,6 +68,8 @@ def _run(
     study: Study, output: Path, configs: dict[str, StudyConfig], worker: Worker, say: Say
 ) -> list[Record]:
     """Time, train and score; return the records in the order of the table."""
+    settings = {arm: flat_values(config) for arm, config in configs.items()}
+    _check_same_settings(output, settings)
     write_json(
         output / FILE,
         {
@@ -73,6 +77,7 @@ def _run(
             "settings": study.settings.model_dump(mode="json"),
             "changes": study.changes,
             "arms": {arm.name: arm.changes for arm in study.arms},
+            "configurations": settings,
         },
     )
     num_steps, faults = num_steps_by_arm(study, output, configs, worker, say)
@@ -115,6 +120,29 @@ def check_output(study: Study, output: Path, *, resume: bool) -> None:
             raise InputError(
                 f"--output: {output} must not hold the raw data {root}; name a folder of its own"
             )
+
+
+def _check_same_settings(output: Path, settings: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse to go on with arms that were trained with another base file than it is now.
+
+    Args:
+        output: Folder of the study.
+        settings: Arm -> dotted key -> value.
+
+    Raises:
+        InputError: Names the first such arm and key.
+    """
+    former = (read_json_or_none(output / FILE) or {}).get("configurations", {})
+    records = map(read_record, sorted(output.glob("*/fold_*.json")))
+    for arm in {record.arm: None for record in records if record and record.is_finished}:
+        now = settings.get(arm, {})
+        for key, value in former.get(arm, {}).items():
+            if now.get(key, value) != value:
+                raise InputError(
+                    f"{output}: arm {arm} was trained with other settings than the study has now "
+                    f"({key}={value} before, {key}={now[key]} now); write elsewhere with "
+                    "--output DIR"
+                )
 
 
 def _untimed(
