@@ -25,9 +25,8 @@ exact labels 0.78 to 0.86 at the end of a run."""
 def find(evidence: Evidence) -> Finding | None:
     """Find a run that no longer improves on training tiles and whose errors lie at the boundary.
 
-    The ceiling is the Dice after correction of every wrong voxel away from the boundary. Labels
-    that are uncertain are missed as often as they are exceeded: a mask that is too thick or too thin
-    is the matter of `lopsided_precision_recall`.
+    The ceiling is the Dice after correction of every wrong voxel away from the boundary. A
+    mask that is too thick or too thin errs there too: `lopsided_precision_recall` names it.
     """
     history = fit_history(evidence)
     lines = [line for line in evidence.observations if line.errors is not None]
