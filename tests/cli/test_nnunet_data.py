@@ -153,8 +153,12 @@ def test_drawn_folds_beside_a_file_of_folds_are_said(
     for words in (("prepare",), ("train", "--fold", 0, "--dry-run")):
         run(*words, "--config", config)
         assert sentence in capsys.readouterr().out, words
-    open_or_prepare(load_config(config))  # as `train` opens the store
+    store = open_or_prepare(load_config(config))  # as `train` opens the store
     assert sentence in capsys.readouterr().out
+
+    (store.path / "folds.yaml").unlink()  # as the sentence advises
+    run("train", "--fold", 0, "--dry-run", "--config", config)
+    assert not (store.path / "folds.yaml").exists()
 
 
 @pytest.mark.parametrize("dry", [(), ("--dry-run",)])

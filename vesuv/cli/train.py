@@ -27,6 +27,7 @@ from vesuv.config.differences import base_differences, config_differences, defau
 from vesuv.config.idle import idle_settings
 from vesuv.config.shipped import config_path
 from vesuv.data.builder import is_prepared, open_matching_store
+from vesuv.data.folds import FILE as FOLDS
 from vesuv.data.layouts import find_cases
 from vesuv.data.store import Store, store_path
 from vesuv.errors import InputError
@@ -238,8 +239,9 @@ def _print_plan(settings: Config, folds: Sequence[FoldName], runs: Sequence[RunF
     check_fold_numbers(settings, folds, store)
     if store is not None:
         out.print(f"would read: {store.path}, {len(store.cases)} cases")
-        for line in fold_lines(store, settings):
-            out.print(line)
+        if (store.path / FOLDS).is_file():  # else they are drawn, or read, when it trains
+            for line in fold_lines(store, settings):
+                out.print(line)
     else:
         cases = find_cases(settings.data)
         out.print(f"would read: {settings.data.root}, {len(cases)} cases")
