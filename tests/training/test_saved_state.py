@@ -144,6 +144,30 @@ def test_expanded_moments_are_refused(saved: TrainState) -> None:
         restore_changed(saved, change)
 
 
+def check_refused(
+    saved: TrainState, keys: tuple[object, ...], value: object, sentence: str
+) -> None:
+    with pytest.raises(
+        InputError, match=rf"last\.pt: its training state is not this run's \(.*{sentence}"
+    ):
+        restore_changed(saved, set_at(*keys, value=value))
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "sentence"),
+    [
+        (("optimizer", "state", 999), {}, r"optimizer\.state\.999 is not known"),
+        (("optimizer", "state", 0), {}, r"optimizer\.state\.0 must have"),
+        (("optimizer", "param_groups"), [], r"optimizer\.param_groups must list"),
+        (("optimizer",), [], r"optimizer must be a mapping, found list"),
+    ],
+)
+def test_an_entry_that_no_such_optimizer_has_is_refused(
+    saved: TrainState, keys: tuple[object, ...], value: object, sentence: str
+) -> None:
+    check_refused(saved, keys, value, sentence)
+
+
 @pytest.mark.parametrize(
     ("keys", "value", "sentence"),
     [
@@ -181,10 +205,6 @@ def test_expanded_moments_are_refused(saved: TrainState) -> None:
         ),
         (("averages", "ema"), [], r"averages\.ema must be a mapping, found list"),
         (("averages",), {}, r"averages\.ema must be a mapping, found NoneType"),
-        (("optimizer", "state", 999), {}, r"optimizer\.state\.999 is not known"),
-        (("optimizer", "state", 0), {}, r"optimizer\.state\.0 must have"),
-        (("optimizer", "param_groups"), [], r"optimizer\.param_groups must list"),
-        (("optimizer",), [], r"optimizer must be a mapping, found list"),
         (("sums",), None, r"sums must be a mapping, found NoneType"),
         (("sums", "loss"), torch.ones(3), r"sums\.loss must be a number of torch\.float32"),
         (("sums", "x"), torch.ones(()), r"sums\.x must be a number"),
@@ -195,10 +215,7 @@ def test_expanded_moments_are_refused(saved: TrainState) -> None:
 def test_an_entry_that_no_run_of_this_length_has_is_refused(
     saved: TrainState, keys: tuple[object, ...], value: object, sentence: str
 ) -> None:
-    with pytest.raises(
-        InputError, match=rf"last\.pt: its training state is not this run's \(.*{sentence}"
-    ):
-        restore_changed(saved, set_at(*keys, value=value))
+    check_refused(saved, keys, value, sentence)
 
 
 @pytest.mark.parametrize(
