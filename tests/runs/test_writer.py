@@ -1,9 +1,11 @@
 import csv
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -126,6 +128,32 @@ def test_a_resumed_run_cuts_the_table_and_the_events_back(tmp_path: Path) -> Non
     ]  # fmt: skip
     lines = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
     assert [line["line"] for line in lines] == ["event 0", "event 1"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "epochs"),
+    [
+        pytest.param(lambda text: text.replace("\n1,", "\nx,"), "0234", id="unreadable row"),
+        pytest.param(lambda text: text.replace("\n1,", "\n3,"), "0234", id="wrong epoch"),
+        pytest.param(lambda text: text.replace("0,0.5\r\n1,0.5\r\n", ""), "234", id="new table"),
+        pytest.param(lambda text: text + "1", "01234", id="truncated row"),
+    ],
+)
+def test_a_resumed_run_keeps_the_rows_behind_a_damaged_one(
+    tmp_path: Path, damage: Callable[[str], str], epochs: str
+) -> None:
+    first = writer(tmp_path)
+    for epoch in range(4):
+        first.metrics(epoch, {"lr": 0.5})
+    first.close()
+    table = tmp_path / "metrics.csv"
+    table.write_text(damage(table.read_bytes().decode()), newline="")
+
+    second = writer(tmp_path, (4, 0))
+    second.metrics(4, {"lr": 0.5})
+    second.close()
+
+    assert [(row["epoch"], row["lr"]) for row in rows(tmp_path)] == [(e, "0.5") for e in epochs]
 
 
 def test_findings_come_back_as_they_were_written(tmp_path: Path) -> None:

@@ -225,15 +225,19 @@ class _MetricsTable:
     def _read(self, first_epoch: int) -> None:
         try:
             with self.path.open(newline="", encoding="utf-8") as file:
-                for row in csv.DictReader(file, restkey="", restval=""):
-                    # Epochs are consecutive; a truncated line of a killed run breaks the sequence.
-                    if row["epoch"] == str(len(self.rows)) and len(self.rows) < first_epoch:
-                        self.rows.append({plain_cell(k): cell for k, cell in row.items() if k})
+                # A killed run truncates a line; of several lines of one epoch the last counts.
+                lines = [line for line in file if line.endswith("\n")]
+            rows = {row["epoch"]: row for row in csv.DictReader(lines, restkey="", restval="")}
         except (KeyError, csv.Error, UnicodeDecodeError) as fault:
             raise InputError(
                 f"{self.path}: is not the table that training wrote ({fault}); put it back, or "
                 "move it away and the rest of the run begins a new one"
             ) from None
+        self.rows = [
+            {plain_cell(name): cell for name, cell in rows[epoch].items() if name}
+            for epoch in map(str, range(first_epoch))
+            if epoch in rows
+        ]
 
     def write(self, row: Mapping[str, float | int | None]) -> None:
         text = {k: "" if v is None else f"{v:.6g}" for k, v in row.items()}
