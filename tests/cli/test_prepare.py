@@ -67,19 +67,20 @@ def test_cases_without_foreground_are_counted(
     ]
 
 
-def test_images_of_one_value_are_warned_of(
+def test_images_whose_content_is_lost_are_warned_of(
     config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    images = config_file.parent / "raw" / "train_images"
-    (config_file.parent / "raw" / "train.csv").write_text("id\nc0\nc1\n")
-    run("prepare", "--config", str(config_file))
-    assert "one value alone" not in capsys.readouterr().out
+    raw = config_file.parent / "raw"
+    (raw / "train.csv").write_text("id\nc0\nc1\nc2\n")
+    for case, step in (("c0", 99), ("c1", 0), ("c2", 9)):  # float32 has steps of 8 there
+        image = 100_000_000 + step * np.arange(32, dtype=np.int32)
+        tifffile.imwrite(raw / "train_images" / f"{case}.tif", np.broadcast_to(image, (32,) * 3))
 
-    tifffile.imwrite(images / "c1.tif", np.full((32, 32, 32), 7, np.uint8))
-    run("prepare", "--config", str(config_file), "--overwrite")
+    run("prepare", "--config", str(config_file))
 
     said = " ".join(capsys.readouterr().out.split())
-    assert "warning: 1 of 2 images hold one value alone, first c1: nothing can be learned" in said
+    assert "warning: 1 of 3 images hold one value alone, first c1: nothing can be learned" in said
+    assert "warning: 1 of 3 images lie so far from 0, first c2, that fewer than 256 float32" in said
 
 
 def test_train_prints_the_summary_when_it_prepares_and_only_then(

@@ -251,6 +251,14 @@ def test_axes_that_point_elsewhere_are_named() -> None:
             "uint8",
             "constant image: 99 % of its voxels or more have the value 7",
         ),
+        # float32 has steps of 8 from 2**26 to 2**27
+        (
+            _image(1e8, 1e8 + 80.0, 1e8 + 40.0, 20.0),
+            ZSCORE,
+            "int32",
+            "intensities 100000000 to 100000080 are 10 float32 numbers, in which networks compute; "
+            "subtract a constant from the file",
+        ),
     ],
 )
 def test_intensities_outside_training_are_named(

@@ -18,10 +18,16 @@ from vesuv.data.folds import FILE as FOLDS
 from vesuv.data.folds import load_folds
 from vesuv.data.records import LabelShares
 from vesuv.data.splits import splits_file
+from vesuv.data.statistics import FEWEST_NUMBERS, float32_numbers
 from vesuv.data.store import SUMMARY, Store, store_path
 from vesuv.io.printable import number_of
 
 _TABLE_ROWS = 24
+_CONSTANT = "hold one value alone, first {}: nothing can be learned from them; check the files"
+_FAR = (
+    f"lie so far from 0, first {{}}, that fewer than {FEWEST_NUMBERS} float32 numbers, in which "
+    "networks compute, are left for their intensities; subtract a constant from the files"
+)
 
 
 def prepare(
@@ -113,23 +119,21 @@ def show_summary(store: Store, config: Config, console: Console, *, table: bool 
             f"{len(empty_cases)} of {len(store.cases)} cases hold no foreground, "
             f"first {empty_cases[0]}",
         )
-    _warn_of_constant_images(store, console)
+    _warn_of_lost_intensities(store, console)
 
 
-def _warn_of_constant_images(store: Store, out: Console) -> None:
-    """Say which images were exported without content."""
-    names = [
-        name
+def _warn_of_lost_intensities(store: Store, out: Console) -> None:
+    """Say which images were exported without content, or are so far from 0 that it is lost."""
+    numbers = {
+        name: min(map(float32_numbers, case.statistics.min, case.statistics.max))
         for name, case in store.cases.items()
-        if any(
-            low == high for low, high in zip(case.statistics.min, case.statistics.max, strict=True)
-        )
-    ]
-    if names:
-        out.print(
-            f"warning: {len(names)} of {len(store.cases)} images hold one value alone, first "
-            f"{names[0]}: nothing can be learned from them; check the files"
-        )
+    }
+    constant = [name for name, num in numbers.items() if not num]
+    far = [name for name, num in numbers.items() if 0 < num < FEWEST_NUMBERS]
+    for names, text in ((constant, _CONSTANT), (far, _FAR)):
+        if names:
+            text = text.format(names[0])
+            out.print(f"warning: {len(names)} of {len(store.cases)} images {text}")
 
 
 def fold_lines(store: Store, config: Config) -> list[str]:

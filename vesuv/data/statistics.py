@@ -20,6 +20,8 @@ _LEVELS = np.linspace(0.0, 1.0, _NUM_LEVELS)
 """Levels of the quantiles of the foreground's intensities."""
 _SAMPLE_SIZE = 100_000
 """Number of evenly spaced voxels that quantiles are computed from."""
+FEWEST_NUMBERS = 256
+"""Float32 numbers between the ends of an image's intensities, below which they are lost."""
 _EXTENT = (0.5, 99.5)
 """Percentiles between which a case's intensities lie, single hot or dead voxels left out."""
 
@@ -158,6 +160,11 @@ def merge_statistics(cases: Iterable[CaseStatistics]) -> DatasetStatistics:
         int(counts.sum()), tuple(mean.tolist()), tuple(np.sqrt(variance).tolist()), quantiles
     )
     return DatasetStatistics(len(cases), pooled)
+
+
+def float32_numbers(low: float, high: float) -> float:
+    """Return how many float32 numbers, in which networks compute, lie between two intensities."""
+    return (high - low) / float(np.spacing(np.float32(max(abs(low), abs(high)))))
 
 
 def sample_step(size: int) -> int:

@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from vesuv.data.statistics import CaseStatistics
+from vesuv.data.statistics import FEWEST_NUMBERS, CaseStatistics, float32_numbers
 from vesuv.inference.members import Member
 from vesuv.inference.networks import TrainedNetwork
 from vesuv.inference.training_images import normalised_extents, orientation
@@ -212,6 +212,11 @@ def _intensity_shift(
     text = f"intensities {low:.4g} to {high:.4g}"
     if width == 0.0 < narrowest:
         return math.inf, f"constant image: 99 % of its voxels or more have the value {low:.4g}"
+    if 0.0 < float32_numbers(low, high) < FEWEST_NUMBERS:
+        return FEWEST_NUMBERS / float32_numbers(low, high), (
+            f"intensities {low:.10g} to {high:.10g} are {float32_numbers(low, high):.3g} float32 "
+            "numbers, in which networks compute; subtract a constant from the file"
+        )
     if width > WIDTH_FACTOR * widest > 0.0 or WIDTH_FACTOR * width < narrowest:
         size = width / widest if width > widest else narrowest / width
         return size, (
