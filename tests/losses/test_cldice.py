@@ -39,12 +39,27 @@ def test_voxels_near_an_ignored_one_do_not_count() -> None:
     valid = torch.ones_like(label, dtype=torch.bool)
     valid[..., 8:] = False
     wrong = (label.unsqueeze(1).double() - 0.5) * 200
-    wrong[..., 6:] *= -1
+    wrong[..., 5:] *= -1
 
     loss = ClDice(iterations=1, erosion="cube", smooth=0.0)(wrong, label, valid)
 
-    # Ignored from 8 on; 6 and 7 lie within iterations + 1 of it, so only 0 to 5 count.
+    # Ignored from 8 on; 5 to 7 lie within iterations + 2 of it, so only 0 to 4 count.
     assert loss.item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_edge_of_the_valid_region_is_no_skeleton() -> None:
+    label = torch.zeros(1, 5, 5, 20, dtype=torch.long)
+    label[..., 6:] = 1
+    valid = torch.ones_like(label, dtype=torch.bool)
+    missed = torch.full((1, 1, 5, 5, 20), -100.0, dtype=torch.float64)
+
+    losses = []
+    for end in (20, 10):
+        valid[..., end:] = False
+        losses.append(ClDice(iterations=1, erosion="cube", smooth=0.0)(missed, label, valid).item())
+
+    # The solid has no skeleton; its four valid columns 6 to 9 alone would have 7 and 8.
+    assert losses == [0.0, 0.0]
 
 
 def test_a_constant_prediction_scores_as_documented() -> None:

@@ -74,12 +74,26 @@ def test_voxels_near_an_ignored_one_do_not_count() -> None:
     valid = all_valid(label)
     valid[..., 10:] = False
     wrong = certain(label)
-    wrong[..., 7:] *= -1
+    wrong[..., 6:] *= -1
 
     loss = SurfaceDice(iterations=1, tolerance=1, smooth=0.0)(wrong, label, valid)
 
-    # Ignored from 10 on; 7 to 9 lie within iterations + tolerance + 1 of it.
+    # Ignored from 10 on; 6 to 9 lie within iterations + tolerance + 2 of it.
     assert loss.item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_the_edge_of_the_valid_region_is_no_surface() -> None:
+    label = torch.zeros(1, 5, 5, 20, dtype=torch.long)
+    label[..., 6:] = 1
+    valid = all_valid(label)
+    valid[..., 10:] = False
+    predicted = torch.zeros_like(label)
+    predicted[..., [1, 6]] = 1
+
+    loss = SurfaceDice(iterations=1, tolerance=1, smooth=0.0)(certain(predicted), label, valid)
+
+    # The solid has no surface that 6 could be near; its valid columns 6 to 9 alone have 7 and 8.
+    assert loss.item() == pytest.approx(1.0)
 
 
 def test_a_constant_prediction_scores_one_without_a_gradient() -> None:

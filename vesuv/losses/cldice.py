@@ -20,9 +20,8 @@ class ClDice(Loss):
 
     Sums run over the batch; the mean over foreground classes. Range [0, 1]; perfect mask 0; a
     constant prediction c has no ridge and scores about 1 - 2c/(1 + c); 0 without valid voxels or
-    without foreground in both. Only voxels further than iterations + 1 from ignored voxels count:
-    nearer to them, the skeleton follows the edge of the valid region. One voxel beyond, it still
-    does where the valid part of a structure is thicker than 2 iterations + 1.
+    without foreground in both. Only voxels further than iterations + 2, the reach of the skeleton,
+    from ignored voxels count.
 
     Source:
         Shit et al. 2021, clDice - a Novel Topology-Preserving Loss Function for Tubular Structure
@@ -44,7 +43,7 @@ class ClDice(Loss):
 
     def of(self, prediction: Prediction) -> Tensor:
         cube = self.erosion == "cube"
-        inner_valid = erode(prediction.valid, self.iterations + 1)
+        inner_valid = erode(prediction.valid, self.iterations + 2)
         predicted_skeleton = soft_skeleton(prediction.probs, self.iterations, cube)
         label_skeleton = skeleton(prediction.target, self.iterations, cube) & inner_valid
         sums = (

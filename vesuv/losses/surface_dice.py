@@ -22,9 +22,8 @@ class SurfaceDice(Loss):
     over the tolerance in each direction: a surface voxel within it counts as found. Sums run over
     the batch; the mean over foreground classes. Range [0, 1]; perfect mask 0; a constant prediction
     has no ridge and scores 1, without a gradient: combine it with another loss. 0 without valid
-    voxels or without foreground in both. Only voxels further than iterations + tolerance + 1 from
-    ignored voxels count: nearer to them, a skeleton follows the edge of the valid region. One voxel
-    beyond, it still does where the valid part of a structure is thicker than 2 iterations + 1.
+    voxels or without foreground in both. Only voxels further than iterations + tolerance + 2 from
+    ignored voxels count, the reach of a skeleton and of the tolerance.
 
     Source:
         Nikolov et al. 2021, Clinically Applicable Segmentation of Head and Neck Anatomy, the
@@ -44,7 +43,7 @@ class SurfaceDice(Loss):
         return 0.0, 1.0
 
     def of(self, prediction: Prediction) -> Tensor:
-        inner_valid = erode(prediction.valid, self.iterations + self.tolerance + 1)
+        inner_valid = erode(prediction.valid, self.iterations + self.tolerance + 2)
         predicted = soft_skeleton(prediction.probs, self.iterations, cube=True)
         labelled = skeleton(prediction.target, self.iterations, cube=True)
         counted = labelled & inner_valid
