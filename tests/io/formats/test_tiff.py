@@ -87,6 +87,13 @@ def test_ome_sizes_in_different_units_are_brought_to_one(tmp_path: Path) -> None
     assert (nano.spacing, nano.unit) == (micro.spacing, micro.unit)
 
 
+@pytest.mark.parametrize("axis", ["X", "Y"])
+def test_a_pixel_of_one_ome_size_is_square(tmp_path: Path, axis: str) -> None:
+    volume = read(ome(tmp_path / "a.ome.tif", Z="3", **{axis: "0.5", f"{axis}Unit": "nm"}))
+
+    assert (volume.spacing, volume.unit) == ((3000.0, 0.5, 0.5), "nm")
+
+
 @pytest.mark.parametrize("size", ["0", "-1", "INF", "NaN"])
 def test_a_voxel_edge_that_is_no_length_is_refused(tmp_path: Path, size: str) -> None:
     with pytest.raises(InputError, match=r"a\.ome\.tif: voxel edges are finite and above 0, found"):

@@ -240,6 +240,8 @@ def _spacing(tif: Any, geometry: TiffGeometry) -> tuple[Spacing, str | None]:
         units = [metadata.get("zunit", unit_x), metadata.get("yunit", unit_x), unit_x]
     elif geometry.kind == "ome":
         names = [f"PhysicalSize{axis}" for axis in "ZYX"]
+        present = [name for name in names[1:] if name in metadata]
+        names[1:] = present * 2 if len(present) == 1 else names[1:]  # pixels are square
         edges = [float(metadata.get(name, 1.0)) for name in names]
         units = [
             metadata.get(f"{name}Unit", _OME_DEFAULT_UNIT) if name in metadata else None
