@@ -32,6 +32,18 @@ def put(root: Path, *names: str) -> Path:
             {"layout": "folders", "images": "scans", "labels": "masks"},
         ),
         (
+            ["img/a.tif", "lab/a.tif"],
+            {"layout": "folders", "images": "img", "labels": "lab"},
+        ),
+        (
+            ["slabs/a.tif", "lblTr/a.tif"],
+            {"layout": "folders", "images": "slabs", "labels": "lblTr"},
+        ),
+        (
+            ["a_img.tif", "a_masks.tif"],
+            {"layout": "pairs", "images": "img", "labels": "masks"},
+        ),
+        (
             ["x_image.nrrd", "x_label.nrrd"],
             {"layout": "pairs", "images": "image", "labels": "label"},
         ),

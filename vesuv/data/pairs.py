@@ -16,7 +16,18 @@ from vesuv.io.formats import stem, volumes_in
 
 IMAGE_WORDS = ("image", "img", "imaging", "raw", "volume", "scan")
 """Words that names of images end in, in the order in which they are looked for."""
-LABEL_WORDS = ("label", "labels", "seg", "segmentation", "mask", "gt")
+LABEL_WORDS = (
+    "label",
+    "labels",
+    "seg",
+    "segmentation",
+    "mask",
+    "gt",
+    "masks",
+    "lab",
+    "lbl",
+    "truth",
+)
 """Words that names of labels end in."""
 _LAST_WORD = re.compile(r"(?P<id>.+)[_-](?P<word>[^_-]+)")
 

@@ -14,16 +14,16 @@ from vesuv.errors import InputError
 from vesuv.io.formats import SUFFIXES, stem, suffix, volumes_in
 from vesuv.io.printable import number_of
 
-_LABEL_WORDS = ("label", "mask", "seg", "truth", "gt", "annotation", "target")
-"""Parts of the names of folders that hold labels."""
+_LABEL_WORD = re.compile(r"label|(?<![a-z])lab|lbl|mask|seg|truth|gt|anno|target", re.IGNORECASE)
+"""Part of the name of a folder that holds labels."""
 _DICOM = (".dcm", ".ima")
 _HDF5 = (".h5", ".hdf5", ".hdf", ".he5")
 _MAX_FOLDERS, _MAX_FILES = 20, 10_000
 """Folders and files that are looked at for the message about an unknown layout."""
 _KNOWN = (
     "train_images/, train_labels/ and train.csv (Kaggle); imagesTr/, labelsTr/ and dataset.json "
-    "(nnU-Net); two folders of images and labels with files of one name; files x_image.nrrd, or "
-    "x.nrrd, and x_label.nrrd; an OME-Zarr image with its labels"
+    "(nnU-Net); two folders, such as images/ and labels/, with files of one name; files "
+    "x_image.nrrd, or x.nrrd, and x_label.nrrd; an OME-Zarr image with its labels"
 )
 
 
@@ -154,7 +154,7 @@ def _folders(root: Path) -> Recognition | None:
         for folder in sorted(root.iterdir())
         if folder.is_dir() and not folder.name.startswith(".") and folder.suffix != ".zarr"
     }
-    label_folders = [f for f in names if any(w in f.name.lower() for w in _LABEL_WORDS)]
+    label_folders = [folder for folder in names if _LABEL_WORD.search(folder.name)]
     pairs = {
         (images, labels): len(names[images] & names[labels])
         for labels in label_folders
