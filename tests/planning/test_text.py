@@ -115,7 +115,11 @@ def test_the_axis_of_long_voxels_is_resampled_to_its_smallest_spacing() -> None:
 
 
 def test_ct_is_normalised_by_percentiles() -> None:
-    assert proposal(30.0, **SURVEYS["ct"]).config.data.normalize.name == "percentile"
+    proposed = proposal(30.0, **SURVEYS["ct"])
+
+    assert proposed.config.data.normalize.name == "percentile"
+    (reason,) = [one.reason for one in proposed.choices if one.topic == "normalisation"]
+    assert reason.endswith("because each case holds values below -200: else take this out")
     assert proposal(30.0).config.data.normalize.name == "zscore"
 
 

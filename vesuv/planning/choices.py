@@ -118,11 +118,12 @@ def _normalisation(survey: DatasetSurvey, channel_names: Sequence[str]) -> Choic
     may_be_ct = survey.num_channels == 1 and not says_ct
     is_ct = survey.intensity_low_max < _AIR if may_be_ct else says_ct and all(says_ct)
     if is_ct:
+        doubt = "; taken for CT because each case holds values below -200: else take this out"
         return Choice(
             "normalisation",
             {"data.normalize": {"name": "percentile"}},
             f"CT, from {low:.0f} to {high:.0f}: grey values have a physical meaning, so all cases "
-            "are scaled alike",
+            f"are scaled alike{'' if says_ct else doubt}",
         )
     own = f"{survey.dtype} from {low:.4g} to {high:.4g}: each case by its own mean and deviation"
     some_ct = "; some cases hold values below -200, as CT does, others do not"
