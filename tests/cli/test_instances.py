@@ -386,6 +386,18 @@ def test_a_run_without_parameters_names_the_call_that_chooses_them(
     assert f"no such file; vesuv instances --run {folder.path} writes it" in " ".join(said.split())
 
 
+def test_a_pretrained_run_is_refused_because_it_predicts_nothing(
+    folder: RunFolder, tmp_path: Path, refused: Refused
+) -> None:
+    text = folder.config_file.read_text()
+    folder.config_file.write_text(text.replace("task: segmentation", "task: reconstruction"))
+
+    said = refused("instances", "--run", folder.path, "--input", tmp_path, "--output",
+                   tmp_path / "o")  # fmt: skip
+
+    assert "was pre-trained without labels and predicts none" in " ".join(said.split())
+
+
 def test_runs_with_different_parameters_are_refused(
     folder: RunFolder, tmp_path: Path, refused: Refused
 ) -> None:

@@ -16,6 +16,7 @@ from pydantic import (
 
 from vesuv.errors import InputError, command
 from vesuv.files import read_json
+from vesuv.inference.members import trained_config
 from vesuv.migrations import RECORD
 from vesuv.runs.fields import Record, Share, first_fault
 from vesuv.runs.folder import RunFolder
@@ -127,13 +128,16 @@ def selection_of_runs(runs: Sequence[Path]) -> InstanceSelection:
     """Read the joint selection of runs.
 
     Raises:
-        InputError: No run, a file is missing or invalid, or the runs do not have the same
-            selection.
+        InputError: No run, one that does not segment, a file is missing or invalid, or the runs do
+            not have the same selection.
     """
     if not runs:
         raise InputError(
             "--parameters: name an instances.json, or with --run the runs that have one"
         )
+    for run in runs:
+        if not RunFolder(run).instances_file.is_file():
+            trained_config(RunFolder.open(run), ())  # refuses a run that can have none
     first, *others = (read_selection(RunFolder(run).instances_file) for run in runs)
     for run, other in zip(runs[1:], others, strict=True):
         if other.judged != first.judged:
