@@ -63,7 +63,7 @@ demo: setup
 	@echo "Run:          $(DEMO)/fold_0 (train.log, metrics.csv, checkpoints/, distribution/)"
 	@echo "Page:         $(DEMO)/fold_0/report.html"
 	@echo "Prediction:   $(DEMO)/predictions"
-	@echo "Picture:      $(DEMO)/scores (image | label | prediction)"
+	@echo "Picture:      $(DEMO)/scores/pictures (image | label | prediction)"
 	@echo "Curves:       $(BIN)/tensorboard --logdir log"
 
 clean:

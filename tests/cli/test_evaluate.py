@@ -140,7 +140,7 @@ def test_each_case_is_drawn_beside_its_scores(tmp_path: Path) -> None:
 
     evaluate((predictions,), labels, images=images, output=tmp_path / "scores")
 
-    pictures = sorted((tmp_path / "scores").glob("*.png"))
+    pictures = sorted((tmp_path / "scores/pictures").glob("*.png"))
     assert [path.name for path in pictures] == ["a.png", "b.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in pictures)
 

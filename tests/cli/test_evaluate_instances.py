@@ -145,7 +145,7 @@ def test_a_picture_of_each_case_is_drawn(data: Path, run: Run) -> None:
     run("evaluate", "--predictions", data / "cells", "--labels", data / "ids", "--output",
         data / "out", "--instances", "ids", "--images", data / "images")  # fmt: skip
 
-    assert sorted(path.name for path in (data / "out").glob("*.png")) == ["a.png", "b.png"]
+    assert sorted(path.name for path in (data / "out/pictures").glob("*.png")) == ["a.png", "b.png"]
 
 
 @pytest.mark.parametrize(

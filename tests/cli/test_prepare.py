@@ -71,16 +71,19 @@ def test_images_whose_content_is_lost_are_warned_of(
     config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     raw = config_file.parent / "raw"
-    (raw / "train.csv").write_text("id\nc0\nc1\nc2\n")
-    for case, step in (("c0", 99), ("c1", 0), ("c2", 9)):  # float32 has steps of 8 there
-        image = 100_000_000 + step * np.arange(32, dtype=np.int32)
-        tifffile.imwrite(raw / "train_images" / f"{case}.tif", np.broadcast_to(image, (32,) * 3))
+    (raw / "train.csv").write_text("id\nc0\nc1\nc2\nc3\n")
+    tifffile.imwrite(raw / "train_labels" / "c3.tif", np.zeros((32,) * 3, np.uint8))
+    for case, *steps in (("c0", 99, 99), ("c1", 0, 0), ("c2", 9, 99), ("c3", 99, 0)):
+        image = [100_000_000 + step * np.arange(32, dtype=np.int32) for step in steps]
+        volume = np.broadcast_to(np.reshape(image, (2, 1, 1, 32)), (2, 32, 32, 32))
+        tifffile.imwrite(raw / "train_images" / f"{case}.tif", volume)  # float32 has steps of 8
 
-    run("prepare", "--config", str(config_file))
+    run("prepare", "--config", str(config_file), "--set", "model.in_channels=2")
 
     said = " ".join(capsys.readouterr().out.split())
-    assert "warning: 1 of 3 images hold one value alone, first c1: nothing can be learned" in said
-    assert "warning: 1 of 3 images lie so far from 0, first c2, that fewer than 256 float32" in said
+    assert "warning: 1 of 4 images hold one value alone, first c1: nothing can be learned" in said
+    assert "warning: 1 of 4 images hold one value alone in a channel, first c3 in channel 1" in said
+    assert "warning: 1 of 4 images lie so far from 0, first c2, that fewer than 256 float32" in said
 
 
 def test_train_prints_the_summary_when_it_prepares_and_only_then(

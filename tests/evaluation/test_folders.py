@@ -14,6 +14,7 @@ from vesuv.config.labels import LabelsConfig
 from vesuv.errors import InputError, InputErrors
 from vesuv.evaluation.folders import FolderScores, ScoreOptions, score_folders, write_scores
 from vesuv.evaluation.pictures import PictureSource
+from vesuv.io.formats import write
 
 LABELS = LabelsConfig(classes={"background": 0, "foreground": 1}, ignore=2)
 
@@ -43,7 +44,7 @@ def score(
 def draw_title(
     image: object, label: object, prediction: object, path: Path, title: str, names: object
 ) -> None:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(title)
 
 
@@ -250,8 +251,8 @@ def test_each_case_is_drawn_by_the_callers_function(tmp_path: Path, workers: int
 
     score(predictions, labels, pictures=pictures, output=tmp_path / "scores", workers=workers)
 
-    assert (tmp_path / "scores" / "a.png").read_text() == "a: Dice 1.0000"
-    assert (tmp_path / "scores" / "b.png").read_text() == "b: Dice 0.3333"
+    assert (tmp_path / "scores/pictures/a.png").read_text() == "a: Dice 1.0000"
+    assert (tmp_path / "scores/pictures/b.png").read_text() == "b: Dice 0.3333"
 
 
 def test_images_that_do_not_fit_are_named_and_the_scores_stay(tmp_path: Path) -> None:
@@ -263,6 +264,17 @@ def test_images_that_do_not_fit_are_named_and_the_scores_stay(tmp_path: Path) ->
     assert "a.npy: an image has its label's shape (2, 2, 2), found (2, 2, 3)" in first
     assert second == f"--images: {pictures.images} holds no image of case b; add it"
     assert len(_rows(predictions / "scores.csv")) == 2
+
+
+def test_pictures_beside_masks_are_not_taken_for_masks(tmp_path: Path) -> None:
+    masks, labels = tmp_path / "masks", tmp_path / "labels"
+    for folder in (masks, labels):
+        write(folder / "a.png", np.ones((1, 2, 2), np.uint8))
+    pictures = _images(tmp_path, a=(1, 2, 2))
+
+    for _ in range(2):
+        assert not score(masks, labels, pictures=pictures, overwrite=True).faults
+    assert (masks / "pictures/a.png").read_text() == "a: Dice 1.0000"
 
 
 def _sets(tmp_path: Path, num_cases: int) -> tuple[list[Path], Path]:
@@ -352,7 +364,7 @@ def test_a_picture_that_is_there_is_not_drawn_again(tmp_path: Path) -> None:
     predictions, labels = _folders(tmp_path, a=GOOD)
     pictures = _images(tmp_path, a=(2, 2, 2))
     score(predictions, labels, pictures=pictures)
-    picture = predictions / "a.png"
+    picture = predictions / "pictures/a.png"
 
     picture.write_text("mine")
     score(predictions, labels, pictures=pictures)

@@ -80,7 +80,8 @@ def evaluate(
         classes: Label values as name=value, the background first: background=0 sheet=1.
         ignore: With --classes, label value of voxels that are not judged.
         groups: CSV with columns id,scroll_id (default: the train.csv beside the labels).
-        images: Folder of images: draws <id>.png, image | label | prediction, for each case.
+        images: Folder of images: draws pictures/<id>.png, image | label | prediction, for each
+            case.
         instances: The predictions are instances, and the labels hold the boundary of cells
             (boundary: a class that is named as above), their numbers (ids; 0 is not judged), or
             objects (foreground: a class that is named, else numbers; 0 is background).

@@ -42,7 +42,7 @@ def evaluate_instances(
         truth: Whether labels hold a boundary, objects, or the instances' numbers.
         named: Label values that the call names; at most one.
         other_options: Option of masks -> whether it is given.
-        images: Folder of images: draws <id>.png for each case.
+        images: Folder of images: draws pictures/<id>.png for each case.
         dry_run: Print what would be read and written.
 
     Raises:

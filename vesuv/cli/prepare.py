@@ -23,7 +23,8 @@ from vesuv.data.store import SUMMARY, Store, store_path
 from vesuv.io.printable import number_of
 
 _TABLE_ROWS = 24
-_CONSTANT = "hold one value alone, first {}: nothing can be learned from them; check the files"
+_EMPTY = "hold one value alone, first {}: nothing can be learned from them; check the files"
+_PARTLY_EMPTY = "hold one value alone in a channel, first {}; check the files"
 _FAR = (
     f"lie so far from 0, first {{}}, that fewer than {FEWEST_NUMBERS} float32 numbers, in which "
     "networks compute, are left for their intensities; subtract a constant from the files"
@@ -125,12 +126,17 @@ def show_summary(store: Store, config: Config, console: Console, *, table: bool 
 def _warn_of_lost_intensities(store: Store, out: Console) -> None:
     """Say which images were exported without content, or are so far from 0 that it is lost."""
     numbers = {
-        name: min(map(float32_numbers, case.statistics.min, case.statistics.max))
+        name: tuple(map(float32_numbers, case.statistics.min, case.statistics.max))
         for name, case in store.cases.items()
     }
-    constant = [name for name, num in numbers.items() if not num]
-    far = [name for name, num in numbers.items() if 0 < num < FEWEST_NUMBERS]
-    for names, text in ((constant, _CONSTANT), (far, _FAR)):
+    empty = [name for name, channels in numbers.items() if not any(channels)]
+    partly = [
+        f"{name} in channel {channels.index(0)}"
+        for name, channels in numbers.items()
+        if any(channels) and not all(channels)
+    ]
+    far = [name for name, nums in numbers.items() if any(0 < num < FEWEST_NUMBERS for num in nums)]
+    for names, text in ((empty, _EMPTY), (partly, _PARTLY_EMPTY), (far, _FAR)):
         if names:
             text = text.format(names[0])
             out.print(f"warning: {len(names)} of {len(store.cases)} images {text}")

@@ -102,7 +102,7 @@ def score_folders(
         labels: Folder of labels, in any format; labels without a prediction are not counted.
         output: Folder of records and pictures.
         options: What is computed, and how.
-        pictures: Draws <id>.png for each case where given.
+        pictures: Draws pictures/<id>.png for each case where given.
         progress: Called with the numbers of finished and of all cases without a record.
 
     Returns:

@@ -21,6 +21,7 @@ from vesuv.evaluation.instances import (
     label_objects,
 )
 from vesuv.evaluation.pairs import CaseFiles, by_id, find_pairs
+from vesuv.evaluation.pictures import PICTURES
 from vesuv.io.formats import Volume, check_lossless, read
 from vesuv.io.grid import check_same_grid
 from vesuv.io.lazy import open_lazy
@@ -107,7 +108,7 @@ def score_instances(
             its objects, see `label_objects`, or without label values the named ones, and 0 is
             background; ids: the named ones, and 0 is not judged. None: boundary with label values,
             ids without.
-        pictures: Draws <id>.png for each case where given.
+        pictures: Draws pictures/<id>.png for each case where given.
         progress: Called with the numbers of finished and of all cases.
 
     Raises:
@@ -216,7 +217,8 @@ def _draw(case: _Case, output: Path, pictures: InstancePictures) -> None:
         )
     voi = case.scores.voi
     title = f"{case.id}: VOI {voi.split + voi.merge:.3f} bits"
-    pictures.draw(image, case.true, case.prediction, output / f"{case.id}.png", title)
+    file = output / PICTURES / f"{case.id}.png"
+    pictures.draw(image, case.true, case.prediction, file, title)
 
 
 def _columns(scores: InstanceScores) -> dict[str, float]:

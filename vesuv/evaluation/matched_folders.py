@@ -9,7 +9,7 @@ from pathlib import Path
 from vesuv.data.layouts import read_groups
 from vesuv.errors import InputError, command
 from vesuv.evaluation.pairs import by_id, find_pairs, labels_in, name_folders
-from vesuv.evaluation.pictures import Picture, PictureSource
+from vesuv.evaluation.pictures import PICTURES, Picture, PictureSource
 from vesuv.evaluation.scoring import Task
 from vesuv.io.places import check_no_links, check_place, contains
 from vesuv.io.tables import read_json_or_none
@@ -44,7 +44,8 @@ def match_folders(
             picture = None
             if pictures is not None:
                 image = images.get(files.id) or images.get(f"{files.id}_0000")
-                picture = Picture(image, output / part / f"{files.id}.png", pictures)
+                file = output / PICTURES / part / f"{files.id}.png"
+                picture = Picture(image, file, pictures)
             record = output / _RECORDS / part / f"{files.id}.json"
             tasks.append(Task(files, record, picture))
         folders.append(MatchedFolder(name, tuple(tasks), len(labels_in(labels)) - len(pairs)))
@@ -69,7 +70,7 @@ def check_output(output: Path, inputs: Mapping[str, Path | None]) -> None:
         if folder is not None and contains(folder, output):
             raise InputError(f"--output: {output} holds the {kind}; name another folder")
     check_place(output)
-    check_no_links([output / _RECORDS])
+    check_no_links([output / _RECORDS, output / PICTURES])
     files = [output / name for name in ("summary.json", "scores.csv", "summary.md")]
     existing = [path for path in files if path.exists()]
     if existing and "ignored" not in (read_json_or_none(files[0]) or {}):

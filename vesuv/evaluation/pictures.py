@@ -16,6 +16,11 @@ Draw = Callable[[Array, ClassArray, ClassArray, Path, str, Sequence[str]], None]
 background first; it can be pickled."""
 
 
+PICTURES = "pictures"
+"""Folder of the pictures, inside the folder of results: among masks they would be taken for masks,
+and one of a PNG would replace it."""
+
+
 @dataclass(frozen=True)
 class PictureSource:
     """Images of the cases, and how they are drawn beside label and prediction."""
