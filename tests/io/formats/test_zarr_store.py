@@ -194,6 +194,23 @@ def test_each_compressor_is_read_behind_a_filter(tmp_path: Path, name: str) -> N
     assert np.array_equal(read(tmp_path / "a.zarr").array, IMAGE)
 
 
+@pytest.mark.parametrize("name", ["blosc", "bz2", "gzip", "lz4", "zlib", "zstd"])
+@pytest.mark.parametrize("length", [0, 300])
+def test_a_truncated_chunk_is_refused(tmp_path: Path, name: str, length: int) -> None:
+    codec = numcodecs.get_codec({"id": name})
+    chunk = codec.encode(IMAGE)  # noise, which Blosc copies: it would read beyond the end
+    path = version_2(
+        tmp_path / "a.zarr",
+        bytes(chunk)[:length],
+        compressor=codec.get_config(),
+        shape=[8, 8, 8],
+        chunks=[8, 8, 8],
+    )
+
+    with pytest.raises(InputError, match=r"a\.zarr: .*(truncated|damaged)"):
+        read(path)
+
+
 @pytest.mark.parametrize("size", [8, 6])
 def test_shards_are_read_whole_and_in_part(tmp_path: Path, size: int) -> None:
     image = IMAGE[:size, :size, :size]

@@ -33,6 +33,15 @@ def unpacked_bytes(compressor: str, data: bytes, limit: int) -> int:
     return _BOUNDS[compressor](data, limit)
 
 
+def blosc_bytes(data: bytes) -> int:
+    """Return the length of a chunk of Blosc by its header, which the decoder believes.
+
+    Source:
+        c-blosc, README_CHUNK_FORMAT.
+    """
+    return int(struct.unpack_from("<I", data, 12)[0]) if len(data) >= 16 else 16
+
+
 def _blosc(data: bytes, _limit: int) -> int:
     return int(struct.unpack_from("<I", data, 4)[0]) if len(data) >= 16 else 0
 

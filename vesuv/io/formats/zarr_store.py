@@ -26,7 +26,7 @@ from zarr.abc.store import (
 from zarr.core.buffer import Buffer, BufferPrototype
 
 from vesuv.files import open_regular
-from vesuv.io.formats.unpacked import MAX_RATIOS, unpacked_bytes
+from vesuv.io.formats.unpacked import MAX_RATIOS, blosc_bytes, unpacked_bytes
 from vesuv.io.formats.volume import FormatError, check_memory
 from vesuv.io.formats.zarr_metadata import Coding, check_array
 
@@ -97,7 +97,7 @@ class ChunkChecks(Store):
         return json.dumps(metadata).encode()
 
     def check_chunk(self, key: str, content: bytes, *, is_whole: bool) -> None:
-        """Refuse a chunk that unpacks to more than its array's metadata say."""
+        """Refuse a chunk that is truncated, or unpacks to more than its array's metadata say."""
         folder = key
         while folder not in self._codings and folder:
             folder = folder.rpartition("/")[0]
@@ -108,6 +108,11 @@ class ChunkChecks(Store):
         is_shard = coding.num_inner_chunks and is_whole
         chunks = _inner_chunks(content, coding) if is_shard else [content]
         for chunk in chunks:
+            if coding.compressor == "blosc" and blosc_bytes(chunk) > len(chunk):
+                raise FormatError(
+                    f"chunk {key!r:.80} is truncated: it has {len(chunk)} of "
+                    f"{blosc_bytes(chunk)} bytes; copy it again"
+                )
             if len(chunk) * MAX_RATIOS.get(coding.compressor, math.inf) < _HARMLESS_BYTES:
                 continue
             num_bytes = unpacked_bytes(coding.compressor, chunk, limit)
