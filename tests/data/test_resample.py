@@ -68,6 +68,16 @@ def test_integers_are_rounded_and_stay_in_range() -> None:
     assert {int(found.min()), int(found.max())} == {0, 255}
 
 
+@pytest.mark.parametrize("dtype", [np.int32, np.uint32])
+def test_the_largest_integers_of_four_bytes_stay_the_largest(dtype: type[np.integer]) -> None:
+    image = np.full((1, 4, 4, 4), np.iinfo(dtype).max, dtype)
+    image[:, 0] = 0
+
+    (upper,) = resample_image(image, (1.0, 1.0, 1.0), (2.0, 1.0, 1.0))[0, 1:]
+
+    assert (upper > np.iinfo(dtype).max * 0.999999).all()  # float32 holds 7 digits
+
+
 @pytest.mark.parametrize("factor", [0.4, 1.5, 2.0, 3.0, 4.2])
 @pytest.mark.parametrize("place", range(9, 14))
 def test_a_sheet_of_one_voxel_survives_any_factor(factor: float, place: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -49,9 +49,17 @@ def resample_image(image: Array, spacing: Spacing, target: Spacing) -> Array:
     result = np.empty((len(image), *shape), image.dtype)
     for channel, out in zip(image, result, strict=True):
         voxels = torch.from_numpy(np.ascontiguousarray(channel, np.float32))
-        resampled = _interpolate(voxels, shape, "cubic").clamp_(voxels.min(), voxels.max())
-        out[...] = (resampled.round_() if image.dtype.kind in "iu" else resampled).numpy()
+        resampled = _interpolate(voxels, shape, "cubic")
+        out[...] = intensities(resampled, voxels.min().item(), voxels.max().item(), image.dtype)
     return result
+
+
+def intensities(resampled: Tensor, low: float, high: float, dtype: np.dtype[Any]) -> Array:
+    """Return values within [low, high], rounded where a number type holds whole numbers alone."""
+    if dtype.kind not in "iu":
+        return resampled.clamp_(low, high).numpy()
+    limit = np.nextafter(np.float32(np.iinfo(dtype).max + 1), 0)  # float32 rounds 2**31 - 1 up
+    return resampled.clamp_(low, min(high, float(limit))).round_().numpy()
 
 
 def resample_label(

@@ -20,6 +20,7 @@ from vesuv.data.resample import (
     axis_weights,
     classes_of_shares,
     coarsening,
+    intensities,
     nearest_voxels,
 )
 from vesuv.types import Array, ClassArray, Mask, Region, Shape
@@ -87,8 +88,7 @@ class RegionResampling:
         result = np.empty((len(image), *shape), image.dtype)
         for channel, out, (low, high) in zip(image, result, limits, strict=True):
             voxels = torch.from_numpy(np.ascontiguousarray(channel, np.float32))
-            resampled = self.apply(voxels, region).clamp_(low, high)
-            out[...] = (resampled.round_() if image.dtype.kind in "iu" else resampled).numpy()
+            out[...] = intensities(self.apply(voxels, region), low, high, image.dtype)
         return result
 
     def apply_to_probs(self, probs: Tensor, region: Region) -> Tensor:
