@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import nibabel
 import numpy as np
@@ -100,9 +100,17 @@ def test_zarr_arrays(tmp_path: Path, zarr_format) -> None:
     check(tmp_path / "a.zarr")
 
 
-def test_chunks_that_were_never_written_hold_zeros(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("fill_value", "version"), [(np.nan, 2), (np.nan, 3), (None, 2)])
+def test_chunks_that_were_never_written_hold_zeros(
+    tmp_path: Path, fill_value: float | None, version: Literal[2, 3]
+) -> None:
     array = zarr.create_array(
-        str(tmp_path / "a.zarr"), shape=(8, 8, 8), chunks=(4, 4, 4), dtype="f4", fill_value=np.nan
+        str(tmp_path / "a.zarr"),
+        shape=(8, 8, 8),
+        chunks=(4, 4, 4),
+        dtype="f4",
+        fill_value=fill_value,
+        zarr_format=version,
     )
     array[4:] = 1.5
 

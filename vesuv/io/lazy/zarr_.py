@@ -123,7 +123,8 @@ class ZarrVoxels:
         by_name: dict[str, slice | int] = dict(zip("zyx", region, strict=True))
         by_name["c"] = slice(None)
         part = np.asarray(self.node[tuple(by_name.get(name, 0) for name in self.names)])
-        if part.dtype.kind == "f" and np.isnan(self.node.fill_value):
+        fill = self.node.fill_value  # None in version 2 without one
+        if part.dtype.kind == "f" and fill is not None and np.isnan(fill):
             part = np.where(np.isnan(part), part.dtype.type(0), part)
         names = [name for name in self.names if name in by_name]
         if "z" not in names:
