@@ -48,6 +48,22 @@ def test_any_format_and_geometry(
             assert (second.unit, second.direction) == (first.unit, first.direction)
 
 
+def test_tiff_of_more_than_four_gigabytes_is_bigtiff(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vesuv.io.formats.tiff._MAX_CLASSIC", MASK.nbytes - 1)
+    for like in likes(tmp_path):
+        write(tmp_path / "a.tif", MASK, like)
+        write_slabs(tmp_path / "b.tif", MASK.shape, MASK.dtype, lambda _, z: MASK[z], like)
+
+        for name in ("a.tif", "b.tif"):
+            with tifffile.TiffFile(tmp_path / name) as tif:
+                assert tif.is_bigtiff
+            volume = read(tmp_path / name)
+            assert np.array_equal(volume.array, MASK)
+            assert volume.spacing == like.spacing
+
+
 def test_other_formats_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"name an output that ends in \.zarr"):
         write_slabs(tmp_path / "a.nrrd", (1, 1, 1), MASK.dtype, lambda _, z: MASK[z], read_like())

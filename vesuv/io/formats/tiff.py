@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -51,6 +52,8 @@ _OME_NO_UNIT = "reference frame"
 _LZW = 5
 _LOSSLESS = {1: 1, _LZW: _LZW, 8: 8, 32773: 32773, 32946: 8, 50000: 50000}
 """Compression tag of the image -> tag of the mask; for all other tags masks are written as LZW."""
+_MAX_CLASSIC = 2**31
+"""Most bytes of voxels in a TIFF that is no BigTIFF: 4 GiB end it, and LZW makes noise longer."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ def write(path: Path, array: Array, like: Volume | None) -> None:
 
     array = array.view(np.uint8) if array.dtype == np.bool_ else array
     array = without_slice_axis(array) if _is_slice(like) else array
-    options, is_zcyx = _options(array.ndim, array.dtype, like)
+    options, is_zcyx = _options(array.shape, array.dtype, like)
     array = array.swapaxes(0, 1) if is_zcyx else array
     tifffile.imwrite(path, array, **options)
 
@@ -150,9 +153,9 @@ def write_pages(
     import tifffile
 
     shape = shape[1:] if _is_slice(like) and len(shape) == 3 and shape[0] == 1 else shape
-    options, is_zcyx = _options(len(shape), dtype, like)
+    options, is_zcyx = _options(shape, dtype, like)
     if is_zcyx and like is not None:
-        options, _ = _options(len(shape), dtype, replace(like, geometry=None))
+        options, _ = _options(shape, dtype, replace(like, geometry=None))
     tifffile.imwrite(path, iter(pages), shape=shape, dtype=dtype, **options)
 
 
@@ -160,15 +163,18 @@ def _is_slice(like: Volume | None) -> bool:
     return like is not None and isinstance(like.geometry, TiffGeometry) and like.geometry.is_slice
 
 
-def _options(ndim: int, dtype: np.dtype[Any], like: Volume | None) -> tuple[dict[str, Any], bool]:
+def _options(
+    shape: tuple[int, ...], dtype: np.dtype[Any], like: Volume | None
+) -> tuple[dict[str, Any], bool]:
     """Options of tifffile, and whether channels follow z."""
+    is_big = math.prod(shape) * dtype.itemsize > _MAX_CLASSIC  # ImageJ's dialect has no such files
     geometry = like.geometry if like and isinstance(like.geometry, TiffGeometry) else None
     if geometry is None:
         kind: Any = "ome" if like and like.has_header else "plain"
         geometry = TiffGeometry(kind, _LZW, None, None, _ome_sizes(like))
-    imagej = geometry.kind == "imagej" and dtype.type in _IMAGEJ_TYPES
-    is_zcyx = imagej and ndim == 4
-    axes = {2: "YX", 3: "ZYX", 4: "ZCYX" if imagej else "CZYX"}[ndim]
+    imagej = geometry.kind == "imagej" and dtype.type in _IMAGEJ_TYPES and not is_big
+    is_zcyx = imagej and len(shape) == 4
+    axes = {2: "YX", 3: "ZYX", 4: "ZCYX" if imagej else "CZYX"}[len(shape)]
     options: dict[str, Any] = {"metadata": {"axes": axes}}
     if imagej:
         options = {"imagej": True, "metadata": {"axes": axes, **geometry.metadata}}
@@ -179,7 +185,7 @@ def _options(ndim: int, dtype: np.dtype[Any], like: Volume | None) -> tuple[dict
         options["resolution"] = geometry.resolution
         options["resolutionunit"] = geometry.resolution_unit
     options["compression"] = _LOSSLESS.get(geometry.compression, _LZW)
-    options["photometric"] = "minisblack"
+    options |= {"photometric": "minisblack", "bigtiff": is_big}
     return options, is_zcyx
 
 
