@@ -129,8 +129,18 @@ def test_an_option_takes_several_values(words: tuple[str, ...], changes: tuple[s
         ("train --config a --fold", "--fold: needs a value"),
         ("train --config a --fold 0 --set", "--set: needs a value"),
         ("train --config a --fold 0 --set --resume", "--set: needs a value"),
+        (
+            "train --config a --fold 0 --set b.c=1 --set d=2 b.c=3",
+            "error: --set: b.c is given twice; give it once\n",
+        ),
+        ("train --config a --fold 0 1 0", "error: --fold: 0 is given twice; give it once\n"),
+        (
+            "train --config a --fold 0 --set train.pretrained=b --pretrained c",
+            "--pretrained: --set gives train.pretrained too; give it once",
+        ),
         ("train --conf a --fold 0", "--config: needs a value; Did you mean --config"),
         ("train --fold 0", "--config: needs a value; see"),
+        ("curves train --fold 0", "--config: needs a value; see vesuv curves train --help"),
         ("train x --config a --fold 0", "x: belongs to no option"),
         ("train --config a --fold 0 --resum", "Did you mean --resume?"),
         ("predict --input a --output b --threshold high", 'unable to convert "high" into float'),

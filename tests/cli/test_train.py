@@ -40,10 +40,19 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(
     assert list(mine.parent.iterdir()) == [mine]
 
 
-def test_a_dry_run_refuses_what_training_would_refuse(mine: Path, refused: Refused) -> None:
-    error = refused("train", "--config", mine, "--fold", 0, "--dry-run", "--set", "data.root=gone")
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("data.root=gone", "data.root: gone is no folder"),
+        ("train.pretrained=gone", "train.pretrained: gone is no bundle, no run and no checkpoint"),
+    ],
+)
+def test_a_dry_run_refuses_what_training_would_refuse(
+    change: str, sentence: str, mine: Path, refused: Refused
+) -> None:
+    error = refused("train", "--config", mine, "--fold", 0, "--dry-run", "--set", change)
 
-    assert error.startswith("error: data.root: gone is no folder")
+    assert error.startswith(f"error: {sentence}")
     assert list(mine.parent.iterdir()) == [mine]
 
 

@@ -83,9 +83,13 @@ def test_weights_that_are_none_are_refused(make_run, weights, sentence: str) -> 
         load(runs, weights=weights)
 
 
-def test_a_checkpoint_that_is_named_twice_is_refused(make_run) -> None:
+def test_a_checkpoint_or_run_that_is_named_twice_is_refused(make_run) -> None:
+    run = make_run("a").path
+
     with pytest.raises(InputError, match="--checkpoint: best is given twice"):
-        load(make_run("a").path, checkpoint=["best", "best"])
+        load(run, checkpoint=["best", "best"])
+    with pytest.raises(InputError, match=r"--run: \S+a/\.\./a is given twice; use --weights"):
+        load([run / "../a", run])
 
 
 def test_the_mean_leaves_its_members_as_they_are() -> None:

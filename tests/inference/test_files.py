@@ -237,6 +237,8 @@ def test_inputs_and_foreign_volumes_are_never_written_over(
         predict_files([run], volumes, labels)
     with pytest.raises(InputError, match=r"big\.tif is a file; name a folder"):
         predict_files([run], volumes, volumes / "big.tif")
+    with pytest.raises(InputError, match=r"found the file name \S+mask\.nii\.gz; name a folder"):
+        predict_files([run], volumes, tmp_path / "mask.nii.gz")
 
 
 def test_another_number_of_channels_than_in_training_is_refused(

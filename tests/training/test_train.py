@@ -86,6 +86,8 @@ def test_resuming_refuses_another_configuration_fold_or_nothing(
     config = changed(tiny_config, train={"epochs": 1})
     with pytest.raises(InputError, match="no run to resume"):
         train(config, output=tmp_path / "run", resume=True)
+    with pytest.raises(InputError, match="--resume: goes on with a run, found --overwrite; leave"):
+        train(config, output=tmp_path / "run", resume=True, overwrite=True)
     train(config, output=tmp_path / "run")
 
     other = changed(config, optimizer={"lr": 1e-3})

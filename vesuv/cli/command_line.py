@@ -14,6 +14,7 @@ from cyclopts import (
     MissingArgumentError,
     RepeatArgumentError,
     UnusedCliTokensError,
+    ValidationError,
 )
 
 import vesuv
@@ -170,12 +171,14 @@ def _program(called: Path) -> str:
 
 
 def _sentence(fault: CycloptsError) -> str:
-    see = f"see {command(fault.command_chain[0], '--help') if fault.command_chain else '--help'}"
+    see = f"see {command(*fault.command_chain, '--help') if fault.command_chain else '--help'}"
     text = " ".join(str(fault).split()).partition(" Available commands")[0].rstrip(".")
     if isinstance(fault, RepeatArgumentError):
         return f"{fault.token.keyword}: is given twice, takes one value; give it once; {see}"
     if isinstance(fault, UnusedCliTokensError):
         return f"{' '.join(fault.unused_tokens or ())}: belongs to no option; {see}"
+    if isinstance(fault, ValidationError) and isinstance(fault.__cause__, InputError):
+        return str(fault.__cause__)
     if isinstance(fault, MissingArgumentError) and fault.argument is not None:
         _, meant, name = text.partition(" Did you mean")
         return f"{fault.argument.name}: needs a value;{meant}{name} {see}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +24,7 @@ _OPTION_KEYS = {
     "--overlap": "inference.overlap",
     "--views": "inference.views",
     "--device": "runtime.device",
+    "--pretrained": "train.pretrained",
 }
 
 
@@ -31,10 +33,21 @@ def several(name: str) -> Parameter:
     return Parameter(name, consume_multiple=1, negative=(), show_default=False)
 
 
+def _keys(changes: Sequence[str]) -> list[str]:
+    return [renamed_change(change).partition("=")[0] for change in changes]
+
+
+def _check_keys(_type: object, changes: Sequence[str]) -> None:
+    keys = _keys(changes)
+    for key in keys:
+        if keys.count(key) > 1:
+            raise InputError(f"--set: {key} is given twice; give it once")
+
+
 Switch = Annotated[bool, Parameter(negative=(), show_default=False)]
 ConfigFile = Annotated[str, Parameter("--config")]
 DryRun = Annotated[bool, Parameter("--dry-run", negative=(), show_default=False)]
-Changes = Annotated[tuple[str, ...], several("--set")]
+Changes = Annotated[tuple[str, ...], several("--set"), Parameter(validator=_check_keys)]
 Runs = Annotated[tuple[Path, ...], several("--run")]
 Checkpoints = Annotated[tuple[str, ...] | None, several("--checkpoint")]
 
@@ -44,8 +57,9 @@ def with_option_changes(
     overlap: str | None = None,
     views: Views | None = None,
     device: str | None = None,
+    pretrained: str | None = None,
 ) -> list[str]:
-    """Return the changes of --set, --overlap, --views and --device.
+    """Return the changes of --set and of the options that stand for a key.
 
     Raises:
         InputError: --set and an option change the same key.
@@ -54,13 +68,14 @@ def with_option_changes(
         "--overlap": overlap,
         "--views": views,
         "--device": device,
+        "--pretrained": None if pretrained is None else json.dumps(pretrained),
     }
     all_changes = list(changes)
     for option, value in values.items():
         key = _OPTION_KEYS[option]
         if value is None:
             continue
-        if any(renamed_change(change).partition("=")[0] == key for change in changes):
+        if key in _keys(changes):
             raise InputError(f"{option}: --set gives {key} too; give it once")
         all_changes.append(f"{key}={value}")
     return all_changes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from cyclopts.validators import Number
 from rich.console import Console
 
 from vesuv.cli.console import console
-from vesuv.cli.options import Changes, ConfigFile, DryRun, Switch, several
+from vesuv.cli.options import Changes, ConfigFile, DryRun, Switch, several, with_option_changes
 from vesuv.cli.prepare import fold_lines, open_or_prepare
 from vesuv.cli.progress import epoch_progress, line_printer
 from vesuv.cli.tables import difference_lines
@@ -37,6 +36,7 @@ from vesuv.runtime.distributed import Group, join_processes
 from vesuv.runtime.machine import Machine, for_training, resolve
 from vesuv.training.fold_data import FoldName, TrainingData, check_fold_numbers
 from vesuv.training.log_lines import epoch_line
+from vesuv.training.pretrained import read_pretrained
 from vesuv.training.reporting import Listener, MetricsRow
 from vesuv.training.resumption import check_same_settings, resumed_config
 from vesuv.training.run_length import (
@@ -84,10 +84,8 @@ def train(
         overwrite: Start again where a run lies already.
         dry_run: Check everything, say what would be read and written, and write nothing.
     """
-    folds = [_fold(word) for word in fold]
-    if pretrained is not None:
-        changes = (*changes, f"train.pretrained={json.dumps(pretrained)}")
-    _check_one_run(fold, output)
+    folds = _folds(fold, output)
+    changes = tuple(with_option_changes(changes, pretrained=pretrained))
     with join_processes() as group:
         settings = load_config(config, changes)
         if minutes is not None:
@@ -97,6 +95,8 @@ def train(
             for run in runs:
                 check_apart(run, settings)
                 check_folder(run, resume=resume, overwrite=overwrite)
+            if settings.train.pretrained is not None and not resume:
+                read_pretrained(Path(settings.train.pretrained))  # refused before data are prepared
         if resume:
             settings = resumed_config(runs[0], config, changes)
             check_same_settings(settings, zip(folds, runs, strict=True))
@@ -133,12 +133,21 @@ def _open_store(config: Config, folds: Sequence[FoldName]) -> Store:
     return open_or_prepare(config)
 
 
-def _check_one_run(folds: Sequence[str], output: Path | None) -> None:
+def _folds(words: Sequence[str], output: Path | None) -> list[FoldName]:
+    """Return the folds that --fold names, each once, and one alone for an output."""
+    for word in words:
+        if word != "all" and not (word.isascii() and word.isdigit()):
+            raise InputError(f"--fold: must be a number from 0, or all; found {word!r}")
+    folds: list[FoldName] = ["all" if word == "all" else int(word) for word in words]
+    for fold in folds:
+        if folds.count(fold) > 1:
+            raise InputError(f"--fold: {fold} is given twice; give it once")
     if output is not None and len(folds) > 1:
         raise InputError(
-            f"--output: holds one run, found folds {', '.join(folds)}; leave it out to write "
+            f"--output: holds one run, found folds {', '.join(words)}; leave it out to write "
             "log/<config>/fold_<k>"
         )
+    return folds
 
 
 def _origin(
@@ -248,14 +257,6 @@ def _print_plan(settings: Config, folds: Sequence[FoldName], runs: Sequence[RunF
         out.print(f"would write: {store_path(settings)}")
     for run in runs:
         out.print(f"would write: {run.path}")
-
-
-def _fold(word: str) -> FoldName:
-    if word == "all":
-        return "all"
-    if not (word.isascii() and word.isdigit()):
-        raise InputError(f"--fold: must be a number from 0, or all; found {word!r}")
-    return int(word)
 
 
 @contextmanager

@@ -34,7 +34,7 @@ from vesuv.inference.prediction_record import (
 from vesuv.inference.predictor import Predictor
 from vesuv.inference.provenance import PROVENANCE, provenance
 from vesuv.inference.submission import check_submission, write_submission
-from vesuv.io.formats import volumes_in, write
+from vesuv.io.formats import suffix, volumes_in, write
 from vesuv.io.grid import read_channels
 from vesuv.io.places import check_no_links, contains
 from vesuv.io.tables import read_json_or_none
@@ -243,11 +243,16 @@ def check_output(source: Path, output: Path) -> None:
         output: Folder for the masks.
 
     Raises:
-        InputError: `output` holds the inputs or other volumes, or is a file.
+        InputError: `output` holds the inputs or other volumes, or is a file or named as one.
     """
     folder = source if source.is_dir() else source.parent
     if output.exists() and not output.is_dir():
         raise InputError(f"--output: {output} is a file; name a folder")
+    if suffix(output) and not output.exists():
+        raise InputError(
+            f"--output: masks are written into a folder, found the file name {output}; name a "
+            "folder"
+        )
     inputs = [folder, *(volumes_in(source) if source.is_dir() else [source])]
     if any(contains(output, path) for path in inputs):  # also where inputs are links into it
         raise InputError(f"--output: {output} holds the inputs; name another folder")

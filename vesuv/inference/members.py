@@ -112,6 +112,10 @@ def open_members(
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"--checkpoint: {name} is given twice; use --weights for its weight")
+    folders = [path.resolve() for path in runs]
+    for path, folder in zip(runs, folders, strict=True):
+        if folders.count(folder) > 1:
+            raise InputError(f"--run: {path} is given twice; use --weights for its weight")
     members = [
         open_selected(RunFolder.open(path), name, changes) for path in runs for name in names
     ]

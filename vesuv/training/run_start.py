@@ -16,8 +16,11 @@ def check_folder(run: RunFolder, *, resume: bool, overwrite: bool) -> None:
     """Refuse a folder that holds a run, or that holds none to resume.
 
     Raises:
-        InputError: It does; or it holds links, or files of the user with names of a run's.
+        InputError: It does; or it holds links, or files of the user with names of a run's; or it
+            shall both go on and start again.
     """
+    if resume and overwrite:
+        raise InputError("--resume: goes on with a run, found --overwrite; leave one out")
     if resume and not run.exists:
         raise InputError(f"{run.path}: no run to resume; leave --resume out to start one")
     if run.exists and not resume and not overwrite:
