@@ -201,6 +201,33 @@ def test_all_faults_are_named_at_once(tmp_path: Path) -> None:
     assert len(caught.value.faults) == 4
 
 
+@pytest.mark.parametrize("spacing", [None, [1.0, 1.0, 1.0]])
+@pytest.mark.parametrize(
+    "grid",
+    [
+        pytest.param({"unit": "µm"}, id="unit"),
+        pytest.param({"spacing": (2.0, 1.0, 1.0)}, id="spacing"),
+        pytest.param({"direction": RAS}, id="direction"),
+        pytest.param({}, id="nothing"),
+    ],
+)
+def test_no_case_of_an_unknown_spacing_is_resampled_beside_known_ones(
+    tmp_path: Path, spacing: list[float] | None, grid: dict[str, Any]
+) -> None:
+    label = np.zeros(SHAPE, np.uint8)
+    cases = [raw(0), Case("x", np.ones((2, *SHAPE), np.int16), label, **grid)]
+
+    if grid or spacing is None:
+        prepare_in_memory(cases, config(tmp_path, spacing))
+        return
+    with pytest.raises(InputErrors) as caught:
+        prepare_in_memory(cases, config(tmp_path, spacing))
+    assert caught.value.faults == [
+        "case x: data.spacing resamples cases of a known spacing, found none in its file and µm in "
+        "others; write the spacing into its header, or leave data.spacing out"
+    ]
+
+
 def test_integers_of_the_other_byte_order_are_stored_in_this_machine_s(tmp_path: Path) -> None:
     swapped = np.arange(np.prod(SHAPE), dtype=">i4").reshape(SHAPE)
 

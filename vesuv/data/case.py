@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from vesuv.data.blocks import BLOCK_SIZE
-from vesuv.data.records import CaseAttributes
+from vesuv.data.records import NO_GRID, CaseAttributes
 from vesuv.data.statistics import CaseStatistics
 from vesuv.errors import InputError
 from vesuv.types import Array, ClassArray, Shape, Spacing
@@ -36,6 +36,16 @@ class Case:
     group: str | None = None
     unit: str | None = None
     direction: tuple[float, ...] | None = None
+
+    @property
+    def num_channels(self) -> int:
+        """Channels of the image."""
+        return self.image.shape[0] if self.image.ndim == 4 else 1
+
+    @property
+    def states_grid(self) -> bool:
+        """Whether a spacing, unit or direction is known."""
+        return (tuple(self.spacing), self.unit, self.direction) != NO_GRID
 
 
 @dataclass(frozen=True, eq=False)

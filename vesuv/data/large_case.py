@@ -21,6 +21,7 @@ import numpy as np
 from vesuv.config.labels import LabelsConfig
 from vesuv.data.array_files import ArrayFile, new_array_file, write_array
 from vesuv.data.blocks import BLOCK_SIZE, count_blocks
+from vesuv.data.case import Case
 from vesuv.data.case_files import LazyCase
 from vesuv.data.case_parts import read_image, read_label
 from vesuv.data.moments import ChannelMoments
@@ -95,19 +96,13 @@ def num_parts_of(volumes: LazyCase, spacing: Spacing | None) -> int:
     return _Grids.of(volumes, native, spacing or native).num_parts
 
 
-@dataclass(frozen=True)
-class CheckedCase:
-    """What is compared between the cases of a data set."""
-
-    id: str
-    num_channels: int
-    unit: str | None
-
-
 def check_large_case(
     volumes: LazyCase, labels: LabelsConfig, spacing: Spacing | None, on_part: OnPart
-) -> CheckedCase:
+) -> Case:
     """Do the checks of `prepare_large_case` on all voxels, and write nothing.
+
+    Returns:
+        The case, without its voxels.
 
     Raises:
         InputError: A file cannot be used.
@@ -120,7 +115,7 @@ def check_large_case(
         on_part()
     for _ in range(grids.num_parts - len(grids.native_parts())):
         on_part()
-    return CheckedCase(volumes.case.id, grids.num_channels, volumes.case.unit)
+    return volumes.case
 
 
 @dataclass(frozen=True)

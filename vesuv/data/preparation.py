@@ -35,6 +35,9 @@ class CaseOutline(Protocol):
     @property
     def unit(self) -> str | None: ...
 
+    @property
+    def states_grid(self) -> bool: ...
+
 
 def prepare_arrays(
     case: Case, labels: LabelsConfig, spacing: Spacing | None, names: tuple[str, str] | None = None
@@ -109,7 +112,8 @@ def prepare_in_memory(cases: Sequence[Case], config: Config) -> list[MemoryCase]
             read_only_arrays = {name: _read_only(array) for name, array in arrays.items()}
             prepared.append(MemoryCase(attributes, read_only_arrays))
     made = [case.attributes for case in prepared]
-    faults += channel_faults(made, config.model.written_channels) + dataset_faults(made)
+    faults += channel_faults(made, config.model.written_channels)
+    faults += dataset_faults(made, config.data.spacing)
     if faults:
         raise InputErrors(faults)
     return prepared
@@ -135,8 +139,13 @@ def channel_faults(cases: Iterable[CaseOutline], in_channels: int | None) -> lis
     ]
 
 
-def dataset_faults(cases: Iterable[CaseOutline]) -> list[str]:
-    """Return a sentence for each case whose channels or unit differ from those of most cases."""
+def dataset_faults(cases: Iterable[CaseOutline], spacing: Spacing | None) -> list[str]:
+    """Return a sentence for each case whose channels or unit differ from those of most cases.
+
+    Args:
+        cases: All cases.
+        spacing: Spacing to resample to; then no case lacks a spacing that others state.
+    """
     cases = sorted(cases, key=lambda case: case.id)
     channels = Counter(case.num_channels for case in cases).most_common(1)
     units = Counter(case.unit for case in cases if case.unit is not None).most_common(1)
@@ -151,6 +160,12 @@ def dataset_faults(cases: Iterable[CaseOutline]) -> list[str]:
         f"{units[0][0]} in most; write the file's header in {units[0][0]}"
         for case in cases
         if case.unit not in (None, units[0][0] if units else None)
+    ]
+    faults += [
+        f"case {case.id}: data.spacing resamples cases of a known spacing, found none in its file "
+        f"and {units[0][0]} in others; write the spacing into its header, or leave data.spacing out"
+        for case in cases
+        if spacing is not None and units and not case.states_grid
     ]
     return faults
 

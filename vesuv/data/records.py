@@ -14,6 +14,7 @@ from vesuv.data.statistics import CaseStatistics, Count, DatasetStatistics
 from vesuv.errors import InputError, command
 from vesuv.files import read_text
 from vesuv.io.atomic import write_text
+from vesuv.io.formats.volume import NO_SPACING
 from vesuv.migrations import STORE, Format
 
 VERSION: int = STORE.version
@@ -40,6 +41,8 @@ CheckedDirection = Annotated[tuple[float, ...], Field(min_length=9, max_length=9
 CheckedSpacing = tuple[PositiveLength, PositiveLength, PositiveLength]
 Stamp = list[int | str]
 """Bytes and modification time in ns; of a folder also a digest over its files."""
+NO_GRID = (NO_SPACING, None, None)
+"""Spacing, unit and direction of a file that states none of them."""
 
 
 class Record(BaseModel):
@@ -101,6 +104,11 @@ class CaseAttributes(Record):
         if (self.native_shape is None) != (self.native_spacing is None):
             raise ValueError("native_shape and native_spacing stand together")
         return self
+
+    @property
+    def states_grid(self) -> bool:
+        """Whether the file states a spacing, unit or direction."""
+        return (self.native_spacing or self.spacing, self.unit, self.direction) != NO_GRID
 
     @property
     def keeps_native_grid(self) -> bool:

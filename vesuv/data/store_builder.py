@@ -171,7 +171,8 @@ def check_cases(config: Config, progress: Progress, notes: Say) -> list[CasePath
 
 
 def _faults_of_all(cases: Sequence[CaseOutline], config: Config) -> list[str]:
-    return channel_faults(cases, config.model.written_channels) + dataset_faults(cases)
+    faults = channel_faults(cases, config.model.written_channels)
+    return faults + dataset_faults(cases, config.data.spacing)
 
 
 def _scan(config: Config, notes: Say) -> tuple[list[CasePaths], list[str]]:
