@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.table import Table
 
-from vesuv.cli.console import SafeConsole
+from vesuv.cli.console import SafeConsole, console
 from vesuv.cli.progress import shown_progress
 
 HOSTILE = "[/x] [bold]b[link=http://a]c :smile: \x1b[31md\re\nf\u202eg"
@@ -35,6 +35,15 @@ def test_every_part_of_a_table_is_printed_as_it_is() -> None:
     console.print(table)
 
     assert file.getvalue().count(SHOWN) == 4
+
+
+def test_a_wide_table_is_whole_in_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table(*(f"column {number}" for number in range(10)))
+    table.add_row(*["0.123456"] * 10)
+
+    console().print(table)
+
+    assert capsys.readouterr().out.count("0.123456") == 10
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])

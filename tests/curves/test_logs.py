@@ -136,6 +136,7 @@ def test_picks_are_written_as_they_are_read(tmp_path: Path) -> None:
 def test_no_picks_make_a_table_without_lines(tmp_path: Path) -> None:
     write_picks(tmp_path / "p.csv", [], top=0.0, pixel_mm=5.0)
 
+    assert (tmp_path / "p.csv").read_text() == "depth,dip,azimuth,kind\n"
     assert read_picks(tmp_path / "p.csv", 0.0, 5.0, 10) == ()
 
 

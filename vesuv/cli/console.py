@@ -9,6 +9,9 @@ from rich.text import Text
 
 from vesuv.io.printable import printable
 
+_FILE_WIDTH = 200
+"""Width of tables in a file, in characters."""
+
 
 class SafeConsole(Console):
     r"""Console that prints text as it is: no markup, no emoji codes, control characters as `\x1b`.
@@ -25,5 +28,8 @@ class SafeConsole(Console):
 
 
 def console() -> Console:
-    """Return where a verb prints."""
-    return SafeConsole()
+    """Return where a verb prints; a file or a pipe has room for wide tables."""
+    out = SafeConsole()
+    if not out.is_terminal:
+        out.width = _FILE_WIDTH
+    return out

@@ -35,8 +35,6 @@ from vesuv.report.figures import triptych
 
 _MAX_TABLE_CASES = 40
 """Largest number of cases in the printed table; scores.csv lists all."""
-_FILE_WIDTH = 200
-"""Width of tables in a file, in characters."""
 
 
 def evaluate(
@@ -117,8 +115,6 @@ def evaluate(
     )
     pictures = None if images is None else PictureSource(images, triptych)
     out = console()
-    if not out.is_terminal:
-        out.width = _FILE_WIDTH
     if dry_run:
         _print_plan(out, planned_cases(predictions, labels, target, options, pictures), target)
         return

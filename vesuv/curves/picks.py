@@ -61,9 +61,7 @@ def write_picks(
             "kind": KINDS[pick.kind],
         }
         rows.append({**row, "score": f"{pick.score:.4f}"} if with_score else row)
-    if not rows:
-        rows = [dict.fromkeys([*_COLUMNS, *(["score"] if with_score else [])])]
-    write_csv(path, rows)
+    write_csv(path, rows, [*_COLUMNS, *(["score"] if with_score else [])])
 
 
 def read_picks(path: Path, top: float, pixel_mm: float, num_rows: int) -> tuple[Pick, ...]:

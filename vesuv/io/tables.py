@@ -24,7 +24,7 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 """First characters of a text that a spreadsheet may run as a formula."""
 
 
-def write_csv(path: Path, rows: Sequence[Mapping[str, Cell]]) -> None:
+def write_csv(path: Path, rows: Sequence[Mapping[str, Cell]], columns: Sequence[str] = ()) -> None:
     """Write rows under one header; missing values, None and NaN become empty cells.
 
     A text that a spreadsheet would run as a formula is quoted, see `quote_formula`.
@@ -32,11 +32,12 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Cell]]) -> None:
     Args:
         path: File to write; its folder is made when missing.
         rows: Column name -> value; columns are in the order of their first appearance.
+        columns: Names of the first columns, also where there are no rows.
 
     Raises:
         InputError: The file cannot be written.
     """
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+    columns = list(dict.fromkeys([*columns, *(name for row in rows for name in row)]))
     lines = [map(quote_formula, columns)]
     lines += [map(_cell_text, map(row.get, columns)) for row in rows]
     write_text(path, "".join(map(_csv_line, lines)))
