@@ -57,12 +57,15 @@ def test_255_beside_two_other_values_is_ignored() -> None:
     assert roles.labels["ignore"] == 255
 
 
-def test_one_value_below_0_beside_two_others_is_ignored() -> None:
-    shares = values(v0=0.8, v1=0.19) | {-5: ValueSurvey(share=0.01, border_share=0, case_share=1)}
+@pytest.mark.parametrize("foreground", [1, 255])
+def test_one_value_below_0_beside_two_others_is_ignored(foreground: int) -> None:
+    shares = values(v0=0.8) | {
+        value: ValueSurvey(share=0.1, border_share=0, case_share=1) for value in (-5, foreground)
+    }
     roles = label_roles(survey(values=shares), "folders")
 
-    assert roles.labels == {"classes": {"background": 0, "foreground": 1}, "ignore": -5}
-    assert roles.ignore_reason.startswith("a value below 0, -5, usually marks unlabelled voxels; ")
+    assert roles.labels == {"classes": {"background": 0, "foreground": foreground}, "ignore": -5}
+    assert roles.ignore_reason.startswith("value -5 usually marks unlabelled voxels; ")
 
 
 def test_255_as_the_only_foreground_is_a_class() -> None:

@@ -94,11 +94,10 @@ def _ignored_value(survey: DatasetSurvey, layout: str) -> tuple[int | None, str]
     if len(values) < 3:
         return None, "two values only: every voxel is labelled"
     remedy = "if it is a class, move it to labels.classes"
-    for mark in _USUAL_MARKS:
+    below_zero = values[:1] if values[0] < 0 <= values[1] else []
+    for mark in (*below_zero, *_USUAL_MARKS):
         if mark in values:
             return mark, f"value {mark} usually marks unlabelled voxels; {remedy}"
-    if values[0] < 0 <= values[1]:
-        return values[0], f"a value below 0, {values[0]}, usually marks unlabelled voxels; {remedy}"
     highest = values[-1]
     one = survey.values[highest]
     if layout == "kaggle" and set(values) == _KAGGLE_VALUES:
