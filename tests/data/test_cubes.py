@@ -130,17 +130,19 @@ def test_a_cube_has_the_intensities_of_its_volume(config: Config, tmp_path: Path
     assert x.foreground == y.foreground and x.foreground is not None
 
 
-def test_a_cube_that_nobody_painted_trains_nothing_and_is_named(
-    config: Config, tmp_path: Path
-) -> None:
+def test_a_cube_that_nobody_painted_or_recorded_is_named(config: Config, tmp_path: Path) -> None:
     write_cube(tmp_path / "cubes", "empty", value=2)
     write_cube(tmp_path / "cubes", "painted")
+    write_cube(tmp_path / "cubes", "x")
+    write_record(tmp_path / "cubes", {"x": place("c1", (0, 0, 0))}, {"c1": volume((32, 32, 32))})
     lines: list[str] = []
 
     store = prepare(config, notes=lines.append)
 
     assert lines == [
-        "cubes of data.cubes without a labelled voxel, which train nothing: 1 of 2, first empty"
+        "cubes of data.cubes without a labelled voxel, which train nothing: 1 of 3, first empty",
+        "cubes of data.cubes that no suggestions.json names, which train also what judges their "
+        "volume: 2 of 3, first empty",
     ]
     data = TrainingData.of_store(store, config)
     config = with_channels(config, data)

@@ -131,14 +131,17 @@ def places_by_volume(config: DataConfig) -> dict[str, list[Region]]:
 
 
 def cube_notes(cases: Sequence[CaseAttributes], ignore: int | None) -> list[str]:
-    """Return a sentence where cubes have no labelled voxel."""
+    """Return a sentence where cubes have no labelled voxel, or come from an unknown volume."""
     cubes = [case for case in cases if case.cut_from is not None]
-    names = [case.id for case in cubes if set(case.values) <= {ignore}]
-    if not names:
-        return []
+    empty = [case.id for case in cubes if set(case.values) <= {ignore}]
+    unknown = [case.id for case in cubes if not case.cut_from]
     return [
-        f"cubes of data.cubes without a labelled voxel, which train nothing: {len(names)} of "
-        f"{len(cubes)}, first {names[0]}"
+        f"cubes of data.cubes {what}: {len(names)} of {len(cubes)}, first {names[0]}"
+        for names, what in (
+            (empty, "without a labelled voxel, which train nothing"),
+            (unknown, f"that no {SUGGESTIONS} names, which train also what judges their volume"),
+        )
+        if names
     ]
 
 
