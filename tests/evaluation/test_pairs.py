@@ -43,11 +43,12 @@ def put(root: Path, *names: str) -> None:
 
 
 def test_a_prediction_belongs_to_the_label_with_a_word_behind_its_name(tmp_path: Path) -> None:
-    put(tmp_path, "pred/a.tif", "pred/b.tif", "masks/a_mask.tif", "masks/b.tif")
+    put(tmp_path, "pred/a.tif", "pred/b.tif", "pred/c-img.tif")
+    put(tmp_path, "masks/a_mask.tif", "masks/b.tif", "masks/c-mask.tif")
 
     pairs, faults = find_pairs(tmp_path / "pred", tmp_path / "masks")
 
-    assert [pair.label.name for pair in pairs] == ["a_mask.tif", "b.tif"]
+    assert [pair.label.name for pair in pairs] == ["a_mask.tif", "b.tif", "c-mask.tif"]
     assert not faults
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vesuv.data.ome_zarr import LABELS, label_names
-from vesuv.data.pairs import LABEL_WORDS, pairs_in, with_last_word
+from vesuv.data.pairs import IMAGE_WORDS, LABEL_WORDS, pairs_in, with_last_word
 from vesuv.errors import InputError
 from vesuv.io.formats import stem, volumes_in
 
@@ -52,8 +52,14 @@ def find_pairs(predictions: Path, labels: Path) -> tuple[list[CaseFiles], list[s
         InputError: Nothing to match.
     """
     predicted = by_id(predictions)
-    labelled = {name: _label_of(path) for name, path in by_id(labels).items()}
-    labelled = _by_case(labels) | labelled
+    by_case = _by_case(labels)
+    labelled = {
+        stem(path): by_case[case]
+        for word in IMAGE_WORDS
+        for case, path in with_last_word(predicted.values(), word).items()
+        if case in by_case
+    }
+    labelled |= by_case | {name: _label_of(path) for name, path in by_id(labels).items()}
     labelled |= {stem(image): label for image, label in pairs_in(labels).items()}
     if not predicted:
         raise InputError(f"--predictions: {predictions} holds no volume; predict first")
