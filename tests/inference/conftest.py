@@ -49,7 +49,7 @@ def predict_files(
     members = open_members(runs, changes=changes) if best is None else open_best(best, changes)
     mask = choose_mask(members, threshold, postprocess)
     check_output(source, output)
-    volumes = find_inputs(source, channel_files=members[0].config.model.in_channels > 1)
+    volumes = find_inputs(source, num_channels=members[0].config.model.in_channels)
     predictor = Predictor.of_members(members, mask.settings, weights=weights)
     prediction = FilePrediction(
         members,

@@ -20,7 +20,7 @@ def test_a_folder_gives_its_volumes_by_name(tmp_path: Path) -> None:
     b, a = _write(tmp_path, "b.npy", "a.npy")
     (tmp_path / "notes.txt").write_text("")
 
-    assert find_inputs(tmp_path, channel_files=False) == [
+    assert find_inputs(tmp_path) == [
         InputVolume("a", (a,)),
         InputVolume("b", (b,)),
     ]
@@ -29,7 +29,7 @@ def test_a_folder_gives_its_volumes_by_name(tmp_path: Path) -> None:
 def test_a_single_file_is_one_volume(tmp_path: Path) -> None:
     (path,) = _write(tmp_path, "a.npy")
 
-    (volume,) = find_inputs(path, channel_files=False)
+    (volume,) = find_inputs(path)
 
     assert (volume.id, volume.output_name) == ("a", "a.npy")
 
@@ -37,24 +37,34 @@ def test_a_single_file_is_one_volume(tmp_path: Path) -> None:
 def test_channel_files_of_one_case_are_gathered_in_order(tmp_path: Path) -> None:
     second, first, other = _write(tmp_path, "c_0001.npy", "c_0000.npy", "d_0000.npy")
 
-    volumes = find_inputs(tmp_path, channel_files=True)
+    volumes = find_inputs(tmp_path, num_channels=2)
 
-    assert volumes == [InputVolume("c", (first, second)), InputVolume("d", (other,))]
+    assert volumes == [InputVolume("c", (first, second)), InputVolume("d_0000", (other,))]
     assert volumes[0].output_name == "c.npy"
+
+
+@pytest.mark.parametrize("numbers", [(0, 2), (1, 2), (0, 1, 2), (7,)])
+def test_numbered_volumes_are_no_channels_of_one(tmp_path: Path, numbers: tuple[int, ...]) -> None:
+    names = [f"scan_{number:04d}" for number in numbers]
+    _write(tmp_path, *(f"{name}.npy" for name in names))
+
+    volumes = find_inputs(tmp_path, num_channels=2)
+
+    assert [volume.id for volume in volumes] == names
 
 
 def test_nothing_to_predict_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"absent: no such file or folder; check --input"):
-        find_inputs(tmp_path / "absent", channel_files=False)
+        find_inputs(tmp_path / "absent")
     with pytest.raises(InputError, match=r"holds no volume in a known format"):
-        find_inputs(tmp_path, channel_files=False)
+        find_inputs(tmp_path)
 
 
 def test_a_file_of_an_unknown_format_is_refused(tmp_path: Path) -> None:
     (tmp_path / "scan.foo").write_bytes(b"0")
 
     with pytest.raises(InputError, match=r"scan\.foo: files end in one of .*, found '\.foo'"):
-        find_inputs(tmp_path / "scan.foo", channel_files=False)
+        find_inputs(tmp_path / "scan.foo")
 
 
 def test_two_volumes_of_one_name_are_refused(tmp_path: Path) -> None:
@@ -62,14 +72,14 @@ def test_two_volumes_of_one_name_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(b"")
 
     with pytest.raises(InputError, match=r"a\.npy has the same name|a\.tif has the same name"):
-        find_inputs(tmp_path, channel_files=False)
+        find_inputs(tmp_path)
 
 
 def test_labels_beside_their_images_are_not_predicted(tmp_path: Path) -> None:
     for name in ("a_image.nii", "a_label.nii", "b_image.nii", "b_label.nii", "c_label.nii"):
         (tmp_path / name).touch()
 
-    volumes = find_inputs(tmp_path, channel_files=False)
+    volumes = find_inputs(tmp_path)
 
     # c_label has no image beside it, so it may be anything
     assert [volume.id for volume in volumes] == ["a_image", "b_image", "c_label"]

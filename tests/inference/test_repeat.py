@@ -51,7 +51,7 @@ def _repeat(record: Path, source: Path, output: Path) -> None:
         uncertainty=repeated.uncertainty,
         calibrated=repeated.calibrated,
         blocks=BlockSettings().repeating(repeated.blocks),
-    ).run(find_inputs(source, channel_files=False))
+    ).run(find_inputs(source))
 
 
 def _bytes(folder: Path) -> dict[str, bytes]:

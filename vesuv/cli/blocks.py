@@ -161,8 +161,7 @@ def block_prediction(
     """
     files: tuple[str, ...] = (source,)
     if not is_url(source):
-        num_channels = ensemble.predictor.num_channels
-        volumes = find_inputs(Path(source), channel_files=num_channels > 1)
+        volumes = find_inputs(Path(source), num_channels=ensemble.predictor.num_channels)
         if len(volumes) > 1:
             raise InputError(
                 f"--output: {output} is one image, found {len(volumes)} volumes in {source}; name "

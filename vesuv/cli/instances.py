@@ -117,7 +117,7 @@ def instances(
     if source is not None:
         boundaries = _networks(out, options, selection, all_changes, blocks=blocks)
     volumes = find_instance_inputs(
-        path, channel_files=boundaries.channel_files, level=level or 0, anonymous=anonymous
+        path, num_channels=boundaries.num_channels, level=level or 0, anonymous=anonymous
     )
     out.print(f"parameters: {selection.parameters}")
     _segment(out, boundaries, volumes, output, overwrite=overwrite, dry_run=dry_run)

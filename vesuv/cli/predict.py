@@ -127,7 +127,7 @@ def predict(
         in_zarr = block_prediction(out, ensemble, source, output, options, settings)
         run_or_plan(out, in_zarr, dry_run=dry_run, with_rates=options.plan)
         return
-    volumes = find_inputs(Path(source), channel_files=ensemble.predictor.num_channels > 1)
+    volumes = find_inputs(Path(source), num_channels=ensemble.predictor.num_channels)
     _print_ensemble(out, ensemble, volumes)
     prediction = _file_prediction(out, ensemble, output, submission, settings)
     if dry_run:

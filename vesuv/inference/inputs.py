@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from vesuv.data.pairs import pairs_in
 from vesuv.errors import InputError
 from vesuv.io.formats import check_ending, mask_suffix, probability_suffix, stem, suffix, volumes_in
 
-_CHANNEL = re.compile(r"(?P<id>.+)_(?P<channel>\d{4})")
+_CHANNEL = re.compile(r"(?P<id>.+)_\d{4}")
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,13 @@ class InputVolume:
         return self.id + probability_suffix(self.files[0])
 
 
-def find_inputs(path: Path, *, channel_files: bool) -> list[InputVolume]:
+def find_inputs(path: Path, *, num_channels: int = 1) -> list[InputVolume]:
     """List the volumes at `path`, sorted by id.
 
     Args:
         path: A volume, or a folder of volumes; labels that lie beside images are left out.
-        channel_files: Whether each channel has a file of its own, named _0000, _0001 …
+        num_channels: Channels of a volume; files that are named by all of them, _0000, _0001 …,
+            are one volume.
 
     Raises:
         InputError: No file that can be read, one of an unknown format, or two volumes with the
@@ -55,16 +57,29 @@ def find_inputs(path: Path, *, channel_files: bool) -> list[InputVolume]:
     files = [path] if single else _images_in(path)
     if not files:
         raise InputError(f"{path}: holds no volume in a known format; check --input")
-    grouped: dict[str, list[Path]] = {}
-    for file in files:
-        match = _CHANNEL.fullmatch(stem(file)) if channel_files else None
-        name = match["id"] if match else stem(file)
-        if name in grouped and not match:
+    volumes: dict[str, InputVolume] = {}
+    for one in _volumes_of(sorted(files), num_channels):
+        if one.id in volumes:
             raise InputError(
-                f"{file}: {grouped[name][0].name} has the same name; predict them separately"
+                f"{one.files[0]}: {volumes[one.id].files[0].name} has the same name; predict them "
+                "separately"
             )
-        grouped.setdefault(name, []).append(file)
-    return [InputVolume(name, tuple(sorted(files))) for name, files in sorted(grouped.items())]
+        volumes[one.id] = one
+    return [volumes[name] for name in sorted(volumes)]
+
+
+def _volumes_of(files: Sequence[Path], num_channels: int) -> Iterator[InputVolume]:
+    """Put the files of all channels of a volume together; others are volumes of their own."""
+    groups: dict[str, list[Path]] = {}
+    for file in files:
+        match = _CHANNEL.fullmatch(stem(file))
+        groups.setdefault(match["id"] if match else "", []).append(file)
+    for name, group in groups.items():
+        channels = [f"{name}_{channel:04d}" for channel in range(num_channels)]
+        if num_channels > 1 and [stem(file) for file in group] == channels:
+            yield InputVolume(name, tuple(group))
+        else:
+            yield from (InputVolume(stem(file), (file,)) for file in group)
 
 
 def _images_in(folder: Path) -> list[Path]:

@@ -119,13 +119,13 @@ def find_unlabelled(config: Config, paths: Sequence[Path]) -> list[CasePaths]:
     """
     if not paths:
         raise InputError("DATA: needs at least one volume or folder of volumes, found none")
-    channel_files = (config.model.written_channels or 1) > 1
+    num_channels = config.model.written_channels or 1
     (_, (fill, *_)) = config.labels.values()[1]
     cases: dict[str, CasePaths] = {}
     faults = []
     for path in paths:
         try:
-            volumes = find_inputs(path, channel_files=channel_files)
+            volumes = find_inputs(path, num_channels=num_channels)
         except InputError as fault:
             faults.append(str(fault).replace("check --input", "check the path"))
             continue

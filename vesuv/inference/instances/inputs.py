@@ -49,14 +49,14 @@ class InstanceInput:
 
 
 def find_instance_inputs(
-    path: str, *, channel_files: bool = False, level: int = 0, anonymous: bool = False
+    path: str, *, num_channels: int = 1, level: int = 0, anonymous: bool = False
 ) -> list[InstanceInput]:
     """List the volumes at a path or address, sorted by id.
 
     Args:
         path: A volume, a folder of volumes, or the address of a Zarr. The probabilities inside an
             image of `predict` have the id of the image.
-        channel_files: Whether each channel has a file of its own, named _0000, _0001 …
+        num_channels: Channels of a volume, see `find_inputs`.
         level: Level of an OME-Zarr image.
         anonymous: Read from s3 without credentials.
 
@@ -69,5 +69,5 @@ def find_instance_inputs(
         path = image
     if is_url(path):
         return [InstanceInput(url_stem(path), Source((path,), level, anonymous))]
-    volumes = find_inputs(Path(path), channel_files=channel_files)
+    volumes = find_inputs(Path(path), num_channels=num_channels)
     return [InstanceInput(one.id, Source.of_files(one.files, level)) for one in volumes]

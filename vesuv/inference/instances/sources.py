@@ -54,8 +54,8 @@ class BoundarySource(Protocol):
         ...
 
     @property
-    def channel_files(self) -> bool:
-        """Whether each channel of a volume may have a file of its own."""
+    def num_channels(self) -> int:
+        """Channels of a volume that may lie in files of their own; 1: none do."""
         ...
 
     def check(self, volume: InstanceInput) -> None:
@@ -80,7 +80,7 @@ class ProbabilitySource:
     """Files of probabilities."""
 
     selection: InstanceSelection
-    channel_files: bool = False
+    num_channels: int = 1
 
     def check(self, volume: InstanceInput) -> None:
         FileLevels(volume.source, self.selection).check()
@@ -137,8 +137,8 @@ class NetworkSource:
     show_progress: ShowProgress = no_shown_progress
 
     @property
-    def channel_files(self) -> bool:
-        return self.predictor.num_channels > 1
+    def num_channels(self) -> int:
+        return self.predictor.num_channels
 
     def check(self, volume: InstanceInput) -> None:
         """Check that an address can be opened; `open` reads files before it writes anything."""

@@ -122,7 +122,7 @@ def unlabelled_volumes(path: Path, config: Config) -> list[SourceVolume]:
             level=level if suffix(one.files[0]) == ".zarr" else 0,
             cubes=tuple(places.get(one.id, ())),
         )
-        for one in find_inputs(path, channel_files=config.model.in_channels > 1)
+        for one in find_inputs(path, num_channels=config.model.in_channels)
     ]
 
 
