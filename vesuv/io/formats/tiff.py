@@ -47,8 +47,6 @@ _OME_DEFAULT_UNIT = "µm"
 """Unit of a PhysicalSize without a PhysicalSizeUnit, by the OME schema."""
 _OME_NO_UNIT = "reference frame"
 """OME's unit of lengths in an unknown unit."""
-
-
 _LZW = 5
 _LOSSLESS = {1: 1, _LZW: _LZW, 8: 8, 32773: 32773, 32946: 8, 50000: 50000}
 """Compression tag of the image -> tag of the mask; for all other tags masks are written as LZW."""
@@ -167,12 +165,14 @@ def _options(
     shape: tuple[int, ...], dtype: np.dtype[Any], like: Volume | None
 ) -> tuple[dict[str, Any], bool]:
     """Options of tifffile, and whether channels follow z."""
-    is_big = math.prod(shape) * dtype.itemsize > _MAX_CLASSIC  # ImageJ's dialect has no such files
+    is_big = math.prod(shape) * dtype.itemsize > _MAX_CLASSIC
     geometry = like.geometry if like and isinstance(like.geometry, TiffGeometry) else None
     if geometry is None:
         kind: Any = "ome" if like and like.has_header else "plain"
         geometry = TiffGeometry(kind, _LZW, None, None, _ome_sizes(like))
-    imagej = geometry.kind == "imagej" and dtype.type in _IMAGEJ_TYPES and not is_big
+    compression = _LOSSLESS.get(geometry.compression, _LZW)
+    imagej = geometry.kind == "imagej" and dtype.type in _IMAGEJ_TYPES
+    imagej = imagej and not (is_big and compression != 1)  # which has large files without BigTIFF
     is_zcyx = imagej and len(shape) == 4
     axes = {2: "YX", 3: "ZYX", 4: "ZCYX" if imagej else "CZYX"}[len(shape)]
     options: dict[str, Any] = {"metadata": {"axes": axes}}
@@ -184,8 +184,8 @@ def _options(
     if geometry.resolution and (imagej or geometry.kind == "plain"):
         options["resolution"] = geometry.resolution
         options["resolutionunit"] = geometry.resolution_unit
-    options["compression"] = _LOSSLESS.get(geometry.compression, _LZW)
-    options |= {"photometric": "minisblack", "bigtiff": is_big}
+    bigtiff = is_big and not imagej
+    options |= {"compression": compression, "photometric": "minisblack", "bigtiff": bigtiff}
     return options, is_zcyx
 
 
