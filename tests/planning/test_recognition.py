@@ -36,8 +36,8 @@ def put(root: Path, *names: str) -> Path:
             {"layout": "folders", "images": "img", "labels": "lab"},
         ),
         (
-            ["slabs/a.tif", "lblTr/a.tif"],
-            {"layout": "folders", "images": "slabs", "labels": "lblTr"},
+            ["lab_a/a.tif", "lab_a_lbl/a.tif"],
+            {"layout": "folders", "images": "lab_a", "labels": "lab_a_lbl"},
         ),
         (
             ["a_img.tif", "a_masks.tif"],

@@ -14,7 +14,7 @@ from vesuv.errors import InputError
 from vesuv.io.formats import SUFFIXES, stem, suffix, volumes_in
 from vesuv.io.printable import number_of
 
-_LABEL_WORD = re.compile(r"label|(?<![a-z])lab|lbl|mask|seg|truth|gt|anno|target", re.IGNORECASE)
+_LABEL_WORD = re.compile(r"label|(^|[_-])labs?$|lbl|mask|seg|truth|gt|anno|target", re.IGNORECASE)
 """Part of the name of a folder that holds labels."""
 _DICOM = (".dcm", ".ima")
 _HDF5 = (".h5", ".hdf5", ".hdf", ".he5")
