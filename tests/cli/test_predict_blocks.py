@@ -46,6 +46,22 @@ def test_a_zarr_holds_the_mask_that_a_folder_holds(
     assert f"{tmp_path / 'p.zarr'} was predicted before; left as it is" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("shift", "is_told"), [(0.0, False), (3.0, True)])
+def test_a_zarr_tells_that_it_loses_the_place_of_a_file(
+    make_run, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str],
+    shift: float, is_told: bool,
+) -> None:  # fmt: skip
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0])
+    affine[2, 3] = shift
+    nibabel.save(nibabel.Nifti1Image(IMAGE[:16, :16, :16], affine), tmp_path / "a.nii")
+
+    run("predict", "--run", make_run("a").path, "--input", tmp_path / "a.nii", "--output",
+        tmp_path / "p.zarr", "--block-size", 16)  # fmt: skip
+
+    said = " ".join(capsys.readouterr().out.split())
+    assert ("a.nii states a place in space, OME-Zarr has none: the mask keeps" in said) is is_told
+
+
 @pytest.mark.parametrize("name", ["a.tif", "a.nii", "a.nii.gz", "a.npy"])
 def test_blocks_of_files_give_the_same_files(make_run, tmp_path: Path, run: Run, name: str) -> None:
     (tmp_path / "in").mkdir()

@@ -203,6 +203,11 @@ def run_or_plan(
     if with_rates:
         raise InputError("--plan: says what a prediction takes without running it; add --dry-run")
     shifts = prediction.run()
+    if prediction.input.has_place:
+        out.print(
+            f"note: {prediction.source.files[0]} states a place in space, OME-Zarr has none: the "
+            "mask keeps the spacing; masks in a folder keep the place too"
+        )
     for line in shift_lines({prediction.source.id: shifts}):
         out.print(line)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from vesuv.errors import InputError
 from vesuv.inference.blocks.compute import Grids
 from vesuv.inference.blocks.first_pass import choose_coverage, measure_image
@@ -51,6 +53,14 @@ class BlockInput:
     def grid(self) -> InputGrid:
         header = self.volume.header
         return InputGrid(header.spacing, header.unit, header.direction)
+
+    @property
+    def has_place(self) -> bool:
+        """Whether the file states an orientation, or a place off the origin, as NIfTI does."""
+        header = self.volume.header
+        if header.direction is None:
+            return False
+        return header.direction != tuple(np.eye(3).ravel()) or any(header.origin or ())
 
     @property
     def spacing(self) -> Spacing:
