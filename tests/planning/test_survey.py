@@ -68,6 +68,21 @@ def test_groups_count_where_every_case_has_one(tmp_path: Path) -> None:
     assert survey_cases([files[0], *grouped[1:]]).num_groups == 0
 
 
+def test_a_file_without_a_spacing_beside_others_keeps_all_from_being_resampled(
+    tmp_path: Path,
+) -> None:
+    label = np.zeros((4, 4, 4), np.uint8)
+    like = formats.Volume(label, (3.0, 2.0, 2.0), None, unit="µm")
+    files = [write_case(tmp_path, name, label, label) for name in "ab"]
+    formats.write(tmp_path / "c_image.tif", label, like)
+    files.append(CasePaths("c", (tmp_path / "c_image.tif",), files[0].label, None))
+
+    survey = survey_cases(files)
+
+    assert (survey.spacing, survey.without_spacing) == ((3.0, 2.0, 2.0), "a_image.npy")
+    assert survey_cases(files[:2]).without_spacing is None
+
+
 def test_after_the_time_no_further_case_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,6 +114,13 @@ def test_the_axis_of_long_voxels_is_resampled_to_its_smallest_spacing() -> None:
     )
 
 
+def test_cases_are_not_resampled_beside_one_without_a_spacing() -> None:
+    proposed = proposal(30.0, **SURVEYS["coarse"] | {"without_spacing": "b.tif"})
+
+    assert proposed.config.data.spacing is None
+    assert "b.tif states none, others 5x1x1 mm" in proposal_text(proposed, "vesuv train")
+
+
 def test_ct_is_normalised_by_percentiles() -> None:
     proposed = proposal(30.0, **SURVEYS["ct"])
 

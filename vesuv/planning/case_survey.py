@@ -36,9 +36,11 @@ _SAMPLE_SIZE = 50_000
 class CaseSurvey:
     """What is kept of a case that was read."""
 
+    image: str
     shape: Shape
     spacing: tuple[float, float, float]
     unit: str | None
+    states_grid: bool
     num_channels: int
     dtype: str
     extent: tuple[float, float]
@@ -76,9 +78,11 @@ def survey_case(files: CasePaths, *, measure_parts: bool) -> CaseSurvey:
     masks = _central_masks(volumes, list(counts.values)) if measure_parts else {}
     low, high = np.percentile(np.concatenate(counts.samples), (0.5, 99.5)).tolist()
     return CaseSurvey(
+        image=files.images[0].name,
         shape=(z, y, x),
         spacing=volumes.case.spacing,
         unit=volumes.case.unit,
+        states_grid=volumes.case.states_grid,
         num_channels=volumes.image.shape[0],
         dtype=volumes.case.image.dtype.name,
         extent=(low, high),

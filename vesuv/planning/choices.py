@@ -92,6 +92,12 @@ def _parts(survey: DatasetSurvey) -> tuple[Choice, ...]:
 def _spacing(survey: DatasetSurvey) -> Choice:
     unit = f" {survey.unit}" if survey.unit else ""
     edges = "x".join(f"{edge:.3g}" for edge in survey.spacing)
+    if survey.without_spacing:
+        reason = (
+            f"{survey.without_spacing} states none, others {edges}{unit} (median): not resampled; "
+            "to resample, write the spacing into each file"
+        )
+        return Choice("spacing", {}, reason, of="data")
     ratios = [high / low for low, high in zip(survey.spacing_low, survey.spacing_high, strict=True)]
     if max(ratios) <= _SPREAD:
         return Choice("spacing", {}, f"{edges}{unit} in every case: not resampled", of="data")

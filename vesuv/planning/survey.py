@@ -61,6 +61,8 @@ class DatasetSurvey(Record):
         spacing_low: Smallest voxel edges.
         spacing_high: Largest voxel edges.
         unit: Unit of the spacing; None where the files state none.
+        without_spacing: First file that states no spacing, where others state one with its unit;
+            the spacings are those of the others.
         num_channels: Channels of the images.
         dtype: Number type of the images.
         intensity_low: Smallest 0.5th percentile of a case.
@@ -78,6 +80,7 @@ class DatasetSurvey(Record):
     spacing_low: Lengths
     spacing_high: Lengths
     unit: str | None = None
+    without_spacing: str | None = None
     num_channels: PositiveCount = 1
     dtype: str
     intensity_low: float
@@ -135,8 +138,10 @@ def _check_channels(cases: Sequence[CaseSurvey], ids: Sequence[str]) -> None:
 
 def _merge(cases: Sequence[CaseSurvey], num_cases: int, num_groups: int) -> DatasetSurvey:
     values = sorted({value for case in cases for value in case.values})
-    spacings = np.array([case.spacing for case in cases])
     units = [case.unit for case in cases if case.unit is not None]
+    unknown = sorted(case.image for case in cases if units and not case.states_grid)
+    known = [case for case in cases if case.states_grid] if unknown else cases
+    spacings = np.array([case.spacing for case in known])
     return DatasetSurvey(
         num_cases=num_cases,
         num_read=len(cases),
@@ -147,6 +152,7 @@ def _merge(cases: Sequence[CaseSurvey], num_cases: int, num_groups: int) -> Data
         spacing_low=_axes(spacings.min(axis=0).tolist()),
         spacing_high=_axes(spacings.max(axis=0).tolist()),
         unit=units[0] if units else None,
+        without_spacing=unknown[0] if unknown else None,
         num_channels=cases[0].num_channels,
         dtype=cases[0].dtype,
         intensity_low=min(case.extent[0] for case in cases),
