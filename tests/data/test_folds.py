@@ -50,12 +50,11 @@ def store_of(path: Path, ids: list[str]) -> Store:
 
 @given(num=st.integers(2, 60), folds=st.integers(2, 7), seed=st.integers(0, 99))
 def test_every_case_validates_exactly_one_fold(num: int, folds: int, seed: int) -> None:
+    drawn = make_folds(cases(num), FoldsConfig(num=folds, seed=seed))
     if num < folds:
         with pytest.raises(InputError, match=r"cannot be split into"):
-            make_folds(cases(num), FoldsConfig(num=folds, seed=seed))
+            drawn.split(0)
         return
-
-    drawn = make_folds(cases(num), FoldsConfig(num=folds, seed=seed))
 
     held = [case for fold in range(folds) for case in drawn.split(fold)[1]]
     assert sorted(held) == [case.id for case in cases(num)]

@@ -119,12 +119,19 @@ def test_fewer_cases_than_folds_are_refused_for_a_fold_and_fine_for_all() -> Non
     assert len(fold_data(data, config, "all").train) == 2
 
 
-def test_a_fold_that_will_not_be_drawn_is_refused_before_the_preparation() -> None:
-    config = config_of(num=3)
+def test_a_fold_that_will_not_be_drawn_is_refused_before_the_preparation(
+    tiny_config: Config,
+) -> None:
+    check_fold_numbers(tiny_config, [0, 1, "all"])
+    with pytest.raises(InputError, match=r"--fold 2: folds go from 0 to 1 \(data\.folds\.num\)"):
+        check_fold_numbers(tiny_config, [0, 2])
 
-    check_fold_numbers(config, [0, 2, "all"])
-    with pytest.raises(InputError, match=r"--fold 3: folds go from 0 to 2 \(data\.folds\.num\)"):
-        check_fold_numbers(config, [0, 3])
+    tree = tiny_config.model_dump(mode="json")
+    tree["data"]["folds"]["num"] = 9
+    config = check(tree, "test")
+    check_fold_numbers(config, ["all"])
+    with pytest.raises(InputError, match="cases cannot be split into 9 folds; lower it, or train"):
+        check_fold_numbers(config, [0])
 
 
 def test_a_fold_of_a_store_is_one_of_its_file_and_none_is_drawn_to_check_it(

@@ -13,6 +13,7 @@ from vesuv.config import parse_yaml, read_text
 from vesuv.config.data import FoldsConfig
 from vesuv.config.text import dump_yaml
 from vesuv.data.case import PreparedCase
+from vesuv.data.case_paths import CasePaths
 from vesuv.data.splits import DEFAULT, digest, read_splits, split_faults
 from vesuv.data.store import Store
 from vesuv.errors import InputError, InputErrors
@@ -61,7 +62,10 @@ class Folds:
         if fold == "all":
             return [*self.ids, *self.cubes], []
         if not self.validation:
-            raise InputError(_too_few_cases(len(self.ids), self.num))
+            raise InputError(
+                f"data.folds.num: {number_of(len(self.ids), 'case')} cannot be split into "
+                f"{self.num} folds; lower it, or train on every case with --fold all"
+            )
         if not 0 <= fold < len(self.validation):
             raise InputError(
                 f"--fold {fold}: folds go from 0 to {len(self.validation) - 1} "
@@ -74,15 +78,17 @@ class Folds:
         return training, list(self.validation[fold])
 
 
-def make_folds(cases: Sequence[PreparedCase], config: FoldsConfig) -> Folds:
+def make_folds(cases: Sequence[PreparedCase | CasePaths], config: FoldsConfig) -> Folds:
     """Draw the folds; the same seed and cases give the same folds on every machine.
 
+    Fewer cases than folds have none, and can only train together.
+
     Raises:
-        InputError: Fewer cases (or groups, where groups stay together) than folds.
+        InputError: Fewer groups than folds, where groups stay together.
     """
     ids = tuple(sorted(case.id for case in cases))
     if len(ids) < config.num:
-        raise InputError(_too_few_cases(len(ids), config.num))
+        return Folds(ids, (), config.num)
     rng = np.random.default_rng(config.seed)
     if config.by == "random":
         folds = _deal_cases([_shuffle(ids, rng)], config.num)
@@ -122,10 +128,9 @@ def _load_folds(
         folds = folds_of_file(file, ids)
         _write(path, {"file": str(file.absolute()), "digest": digest(file)}, folds)
         return folds
-    if len(cases) < config.num:
-        return Folds(tuple(sorted(ids)), (), config.num)
     folds = make_folds(list(cases.values()), config)
-    _write(path, {"num": config.num, "seed": config.seed, "by": config.by}, folds)
+    if folds.validation:
+        _write(path, {"num": config.num, "seed": config.seed, "by": config.by}, folds)
     return folds
 
 
@@ -258,7 +263,7 @@ def _write(path: Path, origin: dict[str, Any], folds: Folds) -> None:
     write_text(path, header + dump_yaml(content))
 
 
-def _groups(cases: Sequence[PreparedCase], config: FoldsConfig) -> list[list[str]]:
+def _groups(cases: Sequence[PreparedCase | CasePaths], config: FoldsConfig) -> list[list[str]]:
     ungrouped_cases = [case.id for case in cases if case.group is None]
     if ungrouped_cases:
         raise InputError(
@@ -291,10 +296,3 @@ def _assign_groups(groups: list[list[str]], num: int) -> list[list[str]]:
     for group in sorted(groups, key=len, reverse=True):
         min(folds, key=len).extend(group)
     return folds
-
-
-def _too_few_cases(num_cases: int, num: int) -> str:
-    return (
-        f"data.folds.num: {number_of(num_cases, 'case')} cannot be split into {num} folds; "
-        "lower it, or train on every case with --fold all"
-    )

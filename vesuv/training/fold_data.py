@@ -13,6 +13,7 @@ import numpy as np
 from vesuv.config import Config
 from vesuv.data.case import PreparedCase
 from vesuv.data.folds import FILE, Folds, folds_of_file, load_folds, make_folds
+from vesuv.data.layouts import find_cases
 from vesuv.data.preparation import channel_faults
 from vesuv.data.splits import DEFAULT, splits_file
 from vesuv.data.statistics import merge_statistics
@@ -52,12 +53,7 @@ class TrainingData:
         """Return prepared cases in memory, split by `data.folds`."""
         section, ids = config.data.folds, [case.id for case in cases]
         file = splits_file(config.data) if section.file != DEFAULT else None
-        if file is not None:
-            folds = folds_of_file(file, ids)
-        elif len(cases) < section.num:
-            folds = Folds(tuple(sorted(ids)), (), section.num)
-        else:
-            folds = make_folds(cases, section)
+        folds = folds_of_file(file, ids) if file is not None else make_folds(cases, section)
         return cls({case.id: case for case in cases}, folds, _digest(cases))
 
     def __str__(self) -> str:
@@ -106,13 +102,13 @@ def check_fold_numbers(
         store: The prepared data; None: they will be prepared.
 
     Raises:
-        InputError: No such fold.
+        InputError: No such fold, or the cases cannot be split.
     """
-    section = config.data.folds
     if store is not None and (store.path / FILE).is_file():
         known = TrainingData.of_store(store, config).folds
     elif splits_file(config.data) is None:
-        known = Folds((), ((),) * section.num, section.num)  # as many as will be drawn
+        cases = [case for case in find_cases(config.data) if case.cube is None]
+        known = make_folds(cases, config.data.folds)
     else:
         return
     for fold in folds:
