@@ -52,6 +52,17 @@ def test_a_prediction_belongs_to_the_label_with_a_word_behind_its_name(tmp_path:
     assert not faults
 
 
+def test_the_prediction_of_an_image_of_nnunet_belongs_to_the_label_of_its_case(
+    tmp_path: Path,
+) -> None:
+    put(tmp_path, "pred/a_0000.nii", "pred/b_0000.nii", "tr/a.nii", "tr/b.nii", "tr/b_0000.nii")
+
+    pairs, faults = find_pairs(tmp_path / "pred", tmp_path / "tr")
+
+    assert [pair.label.name for pair in pairs] == ["a.nii", "b_0000.nii"]
+    assert not faults
+
+
 def test_beside_its_image_a_label_is_the_file_with_the_word(tmp_path: Path) -> None:
     put(tmp_path, "pred/a.tif", "raw/a.tif", "raw/a_mask.tif")
 

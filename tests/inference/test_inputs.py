@@ -5,8 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.known_runs import MakeRun
 from vesuv.errors import InputError
 from vesuv.inference.inputs import InputVolume, find_inputs
+from vesuv.inference.members import open_members
+from vesuv.inference.training_cases import training_case_note
 
 
 def _write(folder: Path, *names: str) -> list[Path]:
@@ -83,3 +86,13 @@ def test_labels_beside_their_images_are_not_predicted(tmp_path: Path) -> None:
 
     # c_label has no image beside it, so it may be anything
     assert [volume.id for volume in volumes] == ["a_image", "b_image", "c_label"]
+
+
+@pytest.mark.parametrize("layout", [{"layout": "nnunet"}, {"layout": "pairs", "images": "0000"}])
+def test_an_image_has_the_name_of_its_case(make_run: MakeRun, layout: dict[str, str]) -> None:
+    run = make_run("r", facts={"train_cases": ["x"]}, data=layout | {"root": "."})
+    volumes = [InputVolume(name, ()) for name in ("x_0000", "y_0000")]
+
+    note = training_case_note(open_members([run.path]), volumes)
+
+    assert note is not None and note.startswith("1 volume has the name of a training case (x_0000)")

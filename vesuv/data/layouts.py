@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,6 +70,12 @@ def scan_cases(config: DataConfig) -> tuple[list[CasePaths], list[str]]:
     cases = [replace(case, level=config.level) for case in split_cases(cases, config.parts)]
     cubes, cube_faults = cube_cases(config, [case.id for case in cases])
     return sorted([*cases, *cubes], key=lambda case: case.id), [*faults, *cube_faults]
+
+
+def case_of(name: str, config: DataConfig) -> str:
+    """Return the id that an image of this name, without ending, has as a case of the layout."""
+    word = {"nnunet": "0000", "pairs": config.images}.get(config.layout)
+    return re.sub(rf"(?<=.)[_-]{re.escape(word)}$", "", name, flags=re.IGNORECASE) if word else name
 
 
 def check_root(config: DataConfig) -> None:

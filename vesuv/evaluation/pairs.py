@@ -43,6 +43,7 @@ def name_folders(folders: Sequence[Path]) -> dict[str, Path]:
 def find_pairs(predictions: Path, labels: Path) -> tuple[list[CaseFiles], list[str]]:
     """Match files by name without ending; predictions x and x_image belong to the label x_label.
 
+    The prediction of nnU-Net's image x_0000 belongs to the label x.
     The label of an OME-Zarr image that holds one is that in its group `labels`.
 
     Returns:
@@ -53,13 +54,14 @@ def find_pairs(predictions: Path, labels: Path) -> tuple[list[CaseFiles], list[s
     """
     predicted = by_id(predictions)
     by_case = _by_case(labels)
+    by_name = {name: _label_of(path) for name, path in by_id(labels).items()}
     labelled = {
-        stem(path): by_case[case]
-        for word in IMAGE_WORDS
+        stem(path): of_case[case]
+        for word, of_case in (*((word, by_case) for word in IMAGE_WORDS), ("0000", by_name))
         for case, path in with_last_word(predicted.values(), word).items()
-        if case in by_case
+        if case in of_case
     }
-    labelled |= by_case | {name: _label_of(path) for name, path in by_id(labels).items()}
+    labelled |= by_case | by_name
     labelled |= {stem(image): label for image, label in pairs_in(labels).items()}
     if not predicted:
         raise InputError(f"--predictions: {predictions} holds no volume; predict first")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
+from vesuv.data.layouts import case_of
 from vesuv.errors import InputError
 from vesuv.inference.inputs import InputVolume
 from vesuv.inference.members import Member
@@ -21,8 +22,12 @@ def training_case_note(members: Sequence[Member], volumes: Sequence[InputVolume]
 
     Runs without a record of their cases, and bundles, are left out.
     """
-    trained = {name for member in members for name in _file_names(member)}
-    names = [printable(volume.id) for volume in volumes if volume.id in trained]
+    trained = [(_cases(member), member.config.data) for member in members]
+    names = [
+        printable(volume.id)
+        for volume in volumes
+        if any(cases & {volume.id, case_of(volume.id, data)} for cases, data in trained)
+    ]
     if not names:
         return None
     shown = ", ".join(names[:_MAX_NAMES]) + (" …" if len(names) > _MAX_NAMES else "")
@@ -33,14 +38,11 @@ def training_case_note(members: Sequence[Member], volumes: Sequence[InputVolume]
     )
 
 
-def _file_names(member: Member) -> Iterator[str]:
-    """Yield the names without ending that the images of a run's training cases have."""
+def _cases(member: Member) -> set[str]:
+    """Return the ids of a run's training cases, of parts those of their volumes."""
     if member.bundle_files is not None:
-        return
-    data = member.config.data
+        return set()
     with suppress(InputError):
-        for case in RunFolder(member.folder).facts.train_cases:
-            name = _PART.sub("", case) if data.parts > 1 else case
-            yield name
-            if data.layout == "pairs":
-                yield f"{name}_{data.images}"
+        cases = RunFolder(member.folder).facts.train_cases
+        return {_PART.sub("", case) if member.config.data.parts > 1 else case for case in cases}
+    return set()

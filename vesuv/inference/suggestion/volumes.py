@@ -11,7 +11,7 @@ from vesuv.config.data import DataConfig
 from vesuv.config.labels import LabelsConfig
 from vesuv.data.cubes import places_by_volume
 from vesuv.data.labels import IGNORE, encode
-from vesuv.data.layouts import find_cases
+from vesuv.data.layouts import case_of, find_cases
 from vesuv.data.parts import part_name, part_region
 from vesuv.data.preparation import prefix_message
 from vesuv.errors import InputError
@@ -104,7 +104,7 @@ class SourceVolume:
 
 
 def unlabelled_volumes(path: Path, config: Config) -> list[SourceVolume]:
-    """List the volumes of --input.
+    """List the volumes of --input, by the names that they have as cases.
 
     Args:
         path: A volume, or a folder of volumes.
@@ -115,14 +115,19 @@ def unlabelled_volumes(path: Path, config: Config) -> list[SourceVolume]:
     """
     places = places_by_volume(config.data)
     level = config.data.level
+    found = find_inputs(path, num_channels=config.model.in_channels)
+    cases = [case_of(one.id, config.data) for one in found]
+    names = [
+        case if cases.count(case) == 1 else one.id for case, one in zip(cases, found, strict=True)
+    ]
     return [
         SourceVolume(
-            id=one.id,
+            id=name,
             images=one.files,
             level=level if suffix(one.files[0]) == ".zarr" else 0,
-            cubes=tuple(places.get(one.id, ())),
+            cubes=tuple(places.get(name) or places.get(one.id, ())),
         )
-        for one in find_inputs(path, num_channels=config.model.in_channels)
+        for name, one in zip(names, found, strict=True)
     ]
 
 
