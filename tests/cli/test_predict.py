@@ -112,9 +112,10 @@ def test_another_precision_than_the_judged_one_is_said(
 
 
 def test_every_option_reaches_the_prediction(
-    make_run, volume: Path, tmp_path: Path, run: Run
+    make_run, volume: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = make_run("a", checkpoints=("best", "last"))
+    volume.with_suffix(".dcm").touch()
     submission = tmp_path / "submission.zip"
 
     run(
@@ -124,6 +125,7 @@ def test_every_option_reaches_the_prediction(
         "--set", "inference.batch_size=2",
     )  # fmt: skip
 
+    assert "1 file of unknown formats left out, first a.dcm" in capsys.readouterr().out
     record = json.loads((tmp_path / "out/provenance.json").read_text())
     assert record["runs"][0]["checkpoint"] == "last"
     assert record["threshold"] == {"value": 0.35, "why": "threshold 0.35, from the command line"}

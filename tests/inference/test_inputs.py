@@ -7,7 +7,7 @@ import pytest
 
 from tests.known_runs import MakeRun
 from vesuv.errors import InputError
-from vesuv.inference.inputs import InputVolume, find_inputs
+from vesuv.inference.inputs import InputVolume, find_inputs, left_out_note
 from vesuv.inference.members import open_members
 from vesuv.inference.training_cases import training_case_note
 
@@ -96,3 +96,18 @@ def test_an_image_has_the_name_of_its_case(make_run: MakeRun, layout: dict[str, 
     note = training_case_note(open_members([run.path]), volumes)
 
     assert note is not None and note.startswith("1 volume has the name of a training case (x_0000)")
+
+
+def test_files_of_unknown_formats_are_named(tmp_path: Path) -> None:
+    _write(tmp_path, "a.npy")
+    for name in ("train.csv", "notes.TXT", ".hidden"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder").mkdir()
+    assert left_out_note(tmp_path) is None
+    assert left_out_note(tmp_path / "a.npy") is None
+
+    for name in ("c.mhd", "b.dcm", "IM0001"):
+        (tmp_path / name).touch()
+
+    expected = "3 files of unknown formats left out, first IM0001; convert volumes among them"
+    assert left_out_note(tmp_path) == f"{tmp_path}: {expected}"

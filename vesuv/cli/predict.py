@@ -38,7 +38,7 @@ from vesuv.errors import InputError
 from vesuv.inference.blocks.settings import BlockSettings
 from vesuv.inference.chosen_mask import choose_mask
 from vesuv.inference.files import FilePrediction, check_output
-from vesuv.inference.inputs import InputVolume, find_inputs
+from vesuv.inference.inputs import InputVolume, find_inputs, left_out_note
 from vesuv.inference.predictor import Predictor
 from vesuv.inference.provenance import PROVENANCE
 from vesuv.inference.repeat import RecordedPrediction, open_recorded
@@ -128,7 +128,7 @@ def predict(
         run_or_plan(out, in_zarr, dry_run=dry_run, with_rates=options.plan)
         return
     volumes = find_inputs(Path(source), num_channels=ensemble.predictor.num_channels)
-    _print_ensemble(out, ensemble, volumes)
+    _print_ensemble(out, ensemble, volumes, left_out_note(Path(source)))
     prediction = _file_prediction(out, ensemble, output, submission, settings)
     if dry_run:
         _print_plan(out, prediction, volumes)
@@ -149,14 +149,16 @@ def _open_recorded(
     return recorded
 
 
-def _print_ensemble(out: Console, ensemble: Ensemble, volumes: Sequence[InputVolume] = ()) -> None:
+def _print_ensemble(
+    out: Console, ensemble: Ensemble, volumes: Sequence[InputVolume] = (), note: str | None = None
+) -> None:
     members, mask, predictor = ensemble.members, ensemble.mask, ensemble.predictor
     for one, weight in zip(members, predictor.weights or (1.0,) * len(members), strict=True):
-        note = ", trained on since it was selected" if one.is_outdated else ""
-        note += f", weight {weight:g}" if predictor.weights else ""
-        out.print(f"{one.folder}: {one.name}, epoch {one.checkpoint.epoch}{note}")
+        more = ", trained on since it was selected" if one.is_outdated else ""
+        more += f", weight {weight:g}" if predictor.weights else ""
+        out.print(f"{one.folder}: {one.name}, epoch {one.checkpoint.epoch}{more}")
     out.print(f"{mask.threshold_reason}; {mask.chain_reason}")
-    for note_or_none in (training_case_note(members, volumes), ensemble.precision_note):
+    for note_or_none in (note, training_case_note(members, volumes), ensemble.precision_note):
         if note_or_none is not None:
             out.print(note_or_none)
 

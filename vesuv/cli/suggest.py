@@ -17,6 +17,7 @@ from vesuv.cli.tables import rich_table
 from vesuv.config.training import Views
 from vesuv.data.cubes import LABELS
 from vesuv.inference.blocks.settings import BlockSettings
+from vesuv.inference.inputs import left_out_note
 from vesuv.inference.predictor import Predictor
 from vesuv.inference.suggestion.cubes import cube_size, table_of
 from vesuv.inference.suggestion.files import FileSuggestion
@@ -91,6 +92,8 @@ def suggest(
         volumes = partly_labelled_cases(members)
     else:
         volumes = unlabelled_volumes(source, members[0].config)
+        if note := left_out_note(source):
+            out.print(note)
     cubes = suggestion.run(volumes)
     out.print(rich_table(table_of(cubes)))
     out.print(f"written: {number_of(len(cubes), 'cube')} in {output}")

@@ -10,8 +10,12 @@ from pathlib import Path
 from vesuv.data.pairs import pairs_in
 from vesuv.errors import InputError
 from vesuv.io.formats import check_ending, mask_suffix, probability_suffix, stem, suffix, volumes_in
+from vesuv.io.printable import number_of, printable
 
 _CHANNEL = re.compile(r"(?P<id>.+)_\d{4}")
+_COMPANIONS = {".csv", ".db", ".html", ".ini", ".json", ".log", ".md", ".pdf", ".tsv", ".txt",
+               ".xlsx", ".xml", ".yaml", ".yml", ".zip"}  # fmt: skip
+"""Endings of files that lie beside volumes and are none."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,25 @@ def find_inputs(path: Path, *, num_channels: int = 1) -> list[InputVolume]:
             )
         volumes[one.id] = one
     return [volumes[name] for name in sorted(volumes)]
+
+
+def left_out_note(path: Path) -> str | None:
+    """Say how many files of a folder may be volumes of unknown formats; None for none."""
+    files = path.iterdir() if path.is_dir() and not suffix(path) else ()
+    others = sorted(
+        file.name
+        for file in files
+        if not file.name.startswith(".")
+        and not suffix(file)
+        and file.suffix.lower() not in _COMPANIONS
+        and file.is_file()
+    )
+    if not others:
+        return None
+    return (
+        f"{path}: {number_of(len(others), 'file')} of unknown formats left out, first "
+        f"{printable(others[0])}; convert volumes among them"
+    )
 
 
 def _volumes_of(files: Sequence[Path], num_channels: int) -> Iterator[InputVolume]:

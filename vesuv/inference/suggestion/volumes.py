@@ -125,7 +125,7 @@ def unlabelled_volumes(path: Path, config: Config) -> list[SourceVolume]:
             id=name,
             images=one.files,
             level=level if suffix(one.files[0]) == ".zarr" else 0,
-            cubes=tuple(places.get(name) or places.get(one.id, ())),
+            cubes=tuple(places.get(name, places.get(one.id, ()))),
         )
         for name, one in zip(names, found, strict=True)
     ]
