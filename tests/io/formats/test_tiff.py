@@ -94,6 +94,15 @@ def test_a_pixel_of_one_ome_size_is_square(tmp_path: Path, axis: str) -> None:
     assert (volume.spacing, volume.unit) == ((3000.0, 0.5, 0.5), "nm")
 
 
+@pytest.mark.parametrize("sizes", [{"X": "0.5", "Y": "0.5"}, {"X": "0.5"}])
+def test_a_stack_without_an_ome_size_along_z_states_no_spacing(
+    tmp_path: Path, sizes: dict[str, str]
+) -> None:
+    volume = read(ome(tmp_path / "a.ome.tif", **sizes))
+
+    assert (volume.spacing, volume.unit, volume.has_header) == ((1.0, 1.0, 1.0), None, False)
+
+
 @pytest.mark.parametrize("size", ["0", "-1", "INF", "NaN"])
 def test_a_voxel_edge_that_is_no_length_is_refused(tmp_path: Path, size: str) -> None:
     with pytest.raises(InputError, match=r"a\.ome\.tif: voxel edges are finite and above 0, found"):

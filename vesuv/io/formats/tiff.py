@@ -117,7 +117,7 @@ def checked_series(tif: Any, path: Path) -> Any:
 def header_of(tif: Any, array: Array) -> Volume:
     """Return an array with the geometry of a file."""
     geometry = _geometry(tif)
-    spacing, unit = _spacing(tif, geometry)
+    spacing, unit = _spacing(tif, geometry, array.shape[-3])
     return Volume(array, spacing, geometry, unit=unit)
 
 
@@ -235,7 +235,7 @@ def _refuse_other_looks(tif: Any, series: Any) -> None:
     refuse_turned(1 if tag is None else int(tag.value))
 
 
-def _spacing(tif: Any, geometry: TiffGeometry) -> tuple[Spacing, str | None]:
+def _spacing(tif: Any, geometry: TiffGeometry, num_slices: int) -> tuple[Spacing, str | None]:
     """Spacing and unit by ImageJ's or OME's metadata; plain TIFF has no tag for z."""
     metadata = geometry.metadata
     if geometry.kind == "imagej":
@@ -246,8 +246,10 @@ def _spacing(tif: Any, geometry: TiffGeometry) -> tuple[Spacing, str | None]:
         units = [metadata.get("zunit", unit_x), metadata.get("yunit", unit_x), unit_x]
     elif geometry.kind == "ome":
         names = [f"PhysicalSize{axis}" for axis in "ZYX"]
-        present = [name for name in names[1:] if name in metadata]
-        names[1:] = present * 2 if len(present) == 1 else names[1:]  # pixels are square
+        in_plane = [name for name in names[1:] if name in metadata]
+        names[1:] = in_plane * 2 if len(in_plane) == 1 else names[1:]  # pixels are square
+        if num_slices > 1 and names[0] not in metadata:
+            return NO_SPACING, None  # how the other edges compare with z, nobody knows
         edges = [float(metadata.get(name, 1.0)) for name in names]
         units = [
             metadata.get(f"{name}Unit", _OME_DEFAULT_UNIT) if name in metadata else None
@@ -257,9 +259,7 @@ def _spacing(tif: Any, geometry: TiffGeometry) -> tuple[Spacing, str | None]:
         return NO_SPACING, None
     axis_units = [parse_unit(text) for text in units]
     unit = common_unit(axis_units)
-    z, y, x = (
-        convert(edge, axis_unit, unit) for edge, axis_unit in zip(edges, axis_units, strict=True)
-    )
+    z, y, x = (convert(*edge, unit) for edge in zip(edges, axis_units, strict=True))
     return (z, y, x), unit
 
 
