@@ -62,8 +62,6 @@ def test_training_cases_of_all_folds_are_counted_once(make_run) -> None:
     unknown = make_run("d")
     assert training_facts(_members(unknown)) == TrainingFacts()
     assert training_facts(_members(folds[0], unknown)).num_cases is None
-    (folds[0].path / "run.json").write_text("{")
-    assert training_facts(_members(folds[1], folds[1])).num_cases == 2
 
 
 def test_shapes_are_those_of_the_store_while_it_is_there(trained_run: RunFolder) -> None:
