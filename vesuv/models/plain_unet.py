@@ -40,6 +40,9 @@ class PlainUNet(nn.Module):
     With `deep_supervision`, it returns in training the logits of all levels of the decoder but the
     lowest, finest first.
 
+    With `dirac`, as many channels of a 3x3x3 convolution as there are inputs begin by passing these
+    on: the encoder begins with the image itself, the decoder with what comes from below.
+
     Args:
         in_channels: Image channels.
         out_channels: Logits a voxel.
@@ -52,6 +55,7 @@ class PlainUNet(nn.Module):
         space_to_depth: (z, y, x) edges of the blocks of voxels.
         refinement: Whether a convolution sees features and image before the last one.
         deep_supervision: Whether coarser levels have 1x1x1 convolutions of their own.
+        dirac: Whether 3x3x3 convolutions begin by passing channels on.
 
     Source:
         Shi et al. 2016, Real-Time Single Image and Video Super-Resolution Using an Efficient
@@ -70,6 +74,7 @@ class PlainUNet(nn.Module):
         space_to_depth: Shape = (1, 1, 1),
         refinement: bool = False,
         deep_supervision: bool = False,
+        dirac: bool = False,
     ) -> None:
         super().__init__()
         self.block = space_to_depth
@@ -98,7 +103,7 @@ class PlainUNet(nn.Module):
         self.output = nn.Conv3d(filters, outputs, kernel_size=1)
         self.recomputed_levels = 0
         """Levels from the top whose activations backward recomputes."""
-        initialise_weights(self)
+        _initialise_weights(self, dirac=dirac)
 
     def forward(self, image: Tensor) -> Tensor | list[Tensor]:
         """Map images (b, c, z, y, x) to logits (b, k, z, y, x), or to those of several scales."""
@@ -182,17 +187,21 @@ def _same(kernel: Shape) -> Shape:
     return kernel[0] // 2, kernel[1] // 2, kernel[2] // 2
 
 
-def initialise_weights(network: nn.Module) -> None:
+def _initialise_weights(network: nn.Module, *, dirac: bool) -> None:
     """Draw all convolution weights after He for LeakyReLU and set their biases to zero.
 
     Source:
-        He et al. 2015, Delving Deep into Rectifiers, equation 15.
+        He et al. 2015, Delving Deep into Rectifiers, equation 15; `dirac`: Jordan 2024, 94% on
+        CIFAR-10 in 3.29 Seconds on a Single GPU, identity initialization.
     """
     for module in network.modules():
         if isinstance(module, (nn.Conv3d, nn.ConvTranspose3d)):
             nn.init.kaiming_normal_(module.weight, a=SLOPE)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+        if dirac and isinstance(module, nn.Conv3d) and math.prod(module.kernel_size) > 1:
+            with torch.no_grad():
+                nn.init.dirac_(module.weight[: module.in_channels])
 
 
 StrideEdge = Literal[1, 2]
@@ -222,6 +231,9 @@ class PlainUNetConfig(NetworkConfig):
     deep_supervision: bool = False
     """Train also with the loss of the decoder's coarser levels but the lowest, each of half the
     weight of the level above it. It needs a depth of 3 or more."""
+    initialisation: Literal["he", "dirac"] = "he"
+    """First weights. he: drawn at random; dirac: as many channels of each 3x3x3 convolution as it
+    has inputs begin by passing these on, with which short trainings get further."""
 
     @model_validator(mode="after")
     def _levels(self) -> PlainUNetConfig:
@@ -263,4 +275,5 @@ class PlainUNetConfig(NetworkConfig):
             space_to_depth=self.space_to_depth,
             refinement=self.refinement,
             deep_supervision=self.deep_supervision,
+            dirac=self.initialisation == "dirac",
         )

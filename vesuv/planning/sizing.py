@@ -39,7 +39,15 @@ works on blocks of voxels; largest first. With little time, 32 filters on blocks
 better than 16 filters on voxels, at a third of the work."""
 _BATCH_SIZE, _MAX_BATCH_SIZE = 2, 8
 _NETWORK_KEYS = {
-    "plain_unet": ("filters", "depth", "strides", "kernels", "space_to_depth", "refinement"),
+    "plain_unet": (
+        "filters",
+        "depth",
+        "strides",
+        "kernels",
+        "space_to_depth",
+        "refinement",
+        "initialisation",
+    ),
     "residual_encoder_unet": (
         "name",
         "features_per_stage",
@@ -140,6 +148,7 @@ def _level_keys(shape: NetworkShape, *, on_blocks: bool) -> dict[str, Any]:
     if on_blocks and len(strides) > 1:
         keys["model.space_to_depth"] = list(strides[0])
         keys["model.refinement"] = True
+        keys["model.initialisation"] = "dirac"
         strides, kernels = strides[1:], kernels[1:]
     keys["model.depth"] = len(strides)
     if set(strides) != {(2, 2, 2)} or set(kernels) != {(3, 3, 3)}:
