@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from vesuv.config.labels import TWO_CLASSES
+from vesuv.config.labels import TWO_CLASSES, LabelsConfig
 from vesuv.config.postprocess import read_chain
+from vesuv.inference.masks import ClassCut
 from vesuv.selection.choice import Candidate
 from vesuv.selection.oof_predictions import score_candidate
 
@@ -48,3 +49,16 @@ def test_the_leaderboard_score_is_measured_where_the_objective_asks_for_it(objec
     score = score_candidate(perfect, CASE, Candidate("best", 0.5), objective, TWO_CLASSES)
 
     assert score.leaderboard == pytest.approx(1.0)
+
+
+def test_a_class_that_is_predicted_where_nothing_is_judged_counts_in_no_leaderboard_score() -> None:
+    targets = LabelsConfig(classes={"background": 0, "a": 1, "b": 2}, ignore=3).targets
+    scores = []
+    for unjudged in (0, 2):
+        classes = torch.tensor([1, 0, 0, 0, 0, 1, unjudged, unjudged]).reshape(1, 1, 8)
+        probs = torch.nn.functional.one_hot(classes, 3).movedim(3, 0).float()
+        candidate = Candidate("x", None, classes=(("a", ClassCut(None)), ("b", ClassCut(None))))
+        score = score_candidate(probs, CASE, candidate, "leaderboard_exact", targets)
+        scores.append(score.leaderboard)
+
+    assert scores[0] == scores[1] < 1.0

@@ -37,7 +37,8 @@ def evaluate(
         measures: Overlap scores (dice, iou, precision, recall, f1, accuracy, predicted_fraction,
             labelled_fraction), surface_dice@1 with the tolerance in the unit of the spacing,
             surface_dice@1vox in voxels, hd95, assd, cldice, surface_cldice, betti, voi, fraction,
-            cells (of a boundary's mask), leaderboard, leaderboard:bounds; or all.
+            cells (of a boundary's mask), leaderboard, leaderboard:bounds; all stands for surface
+            Dice to fraction.
         ignore: Label value of voxels that are not judged; None: there is none.
         spacing: Voxel edges along z, y, x; hd95, assd and the tolerances of surface Dice are in
             their unit, by default in voxels.

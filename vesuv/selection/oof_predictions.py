@@ -62,7 +62,7 @@ def _leaderboard(
 ) -> float | None:
     """Return the score, or the middle of its bounds; None where the objective does not need it.
 
-    Of several classes it is the mean over those that the mask or the label holds.
+    Of several classes it is the mean over those that the mask or the label holds where judged.
     """
     if objective not in ("leaderboard_bounds", "leaderboard_exact"):
         return None
@@ -72,7 +72,8 @@ def _leaderboard(
     for members in targets.members:
         predicted = np.isin(mask, members)
         labelled = np.where(label == IGNORE, IGNORE, np.isin(label, members)).astype(np.uint8)
-        if len(targets.members) == 1 or predicted.any() or (labelled == 1).any():
+        is_held = predicted[label != IGNORE].any() or (labelled == 1).any()
+        if len(targets.members) == 1 or is_held:
             score = leaderboard_score(
                 predicted.astype(np.uint8), labelled, ignore=IGNORE, mode=mode
             )
