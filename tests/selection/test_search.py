@@ -255,3 +255,18 @@ def test_no_nested_choice_prefers_a_wrong_mask_for_hardly_less_error(make_proble
     estimate = nested_estimate(result.nested, "case")
     assert (estimate["dice"], estimate["gap"]) == pytest.approx((40 / 53, 0.13))
     assert "none is within the tolerance of 2.00%" in selection_summary(result)["why"]
+
+
+def test_beside_groups_a_case_without_one_is_left_out_too(make_problem) -> None:
+    voxels = {name: [0, 1] for name in "abcd"}
+    groups = {"a": "north", "b": "south", "c": None, "d": "north"}
+
+    problem = make_problem(voxels, {"best": voxels}, groups=groups)
+
+    parts = {name: part.tolist() for name, part in problem.parts.items()}
+    assert problem.part_kind == "group"
+    assert parts == {
+        "c": [False, False, True, False],
+        "north": [True, False, False, True],
+        "south": [False, True, False, False],
+    }

@@ -98,7 +98,8 @@ def nested_parts(
         folds: Ids of the held-out cases of each fold.
 
     Returns:
-        The kind of the parts, and the parts by name; no parts for a single case.
+        The kind of the parts, and the parts by name; no parts for a single case. Beside groups a
+        case without one is a part of its own.
     """
     if len(folds) > 1:
         id_sets = [set(ids) for ids in folds]
@@ -107,10 +108,8 @@ def nested_parts(
         }
     groups = _group_parts(cases)
     if len(groups) > 1:
-        return "group", groups
-    if len(cases) < 2:
-        return "case", {}
-    return "case", {case.id: np.array([other is case for other in cases]) for case in cases}
+        return "group", _case_parts(cases, [one for one in cases if one.group is None]) | groups
+    return "case", _case_parts(cases, cases if len(cases) > 1 else ())
 
 
 def score_difference(one: Choice, other: Choice) -> dict[str, float]:
@@ -121,6 +120,10 @@ def score_difference(one: Choice, other: Choice) -> dict[str, float]:
         for name, (minuend, subtrahend) in pairs.items()
         if minuend is not None and subtrahend is not None
     }
+
+
+def _case_parts(cases: Sequence[StoredCase], chosen: Sequence[StoredCase]) -> dict[str, Part]:
+    return {one.id: np.array([other is one for other in cases]) for one in chosen}
 
 
 def _group_parts(cases: Sequence[StoredCase]) -> dict[str, Part]:
