@@ -171,7 +171,7 @@ def test_a_resampled_store_is_the_same(
         assert values == pytest.approx(getattr(whole.statistics, one), rel=1e-5, abs=1e-4)
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=8)
 @given(data=st.data())
 def test_awkward_shapes_have_no_seam(tmp_path_factory: Any, data: st.DataObject) -> None:
     z, y, x = (data.draw(st.integers(1, 60)) for _ in range(3))

@@ -29,7 +29,7 @@ def test_counts_at_each_threshold_of_a_hand_made_volume() -> None:
     assert curve.histogram[:, 25].tolist() == [1, 0]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1))
 def test_a_threshold_counts_exactly_what_comparing_the_tensor_gives(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -73,7 +73,7 @@ def test_several_classes_average_over_those_that_occur() -> None:
     assert found.predicted_fraction == pytest.approx(3 / 4)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(2, 18), st.integers(0, 2**32 - 1))
 def test_counts_agree_with_numpy_and_do_not_see_unjudged_voxels(classes: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -56,7 +56,7 @@ def blobs(draw: st.DrawFn) -> np.ndarray:
     return field > np.quantile(field, draw(st.floats(0.2, 0.95)))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.one_of(bodies(), blobs()))
 def test_a_skeleton_lies_in_its_mask_and_has_its_topology(mask: np.ndarray) -> None:
     before = mask.copy()
@@ -68,7 +68,7 @@ def test_a_skeleton_lies_in_its_mask_and_has_its_topology(mask: np.ndarray) -> N
     np.testing.assert_array_equal(mask, before)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.one_of(bodies(), blobs()))
 def test_every_component_keeps_a_voxel(mask: np.ndarray) -> None:
     components, num = label(mask, CUBE_26)
@@ -78,7 +78,7 @@ def test_every_component_keeps_a_voxel(mask: np.ndarray) -> None:
         assert not (skeleton & ~mask).any()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.one_of(bodies(), blobs()))
 def test_a_skeleton_is_its_own_skeleton(mask: np.ndarray) -> None:
     skeleton = curve_skeleton(mask)

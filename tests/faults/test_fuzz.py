@@ -70,8 +70,6 @@ ROOT: dict[str, Any] = {
     "phases": [{"epochs": [0, None], "weights": {"dice": 1.0}}],
 }
 STILL = settings(
-    derandomize=True,
-    deadline=None,
     max_examples=40,
     database=None,
     suppress_health_check=list(HealthCheck),

@@ -23,7 +23,7 @@ def ours(sites: np.ndarray, reach: int) -> np.ndarray:
     return np.where(squared <= reach**2, squared, (reach + 1) ** 2)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     seed=st.integers(0, 10_000),
     share=st.sampled_from([0.0, 0.002, 0.02, 0.3, 1.0]),

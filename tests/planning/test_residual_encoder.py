@@ -98,7 +98,7 @@ def test_flat_volumes_get_kernels_and_strides_in_the_plane() -> None:
     assert network.feature_voxels(2) <= 680_000_000
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     shape=st.tuples(*[st.integers(1, 600)] * 3),
     spacing=st.tuples(*[st.floats(0.1, 10.0)] * 3),

@@ -70,7 +70,7 @@ def test_a_constant_on_a_logarithmic_axis_lies_in_its_middle() -> None:
 
 
 @given(values=VALUES, integers_only=st.booleans(), min_length=st.sampled_from([0.0, 0.1]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_values_lie_on_the_axis_and_few_ticks_do(
     values: list[float], integers_only: bool, min_length: float
 ) -> None:
@@ -83,7 +83,7 @@ def test_any_values_lie_on_the_axis_and_few_ticks_do(
 
 
 @given(values=POSITIVE)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_positive_values_lie_on_a_logarithmic_axis(values: list[float]) -> None:
     axis = logarithmic(values)
 

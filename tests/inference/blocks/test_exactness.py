@@ -144,7 +144,7 @@ def test_the_uncertainty_of_blocks_is_that_of_the_whole_volume(kind: str, spacin
 
 
 @pytest.mark.slow
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=12)
 @given(data=st.data())
 def test_resampling_block_by_block_has_no_seam(data: st.DataObject) -> None:
     edges = st.integers(6, 26)

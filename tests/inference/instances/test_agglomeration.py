@@ -128,7 +128,7 @@ def _lowest_means(labels: np.ndarray, levels: np.ndarray) -> list[tuple[float, i
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_order_is_that_of_measuring_the_volume_anew_after_each_merge(seed: int) -> None:
     rng = np.random.default_rng(seed)
     labels = rng.integers(1, 7, (2, 3, 4))

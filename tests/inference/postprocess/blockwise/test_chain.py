@@ -91,7 +91,7 @@ def blockwise(volume, grid: BlockGrid, chain, spacing=ISOTROPIC):
 
 
 @pytest.mark.parametrize("step", MASK_STEPS, ids=str)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(data=st.data())
 def test_a_step_by_blocks_gives_the_mask_of_the_whole_volume(step, data) -> None:
     grid = data.draw(grids())
@@ -112,7 +112,7 @@ def test_plugged_holes_at_borders_of_blocks_are_those_of_the_whole_volume(densit
     assert np.array_equal(found, apply_chain(mask, chain))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.data())
 def test_a_chain_by_blocks_gives_the_mask_of_the_whole_volume(data) -> None:
     grid = data.draw(grids())
@@ -143,7 +143,7 @@ def test_a_halo_in_units_of_the_spacing_follows_from_it() -> None:
     assert step.halo((1.0, 2.0, 1.5)) == (6, 2, 4)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.data())
 def test_a_step_of_another_package_sees_the_border_of_the_volume_only(data) -> None:
     grid = data.draw(grids())

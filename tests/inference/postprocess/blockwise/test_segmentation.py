@@ -58,7 +58,7 @@ def whole_volume(levels, mask_settings, spacing=ISOTROPIC) -> np.ndarray:
 @pytest.mark.parametrize(
     ("targets", "num_channels"), [(TWO_CLASSES, 1), (TWO_CLASSES, 2), (THREE, 3), (REGIONS, 3)]
 )
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(data=st.data())
 def test_the_classes_are_those_of_the_whole_volume(targets, num_channels, data) -> None:
     grid = data.draw(grids())

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.inference.postprocess.blockwise.volumes import grids, whole
@@ -19,7 +19,6 @@ def stored(mask: np.ndarray, folder: Path, grid: BlockGrid) -> StoredMask:
     return stored_mask
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_any_box_is_read_as_it_was_written(data) -> None:
     grid = data.draw(grids())
