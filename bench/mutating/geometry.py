@@ -26,8 +26,8 @@ DATA = (
     Mutant(
         "a resampled region leaves the image's range",
         "data/resample_region.py",
-        "self.apply(voxels, region).clamp_(low, high)",
-        "self.apply(voxels, region)",
+        "intensities(self.apply(voxels, region), low, high, image.dtype)",
+        "intensities(self.apply(voxels, region), -np.inf, np.inf, image.dtype)",
     ),
     Mutant(
         "block of a drawn voxel off by one at its border",

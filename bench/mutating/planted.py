@@ -38,8 +38,8 @@ LOSSES = (
     Mutant(
         "clDice: margin to ignored voxels one too small",
         "losses/cldice.py",
+        "erode(prediction.valid, self.iterations + 2)",
         "erode(prediction.valid, self.iterations + 1)",
-        "erode(prediction.valid, self.iterations)",
     ),
     Mutant(
         "boundary: sign of the distance reversed",

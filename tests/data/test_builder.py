@@ -257,13 +257,22 @@ def test_a_case_with_more_channels_than_most_is_named(own_data: Config) -> None:
         prepare(own_data)
 
 
+def _sizes(unit: str | None) -> dict[str, Any]:
+    """OME metadata of cubic voxels."""
+    return {
+        name: value
+        for axis in "XYZ"
+        for name, value in ((f"PhysicalSize{axis}", 0.5), (f"PhysicalSize{axis}Unit", unit))
+    }
+
+
 def test_a_case_in_another_unit_than_most_is_named_and_one_without_unit_is_not(
     own_data: Config,
 ) -> None:
     images = Path(own_data.data.root) / "train_images"
     for number, unit in enumerate((None, "mm", "µm", "mm")):
         image = tifffile.imread(images / f"c{number}.tif")
-        metadata = {"axes": "ZYX", "PhysicalSizeX": 0.5, "PhysicalSizeXUnit": unit}
+        metadata = {"axes": "ZYX", **_sizes(unit)}
         ome = unit is not None
         tifffile.imwrite(images / f"c{number}.tif", image, ome=ome, metadata=metadata)
 
@@ -278,7 +287,7 @@ def test_a_case_in_another_unit_than_most_is_named_and_one_without_unit_is_not(
 
 def test_units_are_stored(own_data: Config) -> None:
     path = Path(own_data.data.root) / "train_images" / "c1.tif"
-    metadata = {"axes": "ZYX", "PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "mm"}
+    metadata = {"axes": "ZYX", **_sizes("mm")}
     tifffile.imwrite(path, tifffile.imread(path), ome=True, metadata=metadata)
 
     store = prepare(own_data)

@@ -62,7 +62,7 @@ def test_scoring_needs_no_home_no_temporary_folder_and_no_umask(
     status, error = evaluate(masks, surroundings, "--images", masks / "predictions")
 
     assert status == 0, error
-    assert (masks / "out/a.png").stat().st_size > 1000
+    assert (masks / "out/pictures/a.png").stat().st_size > 1000
     assert (masks / "out/scores.csv").read_text().startswith("id,group")
 
 
