@@ -70,6 +70,36 @@ def test_changes_of_the_command_line_reach_base_and_study(study_file: Path) -> N
     assert [arm.name for arm in study.arms] == ["more filters"]
 
 
+def test_differences_of_all_arms_come_before_those_of_the_command_line(
+    study_tree: dict[str, Any], tmp_path: Path
+) -> None:
+    study_tree["study"]["set"] = {"sampling": {"batch_size": 3}, "optimizer.lr": 0.5}
+    file = written(study_tree, tmp_path)
+
+    study = read_study(file, ["optimizer.lr=0.01"])
+    changed = read_study(file, ["study.set.sampling.batch_size=5"])
+
+    for config in arm_configs(study).values():
+        assert (config.sampling.batch_size, config.optimizer.lr) == (3, 0.01)
+    assert arm_configs(changed)["today"].sampling.batch_size == 5
+
+
+@pytest.mark.parametrize(
+    ("differences", "message"),
+    [
+        ({"sampling.patchsize": [8, 8, 8]}, r"sizes\.yaml: study\.set or .*patchsize: unknown key"),
+        ({"runtime": {"seed": 3}}, r"sizes\.yaml: study\.set: runtime\.seed is the same in all"),
+    ],
+)
+def test_a_wrong_difference_of_all_arms_is_named(
+    differences: dict[str, Any], message: str, study_tree: dict[str, Any], tmp_path: Path
+) -> None:
+    study_tree["study"]["set"] = differences
+
+    with pytest.raises(InputError, match=message):
+        arm_configs(read_study(written(study_tree, tmp_path)))
+
+
 def test_an_arm_with_other_spacing_has_a_store_of_its_own(
     study_tree: dict[str, Any], tmp_path: Path
 ) -> None:

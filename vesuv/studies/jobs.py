@@ -32,7 +32,7 @@ def arm_configs(study: Study) -> dict[str, StudyConfig]:
         InputError: The base or an arm is wrong; names the arm and the key.
     """
     configs: dict[str, StudyConfig] = {}
-    load_study_config(study.base, study.changes)  # its faults are no arm's
+    _check_base(study)
     faults = detectors.study_faults(study) if study.is_of_curves else []
     for arm in study.arms:
         try:
@@ -46,6 +46,17 @@ def arm_configs(study: Study) -> dict[str, StudyConfig]:
     if faults:
         raise InputErrors(faults)
     return configs
+
+
+def _check_base(study: Study) -> None:
+    """Refuse what is wrong in all arms: the base, study.set or --set."""
+    try:
+        load_study_config(study.base, study.changes)
+    except InputError as fault:
+        if not study.settings.set:
+            raise
+        texts = fault.faults if isinstance(fault, InputErrors) else [str(fault)]
+        raise InputErrors([f"{study.path}: study.set or {text}" for text in texts]) from None
 
 
 def scored_checkpoint(study: Study, config: StudyConfig) -> str:

@@ -93,6 +93,8 @@ class StudySettings(Section):
     """Folds that every arm trains."""
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     """Values of runtime.seed that every arm trains with."""
+    set: dict[str, Any] = {}
+    """Differences of all arms to the base, as an arm has them; --set comes behind."""
     budget: Budget
     """Length of every run."""
     score: ScoreSettings = ScoreSettings()
@@ -135,7 +137,7 @@ class Study:
     settings: StudySettings
     arms: tuple[Arm, ...]
     changes: tuple[str, ...] = field(default=())
-    """Changes of the base for all arms."""
+    """Changes of the base for all arms, those of study.set in front."""
     notes: tuple[str, ...] = field(default=())
     """Further sentences for study.md and the page."""
 
@@ -183,10 +185,12 @@ def read_study(path: Path, changes: Sequence[str] = (), arms: Sequence[str] | No
         raise InputErrors(fault_sentences(fault, _StudyFile, str(path), {})) from None
     all_arms = tuple(_arm(path, name, differences) for name, differences in content.arms.items())
     _check_folders(path, all_arms)
-    base_changes = tuple(change for change in changes if change not in own_changes)
+    base_changes = [change for change in changes if change not in own_changes]
     for change in base_changes:
         _check_free(f"--set {change}", change.partition("=")[0], in_arm=False)
-    return Study(path, content.study, _chosen_arms(path, all_arms, arms), base_changes)
+    of_file = _changes(f"{path}: study.set", content.study.set, in_arm=False)
+    chosen = _chosen_arms(path, all_arms, arms)
+    return Study(path, content.study, chosen, (*of_file, *base_changes))
 
 
 def _apply_change(tree: dict[str, Any], change: str) -> None:
@@ -211,11 +215,18 @@ def _arm(path: Path, name: str, differences: Mapping[str, Any]) -> Arm:
             f"{path}: arms: a name is one folder, without / and a dot at its ends, found "
             f"{name!r:.60}; rename it"
         )
+    return Arm(name, _changes(place, differences))
+
+
+def _changes(
+    place: str, differences: Mapping[str, Any], *, in_arm: bool = True
+) -> tuple[str, ...]:
+    """Return differences as `section.key=value` each."""
     changes = []
     for key, value in flatten(differences, leaves=_REPLACED).items():
-        _check_free(place, key)
+        _check_free(place, key, in_arm=in_arm)
         changes.append(f"{key}={json.dumps(value, ensure_ascii=False)}")
-    return Arm(name, tuple(changes))
+    return tuple(changes)
 
 
 def is_shared(key: str, *, in_arm: bool = True) -> bool:
