@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import warnings
 from collections.abc import Iterator
@@ -56,8 +57,17 @@ def serving_s3(folder: Path) -> Iterator[type[S3Server]]:
             environment.setenv(name, value)
         s3fs.S3FileSystem.clear_instance_cache()  # it knows former end points
         yield S3Server
+        sync(_end_requests())
         for filesystem in s3fs.S3FileSystem._cache.values():
             sync(filesystem._s3creator.__aexit__(None, None, None))
         s3fs.S3FileSystem.clear_instance_cache()
         with warnings.catch_warnings(action="ignore", category=ResourceWarning):
             gc.collect()  # what s3fs leaves open warns here, not in another test
+
+
+async def _end_requests() -> None:
+    """End what zarr dropped: it would be tried again, at random moments, within other tests."""
+    requests = asyncio.all_tasks() - {asyncio.current_task()}
+    for request in requests:
+        request.cancel()
+    await asyncio.gather(*requests, return_exceptions=True)
