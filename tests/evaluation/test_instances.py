@@ -58,11 +58,12 @@ def test_nothing_to_compare_is_no_error() -> None:
     assert scores.rand == (0.0, 1.0, 1.0)
 
 
-def test_scores_agree_with_scikit_image() -> None:
+@pytest.mark.parametrize("shift", [0, 40])
+def test_scores_agree_with_scikit_image_however_large_the_names(shift: int) -> None:
     rng = np.random.default_rng(0)
     prediction, truth = rng.integers(0, 12, (2, 9, 10, 11))
 
-    scores = compare_instances(prediction, truth)
+    scores = compare_instances(prediction << shift, truth << shift)
 
     error, recall, precision = adapted_rand_error(truth, prediction)  # its names are exchanged
     assert scores.rand == pytest.approx((error, precision, recall))
@@ -160,7 +161,9 @@ def test_objects_of_the_random_segmentations_agree_with_a_count_by_hand() -> Non
         for a in range(1, 6)
         for b in range(1, 6)
     )
-    assert compare_objects(prediction, truth).f1 == pytest.approx(2 * found / 10)
+    for shift in (0, 40):
+        scores = compare_objects(prediction << shift, truth << shift)
+        assert scores.f1 == pytest.approx(2 * found / 10)
 
 
 def test_unknown_voxels_are_not_judged_and_hold_no_object() -> None:

@@ -11,6 +11,8 @@ from vesuv.types import Mask
 
 _DENSE = 1 << 22
 """Pairs of segments up to which they are counted in a table of all possible ones."""
+_MOST = np.iinfo(np.int64).max
+"""Pairs of segments that have numbers."""
 
 
 class Contingency(NamedTuple):
@@ -42,8 +44,14 @@ class Contingency(NamedTuple):
         if len(predicted) == 0:
             return cls(*(np.zeros(0, np.int64) for _ in range(3)))
         width = int(true.max()) + 1
+        num_pairs = (int(predicted.max()) + 1) * width
+        if num_pairs > _MOST:
+            predicted_names, predicted = np.unique(predicted, return_inverse=True)
+            true_names, true = np.unique(true, return_inverse=True)
+            dense = cls.of(predicted, true)
+            return cls(predicted_names[dense.predicted], true_names[dense.true], dense.counts)
         pairs = predicted.astype(np.int64) * width + true.astype(np.int64)
-        if (int(predicted.max()) + 1) * width <= _DENSE:
+        if num_pairs <= _DENSE:
             table = np.bincount(pairs)
             names = np.flatnonzero(table)
             counts = table[names]

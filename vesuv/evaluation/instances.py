@@ -120,7 +120,7 @@ def object_f1(table: Contingency) -> float:
         Caicedo et al., Nature Methods 2019 (Data Science Bowl 2018), at the threshold 0.5.
     """
     is_pair = (table.predicted > 0) & (table.true > 0)
-    sizes = [_sizes(names, table.counts)[names] for names in (table.predicted, table.true)]
+    sizes = [_sizes(names, table.counts) for names in (table.predicted, table.true)]
     unions = sizes[0] + sizes[1] - table.counts
     num_found = int((is_pair & (2 * table.counts > unions)).sum())
     num_objects = sum(len(np.unique(names[names > 0])) for names in (table.predicted, table.true))
@@ -155,9 +155,11 @@ def _pairs(sizes: NDArray[np.int64]) -> int:
 
 
 def _sizes(names: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    sizes = np.zeros(int(names.max(initial=0)) + 1, np.int64)
-    np.add.at(sizes, names, counts)
-    return sizes
+    """Return the size of the segment of each row."""
+    unique, places = np.unique(names, return_inverse=True)
+    sizes = np.zeros(len(unique), np.int64)
+    np.add.at(sizes, places, counts)
+    return sizes[places]
 
 
 def _share(part: int, whole: int) -> float:
