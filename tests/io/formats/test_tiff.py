@@ -94,8 +94,15 @@ def test_a_pixel_of_one_ome_size_is_square(tmp_path: Path, axis: str) -> None:
     assert (volume.spacing, volume.unit) == ((3000.0, 0.5, 0.5), "nm")
 
 
-@pytest.mark.parametrize("sizes", [{"X": "0.5", "Y": "0.5"}, {"X": "0.5"}])
-def test_a_stack_without_an_ome_size_along_z_states_no_spacing(
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"X": "0.5", "Y": "0.5"},
+        {"X": "0.5"},
+        {"X": "0.5", "Y": "0.5", "Z": "2", "ZUnit": "reference frame"},
+    ],
+)
+def test_a_stack_without_a_known_ome_size_along_z_states_no_spacing(
     tmp_path: Path, sizes: dict[str, str]
 ) -> None:
     volume = read(ome(tmp_path / "a.ome.tif", **sizes))
@@ -157,6 +164,16 @@ def test_imagej_units_of_single_axes_are_brought_to_one(tmp_path: Path) -> None:
         "unit": "\\u00B5m",
         "zunit": "nm",
     }
+
+
+def test_an_imagej_stack_of_pixels_beside_lengths_states_no_spacing(tmp_path: Path) -> None:
+    metadata = {"axes": "ZYX", "spacing": 3.0, "unit": "um", "zunit": "pixel"}
+    for name, image in (("stack", IMAGE), ("slice", IMAGE[:1])):
+        path = tmp_path / f"{name}.tif"
+        tifffile.imwrite(path, image, imagej=True, resolution=(4.0, 2.0), metadata=metadata)
+
+    assert not read(tmp_path / "stack.tif").has_header
+    assert read(tmp_path / "slice.tif").spacing[1:] == (0.5, 0.25)
 
 
 def test_a_mask_in_a_type_that_imagej_lacks_keeps_spacing_and_unit(tmp_path: Path) -> None:
@@ -265,6 +282,19 @@ def test_an_image_whose_values_viewers_change_is_refused(
         read(tmp_path / "a.tif")
 
 
+@pytest.mark.parametrize("planar", ["contig", "separate"])
+def test_a_stack_with_an_alpha_channel_is_refused_as_an_image_is(
+    tmp_path: Path, planar: str
+) -> None:
+    samples = np.zeros((5, 9, 8, 4) if planar == "contig" else (5, 4, 9, 8), np.uint8)
+    options: dict[str, Any] = {"photometric": "rgb", "extrasamples": ["unassalpha"]}
+    tifffile.imwrite(tmp_path / "a.tif", samples, planarconfig=planar, **options)
+
+    for open_file in (read, open_lazy):
+        with pytest.raises(InputError, match="an image has no alpha channel, found one"):
+            open_file(tmp_path / "a.tif")
+
+
 def test_pages_of_different_shape_are_refused(tmp_path: Path) -> None:
     with tifffile.TiffWriter(tmp_path / "a.tif") as tif:
         tif.write(IMAGE[0], contiguous=False)
@@ -327,9 +357,8 @@ def test_a_cut_header_behind_the_pages_is_refused_and_not_read_as_no_spacing(
     tmp_path: Path, missing_bytes: int
 ) -> None:
     whole, cut = tmp_path / "a.ome.tif", tmp_path / "cut.ome.tif"
-    tifffile.imwrite(
-        whole, IMAGE, compression="zlib", metadata={"axes": "ZYX", "PhysicalSizeZ": 2.0}
-    )
+    sizes = {"PhysicalSizeZ": 2.0, "PhysicalSizeX": 1.0}
+    tifffile.imwrite(whole, IMAGE, compression="zlib", metadata={"axes": "ZYX", **sizes})
     with tifffile.TiffFile(whole) as tif:
         end = int(tif.pages[-1].dataoffsets[-1] + tif.pages[-1].databytecounts[-1])
     content = whole.read_bytes()

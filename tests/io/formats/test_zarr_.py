@@ -77,6 +77,19 @@ def test_axes_of_different_units_are_brought_to_one_and_written_back_as_they_wer
     assert after["datasets"][0][place] == before["datasets"][0][place]
 
 
+@pytest.mark.parametrize("unit", ["reference frame", None])
+def test_an_axis_in_an_unknown_unit_beside_known_ones_leaves_the_place_unknown(
+    tmp_path: Path, unit: str | None
+) -> None:
+    path = ome(tmp_path / "a.zarr", IMAGE, "zyx", version="0.5")
+    group = zarr.open_group(str(path), mode="r+")
+    attributes: Any = dict(group.attrs)["ome"]
+    attributes["multiscales"][0]["axes"][0]["unit"] = unit
+    group.attrs["ome"] = attributes
+
+    assert not read(path).has_header
+
+
 def test_transformations_of_the_whole_image_come_on_top(tmp_path: Path) -> None:
     path = ome(tmp_path / "a.zarr", IMAGE, "zyx", version="0.5")
     group = zarr.open_group(str(path), mode="r+")

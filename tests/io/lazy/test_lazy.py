@@ -117,6 +117,7 @@ def test_chunks_that_were_never_written_hold_zeros(
     voxels = open_lazy(tmp_path / "a.zarr").voxels.read((slice(3, 5), slice(0, 8), slice(0, 8)))
 
     assert (voxels[0, 0] == 0.0).all() and (voxels[0, 1] == 1.5).all()
+    assert np.array_equal(read(tmp_path / "a.zarr").array[3:5], voxels[0])
 
 
 def ome_zarr(path: Path, version: str) -> Path:

@@ -17,6 +17,7 @@ from vesuv.io.formats.image_2d import OF_A_PALETTE, ORIENTATION, refuse_turned
 from vesuv.io.formats.tiff_checks import (
     SingleFile,
     collected_faults,
+    refuse_alpha,
     refuse_codecs,
     refuse_faults,
     refuse_missing_pages,
@@ -24,7 +25,7 @@ from vesuv.io.formats.tiff_checks import (
     refuse_truncated_pages,
     refuse_truncated_series,
 )
-from vesuv.io.formats.units import common_unit, convert, parse_unit
+from vesuv.io.formats.units import are_comparable, common_unit, convert, parse_unit
 from vesuv.io.formats.volume import (
     NO_SPACING,
     FormatError,
@@ -37,8 +38,6 @@ from vesuv.io.formats.volume import (
 from vesuv.types import Array, Spacing
 
 _CHANNEL_AXES = "CS"
-_ALPHA = (1, 2)
-"""Values of the tag ExtraSamples for a channel of transparency."""
 _WHITE_IS_ZERO, _PALETTE = 0, 3
 """Values of the tag PhotometricInterpretation."""
 _IMAGEJ_TYPES = (np.uint8, np.uint16, np.float32)
@@ -99,7 +98,7 @@ def checked_series(tif: Any, path: Path) -> Any:
     """Return the only series of a file.
 
     Raises:
-        FormatError: Several series, several time points, or missing pages.
+        FormatError: Several series, several time points, an alpha channel, or missing pages.
     """
     if len(tif.series) != 1:
         shapes = ", ".join(str(tuple(series.shape)) for series in tif.series[:3])
@@ -108,6 +107,7 @@ def checked_series(tif: Any, path: Path) -> Any:
             "save its pages with one shape and type"
         )
     series = tif.series[0]
+    refuse_alpha(tif)
     refuse_time_points(dict(zip(series.axes, series.shape, strict=True)).get("T", 1))
     refuse_truncated_series(series, path.stat().st_size)
     refuse_missing_pages(series)
@@ -222,8 +222,6 @@ def _refuse_other_looks(tif: Any, series: Any) -> None:
     if not is_image_2d(series.axes):
         return  # of stacks the values count: ImageJ saves colour tables and inverted ones with them
     page = tif.pages[0]
-    if any(sample in _ALPHA for sample in page.extrasamples):
-        raise FormatError("an image has no alpha channel, found one; save it without transparency")
     if page.photometric == _PALETTE:
         raise FormatError(OF_A_PALETTE)
     if page.photometric == _WHITE_IS_ZERO:
@@ -258,6 +256,8 @@ def _spacing(tif: Any, geometry: TiffGeometry, num_slices: int) -> tuple[Spacing
     else:
         return NO_SPACING, None
     axis_units = [parse_unit(text) for text in units]
+    if not are_comparable(axis_units[num_slices == 1 :]):  # one slice has no distance of slices
+        return NO_SPACING, None
     unit = common_unit(axis_units)
     z, y, x = (convert(*edge, unit) for edge in zip(edges, axis_units, strict=True))
     return (z, y, x), unit

@@ -27,6 +27,8 @@ _CODECS = {
     50000: "Zstandard",
 }
 """Compression tag -> name; decoders that write no more bytes than a page has."""
+_ALPHA = (1, 2)
+"""Values of the tag ExtraSamples for a channel of transparency."""
 _CUT_HEADER = re.compile(r"TiffTag (270|50838|50839) .*invalid value offset")
 """What tifffile logs of a tag with spacing and unit that lies beyond the end of the file."""
 _NO_FOLDER = Path("/dev/null/no folder")
@@ -83,6 +85,16 @@ def refuse_codecs(tif: Any) -> None:
                 f"its compression must be one of {', '.join(dict.fromkeys(_CODECS.values()))}, "
                 f"found {name}; save it with one of them"
             )
+
+
+def refuse_alpha(tif: Any) -> None:
+    """Refuse pages with a channel of transparency, which is no intensity.
+
+    Raises:
+        FormatError: There is one.
+    """
+    if any(sample in _ALPHA for sample in tif.pages[0].extrasamples):
+        raise FormatError("an image has no alpha channel, found one; save it without transparency")
 
 
 def refuse_missing_pages(series: Any) -> None:

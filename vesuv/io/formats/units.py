@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from fractions import Fraction
 
 _METRES = {
@@ -62,6 +62,11 @@ def convert(value: float, unit: str | None, target: str | None) -> float:
     if unit is None or target is None or unit == target or not math.isfinite(value):
         return value
     return float(Fraction(value) * _METRES[unit] / _METRES[target])
+
+
+def are_comparable(units: Collection[str | None]) -> bool:
+    """Return whether lengths in these units compare: all units are known, or none is."""
+    return all(units) or not any(units)
 
 
 def common_unit(units: Iterable[str | None]) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from vesuv.io.formats.units import common_unit, convert, parse_unit, unit_name
+from vesuv.io.formats.units import are_comparable, common_unit, convert, parse_unit, unit_name
 from vesuv.io.formats.volume import (
     IMAGE_2D_NDIM,
     NO_SPACING,
@@ -124,7 +124,15 @@ def _read_whole(node: Any) -> Array:
             f"its {chunks} chunks of {tuple(node.chunks)} voxels would take hours to read; rewrite "
             "it with larger chunks"
         )
-    return np.asarray(node[...])
+    return without_fill_nan(np.asarray(node[...]), node)
+
+
+def without_fill_nan(voxels: Array, node: Any) -> Array:
+    """Return voxels of an array with 0 for NaN where chunks that were never written are NaN."""
+    fill = node.fill_value  # None in version 2 without one
+    if voxels.dtype.kind != "f" or fill is None or not np.isnan(fill):
+        return voxels
+    return np.where(np.isnan(voxels), voxels.dtype.type(0), voxels)
 
 
 def _reorder(array: Array, axes: list[str]) -> Array:
@@ -160,7 +168,10 @@ def level_geometry(
 def placement(
     axes: list[str], geometry: dict[str, Any]
 ) -> tuple[Spacing, Origin | None, str | None]:
-    """Return spacing, origin (None without a translation) and unit of the axes z, y, x."""
+    """Return spacing, origin (None without a translation) and unit of the axes z, y, x.
+
+    An axis in an unknown unit beside axes in known ones leaves all three unknown.
+    """
     edges, offset, has_translation = np.ones(len(axes)), np.zeros(len(axes)), False
     for transform in (*geometry["transforms"], *geometry["whole"]):
         if transform["type"] == "scale":
@@ -168,6 +179,8 @@ def placement(
         elif transform["type"] == "translation":
             offset, has_translation = offset + transform["translation"], True
     units = {name: parse_unit(geometry["units"][name]) for name in "zyx" if name in axes}
+    if not are_comparable(units.values()):
+        return NO_SPACING, None, None
     unit = common_unit(units.values())
     spacing, origin = {"z": NO_SPACING[0]}, {"z": 0.0}  # of one slice
     for lengths, values in ((spacing, edges), (origin, offset)):

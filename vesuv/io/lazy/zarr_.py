@@ -23,6 +23,7 @@ from vesuv.io.formats.zarr_ import (
     level_geometry,
     multiscale_of,
     placement,
+    without_fill_nan,
 )
 from vesuv.io.lazy.volume import LazyVolume, empty_array
 from vesuv.io.urls import is_url
@@ -123,9 +124,7 @@ class ZarrVoxels:
         by_name: dict[str, slice | int] = dict(zip("zyx", region, strict=True))
         by_name["c"] = slice(None)
         part = np.asarray(self.node[tuple(by_name.get(name, 0) for name in self.names)])
-        fill = self.node.fill_value  # None in version 2 without one
-        if part.dtype.kind == "f" and fill is not None and np.isnan(fill):
-            part = np.where(np.isnan(part), part.dtype.type(0), part)
+        part = without_fill_nan(part, self.node)
         names = [name for name in self.names if name in by_name]
         if "z" not in names:
             part, names = part[np.newaxis][region[0]], ["z", *names]
