@@ -200,8 +200,15 @@ def _initialise_weights(network: nn.Module, *, dirac: bool) -> None:
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         if dirac and isinstance(module, nn.Conv3d) and math.prod(module.kernel_size) > 1:
-            with torch.no_grad():
-                nn.init.dirac_(module.weight[: module.in_channels])
+            _pass_channels_on(module)
+
+
+@torch.no_grad()
+def _pass_channels_on(conv: nn.Conv3d) -> None:
+    """Do as nn.init.dirac_ with the first channels, at once: init counts steps of many networks."""
+    first = conv.weight[: conv.in_channels]
+    z, y, x = (edge // 2 for edge in conv.kernel_size)
+    first.zero_()[:, :, z, y, x].diagonal().fill_(1.0)
 
 
 StrideEdge = Literal[1, 2]
