@@ -25,7 +25,7 @@ DIARY = (
     "v8_dice_only",
 )
 EPOCHS, STEPS, PATCH = 8, 16, 24
-FRESH = 5
+FRESH = 6
 """Runs of this seed were trained after the last threshold was chosen."""
 
 
@@ -145,8 +145,17 @@ def healthy_runs() -> list[Run]:
         {"epochs": [0, 3], "weights": {"dice": 1.0, "cross_entropy": 1.0}},
         {"epochs": [4, None], "weights": {"dice": 1.0, "cross_entropy": 0.9}, "ramp": 1},
     ]
+    muon = {"optimizer": {"name": "muon", "lr": 0.05, "weight_decay": 0.05}}
+    blocks = {"space_to_depth": [2, 2, 2], "refinement": True, "initialisation": "dirac"}
     kinds: dict[str, Tree] = {
         "base": {},
+        "muon": muon,
+        "blocks": {**muon, "model": {**blocks, "filters": 16, "depth": 1}},
+        "short": {
+            **muon,
+            "averaging": {"ema": {"decay": 0.995}},
+            "validation": {"threshold": 0.55},
+        },
         "dice": weights(dice=1.0),
         "cross_entropy": weights(cross_entropy=1.0),
         "focal": weights(dice=1.0, focal=1.0),
