@@ -72,8 +72,8 @@ def parameters(tmp_path: Path) -> Path:
     ("address", "name"),
     [
         ("probs.zarr", "probs"),
-        ("pred.zarr", "pred"),
-        ("pred.zarr/", "pred"),
+        pytest.param("pred.zarr", "pred", marks=pytest.mark.slow),
+        pytest.param("pred.zarr/", "pred", marks=pytest.mark.slow),
         ("pred.zarr/probabilities", "pred"),
     ],
 )

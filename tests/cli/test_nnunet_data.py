@@ -87,6 +87,7 @@ def test_data_are_prepared_and_trained_without_labels_and_channels(
     assert recorded.data.root == str(tmp_path / "raw" / "Dataset004_Brain")
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_without_its_raw_data(
     config: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -177,6 +177,7 @@ def test_options_that_do_not_fit_are_sentences(
     assert not folder.exists() and not image.exists()
 
 
+@pytest.mark.slow
 def test_parts_go_on_with_each_other(
     make_run, volume: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,7 +22,21 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a process
 # place, and the former one to a name under which it is deleted.
 @pytest.mark.parametrize(
     ("number", "done"),
-    [(1, True), (7, False), (8, False), (8, True), (9, False), (9, True), (10, False), (10, True)],
+    [
+        (1, True),
+        (9, False),
+        *(
+            pytest.param(number, done, marks=pytest.mark.slow)
+            for number, done in [
+                (7, False),
+                (8, False),
+                (8, True),
+                (9, True),
+                (10, False),
+                (10, True),
+            ]
+        ),
+    ],
 )
 def test_a_store_is_whole_wherever_its_making_is_killed(
     tiny_data: Path, tmp_path: Path, number: int, done: bool

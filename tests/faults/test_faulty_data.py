@@ -112,7 +112,7 @@ def test_a_step_that_goes_wrong_is_skipped_counted_and_named(
     assert all(bool(w.isfinite().all()) for w in weights(run, "last").values())
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_case_that_vanished_is_named_and_the_run_goes_on_once_it_is_back(
     tiny_config: Config, tmp_path: Path, workers: int
 ) -> None:
@@ -150,7 +150,7 @@ def test_a_case_with_voxels_of_another_size_is_refused_before_it_is_mapped(
         train(tiny_config, fold="all", output=tmp_path / "run")
 
 
-@pytest.mark.parametrize("damage", ["cut", "bit"])
+@pytest.mark.parametrize("damage", [pytest.param("cut", marks=pytest.mark.slow), "bit"])
 def test_a_damaged_best_is_passed_over_for_the_one_before_it(
     tiny_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:

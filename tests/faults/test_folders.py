@@ -152,6 +152,7 @@ def test_a_run_whose_folder_is_taken_away_says_so(config_file: Path) -> None:
     assert not (folder / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_without_the_raw_data(config_file: Path, tiny_data: Path) -> None:
     folder = config_file.parent
     assert start(["prepare", "--config", str(config_file)], folder / "errors.txt").status() == 0

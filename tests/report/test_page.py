@@ -203,6 +203,7 @@ def test_invalid_characters_are_replaced(make_run: MakeRun) -> None:
     assert "?<b>" in parse_page(run).text
 
 
+@pytest.mark.slow
 def test_long_text_is_truncated(make_run: MakeRun) -> None:
     run = make_run()
     long_text = "word" * 250_000

@@ -192,6 +192,7 @@ def test_two_processes_have_the_loss_and_the_gradient_of_one(
     assert two[0][name]["loss"] == two[1][name]["loss"]
 
 
+@pytest.mark.slow
 def test_all_processes_skip_a_step_and_name_the_case_of_the_faulty_patch(
     two: list[dict[str, Any]],
 ) -> None:
@@ -200,16 +201,19 @@ def test_all_processes_skip_a_step_and_name_the_case_of_the_faulty_patch(
     assert [process["skipped"] for process in two] == [(1.0, [line]), (1.0, [line])]
 
 
+@pytest.mark.slow
 def test_patch_contents_are_counted_over_all_processes(two: list[dict[str, Any]]) -> None:
     assert two[0]["contents"] == two[1]["contents"] == patch_contents(SINGLE_PROCESS)
     assert two[0]["contents"]["train/ignored_share"] == (3 * 64 + 512) / (4 * 512)
 
 
+@pytest.mark.slow
 def test_a_flag_of_one_process_is_set_for_all(two: list[dict[str, Any]]) -> None:
     assert [process["flags"] for process in two] == [(False, True), (False, True)]
     assert [process["ranks"] for process in two] == [[0, 1], [0, 1]]
 
 
+@pytest.mark.slow
 def test_weights_are_copied_from_the_main_process(two: list[dict[str, Any]]) -> None:
     assert [process["weights_sum"] for process in two] == [copied_sum(SINGLE_PROCESS)] * 2
 

@@ -174,6 +174,7 @@ def test_an_exception_names_its_item(workers: int | None) -> None:
     assert "in fail_on_two" in traceback_text  # the traceback of the process
 
 
+@pytest.mark.slow
 def test_a_caller_that_stops_early_ends_the_processes() -> None:
     results = parallel_map(process_of, ITEMS, workers=2)
     _, process = next(results)

@@ -92,6 +92,7 @@ def test_an_ensemble_is_the_mean_of_probabilities_before_they_are_kept_in_steps(
     assert predictions.probs(case).unique().tolist() == [pytest.approx(0.2975)]
 
 
+@pytest.mark.slow
 def test_every_ensemble_is_kept_as_predict_averages_it(
     held_out_run: Callable[..., RunFolder],
 ) -> None:

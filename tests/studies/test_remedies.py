@@ -270,6 +270,7 @@ def test_failed_runs_leave_nothing_to_compare(run: RunFolder) -> None:
     assert [record.is_finished for record in records] == [True, False]
 
 
+@pytest.mark.slow
 def test_more_seeds_go_on_with_the_finished_runs(run: RunFolder) -> None:
     budget, worker = Budget(steps=4), FakeWorker()
     try_remedies(run, study_of(run, RATE, budget=budget), FakeWorker())

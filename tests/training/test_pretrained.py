@@ -60,6 +60,7 @@ def test_a_run_starts_from_the_weights_of_a_bundle_and_records_them(
     assert "pretrained: 26 of 26 tensors" in (run.path / "train.log").read_text()
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_after_its_pretrained_weights_are_deleted(
     tiny_config: Config, source: RunFolder, tmp_path: Path
 ) -> None:

@@ -24,6 +24,7 @@ def test_a_gif_holds_each_frame_and_its_time(tmp_path: Path) -> None:
         assert film.convert("RGB").getpixel((5, 5)) == (0, 0, 255)
 
 
+@pytest.mark.slow
 def test_a_film_for_browsers_holds_each_frame(tmp_path: Path) -> None:
     av = pytest.importorskip("av")
 

@@ -93,7 +93,7 @@ class StudySettings(Section):
     """Folds that every arm trains."""
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     """Values of runtime.seed that every arm trains with."""
-    set: dict[str, Any] = {}
+    set: dict[str, Any] = Field(default_factory=dict)
     """Differences of all arms to the base, as an arm has them; --set comes behind."""
     budget: Budget
     """Length of every run."""
@@ -218,9 +218,7 @@ def _arm(path: Path, name: str, differences: Mapping[str, Any]) -> Arm:
     return Arm(name, _changes(place, differences))
 
 
-def _changes(
-    place: str, differences: Mapping[str, Any], *, in_arm: bool = True
-) -> tuple[str, ...]:
+def _changes(place: str, differences: Mapping[str, Any], *, in_arm: bool = True) -> tuple[str, ...]:
     """Return differences as `section.key=value` each."""
     changes = []
     for key, value in flatten(differences, leaves=_REPLACED).items():

@@ -160,6 +160,7 @@ def test_a_run_that_is_killed_while_it_finishes_goes_on(
     assert shard_bytes(output) == shard_bytes(tmp_path / "whole.zarr")
 
 
+@pytest.mark.slow
 def test_a_chain_runs_over_all_blocks(volume: Path, tmp_path: Path) -> None:
     targets = network().config.labels.targets
     chain: Chain = (RemoveSmall(name="remove_small", voxels=60),)
@@ -202,6 +203,7 @@ def test_a_killed_run_goes_on_and_gives_the_same_bytes(
     assert Journal.of(killed).is_finished
 
 
+@pytest.mark.slow
 def test_a_block_whose_file_has_changed_is_predicted_again(volume: Path, tmp_path: Path) -> None:
     output, lines = tmp_path / "p.zarr", []
     networks = predictor(network())
