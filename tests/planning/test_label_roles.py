@@ -57,6 +57,20 @@ def test_255_beside_two_other_values_is_ignored() -> None:
     assert roles.labels["ignore"] == 255
 
 
+@pytest.mark.parametrize("white", [255, 65535])
+def test_masks_of_0_and_1_beside_masks_of_0_and_255_have_one_foreground(white: int) -> None:
+    shares = {"share": 0.1, "border_share": 0.1, "case_share": 0.5}
+    apart = {value: ValueSurvey(**shares, beside=(0, value)) for value in (1, white)}
+    together = {value: ValueSurvey(**shares, beside=(0, 1, white)) for value in (1, white)}
+
+    roles = label_roles(survey(values=values(v0=0.8) | apart), "folders")
+
+    assert roles.labels == {"classes": {"background": 0, "foreground": [1, white]}}
+    assert f"if {white} means unlabelled, move it to labels.ignore" in roles.ignore_reason
+    roles = label_roles(survey(values=values(v0=0.8) | together), "folders")
+    assert roles.labels["ignore"] == white
+
+
 @pytest.mark.parametrize("foreground", [1, 255])
 def test_one_value_below_0_beside_two_others_is_ignored(foreground: int) -> None:
     shares = values(v0=0.8) | {

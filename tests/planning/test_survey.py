@@ -44,6 +44,7 @@ def test_shares_shape_and_thickness_are_those_of_the_volumes(tmp_path: Path) -> 
     assert survey.values[1].share == pytest.approx(2 * 20 * 29 / total)
     assert survey.values[2].share == pytest.approx(10 * 20 / total)
     assert survey.values[1].case_share == pytest.approx(1 / 3)
+    assert survey.values[1].beside == (0, 1, 2)
     assert survey.values[1].thickness == 2
     # the plate divides value 0 of a in two, that of c is one piece; b is not measured
     assert (survey.values[0].num_pieces, survey.values[1].num_pieces) == (1.5, 1)

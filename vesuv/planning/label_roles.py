@@ -13,6 +13,8 @@ UNLABELLED_SHARE = 0.25
 """Smallest share of the voxels from which a value may be taken for unlabelled."""
 _USUAL_MARKS = (255, 65535, -1)
 """Values that usually mark unlabelled voxels."""
+_FULL_RANGES = (255, 65535)
+"""Values of the foreground in masks that are drawn black and white."""
 _KAGGLE_VALUES = {0, 1, 2}
 """Values of the surface competition: background, surface, unlabelled."""
 _LEAST_INSTANCES = 4
@@ -61,8 +63,10 @@ def label_roles(
         )
     background = 0 if 0 in values else values[0]
     foreground = [value for value in values if value != background]
-    classes = {"background": background}
-    if len(foreground) == 1:
+    classes: dict[str, int | list[int]] = {"background": background}
+    if _is_mixed(survey):
+        classes["foreground"] = foreground
+    elif len(foreground) == 1:
         classes["surface" if layout == "kaggle" else "foreground"] = foreground[0]
     else:
         classes |= {f"class_{value}".replace("-", "minus_"): value for value in foreground}
@@ -93,6 +97,12 @@ def _ignored_value(survey: DatasetSurvey, layout: str) -> tuple[int | None, str]
     values = sorted(survey.values)
     if len(values) < 3:
         return None, "two values only: every voxel is labelled"
+    if _is_mixed(survey):
+        return None, (
+            f"no label holds both 1 and {values[-1]}: masks of 0 and 1 mixed with masks of 0 and "
+            f"{values[-1]}, of one foreground; if {values[-1]} means unlabelled, move it to "
+            "labels.ignore"
+        )
     remedy = "if it is a class, move it to labels.classes"
     below_zero = values[:1] if values[0] < 0 <= values[1] else []
     for mark in (*below_zero, *_USUAL_MARKS):
@@ -115,6 +125,15 @@ def _ignored_value(survey: DatasetSurvey, layout: str) -> tuple[int | None, str]
         f"{UNLABELLED_SHARE:.0%} of every volume and more of its faces); if one means it, move it "
         "to labels.ignore"
     )
+
+
+def _is_mixed(survey: DatasetSurvey) -> bool:
+    """Whether the foreground is 1 in some labels, and 255 or 65535 in the others."""
+    background, *others = sorted(survey.values)
+    if background != 0 or len(others) != 2 or others[0] != 1 or others[1] not in _FULL_RANGES:
+        return False
+    beside = survey.values[1].beside
+    return beside is not None and others[1] not in beside
 
 
 def _shares(survey: DatasetSurvey) -> str:

@@ -37,6 +37,7 @@ class ValueSurvey(Record):
         share: Share of all voxels.
         border_share: Share of the voxels on the faces of the volumes.
         case_share: Share of the cases that hold it.
+        beside: Values of the cases that hold it; None where not measured.
         thickness: Voxels along the shortest axis, median; None where it was not measured.
         num_pieces: Connected pieces in the middle of a volume, median; None where not measured.
     """
@@ -44,6 +45,7 @@ class ValueSurvey(Record):
     share: Share
     border_share: Share
     case_share: Share
+    beside: tuple[LabelValue, ...] | None = None
     thickness: float | None = None
     num_pieces: float | None = None
 
@@ -169,10 +171,12 @@ def _axes(values: object) -> tuple:  # type: ignore[type-arg]
 def _merge_value(value: int, cases: Sequence[CaseSurvey]) -> ValueSurvey:
     thicknesses = [case.thickness[value] for case in cases if value in case.thickness]
     nums_pieces = [case.num_pieces[value] for case in cases if value in case.num_pieces]
+    holders = [case.values for case in cases if value in case.values]
     return ValueSurvey(
         share=_share(value, [case.values for case in cases]),
         border_share=_share(value, [case.border_values for case in cases]),
-        case_share=sum(value in case.values for case in cases) / len(cases),
+        case_share=len(holders) / len(cases),
+        beside=tuple(sorted(set().union(*holders))),
         thickness=median(thicknesses) if thicknesses else None,
         num_pieces=median(nums_pieces) if nums_pieces else None,
     )
