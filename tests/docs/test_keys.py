@@ -14,6 +14,8 @@ from docs.generate.configuration import keys_of, section_meanings
 from tests.docs.pages import blocks, code_spans, page_names
 from vesuv.config import Config, check, load_config
 from vesuv.errors import InputError
+from vesuv.studies.jobs import arm_configs
+from vesuv.studies.study_file import read_study
 
 BASE: dict[str, Any] = {
     "name": "page",
@@ -63,9 +65,12 @@ def test_each_key_that_a_page_names_is_read(page: str, known_keys: set[str]) -> 
 
 
 @pytest.mark.parametrize("page", page_names())
-def test_each_configuration_on_a_page_is_valid(page: str) -> None:
+def test_each_configuration_on_a_page_is_valid(page: str, tmp_path: Path) -> None:
     for block in blocks(page):
-        if block.language == "yaml" and "file: volume.yaml" not in block.marker:
+        if block.language == "yaml" and block.text.startswith("study:"):
+            (tmp_path / "study.yaml").write_text(block.text)
+            arm_configs(read_study(tmp_path / "study.yaml", ["data.root=data"]))
+        elif block.language == "yaml" and "file: volume.yaml" not in block.marker:
             check(completed(yaml.safe_load(block.text)), page)
 
 
