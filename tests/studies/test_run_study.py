@@ -43,7 +43,7 @@ def test_arms_take_turns_on_each_fold(study_file: Path, tmp_path: Path) -> None:
 def test_the_table_has_a_row_for_each_run(study_file: Path, tmp_path: Path) -> None:
     worker = FakeWorker({FIRST: 0.7, SECOND: 0.75, THIRD: 0.6, FOURTH: 0.63})
 
-    run_study(read_study(study_file), tmp_path / "out", worker)
+    run_study(read_study(study_file, ["optimizer.lr=0.01"]), tmp_path / "out", worker)
 
     table = rows(tmp_path / "out")
     assert [row["dice"] for row in table] == ["0.7", "0.75", "0.6", "0.63"]
@@ -51,6 +51,7 @@ def test_the_table_has_a_row_for_each_run(study_file: Path, tmp_path: Path) -> N
         ("0.5", "4", "123")
     }
     text = (tmp_path / "out/study.md").read_text()
+    assert "Base base.yaml, for all arms with optimizer.lr=0.01; folds 0, 1;" in text
     # differences 0.05 and 0.03: mean 0.04, and 12.706 * 0.01 to both sides
     assert "| more filters | 2 | +0.0400 [-0.0871, +0.1671] |" in text
     assert "| today | 2 | 0.6500 ± 0.0707 |" in text

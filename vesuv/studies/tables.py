@@ -143,8 +143,9 @@ def describe(study: Study, records: Sequence[Record]) -> list[str]:
     length = f"{budget.steps} steps" if budget.minutes is None else f"{budget.minutes:g} minutes"
     folds, seeds = (", ".join(map(str, one)) for one in (settings.folds, settings.seeds))
     names = sorted({one.checkpoint for one in records if one.checkpoint})
+    changed = f", for all arms with {', '.join(study.changes)}" if study.changes else ""
     lines = [
-        f"Base {settings.base}; folds {folds}; seeds {seeds}; {length} of training a run.",
+        f"Base {settings.base}{changed}; folds {folds}; seeds {seeds}; {length} of training a run.",
         f"{sum(one.is_finished for one in records)} of {study.num_runs} runs are finished.",
         *(
             line.format(checkpoints=", ".join(names) or _DASH)
