@@ -10,15 +10,13 @@ import numpy as np
 from vesuv.inference.instances.arrays import whole
 from vesuv.inference.instances.segmentation import Instances
 from vesuv.io.atomic import catch_write_errors
-from vesuv.io.formats import suffix, write
+from vesuv.io.formats import suffix
 from vesuv.io.formats.volume import Volume
+from vesuv.io.formats.zarr_ import CHUNK_EDGE
 from vesuv.io.pyramid import write_metadata, write_pyramid
 from vesuv.io.sharded import ShardedArray
-from vesuv.io.slabs import SLAB_SUFFIXES, write_slabs
+from vesuv.io.slabs import write_slabs
 from vesuv.types import Array
-
-_CHUNK_EDGE = 64
-"""Edge of a chunk of an OME-Zarr image."""
 
 
 def write_instances(file: Path, instances: Instances, like: Volume) -> int:
@@ -38,15 +36,13 @@ def write_instances(file: Path, instances: Instances, like: Volume) -> int:
     shape = instances.grid.shape
     if suffix(file) == ".zarr":
         _write_zarr(file, instances, like)
-    elif suffix(file) in SLAB_SUFFIXES:
+    else:
         _, rows, columns = whole(shape)
 
         def read(_channel: int, slices: slice) -> Array:
             return instances.read((slices, rows, columns))
 
         write_slabs(file, shape, np.dtype(np.uint32), read, like)
-    else:
-        write(file, instances.read(whole(shape)), like)
     return instances.num
 
 
@@ -61,7 +57,7 @@ def _write_zarr(file: Path, instances: Instances, like: Volume) -> None:
             temporary / "0",
             grid.shape,
             np.dtype(np.uint32),
-            chunks=(_CHUNK_EDGE,) * 3,
+            chunks=(CHUNK_EDGE,) * 3,
             shards=grid.block,
         )
         for block in grid.blocks():

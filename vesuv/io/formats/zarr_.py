@@ -30,7 +30,8 @@ AXES = "czyx"
 """Names of the axes of volumes, in their order."""
 _XARRAY_AXES = "_ARRAY_DIMENSIONS"
 """Attribute in which xarray names the axes of an array of Zarr v2."""
-_CHUNK_EDGE = 64
+CHUNK_EDGE = 64
+"""Edge of the chunks of an array that is written."""
 _MAX_CHUNKS = 20_000
 _MIN_CHUNK_VOXELS = 8**3
 
@@ -193,25 +194,32 @@ def placement(
 
 def write(path: Path, array: Array, like: Volume | None) -> None:
     """Write a plain array without `like` or if `like` is one; else OME-Zarr 0.5."""
+    geometry = _geometry_of(like)
+    array = without_slice_axis(array) if geometry and geometry.is_slice else array
+    create(path, array.shape, array.dtype, like)[...] = array
+
+
+def create(path: Path, shape: tuple[int, ...], dtype: np.dtype[Any], like: Volume | None) -> Any:
+    """Return the new array of a volume, whose voxels are not yet written; see `write`."""
     import zarr
 
-    geometry = like.geometry if like and isinstance(like.geometry, ZarrGeometry) else None
-    array = without_slice_axis(array) if geometry and geometry.is_slice else array
-    chunks = tuple(min(_CHUNK_EDGE, edge) if edge else 1 for edge in array.shape)
-    chunks = (1, *chunks[1:]) if array.ndim == 4 else chunks
+    geometry, ndim = _geometry_of(like), len(shape)
+    chunks = tuple(min(CHUNK_EDGE, edge) if edge else 1 for edge in shape)
+    options: Any = {"shape": shape, "dtype": dtype, "chunks": (1,) * (ndim == 4) + chunks[-3:]}
     is_plain_array = geometry.ome is None if geometry else like is None
     if is_plain_array:
-        node = zarr.create_array(str(path), data=np.ascontiguousarray(array), chunks=chunks)
         attributes = dict(geometry.attributes) if geometry else {}
-        if len(attributes.get(_XARRAY_AXES, ())) != array.ndim:  # a mask of several channels
+        if len(attributes.get(_XARRAY_AXES, ())) != ndim:  # a mask of several channels
             attributes.pop(_XARRAY_AXES, None)
-        node.attrs.update(attributes)
-        return
+        return zarr.create_array(str(path), attributes=attributes, **options)
     group = zarr.open_group(str(path), mode="w", zarr_format=3)
-    names = axes_of(array.ndim)
-    group.create_array("0", data=np.ascontiguousarray(array), chunks=chunks, dimension_names=names)
     ome = geometry.ome if geometry else None
-    group.attrs["ome"] = multiscales(array.ndim, ome or geometry_like(like))
+    group.attrs["ome"] = multiscales(ndim, ome or geometry_like(like))
+    return group.create_array("0", dimension_names=axes_of(ndim), **options)
+
+
+def _geometry_of(like: Volume | None) -> ZarrGeometry | None:
+    return like.geometry if like and isinstance(like.geometry, ZarrGeometry) else None
 
 
 def axes_of(ndim: int) -> list[str]:
