@@ -10,6 +10,7 @@ import nibabel
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 from tests.cli.conftest import Refused, Run
 from vesuv.io.formats import read
@@ -44,6 +45,34 @@ def test_a_zarr_holds_the_mask_that_a_folder_holds(
     assert lines[-1] == f"written: {tmp_path / 'p.zarr'}"
     run(*words, "--output", tmp_path / "p.zarr", "--probabilities", "--resume")
     assert f"{tmp_path / 'p.zarr'} was predicted before; left as it is" in capsys.readouterr().out
+
+
+def test_a_level_of_the_pyramids_in_a_folder_is_predicted(
+    make_run, tmp_path: Path, run: Run, refused: Refused
+) -> None:
+    coarse = IMAGE[::2, ::2, ::2]
+    group = zarr.open_group(str(tmp_path / "in/a.zarr"), mode="w")
+    for name, voxels in (("fine", IMAGE), ("coarse", coarse)):
+        group.create_array(name, data=voxels)
+    datasets = [
+        {"path": name, "coordinateTransformations": [{"type": "scale", "scale": [edge] * 3}]}
+        for name, edge in (("fine", 0.5), ("coarse", 1.0))
+    ]
+    axes = [{"name": name, "type": "space"} for name in "zyx"]
+    group.attrs["ome"] = {"multiscales": [{"axes": axes, "datasets": datasets}]}
+    tifffile.imwrite(tmp_path / "coarse.tif", coarse)
+    words = ("predict", "--run", make_run("a").path, "--input")
+    run(*words, tmp_path / "coarse.tif", "--output", tmp_path / "out")
+
+    whole, in_blocks = tmp_path / "whole", tmp_path / "in_blocks"
+    for output, options in ((whole, ()), (in_blocks, ("--blocks", "--block-size", 16))):
+        run(*words, tmp_path / "in", "--output", output, "--level", 1, *options)
+
+        mask = read(output / "a.zarr")
+        assert np.array_equal(mask.array, tifffile.imread(tmp_path / "out/coarse.tif"))
+        assert mask.spacing == (1.0, 1.0, 1.0)
+    again = refused(*words, tmp_path / "in", "--output", whole)
+    assert "predicted from an input that has changed since" in again
 
 
 @pytest.mark.parametrize(("shift", "is_told"), [(0.0, False), (3.0, True)])
@@ -154,7 +183,7 @@ def test_options_that_do_not_fit_are_sentences(
 
     for options, sentence in {
         (folder, "--part", "1/2"): "--part: is for an output in Zarr",
-        (folder, "--level", "1"): "--level: is for an output in Zarr",
+        (folder, "--level", "1"): "--level: only OME-Zarr images have levels, found 1",
         (folder, "--engine", "ray"): "--engine: is for an output in Zarr",
         (folder, "--plan"): "--plan: is for an output in Zarr",
         (image, "--plan"): "--plan: says what a prediction takes without running it",
@@ -174,7 +203,7 @@ def test_options_that_do_not_fit_are_sentences(
     both = (*words[:3], "--input", volume.parent, "--output")
     assert "is one image, found 2 volumes" in refused(*both, image)
     assert refused(*both, folder, "--block-size", "100").startswith("error: --block-size: must be")
-    assert not folder.exists() and not image.exists()
+    assert not list(folder.glob("*.tif")) and not image.exists()
 
 
 @pytest.mark.slow

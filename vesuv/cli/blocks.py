@@ -46,7 +46,7 @@ class BlockOptions:
     Args:
         blocks: Predict block by block also what fits into memory.
         block_size: Edge of a block in voxels.
-        level: Level of an OME-Zarr image, 0 is the finest.
+        level: Level of OME-Zarr images, 0 is the finest.
         anonymous: Read from s3 without credentials.
         statistics: Measure intensities on the full volume or on a regular sample (default: full up
             to 2^33 voxels).
@@ -109,7 +109,6 @@ class BlockOptions:
         given = {
             "--part": self.part is not None,
             "--engine": self.engine != "local",
-            "--level": self.level != 0,
             "--anonymous": self.anonymous,
             "--plan": self.plan,
             "--resume": self.resume,

@@ -127,7 +127,8 @@ def predict(
         in_zarr = block_prediction(out, ensemble, source, output, options, settings)
         run_or_plan(out, in_zarr, dry_run=dry_run, with_rates=options.plan)
         return
-    volumes = find_inputs(Path(source), num_channels=ensemble.predictor.num_channels)
+    num_channels = ensemble.predictor.num_channels
+    volumes = find_inputs(Path(source), num_channels=num_channels, level=options.level)
     _print_ensemble(out, ensemble, volumes, left_out_note(Path(source)))
     prediction = _file_prediction(out, ensemble, output, submission, settings)
     if dry_run:

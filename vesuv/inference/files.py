@@ -18,7 +18,6 @@ from vesuv.inference.blocks.file_output import (
 )
 from vesuv.inference.blocks.run import BlockPrediction
 from vesuv.inference.blocks.settings import BlockSettings
-from vesuv.inference.blocks.source import Source
 from vesuv.inference.chosen_mask import ChosenMask
 from vesuv.inference.domain_shift import DomainShift, InputGrid, shift_lines
 from vesuv.inference.inputs import InputVolume
@@ -35,7 +34,6 @@ from vesuv.inference.predictor import Predictor
 from vesuv.inference.provenance import PROVENANCE, provenance
 from vesuv.inference.submission import check_submission, write_submission
 from vesuv.io.formats import suffix, volumes_in, write
-from vesuv.io.grid import read_channels
 from vesuv.io.places import check_no_links, contains
 from vesuv.io.tables import read_json_or_none
 from vesuv.types import Array, ClassArray, Say, ShowProgress, no_shown_progress, silent
@@ -148,7 +146,7 @@ class FilePrediction:
                 continue
             title = f"{number}/{len(volumes)} {volume.id}"
             try:
-                if self.blocks.always or Source.of_files(volume.files).is_large():
+                if self.blocks.always or volume.source.is_large():
                     shifts[volume.id] = self._predict_in_blocks(volume, title)
                 else:
                     shifts[volume.id] = self._predict(volume, title)
@@ -177,7 +175,7 @@ class FilePrediction:
     def _predict(self, volume: InputVolume, title: str) -> list[DomainShift]:
         """Predict one volume, write its mask, and return how it differs from training."""
         start = time.monotonic()
-        like, image = read_channels(volume.files)
+        like, image = volume.source.read()
         grid = InputGrid(like.spacing, like.unit, like.direction)
         with self.show_progress(title, "windows") as progress:
             try:
@@ -204,7 +202,7 @@ class FilePrediction:
             self.members,
             self.mask,
             self.predictor,
-            Source.of_files(volume.files),
+            volume.source,
             block_folder(files[0]),
             settings_for_files(
                 self.blocks, probabilities=self.probabilities, uncertainty=self.uncertainty

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vesuv.data.pairs import pairs_in
 from vesuv.errors import InputError
+from vesuv.inference.blocks.source import Source
 from vesuv.io.formats import check_ending, mask_suffix, probability_suffix, stem, suffix, volumes_in
 from vesuv.io.printable import number_of, printable
 
@@ -25,10 +26,17 @@ class InputVolume:
     Args:
         id: File name without ending and channel number.
         files: One file for each channel, or one file with all channels.
+        level: Level of an OME-Zarr image.
     """
 
     id: str
     files: tuple[Path, ...]
+    level: int = 0
+
+    @property
+    def source(self) -> Source:
+        """The volume, to open or read."""
+        return Source.of_files(self.files, self.level)
 
     @property
     def output_name(self) -> str:
@@ -41,13 +49,14 @@ class InputVolume:
         return self.id + probability_suffix(self.files[0])
 
 
-def find_inputs(path: Path, *, num_channels: int = 1) -> list[InputVolume]:
+def find_inputs(path: Path, *, num_channels: int = 1, level: int = 0) -> list[InputVolume]:
     """List the volumes at `path`, sorted by id.
 
     Args:
         path: A volume, or a folder of volumes; labels that lie beside images are left out.
         num_channels: Channels of a volume; files that are named by all of them, _0000, _0001 …,
             are one volume.
+        level: Level of OME-Zarr images.
 
     Raises:
         InputError: No file that can be read, one of an unknown format, or two volumes with the
@@ -68,7 +77,7 @@ def find_inputs(path: Path, *, num_channels: int = 1) -> list[InputVolume]:
                 f"{one.files[0]}: {volumes[one.id].files[0].name} has the same name; predict them "
                 "separately"
             )
-        volumes[one.id] = one
+        volumes[one.id] = replace(one, level=level)
     return [volumes[name] for name in sorted(volumes)]
 
 

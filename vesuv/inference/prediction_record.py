@@ -54,6 +54,8 @@ class InputRecord(Record):
 
     id: str
     files: tuple[FileRecord, ...]
+    level: int = 0
+    """Level of an OME-Zarr image."""
     warnings: tuple[ShiftRecord, ...] = ()
     """How the volume differs from those of training."""
 
@@ -62,10 +64,11 @@ class InputRecord(Record):
         """File name of the mask."""
         return self.id + (mask_suffix(self.files[0].path) if self.files else "")
 
-    def has_same_files(self, other: InputRecord) -> bool:
+    def has_same_voxels(self, other: InputRecord) -> bool:
         """Return whether the contents are equal, wherever the files lie."""
-        pairs = zip(self.files, other.files, strict=False)
-        return len(self.files) == len(other.files) and all(one.is_same(two) for one, two in pairs)
+        if (self.level, len(self.files)) != (other.level, len(other.files)):
+            return False
+        return all(one.is_same(two) for one, two in zip(self.files, other.files, strict=True))
 
 
 class _Earlier(PredictionSettings):
@@ -181,7 +184,7 @@ def input_record(volume: InputVolume) -> InputRecord:
     """Return the record of a volume, with a digest of each file."""
     files = [{key: str(v) if key == "path" else v for key, v in file_record(path).items()}
              for path in volume.files]  # fmt: skip
-    return InputRecord.model_validate({"id": volume.id, "files": files})
+    return InputRecord.model_validate({"id": volume.id, "files": files, "level": volume.level})
 
 
 def _read(folder: Path) -> _Earlier | None:
@@ -207,7 +210,7 @@ def _is_done(
 ) -> bool:
     if volume.id not in finished or not all(path.exists() for path in files):
         return False
-    return finished[volume.id].has_same_files(input_record(volume))
+    return finished[volume.id].has_same_voxels(input_record(volume))
 
 
 def _lost_its_mask(

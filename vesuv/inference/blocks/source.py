@@ -11,11 +11,12 @@ from typing import Any
 
 from vesuv.data.case_size import LARGE_VOXELS
 from vesuv.errors import InputError
-from vesuv.io.formats import stem, suffix
-from vesuv.io.grid import check_same_grid
+from vesuv.io.formats import Volume, stem, suffix
+from vesuv.io.grid import check_same_grid, read_channels
 from vesuv.io.lazy import LAZY_SUFFIXES, LazyVolume, open_lazy
 from vesuv.io.lazy.volume import ChannelFiles, read_region
 from vesuv.io.urls import is_url, url_stem
+from vesuv.types import Array
 
 _HEAD_BYTES = 1 << 20
 """Bytes at each end of a file that tell it from another."""
@@ -65,6 +66,18 @@ class Source:
         return LazyVolume(
             ChannelFiles((first.voxels, *(one.voxels for one in others))), first.header
         )
+
+    def read(self) -> tuple[Volume, Array]:
+        """Read a volume of files whole: its header, and all channels (c, z, y, x).
+
+        Raises:
+            InputError: It cannot be read, or its channels lie on different grids.
+        """
+        if self.level == 0:
+            return read_channels(tuple(map(Path, self.files)))
+        volume = self.open()
+        z, y, x = (slice(0, edge) for edge in volume.shape)
+        return volume.header, read_region(volume.voxels, (z, y, x), self.files[0])
 
     def is_large(self) -> bool:
         """Return whether it has more than `LARGE_VOXELS` voxels, and can be read in parts."""
