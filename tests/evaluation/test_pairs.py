@@ -80,6 +80,18 @@ def test_a_case_with_two_labels_is_not_matched_by_their_words(tmp_path: Path) ->
     assert len(faults) == 1
 
 
+def test_labels_in_folders_of_their_cases_are_found(tmp_path: Path) -> None:
+    put(tmp_path, "pred/a.tif", "pred/b.tif", "raw/a/imaging.tif", "raw/a/segmentation.tif")
+    put(tmp_path, "raw/b/b_img.tif", "raw/b/b_seg.tif", "raw/c/imaging.tif", "raw/c/labels.tif")
+
+    pairs, faults = find_pairs(tmp_path / "pred", tmp_path / "raw")
+
+    assert [pair.label.name for pair in pairs] == ["segmentation.tif", "b_seg.tif"]
+    assert not faults
+    names = [path.name for path in labels_in(tmp_path / "raw")]
+    assert names == ["segmentation.tif", "b_seg.tif", "labels.tif"]
+
+
 def test_images_beside_their_labels_are_no_labels(tmp_path: Path) -> None:
     put(tmp_path, "a_image.tif", "a_label.tif", "b.tif")
 

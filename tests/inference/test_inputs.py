@@ -88,6 +88,20 @@ def test_labels_beside_their_images_are_not_predicted(tmp_path: Path) -> None:
     assert [volume.id for volume in volumes] == ["a_image", "b_image", "c_label"]
 
 
+def test_the_image_in_the_folder_of_a_case_has_its_name(tmp_path: Path) -> None:
+    for name in ("b/imaging.nii", "b/segmentation.nii", "a/a_image.nii", "c/notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+
+    assert find_inputs(tmp_path) == [
+        InputVolume("a", (tmp_path / "a/a_image.nii",)),
+        InputVolume("b", (tmp_path / "b/imaging.nii",)),
+    ]
+    (tmp_path / "a/other.nii").touch()
+    with pytest.raises(InputError, match=r"a: holds 2 images, the folder of a case one; name this"):
+        find_inputs(tmp_path)
+
+
 @pytest.mark.parametrize("layout", [{"layout": "nnunet"}, {"layout": "pairs", "images": "0000"}])
 def test_an_image_has_the_name_of_its_case(make_run: MakeRun, layout: dict[str, str]) -> None:
     run = make_run("r", facts={"train_cases": ["x"]}, data=layout | {"root": "."})

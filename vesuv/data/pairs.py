@@ -150,7 +150,16 @@ def with_last_word(files: Iterable[Path], word: str) -> Volumes:
     return volumes
 
 
+def case_folders(root: Path) -> list[Path]:
+    """Return a folder itself if it holds volumes, else the folders in it, one for each case."""
+    return [root] if volumes_in(root) else _folders_in(root)
+
+
+def _folders_in(root: Path) -> list[Path]:
+    folders = [p for p in root.iterdir() if p.is_dir() and p.name[0] != "." and p.suffix != ".zarr"]
+    return sorted(folders)
+
+
 def _volumes(root: Path) -> list[Path]:
     """The volumes in a folder and in the folders in it, which are one level deep."""
-    folders = [p for p in root.iterdir() if p.is_dir() and p.name[0] != "." and p.suffix != ".zarr"]
-    return [path for folder in (root, *sorted(folders)) for path in volumes_in(folder)]
+    return [path for folder in (root, *_folders_in(root)) for path in volumes_in(folder)]

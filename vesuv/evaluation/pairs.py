@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vesuv.data.ome_zarr import LABELS, label_names
-from vesuv.data.pairs import IMAGE_WORDS, LABEL_WORDS, pairs_in, with_last_word
+from vesuv.data.pairs import IMAGE_WORDS, LABEL_WORDS, case_folders, pairs_in, with_last_word
 from vesuv.errors import InputError
 from vesuv.io.formats import stem, volumes_in
 
@@ -82,13 +82,16 @@ def find_pairs(predictions: Path, labels: Path) -> tuple[list[CaseFiles], list[s
 
 def labels_in(folder: Path) -> list[Path]:
     """Return the volumes of a folder without the images that lie beside their labels."""
-    images = pairs_in(folder)
-    return [path for path in volumes_in(folder) if path not in images]
+    folders = case_folders(folder)
+    return [path for one in folders for path in sorted({*volumes_in(one)} - {*pairs_in(one)})]
 
 
 def _by_case(labels: Path) -> dict[str, Path]:
-    """Return x -> x_label of the labels whose names end in a word, where x has one label."""
-    files = volumes_in(labels)
+    """Return x -> x_label of the labels whose names end in a word, where x has one label.
+
+    The label of the case x can lie in a folder x, with the word alone for its name.
+    """
+    files = [path for folder in case_folders(labels) for path in volumes_in(folder)]
     by_word = [with_last_word(files, word) for word in LABEL_WORDS]
     num_labels = Counter(name for by_name in by_word for name in by_name)
     return {

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vesuv.data.pairs import pairs_in
+from vesuv.data.pairs import case_folders, pairs_in
 from vesuv.errors import InputError
 from vesuv.inference.blocks.source import Source
 from vesuv.io.formats import check_ending, mask_suffix, probability_suffix, stem, suffix, volumes_in
@@ -53,7 +53,8 @@ def find_inputs(path: Path, *, num_channels: int = 1, level: int = 0) -> list[In
     """List the volumes at `path`, sorted by id.
 
     Args:
-        path: A volume, or a folder of volumes; labels that lie beside images are left out.
+        path: A volume, a folder of volumes, or one of a folder for each volume, by whose name it is
+            called; labels that lie beside images are left out.
         num_channels: Channels of a volume; files that are named by all of them, _0000, _0001 …,
             are one volume.
         level: Level of OME-Zarr images.
@@ -67,17 +68,19 @@ def find_inputs(path: Path, *, num_channels: int = 1, level: int = 0) -> list[In
         raise InputError(f"{path}: no such file or folder; check --input")
     if path.is_file():
         check_ending(path)
+    folders = [] if single else case_folders(path)
     files = [path] if single else _images_in(path)
-    if not files:
-        raise InputError(f"{path}: holds no volume in a known format; check --input")
+    in_folders = [_volume_of_folder(folder) for folder in folders if not files]
     volumes: dict[str, InputVolume] = {}
-    for one in _volumes_of(sorted(files), num_channels):
+    for one in (*_volumes_of(sorted(files), num_channels), *filter(None, in_folders)):
         if one.id in volumes:
             raise InputError(
                 f"{one.files[0]}: {volumes[one.id].files[0].name} has the same name; predict them "
                 "separately"
             )
         volumes[one.id] = replace(one, level=level)
+    if not volumes:
+        raise InputError(f"{path}: holds no volume in a known format; check --input")
     return [volumes[name] for name in sorted(volumes)]
 
 
@@ -112,6 +115,17 @@ def _volumes_of(files: Sequence[Path], num_channels: int) -> Iterator[InputVolum
             yield InputVolume(name, tuple(group))
         else:
             yield from (InputVolume(stem(file), (file,)) for file in group)
+
+
+def _volume_of_folder(folder: Path) -> InputVolume | None:
+    """Return the image in the folder of a case; None where there is none."""
+    images = _images_in(folder)
+    if len(images) > 1:
+        raise InputError(
+            f"{folder}: holds {len(images)} images, the folder of a case one; name this folder, or "
+            "gather the images in one folder, with --input"
+        )
+    return InputVolume(folder.name, tuple(images)) if images else None
 
 
 def _images_in(folder: Path) -> list[Path]:
