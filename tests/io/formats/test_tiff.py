@@ -112,8 +112,11 @@ def test_a_stack_without_a_known_ome_size_along_z_states_no_spacing(
 
 @pytest.mark.parametrize("size", ["0", "-1", "INF", "NaN"])
 def test_a_voxel_edge_that_is_no_length_is_refused(tmp_path: Path, size: str) -> None:
-    with pytest.raises(InputError, match=r"a\.ome\.tif: voxel edges are finite and above 0, found"):
-        read(ome(tmp_path / "a.ome.tif", Z="3", Y="0.8", X=size))
+    path = ome(tmp_path / "a.ome.tif", Z="3", Y="0.8", X=size)
+
+    for open_file in (read, open_lazy):
+        with pytest.raises(InputError, match=r"a\.ome\.tif: voxel edges are finite and above 0, "):
+            open_file(path)
 
 
 def test_ome_sizes_are_written_back_to_the_letter(tmp_path: Path) -> None:

@@ -90,6 +90,19 @@ def test_an_axis_in_an_unknown_unit_beside_known_ones_leaves_the_place_unknown(
     assert not read(path).has_header
 
 
+@pytest.mark.parametrize("transforms", [[], [{"type": "affine", "affine": [[2, 0, 0, 0]]}]])
+def test_an_image_without_a_scale_states_no_spacing(
+    tmp_path: Path, transforms: list[dict[str, Any]]
+) -> None:
+    path = ome(tmp_path / "a.zarr", IMAGE, "zyx", version="0.5")
+    group = zarr.open_group(str(path), mode="r+")
+    attributes: Any = dict(group.attrs)["ome"]
+    attributes["multiscales"][0]["datasets"][0]["coordinateTransformations"] = transforms
+    group.attrs["ome"] = attributes
+
+    assert not read(path).has_header
+
+
 def test_transformations_of_the_whole_image_come_on_top(tmp_path: Path) -> None:
     path = ome(tmp_path / "a.zarr", IMAGE, "zyx", version="0.5")
     group = zarr.open_group(str(path), mode="r+")

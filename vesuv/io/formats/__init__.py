@@ -108,12 +108,21 @@ def read(path: str | Path) -> Volume:
             f"{path}: cannot be read as {file_format.name}, truncated or damaged ({reason:.200}); "
             "copy it again"
         ) from None
+    check_spacing(path, volume)
+    return volume
+
+
+def check_spacing(path: str | Path, volume: Volume) -> None:
+    """Refuse a spacing that is none.
+
+    Raises:
+        InputError: An edge is not above 0, or not finite.
+    """
     if not all(0.0 < edge < math.inf for edge in volume.spacing):
         raise InputError(
             f"{path}: voxel edges are finite and above 0, found {volume.spacing}; correct its "
             "header"
         )
-    return volume
 
 
 def write(path: str | Path, array: Array, like: Volume | None = None) -> None:

@@ -32,6 +32,8 @@ _XARRAY_AXES = "_ARRAY_DIMENSIONS"
 """Attribute in which xarray names the axes of an array of Zarr v2."""
 CHUNK_EDGE = 64
 """Edge of the chunks of an array that is written."""
+_KINDS = {"identity", "scale", "translation"}
+"""Transformations of OME-Zarr 0.4 and 0.5."""
 _MAX_CHUNKS = 20_000
 _MIN_CHUNK_VOXELS = 8**3
 
@@ -171,8 +173,10 @@ def placement(
 ) -> tuple[Spacing, Origin | None, str | None]:
     """Return spacing, origin (None without a translation) and unit of the axes z, y, x.
 
-    An axis in an unknown unit beside axes in known ones leaves all three unknown.
+    An axis in an unknown unit beside axes in known ones leaves all three unknown, and so do
+    transformations without a scale or of another kind, as of OME-Zarr 0.6.
     """
+    kinds = {transform["type"] for transform in (*geometry["transforms"], *geometry["whole"])}
     edges, offset, has_translation = np.ones(len(axes)), np.zeros(len(axes)), False
     for transform in (*geometry["transforms"], *geometry["whole"]):
         if transform["type"] == "scale":
@@ -180,7 +184,7 @@ def placement(
         elif transform["type"] == "translation":
             offset, has_translation = offset + transform["translation"], True
     units = {name: parse_unit(geometry["units"][name]) for name in "zyx" if name in axes}
-    if not are_comparable(units.values()):
+    if not (are_comparable(units.values()) and {"scale"} <= kinds <= _KINDS):
         return NO_SPACING, None, None
     unit = common_unit(units.values())
     spacing, origin = {"z": NO_SPACING[0]}, {"z": 0.0}  # of one slice

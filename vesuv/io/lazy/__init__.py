@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vesuv.errors import InputError
-from vesuv.io.formats import read, suffix
+from vesuv.io.formats import check_spacing, read, suffix
 from vesuv.io.formats.volume import FormatError
 from vesuv.io.lazy import npy, tiff, zarr_
 from vesuv.io.lazy.nifti import open_nifti
@@ -30,6 +30,12 @@ def open_lazy(path: str | Path, *, level: int = 0, anonymous: bool = False) -> L
     Raises:
         InputError: It cannot be read, or has no such level.
     """
+    volume = _open(path, level, anonymous=anonymous)
+    check_spacing(path, volume.header)
+    return volume
+
+
+def _open(path: str | Path, level: int, *, anonymous: bool) -> LazyVolume:
     ending = suffix(path)
     try:
         if _is_zarr(path):

@@ -88,9 +88,9 @@ def _open_level(group: Any, image: dict[str, Any], level: int) -> LazyVolume:
     for axis, length in zip(axes, array.shape, strict=True):
         if axis.get("type", "time" if axis["name"] == "t" else None) == "time":
             refuse_time_points(length)
+    voxels = _voxels(array, names)
     geometry = level_geometry(image, axes, level)
     spacing, origin, unit = placement(names, geometry)
-    voxels = _voxels(array, names)
     place = ZarrGeometry(geometry, {}, is_slice="z" not in names)
     header = Volume(_header_array(voxels), spacing, place, origin=origin, unit=unit)
     return LazyVolume(voxels, header)
