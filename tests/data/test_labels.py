@@ -26,9 +26,13 @@ def test_every_number_type_is_encoded_alike(kind: str) -> None:
 
 
 def test_values_far_apart_are_encoded() -> None:
-    config = LabelsConfig(classes={"a": 0, "b": 5_000_000})
+    config = LabelsConfig(classes={"a": 0, "b": 2**64 - 1})
+    label = np.array([[[2**64 - 1, 0]]], np.uint64)
 
-    assert encode(np.array([[[5_000_000, 0]]], np.int64), config).tolist() == [[[1, 0]]]
+    classes = encode(label, config)
+
+    assert classes.tolist() == [[[1, 0]]]
+    assert np.array_equal(decode(classes, config), label)
 
 
 def test_decoding_gives_the_first_value_of_a_class_in_the_smallest_type() -> None:

@@ -17,7 +17,7 @@ ValueCounts = dict[int, int]
 
 _TABLE_SPAN = 1 << 16
 """Largest range of label values that is converted with a lookup table."""
-_FILE_TYPES = (np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64)
+_FILE_TYPES = (np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64)
 """Number types of written labels, smallest first."""
 _NAMED_VALUES = 5
 """Number of undeclared values in a message."""
