@@ -242,6 +242,52 @@ def test_probabilities_of_predict_in_blocks_are_read_with_their_levels(
     assert np.array_equal(cells, tifffile.imread(tmp_path / "b/c1.tif"))
 
 
+EMA = {"parameters": CHOSEN, "boundary": "sheet", "checkpoint": "ema"}
+OF_BEST = {"parameters": CHOSEN, "boundary": "sheet", "members_sha256": ["1", "2"]}
+
+
+@pytest.fixture
+def predicted(tmp_path: Path) -> Path:
+    """Probabilities as `predict` writes them beside masks, by the checkpoints best of two runs."""
+    runs = [{"checkpoint": "best", "checkpoint_sha256": digest} for digest in "13"]
+    write(tmp_path / "masks/probabilities/a.tif", PHANTOM.probs)
+    write_json(tmp_path / "masks/provenance.json", {"runs": runs})
+    return tmp_path / "masks/probabilities"
+
+
+@pytest.mark.parametrize(
+    ("selection", "warning"),
+    [
+        (EMA, "by best, and the parameters were chosen with ema; predict with --checkpoint ema"),
+        ({**EMA, "checkpoint": "best"}, None),
+        (OF_BEST, "by best, and the parameters were chosen with best.json; predict with --best"),
+        ({**OF_BEST, "members_sha256": ["3", "1"]}, None),
+        ({"parameters": CHOSEN, "boundary": "sheet"}, None),
+    ],
+)
+def test_probabilities_of_other_networks_are_warned_of(
+    selection: dict[str, Any], warning: str | None, predicted: Path, run: Run, capsys: Any
+) -> None:
+    write_json(predicted / "../../chosen.json", selection)
+    run("instances", "--probabilities", predicted, "--parameters", predicted / "../../chosen.json",
+        "--output", predicted / "../../out", "--dry-run")  # fmt: skip
+
+    printed = " ".join(capsys.readouterr().out.split())
+    assert ("warning" in printed) == (warning is not None)
+    assert (warning or "") in printed
+
+
+def test_calibrated_probabilities_in_files_are_refused(
+    predicted: Path, parameters: Path, tmp_path: Path, refused: Refused
+) -> None:
+    write_json(predicted / "../provenance.json", {"runs": [], "calibrated": True})
+
+    said = refused("instances", "--probabilities", predicted, "--parameters", parameters,
+                   "--output", tmp_path / "out")  # fmt: skip
+
+    assert "a.tif: holds calibrated probabilities, and parameters are chosen for the others" in said
+
+
 def test_a_bundle_gives_the_instances_of_its_run(
     folder: RunFolder, tiny_data: Path, tmp_path: Path, run: Run
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,11 @@ from vesuv.inference.blocks.arrays import PROBABILITIES
 from vesuv.inference.blocks.source import Source
 from vesuv.inference.instances.arrays import to_levels
 from vesuv.inference.instances.parameters import InstanceSelection
+from vesuv.inference.provenance import PROVENANCE
 from vesuv.io.lazy import LazyVolume, attributes, open_lazy
 from vesuv.io.lazy.volume import read_region
+from vesuv.io.tables import read_json_or_none
+from vesuv.io.urls import is_url
 from vesuv.types import Array, Region, Shape
 
 
@@ -76,11 +80,25 @@ class FileLevels:
             InputError: It has other channels, or calibrated probabilities.
         """
         _ = self.channel
-        if self._scale.get("calibrated"):
+        if self._scale.get("calibrated") or self._record.get("calibrated"):
             raise InputError(
                 f"{self._image}: holds calibrated probabilities, and parameters are chosen for the "
                 "others; predict without --calibrated"
             )
+
+    def other_networks(self) -> str | None:
+        """Return the checkpoints that predicted the file, where parameters are for others.
+
+        None also where nothing beside the file names them.
+        """
+        runs = [one for one in self._record.get("runs") or () if isinstance(one, dict)]
+        judged, key = self.selection.members_sha256, "checkpoint_sha256"
+        if judged is None:
+            judged, key = (self.selection.checkpoint or "",), "checkpoint"
+        is_told = judged != ("",) and not any("bundle_files" in one for one in runs)
+        if not runs or not is_told or {one.get(key) for one in runs} == set(judged):
+            return None
+        return ", ".join(dict.fromkeys(f"{one.get('checkpoint')!s:.60}" for one in runs))
 
     def read(self, box: Region) -> Array:
         values: Array = read_region(self.volume.voxels, box, self._image)[self.channel]
@@ -101,6 +119,15 @@ class FileLevels:
     def _scale(self) -> Mapping[str, Any]:
         """What an image of `predict --probabilities` says about its values; else empty."""
         return self._stated(self._image)
+
+    @cached_property
+    def _record(self) -> Mapping[str, Any]:
+        """provenance.json of the call of `predict` that wrote a file; else empty."""
+        if is_url(self.source.files[0]):
+            return {}
+        path = Path(self.source.files[0]).absolute()
+        folder = path.parent.parent if path.parent.name == PROBABILITIES else path
+        return read_json_or_none(folder / PROVENANCE) or {}
 
     def _stated(self, path: str) -> Mapping[str, Any]:
         stated = attributes(path, anonymous=self.source.anonymous).get("vesuv", {})

@@ -97,6 +97,20 @@ class ProbabilitySource:
     def record(self) -> list[dict[str, Any]]:
         return []
 
+    def warnings(self, volumes: Sequence[InstanceInput]) -> list[str]:
+        """Return a sentence for each choice of networks that the parameters are not for."""
+        sentences: dict[str, str] = {}
+        for volume in volumes:
+            others = FileLevels(volume.source, self.selection).other_networks()
+            if others is not None and others not in sentences:
+                name = self.selection.checkpoint
+                chosen, option = (name, f"checkpoint {name}") if name else ("best.json", "best")
+                sentences[others] = (
+                    f"warning: {volume.name}: predicted by {others}, and the parameters were "
+                    f"chosen with {chosen}; predict with --{option}"
+                )
+        return list(sentences.values())
+
 
 @dataclass(frozen=True)
 class StoredLevels:
