@@ -48,6 +48,15 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def test_depths_of_deep_logs_keep_their_millimetres(data: Path) -> None:
+    (data / "scales.csv").write_text(HEADER + "a,gamma,0,4,0,200,0,2,12345.678,12345.689\n")
+
+    digitize(data, truth=False)
+
+    depths = [float(row["depth"]) for row in rows(data / "out/a.csv")]
+    assert depths == pytest.approx([12345.678, 12345.6835, 12345.689], abs=1e-4)
+
+
 def test_samples_and_errors_are_written(data: Path) -> None:
     digitize(data)
 

@@ -27,6 +27,7 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 def write_csv(path: Path, rows: Sequence[Mapping[str, Cell]], columns: Sequence[str] = ()) -> None:
     """Write rows under one header; missing values, None and NaN become empty cells.
 
+    Floats have six significant digits, from 1,000 on ten, so that depths keep their millimetres.
     A text that a spreadsheet would run as a formula is quoted, see `quote_formula`.
 
     Args:
@@ -92,7 +93,9 @@ def _cell_text(value: Cell) -> str:
         return ""
     if isinstance(value, str):
         return quote_formula(value)
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:.6g}" if abs(value) < 1000 else f"{value:.10g}"
+    return str(value)
 
 
 def _to_json_types(value: Any) -> Any:
