@@ -46,6 +46,45 @@ def dice_line(ink: float, membrane: float) -> dict[str, Any]:
     return {"train": score, "histogram": EMPTY}
 
 
+def heads(over: str, *, predicted: float) -> tuple[dict[str, list[float]], dict[str, Any]]:
+    """Columns and sections of two heads, of which `over` is written last; membrane: 1 %."""
+    regions = {name: [name] for name in ("ink", "membrane") if name != over} | {over: [over]}
+    columns = {
+        "val/precision[ink]": 0.1,
+        "val/recall[ink]": 0.0,
+        "val/predicted_fraction[ink]": 0.002,
+        "val/labelled_fraction[ink]": 0.012,
+        "val/precision[membrane]": 0.01 / predicted,
+        "val/recall[membrane]": 0.98,
+        "val/predicted_fraction[membrane]": predicted,
+        "val/labelled_fraction[membrane]": 0.01,
+        "val/dice[ink]": 0.005,
+        "val/dice[membrane]": 0.39,
+        "val/dice": 0.2,
+    }
+    sections = {"labels": THREE["labels"] | {"regions": regions}}
+    return {name: [value] * 12 for name, value in columns.items()}, sections
+
+
+@pytest.mark.parametrize(
+    ("over", "predicted", "is_hidden"),
+    [("membrane", 0.04, True), ("membrane", 0.015, False), ("ink", 0.04, False)],
+)
+def test_a_region_below_one_that_is_predicted_everywhere_is_not_judged(
+    make: MakeEvidence, over: str, predicted: float, is_hidden: bool
+) -> None:
+    columns, sections = heads(over, predicted=predicted)
+    evidence = make(columns, [dice_line(0.005, 0.4)] * 12, **sections)
+
+    found = {finding.name: finding for finding in diagnose(evidence)}
+
+    of_ink = {name for name, finding in found.items() if "'ink'" in finding.title}
+    assert of_ink == (set() if is_hidden else {"collapse", "under_fitting"})
+    if predicted > 0.02:
+        text = " It is written over 'ink', which cannot be judged so."
+        assert (text in found["lopsided_precision_recall"].evidence) == is_hidden
+
+
 def test_spacing_and_thickness_are_of_the_class_with_the_widest_spacing(
     make: MakeEvidence,
 ) -> None:

@@ -17,6 +17,9 @@ from vesuv.runs.history import Metrics, Point, RunHistory
 from vesuv.runs.observation import ClassSampling, LabelShares, Observation, Structure
 from vesuv.runs.records import RunEvent, RunFacts
 
+HIDING = 2.0
+"""Voxels of a region that are predicted, per labelled one, from which it hides those below it."""
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -89,6 +92,26 @@ class Evidence:
     def class_column(self, column: str, name: str) -> str:
         """Name the column of a foreground class: `val/dice[ink]`; of two classes `val/dice`."""
         return printable(f"{column}[{name}]") if self.has_several_classes else column
+
+    def is_hidden(self, name: str) -> bool:
+        """Whether a region written over this one is predicted twice as often as labelled.
+
+        What a mask holds of the lower one then says nothing of the network.
+        """
+        targets = self.config.labels.targets
+        if not targets.overlap:
+            return False
+        place = targets.names.index(name)
+        return any(
+            self._is_overflowing(other)
+            for other, written in zip(targets.names, targets.written, strict=True)
+            if targets.names.index(other) > place and written not in targets.members[place]
+        )
+
+    def _is_overflowing(self, name: str) -> bool:
+        columns = (f"val/{share}_fraction" for share in ("predicted", "labelled"))
+        shares = [self.last_values(self.class_column(column, name), 1) for column in columns]
+        return all(shares) and shares[0][0] >= HIDING * shares[1][0] > 0
 
     @property
     def structures(self) -> dict[str, Structure]:

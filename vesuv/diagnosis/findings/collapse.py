@@ -95,7 +95,8 @@ def _remedy_of_constant(evidence: Evidence) -> str:
 
 def _constant_class(evidence: Evidence) -> Finding | None:
     """Find a class that is predicted as often on other voxels as on its own."""
-    excesses = {name: _recall_excesses(evidence, name) for name in evidence.foreground_classes}
+    seen = [name for name in evidence.foreground_classes if not evidence.is_hidden(name)]
+    excesses = {name: _recall_excesses(evidence, name) for name in seen}
     constant = {
         name: points
         for name, points in excesses.items()

@@ -94,6 +94,7 @@ def find(evidence: Evidence) -> Finding | None:
             f"{worst.dice:.3f}; calling everything {_target(evidence, worst)} would score "
             f"{worst.baseline:.3f}."
             + _threshold_text(best, current, worst.baseline, last)
+            + _hidden_text(evidence)
             + others_text(len(lopsided) - 1)
         ),
         remedy=_remedy(evidence.config, worst, best, current),
@@ -127,6 +128,11 @@ def _is_improving(evidence: Evidence, balance: _Balance) -> bool:
 
 def _target(evidence: Evidence, balance: _Balance) -> str:
     return repr(balance.name) if evidence.has_several_classes else "foreground"
+
+
+def _hidden_text(evidence: Evidence) -> str:
+    names = [repr(name) for name in evidence.foreground_classes if evidence.is_hidden(name)]
+    return f" It is written over {', '.join(names)}, which cannot be judged so." if names else ""
 
 
 def _threshold_text(

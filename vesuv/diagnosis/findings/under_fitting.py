@@ -40,6 +40,7 @@ def _finding_of_low_dice(evidence: Evidence) -> Finding | None:
         name: history
         for name, history in class_fit_histories(evidence).items()
         if is_under_fitted(history)
+        and not evidence.is_hidden(name)
         and not is_still_improving(evidence, [fit.train for fit in history])
     }
     if not histories or signs_of_excess(evidence):
