@@ -11,6 +11,7 @@ import SimpleITK
 
 from vesuv.errors import InputError
 from vesuv.io.formats import Volume, read, write
+from vesuv.io.lazy import open_lazy
 
 RNG = np.random.default_rng(0)
 OBLIQUE = np.array(
@@ -40,6 +41,16 @@ def test_axes_are_z_y_x_and_the_spacing_follows(tmp_path: Path) -> None:
     assert np.array_equal(volume.array, data.transpose(2, 1, 0))
     lengths = np.linalg.norm(OBLIQUE[:3, :3], axis=0)
     assert volume.spacing == pytest.approx(tuple(lengths[::-1]))
+
+
+def test_numbers_of_instances_in_float64_stay_apart(tmp_path: Path) -> None:
+    data = np.array([[[2.0**24, 2.0**24 + 1]]])  # one value in float32
+
+    path = source(tmp_path / "a.nii", data)
+
+    part = open_lazy(path).voxels.read((slice(0, 2), slice(0, 1), slice(0, 1)))
+    for array in (read(path).array, part):
+        assert array.ravel().tolist() == data.ravel().tolist()
 
 
 @pytest.mark.parametrize("kind", [nibabel.Nifti1Image, nibabel.Nifti2Image])

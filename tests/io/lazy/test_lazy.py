@@ -51,6 +51,7 @@ def test_nifti(tmp_path: Path, dtype) -> None:
         nibabel.save(image, tmp_path / "a.nii")
         lazy, whole = open_lazy(tmp_path / "a.nii"), read(tmp_path / "a.nii")
         assert np.array_equal(lazy.voxels.read(REGION), whole.channels[(slice(None), *REGION)])
+        assert lazy.header.array.dtype == whole.array.dtype == lazy.voxels.dtype
         assert lazy.header.spacing == whole.spacing == pytest.approx((2.0, 0.7, 0.5))
 
 

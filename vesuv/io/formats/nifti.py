@@ -65,7 +65,7 @@ def read(path: Path) -> Volume:
             _read_to_end(stream)
     while raw.ndim > _CHANNEL_AXIS and raw.shape[-1] == 1:
         raw = raw[..., 0]
-    raw = raw.astype(np.float32) if raw.dtype == np.float64 else raw
+    raw = raw.astype(np.float32) if is_scaled else raw
     array = raw.T[np.newaxis] if raw.ndim == IMAGE_2D_NDIM else raw.T
     return header_of(image, require_volume(array, "channels, z, y, x"))
 

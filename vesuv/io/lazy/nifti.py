@@ -30,9 +30,8 @@ def open_nifti(path: Path) -> LazyVolume:
     shape = (1, *shape) if len(shape) == IMAGE_2D_NDIM else shape
     if int(np.prod(shape, dtype=object)) * dtype.itemsize + offset > size:
         raise FormatError("truncated: its header claims more voxels than it holds; copy it again")
-    is_scaled = (slope, intercept) != (1.0, 0.0)
-    in_memory = np.dtype(np.float32) if is_scaled or dtype == np.float64 else dtype
-    array = require_volume(empty_array(shape, in_memory), "channels, z, y, x")
+    require_volume(empty_array(shape, dtype), "channels, z, y, x")
     c, z, y, x = shape if len(shape) == 4 else (1, *shape)
     voxels = RawVoxels(path, offset, (c, z, y, x), dtype, slope=slope, intercept=intercept)
+    array = empty_array(shape, voxels.dtype)
     return LazyVolume(voxels, header_of(image, array))
