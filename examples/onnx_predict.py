@@ -50,8 +50,8 @@ if softmax:
     top = (levels := np.floor(probs * spec["probability_steps"])).max(0)
     np.put_along_axis(levels, probs.argmax(0)[None], top + ((levels == top).sum(0) > 1), 0)
     weights, values = np.transpose([(one["weight"], one["value"]) for one in spec["outputs"]])
-    likeliest = ((levels + 0.5) * weights[:, None, None, None])[::-1].argmax(0)
-    mask = values[::-1][likeliest].astype(int)
+    weighted = np.minimum((levels + 0.5) / spec["probability_steps"], 1).T * np.float32(weights)
+    mask = values[::-1][weighted[..., ::-1].argmax(-1).T].astype(int)
 else:
     mask = np.full(probs.shape[1:], spec["background"])
     for channel, one in zip(probs, spec["outputs"]):

@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from tests.inference.nnunet_results import (
 from vesuv.errors import InputError
 from vesuv.inference.bundle import write_bundle
 from vesuv.inference.bundle.processing import normalisation, processing
+from vesuv.inference.chosen_mask import choose_mask
 from vesuv.inference.members import open_members
 from vesuv.inference.nnunet import read_results
 from vesuv.runs.folder import RunFolder
@@ -124,6 +126,26 @@ def test_an_ensemble_of_several_targets_is_averaged_with_its_weights(
     ours = vesuv.load(tmp_path / "bundle").segment(_membranes())
     assert len(np.unique(ours)) > 1
     assert (mask == ours).mean() >= 0.9999
+
+
+def test_classes_of_equal_weighted_probability_are_ours(
+    make_run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run("run", **CLASSES)
+    _select(run, threshold=None, classes={"a": {"threshold": 0.9}, "b": {"threshold": 0.75}})
+    members = open_members([run.path])
+    (tmp_path / "processing.json").write_text(json.dumps(processing(members, ["a.onnx"])))
+    step = np.arange(16**3).reshape(16, 16, 16) % 50
+    levels = np.stack([step + 0.5, step * 0, 3 * (step + 0.5)])  # b has three times air, weight 1/3
+    probs = (levels / 200).astype(np.float32)
+    session = Mock(run=Mock(return_value=[probs[None]]))
+    monkeypatch.setattr("onnxruntime.InferenceSession", Mock(return_value=session))
+
+    mask = _mask_of_example(tmp_path, _membranes()[:16, :16, :1], tmp_path, monkeypatch)
+
+    ours = choose_mask(members).settings.classes(torch.from_numpy(probs))
+    assert np.array_equal(mask[..., 0], np.array([0, 1, 3])[ours][..., 7])
+    assert {0, 3} <= set(mask.flat)
 
 
 @pytest.mark.parametrize("labels", [{}, CLASSES, REGIONS], ids=["one", "classes", "regions"])

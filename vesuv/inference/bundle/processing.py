@@ -38,9 +38,10 @@ _RULES = {
     "activation": "average probabilities: is part of the ONNX networks; average logits: is applied "
     "to the average of the networks",
     "cut": "sigmoid: value where probability >= threshold, later outputs replace earlier ones, "
-    "background elsewhere; softmax: value of the highest probability * weight, of equal ones "
-    "the last, where probabilities are the middles of probability_steps equal steps from 0 to 1, "
-    "and that of the likeliest class is one step higher where another class has the same step",
+    "background elsewhere; softmax: value of the highest probability * weight in float32, of "
+    "equal ones the last, where probabilities are the middles of probability_steps equal steps "
+    "from 0 to 1, and that of the likeliest class is one step higher where another class has the "
+    "same step",
 }
 
 _OWN_STATISTICS = {"minmax": ("minimum", "span")}
