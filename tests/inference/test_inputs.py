@@ -61,6 +61,9 @@ def test_nothing_to_predict_is_refused(tmp_path: Path) -> None:
         find_inputs(tmp_path / "absent")
     with pytest.raises(InputError, match=r"holds no volume in a known format"):
         find_inputs(tmp_path)
+    (tmp_path / "a.dcm").touch()
+    with pytest.raises(InputError, match=r"1 file of unknown formats left out, first a\.dcm; conv"):
+        find_inputs(tmp_path)
 
 
 def test_a_file_of_an_unknown_format_is_refused(tmp_path: Path) -> None:

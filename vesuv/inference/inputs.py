@@ -80,7 +80,8 @@ def find_inputs(path: Path, *, num_channels: int = 1, level: int = 0) -> list[In
             )
         volumes[one.id] = replace(one, level=level)
     if not volumes:
-        raise InputError(f"{path}: holds no volume in a known format; check --input")
+        nothing = f"{path}: holds no volume in a known format; check --input"
+        raise InputError(left_out_note(path) or nothing)
     return [volumes[name] for name in sorted(volumes)]
 
 
