@@ -219,5 +219,9 @@ def _of_fit() -> dict[str, Kinds]:
             ("tiny", "phantom", {"model": {"filters": 1, "depth": 1}}),
             ("slow", "phantom", {"optimizer": {"lr": 1e-5}}),
         ),
+        "slow_optimizer": (
+            ("adamw", "phantom", {}),
+            ("sgd", "phantom", {"optimizer": {"name": "sgd", "lr": 5e-2, "momentum": 0.9}}),
+        ),
         "label_noise_ceiling": (("blocks", "jitter", {}), ("fine", "jitter_fine", {})),
     }

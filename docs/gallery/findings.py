@@ -181,7 +181,9 @@ def _observed(name: str, one: Observation) -> Iterator[tuple[str, float]]:
     elif name == "failing_group":
         for group, dice in one.groups.items():
             yield f"Dice of group {group}", dice
-    elif name in ("over_fitting", "under_fitting") and one.train and one.histogram:
+    elif (
+        name in ("over_fitting", "under_fitting", "slow_optimizer") and one.train and one.histogram
+    ):
         yield "Dice, training tiles", best_threshold(one.train.histogram).dice
         yield "Dice, validation tiles", best_threshold(one.histogram).dice
     elif name == "label_noise_ceiling" and one.errors:

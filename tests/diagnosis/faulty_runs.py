@@ -442,6 +442,14 @@ RUNS = [
         {"train.epochs": UP, "phases.0.epochs.1": "null", "optimizer.lr": UP},
     ),
     FaultyRun(
+        "slow_optimizer",
+        {
+            "observations": [fit(0.6 + 0.02 * n, 0.6 + 0.02 * n) for n in range(6)],
+            "train": {"epochs": 6},
+        },
+        {"optimizer": "{name: muon}", "train.epochs": UP},
+    ),
+    FaultyRun(
         "label_noise_ceiling",
         {
             "observations": [{**fit(0.55, 0.55), "errors": {"right": 100, "near": 150, "far": 10}}]

@@ -24,6 +24,7 @@ from vesuv.diagnosis.findings import (
     rare_foreground,
     skipped_steps,
     slow_loading,
+    slow_optimizer,
     small_patch,
     still_weights,
     threshold_instability,
@@ -56,6 +57,7 @@ FINDINGS: dict[str, Detector] = {
     "failing_group": failing_group.find,
     "over_fitting": over_fitting.find,
     "under_fitting": under_fitting.find,
+    "slow_optimizer": slow_optimizer.find,
     "label_noise_ceiling": label_noise_ceiling.find,
     "slow_loading": slow_loading.find,
 }
