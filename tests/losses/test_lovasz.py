@@ -56,11 +56,11 @@ def test_several_classes_equal_the_mean_extension_of_the_probability_errors() ->
 
     probs = torch.softmax(logits, dim=1)
     extensions = []
-    for index in (1, 2):
+    for index in (0, 1, 2):
         target = label[valid] == index
         errors = (target.double() - probs[:, index][valid]).abs()
         extensions.append(lovasz_extension(errors.tolist(), target.tolist()))
-    assert loss.item() == pytest.approx(sum(extensions) / 2)
+    assert loss.item() == pytest.approx(sum(extensions) / 3)
 
 
 def test_patches_alone_are_averaged_over_those_with_a_valid_voxel() -> None:
@@ -95,7 +95,11 @@ def test_constant_predictions_score_as_documented() -> None:
     valid = torch.ones_like(label, dtype=torch.bool)
 
     assert Lovasz()(torch.zeros(1, 1, 1, 1, 5), label, valid).item() == pytest.approx(1.0)
-    for p, expected in ((0.3, 0.7), (0.8, 0.8 * 0.8 + 0.2 * 0.2)):
+    for p, foreground, background in (
+        (0.3, 0.7, 0.7 * 0.2 + 0.3 * 0.8),
+        (0.8, 0.8 * 0.8 + 0.2 * 0.2, 0.8),
+    ):
+        expected = (foreground + background) / 2
         probs = torch.tensor([1 - p, p]).log().view(1, 2, 1, 1, 1).expand(1, 2, 1, 1, 5)
         assert Lovasz()(probs, label, valid).item() == pytest.approx(expected)
 

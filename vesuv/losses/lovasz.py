@@ -17,11 +17,12 @@ class Lovasz(Loss):
     The errors are sorted, largest first; each one is weighted by the increase of the Jaccard loss
     when its voxel joins the wrong ones. Error of a logit x of one foreground, or of regions: the
     hinge max(0, 1 - x) on foreground and max(0, 1 + x) elsewhere, range [0, inf), perfect mask 0,
-    all logits 0 score 1. Error of a probability p of several classes: |y - p|, range [0, 1],
-    perfect mask 0, constant p on share f 1 - p where p <= 1/2, else p (1 - f) + (1 - p) f.
+    all logits 0 score 1; the mean over foregrounds. Error of a probability p of several classes:
+    |y - p|, range [0, 1], perfect mask 0, constant p on share f 1 - p where p <= 1/2, else
+    p (1 - f) + (1 - p) f; the mean over all classes, the background too: without it a network that
+    says 1/2 of two foreground classes everywhere scores 1/2, which few masks beat early.
 
-    The mean over foreground classes. A class without a labelled voxel scores its largest error; 0
-    without valid voxels.
+    A class without a labelled voxel scores its largest error; 0 without valid voxels.
 
     Source:
         Berman et al. 2018, The Lovász-Softmax Loss, algorithm 1.
@@ -33,9 +34,14 @@ class Lovasz(Loss):
     valid voxels."""
 
     def of(self, prediction: Prediction) -> Tensor:
-        target = self._rows(prediction.target)
-        valid = self._rows(prediction.valid.expand_as(prediction.target))
-        values = self._rows(prediction.logits if prediction.is_sigmoid else prediction.probs)
+        values, target = prediction.logits, prediction.target
+        if not prediction.is_sigmoid:
+            probs = prediction.probs
+            values = torch.cat([1.0 - probs.sum(dim=1, keepdim=True), probs], dim=1)
+            background = prediction.valid & ~target.any(dim=1, keepdim=True)
+            target = torch.cat([background, target], dim=1)
+        valid = self._rows(prediction.valid.expand_as(target))
+        values, target = self._rows(values), self._rows(target)
         # Each error is offset + side * value; with both and its weight detached, backward needs
         # one tensor.
         side = target.to(values.dtype).mul_(-2.0).add_(1.0)
