@@ -96,7 +96,8 @@ def test_a_run_goes_on_and_its_log_says_that_nothing_is_printed(
     log = (tmp_path / "run/train.log").read_text()
     assert log.count(f"Nothing more is printed ({reason}); training and this log go on\n") == 1
     assert re.search(r"Epoch 0 Val - Loss", log)
-    assert read_checkpoint(tmp_path / "run/checkpoints/last.pt").epoch == 1
+    state = read_checkpoint(tmp_path / "run/checkpoints/last.pt").training
+    assert state is not None and state["progress"]["epoch"] == 1
 
 
 def test_a_run_of_curves_goes_on_and_its_log_says_that_nothing_is_printed(tmp_path: Path) -> None:

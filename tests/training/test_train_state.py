@@ -132,6 +132,21 @@ def test_another_optimisers_state_is_not_resumed(tiny_config: Config, tmp_path: 
         state_of(other, tmp_path / "other").restore(read_checkpoint(state.run.checkpoint("last")))
 
 
+def test_the_last_checkpoint_names_the_last_epoch_that_was_trained(
+    tiny_config: Config, tmp_path: Path
+) -> None:
+    state = state_of(tiny_config, tmp_path)
+    epochs = []
+    for step, end_of_epoch in ((0, False), (1, False), (2, True), (1, False)):
+        state.progress.step = step
+        if end_of_epoch:
+            state.next_epoch()
+        state.save_last()
+        epochs.append(read_checkpoint(state.run.checkpoint("last")).epoch)
+
+    assert (epochs, state.progress.epoch) == ([0, 0, 0, 1], 1)
+
+
 def test_last_and_best_keep_the_file_before_them_and_others_do_not(
     tiny_config: Config, tmp_path: Path
 ) -> None:
@@ -143,5 +158,5 @@ def test_last_and_best_keep_the_file_before_them_and_others_do_not(
 
     assert state.run.checkpoints() == ["last", "epoch_0001", "epoch_0003"]
     last = state.run.checkpoint("last")
-    assert (read_checkpoint(last).epoch, read_checkpoint(previous_path(last)).epoch) == (3, 2)
+    assert (read_checkpoint(last).epoch, read_checkpoint(previous_path(last)).epoch) == (2, 1)
     assert not previous_path(state.run.checkpoint("epoch_0003")).exists()

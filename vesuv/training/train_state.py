@@ -137,12 +137,13 @@ class TrainState:
             path = self.run.checkpoint(name)
             # A resumed run repeats an epoch whose best.pt may have been written before the kill.
             is_repeated = name == "best" and stored_epoch(path) == self.progress.epoch
+            is_between_epochs = resumable and self.progress.step == 0
             write_checkpoint(
                 path,
                 model=network.state_dict(),
                 config=self.config,
                 normalizer=self.normalizer,
-                epoch=self.progress.epoch,
+                epoch=max(0, self.progress.epoch - is_between_epochs),  # the last one trained
                 measure=measure,
                 training=self._state() if resumable else None,
                 keep_previous=name in ("best", "last") and not is_repeated,
