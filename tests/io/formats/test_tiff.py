@@ -169,6 +169,16 @@ def test_imagej_units_of_single_axes_are_brought_to_one(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("unit", [{"unit": "inch"}, {}])
+def test_dots_per_inch_are_no_spacing(tmp_path: Path, unit: dict[str, str]) -> None:
+    options: dict[str, Any] = {"resolution": (300.0, 300.0), "resolutionunit": 2}
+    tifffile.imwrite(
+        tmp_path / "a.tif", IMAGE, imagej=True, metadata={"axes": "ZYX", **unit}, **options
+    )
+
+    assert not read(tmp_path / "a.tif").has_header
+
+
 def test_an_imagej_stack_of_pixels_beside_lengths_states_no_spacing(tmp_path: Path) -> None:
     metadata = {"axes": "ZYX", "spacing": 3.0, "unit": "um", "zunit": "pixel"}
     for name, image in (("stack", IMAGE), ("slice", IMAGE[:1])):

@@ -38,6 +38,7 @@ from vesuv.io.formats.volume import (
 from vesuv.types import Array, Spacing
 
 _CHANNEL_AXES = "CS"
+_INCH = 2  # tag ResolutionUnit, of dots in print
 _WHITE_IS_ZERO, _PALETTE = 0, 3
 """Values of the tag PhotometricInterpretation."""
 _IMAGEJ_TYPES = (np.uint8, np.uint16, np.float32)
@@ -235,14 +236,15 @@ def _refuse_other_looks(tif: Any, series: Any) -> None:
 
 def _spacing(tif: Any, geometry: TiffGeometry, num_slices: int) -> tuple[Spacing, str | None]:
     """Spacing and unit by ImageJ's or OME's metadata; plain TIFF has no tag for z."""
-    metadata = geometry.metadata
+    metadata, unit_x = geometry.metadata, geometry.metadata.get("unit")
+    is_print = geometry.resolution_unit == _INCH and parse_unit(unit_x) in (None, "in")
+    if geometry.kind == "plain" or (geometry.kind == "imagej" and is_print):
+        return NO_SPACING, None
     if geometry.kind == "imagej":
         depth = abs(float(metadata.get("spacing", 1.0))) or 1.0
-        page = tif.pages[0]
-        edges = [depth, _edge(page, "YResolution"), _edge(page, "XResolution")]
-        unit_x = metadata.get("unit")
+        edges = [depth, *(_edge(tif.pages[0], f"{axis}Resolution") for axis in "YX")]
         units = [metadata.get("zunit", unit_x), metadata.get("yunit", unit_x), unit_x]
-    elif geometry.kind == "ome":
+    else:
         names = [f"PhysicalSize{axis}" for axis in "ZYX"]
         in_plane = [name for name in names[1:] if name in metadata]
         names[1:] = in_plane * 2 if len(in_plane) == 1 else names[1:]  # pixels are square
@@ -253,8 +255,6 @@ def _spacing(tif: Any, geometry: TiffGeometry, num_slices: int) -> tuple[Spacing
             metadata.get(f"{name}Unit", _OME_DEFAULT_UNIT) if name in metadata else None
             for name in names
         ]
-    else:
-        return NO_SPACING, None
     axis_units = [parse_unit(text) for text in units]
     if not are_comparable(axis_units[num_slices == 1 :]):  # one slice has no distance of slices
         return NO_SPACING, None
