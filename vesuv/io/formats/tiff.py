@@ -105,7 +105,7 @@ def checked_series(tif: Any, path: Path) -> Any:
         shapes = ", ".join(str(tuple(series.shape)) for series in tif.series[:3])
         raise FormatError(
             f"a volume is one series of equal pages, found {len(tif.series)} ({shapes}); "
-            "save its pages with one shape and type"
+            "save its pages at once, with one shape and type"
         )
     series = tif.series[0]
     refuse_alpha(tif)
