@@ -60,6 +60,12 @@ def test_logs_are_trained_picked_scored_and_judged(
     run("curves", "evaluate", "--predictions", "logs", "--labels", "logs", "--output", "self")
     assert json.loads(Path("self/summary.json").read_text())["pooled"]["f1_all@1"] == 1.0
     assert json.loads(Path("out/summary.json").read_text())["num_logs"] == 2
+    assert "not counted" not in capsys.readouterr().out
+    Path("out/picks/well_01.csv").unlink()
+    run("curves", "evaluate", "--predictions", "out", "--labels", "logs", "--output", "one")
+    assert "not counted, as without a prediction: well_01\n" in capsys.readouterr().out
+    summary = json.loads(Path("one/summary.json").read_text())
+    assert (summary["num_logs"], summary["labels_without_prediction"]) == (1, ["well_01"])
 
     Path(f"{trained}/report.html").unlink()
     capsys.readouterr()

@@ -69,18 +69,24 @@ def write_picked(
         write_log_picture(output / f"{log.id}.png", log, *layers)
 
 
-def judged_folder(predictions: Path, labels: Path) -> list[LogPicks]:
+def judged_folder(predictions: Path, labels: Path) -> tuple[list[LogPicks], list[str]]:
     """Read predictions and references of all logs that have both.
+
+    Returns:
+        The logs, and the ids of those with references alone.
 
     Raises:
         InputError: A table cannot be read, or no log has predictions.
     """
     logs = read_logs(labels, COLUMNS, None, needs_picks=False)
-    judged = []
+    judged, unpredicted = [], []
     for log in logs:
         table = predictions / PICKS / f"{log.id}.csv"
-        has_references = (labels / PICKS / f"{log.id}.csv").is_file()
-        if table.is_file() and has_references:
+        if not (labels / PICKS / f"{log.id}.csv").is_file():
+            continue
+        if not table.is_file():
+            unpredicted.append(log.id)
+        else:
             picks = read_picks(table, log.top, log.hole.pixel_mm, log.num_rows)
             judged.append(LogPicks(log.id, log.num_rows, picks, log.picks))
     if not judged:
@@ -88,7 +94,7 @@ def judged_folder(predictions: Path, labels: Path) -> list[LogPicks]:
             f"--predictions: {predictions} has no {PICKS}/<id>.csv of a log that {labels} has "
             "picks of; check both folders"
         )
-    return judged
+    return judged, unpredicted
 
 
 def score_table(logs: Sequence[LogPicks], rows: int) -> TextTable:
@@ -107,8 +113,13 @@ def score_table(logs: Sequence[LogPicks], rows: int) -> TextTable:
     )
 
 
-def write_scores(output: Path, logs: Sequence[LogPicks], rows: int) -> list[Path]:
-    """Write scores.csv, summary.json and summary.md; return their paths.
+def write_scores(
+    output: Path, logs: Sequence[LogPicks], unpredicted: Sequence[str], rows: int
+) -> list[Path]:
+    """Write scores.csv, summary.json, which names the unpredicted logs, and summary.md.
+
+    Returns:
+        Their paths.
 
     Raises:
         InputError: A file cannot be written.
@@ -116,7 +127,12 @@ def write_scores(output: Path, logs: Sequence[LogPicks], rows: int) -> list[Path
     files = [output / name for name in ("scores.csv", "summary.json", "summary.md")]
     write_csv(files[0], [{"id": log.id, **score([log], rows)} for log in logs])
     threshold, best = best_threshold(logs, 2.0)
-    summary = {"best_threshold": threshold, "best_f1@2": best, "num_logs": len(logs)}
+    summary: dict[str, object] = {
+        "best_threshold": threshold,
+        "best_f1@2": best,
+        "num_logs": len(logs),
+        "labels_without_prediction": list(unpredicted),
+    }
     write_json(files[1], {"pooled": score(logs, rows), **summary})
     write_text(files[2], markdown_table(score_table(logs, rows)))
     return files

@@ -32,9 +32,12 @@ def evaluate(
         threshold: Count predictions from this score up only.
         rows: Rows that false picks are counted for.
     """
-    logs = [log.above(threshold) for log in judged_folder(predictions, labels)]
+    judged, unpredicted = judged_folder(predictions, labels)
+    logs = [log.above(threshold) for log in judged]
     out = console()
     table = score_table(logs, rows)
     out.print(rich_table(table))
-    files = write_scores(output or predictions, logs, rows)
+    if unpredicted:
+        out.print(f"not counted, as without a prediction: {', '.join(unpredicted)}")
+    files = write_scores(output or predictions, logs, unpredicted, rows)
     out.print(f"written: {', '.join(map(str, files))}")
