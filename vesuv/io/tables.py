@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ Cell = str | int | float | None
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 """First characters of a text that a spreadsheet may run as a formula."""
+_NUMBER = re.compile(r"-\d+(\.\d+)?")
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Cell]], columns: Sequence[str] = ()) -> None:
@@ -47,9 +49,11 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Cell]], columns: Sequence[
 def quote_formula(text: str) -> str:
     """Put `'` before a text that a spreadsheet would run as a formula; `plain_cell` undoes it.
 
-    A text of quotes before such a text gets one more, so that the original can be told.
+    A number is none. A text of quotes before such a text gets one more, so that the original can be
+    told.
     """
-    return f"'{text}" if text.lstrip("'").startswith(_FORMULA_STARTS) else text
+    is_formula = text.lstrip("'").startswith(_FORMULA_STARTS) and not _NUMBER.fullmatch(text)
+    return f"'{text}" if is_formula else text
 
 
 def plain_cell(text: str) -> str:
