@@ -81,7 +81,7 @@ def _finding_of_unlearnt(evidence: Evidence) -> Finding | None:
     lr = evidence.config.optimizer.lr
     return Finding(
         name="learning_rate_too_high",
-        title="Nothing is learnt: the learning rate is too high",
+        title="Little is learnt: the learning rate is too high",
         evidence=(
             f"In {epochs(first.epoch, last.epoch)} {dice_of(evidence, name)} reached "
             f"{last.train:.3f} on tiles of training cases and {last.validation:.3f} on validation "
