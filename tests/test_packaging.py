@@ -62,6 +62,7 @@ def test_a_shipped_configuration_opens_by_name_from_any_folder(
     assert done.stdout.split() == [str(installed / "vesuv/__init__.py"), "0.2", "12"]
 
 
+@pytest.mark.slow
 def test_the_package_holds_every_shipped_configuration_and_the_templates(installed: Path) -> None:
     shipped = {path.relative_to(REPOSITORY) for path in (REPOSITORY / "configs").rglob("*.yaml")}
 

@@ -106,6 +106,7 @@ def test_another_level_is_segmented_and_recorded(
     assert record["level"] == 1
 
 
+@pytest.mark.slow
 def test_a_large_image_is_segmented_from_the_server_which_processes_can_open(
     server: str, tmp_path: Path, parameters: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -123,22 +123,8 @@ def test_views_and_members_with_other_windows_and_weights_are_averaged_alike() -
     assert compare(networks, smooth_image((15, 9, 17)), ONE, (9, 9, 9)) == (0.0, 0.0)
 
 
-@pytest.mark.parametrize(
-    ("kind", "spacing"),
-    [
-        ("classes", (1.7, 0.6, 1.1)),
-        *(
-            pytest.param(kind, spacing, marks=pytest.mark.slow)
-            for kind, spacing in [
-                ("one", ONE),
-                ("one", (1.7, 0.6, 1.1)),
-                ("classes", ONE),
-                ("regions", ONE),
-                ("regions", (1.7, 0.6, 1.1)),
-            ]
-        ),
-    ],
-)
+@pytest.mark.parametrize("spacing", [slow(ONE), (1.7, 0.6, 1.1)])
+@pytest.mark.parametrize("kind", [slow("one"), "classes", slow("regions")])
 def test_the_uncertainty_of_blocks_is_that_of_the_whole_volume(kind: str, spacing) -> None:
     labels = label_settings(kind)
     networks = predictor(

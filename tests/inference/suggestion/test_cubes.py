@@ -61,6 +61,7 @@ def test_the_cube_with_the_largest_mean_comes_first(
     )
 
 
+@pytest.mark.slow
 def test_labelled_voxels_add_nothing_and_labelled_places_are_left_out(
     model: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
