@@ -17,6 +17,8 @@ from vesuv.runs.records import RunEvent, RunFacts
 MakeEvidence = Callable[..., Evidence]
 MakeHistogram = Callable[..., Histogram]
 MakeScore = Callable[[Histogram], TrainScore]
+WithDice = Callable[[float], Histogram]
+FitLines = Callable[..., list[dict[str, Any]]]
 
 FACTS = {"version": 1, "fold": 0, "data_fingerprint": "x", "validation_cases": []}
 TREE: dict[str, Any] = {
@@ -84,7 +86,7 @@ def bins() -> MakeHistogram:
 
 
 @pytest.fixture
-def with_dice(bins: MakeHistogram) -> Callable[[float], Histogram]:
+def with_dice(bins: MakeHistogram) -> WithDice:
     """Return what makes a histogram whose best Dice is a given number, at any threshold."""
 
     def build(dice: float) -> Histogram:
@@ -102,6 +104,19 @@ def scored() -> MakeScore:
         return TrainScore(
             dice=0.5, precision=0.5, recall=0.5, predicted=0.1, labelled=0.1, histogram=histogram
         )
+
+    return build
+
+
+@pytest.fixture
+def fits(scored: MakeScore, with_dice: WithDice) -> FitLines:
+    """Return what makes observations of a Dice of training tiles each, 0.02 above validation."""
+
+    def build(*trains: float) -> list[dict[str, Any]]:
+        return [
+            {"train": scored(with_dice(train)), "histogram": with_dice(train - 0.02)}
+            for train in trains
+        ]
 
     return build
 

@@ -102,10 +102,11 @@ class Evidence:
         if not targets.overlap:
             return False
         place = targets.names.index(name)
+        above = zip(targets.names[place + 1 :], targets.written[place + 1 :], strict=True)
         return any(
             self._is_overflowing(other)
-            for other, written in zip(targets.names, targets.written, strict=True)
-            if targets.names.index(other) > place and written not in targets.members[place]
+            for other, written in above
+            if written not in targets.members[place]
         )
 
     def _is_overflowing(self, name: str) -> bool:

@@ -3,12 +3,10 @@ from typing import Any
 
 import pytest
 
-from tests.diagnosis.conftest import MakeEvidence, MakeScore
+from tests.diagnosis.conftest import MakeEvidence, MakeScore, WithDice
 from tests.diagnosis.findings.test_lopsided_precision_recall import columns
 from vesuv.diagnosis.findings.label_noise_ceiling import find
-from vesuv.runs.observation import ErrorCounts, Histogram
-
-WithDice = Callable[[float], Histogram]
+from vesuv.runs.observation import ErrorCounts
 
 
 @pytest.fixture

@@ -2,11 +2,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.diagnosis.conftest import MakeEvidence, MakeScore
+from tests.diagnosis.conftest import MakeEvidence, MakeScore, WithDice
 from vesuv.diagnosis.findings.over_fitting import find
-from vesuv.runs.observation import Histogram
-
-WithDice = Callable[[float], Histogram]
 
 
 @pytest.fixture

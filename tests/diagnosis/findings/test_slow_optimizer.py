@@ -1,35 +1,17 @@
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.diagnosis.conftest import MakeEvidence, MakeScore
+from tests.diagnosis.conftest import FitLines, MakeEvidence, MakeScore, WithDice
 from vesuv.diagnosis import diagnose
 from vesuv.diagnosis.findings.slow_optimizer import find
-from vesuv.runs.observation import Histogram
-
-WithDice = Callable[[float], Histogram]
-
-
-@pytest.fixture
-def lines(scored: MakeScore, with_dice: WithDice) -> Callable[..., list[dict[str, Any]]]:
-    def build(*trains: float) -> list[dict[str, Any]]:
-        return [
-            {"train": scored(with_dice(train)), "histogram": with_dice(train - 0.02)}
-            for train in trains
-        ]
-
-    return build
-
 
 SHORT = {"epochs": 6, "steps_per_epoch": 50}
 RISING = (0.61, 0.65, 0.66, 0.69, 0.71, 0.72)
 
 
-def test_a_short_run_that_was_learning_is_told_of_muon(
-    make: MakeEvidence, lines: Callable[..., Any]
-) -> None:
-    finding = find(make(observations=lines(*RISING), train=SHORT))
+def test_a_short_run_that_was_learning_is_told_of_muon(make: MakeEvidence, fits: FitLines) -> None:
+    finding = find(make(observations=fits(*RISING), train=SHORT))
 
     assert finding is not None and finding.severity == "warning"
     assert "300 steps are few for adamw" in finding.title
@@ -48,13 +30,13 @@ def test_a_short_run_that_was_learning_is_told_of_muon(
     ids=["muon", "a long run", "a run that goes on", "no gain"],
 )
 def test_other_runs_are_not_told_of_muon(
-    make: MakeEvidence, lines: Callable[..., Any], trains: tuple[float, ...], sections: Any
+    make: MakeEvidence, fits: FitLines, trains: tuple[float, ...], sections: Any
 ) -> None:
-    assert find(make(observations=lines(*trains), **sections)) is None
+    assert find(make(observations=fits(*trains), **sections)) is None
 
 
-def test_a_low_dice_is_another_matter(make: MakeEvidence, lines: Callable[..., Any]) -> None:
-    climbing = lines(0.1, 0.2, 0.3, 0.35, 0.4)
+def test_a_low_dice_is_another_matter(make: MakeEvidence, fits: FitLines) -> None:
+    climbing = fits(0.1, 0.2, 0.3, 0.35, 0.4)
     evidence = make(observations=climbing, train={"epochs": 5})
 
     assert [finding.name for finding in diagnose(evidence)] == ["under_fitting"]

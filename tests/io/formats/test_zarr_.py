@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,15 @@ def ome(path: Path, array: np.ndarray, axes: str, *, version: str) -> Path:
     return path
 
 
+@contextmanager
+def multiscale(path: Path) -> Iterator[dict[str, Any]]:
+    """Give the metadata of an OME-Zarr 0.5 image to change."""
+    group = zarr.open_group(str(path), mode="r+")
+    attributes: Any = dict(group.attrs)["ome"]
+    yield attributes["multiscales"][0]
+    group.attrs["ome"] = attributes
+
+
 @pytest.mark.parametrize("version", ["0.5", "0.4"])
 def test_the_finest_level_is_read_with_its_spacing(tmp_path: Path, version: str) -> None:
     volume = read(ome(tmp_path / "a.zarr", IMAGE, "zyx", version=version))
@@ -60,10 +70,8 @@ def test_axes_of_different_units_are_brought_to_one_and_written_back_as_they_wer
     tmp_path: Path,
 ) -> None:
     path = ome(tmp_path / "a.zarr", IMAGE, "zyx", version="0.5")
-    group = zarr.open_group(str(path), mode="r+")
-    attributes: Any = dict(group.attrs)["ome"]
-    attributes["multiscales"][0]["axes"][0]["unit"] = "nanometer"
-    group.attrs["ome"] = attributes
+    with multiscale(path) as before:
+        before["axes"][0]["unit"] = "nanometer"
 
     volume = read(path)
     write(tmp_path / "m.zarr", IMAGE, volume)
@@ -71,7 +79,7 @@ def test_axes_of_different_units_are_brought_to_one_and_written_back_as_they_wer
     assert (volume.spacing, volume.unit) == ((0.0024, 0.1, 0.3), "µm")
     assert volume.origin == (0.005, 6.0, 7.0)
     written: Any = dict(zarr.open_group(str(tmp_path / "m.zarr"), mode="r").attrs)["ome"]
-    (before,), (after,) = attributes["multiscales"], written["multiscales"]
+    (after,) = written["multiscales"]
     assert after["axes"] == before["axes"]
     place = "coordinateTransformations"
     assert after["datasets"][0][place] == before["datasets"][0][place]
@@ -82,10 +90,8 @@ def test_an_axis_in_an_unknown_unit_beside_known_ones_leaves_the_place_unknown(
     tmp_path: Path, unit: str | None
 ) -> None:
     path = ome(tmp_path / "a.zarr", IMAGE, "zyx", version="0.5")
-    group = zarr.open_group(str(path), mode="r+")
-    attributes: Any = dict(group.attrs)["ome"]
-    attributes["multiscales"][0]["axes"][0]["unit"] = unit
-    group.attrs["ome"] = attributes
+    with multiscale(path) as image:
+        image["axes"][0]["unit"] = unit
 
     assert not read(path).has_header
 
@@ -95,22 +101,16 @@ def test_an_image_without_a_scale_states_no_spacing(
     tmp_path: Path, transforms: list[dict[str, Any]]
 ) -> None:
     path = ome(tmp_path / "a.zarr", IMAGE, "zyx", version="0.5")
-    group = zarr.open_group(str(path), mode="r+")
-    attributes: Any = dict(group.attrs)["ome"]
-    attributes["multiscales"][0]["datasets"][0]["coordinateTransformations"] = transforms
-    group.attrs["ome"] = attributes
+    with multiscale(path) as image:
+        image["datasets"][0]["coordinateTransformations"] = transforms
 
     assert not read(path).has_header
 
 
 def test_transformations_of_the_whole_image_come_on_top(tmp_path: Path) -> None:
     path = ome(tmp_path / "a.zarr", IMAGE, "zyx", version="0.5")
-    group = zarr.open_group(str(path), mode="r+")
-    attributes: Any = dict(group.attrs)["ome"]
-    attributes["multiscales"][0]["coordinateTransformations"] = [
-        {"type": "scale", "scale": [10.0, 10.0, 10.0]}
-    ]
-    group.attrs["ome"] = attributes
+    with multiscale(path) as image:
+        image["coordinateTransformations"] = [{"type": "scale", "scale": [10.0, 10.0, 10.0]}]
 
     volume = read(path)
     write(tmp_path / "m.zarr", IMAGE, volume)
