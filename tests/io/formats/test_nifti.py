@@ -145,6 +145,26 @@ def test_place_and_orientation_are_in_lps_like_those_of_other_formats(tmp_path: 
     assert volume.direction == pytest.approx(by_itk.direction, abs=1e-6)
 
 
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_a_header_of_two_voxel_sizes_is_refused(tmp_path: Path, name: str) -> None:
+    image = nibabel.Nifti1Image(np.zeros((2, 3, 4), np.uint8), np.diag([0.5, 0.5, 2, 1]))
+    image.header["pixdim"][1:4] = 1
+    nibabel.save(image, tmp_path / name)
+
+    with pytest.raises(InputError, match=r"pixdim 1×1×1, sform 0\.5×0\.5×2 \(x, y, z\)"):
+        read(tmp_path / name)
+
+
+def test_the_shear_of_a_tilted_gantry_is_no_second_voxel_size(tmp_path: Path) -> None:
+    sheared = np.diag([0.5, 0.5, 2, 1])
+    sheared[1, 2] = 2 * np.tan(np.deg2rad(30))
+    image = nibabel.Nifti1Image(np.zeros((2, 3, 4), np.uint8), sheared)
+    image.header["pixdim"][3] = 2
+    nibabel.save(image, tmp_path / "a.nii")
+
+    assert read(tmp_path / "a.nii").spacing == (2, 0.5, 0.5)
+
+
 def test_a_header_without_affine_says_nothing_of_place(tmp_path: Path) -> None:
     image = nibabel.Nifti1Image(np.zeros((2, 3, 4), np.uint8), None)
     nibabel.save(image, tmp_path / "a.nii")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ _UNITS = {1: "m", 2: "mm", 3: "µm"}
 """Codes of the header's xyzt_units for space."""
 _NIBABEL_UNITS = {"m": "meter", "mm": "mm", "µm": "micron"}
 _LPS_FROM_RAS = np.array([-1.0, -1.0, 1.0])
+_MAX_EDGE_RATIO = 1.2
+"""A sheared affine, of a tilted CT gantry, has an edge longer than the header's by its cosine."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +77,28 @@ def header_of(image: Any, array: Array) -> Volume:
     """Return an array with the geometry of a nibabel image."""
     dx, dy, *others = (float(edge) for edge in image.header.get_zooms())
     dz = others[0] if others else 1.0  # one slice
+    _check_edges(image, [dx, dy, *others[:1]])
     geometry = NiftiGeometry(image.affine, image.header.copy())
     unit = _UNITS.get(int(image.header["xyzt_units"]) & 7)
     return Volume(array, (dz, dy, dx), geometry, *_placement(image), unit)
+
+
+def _check_edges(image: Any, edges: list[float]) -> None:
+    """Refuse a header that says two voxel sizes: which one is meant cannot be known."""
+    if not image.header["sform_code"]:
+        return
+    axes = image.affine[:3, : len(edges)]
+    found = np.linalg.norm(axes, axis=0)
+    ratio = np.maximum(found, edges) / np.maximum(np.minimum(found, edges), np.finfo(float).tiny)
+    if not np.all(ratio <= _MAX_EDGE_RATIO):
+        raise FormatError(
+            f"its header says two voxel sizes: pixdim {_sizes(edges)}, sform {_sizes(found)} "
+            "(x, y, z); set the wrong one by the other"
+        )
+
+
+def _sizes(edges: Iterable[float]) -> str:
+    return "×".join(f"{edge:.4g}" for edge in edges)
 
 
 def open_image(stream: Any, size: float) -> Any:
