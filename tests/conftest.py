@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,12 @@ FULL_STATE: dict[str, Any] = {
 def _one_thread() -> None:
     """Small tensors only: threads would cost more than they give; a verb before may have more."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _called_as_vesuv() -> None:
+    """Messages name commands as they are called; `python -m pytest` would be `python -m vesuv`."""
+    sys.argv[0] = "vesuv"
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from tests.known_runs import MakeRun
 from vesuv.errors import InputError
 from vesuv.inference.inputs import InputVolume, find_inputs, left_out_note
 from vesuv.inference.members import open_members
-from vesuv.inference.training_cases import training_case_note
+from vesuv.inference.training_cases import level_note, training_case_note
 
 
 def _write(folder: Path, *names: str) -> list[Path]:
@@ -113,6 +113,28 @@ def test_an_image_has_the_name_of_its_case(make_run: MakeRun, layout: dict[str, 
     note = training_case_note(open_members([run.path]), volumes)
 
     assert note is not None and note.startswith("1 volume has the name of a training case (x_0000)")
+
+
+def test_another_level_than_in_training_is_named(make_run: MakeRun) -> None:
+    coarse, fine, flat = (
+        open_members([make_run(name, data=data | {"root": "."}).path])
+        for name, data in (
+            ("c", {"layout": "ome_zarr", "level": 1}),
+            ("f", {"layout": "ome_zarr"}),
+            ("t", {"layout": "kaggle"}),
+        )
+    )
+    files = [Path("a.tif"), "https://a/b.zarr"]
+
+    assert level_note(coarse, 0, files) == (
+        "level 0 of OME-Zarr is predicted, and data.level of the training cases is 1: --level "
+        "chooses another one"
+    )
+    assert level_note([*coarse, *fine], 1, files) is not None
+    assert level_note(coarse, 1, files) is None
+    assert level_note(fine, 1, files) is not None
+    assert level_note(flat, 1, files) is None  # its files had no levels
+    assert level_note(coarse, 0, files[:1]) is None
 
 
 def test_files_of_unknown_formats_are_named(tmp_path: Path) -> None:

@@ -120,9 +120,8 @@ def instances(
         path, num_channels=boundaries.num_channels, level=level or 0, anonymous=anonymous
     )
     out.print(f"parameters: {selection.parameters}")
-    if isinstance(boundaries, ProbabilitySource):
-        for sentence in boundaries.warnings(volumes):
-            out.print(sentence)
+    for sentence in boundaries.warnings(volumes):
+        out.print(sentence)
     _segment(out, boundaries, volumes, output, overwrite=overwrite, dry_run=dry_run)
 
 

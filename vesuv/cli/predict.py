@@ -42,7 +42,7 @@ from vesuv.inference.inputs import InputVolume, find_inputs, left_out_note
 from vesuv.inference.predictor import Predictor
 from vesuv.inference.provenance import PROVENANCE
 from vesuv.inference.repeat import RecordedPrediction, open_recorded
-from vesuv.inference.training_cases import training_case_note
+from vesuv.inference.training_cases import level_note, training_case_note
 
 
 def predict(
@@ -123,13 +123,20 @@ def predict(
         settings = options.settings(outputs, overwrite=overwrite).repeating(repeated.blocks)
     torch.set_num_threads(ensemble.predictor.machine.threads)
     if is_zarr:
-        _print_ensemble(out, ensemble)
+        _print_ensemble(out, ensemble, level_note(ensemble.members, options.level, [Path(source)]))
         in_zarr = block_prediction(out, ensemble, source, output, options, settings)
         run_or_plan(out, in_zarr, dry_run=dry_run, with_rates=options.plan)
         return
     num_channels = ensemble.predictor.num_channels
     volumes = find_inputs(Path(source), num_channels=num_channels, level=options.level)
-    _print_ensemble(out, ensemble, volumes, left_out_note(Path(source)))
+    files = [file for volume in volumes for file in volume.files]
+    _print_ensemble(
+        out,
+        ensemble,
+        left_out_note(Path(source)),
+        training_case_note(ensemble.members, volumes),
+        level_note(ensemble.members, options.level, files),
+    )
     prediction = _file_prediction(out, ensemble, output, submission, settings)
     if dry_run:
         _print_plan(out, prediction, volumes)
@@ -150,18 +157,15 @@ def _open_recorded(
     return recorded
 
 
-def _print_ensemble(
-    out: Console, ensemble: Ensemble, volumes: Sequence[InputVolume] = (), note: str | None = None
-) -> None:
+def _print_ensemble(out: Console, ensemble: Ensemble, *notes: str | None) -> None:
     members, mask, predictor = ensemble.members, ensemble.mask, ensemble.predictor
     for one, weight in zip(members, predictor.weights or (1.0,) * len(members), strict=True):
         more = ", trained on since it was selected" if one.is_outdated else ""
         more += f", weight {weight:g}" if predictor.weights else ""
         out.print(f"{one.folder}: {one.name}, epoch {one.checkpoint.epoch}{more}")
     out.print(f"{mask.threshold_reason}; {mask.chain_reason}")
-    for note_or_none in (note, training_case_note(members, volumes), ensemble.precision_note):
-        if note_or_none is not None:
-            out.print(note_or_none)
+    for note in filter(None, (*notes, ensemble.precision_note)):
+        out.print(note)
 
 
 def _file_prediction(

@@ -24,6 +24,7 @@ from vesuv.inference.instances.segmentation import INSTANCE_BLOCK, BoundaryLevel
 from vesuv.inference.levels import quantise
 from vesuv.inference.members import Member
 from vesuv.inference.predictor import Predictor
+from vesuv.inference.training_cases import level_note
 from vesuv.io.formats import suffix
 from vesuv.io.formats.volume import Volume
 from vesuv.io.grid import read_channels
@@ -56,6 +57,10 @@ class BoundarySource(Protocol):
     @property
     def num_channels(self) -> int:
         """Channels of a volume that may lie in files of their own; 1: none do."""
+        ...
+
+    def warnings(self, volumes: Sequence[InstanceInput]) -> list[str]:
+        """Return what the volumes have other than the networks or parameters; none is read."""
         ...
 
     def check(self, volume: InstanceInput) -> None:
@@ -192,6 +197,12 @@ class NetworkSource:
             self.say(f"warning: {volume.id}: {shift.message}")
         levels = StoredLevels(prediction.output, self.selection.channel)
         return BoundaryVolume(levels, prediction.input.volume.header, on_disk=True)
+
+    def warnings(self, volumes: Sequence[InstanceInput]) -> list[str]:
+        """Return the note on another level of OME-Zarr than that of the training cases."""
+        files = [file for volume in volumes for file in volume.source.files]
+        note = level_note(self.members, volumes[0].source.level, files)
+        return [] if note is None else [note]
 
     def close(self, output: Path) -> None:
         shutil.rmtree(block_folder(output), ignore_errors=True)
