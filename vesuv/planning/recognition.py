@@ -121,7 +121,11 @@ def _nnunet(root: Path) -> Recognition | None:
     if not ((root / "imagesTr").is_dir() and (root / "labelsTr").is_dir()):
         return None
     if not (root / "dataset.json").is_file():
-        raise InputError(f"{root / 'dataset.json'}: no such file; layout nnunet needs it, add it")
+        raise InputError(
+            f"{root / 'dataset.json'}: no such file; layout nnunet needs it, add it; or, where "
+            "image and label of a case have one name, rename imagesTr and labelsTr to images and "
+            "labels"
+        )
     return Recognition({"layout": "nnunet"}, "nnU-Net: imagesTr, labelsTr and dataset.json")
 
 
