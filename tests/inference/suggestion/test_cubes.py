@@ -109,5 +109,5 @@ def test_a_cube_of_constant_networks_has_no_ratio() -> None:
 
     assert cube.ratio is None
     assert cube.reason == (
-        "networks and views disagree by 0 bits a voxel; predicted foreground 25%"
+        "networks and views disagree by 0 bits a voxel; mean probability of foreground 25%"
     )

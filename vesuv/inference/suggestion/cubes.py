@@ -66,8 +66,8 @@ class SuggestedCube:
             return "a random place"
         ratio = "" if self.ratio is None else f", {self.ratio:.1f} times the volume's mean"
         return (
-            f"networks and views disagree by {self.score:.3g} bits a voxel{ratio}; predicted "
-            f"foreground {self.foreground:.0%}"
+            f"networks and views disagree by {self.score:.3g} bits a voxel{ratio}; mean "
+            f"probability of foreground {self.foreground:.0%}"
         )
 
     @property
