@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -39,6 +39,7 @@ from vesuv.inference.blocks.settings import BlockSettings
 from vesuv.inference.chosen_mask import choose_mask
 from vesuv.inference.files import FilePrediction, check_output
 from vesuv.inference.inputs import InputVolume, find_inputs, left_out_note
+from vesuv.inference.members import Member
 from vesuv.inference.predictor import Predictor
 from vesuv.inference.provenance import PROVENANCE
 from vesuv.inference.repeat import RecordedPrediction, open_recorded
@@ -129,14 +130,7 @@ def predict(
         return
     num_channels = ensemble.predictor.num_channels
     volumes = find_inputs(Path(source), num_channels=num_channels, level=options.level)
-    files = [file for volume in volumes for file in volume.files]
-    _print_ensemble(
-        out,
-        ensemble,
-        left_out_note(Path(source)),
-        training_case_note(ensemble.members, volumes),
-        level_note(ensemble.members, options.level, files),
-    )
+    _print_ensemble(out, ensemble, left_out_note(Path(source)), *_notes(ensemble.members, volumes))
     prediction = _file_prediction(out, ensemble, output, submission, settings)
     if dry_run:
         _print_plan(out, prediction, volumes)
@@ -166,6 +160,13 @@ def _print_ensemble(out: Console, ensemble: Ensemble, *notes: str | None) -> Non
     out.print(f"{mask.threshold_reason}; {mask.chain_reason}")
     for note in filter(None, (*notes, ensemble.precision_note)):
         out.print(note)
+
+
+def _notes(members: Sequence[Member], volumes: Sequence[InputVolume]) -> Iterator[str | None]:
+    """What the volumes share with the training cases, and what not."""
+    yield training_case_note(members, volumes)
+    files = [file for volume in volumes for file in volume.files]
+    yield level_note(members, volumes[0].level, files)
 
 
 def _file_prediction(
