@@ -54,6 +54,47 @@ def test_an_nrrd_header_may_not_point_at_another_file(tmp_path: Path, lines: str
         read(path)
 
 
+LPS = "space: left-posterior-superior\nspace directions: "
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "spacings: 0.5 0.5 nan\n",
+        "spacings: nan nan 2\n",
+        f"{LPS}(0.5,0,0) (0,0.5,0) none\n",
+        f"{LPS}(0.5, 0, 0) (0, 0.5, 0) (nan, nan, nan)\nkinds: domain domain domain\n",
+    ],
+)
+def test_a_voxel_edge_that_nrrd_states_along_some_axes_only_is_refused(
+    tmp_path: Path, lines: str
+) -> None:
+    path = a_file(tmp_path, "a.nrrd", NRRD.format("4 4 4", "raw", lines))
+
+    with pytest.raises(InputError, match=r"a\.nrrd: .* voxel edge along every axis, found spac"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("lines", "shape", "spacing"),
+    [
+        ("", (4, 4, 4), (1, 1, 1)),
+        ("spacings: nan nan nan\n", (4, 4, 4), (1, 1, 1)),
+        ("spacings: 0.5 0.5 2\n", (4, 4, 4), (2, 0.5, 0.5)),
+        (f"{LPS}(0.5, 0, 0) (0, 0.5, 0) (0, 0, 2)\n", (4, 4, 4), (2, 0.5, 0.5)),
+        # The first axis holds a voxel's four components: a slice of 4 x 4.
+        ("kinds: vector domain domain\nspacings: nan 0.25 0.5\n", (4, 1, 4, 4), (1, 0.5, 0.25)),
+    ],
+)
+def test_voxel_edges_of_nrrd_along_all_axes_or_none_are_read(
+    tmp_path: Path, lines: str, shape: tuple[int, ...], spacing: tuple[float, ...]
+) -> None:
+    volume = read(a_file(tmp_path, "a.nrrd", NRRD.format("4 4 4", "raw", lines)))
+
+    assert volume.array.shape == shape
+    assert volume.spacing == spacing
+
+
 @pytest.mark.parametrize("named", ["../secret", "/etc/passwd", "LIST\n../secret", "s%d 1 4 1"])
 def test_a_metaimage_header_may_not_point_at_another_file(tmp_path: Path, named: str) -> None:
     path = a_file(tmp_path, "a.mha", META.format("4 4 4", f"ElementDataFile = {named}\n"))

@@ -23,6 +23,8 @@ from vesuv.io.formats.volume import FormatError
 _MAX_HEADER = 1 << 20
 _READ_SIZE = 1 << 20
 _NRRD_PACKINGS = {"raw": "raw", "gz": "gzip", "gzip": "gzip", "bz2": "other", "bzip2": "other"}
+_NRRD_DOMAIN_KINDS = ("space", "domain", "time", "none", "???")
+"""Kinds of axes along which voxels lie; along the others lie the parts of a voxel."""
 _TEXT_RATIO = 8
 """Upper bound of the bytes that one character of a text encoding can encode."""
 
@@ -128,12 +130,30 @@ def _nrrd(path: Path, head: bytes) -> Header:
         _add(fields, key, value)
     if "datafile" in fields:
         raise _detached_error(fields["datafile"])
+    _check_edges(fields)
     encoding = fields.get("encoding", "").lower()
     skips = any(fields.get(name, "0") != "0" for name in ("lineskip", "byteskip"))
     packing = _NRRD_PACKINGS.get(encoding, "text")
     if skips and packing == "gzip":
         packing = "other"
     return Header(path, packing, place + length, "NrrdImageIO")  # type: ignore[arg-type]
+
+
+def _check_edges(fields: dict[str, str]) -> None:
+    """Refuse voxel edges that are stated along some axes only; ITK takes 1 for the others."""
+    key = "spacedirections" if "spacedirections" in fields else "spacings"
+    values = re.findall(r"\([^)]*\)|\S+", fields.get(key, "").lower())
+    kinds = fields.get("kinds", "").lower().split() or ["none"] * len(values)
+    edges = [
+        value for value, kind in zip(values, kinds, strict=False) if kind in _NRRD_DOMAIN_KINDS
+    ]
+    num_stated = sum("nan" not in edge and edge != "none" for edge in edges)
+    if 0 < num_stated < min(len(edges), 3):
+        name = "space directions" if key == "spacedirections" else key
+        raise FormatError(
+            f"its header must state the voxel edge along every axis, found {name}: "
+            f"{fields[key]:.80}; write the missing one"
+        )
 
 
 def _meta_image(path: Path, head: bytes) -> Header:
