@@ -1,0 +1,118 @@
+#!/usr/bin/env python3
+"""Score runs on held-out volumes whose intensities were changed: what carries over, and what not.
+
+    python bench/intensity_shifts.py --data DATA --cases CASE CASE --runs RUN …
+
+DATA has train_images and train_labels; the runs must not have trained on the cases. Strengths are
+in standard deviations of each image. Prints the mean Dice of the cases, and how many voxels are
+predicted for each labelled one.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+import vesuv
+from vesuv.io import formats
+from vesuv.types import Array
+
+Change = Callable[[Array, np.random.Generator], Array]
+MEASURES = ["dice", "predicted_fraction", "labelled_fraction"]
+CLIP = (0.5, 99.5)
+"""Percentiles between which a gamma curve is drawn."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--cases", nargs="+", required=True, metavar="CASE")
+    parser.add_argument("--runs", nargs="+", type=Path, required=True, metavar="RUN")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    models = [vesuv.load(run) for run in arguments.runs]
+    print("| change | " + " | ".join(map(str, arguments.runs)) + " |")
+    print("|---|" + "---|" * len(models))
+    for name, change in CHANGES.items():
+        cells = [_cell(model, change, arguments) for model in models]
+        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+
+
+def _cell(model: vesuv.Predictor, change: Change, arguments: argparse.Namespace) -> str:
+    """Return mean Dice of the cases, and the mean ratio of predicted and labelled voxels."""
+    rng = np.random.default_rng(arguments.seed)  # every run sees the same changes
+    data, ignore = arguments.data, model.config.labels.ignore
+    scores = []
+    for case in arguments.cases:
+        image = _read(data / "train_images", case).astype(np.float32)
+        mask = model.segment(change(image, rng))
+        label = _read(data / "train_labels", case)
+        scores.append(vesuv.evaluate(mask, label, MEASURES, ignore=ignore))
+    dice = np.mean([score["dice"] for score in scores])
+    ratio = np.mean([score["predicted_fraction"] / score["labelled_fraction"] for score in scores])
+    return f"{dice:.3f} (× {ratio:.2f})"
+
+
+def _read(folder: Path, case: str) -> Array:
+    (file,) = folder.glob(f"{case}.*")
+    return formats.read(file).array
+
+
+def _gamma(exponent: float) -> Change:
+    def change(image: Array, _: np.random.Generator) -> Array:
+        low, high = np.percentile(image, CLIP)
+        return np.clip((image - low) / (high - low), 0.0, 1.0) ** np.float32(exponent)
+
+    return change
+
+
+def _blur(sigma: float) -> Change:
+    return lambda image, _: ndimage.gaussian_filter(image, sigma)
+
+
+def _noise(image: Array, rng: np.random.Generator) -> Array:
+    return image + rng.normal(0.0, 0.5, image.shape).astype(np.float32) * image.std()
+
+
+def _ramp(image: Array, _: np.random.Generator) -> Array:
+    """Add -1.3 deviations at one end of y, 1.3 at the other."""
+    return image + _evenly(image, 1, -1.3, 1.3) * image.std()
+
+
+def _slices(image: Array, rng: np.random.Generator) -> Array:
+    """Add an offset to each slice, of a third of a deviation in the mean square."""
+    offsets = rng.normal(0.0, 1 / 3, (len(image), 1, 1)).astype(np.float32)
+    return image + offsets * image.std()
+
+
+def _contrast(image: Array, _: np.random.Generator) -> Array:
+    """Scale contrast by 0.6 at one end of x, 1.4 at the other."""
+    return (image - image.mean()) * _evenly(image, 2, 0.6, 1.4)
+
+
+def _evenly(image: Array, axis: int, first: float, last: float) -> Array:
+    """Numbers along one axis, of length 1 along the others."""
+    shape = [1] * image.ndim
+    shape[axis] = -1
+    return np.linspace(first, last, image.shape[axis], dtype=np.float32).reshape(shape)
+
+
+CHANGES: dict[str, Change] = {
+    "none": lambda image, _: image,
+    "gamma 0.7": _gamma(0.7),
+    "gamma 1.4": _gamma(1.4),
+    "noise of 0.5 deviations": _noise,
+    "blur of 0.7 voxels": _blur(0.7),
+    "blur of 1 voxel": _blur(1.0),
+    "ramp from −1.3 to 1.3 deviations": _ramp,
+    "offsets of slices, 0.33 deviations": _slices,
+    "contrast from 0.6 to 1.4": _contrast,
+}
+
+
+if __name__ == "__main__":
+    main()
