@@ -32,9 +32,10 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--cases", nargs="+", required=True, metavar="CASE")
     parser.add_argument("--runs", nargs="+", type=Path, required=True, metavar="RUN")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    models = [vesuv.load(run) for run in arguments.runs]
+    models = [vesuv.load(run, changes=arguments.set) for run in arguments.runs]
     print("| change | " + " | ".join(map(str, arguments.runs)) + " |")
     print("|---|" + "---|" * len(models))
     for name, change in CHANGES.items():
