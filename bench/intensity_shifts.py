@@ -11,13 +11,14 @@ predicted for each labelled one.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
 import vesuv
+from vesuv.evaluation.pairs import by_id
 from vesuv.io import formats
 from vesuv.types import Array
 
@@ -35,32 +36,31 @@ def main() -> None:
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    images, labels = (by_id(arguments.data / f"train_{kind}") for kind in ("images", "labels"))
+    cases = [
+        (formats.read(images[case]).array.astype(np.float32), formats.read(labels[case]).array)
+        for case in arguments.cases
+    ]
     models = [vesuv.load(run, changes=arguments.set) for run in arguments.runs]
     print("| change | " + " | ".join(map(str, arguments.runs)) + " |")
     print("|---|" + "---|" * len(models))
     for name, change in CHANGES.items():
-        cells = [_cell(model, change, arguments) for model in models]
+        rng = np.random.default_rng(arguments.seed)
+        changed = [(change(image, rng), label) for image, label in cases]
+        cells = [_cell(model, changed) for model in models]
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
 
 
-def _cell(model: vesuv.Predictor, change: Change, arguments: argparse.Namespace) -> str:
-    """Return mean Dice of the cases, and the mean ratio of predicted and labelled voxels."""
-    rng = np.random.default_rng(arguments.seed)  # every run sees the same changes
-    data, ignore = arguments.data, model.config.labels.ignore
-    scores = []
-    for case in arguments.cases:
-        image = _read(data / "train_images", case).astype(np.float32)
-        mask = model.segment(change(image, rng))
-        label = _read(data / "train_labels", case)
-        scores.append(vesuv.evaluate(mask, label, MEASURES, ignore=ignore))
+def _cell(model: vesuv.Predictor, cases: Sequence[tuple[Array, Array]]) -> str:
+    """Return the mean Dice of a run, and the mean ratio of predicted and labelled voxels."""
+    ignore = model.config.labels.ignore
+    scores = [
+        vesuv.evaluate(model.segment(image), label, MEASURES, ignore=ignore)
+        for image, label in cases
+    ]
     dice = np.mean([score["dice"] for score in scores])
     ratio = np.mean([score["predicted_fraction"] / score["labelled_fraction"] for score in scores])
     return f"{dice:.3f} (× {ratio:.2f})"
-
-
-def _read(folder: Path, case: str) -> Array:
-    (file,) = folder.glob(f"{case}.*")
-    return formats.read(file).array
 
 
 def _gamma(exponent: float) -> Change:
@@ -81,7 +81,8 @@ def _noise(image: Array, rng: np.random.Generator) -> Array:
 
 def _ramp(image: Array, _: np.random.Generator) -> Array:
     """Add -1.3 deviations at one end of y, 1.3 at the other."""
-    return image + _evenly(image, 1, -1.3, 1.3) * image.std()
+    slope = np.linspace(-1.3, 1.3, image.shape[1], dtype=np.float32)[:, np.newaxis]
+    return image + slope * image.std()
 
 
 def _slices(image: Array, rng: np.random.Generator) -> Array:
@@ -92,14 +93,7 @@ def _slices(image: Array, rng: np.random.Generator) -> Array:
 
 def _contrast(image: Array, _: np.random.Generator) -> Array:
     """Scale contrast by 0.6 at one end of x, 1.4 at the other."""
-    return (image - image.mean()) * _evenly(image, 2, 0.6, 1.4)
-
-
-def _evenly(image: Array, axis: int, first: float, last: float) -> Array:
-    """Numbers along one axis, of length 1 along the others."""
-    shape = [1] * image.ndim
-    shape[axis] = -1
-    return np.linspace(first, last, image.shape[axis], dtype=np.float32).reshape(shape)
+    return (image - image.mean()) * np.linspace(0.6, 1.4, image.shape[2], dtype=np.float32)
 
 
 CHANGES: dict[str, Change] = {
