@@ -144,11 +144,12 @@ def _check_edges(fields: dict[str, str]) -> None:
     key = "spacedirections" if "spacedirections" in fields else "spacings"
     values = re.findall(r"\([^)]*\)|\S+", fields.get(key, "").lower())
     kinds = fields.get("kinds", "").lower().split() or ["none"] * len(values)
-    edges = [
-        value for value, kind in zip(values, kinds, strict=False) if kind in _NRRD_DOMAIN_KINDS
+    is_stated = [
+        "nan" not in value and value != "none"
+        for value, kind in zip(values, kinds, strict=False)
+        if kind in _NRRD_DOMAIN_KINDS
     ]
-    num_stated = sum("nan" not in edge and edge != "none" for edge in edges)
-    if 0 < num_stated < min(len(edges), 3):
+    if 0 < sum(is_stated) < min(len(is_stated), 3):
         name = "space directions" if key == "spacedirections" else key
         raise FormatError(
             f"its header must state the voxel edge along every axis, found {name}: "
